@@ -1,0 +1,442 @@
+#!/usr/bin/env bash
+# The one door to this repository: ./build.sh help
+set -euo pipefail
+
+caller_dir=$PWD
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+venv=$root/.venv
+python=$venv/bin/python
+log=$venv/setup.log
+cache=${HALFTONE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/halftone}
+[[ $cache = /* ]] || cache=$caller_dir/$cache
+case ${HALFTONE_PYTHON:-} in
+    /*) ;;
+    */*) HALFTONE_PYTHON=$caller_dir/$HALFTONE_PYTHON ;;
+esac
+
+help() {
+    cat <<EOF
+./build.sh <verb>
+
+  setup     make .venv with everything pinned, Horovod compiled once; nothing to do the second time
+  demo      draw 800 pictures, preprocess, train, score, report: the whole pipeline on this machine
+  test      lint, types and tests; arguments go to pytest:  ./build.sh test tests/test_splits.py
+  lint      ruff, ruff format and mypy, without changing anything
+  fix       let ruff repair and format what it can
+  package   dist/halftone.zip, for spark-submit --py-files
+  clean     remove .venv, dist, out and caches
+  help      this page
+
+Where things go
+  .venv/             Python packages; .venv/setup.log says what was done
+  out/demo/          the demo's images, dataset, model, scores and report
+  dist/              the zip
+  $cache/wheels/
+                     Horovod's wheel, by TensorFlow and Python version (HALFTONE_CACHE moves it)
+
+Needs Linux, Python 3.9 to 3.11 (HALFTONE_PYTHON names one), Java 17, g++ and make.
+EOF
+}
+
+# --- saying what happens -----------------------------------------------------------------------
+
+step=''         # what is being done, for the last words when it fails
+cure=''         # what the reader can do about it
+quiet=''        # set while output goes to the log
+step_start=0
+scratch=()      # removed at the end, however it ends
+
+# begin <what> <cure>: a step whose output goes to the log
+begin() {
+    step=$1 cure=$2 quiet=yes step_start=$SECONDS
+    printf '==> %s ... ' "$step"
+    printf '\n==> %s\n' "$step" >>"$log"
+}
+
+finish() {
+    printf '%d s\n' $((SECONDS - step_start))
+    step='' quiet=''
+}
+
+# show <what> <command...>: a step whose output the reader wants to see
+show() {
+    step=$1 cure='' step_start=$SECONDS
+    shift
+    printf '==> %s\n' "$step"
+    "$@"
+    printf '==> %s: %d s\n' "$step" $((SECONDS - step_start))
+    step=''
+}
+
+stop() {
+    step=''
+    printf '%s\n' "$@" >&2
+    exit 1
+}
+
+# shellcheck disable=SC2329 # called by the trap in main
+last_words() {
+    local code=$?
+    [[ ${#scratch[@]} = 0 ]] || rm -rf "${scratch[@]}"
+    [[ $code != 0 && -n $step ]] || return 0
+    if [[ -n $quiet ]]; then
+        printf 'failed\n'
+        [[ ! -f $log ]] || { printf '\nThe last lines of %s:\n\n' "$log"; tail -n 20 "$log" | cut -c1-300; } >&2
+    fi
+    printf '\nStopped at: %s. %s\n' "$step" "$cure" >&2
+}
+
+# --- what must be on the machine ----------------------------------------------------------------
+
+is_java_17() {
+    local java=$1/bin/java
+    [[ -n $1 && -x $java ]] || return 1
+    # The release file spares a start of the JVM at every call.
+    if [[ -f $1/release ]]; then
+        grep -q '^JAVA_VERSION="17[."]' "$1/release"
+    else
+        "$java" -version 2>&1 | grep -q 'version "17[."]'
+    fi
+}
+
+# Exports JAVA_HOME. A JAVA_HOME of another version is passed over: Spark 3.5 is tested up to 17.
+find_java() {
+    local on_path dir
+    on_path=$(type -P java || true)
+    for dir in "${JAVA_HOME:-}" "$(dirname "$(dirname "$(readlink -f "${on_path:-/-/-/-}")")")" /usr/lib/jvm/*; do
+        if is_java_17 "$dir"; then
+            export JAVA_HOME=$dir
+            return
+        fi
+    done
+    # A java that is a launcher script (jenv, asdf) has no home around it: ask it.
+    [[ -n $on_path ]] || return 1
+    dir=$("$on_path" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
+    is_java_17 "$dir" && export JAVA_HOME=$dir
+}
+
+# Prints "<version> <complete|no-venv> <path>" for a CPython in range, else fails. The path is that
+# of the real interpreter: a shim, or a venv that is about to be removed, would not last.
+probe_python() {
+    "$1" -I - 2>/dev/null <<'EOF'
+import os, platform, sys
+if not (3, 9) <= sys.version_info[:2] < (3, 12) or platform.python_implementation() != "CPython":
+    sys.exit(1)
+try:
+    import ensurepip, venv
+    state = "complete"
+except ImportError:
+    state = "no-venv"
+version = "%d.%d" % sys.version_info[:2]
+base = os.path.join(sys.base_prefix, "bin", "python" + version)
+print(version, state, base if os.path.exists(base) else sys.executable)
+EOF
+}
+
+# Sets found_python, found_version and found_state. A Python that can make a venv goes before one
+# that first needs a package installed.
+find_python() {
+    local names=(python3.11 python3.10 python3.9 python3) name path answer
+    [[ -z ${HALFTONE_PYTHON:-} ]] || names=("$HALFTONE_PYTHON")
+    found_python=''
+    for name in "${names[@]}"; do
+        while IFS= read -r path; do
+            answer=$(probe_python "$path") || continue
+            [[ -z $found_python || $answer = *' complete '* ]] || continue
+            read -r found_version found_state found_python <<<"$answer"
+            [[ $found_state != complete ]] || return 0
+        done < <(type -aP "$name")
+    done
+    [[ -n $found_python ]] && return
+    if [[ -n ${HALFTONE_PYTHON:-} ]]; then
+        stop "HALFTONE_PYTHON=$HALFTONE_PYTHON does not run here, or is no Python 3.9, 3.10 or 3.11." \
+            "Point it at one, or unset it to have one looked for."
+    fi
+    stop "No Python 3.9, 3.10 or 3.11 found (TensorFlow 2.15 has no wheels for others)." \
+        "Debian 12 and Ubuntu 22.04: sudo apt-get install python3 python3-venv" \
+        "Elsewhere:                  pyenv install 3.11, then HALFTONE_PYTHON=<its python> ./build.sh setup"
+}
+
+# Installs what is missing where that needs no questions, otherwise says how to.
+need_system_packages() {
+    local packages=()
+    find_java || packages+=(openjdk-17-jre-headless)
+    [[ $found_state = complete ]] || packages+=("python$found_version-venv")
+    if [[ -z $wheel ]]; then # to build it
+        type -P g++ >/dev/null || packages+=(g++)
+        type -P make >/dev/null || packages+=(make)
+    fi
+    [[ ${#packages[@]} != 0 ]] || return 0
+
+    if [[ $(id -u) != 0 ]] || ! type -P apt-get >/dev/null; then
+        stop "Missing on this machine: ${packages[*]} (names of Debian and Ubuntu packages)." \
+            "Install: sudo apt-get update && sudo apt-get install -y ${packages[*]}" \
+            "Then run ./build.sh setup again."
+    fi
+    mkdir -p "$venv"
+    begin "System packages: ${packages[*]}" "Install them by hand, then run ./build.sh setup again."
+    apt-get update >>"$log" 2>&1
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}" >>"$log" 2>&1
+    finish
+    find_java || stop "No Java 17 found, though openjdk-17-jre-headless is installed. Set JAVA_HOME."
+}
+
+# --- setup --------------------------------------------------------------------------------------
+
+pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/requirements.txt"; }
+
+# Where the wheel for this Python is kept, and the wheel itself if it is there already.
+find_wheel() {
+    wheel_dir=$cache/wheels/tf$(pinned tensorflow)-cp${1/./}-$(uname -m)
+    wheel=$(compgen -G "$wheel_dir/horovod-$(pinned horovod)-*.whl" || true)
+}
+
+# Stamps in .venv say which steps are done. A changed pin makes a new .venv, a changed
+# pyproject.toml only installs the package anew. The place counts too, for a venv does not survive
+# a move.
+stamp_of() {
+    local version=$1
+    shift
+    (cd "$root" && { echo "$root $version ${wheel_dir##*/}"; cat "$@"; } | sha256sum)
+}
+packages_stamp() { stamp_of "$1" requirements.txt requirements-dev.txt constraints.txt; }
+project_stamp() { stamp_of "$1" requirements.txt requirements-dev.txt constraints.txt pyproject.toml; }
+
+has_stamp() { [[ -f $venv/$1 && $(<"$venv/$1") = "$2" ]]; }
+
+# Sets venv_version. Fails if there is no .venv, or its Python went away, or another is asked for.
+venv_works() {
+    local wanted
+    venv_version=$("$python" -I -S -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 1
+    [[ -n ${HALFTONE_PYTHON:-} ]] || return 0
+    wanted=$(probe_python "$HALFTONE_PYTHON") || return 1
+    [[ ${wanted%% *} = "$venv_version" ]]
+}
+
+is_ready() {
+    venv_works || return 1
+    find_wheel "$venv_version"
+    has_stamp ready "$(project_stamp "$venv_version")" && find_java
+}
+
+setup() {
+    if ! is_ready; then
+        # Held on the directory itself, so nothing is left behind; released when the process ends.
+        exec 9<"$root"
+        if type -P flock >/dev/null && ! flock -n 9; then
+            echo '==> Another setup is at work in this clone, waiting for it'
+            flock 9
+        fi
+        is_ready || install_everything
+        exec 9<&-
+    fi
+    export PATH=$venv/bin:$PATH
+    export PYSPARK_PYTHON=$python PYSPARK_DRIVER_PYTHON=$python
+}
+
+install_everything() {
+    local start=$SECONDS
+    # A .venv that works keeps its Python, whichever it was made with.
+    if venv_works; then
+        read -r found_version found_state found_python <<<"$(probe_python "$python")"
+    else
+        find_python
+    fi
+    find_wheel "$found_version"
+    need_system_packages
+    rm -f "$venv/ready"
+
+    if ! venv_works || ! has_stamp packages "$(packages_stamp "$found_version")"; then
+        install_packages
+    fi
+    if ! has_stamp horovod "$(packages_stamp "$found_version")"; then
+        [[ -n $wheel ]] || build_wheel
+        install_horovod
+    fi
+    install_project
+    printf '==> All of it: %d s\n' $((SECONDS - start))
+}
+
+pip_flags=(--no-input --progress-bar off --disable-pip-version-check)
+
+install_packages() {
+    # From nothing: pip leaves in place what an interrupted or an older install put there.
+    rm -rf "$venv"
+    mkdir "$venv"
+    begin "Python $found_version environment" "Is there space left on the disk? Try HALFTONE_PYTHON=<another python 3.9 to 3.11>."
+    "$found_python" -m venv "$venv" >>"$log" 2>&1
+    finish
+
+    begin 'Python packages' "If it is the network, or a proxy, run ./build.sh setup again: what is downloaded is kept."
+    grep -v '^horovod==' "$root/requirements.txt" >"$venv/requirements.txt"
+    # The last line is what Horovod's build and run want to find. Modules are compiled when first
+    # imported: most never are.
+    "$python" -m pip install "${pip_flags[@]}" --no-compile \
+        -c "$root/constraints.txt" -r "$venv/requirements.txt" -r "$root/requirements-dev.txt" \
+        wheel 'cmake<4' cffi cloudpickle packaging psutil >>"$log" 2>&1
+    finish
+    packages_stamp "$found_version" >"$venv/packages"
+}
+
+build_wheel() {
+    local build short
+    begin 'Horovod compiled for this TensorFlow and Python (once, about 2 minutes)' \
+        'Nothing half-built is kept: put right what the log says and run ./build.sh setup again.'
+    mkdir -p "$cache/wheels"
+    find "$cache/wheels" -maxdepth 1 -name '.building-*' -mtime +0 -exec rm -rf {} +
+    build=$(mktemp -d "$cache/wheels/.building-XXXXXX")
+    # Through a link, because the compiler's flags break at a space in the clone's path.
+    short=$(mktemp -d)
+    scratch+=("$build" "$short")
+    ln -s "$venv" "$short/venv"
+    PATH=$short/venv/bin:$PATH MAKEFLAGS=-j$(nproc) \
+        HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
+        HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 \
+        "$short/venv/bin/python" -m pip wheel "${pip_flags[@]}" --no-cache-dir --no-build-isolation \
+        --no-deps --wheel-dir "$build" "horovod==$(pinned horovod)" >>"$log" 2>&1
+    # Built aside and renamed, so that a wheel that is there is whole.
+    mkdir -p "$wheel_dir"
+    mv "$build"/horovod-*.whl "$wheel_dir/"
+    find_wheel "$found_version"
+    finish
+}
+
+install_horovod() {
+    begin 'Horovod' "If it does not load: rm -rf $wheel_dir and run ./build.sh setup again; it is compiled anew."
+    "$python" -m pip install "${pip_flags[@]}" --no-compile --no-deps --no-index \
+        --force-reinstall "$wheel" >>"$log" 2>&1
+    "$python" -c 'import horovod.tensorflow.keras as hvd; hvd.init(); assert hvd.gloo_built()' >>"$log" 2>&1
+    finish
+    packages_stamp "$found_version" >"$venv/horovod"
+}
+
+install_project() {
+    begin 'Halftone itself, editable' "The log says more."
+    "$python" -m pip install "${pip_flags[@]}" --no-deps --no-build-isolation \
+        --editable "$root" >>"$log" 2>&1
+    "$python" -m pip check >>"$log" 2>&1
+    finish
+    project_stamp "$found_version" >"$venv/ready"
+}
+
+# --- the other verbs ----------------------------------------------------------------------------
+
+demo() {
+    setup
+    local images=out/demo/images results=(out/demo/dataset out/demo/model out/demo/scores)
+    stage_names=() stage_secs=()
+    # The pictures are kept; what the stages make goes, so that each really runs.
+    rm -rf "${results[@]}"
+    stage sample -m halftone.sample --output "$images" --pairs 400 --seed 7
+    stage preprocess jobs/preprocess.py --config conf/local.yaml
+    stage train jobs/train.py --config conf/local.yaml
+    stage score jobs/score.py --config conf/local.yaml
+
+    local i total=0
+    printf '\n'
+    for i in "${!stage_names[@]}"; do
+        printf '  %-12s %5d s\n' "${stage_names[i]}" "${stage_secs[i]}"
+        total=$((total + stage_secs[i]))
+    done
+    printf '  %-12s %5d s\n\n' total "$total"
+    "$python" - out/demo/scores/metrics.json <<'EOF'
+import json, sys
+with open(sys.argv[1]) as file:
+    metrics = json.load(file)
+print(f"  test accuracy {metrics['accuracy']:.4f}, F1 {metrics['f1']:.4f}")
+EOF
+    printf '  report        %s\n' "$root/out/demo/scores/report.html"
+    printf '  The pictures are drawn by the program: the figures say that the pipeline works, not how it does on photographs.\n'
+}
+
+# stage <name> <arguments to python...>: one timed stage of the demo
+stage() {
+    local start=$SECONDS
+    show "Demo: $1" "$python" "${@:2}"
+    stage_names+=("$1") stage_secs+=($((SECONDS - start)))
+}
+
+lint() {
+    show 'ruff check' ruff check .
+    show 'ruff format' ruff format --check .
+    show 'mypy' mypy
+}
+
+fix() {
+    show 'ruff check --fix' ruff check --fix .
+    show 'ruff format' ruff format .
+}
+
+run_tests() {
+    show 'pytest' "$python" -m pytest -q "$@"
+}
+
+# The same sources give the same bytes: sorted names, one date, no compression.
+package() {
+    local any_python=$python
+    venv_works || { find_python; any_python=$found_python; }
+    mkdir -p dist
+    "$any_python" - lib halftone dist/halftone.zip <<'EOF'
+import os, sys, zipfile
+from pathlib import Path
+
+lib, package, target = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+def ships(path):
+    left_by_tools = path.name.startswith(".") or path.name.endswith(("~", ".pyc", ".orig", ".rej"))
+    return path.is_file() and not left_by_tools and "__pycache__" not in path.parts
+files = sorted(path.relative_to(lib).as_posix() for path in (lib / package).rglob("*") if ships(path))
+with zipfile.ZipFile(target + ".part", "w") as archive:
+    for name in files:
+        entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+        entry.create_system, entry.external_attr = 3, 0o644 << 16
+        archive.writestr(entry, (lib / name).read_bytes())
+os.replace(target + ".part", target)
+print(f"==> {target}: {len(files)} files, {os.path.getsize(target):,} bytes")
+EOF
+}
+
+clean() {
+    rm -rf .venv dist out build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+        spark-warehouse metastore_db derby.log
+    find lib jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+    printf '==> Removed .venv, dist, out and caches\n'
+    [[ ! -d $cache/wheels ]] || printf '    The compiled Horovod stays; to remove it: rm -rf %q\n' "$cache/wheels"
+}
+
+main() {
+    trap last_words EXIT
+    cd "$root"
+    # Another Spark, or modules of another Python, must not slip in.
+    unset SPARK_HOME PYTHONPATH PYTHONHOME
+    local verb=${1:-help}
+    [[ $# = 0 ]] || shift
+    [[ $# = 0 || $verb = test ]] || stop "'$verb' takes no arguments, got: $*" "./build.sh help tells more."
+    case $verb in
+        help | -h | --help) help ;;
+        setup)
+            setup
+            printf '==> Ready: Python %s in .venv\n' "$venv_version"
+            ;;
+        demo) demo ;;
+        test)
+            setup
+            lint
+            run_tests "$@"
+            ;;
+        lint)
+            setup
+            lint
+            ;;
+        fix)
+            setup
+            fix
+            ;;
+        package) package ;;
+        clean) clean ;;
+        *) stop "No verb '$verb'. There are: setup, demo, test, lint, fix, package, clean, help." ;;
+    esac
+}
+
+# Read whole before it runs: an edit or a checkout meanwhile does no harm.
+main "$@"
+exit
