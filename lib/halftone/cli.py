@@ -1,0 +1,59 @@
+"""What all jobs share on the command line: flags, the config, and exit codes.
+
+Exit codes: 0 done, 1 failed on the way (may be tried again), 2 config or input is wrong,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Callable, Optional
+
+from halftone import config
+from halftone.config import Config
+from halftone.errors import InputError, RunError
+
+
+def run_job(
+    job: Callable[[Config], None],
+    description: str,
+    flags: Mapping[str, str],
+    argv: Optional[Sequence[str]] = None,
+) -> int:
+    """Parse the command line, load the config, call `job`, and return the exit code.
+
+    Args:
+        flags: the job's own flags and the settings in section `paths` that they override,
+            such as {"--input": "images"}.
+    """
+    arguments = _parser(description, flags).parse_args(argv)
+    given = {key: getattr(arguments, key) for key in flags.values()}
+    try:
+        job(config.load(arguments.config, arguments.set, given))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser(description: str, flags: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
+    for flag, key in flags.items():
+        parser.add_argument(flag, dest=key, metavar="URL", help=f"overrides paths.{key}")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="overrides one setting, such as train.epochs=3; may be repeated",
+    )
+    return parser

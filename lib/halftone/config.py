@@ -1,0 +1,371 @@
+"""Every setting of Halftone, typed and documented once: YAML in, frozen objects out.
+
+A YAML file states only what differs from the defaults below. Whatever is wrong with it is said
+in one `ConfigError` that names file, key, value and what is valid, before any work starts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Optional, Union
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from halftone.errors import InputError
+
+
+# fmt: off
+_SUFFIXES = (
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif",
+    "pbm", "pgm", "ppm", "pnm",
+)
+# fmt: on
+
+
+class ConfigError(InputError):
+    """A setting is unknown, of the wrong type, out of range, or missing where it is needed."""
+
+
+class Section(BaseModel):
+    """A frozen group of settings in which an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Paths(Section):
+    """Where things are: local paths or URLs (s3://, gs://, abfs://, hdfs://). Flags override."""
+
+    images: Optional[str] = Field(None, description="folder of raw images, read recursively")
+    dataset: Optional[str] = Field(None, description="written by preprocess, read by train, score")
+    model: Optional[str] = Field(None, description="written by train, read by score")
+    scores: Optional[str] = Field(None, description="predictions, metrics and report")
+
+
+class Pixels(Section):
+    """What becomes of an image. The same values serve training and scoring."""
+
+    height_px: int = Field(64, ge=1, le=8192)
+    width_px: int = Field(64, ge=1, le=8192)
+    channels: Literal[1, 3] = Field(1, description="1: grey (ITU-R 601 luma), 3: colour (RGB)")
+    fit: Literal["stretch", "crop", "pad"] = Field("stretch", description="how an aspect is met")
+    background: int = Field(0, ge=0, le=255, description="grey level behind alpha and padding")
+    max_pixels: int = Field(100_000_000, ge=1, description="a header that claims more is rejected")
+    max_scans: int = Field(100, ge=1, description="a progressive JPEG with more is rejected")
+    min_side_px: int = Field(1, ge=1, description="an image with a shorter side is rejected")
+
+
+class Splits(Section):
+    """Which split an image goes to: a pure function of its path and the seed."""
+
+    validation_fraction: float = Field(0.1, ge=0.0, lt=1.0)
+    test_fraction: float = Field(0.1, ge=0.0, lt=1.0)
+    from_path: Optional[str] = Field(
+        None,
+        description="regular expression on the path below paths.images whose one group names the "
+        "split that the data brings (train, validation, test); where the data brings no "
+        "validation, validation_fraction of its train becomes one",
+    )
+    group_by: Optional[str] = Field(
+        None,
+        description="regular expression whose one group names what must stay on one side of a "
+        "split, such as a person or a pair; default: every image for itself",
+    )
+
+    @model_validator(mode="after")
+    def _leaves_a_train_split(self) -> Splits:
+        held_out = self.validation_fraction + self.test_fraction
+        if held_out >= 1:
+            raise ValueError(
+                f"validation_fraction {self.validation_fraction} + test_fraction "
+                f"{self.test_fraction} = {held_out:g} leaves nothing to train on; "
+                "their sum must be below 1"
+            )
+        return self
+
+    @field_validator("from_path", "group_by")
+    @classmethod
+    def _has_one_group(cls, pattern: Optional[str]) -> Optional[str]:
+        return None if pattern is None else _one_group(pattern)
+
+
+class Preprocess(Section):
+    """Raw images to dataset."""
+
+    label_from: str = Field(
+        r"([^/]+)/[^/]+$",
+        description="regular expression on the path below paths.images whose one group is the "
+        "label; default: the name of the folder that holds the image",
+    )
+    suffixes: tuple[str, ...] = Field(
+        _SUFFIXES,
+        description="files with another ending are left alone, and counted as ignored",
+    )
+    max_reject_fraction: float = Field(
+        0.05, ge=0.0, le=1.0, description="above it the job stops before anything is published"
+    )
+    rows_per_shard: Union[Literal["auto"], int] = Field(
+        "auto", description="auto: 16 MiB of pixels a shard, less where that makes too few shards"
+    )
+    min_shards: int = Field(
+        8, ge=1, le=100_000, description="auto: a split has this many shards where its rows allow"
+    )
+    read_threads: int = Field(8, ge=1, le=256, description="files read ahead at once, in each task")
+
+    @field_validator("label_from")
+    @classmethod
+    def _has_one_group(cls, pattern: str) -> str:
+        return _one_group(pattern)
+
+    @field_validator("rows_per_shard")
+    @classmethod
+    def _is_positive(cls, rows: Union[str, int]) -> Union[str, int]:
+        if isinstance(rows, int) and rows < 1:
+            raise ValueError("must be auto or a whole number from 1")
+        return rows
+
+
+class Convnet(Section):
+    """Convolutions, each followed by 2x2 pooling, then dense layers."""
+
+    name: Literal["convnet"] = "convnet"
+    filters: tuple[PositiveInt, ...] = Field((32, 32), min_length=1)
+    kernels_px: tuple[PositiveInt, ...] = Field(
+        (3,), min_length=1, description="one, or one a convolution"
+    )
+    padding: Literal["same", "valid"] = "valid"
+    pooling: Literal["max", "average"] = "max"
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    batch_norm: bool = Field(False, description="between every convolution and its pooling")
+    conv_dropout: float = Field(0.0, ge=0.0, lt=1.0, description="after every pooling")
+    dense: tuple[PositiveInt, ...] = (128,)
+    dense_dropout: float = Field(0.0, ge=0.0, lt=1.0, description="after every dense layer")
+
+    @model_validator(mode="after")
+    def _kernels_match(self) -> Convnet:
+        if len(self.kernels_px) not in (1, len(self.filters)):
+            raise ValueError(
+                f"kernels_px has {len(self.kernels_px)} values for {len(self.filters)} filters; "
+                f"give 1 or {len(self.filters)}"
+            )
+        return self
+
+    def side_after_px(self, side_px: int) -> int:
+        """How much of an image's side is left after all convolutions and poolings; 0 if nothing."""
+        for kernel_px in self.kernels_px * (len(self.filters) // len(self.kernels_px)):
+            if self.padding == "valid":
+                side_px -= kernel_px - 1
+            side_px = max(0, side_px) // 2
+        return side_px
+
+
+class Mlp(Section):
+    """Dense layers on the flattened pixels; without hidden layers, logistic regression."""
+
+    name: Literal["mlp"] = "mlp"
+    hidden: tuple[PositiveInt, ...] = (200, 60)
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+
+
+class Train(Section):
+    """Dataset to model."""
+
+    model: Union[Convnet, Mlp] = Field(Convnet(), discriminator="name")
+    normalise: Literal["0..1", "-0.5..0.5"] = Field(
+        "0..1", description="by the model's first layer"
+    )
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(64, ge=1, description="rows a step over all ranks together")
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0.0)
+    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="sgd only")
+    patience: Optional[int] = Field(
+        None, ge=1, description="stop after so many epochs without a better validation loss"
+    )
+    ranks: int = Field(1, ge=1, description="Horovod ranks")
+    launcher: Literal["auto", "process", "horovodrun", "spark"] = Field(
+        "auto",
+        description="auto: this process for 1 rank, Spark executors on a cluster, else horovodrun",
+    )
+    keep_checkpoints: int = Field(2, ge=1, description="newest ones, besides the best")
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> Train:
+        if self.batch_size % self.ranks:
+            below = self.batch_size // self.ranks * self.ranks
+            cures = " or ".join(str(size) for size in (below, below + self.ranks) if size)
+            raise ValueError(
+                f"batch_size {self.batch_size} does not divide among {self.ranks} ranks; "
+                f"use {cures}"
+            )
+        if self.launcher == "process" and self.ranks > 1:
+            raise ValueError(
+                f"launcher process runs 1 rank, ranks is {self.ranks}; "
+                "use launcher auto, horovodrun or spark"
+            )
+        return self
+
+
+class Score(Section):
+    """Model and dataset to predictions, metrics and a report."""
+
+    split: Literal["train", "validation", "test"] = "test"
+    batch_size: int = Field(256, ge=1)
+
+
+class Spark(Section):
+    """How Spark is started where no session is given (spark-submit's own settings win)."""
+
+    master: Optional[str] = Field(None, description="default: all cores of this machine")
+    conf: dict[str, str] = Field(default_factory=dict, description="any spark.* setting")
+
+
+class Config(Section):
+    """One run, whole."""
+
+    name: str = Field("halftone", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(0, ge=0, lt=2**31)
+    paths: Paths = Paths()
+    pixels: Pixels = Pixels()
+    splits: Splits = Splits()
+    preprocess: Preprocess = Preprocess()
+    train: Train = Train()
+    score: Score = Score()
+    spark: Spark = Spark()
+
+
+def load(
+    path: str, overrides: Sequence[str] = (), paths: Mapping[str, Optional[str]] = {}
+) -> Config:
+    """Read the YAML file at `path`, lay `KEY=VALUE` overrides and `paths` over it, and check all.
+
+    `overrides` are dotted keys with YAML values (`train.epochs=3`); `paths` gives values of the
+    section `paths` by name, None where the file's own value stands.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting is wrong; every mistake is named.
+    """
+    raw = _read_yaml(path)
+    for override in overrides:
+        _override(raw, override)
+    for name, value in paths.items():
+        if value is not None:
+            _override(raw, f"paths.{name}={json.dumps(value)}")
+    return from_mapping(raw, source=path)
+
+
+def from_mapping(raw: Mapping[str, Any], source: str) -> Config:
+    """Check a mapping of settings; `source` is what errors call it. Raises ConfigError."""
+    try:
+        # JSON mode is strict about types, yet takes a list for a tuple as YAML writes one.
+        return Config.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        mistakes = [_mistake(dict(item)) for item in error.errors(include_url=False)]
+        heading = f"{source}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
+        raise ConfigError("\n".join([heading, *(f"  {line}" for line in mistakes)])) from None
+
+
+def required(value: Optional[str], key: str, flag: str) -> str:
+    """Return a path that the job at hand cannot do without. Raises ConfigError when unset."""
+    if not value:
+        raise ConfigError(f"paths.{key} is not set; give it in the config file or as {flag} URL")
+    return value
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads 1e-3 as the number that it is, and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: list[Any] = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", key_node.start_mark
+                )
+            seen.append(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the config: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: cannot read the config: not UTF-8 text") from None
+    raw = _parse_yaml(text, path)
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: must hold settings as key: value, holds a {type(raw).__name__}")
+    return raw
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: must be KEY=VALUE, such as train.epochs=3")
+    *sections, name = key.split(".")
+    for section in sections:
+        inner = raw.get(section)
+        # Copied on the way down, so that a caller's own mapping stays as it is.
+        raw[section] = dict(inner) if isinstance(inner, dict) else {}
+        raw = raw[section]
+    raw[name] = _parse_yaml(value, f"--set {override}")
+
+
+def _mistake(error: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"] if part not in ("convnet", "mlp"))
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {_valid_keys(error['loc'])}"
+    message = str(error["msg"]).replace("Input should be", "must be").replace("Value error, ", "")
+    if error["type"] == "missing" or isinstance(error["input"], dict):
+        return f"{key or 'config'}: {message}"
+    return f"{key} = {json.dumps(error['input'])}: {message}"
+
+
+def _valid_keys(location: tuple[Union[int, str], ...]) -> str:
+    section: Any = Config
+    for part in location[:-1]:
+        if part in ("convnet", "mlp"):
+            section = {"convnet": Convnet, "mlp": Mlp}[str(part)]
+        elif part != "model":
+            section = section.model_fields[part].annotation
+    close = difflib.get_close_matches(str(location[-1]), list(section.model_fields), n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}valid here: {', '.join(section.model_fields)}"
+
+
+def _one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError(f"must have exactly 1 group (...), has {groups}")
+    return pattern

@@ -1,0 +1,64 @@
+"""What tests share: one Spark session, and folders of small drawn images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+# Before TensorFlow is first imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cv2
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from halftone.config import Config, Spark, from_mapping
+from halftone.session import spark_session
+
+DrawImages = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    with spark_session("tests", Spark(master="local[2, 4]")) as session:
+        yield session
+
+
+@pytest.fixture
+def draw_images(tmp_path: Path) -> DrawImages:
+    """Draw images of upright and lying stripes, 40 x 48 px, into a folder for each class."""
+
+    def draw(folder: str = "images", classes: tuple[str, ...] = ("lying", "upright"), each: int = 20) -> Path:
+        root = tmp_path / folder
+        for number, name in enumerate(classes):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            for index in range(each):
+                picture = stripes(number, seed=1000 * number + index)
+                cv2.imwrite(str(root / name / f"{index:04d}.png"), picture)
+        return root
+
+    return draw
+
+
+def stripes(kind: int, seed: int) -> np.ndarray:
+    """A (40, 48) uint8 picture of stripes, lying for kind 0, upright for 1, slanted above."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:40, :48]
+    along = (y, x, x + y, x - y)[kind % 4]
+    wave = np.sin(along / rng.uniform(1.0, 2.0) + rng.uniform(0, 6))
+    noise = rng.normal(0, 12, wave.shape)
+    return np.clip(128 + 80 * wave + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def config() -> Callable[..., Config]:
+    """Make a Config for 16 x 16 grey images from what differs from that."""
+
+    def make(**settings: object) -> Config:
+        base: dict[str, object] = {"pixels": {"height_px": 16, "width_px": 16}}
+        return from_mapping({**base, **settings}, source="test")
+
+    return make

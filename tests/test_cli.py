@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from halftone import cli
+from halftone.config import Config
+from halftone.errors import InputError, RunError
+
+FLAGS = {"--input": "images", "--output": "dataset"}
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> str:
+    (tmp_path / "run.yaml").write_text("paths: {images: a}\n")
+    return str(tmp_path / "run.yaml")
+
+
+def test_the_job_gets_the_config_with_flags_and_overrides(conf: str) -> None:
+    seen: list[Config] = []
+    argv = ["--config", conf, "--output", "b", "--set", "seed=3", "--set", "train.epochs=2"]
+    assert cli.run_job(seen.append, "A job.", FLAGS, argv) == 0
+    assert (seen[0].paths.images, seen[0].paths.dataset) == ("a", "b")
+    assert (seen[0].seed, seen[0].train.epochs) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("no images"), 2, "error: no images\n"),
+        (RunError("rank 1 died"), 1, "failed: rank 1 died\n"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on\n"),
+    ],
+)
+def test_an_error_is_a_line_and_an_exit_code(
+    conf: str, error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def job(_: Config) -> None:
+        raise error
+
+    assert cli.run_job(job, "A job.", FLAGS, ["--config", conf]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_bug_keeps_its_traceback(conf: str) -> None:
+    def job(_: Config) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cli.run_job(job, "A job.", FLAGS, ["--config", conf])
+
+
+def test_a_config_mistake_is_found_before_the_job(
+    conf: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--config", conf, "--set", "train.epochs=many"]
+    assert cli.run_job(lambda _: pytest.fail("ran"), "A job.", FLAGS, argv) == 2
+    assert capsys.readouterr().err == (
+        f'error: {conf}: 1 mistake\n  train.epochs = "many": must be a valid integer\n'
+    )
+
+
+def test_a_flag_that_is_not_there(conf: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.run_job(lambda _: None, "A job.", FLAGS, ["--config", conf, "--ouput", "x"])
+    assert caught.value.code == 2
+    assert "unrecognized arguments: --ouput x" in capsys.readouterr().err

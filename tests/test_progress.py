@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from halftone import progress
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "secs", "text"),
+    [
+        (1200, 4800, 4.0, "decode: 1,200 of 4,800 images, 300/s, 0:12 left"),
+        (4800, 4800, 16.0, "decode: 4,800 of 4,800 images, 300/s"),
+        (0, 10, 1.0, "decode: 0 of 10 images, 0/s"),
+        (0, 0, 0.0, "decode: 0 of 0 images, 0/s"),
+    ],
+)
+def test_a_line_says_how_far_it_is(done: int, total: int, secs: float, text: str) -> None:
+    assert progress.line("decode", done, total, "images", secs) == text
+
+
+@pytest.mark.parametrize(
+    ("secs", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3600, "1:00:00"), (7384, "2:03:04")]
+)
+def test_a_clock(secs: float, text: str) -> None:
+    assert progress.clock(secs) == text
+
+
+def test_the_end_is_always_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.reporting(lambda: 0, "decode", 12, "images"):
+        pass
+    said = capsys.readouterr().err
+    assert said.startswith("decode: 12 of 12 images, ")
+    assert said.endswith("/s, 0:00\n")
+
+
+def test_a_failure_is_not_reported_as_an_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyError), progress.reporting(lambda: 0, "decode", 12, "images"):
+        raise KeyError
+    assert capsys.readouterr().err == ""
+
+
+def test_steps_are_told_now_and_then_by_the_first_rank_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown = progress.Steps("epoch 1/2", steps=4, step_rows=32, is_shown=True)
+    silent = progress.Steps("epoch 1/2", steps=4, step_rows=32, is_shown=False)
+    for secs in (4.0, 8.0, 4.0, 4.0):
+        now[0] += secs
+        shown.one()
+        silent.one()
+    assert capsys.readouterr().err == "epoch 1/2: step 2 of 4, 5 images/s, 0:12 left\n"

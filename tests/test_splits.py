@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halftone import splits
+
+SEEDS = st.integers(0, 2**31 - 1)
+
+
+def test_a_split_is_the_same_for_ever() -> None:
+    names = [splits.hashed(f"cat/{n}.jpg", 7, 0.2, 0.2) for n in range(10)]
+    assert names == [
+        *("test", "test", "train", "validation", "train"),
+        *("train", "train", "validation", "train", "train"),
+    ]
+
+
+def test_an_order_is_the_same_for_ever() -> None:
+    assert splits.order("cat/0.jpg", 7, "order") == 6218959883030642455
+    assert splits.order("cat/0.jpg", 7, "split") == 3336966069701168959
+
+
+@given(st.text(), SEEDS)
+def test_two_purposes_and_two_seeds_are_independent(text: str, seed: int) -> None:
+    assert splits.order(text, seed, "order") != splits.order(text, seed, "split")
+    assert splits.order(text, seed, "order") != splits.order(text, seed + 1, "order")
+
+
+@given(st.text(), SEEDS)
+def test_a_fraction_is_in_its_range(text: str, seed: int) -> None:
+    assert 0.0 <= splits.fraction(text, seed, "split") < 1.0
+
+
+@given(st.integers(0, 10_000), SEEDS.filter(lambda seed: seed < 100))
+def test_more_validation_takes_nothing_from_test(number: int, seed: int) -> None:
+    before = splits.hashed(str(number), seed, 0.1, 0.3)
+    after = splits.hashed(str(number), seed, 0.2, 0.3)
+    assert (before == "test") == (after == "test")
+    assert before != "validation" or after == "validation"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_fractions_are_as_asked_within_sampling_error(seed: int) -> None:
+    names = [splits.hashed(f"{n}", seed, 0.2, 0.1) for n in range(20_000)]
+    # Four standard deviations of a binomial are 0.011 and 0.008.
+    assert names.count("validation") / 20_000 == pytest.approx(0.2, abs=0.0113)
+    assert names.count("test") / 20_000 == pytest.approx(0.1, abs=0.0085)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train", "train"),
+        ("Training", "train"),
+        ("val", "validation"),
+        ("VALID", "validation"),
+        ("dev", "validation"),
+        ("test", "test"),
+        ("testing", "test"),
+        ("holdout", None),
+        ("", None),
+    ],
+)
+def test_names_that_data_sets_use(name: str, split: str | None) -> None:
+    assert splits.brought(name) == split
+
+
+def test_a_group_is_captured_anywhere_in_the_path() -> None:
+    assert splits.captured(re.compile(r"([^/]+)\.jpg$"), "faces/00017.jpg") == "00017"
+    assert splits.captured(re.compile(r"([^/]+)\.jpg$"), "faces/00017.png") is None

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from halftone import storage
+
+
+@pytest.fixture(params=["local", "memory"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A folder, on disk and in a store that is reached through fsspec."""
+    if request.param == "local":
+        return str(tmp_path / "store")
+    url = f"memory://{tmp_path.name}/store"
+    fsspec.filesystem("memory").store.clear()
+    return url
+
+
+def test_bytes_come_back(root: str) -> None:
+    url = storage.join(root, "deep", "file.bin")
+    assert not storage.exists(url)
+    storage.write_bytes(url, b"one")
+    storage.write_bytes(url, b"two")
+    assert storage.read_bytes(url) == b"two"
+    assert storage.exists(url)
+    with pytest.raises(FileNotFoundError):
+        storage.read_bytes(storage.join(root, "other"))
+
+
+def test_json_comes_back(root: str) -> None:
+    storage.write_json(storage.join(root, "a.json"), {"rows": 3})
+    assert storage.read_json(storage.join(root, "a.json")) == {"rows": 3}
+
+
+def test_a_listing_has_files_at_any_depth_sorted_and_no_hidden_ones(root: str) -> None:
+    for path in ("b/2.jpg", "b/1.jpg", "a.txt", ".hidden", "_SUCCESS", "b/_tmp/x.jpg", ".d/y.jpg"):
+        storage.write_bytes(storage.join(root, *path.split("/")), path.encode())
+    found = storage.list_files(root)
+    assert [(file.path, file.size_bytes) for file in found] == [
+        ("a.txt", 5),
+        ("b/1.jpg", 7),
+        ("b/2.jpg", 7),
+    ]
+    assert all(file.modified > 1.7e9 for file in found)
+
+
+def test_listing_what_is_no_folder(root: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.list_files(storage.join(root, "nowhere"))
+    storage.write_bytes(storage.join(root, "file"), b"")
+    with pytest.raises(NotADirectoryError):
+        storage.list_files(storage.join(root, "file"))
+
+
+def test_names_right_below(root: str) -> None:
+    assert storage.list_names(root) == []
+    storage.write_bytes(storage.join(root, "b", "c"), b"")
+    storage.write_bytes(storage.join(root, "a"), b"")
+    assert storage.list_names(root) == ["a", "b"]
+
+
+def test_removing_a_file_a_folder_and_nothing(root: str) -> None:
+    storage.write_bytes(storage.join(root, "a"), b"")
+    storage.write_bytes(storage.join(root, "b", "c"), b"")
+    for name in ("a", "b", "nowhere"):
+        storage.remove(storage.join(root, name))
+    assert storage.list_names(root) == []
+
+
+def test_tables_come_back_by_column_and_by_row_group(root: str) -> None:
+    url = storage.join(root, "t.parquet")
+    table = pa.table({"n": [1, 2, 3], "b": [b"x", b"y", b"z"]})
+    assert storage.write_table(url, table, rows_per_group=2) == len(storage.read_bytes(url))
+    assert storage.read_table(url) == table
+    assert storage.read_table(url, ["b"]).to_pydict() == {"b": [b"x", b"y", b"z"]}
+    assert storage.num_row_groups(url) == 2
+    assert storage.read_row_group(url, 1).to_pydict() == {"n": [3], "b": [b"z"]}
+
+
+def test_a_table_is_one_row_group_and_not_compressed(tmp_path: Path) -> None:
+    path = str(tmp_path / "t.parquet")
+    storage.write_table(path, pa.table({"n": list(range(2_000_000))}))
+    metadata = pq.ParquetFile(path).metadata
+    assert metadata.num_row_groups == 1
+    assert metadata.row_group(0).column(0).compression == "UNCOMPRESSED"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    storage.write_bytes(str(path), b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        storage.write_bytes(str(path), b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
+    assert [file.path for file in storage.list_files(str(tmp_path))] == ["link.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("url", "spelled"),
+    [
+        ("/a/b/", "/a/b"),
+        ("/a/../b", "/b"),
+        ("file:///a/b", "/a/b"),
+        ("file:/a/b", "/a/b"),
+        ("s3://bucket/a/", "s3://bucket/a"),
+    ],
+)
+def test_one_spelling(url: str, spelled: str) -> None:
+    assert storage.normalise(url) == spelled
+
+
+def test_a_relative_path_is_made_absolute() -> None:
+    assert storage.normalise("data") == os.path.join(os.getcwd(), "data")
+
+
+def test_a_url_for_those_who_insist_on_a_scheme() -> None:
+    assert storage.as_url("/a/b") == "file:///a/b"
+    assert storage.as_url("s3://a/b") == "s3://a/b"
