@@ -1,0 +1,110 @@
+"""WebP, BMP and PNM: is the file as long as it says, and how large is its picture.
+
+Their decoders allocate before they look, or return what there is of a file that was cut.
+"""
+
+from __future__ import annotations
+
+import re
+
+from halftone.images.orientation import UPRIGHT, read_orientation
+from halftone.images.pixel_spec import PixelSpec, Rejected
+
+_WEBP_ALPHA = 0x10
+_BMP_RUN_LENGTHS = (1, 2)
+
+
+def check_webp(data: bytes, spec: PixelSpec) -> int:
+    """The EXIF orientation, 1..8. Raises Rejected: cut off, or a size outside of `spec`."""
+    orientation, has_pixels, opaque = UPRIGHT, False, True
+    riff_end = 8 + int.from_bytes(data[4:8], "little")
+    at = 12
+    while at + 8 <= min(riff_end, len(data)):
+        kind, body = data[at : at + 4], at + 8
+        end = body + int.from_bytes(data[at + 4 : body], "little")
+        size = _webp_size(kind, data[body : body + 10])
+        if size:
+            spec.check_size(*size)
+        if end > riff_end or end > len(data):
+            break
+        has_pixels = has_pixels or kind in (b"VP8 ", b"VP8L", b"ANMF")
+        if kind == b"VP8X":
+            opaque = not data[body] & _WEBP_ALPHA
+        elif kind == b"ALPH" and opaque:
+            raise Rejected("damaged", "WebP with an alpha chunk that its header denies")
+        if kind == b"EXIF":
+            orientation = read_orientation(data[body:end])
+        at = end + end % 2  # chunks are padded to even lengths
+    if riff_end > len(data):
+        raise Rejected("truncated", f"WebP of {riff_end:,} bytes, {len(data):,} are there")
+    if at < riff_end or not has_pixels:
+        raise Rejected("damaged", f"WebP chunks end at {at:,} of {riff_end:,} bytes")
+    return orientation
+
+
+def _webp_size(kind: bytes, body: bytes) -> tuple[int, int] | None:
+    """(width, height) of a chunk that says them."""
+    if kind == b"VP8X" and len(body) == 10:
+        return (
+            1 + int.from_bytes(body[4:7], "little"),
+            1 + int.from_bytes(body[7:10], "little"),
+        )
+    if kind == b"VP8 " and len(body) == 10:
+        return (
+            int.from_bytes(body[6:8], "little") & 0x3FFF,
+            int.from_bytes(body[8:10], "little") & 0x3FFF,
+        )
+    if kind == b"VP8L" and len(body) >= 5:
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return None
+
+
+def check_bmp(data: bytes, spec: PixelSpec) -> None:
+    """Raises Rejected: rows beyond the data, a palette too long, or a size outside of `spec`."""
+    header_bytes = data[14]
+    if len(data) < (26 if header_bytes == 12 else 54):
+        raise Rejected("truncated", f"BMP header ends at {len(data)} bytes")
+    if header_bytes == 12:  # OS/2 1
+        width_px = int.from_bytes(data[18:20], "little")
+        height_px = int.from_bytes(data[20:22], "little")
+        bits, packing, colours, colour_bytes = data[24], 0, 0, 3
+    else:
+        width_px = int.from_bytes(data[18:22], "little", signed=True)
+        height_px = abs(int.from_bytes(data[22:26], "little", signed=True))  # < 0: top row first
+        bits, packing = data[28], int.from_bytes(data[30:34], "little")
+        colours, colour_bytes = int.from_bytes(data[46:50], "little"), 4
+    spec.check_size(width_px, height_px)
+    if packing in _BMP_RUN_LENGTHS:  # Pillow leaves black what the runs do not fill
+        raise Rejected("unsupported", f"BMP of run-length packing {packing}")
+    rows_at = int.from_bytes(data[10:14], "little")
+    colours = colours or 1 << bits
+    palette_end = 14 + header_bytes + colours * colour_bytes
+    if bits <= 8 and (colours > 1 << bits or palette_end > rows_at):
+        raise Rejected(
+            "damaged", f"BMP palette of {colours:,} colours ends at {palette_end:,} of {rows_at:,}"
+        )
+    row_bytes = (width_px * bits + 31) // 32 * 4
+    if rows_at + row_bytes * height_px > len(data):
+        end = rows_at + row_bytes * height_px
+        raise Rejected("truncated", f"BMP rows end at {end:,} of {len(data):,} bytes")
+
+
+def check_pnm(data: bytes, spec: PixelSpec) -> None:
+    """Raises Rejected for a plain file with too little or too much text; raw ones are strict."""
+    if data[1] not in b"123":
+        return
+    if not data[-1:].isspace():  # a cut may have made 1 of 17
+        raise Rejected("truncated", f"plain PNM of {len(data):,} bytes without a last line end")
+    words = re.sub(rb"#[^\r\n]*", b" ", data).split()
+    head = 3 if data[1] in b"1" else 4
+    if len(words) < head or not all(word.isdigit() for word in words[1:head]):
+        raise Rejected("damaged", f"PNM header of words {words[:head]}")
+    width_px, height_px = int(words[1][:10]), int(words[2][:10])
+    spec.check_size(width_px, height_px)
+    # Bits need no space between them.
+    found = sum(map(len, words[head:])) if head == 3 else len(words) - head
+    wanted = width_px * height_px * (3 if data[1] in b"3" else 1)
+    if found != wanted:
+        reason = "truncated" if found < wanted else "damaged"
+        raise Rejected(reason, f"plain PNM of {found:,} samples, its header asks {wanted:,}")

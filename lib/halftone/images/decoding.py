@@ -1,0 +1,189 @@
+"""Bytes of an image file -> uint8 pixels of one shape, or a reason why not.
+
+`decode` is the one decode of training and of scoring. It takes JPEG, PNG, WebP, BMP, TIFF, GIF
+and PNM, told apart by their first bytes and never by a name. A picture looks the same whatever
+holds it: EXIF turns it, alpha lies over `background`, grey is ITU-R 601 luma.
+
+Shrinking averages areas (INTER_AREA), enlarging is bilinear, which cannot overshoot. Sizes are
+read from the header before anything is decoded; damage rejects, see `jpeg_strict`, `png`,
+`gif`, `tiff` and `containers`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Optional
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from halftone.images.jpeg import read_header
+from halftone.images.jpeg_strict import decode_strict
+from halftone.images.orientation import SIDEWAYS, turn_upright
+from halftone.images.pixel_spec import Decoded, Pixels, PixelSpec, Rejected
+from halftone.images.png import SIGNATURE
+from halftone.images.stills import decode_still
+
+cv2.setNumThreads(1)  # workers run one process a core
+
+_MAGIC = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (SIGNATURE, "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+)
+_UNSUPPORTED_MAGIC = (
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"8BPS", "Photoshop"),
+    (b"\0\0\1\0", "ICO"),
+    (b"v/1\1", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"DDS ", "DDS"),
+    (b"qoif", "QOI"),
+    (b"P7\n", "PAM"),
+    (b"PF\n", "PFM"),
+    (b"Pf\n", "PFM"),
+    (b"%PDF", "PDF"),
+    (b"\x1a\x45\xdf\xa3", "Matroska video"),
+    (b"II\xbc\1", "JPEG XR"),
+    (b"BPG\xfb", "BPG"),
+    (b"FLIF", "FLIF"),
+)
+_PNM = re.compile(rb"P[1-6][\s#]")
+_BMP_HEADER_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
+
+
+def decode(data: bytes, spec: PixelSpec) -> Decoded:
+    """`data`: a whole image file. Pixels come back (height_px, width_px, channels) uint8.
+
+    Raises Rejected, and nothing else, for any bytes.
+    """
+    kind = sniff(data)
+    try:
+        if kind == "jpeg":
+            pixels, orientation, height_px, width_px = _decode_jpeg(data, spec)
+        else:
+            pixels, orientation = decode_still(data, kind, spec)
+            height_px, width_px = pixels.shape[:2]
+        if orientation != 1:
+            pixels = turn_upright(pixels, orientation)
+        if orientation in SIDEWAYS:
+            height_px, width_px = width_px, height_px
+        fitted = _fit(_with_channels(pixels, spec.channels), spec)
+    except MemoryError:
+        raise Rejected("too_large", f"no memory to decode this {kind}") from None
+    except cv2.error as error:
+        raise Rejected("damaged", f"{kind}: {error}") from None
+    return Decoded(fitted, height_px, width_px, kind)
+
+
+def sniff(data: bytes) -> str:
+    """The format's name, by its first bytes. Raises Rejected: empty, unsupported, not_an_image."""
+    if not data:
+        raise Rejected("empty", "0 bytes")
+    for magic, name in _MAGIC:
+        if data.startswith(magic):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_BYTES:
+        return "bmp"
+    if _PNM.match(data):
+        return "pnm"
+    name_or_none = _unsupported_name(data)
+    if name_or_none:
+        raise Rejected("unsupported", f"{name_or_none} is not decoded")
+    start = data[:8].hex(" ")
+    raise Rejected("not_an_image", f"{len(data):,} bytes that start with {start}")
+
+
+def _unsupported_name(data: bytes) -> Optional[str]:
+    for magic, name in _UNSUPPORTED_MAGIC:
+        if data.startswith(magic):
+            return name
+    if data[4:8] == b"ftyp":  # a family of stills (heic, avif...) and videos (isom, qt...)
+        brand = data[8:12].decode("latin-1").strip()
+        return f"ISO media of brand {brand!r}"
+    if b"<svg" in data[:1024].lower():
+        return "SVG"
+    return None
+
+
+def _decode_jpeg(data: bytes, spec: PixelSpec) -> tuple[Pixels, int, int, int]:
+    """(pixels as stored and perhaps reduced, orientation, stored height, stored width)."""
+    header = read_header(data, spec)
+    height_px, width_px = header.height_px, header.width_px
+    if header.orientation in SIDEWAYS:
+        min_width_px, min_height_px = _least_size(width_px, height_px, spec)
+    else:
+        min_height_px, min_width_px = _least_size(height_px, width_px, spec)
+    pixels = decode_strict(data, header, spec.channels, min_height_px, min_width_px)
+    return pixels, header.orientation, height_px, width_px
+
+
+def _least_size(height_px: int, width_px: int, spec: PixelSpec) -> tuple[int, int]:
+    """The least (height, width) that an upright source may be reduced to without loss."""
+    if spec.fit == "stretch":
+        return spec.height_px, spec.width_px
+    choose = max if spec.fit == "crop" else min
+    scale = choose(spec.height_px / height_px, spec.width_px / width_px)
+    return math.ceil(height_px * scale), math.ceil(width_px * scale)
+
+
+def _with_channels(pixels: Pixels, channels: int) -> Pixels:
+    """(h, w, 1 or 3) -> (h, w, channels)."""
+    if pixels.shape[2] == channels:
+        return pixels
+    code = cv2.COLOR_RGB2GRAY if channels == 1 else cv2.COLOR_GRAY2RGB
+    converted = cv2.cvtColor(np.ascontiguousarray(pixels), code)
+    return np.asarray(converted, np.uint8).reshape(*pixels.shape[:2], channels)
+
+
+def _fit(pixels: Pixels, spec: PixelSpec) -> Pixels:
+    """(h, w, C) -> (height_px, width_px, C), C-contiguous."""
+    height_px, width_px = pixels.shape[:2]
+    if spec.fit == "crop":
+        scale = min(height_px / spec.height_px, width_px / spec.width_px)
+        crop_height_px = min(height_px, max(1, round(spec.height_px * scale)))
+        crop_width_px = min(width_px, max(1, round(spec.width_px * scale)))
+        top, left = (height_px - crop_height_px) // 2, (width_px - crop_width_px) // 2
+        pixels = pixels[top : top + crop_height_px, left : left + crop_width_px]
+    elif spec.fit == "pad":
+        return _padded(pixels, spec)
+    return _resized(pixels, spec.height_px, spec.width_px)
+
+
+def _padded(pixels: Pixels, spec: PixelSpec) -> Pixels:
+    height_px, width_px, channels = pixels.shape
+    scale = min(spec.height_px / height_px, spec.width_px / width_px)
+    inner_height_px = max(1, round(height_px * scale))
+    inner_width_px = max(1, round(width_px * scale))
+    top = (spec.height_px - inner_height_px) // 2
+    left = (spec.width_px - inner_width_px) // 2
+    padded = np.full((spec.height_px, spec.width_px, channels), spec.background, np.uint8)
+    inner = _resized(pixels, inner_height_px, inner_width_px)
+    padded[top : top + inner_height_px, left : left + inner_width_px] = inner
+    return padded
+
+
+def _resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
+    """(h, w, C) -> (height_px, width_px, C), C-contiguous: first every side that shrinks, by
+    areas, then every side that grows, since INTER_AREA enlarges by repeating pixels."""
+    channels = pixels.shape[2]
+    less_width_px = min(pixels.shape[1], width_px)
+    less_height_px = min(pixels.shape[0], height_px)
+    image: npt.NDArray[Any] = np.ascontiguousarray(pixels)
+    if (less_height_px, less_width_px) != image.shape[:2]:
+        image = cv2.resize(image, (less_width_px, less_height_px), interpolation=cv2.INTER_AREA)
+    if (height_px, width_px) != image.shape[:2]:
+        image = cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
+    return image.reshape(height_px, width_px, channels)

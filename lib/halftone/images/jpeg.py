@@ -1,0 +1,105 @@
+"""JPEG: what its header says, and whether the decoder may see the file at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from halftone.images.orientation import UPRIGHT, read_orientation
+from halftone.images.pixel_spec import PixelSpec, Rejected
+
+DHT, SOS, APP0, APP1, APP14 = 0xC4, 0xDA, 0xE0, 0xE1, 0xEE
+_OUT_OF_PLACE = (0x01, *range(0xD0, 0xDA))  # TEM, restarts, SOI and EOI, within a header
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those three are tables
+PROGRESSIVE = (0xC2, 0xCA)
+# Lossless frames bring the decoder down with a segmentation fault, so they must not reach it.
+_DECODABLE = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+
+
+class Header(NamedTuple):
+    """What stands before the first scan."""
+
+    height_px: int  # as stored, before the EXIF turn
+    width_px: int
+    components: int
+    frame: int  # the SOF marker
+    orientation: int  # 1..8
+    adobe: bool  # CMYK is then stored inverted
+    scan_at: int  # offset of the first SOS marker
+
+
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start, end) of each segment up to the first scan's header, and that one as well.
+
+    Skips what libjpeg skips, so that both see the same segments. Raises Rejected.
+    """
+    at = 2
+    while True:
+        at = data.find(b"\xff", at) % (len(data) + 1)  # the end where there is none
+        while data[at + 1 : at + 2] == b"\xff":
+            at += 1
+        if at + 4 > len(data):
+            raise Rejected("truncated", f"JPEG header ends at {len(data):,} bytes, before any scan")
+        marker = data[at + 1]
+        if marker == 0:
+            at += 2
+            continue
+        if marker in _OUT_OF_PLACE:
+            raise Rejected("damaged", f"JPEG marker 0x{marker:02x} at {at:,}, before any scan")
+        end = at + 2 + (data[at + 2] << 8 | data[at + 3])
+        if marker in _SOF and at + 10 <= len(data):
+            yield marker, at, end  # its size is worth knowing even where the file ends inside it
+        if end > len(data):
+            raise Rejected(
+                "truncated", f"JPEG segment 0x{marker:02x} ends at {end:,} of {len(data):,} bytes"
+            )
+        if marker not in _SOF:
+            yield marker, at, end
+        if marker == SOS:
+            return
+        at = end
+
+
+def read_header(data: bytes, spec: PixelSpec) -> Header:
+    """Raises Rejected: no whole header, a kind that is not decoded, or a size outside of `spec`."""
+    height_px = width_px = components = frame = 0
+    orientation, adobe, scan_at = UPRIGHT, False, 0
+    for marker, start, end in segments(data):
+        if marker in _SOF:
+            frame, components = marker, data[start + 9]
+            height_px = data[start + 5] << 8 | data[start + 6]
+            width_px = data[start + 7] << 8 | data[start + 8]
+            _check_frame(frame, data[start + 4], components, height_px)
+            spec.check_size(width_px, height_px)
+        elif marker == APP1 and orientation == UPRIGHT and data[start + 4 : start + 8] == b"Exif":
+            orientation = read_orientation(data[start + 4 : end])
+        elif marker == APP14 and data[start + 4 : start + 9] == b"Adobe":
+            adobe = True
+        elif marker == SOS:
+            scan_at = start
+    if not frame:
+        raise Rejected("damaged", "JPEG scan without a frame header")
+    header = Header(height_px, width_px, components, frame, orientation, adobe, scan_at)
+    _check_scans(data, header, spec)
+    return header
+
+
+def _check_frame(frame: int, bits: int, components: int, height_px: int) -> None:
+    if frame not in _DECODABLE:
+        raise Rejected("unsupported", f"JPEG frame 0xff{frame:02x} (lossless or hierarchical)")
+    if bits != 8:
+        raise Rejected("unsupported", f"JPEG of {bits} bits a sample, 8 are decoded")
+    if components not in (1, 3, 4):
+        raise Rejected("unsupported", f"JPEG of {components} components, 1, 3 and 4 are decoded")
+    if height_px == 0:
+        raise Rejected("unsupported", "JPEG whose height follows its first scan (DNL)")
+
+
+def _check_scans(data: bytes, header: Header, spec: PixelSpec) -> None:
+    """Each scan costs a pass over the whole image, and may be a few bytes long."""
+    in_one_scan = data[header.scan_at + 4] == header.components
+    if header.frame not in PROGRESSIVE and in_one_scan:
+        return
+    scans = data.count(b"\xff\xda", header.scan_at)
+    if scans > spec.max_scans:
+        raise Rejected("too_large", f"{scans:,} scans, max_scans is {spec.max_scans:,}")

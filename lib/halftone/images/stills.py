@@ -1,0 +1,103 @@
+"""Everything but JPEG, through Pillow, whose loading is strict about files that were cut.
+
+OpenCV's wheels have no GIF, its decoders ignore EXIF outside of JPEG and log to stderr. Of an
+animation or a file of many pages the first picture is taken. Samples of 16 bits lose their lower
+8, as in libpng and OpenCV.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from halftone.images.containers import check_bmp, check_pnm, check_webp
+from halftone.images.gif import check_gif
+from halftone.images.orientation import UPRIGHT
+from halftone.images.pixel_spec import Pixels, PixelSpec, Rejected
+from halftone.images.png import read_png
+from halftone.images.tiff import check_tiff
+
+_PLUGINS = {
+    "png": ("PNG",),
+    "webp": ("WEBP",),
+    "bmp": ("BMP",),
+    "tiff": ("TIFF",),
+    "gif": ("GIF",),
+    "pnm": ("PPM",),
+}
+_TRUNCATED_WORDS = ("truncated", "eof while reading", "not enough image data")
+_ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+_PLAIN_MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
+
+
+def decode_still(data: bytes, kind: str, spec: PixelSpec) -> tuple[Pixels, int]:
+    """((h, w, 1 or 3) uint8, EXIF orientation still to be applied). Raises Rejected."""
+    orientation, transparent = UPRIGHT, None
+    if kind == "png":
+        data, orientation, transparent = read_png(data, spec)
+    elif kind == "webp":
+        orientation = check_webp(data, spec)
+    elif kind == "gif":
+        check_gif(data, spec)
+    elif kind == "tiff":
+        check_tiff(data, spec)
+    elif kind == "bmp":
+        check_bmp(data, spec)
+    elif kind == "pnm":
+        check_pnm(data, spec)
+    pixels = _load(data, kind, spec)  # (h, w, 1, 3 or 4)
+    if transparent is not None and pixels.shape[2] == len(transparent):
+        opaque = (pixels != np.array(transparent, np.uint8)).any(axis=2)
+        pixels = np.where(opaque[..., None], pixels, np.uint8(spec.background))
+    return _over_background(pixels, spec.background), orientation
+
+
+def _load(data: bytes, kind: str, spec: PixelSpec) -> Pixels:
+    """Any exception of Pillow's readers means a file that they cannot read: they raise what
+    their parsing stumbled over (OSError, SyntaxError, ValueError, struct.error, IndexError...)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_PLUGINS[kind]) as image:
+                spec.check_size(*image.size)
+                image.load()
+                return _samples(image, kind)
+    except Rejected:
+        raise
+    except Image.DecompressionBombError as error:
+        raise Rejected("too_large", str(error)) from None
+    except MemoryError:
+        raise Rejected("too_large", f"no memory to decode this {kind}") from None
+    except UnidentifiedImageError:  # its message holds an address in memory
+        raise Rejected("damaged", f"{kind}: unreadable header, {len(data):,} bytes") from None
+    except Exception as error:
+        message = str(error) or type(error).__name__
+        truncated = any(word in message.lower() for word in _TRUNCATED_WORDS)
+        raise Rejected("truncated" if truncated else "damaged", f"{kind}: {message}") from None
+
+
+def _samples(image: Image.Image, kind: str) -> Pixels:
+    """(h, w, 1) grey, (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and kind in ("png", "pnm")):
+        return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
+    if mode not in _PLAIN_MODES + _ALPHA_MODES:
+        raise Rejected("unsupported", f"{kind} of samples {mode!r}")
+    if mode in _ALPHA_MODES or "transparency" in image.info:
+        wanted = "RGBA"
+    else:
+        wanted = "L" if mode in ("1", "L") else "RGB"
+    pixels = np.asarray(image if mode == wanted else image.convert(wanted))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _over_background(pixels: Pixels, background: int) -> Pixels:
+    """Lays RGBA over a grey of `background`; other pixels pass."""
+    if pixels.shape[2] != 4:
+        return pixels
+    alpha = pixels[..., 3:].astype(np.uint16)
+    blend = pixels[..., :3] * alpha + background * (255 - alpha) + 127
+    return (blend // 255).astype(np.uint8)
