@@ -1,0 +1,107 @@
+"""What a dataset consists of: one JSON file, written last, that names every other file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from halftone import storage
+from halftone.config import Pixels, Preprocess, Splits
+from halftone.errors import InputError
+from halftone.schema import SCHEMA_VERSION
+
+NAME = "manifest.json"
+
+
+class ShardFile(BaseModel):
+    """One Parquet file of one row group."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str  # below the dataset's root
+    split: str
+    rows: int
+    size_bytes: int
+    digest: str  # BLAKE2b of its keys, labels and pixels
+
+
+class Manifest(BaseModel):
+    """A dataset, whole. Readers open the files named here and no others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    # The field's name in the file is `schema`, which pydantic keeps for itself.
+    schema_version: int
+    halftone_version: str
+    created: str  # UTC
+    seed: int
+    pixels: Pixels
+    splits: Splits
+    preprocess: Preprocess
+    images: str  # the folder or URL that was read
+    labels: list[str]  # label_id is the index in this list
+    inputs: int  # = rows + rejects + duplicates
+    rows: int
+    rejects: int
+    duplicates: int
+    ignored: dict[str, int]  # files that no suffix calls an image, by their ending
+    rejects_by_reason: dict[str, int]
+    counts: dict[str, dict[str, int]]  # rows by split and label
+    listing: str  # what was listed and how it was to be treated, as a digest
+    fingerprint: str  # of all rows, in order: the same rows give the same fingerprint
+    files: list[ShardFile]
+    rejects_files: list[str]
+    duplicates_files: list[str]
+
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return self.pixels.height_px, self.pixels.width_px, self.pixels.channels
+
+    def shards(self, split: str) -> list[ShardFile]:
+        return [file for file in self.files if file.split == split]
+
+
+def read(root: str) -> Manifest:
+    """Read the manifest of the dataset at `root`.
+
+    Raises:
+        InputError: there is none, it is not one, it is of a newer schema version, or the dataset
+            holds a `_common_metadata`, whose reading could run code.
+    """
+    url = storage.join(root, NAME)
+    try:
+        raw = storage.read_json(url)
+    except FileNotFoundError:
+        raise InputError(
+            f"{root}: no dataset here (no {NAME}); run jobs/preprocess.py, or check "
+            "paths.dataset or --dataset"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{url}: not a manifest: {error}") from None
+    version = raw.pop("schema", None) if isinstance(raw, dict) else None
+    if not isinstance(version, int):
+        raise InputError(f"{url}: not a manifest: it has no schema version")
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"{url}: schema version {version} is newer than {SCHEMA_VERSION}, the newest that "
+            "this Halftone reads; upgrade Halftone, or run preprocess again into another folder"
+        )
+    if storage.exists(storage.join(root, "_common_metadata")):
+        raise InputError(
+            f"{root}/_common_metadata: Petastorm would unpickle it, which can run code; Halftone "
+            "writes no such file. Remove it"
+        )
+    try:
+        # JSON mode, as the settings inside are strict: a list there is a tuple here.
+        return Manifest.model_validate_json(json.dumps({"schema_version": version, **raw}))
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
+        raise InputError(f"{url}: not a manifest: wrong or missing {keys}") from None
+
+
+def publish(root: str, manifest: Manifest) -> None:
+    """Make `manifest` the dataset's: from this moment on readers see the files that it names."""
+    raw: dict[str, Any] = manifest.model_dump(mode="json")
+    storage.write_json(storage.join(root, NAME), {"schema": raw.pop("schema_version"), **raw})

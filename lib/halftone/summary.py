@@ -1,0 +1,82 @@
+"""The tables that jobs print at their end; the last line says where the result is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from halftone import storage
+from halftone.manifest import Manifest
+from halftone.model_directory import HISTORY, Card
+
+_RATIOS = ("precision", "recall", "f1")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table in plain text: the first column to the left, numbers to the right."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    lines = []
+    for row in [header, ["-" * width for width in widths], *rows]:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths)]
+        lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]).rstrip())
+    return "\n".join(lines)
+
+
+def of_dataset(made: Manifest, dataset: str, is_new: bool) -> str:
+    labels = made.labels
+    rows: list[list[str]] = []
+    for split, counts in made.counts.items():
+        cells = [counts[label] for label in labels]
+        rows.append([split, *(f"{cell:,}" for cell in cells), f"{sum(cells):,}"])
+    lines = [table(["split", *labels, "rows"], rows), ""]
+    lines.append(
+        f"{made.inputs:,} images = {made.rows:,} rows + {made.rejects:,} rejects + "
+        f"{made.duplicates:,} duplicates"
+    )
+    if made.rejects:
+        reasons = (f"{count:,} {reason}" for reason, count in made.rejects_by_reason.items())
+        lines.append(f"rejects: {', '.join(reasons)}; listed in {', '.join(made.rejects_files)}")
+    if made.ignored:
+        endings = (f"{count:,} {ending}" for ending, count in sorted(made.ignored.items()))
+        lines.append(f"ignored, as no image by preprocess.suffixes: {', '.join(endings)}")
+    if not is_new:
+        lines.append("nothing new: the images and the settings are those of the last run")
+    lines.append(f"fingerprint {made.fingerprint}")
+    lines.append(f"dataset: {dataset}")
+    return "\n".join(lines)
+
+
+def of_model(card: Card, output: str) -> str:
+    history = storage.read_json(storage.join(output, HISTORY))["epochs"]
+    names = [name for name in history[0] if name not in ("epoch", "secs", "images_per_sec")]
+    rows = []
+    for entry in history:
+        mark = " *" if entry["epoch"] == card.best_epoch else "  "
+        values = [f"{entry[name]:.4f}" for name in names]
+        rows.append([f"{entry['epoch']}{mark}", *values, f"{entry['images_per_sec']:,.0f}"])
+    return "\n".join(
+        [
+            table(["epoch", *names, "images/s"], rows),
+            "",
+            f"* the best epoch, kept as version {card.version}",
+            f"model: {output}",
+        ]
+    )
+
+
+def of_scores(result: Mapping[str, Any], output: str) -> str:
+    rows = [
+        [label, *(f"{values[name]:.4f}" for name in _RATIOS), f"{values['support']:,}"]
+        for label, values in result["per_class"].items()
+    ]
+    overall = "  ".join(f"{name} {result[name]:.4f}" for name in ("accuracy", *_RATIOS, "loss"))
+    return "\n".join(
+        [
+            table(["class", *_RATIOS, "rows"], rows),
+            "",
+            f"{result['split']}: {result['rows']:,} rows  {overall}",
+            f"precision, recall and f1: {result['average']}",
+            f"report: {storage.join(output, 'report.html')}",
+            f"scores: {output}",
+        ]
+    )

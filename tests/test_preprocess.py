@@ -1,0 +1,298 @@
+"""Preprocess with real Spark on small drawn images."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Callable
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import DrawImages, stripes
+from pyspark.sql import SparkSession
+
+from halftone import manifest, preprocess
+from halftone.config import Config
+from halftone.errors import InputError
+from halftone.manifest import Manifest
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture
+def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[..., tuple[Manifest, bool]]:
+    """Preprocess a folder into tmp_path/dataset."""
+
+    def run_(images: Path, dataset: str = "dataset", **settings: Any) -> tuple[Manifest, bool]:
+        return preprocess.preprocess(
+            config(**settings), str(images), str(tmp_path / dataset), lambda: spark
+        )
+
+    return run_
+
+
+Run = Callable[..., tuple[Manifest, bool]]
+
+
+def rows(dataset: Path, split: str | None = None) -> list[dict[str, Any]]:
+    files = manifest.read(str(dataset)).files
+    return [
+        row
+        for file in files
+        if split in (None, file.split)
+        for row in pq.read_table(dataset / file.path).to_pylist()
+    ]
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_every_image_becomes_a_row_with_its_pixels(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    made, is_new = run(images)
+    assert is_new
+    assert (made.inputs, made.rows, made.rejects, made.duplicates) == (40, 40, 0, 0)
+    assert made.labels == ["lying", "upright"]
+    found = {row["key"]: row for row in rows(tmp_path / "dataset")}
+    assert set(found) == {str(path) for path in images.rglob("*.png")}
+    key = str(images / "upright" / "0003.png")
+    assert found[key]["label"] == "upright"
+    assert found[key]["label_id"] == 1
+    assert (found[key]["source_height_px"], found[key]["source_width_px"]) == (40, 48)
+    assert found[key]["source_bytes"] == os.path.getsize(key)
+    expected = cv2.resize(stripes(1, seed=1003), (16, 16), interpolation=cv2.INTER_AREA)
+    got = np.frombuffer(found[key]["image"], np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_the_manifest_tells_of_every_file(run: Run, draw_images: DrawImages, tmp_path: Path) -> None:
+    made, _ = run(draw_images(each=20), splits={"validation_fraction": 0.2, "test_fraction": 0.2})
+    raw = json.loads((tmp_path / "dataset" / "manifest.json").read_text())
+    assert raw["schema"] == 1
+    assert raw["rows"] == sum(file["rows"] for file in raw["files"]) == 40
+    for file in raw["files"]:
+        metadata = pq.ParquetFile(tmp_path / "dataset" / file["path"]).metadata
+        assert metadata.num_rows == file["rows"]
+        assert metadata.num_row_groups == 1
+        assert os.path.getsize(tmp_path / "dataset" / file["path"]) == file["size_bytes"]
+        assert file["path"].startswith(file["split"] + "/")
+    on_disk = {str(p.relative_to(tmp_path / "dataset")) for p in (tmp_path / "dataset").rglob("*.*")}
+    assert on_disk == {file["path"] for file in raw["files"]} | {"manifest.json"}
+    for split in ("train", "validation", "test"):
+        by_label = [row["label"] for row in rows(tmp_path / "dataset", split)]
+        assert made.counts[split] == {name: by_label.count(name) for name in made.labels}
+
+
+def test_bad_images_among_good_ones_are_rejects_with_a_reason(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    (images / "lying" / "empty.jpg").write_bytes(b"")
+    (images / "lying" / "text.jpg").write_bytes(b"no image at all")
+    ok, jpeg = cv2.imencode(".jpg", stripes(0, seed=5))
+    assert ok
+    (images / "upright" / "cut.jpg").write_bytes(jpeg.tobytes()[:-200])
+    (images / "upright" / "gone.jpg").symlink_to(images / "nowhere")
+    made, _ = run(images, preprocess={"max_reject_fraction": 0.2})
+    assert (made.inputs, made.rows, made.rejects) == (44, 40, 4)
+    [name] = made.rejects_files
+    rejects = {row["path"]: row for row in pq.read_table(tmp_path / "dataset" / name).to_pylist()}
+    assert {os.path.basename(path): row["reason"] for path, row in rejects.items()} == {
+        "empty.jpg": "empty",
+        "text.jpg": "not_an_image",
+        "cut.jpg": "truncated",
+        "gone.jpg": "unreadable",
+    }
+    text = rejects[str(images / "lying" / "text.jpg")]
+    assert text["size_bytes"] == 15
+    assert rejects[str(images / "upright" / "gone.jpg")]["detail"] == "No such file or directory"
+    assert made.rejects_by_reason == {
+        "empty": 1,
+        "not_an_image": 1,
+        "truncated": 1,
+        "unreadable": 1,
+    }
+
+
+def test_too_many_rejects_stop_the_job_before_anything_is_published(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=4)
+    (images / "lying" / "bad.png").write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        run(images)
+    assert str(caught.value) == (
+        f"{images}: 1 of 9 images are rejected (11.1%: 1 empty), preprocess.max_reject_fraction "
+        f"is 0.05; nothing was published. The first: {images}/lying/bad.png: empty, "
+        "0 bytes. Mend the images, or raise the limit"
+    )
+    assert not (tmp_path / "dataset" / "manifest.json").exists()
+    made, _ = run(images, preprocess={"max_reject_fraction": 0.2})
+    assert made.rejects == 1
+
+
+def test_same_bytes_are_kept_once_and_two_labels_for_them_are_a_conflict(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    shutil.copy(images / "lying" / "0000.png", images / "lying" / "copy.png")
+    shutil.copy(images / "lying" / "0001.png", images / "upright" / "liar.png")
+    made, _ = run(images)
+    assert (made.inputs, made.rows, made.rejects, made.duplicates) == (42, 39, 2, 1)
+    [name] = made.duplicates_files
+    [duplicate] = pq.read_table(tmp_path / "dataset" / name).to_pylist()
+    assert duplicate["path"] == str(images / "lying" / "copy.png")
+    assert duplicate["kept_path"] == str(images / "lying" / "0000.png")
+    [name] = made.rejects_files
+    first, second = pq.read_table(tmp_path / "dataset" / name).to_pylist()
+    assert first["path"] == str(images / "lying" / "0001.png")
+    assert first["reason"] == second["reason"] == "conflict"
+    assert first["detail"] == (
+        "label 'lying', but upright/liar.png has the same bytes and label 'upright'"
+    )
+
+
+def test_the_same_input_gives_the_same_bytes_wherever_it_is_written(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=40)
+    first, _ = run(images, "one")
+    second, _ = run(images, "two")
+    assert first.fingerprint == second.fingerprint
+    one, two = tree(tmp_path / "one"), tree(tmp_path / "two")
+    del one["manifest.json"], two["manifest.json"]
+    assert one == two
+
+
+def test_the_fingerprint_is_that_of_the_rows_not_of_the_place(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    first, _ = run(images, "one")
+    moved = images.rename(tmp_path / "moved")
+    second, _ = run(moved, "two")
+    assert first.fingerprint == second.fingerprint
+    (moved / "lying" / "0000.png").unlink()
+    third, _ = run(moved, "three")
+    assert third.fingerprint != first.fingerprint
+
+
+def test_a_second_run_finds_nothing_to_do_and_needs_no_spark(
+    run: Run, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
+) -> None:
+    images = draw_images(each=20)
+    first, _ = run(images)
+    before = tree(tmp_path / "dataset")
+
+    def no_spark() -> SparkSession:
+        raise AssertionError("Spark was asked for")
+
+    again, is_new = preprocess.preprocess(
+        config(), str(images), str(tmp_path / "dataset"), no_spark
+    )
+    assert (again, is_new) == (first, False)
+    assert tree(tmp_path / "dataset") == before
+
+
+def test_new_images_make_a_new_dataset_without_litter(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    run(images)
+    draw_images(each=25)
+    made, is_new = run(images)
+    assert (is_new, made.rows) == (True, 50)
+    on_disk = set(tree(tmp_path / "dataset"))
+    assert on_disk == {file.path for file in made.files} | {"manifest.json"}
+
+
+def test_staged_parts_of_a_killed_run_are_taken_up(
+    run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = draw_images(each=100)
+    expected, _ = run(images, "undisturbed")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preprocess, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(images)
+    parts = sorted((tmp_path / "dataset" / "_staging").rglob("part-*.parquet"))
+    assert len(parts) > 1
+    parts[0].unlink()
+    stamps = {path: path.stat().st_mtime_ns for path in parts[1:]}
+    with monkeypatch.context() as patch:
+        patch.setattr(preprocess, "_tidy", lambda *_: None)
+        made, _ = run(images)
+    assert {path: path.stat().st_mtime_ns for path in parts[1:]} == stamps
+    assert made.fingerprint == expected.fingerprint
+    run(images)
+    assert not (tmp_path / "dataset" / "_staging").exists()
+
+
+def test_colour_is_kept_when_asked(run: Run, tmp_path: Path) -> None:
+    for name, blue_green_red in (("red", (0, 0, 250)), ("blue", (250, 0, 0))):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(12):
+            picture = np.full((20, 20, 3), blue_green_red, np.uint8)
+            picture[number, number] = 7  # so that no two files are the same
+            cv2.imwrite(str(tmp_path / "images" / name / f"{number}.png"), picture)
+    run(tmp_path / "images", pixels={"height_px": 4, "width_px": 4, "channels": 3})
+    for row in rows(tmp_path / "dataset"):
+        pixel = np.frombuffer(row["image"], np.uint8).reshape(4, 4, 3)[0, 3]
+        assert pixel.tolist() == ([250, 0, 0] if row["label"] == "red" else [0, 0, 250])
+
+
+def test_an_output_that_is_something_else(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "thesis.doc").write_text("years of work")
+    with pytest.raises(InputError) as caught:
+        run(draw_images(each=2))
+    assert str(caught.value) == (
+        f"{tmp_path}/dataset: exists and is not a dataset (it holds thesis.doc and no "
+        "manifest.json); give another --output"
+    )
+    assert (tmp_path / "dataset" / "thesis.doc").read_text() == "years of work"
+
+
+def test_a_dataset_of_other_settings_is_left_alone(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    run(images)
+    before = tree(tmp_path / "dataset")
+    with pytest.raises(InputError) as caught:
+        run(images, seed=3, pixels={"height_px": 8, "width_px": 16})
+    assert str(caught.value) == (
+        f"{tmp_path}/dataset: the dataset there was made with other settings, and is left alone: "
+        "seed 0 there, 3 now; pixels.height_px 16 there, 8 now. Give another --output, or remove "
+        "the old dataset"
+    )
+    assert tree(tmp_path / "dataset") == before
+
+
+def test_a_class_of_which_every_image_is_broken(run: Run, draw_images: DrawImages) -> None:
+    images = draw_images(each=20)
+    for path in (images / "upright").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        run(images, preprocess={"max_reject_fraction": 1.0})
+    assert str(caught.value) == (
+        f"{images}: 20 of 40 images are left, and the train split has 1 class (lying); training "
+        "needs 2 or more. Add images, or change the splits' fractions"
+    )
