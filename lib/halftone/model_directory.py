@@ -1,0 +1,143 @@
+"""A trained model with all that scoring needs: weights, labels, pixels, and where it is from.
+
+network-VERSION.keras   pixels in, probabilities out; any Keras 2.15 opens it
+history.json            metrics an epoch
+checkpoints/            to go on from
+model.json              the card below, written last: it names the network that counts
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from halftone import storage
+from halftone.config import Config, Pixels
+from halftone.errors import InputError
+from halftone.manifest import Manifest
+from halftone.schema import SCHEMA_VERSION
+
+CARD = "model.json"
+HISTORY = "history.json"
+CHECKPOINTS = "checkpoints"
+
+
+class Card(BaseModel):
+    """What a model is and what made it."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    schema_version: int
+    halftone_version: str
+    created: str  # UTC
+    version: str  # digest of the weights
+    network: str  # file name
+    labels: list[str]  # classes, in the order of the probabilities
+    pixels: Pixels
+    fingerprint: str  # of the dataset
+    best_epoch: int
+    ranks: int
+    train_secs: float
+    origin: dict[str, Any]  # of its checkpoints, see training.origin
+    config: Config
+
+    def shape(self) -> tuple[int, int, int]:
+        return self.pixels.height_px, self.pixels.width_px, self.pixels.channels
+
+
+def publish(root: str, card: Card, network: bytes) -> None:
+    """Make `network` the model at `root`: a reader finds the old one or the new one, whole."""
+    storage.write_bytes(storage.join(root, card.network), network)
+    storage.write_bytes(storage.join(root, CARD), (card.model_dump_json(indent=2) + "\n").encode())
+    for name in storage.list_names(root):
+        if name.startswith("network-") and name != card.network:
+            storage.remove(storage.join(root, name))
+
+
+def read_card(root: str) -> Card:
+    """Read the card of the model at `root`.
+
+    Raises:
+        InputError: there is no model, a part of it is missing, or it is newer than this Halftone.
+    """
+    url = storage.join(root, CARD)
+    try:
+        raw = storage.read_json(url)
+        version = raw["schema_version"]
+    except FileNotFoundError:
+        raise InputError(
+            f"{root}: no model here (no {CARD}); run jobs/train.py, or check paths.model or --model"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{url}: not a model's card") from None
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"{url}: schema version {version} is newer than {SCHEMA_VERSION}, the newest that "
+            "this Halftone reads; upgrade Halftone"
+        )
+    try:
+        card = Card.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
+        raise InputError(f"{url}: not a model's card: wrong or missing {keys}") from None
+    if not storage.exists(storage.join(root, card.network)):
+        raise InputError(f"{root}: {card.network} is missing; restore it, or train again elsewhere")
+    return card
+
+
+def check_fits(card: Card, manifest: Manifest, model: str, dataset: str) -> None:
+    """Raise InputError unless the model can score the dataset."""
+    if card.pixels != manifest.pixels:
+        differing = ", ".join(
+            f"{name} {value!r} and {getattr(manifest.pixels, name)!r}"
+            for name, value in card.pixels
+            if value != getattr(manifest.pixels, name)
+        )
+        raise InputError(
+            f"the model at {model} does not fit the dataset at {dataset}: pixels differ: "
+            f"{differing}. Preprocess with the model's settings, or train on this dataset"
+        )
+    if card.labels != manifest.labels:
+        raise InputError(
+            f"the model at {model} does not fit the dataset at {dataset}: the model knows the "
+            f"classes {', '.join(card.labels)}; the dataset has {', '.join(manifest.labels)}"
+        )
+
+
+def origin(config: Config, manifest: Manifest) -> dict[str, Any]:
+    """Everything that decides what a training does from one epoch to the next.
+
+    Not part of it: how many epochs, on how many ranks, and how many checkpoints are kept.
+    """
+    free = {"epochs", "patience", "ranks", "launcher", "keep_checkpoints"}
+    return {
+        "seed": config.seed,
+        "train": config.train.model_dump(mode="json", exclude=free),
+        "fingerprint": manifest.fingerprint,
+    }
+
+
+def check_origin(output: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raise InputError where what is at `output` comes from another origin than `new`."""
+    old_flat, new_flat = _flat(old), _flat(new)
+    differing = [
+        f"{key}: {old_flat.get(key)!r} there, {new_flat.get(key)!r} now"
+        for key in sorted({*old_flat, *new_flat})
+        if old_flat.get(key) != new_flat.get(key)
+    ]
+    if differing:
+        raise InputError(
+            f"{output}: a training with other settings is there, and is not continued: "
+            f"{'; '.join(differing)}. Give another --output, or remove it"
+        )
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat.update(
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return flat

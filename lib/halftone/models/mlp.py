@@ -1,0 +1,22 @@
+"""Dense layers on the flattened pixels; without hidden ones, logistic regression.
+
+Input: (N, H, W, C) float32. Output: (N, F) float32. Hidden layers of 200 and 60 units make the
+multi-layer perceptron of "Deep-learning-based system for image classification" (Ciarrocchi,
+2022, section 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def layers(x: tf.Tensor, *, hidden: Sequence[int], dropout: float) -> tf.Tensor:
+    """Add the layers; the parameters are those of the config's `Mlp`."""
+    x = tf.keras.layers.Flatten()(x)
+    for units in hidden:
+        x = tf.keras.layers.Dense(units, activation="relu")(x)
+        if dropout:
+            x = tf.keras.layers.Dropout(dropout)(x)
+    return x

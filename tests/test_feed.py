@@ -1,0 +1,123 @@
+"""The feed reads real shards through Petastorm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from halftone import feed, planner, schema, storage
+from halftone.errors import RunError
+from halftone.manifest import ShardFile
+from halftone.planner import Plan
+from halftone.world import World
+
+SHAPE = (2, 3, 1)
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[ShardFile]:
+    """Shards of 5, 5, 5 and 2 rows; row n has the label n % 3 and six pixels of value n."""
+    made, number = [], 0
+    for index, rows in enumerate((5, 5, 5, 2)):
+        numbers = list(range(number, number + rows))
+        table = pa.table(
+            {
+                schema.KEY: [str(n) for n in numbers],
+                schema.LABEL_ID: pa.array([n % 3 for n in numbers], pa.int32()),
+                schema.IMAGE: [bytes([n] * 6) for n in numbers],
+            }
+        )
+        path = f"train/{index}.parquet"
+        size_bytes = storage.write_table(str(tmp_path / path), table)
+        made.append(
+            ShardFile(path=path, split="train", rows=rows, size_bytes=size_bytes, digest="")
+        )
+        number += rows
+    return made
+
+
+def read(root: Path, plan: Plan, size: int = 1, shuffle_seed: str = "") -> list[list[feed.Batch]]:
+    return [
+        list(feed.batches(str(root), SHAPE, plan, World(rank, size), shuffle_seed))
+        for rank in range(size)
+    ]
+
+
+def real_rows(batches: list[feed.Batch]) -> list[int]:
+    """The pixel value of every row that counts; checks that its label came with it."""
+    rows = []
+    for images, labels, weights in batches:
+        for image, label, weight in zip(images, labels, weights):
+            if weight:
+                assert (image == image[0, 0, 0]).all()
+                assert image[0, 0, 0] % 3 == label
+                rows.append(int(image[0, 0, 0]))
+    return rows
+
+
+def test_batches_have_one_shape_and_dtype_and_fillers_weigh_nothing(
+    shards: list[ShardFile], tmp_path: Path
+) -> None:
+    [batches] = read(tmp_path, planner.plan_once(shards, 1, 4))
+    assert [images.shape for images, _, _ in batches] == [(4, 2, 3, 1)] * 5
+    assert {images.dtype for images, _, _ in batches} == {np.dtype(np.uint8)}
+    assert {labels.dtype for _, labels, _ in batches} == {np.dtype(np.int32)}
+    assert [weights.tolist() for _, _, weights in batches] == [[1, 1, 1, 1]] * 4 + [[1, 0, 0, 0]]
+
+
+def test_without_a_seed_the_order_is_that_of_the_plan(
+    shards: list[ShardFile], tmp_path: Path
+) -> None:
+    [batches] = read(tmp_path, planner.plan_once(shards, 1, 4))
+    assert real_rows(batches) == list(range(17))
+
+
+def test_a_seed_mixes_the_rows_the_same_way_each_time(
+    shards: list[ShardFile], tmp_path: Path
+) -> None:
+    plan = planner.plan_once(shards, 1, 4)
+    [[first], [again], [other]] = (read(tmp_path, plan, 1, seed) for seed in ("1:1", "1:1", "1:2"))
+    assert real_rows(first) == real_rows(again)
+    assert real_rows(first) != real_rows(other)
+    assert sorted(real_rows(first)) == sorted(real_rows(other)) == list(range(17))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_over_all_ranks_each_row_comes_once_in_equal_steps(
+    shards: list[ShardFile], tmp_path: Path, size: int
+) -> None:
+    for epoch in (1, 2):
+        plan = planner.plan_epoch(shards, size, 2 * size, seed=7, epoch=epoch)
+        of_ranks = read(tmp_path, plan, size, f"7:{epoch}")
+        assert {len(batches) for batches in of_ranks} == {plan.steps}
+        assert sorted(row for batches in of_ranks for row in real_rows(batches)) == list(range(17))
+
+
+def test_a_rank_without_shards_gets_fillers_only(shards: list[ShardFile], tmp_path: Path) -> None:
+    plan = planner.plan_once(shards[:1], 2, 4)
+    first, second = read(tmp_path, plan, 2)
+    assert real_rows(first) == [0, 1, 2, 3, 4]
+    assert real_rows(second) == []
+    assert len(first) == len(second) == 3
+
+
+def test_rows_that_are_missing_are_told(shards: list[ShardFile], tmp_path: Path) -> None:
+    said = shards[0].model_copy(update={"rows": 6})
+    with pytest.raises(RunError) as caught:
+        read(tmp_path, planner.plan_once([said, *shards[1:]], 1, 4))
+    assert str(caught.value) == (
+        "rank 0 read 17 rows from its shards, the manifest says 18; the dataset at "
+        f"{tmp_path} is damaged, run preprocess again"
+    )
+
+
+def test_a_folder_with_a_space_in_its_name(shards: list[ShardFile], tmp_path: Path) -> None:
+    root = tmp_path / "my data"
+    (root / "train").mkdir(parents=True)
+    for shard in shards:
+        (tmp_path / shard.path).rename(root / shard.path)
+    [batches] = read(root, planner.plan_once(shards, 1, 4))
+    assert real_rows(batches) == list(range(17))

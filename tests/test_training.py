@@ -1,0 +1,253 @@
+"""Training for real: one rank in a process of its own, or several under horovodrun."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+import yaml
+from conftest import DrawImages
+from pyspark.sql import SparkSession
+
+from halftone import checkpoint, model_directory, preprocess, training
+from halftone.config import Config
+
+JOB = str(Path(__file__).parents[1] / "jobs" / "train.py")
+MODEL = {"name": "convnet", "filters": [4], "dense": [8], "dense_dropout": 0.25, "batch_norm": True}
+
+
+@pytest.fixture
+def dataset(
+    spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: Callable[..., Config]
+) -> Path:
+    """120 images in shards of 8 rows."""
+    preprocess.preprocess(
+        config(
+            preprocess={"rows_per_shard": 8},
+            splits={"validation_fraction": 0.25, "test_fraction": 0.1},
+        ),
+        str(draw_images(each=60)),
+        str(tmp_path / "dataset"),
+        lambda: spark,
+    )
+    return tmp_path / "dataset"
+
+
+Train = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path, dataset: Path) -> Train:
+    def start_(output: str, **train: Any) -> subprocess.Popen[str]:
+        settings = {"epochs": 4, "batch_size": 16, "model": MODEL, **train}
+        path = tmp_path / f"{output}.yaml"
+        path.write_text(yaml.safe_dump({"seed": 7, "train": settings}))
+        command = [sys.executable, JOB, "--config", str(path)]
+        command += ["--dataset", str(dataset), "--output", str(tmp_path / output)]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    return start_
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == code, said
+    return said
+
+
+def weights(model: Path) -> list[np.ndarray]:
+    return checkpoint.read(str(model / "checkpoints"), 4).weights
+
+
+def history(model: Path) -> list[dict[str, Any]]:
+    epochs = json.loads((model / "history.json").read_text())["epochs"]
+    return [{k: v for k, v in e.items() if k not in ("secs", "images_per_sec")} for e in epochs]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, finish(process)
+        time.sleep(0.05)
+    raise TimeoutError(path)
+
+
+def test_a_model_directory_has_all_that_scoring_needs(start: Train, tmp_path: Path) -> None:
+    said = finish(start("model"))
+    assert said.splitlines()[-1] == f"model: {tmp_path}/model"
+    assert "epoch 4/4: loss " in said
+    card = model_directory.read_card(str(tmp_path / "model"))
+    assert card.labels == ["lying", "upright"]
+    assert card.shape() == (16, 16, 1)
+    assert (card.config.train.epochs, card.ranks) == (4, 1)
+    assert (tmp_path / "model" / card.network).exists()
+    epochs = history(tmp_path / "model")
+    assert [entry["epoch"] for entry in epochs] == [1, 2, 3, 4]
+    assert set(epochs[0]) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
+    assert card.best_epoch == training.best_epoch(epochs)
+    assert min(entry["loss"] for entry in epochs) < epochs[0]["loss"]
+
+
+def test_a_finished_training_is_not_repeated(start: Train, tmp_path: Path) -> None:
+    finish(start("model"))
+    card = (tmp_path / "model" / "model.json").read_bytes()
+    said = finish(start("model"))
+    assert said.startswith(f"nothing to do: the training at {tmp_path}/model is finished")
+    assert (tmp_path / "model" / "model.json").read_bytes() == card
+
+
+def test_killed_after_an_epoch_it_goes_on_to_the_same_weights(start: Train, tmp_path: Path) -> None:
+    finish(start("undisturbed"))
+    process = start("killed")
+    wait_for(tmp_path / "killed" / "checkpoints" / "epoch-0002.npz", process)
+    process.kill()
+    finish(process, -signal.SIGKILL)
+    assert not (tmp_path / "killed" / "model.json").exists()
+    said = finish(start("killed"))
+    assert "going on after epoch " in said
+    assert history(tmp_path / "killed") == history(tmp_path / "undisturbed")
+    for got, expected in zip(weights(tmp_path / "killed"), weights(tmp_path / "undisturbed")):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_more_epochs_go_on_from_a_finished_training(start: Train, tmp_path: Path) -> None:
+    finish(start("at_once"))
+    finish(start("in_two", epochs=2))
+    said = finish(start("in_two"))
+    assert "going on after epoch 2" in said
+    for got, expected in zip(weights(tmp_path / "in_two"), weights(tmp_path / "at_once")):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_another_training_is_not_continued(start: Train, tmp_path: Path) -> None:
+    finish(start("model", epochs=1))
+    said = finish(start("model", epochs=2, learning_rate=0.5), code=2)
+    assert said == (
+        f"error: {tmp_path}/model: a training with other settings is there, and is not continued: "
+        "train.learning_rate: 0.001 there, 0.5 now. Give another --output, or remove it\n"
+    )
+
+
+def test_two_ranks_agree_and_read_every_row(start: Train, tmp_path: Path) -> None:
+    said = finish(start("model", ranks=2))
+    assert "2 ranks (horovodrun), batch 16 = 2 x 8" in said
+    assert [entry["epoch"] for entry in history(tmp_path / "model")] == [1, 2, 3, 4]
+    assert model_directory.read_card(str(tmp_path / "model")).ranks == 2
+
+
+def test_two_ranks_in_spark_executors(start: Train, tmp_path: Path) -> None:
+    said = finish(start("model", ranks=2, launcher="spark", epochs=2))
+    assert "2 ranks (spark), batch 16 = 2 x 8" in said
+    assert [entry["epoch"] for entry in history(tmp_path / "model")] == [1, 2]
+
+
+def test_validation_is_the_same_on_any_number_of_ranks(start: Train, tmp_path: Path) -> None:
+    finish(start("of_1", epochs=1))
+    of_1 = history(tmp_path / "of_1")[0]
+    # The same weights: no step moves them, as the learning rate is next to nothing.
+    still = {"epochs": 1, "learning_rate": 1e-30, "batch_size": 12}
+    values = []
+    for ranks in (1, 2, 3):
+        finish(start(f"still_{ranks}", ranks=ranks, **{**still, "model": {**MODEL, "batch_norm": False}}))
+        entry = history(tmp_path / f"still_{ranks}")[0]
+        values.append((entry["val_loss"], entry["val_accuracy"]))
+    assert values[1] == pytest.approx(values[0], abs=1e-6)
+    assert values[2] == pytest.approx(values[0], abs=1e-6)
+    assert set(of_1) >= {"val_loss"}
+
+
+def test_a_rank_that_dies_ends_the_job_and_the_next_call_goes_on(
+    start: Train, tmp_path: Path
+) -> None:
+    process = start("model", ranks=2, epochs=200)
+    wait_for(tmp_path / "model" / "checkpoints" / "epoch-0002.npz", process)
+    found = subprocess.run(
+        ["pgrep", "-f", "halftone.launch .*job.json"], capture_output=True, text=True, check=True
+    )
+    ranks = [
+        int(pid)
+        for pid in found.stdout.split()
+        if Path(f"/proc/{pid}/comm").read_text().startswith("python")
+        and b"HOROVOD_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes()
+    ]
+    os.kill(max(ranks), signal.SIGKILL)
+    said = finish(process, code=1)
+    assert "failed: " in said
+    done = checkpoint.epochs(str(tmp_path / "model" / "checkpoints"))[-1]
+    said = finish(start("model", ranks=2, epochs=done + 1))
+    assert f"going on after epoch {done}" in said
+
+
+def test_a_killed_job_takes_its_ranks_with_it(start: Train, tmp_path: Path) -> None:
+    process = start("model", ranks=2, epochs=500)
+    wait_for(tmp_path / "model" / "checkpoints" / "epoch-0001.npz", process)
+    process.kill()
+    process.wait(timeout=60)
+    pattern = f"halftone.launch.*{process.pid}"
+    deadline = time.monotonic() + 60
+    while _rank_processes(tmp_path):
+        assert time.monotonic() < deadline, pattern
+        time.sleep(0.5)
+
+
+def _rank_processes(tmp_path: Path) -> list[str]:
+    """Processes that work on this test's files."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            open_files = [os.readlink(file) for file in (entry / "fd").iterdir()]
+            command = (entry / "cmdline").read_bytes()
+        except (OSError, ValueError):
+            continue
+        if entry.name.isdigit() and b"halftone.launch" in command:
+            found += [name for name in open_files if str(tmp_path) in name] or [entry.name]
+    return found
+
+
+def test_more_ranks_than_row_groups(start: Train) -> None:
+    said = finish(start("model", ranks=32, batch_size=32), code=2)
+    assert said.startswith("error: 32 ranks, but the train split has ")
+    assert "row groups to share among them; use train.ranks=" in said
+
+
+def test_images_too_small_for_the_network(start: Train) -> None:
+    said = finish(start("model", model={"name": "convnet", "filters": [4, 4, 4, 4]}), code=2)
+    assert said == (
+        "error: images of height 16 px are too small for the 4 convolutions and poolings of "
+        "train.model; use fewer filters or padding same, or preprocess to a larger size\n"
+    )
+
+
+def test_an_output_that_is_something_else(start: Train, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.doc").write_text("years of work")
+    said = finish(start("model"), code=2)
+    assert said == (
+        f"error: {tmp_path}/model: exists and is not a model (it holds thesis.doc); give another "
+        "--output\n"
+    )
+
+
+def test_too_few_slots_for_the_ranks(start: Train) -> None:
+    said = finish(start("model", ranks=4, launcher="spark", batch_size=16), code=2)
+    assert said.splitlines()[-1] == (
+        f"error: train.ranks is 4, but Spark has {os.cpu_count()} slots to run them in at once; "
+        f"use train.ranks={os.cpu_count()}, or give Spark more executors or cores"
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(start: Train, tmp_path: Path) -> None:
+    said = finish(start("model", optimizer="sgd", learning_rate=1e30), code=1)
+    assert "failed: epoch 1: the training loss is nan; none. Lower train.learning_rate" in said
+    assert checkpoint.epochs(str(tmp_path / "model" / "checkpoints")) == []
