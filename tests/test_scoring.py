@@ -1,0 +1,267 @@
+"""Scoring with real Spark and a small network whose answers are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from conftest import DrawImages
+from pyspark.sql import SparkSession
+from sklearn import metrics as reference
+
+from halftone import manifest, model_directory, preprocess, scoring
+from halftone.config import Config, Pixels
+from halftone.errors import InputError
+from halftone.model_directory import Card
+
+MakeConfig = Callable[..., Config]
+SPLITS = {"validation_fraction": 0.2, "test_fraction": 0.4}
+
+
+@pytest.fixture
+def dataset(
+    spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: MakeConfig
+) -> Path:
+    images = draw_images(classes=("a", "b", "c"), each=40)
+    preprocess.preprocess(
+        config(splits=SPLITS), str(images), str(tmp_path / "dataset"), lambda: spark
+    )
+    return tmp_path / "dataset"
+
+
+def network(bias: float = 0.0) -> tf.keras.Model:
+    """Pixels to three probabilities, through weights that no training made."""
+    tf.keras.utils.set_random_seed(3)
+    pixels = tf.keras.Input((16, 16, 1), dtype="uint8")
+    x = tf.keras.layers.Rescaling(1 / 255)(pixels)
+    x = tf.keras.layers.Flatten()(x)
+    initializer = tf.keras.initializers.Constant([bias, 0.0, 0.0])
+    x = tf.keras.layers.Dense(3, activation="softmax", bias_initializer=initializer)(x)
+    return tf.keras.Model(pixels, x)
+
+
+@pytest.fixture
+def save_model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Callable[..., Path]:
+    def save(bias: float = 0.0, **card: Any) -> Path:
+        folder = tmp_path / "model"
+        folder.mkdir(exist_ok=True)
+        network(bias).save(tmp_path / "network.keras")
+        data = manifest.read(str(dataset))
+        base: dict[str, Any] = {
+            "schema_version": 1,
+            "halftone_version": "0.1.0",
+            "created": "2026-01-02T03:04:05+00:00",
+            "version": f"v{bias}",
+            "network": f"network-v{bias}.keras",
+            "labels": ["a", "b", "c"],
+            "pixels": Pixels(height_px=16, width_px=16),
+            "fingerprint": data.fingerprint,
+            "best_epoch": 1,
+            "ranks": 1,
+            "train_secs": 1.0,
+            "origin": {},
+            "config": config(splits=SPLITS),
+        }
+        entry = {"epoch": 1, "loss": 1.0, "accuracy": 0.5, "secs": 1.0, "images_per_sec": 9.0}
+        (folder / "history.json").write_text(json.dumps({"best_epoch": 1, "epochs": [entry]}))
+        model_directory.publish(
+            str(folder), Card(**{**base, **card}), (tmp_path / "network.keras").read_bytes()
+        )
+        return folder
+
+    return save
+
+
+@pytest.fixture
+def run(
+    spark: SparkSession, tmp_path: Path, dataset: Path, config: MakeConfig
+) -> Callable[..., dict[str, Any]]:
+    def run_(model: Path, session: Callable[[], SparkSession] = lambda: spark, **score: Any) -> Any:
+        return scoring.score(
+            config(score={"batch_size": 7, **score}),
+            str(dataset),
+            str(model),
+            str(tmp_path / "scores"),
+            session,
+        )
+
+    return run_
+
+
+Run = Callable[..., dict[str, Any]]
+SaveModel = Callable[..., Path]
+
+
+def predictions(tmp_path: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        row
+        for path in result["predictions"]
+        for row in pq.read_table(tmp_path / "scores" / path).to_pylist()
+    ]
+
+
+def shard_rows(dataset: Path, split: str) -> list[dict[str, Any]]:
+    shards = manifest.read(str(dataset)).shards(split)
+    return [row for shard in shards for row in pq.read_table(dataset / shard.path).to_pylist()]
+
+
+def test_predictions_are_those_of_the_network_and_metrics_those_of_scikit_learn(
+    run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path
+) -> None:
+    result = run(save_model())
+    rows = shard_rows(dataset, "test")
+    images = np.stack([np.frombuffer(row["image"], np.uint8) for row in rows]).reshape(-1, 16, 16, 1)
+    expected = network().predict(images, verbose=0)
+    got = predictions(tmp_path, result)
+    assert [row["key"] for row in got] == [row["key"] for row in rows]
+    assert [row["label"] for row in got] == [row["label"] for row in rows]
+    np.testing.assert_allclose([row["probability"] for row in got], expected, atol=1e-6)
+    assert [row["prediction"] for row in got] == ["abc"[best] for best in expected.argmax(axis=1)]
+    labels, guesses = [row["label"] for row in got], [row["prediction"] for row in got]
+    assert result["rows"] == len(rows)
+    assert result["accuracy"] == pytest.approx(reference.accuracy_score(labels, guesses), abs=1e-9)
+    macro = reference.precision_recall_fscore_support(
+        labels, guesses, average="macro", zero_division=0
+    )
+    assert [result[name] for name in ("precision", "recall", "f1")] == pytest.approx(
+        macro[:3], abs=1e-9
+    )
+    assert result["confusion"] == reference.confusion_matrix(labels, guesses).tolist()
+    loss = reference.log_loss(labels, [row["probability"] for row in got], labels=list("abc"))
+    assert result["loss"] == pytest.approx(loss, abs=1e-6)
+
+
+def test_what_is_published(run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path) -> None:
+    result = run(save_model())
+    scores = tmp_path / "scores"
+    assert json.loads((scores / "metrics.json").read_text()) == result
+    assert result["model_version"] == "v0.0"
+    assert result["fingerprint"] == manifest.read(str(dataset)).fingerprint
+    assert "<!doctype html>" in (scores / "report.html").read_text().lower()
+    files = {str(path.relative_to(scores)) for path in scores.rglob("*.*") if path.is_file()}
+    assert files == {"metrics.json", "report.html", *result["predictions"]}
+
+
+def test_another_split(run: Run, save_model: SaveModel, dataset: Path) -> None:
+    result = run(save_model(), split="validation")
+    assert (result["split"], result["rows"]) == ("validation", len(shard_rows(dataset, "validation")))
+
+
+def test_scored_again_nothing_is_done(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
+    model = save_model()
+    first = run(model)
+    stamp = (tmp_path / "scores" / "report.html").stat().st_mtime_ns
+
+    def no_spark() -> SparkSession:
+        raise AssertionError("Spark was asked for")
+
+    assert run(model, session=no_spark) == first
+    assert (tmp_path / "scores" / "report.html").stat().st_mtime_ns == stamp
+
+
+def test_a_new_model_replaces_the_scores_without_litter(
+    run: Run, save_model: SaveModel, tmp_path: Path
+) -> None:
+    first = run(save_model())
+    second = run(save_model(bias=50.0))
+    assert second["run"] != first["run"]
+    assert {row["prediction"] for row in predictions(tmp_path, second)} == {"a"}
+    assert [path.name for path in (tmp_path / "scores" / "predictions").iterdir()] == [second["run"]]
+
+
+def test_killed_before_the_end_the_old_scores_stand_and_a_rerun_ends_well(
+    run: Run, save_model: SaveModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(save_model())
+    model = save_model(bias=50.0)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "_metrics", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(model)
+    assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == first
+    assert len(predictions(tmp_path, first)) == first["rows"]
+    assert run(model)["model_version"] == "v50.0"
+
+
+def error_of(run: Run, *arguments: Any, **settings: Any) -> str:
+    def no_spark() -> SparkSession:
+        raise AssertionError("Spark was asked for")
+
+    with pytest.raises(InputError) as caught:
+        run(*arguments, session=no_spark, **settings)
+    return str(caught.value)
+
+
+def test_a_model_of_other_pixels(
+    run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path
+) -> None:
+    model = save_model(pixels=Pixels(height_px=32, width_px=16, channels=3))
+    assert error_of(run, model) == (
+        f"the model at {model} does not fit the dataset at {dataset}: pixels differ: height_px 32 "
+        "and 16, channels 3 and 1. Preprocess with the model's settings, or train on this dataset"
+    )
+
+
+def test_a_model_of_other_classes(run: Run, save_model: SaveModel, dataset: Path) -> None:
+    model = save_model(labels=["a", "b", "d"])
+    assert error_of(run, model) == (
+        f"the model at {model} does not fit the dataset at {dataset}: the model knows the classes "
+        "a, b, d; the dataset has a, b, c"
+    )
+
+
+def test_no_model_and_a_model_without_its_network(
+    run: Run, save_model: SaveModel, tmp_path: Path
+) -> None:
+    assert error_of(run, tmp_path / "nowhere") == (
+        f"{tmp_path}/nowhere: no model here (no model.json); run jobs/train.py, or check "
+        "paths.model or --model"
+    )
+    model = save_model()
+    (model / "network-v0.0.keras").unlink()
+    assert error_of(run, model) == (
+        f"{model}: network-v0.0.keras is missing; restore it, or train again elsewhere"
+    )
+
+
+def test_a_newer_model(run: Run, save_model: SaveModel) -> None:
+    model = save_model(schema_version=2)
+    assert error_of(run, model) == (
+        f"{model}/model.json: schema version 2 is newer than 1, the newest that this Halftone "
+        "reads; upgrade Halftone"
+    )
+
+
+def test_an_empty_split(
+    spark: SparkSession,
+    run: Run,
+    save_model: SaveModel,
+    dataset: Path,
+    tmp_path: Path,
+    config: MakeConfig,
+) -> None:
+    model = save_model()
+    raw = json.loads((dataset / "manifest.json").read_text())
+    raw["files"] = [file for file in raw["files"] if file["split"] != "test"]
+    (dataset / "manifest.json").write_text(json.dumps(raw))
+    assert error_of(run, model) == (
+        f"{dataset}: the test split is empty; choose another score.split, or preprocess with a "
+        "larger splits.test_fraction"
+    )
+
+
+def test_an_output_that_is_something_else(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "thesis.doc").write_text("years of work")
+    assert error_of(run, save_model()) == (
+        f"{tmp_path}/scores: exists and holds no scores (it holds thesis.doc); give another --output"
+    )
