@@ -31,7 +31,9 @@ def spark() -> Iterator[SparkSession]:
 def draw_images(tmp_path: Path) -> DrawImages:
     """Draw images of upright and lying stripes, 40 x 48 px, into a folder for each class."""
 
-    def draw(folder: str = "images", classes: tuple[str, ...] = ("lying", "upright"), each: int = 20) -> Path:
+    def draw(
+        folder: str = "images", classes: tuple[str, ...] = ("lying", "upright"), each: int = 20
+    ) -> Path:
         root = tmp_path / folder
         for number, name in enumerate(classes):
             (root / name).mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,9 @@ def test_a_pattern_finds_the_label(tmp_path: Path, config: MakeConfig) -> None:
 def test_files_that_are_no_images_are_counted_by_their_ending(
     tmp_path: Path, config: MakeConfig
 ) -> None:
-    root = touch(tmp_path, "a/1.jpg", "b/2.jpg", "README.md", "a/notes.txt", "b/more.txt", "b/LICENSE")
+    root = touch(
+        tmp_path, "a/1.jpg", "b/2.jpg", "README.md", "a/notes.txt", "b/more.txt", "b/LICENSE"
+    )
     assert catalogue.build(root, config()).ignored == {".md": 1, ".txt": 2, "no ending": 1}
 
 
@@ -68,7 +70,9 @@ def test_a_name_that_is_no_text_is_a_reject(tmp_path: Path, config: MakeConfig) 
         file.write(b"123")
     found = catalogue.build(root, config())
     assert found.unusable == [
-        catalogue.Unusable("a/\\udcff.jpg", "unreadable", "its name is not UTF-8 text; rename it", 3)
+        catalogue.Unusable(
+            "a/\\udcff.jpg", "unreadable", "its name is not UTF-8 text; rename it", 3
+        )
     ]
     assert found.inputs == 3
 
@@ -92,7 +96,9 @@ def test_order_is_by_split_and_then_mixed_whatever_else_is_there(
 
 
 def test_a_group_stays_on_one_side(tmp_path: Path, config: MakeConfig) -> None:
-    root = touch(tmp_path, *(f"{kind}/{n:03d}.jpg" for kind in ("face", "comic") for n in range(60)))
+    root = touch(
+        tmp_path, *(f"{kind}/{n:03d}.jpg" for kind in ("face", "comic") for n in range(60))
+    )
     found = split_of(
         catalogue.build(
             root,
@@ -118,7 +124,9 @@ def test_a_split_that_the_data_brings_is_kept(tmp_path: Path, config: MakeConfig
     assert {found[name] for name in names if name.startswith("train")} == {"train", "validation"}
 
 
-def test_a_validation_split_that_the_data_brings_is_kept(tmp_path: Path, config: MakeConfig) -> None:
+def test_a_validation_split_that_the_data_brings_is_kept(
+    tmp_path: Path, config: MakeConfig
+) -> None:
     root = touch(tmp_path, "train/a/1.jpg", "valid/b/2.jpg", "test/a/3.jpg")
     found = split_of(catalogue.build(root, config(splits={"from_path": "^([a-z]+)/"})))
     assert found == {

@@ -20,7 +20,9 @@ def example(epochs: int) -> Checkpoint:
 def test_what_is_written_comes_back_to_the_bit(tmp_path: Path) -> None:
     checkpoint.write(str(tmp_path), example(3))
     read = checkpoint.read(str(tmp_path), 3)
-    for got, expected in zip(read.weights + read.optimizer, example(3).weights + example(3).optimizer):
+    for got, expected in zip(
+        read.weights + read.optimizer, example(3).weights + example(3).optimizer
+    ):
         assert got.dtype == expected.dtype
         np.testing.assert_array_equal(got, expected)
     assert (read.history, read.origin, read.epoch) == (example(3).history, {"seed": 7}, 3)

@@ -53,8 +53,13 @@ def test_a_path_may_hold_what_yaml_would_read_otherwise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("1e-3", 0.001), ("1.5E-4", 0.00015), ("1", 1.0), ("0.01", 0.01)]
 )
-def test_a_number_is_a_number_however_it_is_written(tmp_path: Path, text: str, value: float) -> None:
-    assert config.load(write(tmp_path, f"train: {{learning_rate: {text}}}")).train.learning_rate == value
+def test_a_number_is_a_number_however_it_is_written(
+    tmp_path: Path, text: str, value: float
+) -> None:
+    assert (
+        config.load(write(tmp_path, f"train: {{learning_rate: {text}}}")).train.learning_rate
+        == value
+    )
 
 
 def test_lists_become_tuples_of_the_family_that_is_named(tmp_path: Path) -> None:
@@ -114,7 +119,10 @@ MISTAKES = [
         "train: {batch_size: 100, ranks: 8}",
         "train: batch_size 100 does not divide among 8 ranks; use 96 or 104",
     ),
-    ("train: {batch_size: 3, ranks: 8}", "train: batch_size 3 does not divide among 8 ranks; use 8"),
+    (
+        "train: {batch_size: 3, ranks: 8}",
+        "train: batch_size 3 does not divide among 8 ranks; use 8",
+    ),
     (
         "train: {launcher: process, ranks: 2}",
         "train: launcher process runs 1 rank, ranks is 2; use launcher auto, horovodrun or spark",

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+
 from conftest import DrawImages
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +59,11 @@ def run(job: str, *arguments: object, by: list[str] = PYTHON, code: int = 0) -> 
 def environment() -> dict[str, str]:
     # spark-submit takes the first python3 on the path for its driver.
     folder = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYSPARK_PYTHON": sys.executable}
+    return {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PYSPARK_PYTHON": sys.executable,
+    }
 
 
 def results(tmp_path: Path) -> dict[str, Any]:
@@ -99,7 +104,14 @@ def test_flags_and_overrides_win_over_the_file(conf: Path, tmp_path: Path) -> No
     assert said[-1] == f"dataset: {other}/data"
     made = json.loads((other / "data" / "manifest.json").read_text())
     assert 55 <= sum(made["counts"]["test"].values()) <= 105
-    arguments = ["--dataset", other / "data", "--output", other / "model", "--set", "train.epochs=1"]
+    arguments = [
+        "--dataset",
+        other / "data",
+        "--output",
+        other / "model",
+        "--set",
+        "train.epochs=1",
+    ]
     assert run("train", "--config", conf, *arguments)[-1] == f"model: {other}/model"
     arguments = ["--dataset", other / "data", "--model", other / "model", "--output", other / "s"]
     assert run("score", "--config", conf, *arguments)[-1] == f"scores: {other}/s"
@@ -151,7 +163,7 @@ def test_killed_at_any_moment_and_started_again_the_result_is_the_same(
 
 
 def kill_after(job: str, conf: Path, secs: float) -> bool:
-    """Start a job and kill it, and all that it started, with SIGKILL; False if it was done before."""
+    """Start a job and kill it with all that it started; False if it was done before."""
     process = subprocess.Popen(
         [*PYTHON, str(ROOT / "jobs" / f"{job}.py"), "--config", str(conf)],
         stdout=subprocess.DEVNULL,

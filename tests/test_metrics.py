@@ -36,7 +36,9 @@ def test_equal_to_scikit_learn(classes: int) -> None:
     precision, recall, f1, _ = reference.precision_recall_fscore_support(
         labels, predictions, average=average
     )
-    assert result["accuracy"] == pytest.approx(reference.accuracy_score(labels, predictions), abs=1e-12)
+    assert result["accuracy"] == pytest.approx(
+        reference.accuracy_score(labels, predictions), abs=1e-12
+    )
     assert result["precision"] == pytest.approx(precision, abs=1e-12)
     assert result["recall"] == pytest.approx(recall, abs=1e-12)
     assert result["f1"] == pytest.approx(f1, abs=1e-12)

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import DrawImages, stripes
 from pyspark.sql import SparkSession
 
+from conftest import DrawImages, stripes
 from halftone import manifest, preprocess
 from halftone.config import Config
 from halftone.errors import InputError
@@ -24,7 +24,9 @@ MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture
-def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[..., tuple[Manifest, bool]]:
+def run(
+    spark: SparkSession, tmp_path: Path, config: MakeConfig
+) -> Callable[..., tuple[Manifest, bool]]:
     """Preprocess a folder into tmp_path/dataset."""
 
     def run_(images: Path, dataset: str = "dataset", **settings: Any) -> tuple[Manifest, bool]:
@@ -76,7 +78,9 @@ def test_every_image_becomes_a_row_with_its_pixels(
     np.testing.assert_array_equal(got, expected)
 
 
-def test_the_manifest_tells_of_every_file(run: Run, draw_images: DrawImages, tmp_path: Path) -> None:
+def test_the_manifest_tells_of_every_file(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
     made, _ = run(draw_images(each=20), splits={"validation_fraction": 0.2, "test_fraction": 0.2})
     raw = json.loads((tmp_path / "dataset" / "manifest.json").read_text())
     assert raw["schema"] == 1
@@ -87,7 +91,9 @@ def test_the_manifest_tells_of_every_file(run: Run, draw_images: DrawImages, tmp
         assert metadata.num_row_groups == 1
         assert os.path.getsize(tmp_path / "dataset" / file["path"]) == file["size_bytes"]
         assert file["path"].startswith(file["split"] + "/")
-    on_disk = {str(p.relative_to(tmp_path / "dataset")) for p in (tmp_path / "dataset").rglob("*.*")}
+    on_disk = {
+        str(p.relative_to(tmp_path / "dataset")) for p in (tmp_path / "dataset").rglob("*.*")
+    }
     assert on_disk == {file["path"] for file in raw["files"]} | {"manifest.json"}
     for split in ("train", "validation", "test"):
         by_label = [row["label"] for row in rows(tmp_path / "dataset", split)]
@@ -159,8 +165,27 @@ def test_same_bytes_are_kept_once_and_two_labels_for_them_are_a_conflict(
     assert first["path"] == str(images / "lying" / "0001.png")
     assert first["reason"] == second["reason"] == "conflict"
     assert first["detail"] == (
-        "label 'lying', but upright/liar.png has the same bytes and label 'upright'"
+        f"label 'lying', but {images}/upright/liar.png has the same bytes and label 'upright'"
     )
+
+
+def test_files_that_look_alike_are_compared_whole(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    rng = np.random.default_rng(1)
+    # BMP is not compressed: two pictures that differ in the middle have the same ends.
+    first = rng.integers(0, 256, (200, 300), np.uint8)
+    second = first.copy()
+    second[100, 150] ^= 1
+    for name, picture in (("first", first), ("second", second), ("third", first)):
+        cv2.imwrite(str(images / "lying" / f"{name}.bmp"), picture)
+    made, _ = run(images)
+    assert (made.inputs, made.rows, made.duplicates) == (43, 42, 1)
+    [name] = made.duplicates_files
+    [duplicate] = pq.read_table(tmp_path / "dataset" / name).to_pylist()
+    assert duplicate["path"] == str(images / "lying" / "third.bmp")
+    assert duplicate["kept_path"] == str(images / "lying" / "first.bmp")
 
 
 def test_the_same_input_gives_the_same_bytes_wherever_it_is_written(

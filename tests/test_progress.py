@@ -19,7 +19,8 @@ def test_a_line_says_how_far_it_is(done: int, total: int, secs: float, text: str
 
 
 @pytest.mark.parametrize(
-    ("secs", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3600, "1:00:00"), (7384, "2:03:04")]
+    ("secs", "text"),
+    [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3600, "1:00:00"), (7384, "2:03:04")],
 )
 def test_a_clock(secs: float, text: str) -> None:
     assert progress.clock(secs) == text

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from conftest import DrawImages
 from pyspark.sql import SparkSession
 from sklearn import metrics as reference
 
+from conftest import DrawImages
 from halftone import manifest, model_directory, preprocess, scoring
 from halftone.config import Config, Pixels
 from halftone.errors import InputError
@@ -115,7 +115,9 @@ def test_predictions_are_those_of_the_network_and_metrics_those_of_scikit_learn(
 ) -> None:
     result = run(save_model())
     rows = shard_rows(dataset, "test")
-    images = np.stack([np.frombuffer(row["image"], np.uint8) for row in rows]).reshape(-1, 16, 16, 1)
+    images = np.stack([np.frombuffer(row["image"], np.uint8) for row in rows]).reshape(
+        -1, 16, 16, 1
+    )
     expected = network().predict(images, verbose=0)
     got = predictions(tmp_path, result)
     assert [row["key"] for row in got] == [row["key"] for row in rows]
@@ -149,7 +151,10 @@ def test_what_is_published(run: Run, save_model: SaveModel, dataset: Path, tmp_p
 
 def test_another_split(run: Run, save_model: SaveModel, dataset: Path) -> None:
     result = run(save_model(), split="validation")
-    assert (result["split"], result["rows"]) == ("validation", len(shard_rows(dataset, "validation")))
+    assert (result["split"], result["rows"]) == (
+        "validation",
+        len(shard_rows(dataset, "validation")),
+    )
 
 
 def test_scored_again_nothing_is_done(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
@@ -171,7 +176,9 @@ def test_a_new_model_replaces_the_scores_without_litter(
     second = run(save_model(bias=50.0))
     assert second["run"] != first["run"]
     assert {row["prediction"] for row in predictions(tmp_path, second)} == {"a"}
-    assert [path.name for path in (tmp_path / "scores" / "predictions").iterdir()] == [second["run"]]
+    assert [path.name for path in (tmp_path / "scores" / "predictions").iterdir()] == [
+        second["run"]
+    ]
 
 
 def test_killed_before_the_end_the_old_scores_stand_and_a_rerun_ends_well(
@@ -263,5 +270,6 @@ def test_an_output_that_is_something_else(run: Run, save_model: SaveModel, tmp_p
     (tmp_path / "scores").mkdir()
     (tmp_path / "scores" / "thesis.doc").write_text("years of work")
     assert error_of(run, save_model()) == (
-        f"{tmp_path}/scores: exists and holds no scores (it holds thesis.doc); give another --output"
+        f"{tmp_path}/scores: exists and holds no scores (it holds thesis.doc); give another "
+        "--output"
     )

@@ -16,7 +16,9 @@ def run(spark: SparkSession, task: object, count: int, slices: int) -> list[obje
 
 @pytest.mark.parametrize(("count", "slices"), [(1, 1), (7, 3), (5, 50), (40, 4)])
 def test_results_come_back_in_order(spark: SparkSession, count: int, slices: int) -> None:
-    assert run(spark, lambda number: {"n": number}, count, slices) == [{"n": n} for n in range(count)]
+    assert run(spark, lambda number: {"n": number}, count, slices) == [
+        {"n": n} for n in range(count)
+    ]
 
 
 def test_nothing_to_do(spark: SparkSession) -> None:

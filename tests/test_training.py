@@ -14,9 +14,9 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 import yaml
-from conftest import DrawImages
 from pyspark.sql import SparkSession
 
+from conftest import DrawImages
 from halftone import checkpoint, model_directory, preprocess, training
 from halftone.config import Config
 
@@ -159,7 +159,11 @@ def test_validation_is_the_same_on_any_number_of_ranks(start: Train, tmp_path: P
     still = {"epochs": 1, "learning_rate": 1e-30, "batch_size": 12}
     values = []
     for ranks in (1, 2, 3):
-        finish(start(f"still_{ranks}", ranks=ranks, **{**still, "model": {**MODEL, "batch_norm": False}}))
+        finish(
+            start(
+                f"still_{ranks}", ranks=ranks, **{**still, "model": {**MODEL, "batch_norm": False}}
+            )
+        )
         entry = history(tmp_path / f"still_{ranks}")[0]
         values.append((entry["val_loss"], entry["val_accuracy"]))
     assert values[1] == pytest.approx(values[0], abs=1e-6)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pyarrow as pa
 from halftone import ingest, schema, storage
 from halftone.catalogue import Catalogue
 from halftone.errors import InputError, RunError
-from halftone.ingest import OK, Work
+from halftone.ingest import OK
 from halftone.splits import SPLITS, TRAIN
 
 CONFLICT = "conflict"
@@ -38,25 +38,43 @@ class Outcome(NamedTuple):
         return dict(Counter(self.rejects[schema.REASON].to_pylist()).most_common())
 
 
-def judge(found: Catalogue, work: Work, num_blocks: int, max_reject_fraction: float) -> Outcome:
-    """Read what the staged parts say of their images and decide which become rows.
+def look_alikes(parts: Sequence[pa.Table]) -> list[list[str]]:
+    """Groups of keys whose digests are the same but leave bytes out: to be compared whole."""
+    by_digest: dict[bytes, list[str]] = {}
+    for part in parts:
+        columns = [part[name].to_pylist() for name in ("key", "status", "source_bytes")]
+        for key, status, size, digest in zip(*columns, part["source_digest"].to_pylist()):
+            if status == OK and ingest.is_sampled(size):
+                by_digest.setdefault(digest, []).append(key)
+    return [sorted(keys) for keys in by_digest.values() if len(keys) > 1]
+
+
+def judge(
+    found: Catalogue,
+    parts: Sequence[tuple[str, pa.Table]],
+    full_digests: Mapping[str, str],
+    max_reject_fraction: float,
+) -> Outcome:
+    """Decide which images become rows.
 
     Exact duplicates (same bytes, same label) are kept once, the first by path. The same bytes
     under two labels teach nothing: all of them are rejected as a conflict.
+
+    Args:
+        parts: the URL of each staged part and all its columns but the pixels, in order.
+        full_digests: of the `look_alikes`, by key.
 
     Raises:
         InputError: too many rejects, or too few rows left to train on.
         RunError: an input is missing from the parts, which must never be.
     """
-    parts = ingest.metadata(work, num_blocks)
-    fates = _fates(parts)
-    outcome = _sorted_out(found, work, parts, fates)
+    outcome = _sorted_out(found, parts, _fates([part for _, part in parts], full_digests))
     accounted = outcome.rows + outcome.rejects.num_rows + outcome.duplicates.num_rows
     if accounted != found.inputs:
         raise RunError(
             f"{found.root}: {found.inputs} inputs, but {outcome.rows} rows + "
             f"{outcome.rejects.num_rows} rejects + {outcome.duplicates.num_rows} duplicates = "
-            f"{accounted}; nothing was published. Remove {work.parts} and run again"
+            f"{accounted}; nothing was published. Remove the dataset's _staging and run again"
         )
     _check_rejects(found, outcome, max_reject_fraction)
     _check_classes(found, outcome)
@@ -65,19 +83,19 @@ def judge(found: Catalogue, work: Work, num_blocks: int, max_reject_fraction: fl
 
 class _Fate(NamedTuple):
     status: str  # OK, DUPLICATE or a reason for rejection
-    detail: str  # of a duplicate: the path that is kept
+    detail: str  # of a duplicate: the key that is kept
 
 
-def _fates(parts: Sequence[pa.Table]) -> dict[str, _Fate]:
-    """Say what becomes of each path, once every image is known to all others by its bytes."""
+def _fates(parts: Sequence[pa.Table], full_digests: Mapping[str, str]) -> dict[str, _Fate]:
+    """Say what becomes of each key, once every image is known to all others by its bytes."""
     fates: dict[str, _Fate] = {}
-    by_bytes: dict[bytes, list[tuple[str, str]]] = {}
+    by_bytes: dict[Union[bytes, str], list[tuple[str, str]]] = {}
     for part in parts:
-        columns = [part[name].to_pylist() for name in ("path", "label", "status", "detail")]
-        for path, label, status, detail, sha in zip(*columns, part["source_sha256"].to_pylist()):
-            fates[path] = _Fate(status, detail)
+        columns = [part[name].to_pylist() for name in ("key", "label", "status", "detail")]
+        for key, label, status, detail, digest in zip(*columns, part["source_digest"].to_pylist()):
+            fates[key] = _Fate(status, detail)
             if status == OK:
-                by_bytes.setdefault(sha, []).append((path, label))
+                by_bytes.setdefault(full_digests.get(key, digest), []).append((key, label))
     for same in by_bytes.values():
         if len(same) > 1:
             fates.update(_fates_of_copies(sorted(same)))
@@ -85,21 +103,21 @@ def _fates(parts: Sequence[pa.Table]) -> dict[str, _Fate]:
 
 
 def _fates_of_copies(copies: Sequence[tuple[str, str]]) -> dict[str, _Fate]:
-    (first, _), labels = copies[0], sorted({label for _, label in copies})
-    if len(labels) == 1:
-        return {path: _Fate(DUPLICATE, first) for path, _ in copies[1:]}
-    others = {path: next(other for other in copies if other[1] != label) for path, label in copies}
-    return {
-        path: _Fate(CONFLICT, f"label {label!r}, but {others[path][0]} has the same bytes and "
-                    f"label {others[path][1]!r}")
-        for path, label in copies
-    }  # fmt: skip
+    first, label = copies[0]
+    if all(other == label for _, other in copies):
+        return {key: _Fate(DUPLICATE, first) for key, _ in copies[1:]}
+    fates = {}
+    for key, label in copies:
+        other_key, other = next(copy for copy in copies if copy[1] != label)
+        detail = f"label {label!r}, but {other_key} has the same bytes and label {other!r}"
+        fates[key] = _Fate(CONFLICT, detail)
+    return fates
 
 
 def _sorted_out(
-    found: Catalogue, work: Work, parts: Sequence[pa.Table], fates: dict[str, _Fate]
+    found: Catalogue, parts: Sequence[tuple[str, pa.Table]], fates: Mapping[str, _Fate]
 ) -> Outcome:
-    labels = sorted({path_label for part in parts for path_label in part["label"].to_pylist()})
+    labels = sorted({label for _, part in parts for label in part["label"].to_pylist()})
     counts = {split: dict.fromkeys(labels, 0) for split in SPLITS}
     kept: list[tuple[str, str, npt.NDArray[np.int64]]] = []
     rejects: list[Any] = [
@@ -107,20 +125,18 @@ def _sorted_out(
         for path, reason, detail, size in found.unusable
     ]
     duplicates: list[Any] = []
-    for block, part in enumerate(parts):
+    for url, part in parts:
         rows: dict[str, list[int]] = {}
-        columns = [part[name].to_pylist() for name in ("path", "label", "split", "source_bytes")]
-        for number, (path, label, split, size) in enumerate(zip(*columns)):
-            status, detail = fates[path]
-            source = storage.join(found.root, path)
+        columns = [part[name].to_pylist() for name in ("key", "label", "split", "source_bytes")]
+        for number, (key, label, split, size) in enumerate(zip(*columns)):
+            status, detail = fates[key]
             if status == OK:
                 rows.setdefault(SPLITS[split], []).append(number)
                 counts[SPLITS[split]][label] += 1
             elif status == DUPLICATE:
-                duplicates.append((source, storage.join(found.root, detail), size))
+                duplicates.append((key, detail, size))
             else:
-                rejects.append((source, status, detail, size))
-        url = ingest.part_url(work, block)
+                rejects.append((key, status, detail, size))
         kept += [(url, split, np.array(numbers)) for split, numbers in rows.items()]
     seen = [label for label in labels if any(counts[split][label] for split in SPLITS)]
     counts = {split: {label: counts[split][label] for label in seen} for split in SPLITS}

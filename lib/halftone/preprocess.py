@@ -26,7 +26,7 @@ from halftone.errors import InputError
 from halftone.images import PixelSpec
 from halftone.ingest import Work
 from halftone.manifest import Manifest, ShardFile
-from halftone.outcome import Outcome, judge
+from halftone.outcome import Outcome, judge, look_alikes
 from halftone.session import num_cores
 from halftone.shards import Shard
 from halftone.splits import SPLITS
@@ -63,7 +63,9 @@ def preprocess(
     staging = storage.join(dataset, _STAGING, listing)
     work, num_blocks = _plan_work(found, config, staging, num_cores(spark))
     _decode(spark, work, num_blocks, found.entries.num_rows)
-    outcome = judge(found, work, num_blocks, config.preprocess.max_reject_fraction)
+    parts = ingest.metadata(work, num_blocks)
+    full_digests = _compare(spark, look_alikes([part for _, part in parts]))
+    outcome = judge(found, parts, full_digests, config.preprocess.max_reject_fraction)
     made = _write(spark, config, found, outcome, dataset, listing)
     manifest.publish(dataset, made)
     _tidy(dataset, made)
@@ -144,6 +146,22 @@ def _decode(spark: SparkSession, work: Work, num_blocks: int, num_images: int) -
         total=num_images,
         unit="images",
     )
+
+
+def _compare(spark: SparkSession, groups: list[list[str]]) -> dict[str, str]:
+    """Read look-alikes once more and digest all their bytes."""
+    digests = tasks.run(
+        spark,
+        partial(ingest.full_digests, groups),
+        len(groups),
+        slices=_BLOCKS_PER_CORE * num_cores(spark),
+        what="compare",
+        total=sum(map(len, groups)),
+        unit="look-alikes",
+    )
+    return {
+        key: full for keys, of_group in zip(groups, digests) for key, full in zip(keys, of_group)
+    }
 
 
 def _write(

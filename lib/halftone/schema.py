@@ -31,7 +31,7 @@ ROWS = pa.schema(
         pa.field("source_width_px", pa.int32(), nullable=False),
         pa.field("source_bytes", pa.int64(), nullable=False),
         pa.field("source_modified", pa.float64(), nullable=False),  # seconds since 1970
-        pa.field("source_sha256", pa.binary(32), nullable=False),
+        pa.field("source_digest", pa.binary(16), nullable=False),  # see ingest.digest
     ]
 )
 

@@ -95,7 +95,7 @@ class Writer:
         part = pa.concat_tables(pieces).combine_chunks()
         table = self._as_rows(part)
         size_bytes = storage.write_table(storage.join(self._root, shard.path), table)
-        return Written(table.num_rows, size_bytes, _digest(part))
+        return Written(table.num_rows, size_bytes, _digest(table, self._images))
 
     def _read(self, url: str) -> pa.Table:
         if self._last is None or self._last[0] != url:
@@ -103,21 +103,20 @@ class Writer:
         return self._last[1]
 
     def _as_rows(self, part: pa.Table) -> pa.Table:
-        keys = [storage.join(self._images, path) for path in part["path"].to_pylist()]
         label_ids = pc.index_in(part["label"], value_set=self._labels)
-        made = pa.table({schema.KEY: keys, schema.LABEL_ID: label_ids})
         columns = [
-            (made if name in made.column_names else part)[name] for name in schema.ROWS.names
+            label_ids if name == schema.LABEL_ID else part[name] for name in schema.ROWS.names
         ]
         return pa.table(columns, schema=schema.ROWS)
 
 
-def _digest(part: pa.Table) -> str:
+def _digest(rows: pa.Table, images: str) -> str:
     """Digest what a model can see of the rows, and their paths below the images' folder."""
+    paths = pa.array([key[len(images) :] for key in rows[schema.KEY].to_pylist()], pa.string())
     digest = hashlib.blake2b(digest_size=16)
-    for name in ("path", "label", "image"):
-        _, offsets, data = part[name].chunk(0).buffers()
-        ends = np.frombuffer(offsets, np.int32, part.num_rows + 1)
+    for column in (paths, rows[schema.LABEL].chunk(0), rows[schema.IMAGE].chunk(0)):
+        _, offsets, data = column.buffers()
+        ends = np.frombuffer(offsets, np.int32, rows.num_rows + 1)
         digest.update(np.diff(ends).astype("<i4").tobytes())
         digest.update(memoryview(data)[ends[0] : ends[-1]])
     return digest.hexdigest()

@@ -12,7 +12,7 @@ import os
 import posixpath
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Optional, Union
 
@@ -127,6 +127,32 @@ def read_bytes(url: str) -> bytes:
             return file.read()
     filesystem, path = _filesystem(url)
     return bytes(filesystem.cat_file(path))
+
+
+def read_many(urls: Sequence[str]) -> list[Union[bytes, OSError]]:
+    """Read files of one store, all at once where it is remote; an error stands in its place."""
+    if all(map(is_local, urls)):
+        return [_bytes_or_error(url) for url in urls]
+    filesystem, _ = _filesystem(urls[0])
+    paths = [filesystem._strip_protocol(url) for url in urls]
+    found = filesystem.cat(paths, on_error="return")
+    return [_as_read(found[path]) for path in paths]
+
+
+def _bytes_or_error(url: str) -> Union[bytes, OSError]:
+    try:
+        with open(url, "rb", buffering=0) as file:
+            return file.read()
+    except OSError as error:
+        return error
+
+
+def _as_read(found: Any) -> Union[bytes, OSError]:
+    if isinstance(found, (bytes, OSError)):
+        return found
+    if isinstance(found, Exception):  # a store's own kind of error
+        return OSError(f"{type(found).__name__}: {found}")
+    return bytes(found)
 
 
 def write_bytes(url: str, data: Union[bytes, memoryview]) -> None:

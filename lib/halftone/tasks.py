@@ -33,6 +33,9 @@ def run(
         what, total, unit: for the progress line, in which the numbers stand for `total` units.
     """
 
+    if not count:
+        return []
+
     def run_slice(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
@@ -40,7 +43,7 @@ def run(
                 yield pa.RecordBatch.from_arrays([[number], [result]], schema=_RESULT)
 
     # One number in each of the first partitions, in order: range cuts evenly.
-    numbers = session.range(0, count, 1, max(1, min(slices, count)))
+    numbers = session.range(0, count, 1, min(slices, count))
     with progress.reporting(_tasks_done(session, what, total), what, total, unit):
         rows = numbers.mapInArrow(run_slice, "number long, result string").collect()
     return [json.loads(row.result) for row in sorted(rows)]

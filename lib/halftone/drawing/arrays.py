@@ -1,0 +1,20 @@
+"""Names for the arrays that pass between the modules of this package.
+
+What numpy and OpenCV return has no one type for mypy; the names say what is meant.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[Any]  # float32, (h, w) or (h, w, 3)
+Pixels = NDArray[Any]  # uint8, (h, w, 3)
+Points = NDArray[Any]  # float64, (n, 2)
+Colour = NDArray[Any]  # float64, (3,)
+
+
+def f32(values: Any) -> Floats:
+    return np.asarray(values, np.float32)

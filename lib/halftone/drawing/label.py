@@ -1,0 +1,36 @@
+"""What a picture of the sample says of itself, in a JPEG comment.
+
+With it, a file of another seed, or somebody's own, is never taken for a picture of this sample.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Optional
+
+DRAWING = 1  # raise when the same parameters give other pictures
+
+_TITLE = "halftone synthetic sample: "
+_COMMENT = b"\xff\xfe"
+_SEARCHED_BYTES = 512
+
+
+def label_of(seed: int, pair: int, kind: str, size_px: int) -> str:
+    return f"{_TITLE}kind={kind} pair={pair} seed={seed} size_px={size_px} drawing={DRAWING}"
+
+
+def with_label(jpeg: bytes, label: str) -> bytes:
+    comment = label.encode("ascii")
+    segment = _COMMENT + struct.pack(">H", 2 + len(comment)) + comment
+    # JFIF wants its own segment first: the comment goes behind it
+    jfif_end = 4 + struct.unpack(">H", jpeg[4:6])[0]
+    return jpeg[:jfif_end] + segment + jpeg[jfif_end:]
+
+
+def find_label(data: bytes) -> Optional[str]:
+    """The label of a file, whole or broken; None where it has none."""
+    start = data.find(_TITLE.encode("ascii"), 4, _SEARCHED_BYTES)
+    if start < 0:
+        return None
+    length = struct.unpack(">H", data[start - 2 : start])[0] - 2
+    return data[start : start + length].decode("ascii", "replace")

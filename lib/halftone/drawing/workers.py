@@ -1,0 +1,55 @@
+"""Processes that draw at the same time, one a core."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Callable
+
+import cv2
+
+_FEW = 16  # a process takes half a second to start
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def worker_map(processes: int, num_tasks: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Hands out a `map` that runs in so many processes; for few tasks it is the one built in.
+
+    Whatever goes wrong in the body, Ctrl-C among it, drops the tasks that have not begun.
+    """
+    if processes == 1 or num_tasks < _FEW:
+        yield map
+        return
+    # spawned, not forked: the caller may hold threads (Spark, TensorFlow) that a fork would break
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start_worker) as pool:
+        try:
+            yield functools.partial(pool.map, chunksize=4)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start_worker() -> None:
+    cv2.setNumThreads(1)  # the processes share the cores out already
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for its next picture for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
