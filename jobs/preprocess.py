@@ -13,18 +13,25 @@ from halftone.preprocess import preprocess
 from halftone.session import spark_session
 
 
-def job(config: Config) -> None:
+def job(config: Config, retry_rejects: bool, prune: bool) -> None:
     images = required(config.paths.images, "images", "--input")
     dataset = required(config.paths.dataset, "dataset", "--output")
     with ExitStack() as stack:
-        made, is_new = preprocess(
+        made, num_read = preprocess(
             config,
             images,
             dataset,
             lambda: stack.enter_context(spark_session(f"{config.name}: preprocess", config.spark)),
+            retry_rejects=retry_rejects,
+            prune=prune,
         )
-    print(summary.of_dataset(made, dataset, is_new))
+    print(summary.of_dataset(made, dataset, num_read))
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run_job(job, __doc__, {"--input": "images", "--output": "dataset"}))
+    flags = {"--input": "images", "--output": "dataset"}
+    switches = {
+        "--retry-rejects": "read the rejected images again, and no others",
+        "--prune": "forget images that are no longer there",
+    }
+    sys.exit(cli.run_job(job, __doc__, flags, switches=switches))

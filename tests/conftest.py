@@ -32,12 +32,15 @@ def draw_images(tmp_path: Path) -> DrawImages:
     """Draw images of upright and lying stripes, 40 x 48 px, into a folder for each class."""
 
     def draw(
-        folder: str = "images", classes: tuple[str, ...] = ("lying", "upright"), each: int = 20
+        folder: str = "images",
+        classes: tuple[str, ...] = ("lying", "upright"),
+        each: int = 20,
+        start: int = 0,
     ) -> Path:
         root = tmp_path / folder
         for number, name in enumerate(classes):
             (root / name).mkdir(parents=True, exist_ok=True)
-            for index in range(each):
+            for index in range(start, each):
                 picture = stripes(number, seed=1000 * number + index)
                 cv2.imwrite(str(root / name / f"{index:04d}.png"), picture)
         return root

@@ -30,7 +30,8 @@ def example() -> Manifest:
         ignored={".md": 1},
         rejects_by_reason={"empty": 1},
         counts={"train": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 0}},
-        listing="l",
+        version=1,
+        gone=0,
         fingerprint="f",
         files=[
             ShardFile(path="train/a.parquet", split="train", rows=2, size_bytes=9, digest="d"),

@@ -18,26 +18,35 @@ from conftest import DrawImages, stripes
 from halftone import manifest, preprocess
 from halftone.config import Config
 from halftone.errors import InputError
-from halftone.manifest import Manifest
 
 MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture
-def run(
-    spark: SparkSession, tmp_path: Path, config: MakeConfig
-) -> Callable[..., tuple[Manifest, bool]]:
+def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[..., preprocess.Made]:
     """Preprocess a folder into tmp_path/dataset."""
 
-    def run_(images: Path, dataset: str = "dataset", **settings: Any) -> tuple[Manifest, bool]:
+    def run_(
+        images: Path,
+        dataset: str = "dataset",
+        *,
+        retry_rejects: bool = False,
+        prune: bool = False,
+        **settings: Any,
+    ) -> preprocess.Made:
         return preprocess.preprocess(
-            config(**settings), str(images), str(tmp_path / dataset), lambda: spark
+            config(**settings),
+            str(images),
+            str(tmp_path / dataset),
+            lambda: spark,
+            retry_rejects=retry_rejects,
+            prune=prune,
         )
 
     return run_
 
 
-Run = Callable[..., tuple[Manifest, bool]]
+Run = Callable[..., preprocess.Made]
 
 
 def rows(dataset: Path, split: str | None = None) -> list[dict[str, Any]]:
@@ -62,8 +71,8 @@ def test_every_image_becomes_a_row_with_its_pixels(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
-    made, is_new = run(images)
-    assert is_new
+    made, num_read = run(images)
+    assert num_read == 40
     assert (made.inputs, made.rows, made.rejects, made.duplicates) == (40, 40, 0, 0)
     assert made.labels == ["lying", "upright"]
     found = {row["key"]: row for row in rows(tmp_path / "dataset")}
@@ -94,7 +103,8 @@ def test_the_manifest_tells_of_every_file(
     on_disk = {
         str(p.relative_to(tmp_path / "dataset")) for p in (tmp_path / "dataset").rglob("*.*")
     }
-    assert on_disk == {file["path"] for file in raw["files"]} | {"manifest.json"}
+    named = {file["path"] for file in raw["files"]}
+    assert on_disk == named | {"manifest.json", "_versions/000001.json"}
     for split in ("train", "validation", "test"):
         by_label = [row["label"] for row in rows(tmp_path / "dataset", split)]
         assert made.counts[split] == {name: by_label.count(name) for name in made.labels}
@@ -195,9 +205,7 @@ def test_the_same_input_gives_the_same_bytes_wherever_it_is_written(
     first, _ = run(images, "one")
     second, _ = run(images, "two")
     assert first.fingerprint == second.fingerprint
-    one, two = tree(tmp_path / "one"), tree(tmp_path / "two")
-    del one["manifest.json"], two["manifest.json"]
-    assert one == two
+    assert data_files(tmp_path / "one") == data_files(tmp_path / "two")
 
 
 def test_the_fingerprint_is_that_of_the_rows_not_of_the_place(
@@ -213,6 +221,14 @@ def test_the_fingerprint_is_that_of_the_rows_not_of_the_place(
     assert third.fingerprint != first.fingerprint
 
 
+def data_files(dataset: Path) -> dict[str, bytes]:
+    return {name: data for name, data in tree(dataset).items() if name.endswith(".parquet")}
+
+
+def names_of(rows_: list[dict[str, Any]]) -> set[str]:
+    return {"/".join(Path(row["key"]).parts[-2:]) for row in rows_}
+
+
 def test_a_second_run_finds_nothing_to_do_and_needs_no_spark(
     run: Run, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
 ) -> None:
@@ -223,23 +239,156 @@ def test_a_second_run_finds_nothing_to_do_and_needs_no_spark(
     def no_spark() -> SparkSession:
         raise AssertionError("Spark was asked for")
 
-    again, is_new = preprocess.preprocess(
-        config(), str(images), str(tmp_path / "dataset"), no_spark
-    )
-    assert (again, is_new) == (first, False)
+    again = preprocess.preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
+    assert again == (first, 0)
     assert tree(tmp_path / "dataset") == before
 
 
-def test_new_images_make_a_new_dataset_without_litter(
+def test_only_new_images_are_read_and_what_stands_is_not_touched(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    first, _ = run(images)
+    before = data_files(tmp_path / "dataset")
+    split_of = {
+        row["key"]: file.split for file in first.files for row in shard_rows(tmp_path, file)
+    }
+    for path in list(images.rglob("*.png"))[:10]:
+        path.chmod(0o000)  # what is known is not read again
+    draw_images(each=25, start=20)
+    made, num_read = run(images)
+    assert (num_read, made.version, made.inputs, made.rows) == (10, 2, 50, 50)
+    after = data_files(tmp_path / "dataset")
+    assert {name: after[name] for name in before} == before
+    assert len(names_of(rows(tmp_path / "dataset"))) == 50
+    now = {row["key"]: file.split for file in made.files for row in shard_rows(tmp_path, file)}
+    assert {key: now[key] for key in split_of} == split_of
+    assert made.fingerprint != first.fingerprint
+
+
+def shard_rows(tmp_path: Path, file: manifest.ShardFile) -> list[dict[str, Any]]:
+    return pq.read_table(tmp_path / "dataset" / file.path).to_pylist()
+
+
+def test_shards_stay_equal_while_a_dataset_grows(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    settings = {"preprocess": {"rows_per_shard": 7}}
+    images = draw_images(each=20)
+    full: set[str] = set()
+    for end in (24, 31, 40):
+        draw_images(each=end, start=end - 7)
+        made, _ = run(images, **settings)
+        for split in ("train", "validation", "test"):
+            counts = [file.rows for file in made.shards(split)]
+            assert counts[:-1] == [7] * len(counts[:-1])
+            assert sum(counts) == sum(made.counts[split].values())
+        assert full <= {file.path for file in made.files}  # a full shard stands for ever
+        full = {file.path for file in made.files if file.rows == 7}
+
+
+def test_files_of_the_version_before_stay_and_older_ones_go(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    versions = []
+    for end in (25, 30, 35):
+        draw_images(each=end, start=end - 5)
+        versions.append(run(images)[0])
+    on_disk = set(data_files(tmp_path / "dataset"))
+    assert on_disk == {file.path for made in versions[1:] for file in made.files}
+    assert sorted(os.listdir(tmp_path / "dataset" / "_versions")) == ["000002.json", "000003.json"]
+
+
+def test_a_changed_image_replaces_its_row(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    first, _ = run(images)
+    changed = images / "lying" / "0003.png"
+    cv2.imwrite(str(changed), stripes(0, seed=99))
+    made, num_read = run(images)
+    assert (num_read, made.rows, made.rejects) == (1, 40, 0)
+    [row] = [row for row in rows(tmp_path / "dataset") if row["key"] == str(changed)]
+    expected = cv2.resize(stripes(0, seed=99), (16, 16), interpolation=cv2.INTER_AREA)
+    assert row["image"] == expected.tobytes()
+    assert {file.path for file in first.files} - {file.path for file in made.files}
+
+
+def test_images_that_are_gone_are_kept_until_they_are_pruned(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    shutil.copy(images / "lying" / "0000.png", images / "lying" / "copy.png")
+    (images / "upright" / "empty.png").write_bytes(b"")
+    run(images)
+    for name in ("lying/0000.png", "upright/0001.png", "upright/empty.png"):
+        (images / name).unlink()
+    kept, num_read = run(images)
+    assert (num_read, kept.version, kept.inputs) == (0, 1, 42)
+    draw_images(each=21, start=20)
+    kept, num_read = run(images)
+    assert (num_read, kept.rows, kept.rejects, kept.duplicates, kept.gone) == (2, 42, 1, 1, 3)
+    pruned, num_read = run(images, prune=True)
+    # The copy was a duplicate of an image that is gone: it is a row of its own now.
+    assert (num_read, pruned.rows, pruned.rejects, pruned.duplicates, pruned.gone) == (
+        1,
+        41,
+        0,
+        0,
+        0,
+    )
+    assert "lying/copy.png" in names_of(rows(tmp_path / "dataset"))
+    assert "upright/0001.png" not in names_of(rows(tmp_path / "dataset"))
+
+
+def test_rejects_are_tried_again_when_asked(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    gone = images / "lying" / "late.png"
+    gone.symlink_to(tmp_path / "late.png")
+    (images / "upright" / "empty.png").write_bytes(b"")
+    settings = {"preprocess": {"max_reject_fraction": 0.1}}
+    first, _ = run(images, **settings)
+    assert first.rejects_by_reason == {"unreadable": 1, "empty": 1}
+    cv2.imwrite(str(tmp_path / "late.png"), stripes(0, seed=99))
+    draw_images(each=21, start=20)
+    made, num_read = run(images, retry_rejects=True, **settings)
+    assert (num_read, made.inputs, made.rows) == (2, 42, 41)
+    assert made.rejects_by_reason == {"empty": 1}
+
+
+def test_what_is_new_is_compared_with_what_stands(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
     run(images)
-    draw_images(each=25)
-    made, is_new = run(images)
-    assert (is_new, made.rows) == (True, 50)
-    on_disk = set(tree(tmp_path / "dataset"))
-    assert on_disk == {file.path for file in made.files} | {"manifest.json"}
+    shutil.copy(images / "lying" / "0007.png", images / "lying" / "0000-copy.png")
+    shutil.copy(images / "lying" / "0001.png", images / "upright" / "liar.png")
+    made, num_read = run(images)
+    assert (num_read, made.inputs, made.rows, made.rejects, made.duplicates) == (2, 42, 39, 2, 1)
+    [name] = made.duplicates_files
+    [duplicate] = pq.read_table(tmp_path / "dataset" / name).to_pylist()
+    assert duplicate["path"] == str(images / "lying" / "0000-copy.png")
+    assert duplicate["kept_path"] == str(images / "lying" / "0007.png")
+    # The standing row of the conflict goes, and comes back when the liar does.
+    assert "lying/0001.png" not in names_of(rows(tmp_path / "dataset"))
+    (images / "upright" / "liar.png").unlink()
+    made, _ = run(images, prune=True)
+    assert (made.rows, made.rejects, made.duplicates) == (40, 0, 1)
+
+
+def test_a_new_class_comes_after_the_old_ones(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    run(images)
+    draw_images(classes=("lying", "upright", "a-new-one"), each=40, start=20)
+    made, _ = run(images)
+    assert made.labels == ["lying", "upright", "a-new-one"]
+    ids = {(row["label"], row["label_id"]) for row in rows(tmp_path / "dataset")}
+    assert ids == {("lying", 0), ("upright", 1), ("a-new-one", 2)}
 
 
 def test_staged_parts_of_a_killed_run_are_taken_up(
@@ -252,7 +401,7 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preprocess, "_write", killed)
+        patch.setattr(preprocess, "_write_shards", killed)
         with pytest.raises(KeyboardInterrupt):
             run(images)
     parts = sorted((tmp_path / "dataset" / "_staging").rglob("part-*.parquet"))
@@ -260,7 +409,7 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
     parts[0].unlink()
     stamps = {path: path.stat().st_mtime_ns for path in parts[1:]}
     with monkeypatch.context() as patch:
-        patch.setattr(preprocess, "_tidy", lambda *_: None)
+        patch.setattr(preprocess.storage, "remove", lambda _: None)
         made, _ = run(images)
     assert {path: path.stat().st_mtime_ns for path in parts[1:]} == stamps
     assert made.fingerprint == expected.fingerprint

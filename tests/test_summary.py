@@ -17,7 +17,7 @@ def test_a_table_is_laid_out() -> None:
 
 
 def test_a_dataset(tmp_path: Path) -> None:
-    text = summary.of_dataset(example(), "/data", is_new=True)
+    text = summary.of_dataset(example(), "/data", num_read=4)
     assert text.splitlines() == [
         "split  cat  dog  rows",
         "-----  ---  ---  ----",
@@ -27,14 +27,15 @@ def test_a_dataset(tmp_path: Path) -> None:
         "4 images = 3 rows + 1 rejects + 0 duplicates",
         "rejects: 1 empty; listed in rejects/a.parquet",
         "ignored, as no image by preprocess.suffixes: 1 .md",
-        "fingerprint f",
+        "read in this run: 4",
+        "version 1, fingerprint f",
         "dataset: /data",
     ]
 
 
 def test_a_dataset_in_which_nothing_is_new() -> None:
-    text = summary.of_dataset(example(), "/data", is_new=False)
-    assert "nothing new: the images and the settings are those of the last run" in text.splitlines()
+    text = summary.of_dataset(example(), "/data", num_read=0)
+    assert "nothing new: no image was added or changed since the last run" in text.splitlines()
 
 
 def test_scores() -> None:

@@ -36,6 +36,7 @@ class Unusable(NamedTuple):
     reason: str
     detail: str
     size_bytes: int
+    modified: float
 
 
 class Catalogue(NamedTuple):
@@ -49,8 +50,11 @@ class Catalogue(NamedTuple):
         return int(self.entries.num_rows) + len(self.unusable)
 
 
-def build(root: str, config: Config) -> Catalogue:
+def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
     """List the images below `root` and give each its label, split and place.
+
+    Args:
+        needs_classes: whether one class alone is an error, as it is for a new dataset.
 
     Raises:
         InputError: no folder at `root`, no images in it, fewer than two classes, or a path that
@@ -66,14 +70,15 @@ def build(root: str, config: Config) -> Catalogue:
         label = splits.captured(label_from, image.path)
         if shown != image.path:
             detail = "its name is not UTF-8 text; rename it"
-            unusable.append(Unusable(shown, "unreadable", detail, image.size_bytes))
+            unusable.append(Unusable(shown, "unreadable", detail, *image[1:]))
         elif not label:
             detail = f"preprocess.label_from {label_from.pattern!r} finds no label in the path"
-            unusable.append(Unusable(shown, "unlabelled", detail, image.size_bytes))
+            unusable.append(Unusable(shown, "unlabelled", detail, *image[1:]))
         else:
             usable.append(image)
             labels.append(label)
-    _check_classes(root, len(images), labels)
+    if needs_classes:
+        _check_classes(root, len(images), labels)
     return Catalogue(root, _in_order(usable, labels, config), unusable, ignored)
 
 

@@ -12,26 +12,30 @@ from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
 from halftone import config
-from halftone.config import Config
 from halftone.errors import InputError, RunError
 
 
 def run_job(
-    job: Callable[[Config], None],
+    job: Callable[..., None],
     description: str,
     flags: Mapping[str, str],
     argv: Optional[Sequence[str]] = None,
+    switches: Mapping[str, str] = {},
 ) -> int:
     """Parse the command line, load the config, call `job`, and return the exit code.
 
     Args:
         flags: the job's own flags and the settings in section `paths` that they override,
             such as {"--input": "images"}.
+        switches: flags without a value and their help, such as {"--prune": "..."}; the job gets
+            each as an argument of its name.
     """
-    arguments = _parser(description, flags).parse_args(argv)
+    arguments = _parser(description, flags, switches).parse_args(argv)
     given = {key: getattr(arguments, key) for key in flags.values()}
+    names = [switch.lstrip("-").replace("-", "_") for switch in switches]
     try:
-        job(config.load(arguments.config, arguments.set, given))
+        loaded = config.load(arguments.config, arguments.set, given)
+        job(loaded, **{name: getattr(arguments, name) for name in names})
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -44,11 +48,15 @@ def run_job(
     return 0
 
 
-def _parser(description: str, flags: Mapping[str, str]) -> argparse.ArgumentParser:
+def _parser(
+    description: str, flags: Mapping[str, str], switches: Mapping[str, str]
+) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
     for flag, key in flags.items():
         parser.add_argument(flag, dest=key, metavar="URL", help=f"overrides paths.{key}")
+    for switch, meaning in switches.items():
+        parser.add_argument(switch, action="store_true", help=meaning)
     parser.add_argument(
         "--set",
         action="append",

@@ -121,7 +121,7 @@ class Preprocess(Section):
     min_shards: int = Field(
         8, ge=1, le=100_000, description="auto: a split has this many shards where its rows allow"
     )
-    read_threads: int = Field(8, ge=1, le=256, description="files read ahead at once, in each task")
+    read_threads: int = Field(8, ge=1, le=256, description="chunks read ahead, in each task")
 
     @field_validator("label_from")
     @classmethod

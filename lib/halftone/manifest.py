@@ -11,8 +11,12 @@ from halftone import storage
 from halftone.config import Pixels, Preprocess, Splits
 from halftone.errors import InputError
 from halftone.schema import SCHEMA_VERSION
+from halftone.splits import SPLITS
 
 NAME = "manifest.json"
+# Every version's manifest, as long as its files are kept. A leading underscore hides it from Spark.
+VERSIONS = "_versions"
+REJECTS, DUPLICATES = "rejects", "duplicates"
 
 
 class ShardFile(BaseModel):
@@ -49,7 +53,8 @@ class Manifest(BaseModel):
     ignored: dict[str, int]  # files that no suffix calls an image, by their ending
     rejects_by_reason: dict[str, int]
     counts: dict[str, dict[str, int]]  # rows by split and label
-    listing: str  # what was listed and how it was to be treated, as a digest
+    version: int  # 1, 2, ...: each run that changes something makes the next one
+    gone: int  # rows and others whose files were no longer there, and that are kept all the same
     fingerprint: str  # of all rows, in order: the same rows give the same fingerprint
     files: list[ShardFile]
     rejects_files: list[str]
@@ -104,4 +109,31 @@ def read(root: str) -> Manifest:
 def publish(root: str, manifest: Manifest) -> None:
     """Make `manifest` the dataset's: from this moment on readers see the files that it names."""
     raw: dict[str, Any] = manifest.model_dump(mode="json")
-    storage.write_json(storage.join(root, NAME), {"schema": raw.pop("schema_version"), **raw})
+    document = {"schema": raw.pop("schema_version"), **raw}
+    storage.write_json(storage.join(root, VERSIONS, _version_name(manifest.version)), document)
+    storage.write_json(storage.join(root, NAME), document)
+
+
+def tidy(root: str, manifest: Manifest) -> None:
+    """Remove what no reader will open: files of neither this version nor the one before it.
+
+    Who has read the manifest before this version was published goes on undisturbed.
+    """
+    names = [_version_name(manifest.version - 1), _version_name(manifest.version)]
+    versions = storage.join(root, VERSIONS)
+    named: set[str] = set()
+    for name in storage.list_names(versions):
+        if name in names:
+            raw = storage.read_json(storage.join(versions, name))
+            named.update(file["path"] for file in raw["files"])
+            named.update(raw["rejects_files"], raw["duplicates_files"])
+        else:
+            storage.remove(storage.join(versions, name))
+    for folder in (*SPLITS, REJECTS, DUPLICATES):
+        for name in storage.list_names(storage.join(root, folder)):
+            if f"{folder}/{name}" not in named:
+                storage.remove(storage.join(root, folder, name))
+
+
+def _version_name(version: int) -> str:
+    return f"{version:06d}.json"

@@ -14,19 +14,31 @@ import json
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import partial
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 import halftone
-from halftone import catalogue, ingest, manifest, schema, shards, storage, tasks
+from halftone import (
+    catalogue,
+    incremental,
+    ingest,
+    manifest,
+    schema,
+    shards,
+    standing,
+    storage,
+    tasks,
+)
 from halftone.catalogue import Catalogue
 from halftone.config import Config
 from halftone.errors import InputError
 from halftone.images import PixelSpec
+from halftone.incremental import Delta, Known, Listed
 from halftone.ingest import Work
-from halftone.manifest import Manifest, ShardFile
-from halftone.outcome import Outcome, judge, look_alikes
+from halftone.manifest import DUPLICATES, REJECTS, Manifest, ShardFile
+from halftone.outcome import Evidence, Outcome, judge, look_alikes
 from halftone.session import num_cores
 from halftone.shards import Shard
 from halftone.splits import SPLITS
@@ -37,72 +49,150 @@ _MIN_BLOCK, _MAX_BLOCK = 32, 2000
 _BLOCKS_PER_CORE = 8  # so that a slow block at the end leaves no core idle for long
 
 
+class Made(NamedTuple):
+    """What a run of preprocess ends with."""
+
+    manifest: Manifest
+    num_read: int  # images that were read; 0 where there was nothing to do
+
+
 def preprocess(
-    config: Config, images: str, dataset: str, session: Callable[[], SparkSession]
-) -> tuple[Manifest, bool]:
-    """Make the dataset at `dataset` from the images below `images`.
+    config: Config,
+    images: str,
+    dataset: str,
+    session: Callable[[], SparkSession],
+    *,
+    retry_rejects: bool = False,
+    prune: bool = False,
+) -> Made:
+    """Make the dataset at `dataset` from the images below `images`, or bring it up to date.
 
     Args:
         session: gives the SparkSession; called only where there is work for it.
-
-    Returns:
-        The manifest, and whether there was anything to do: where nothing changed since the last
-        run, the standing dataset is given back in the time that a listing takes.
+        retry_rejects: read the rejected images again, and no others.
+        prune: forget images that are no longer there. Without it what is known is kept.
 
     Raises:
         InputError: the input, the output's folder or the share of rejects is not acceptable.
     """
     images, dataset = storage.normalise(images), storage.normalise(dataset)
-    standing = _standing(dataset, config)
-    found = catalogue.build(images, config)
-    listing = _listing_digest(found, config)
-    if standing is not None and standing.listing == listing:
-        _tidy(dataset, standing)
-        return standing, False
-    spark = session()
-    staging = storage.join(dataset, _STAGING, listing)
-    work, num_blocks = _plan_work(found, config, staging, num_cores(spark))
-    _decode(spark, work, num_blocks, found.entries.num_rows)
-    parts = ingest.metadata(work, num_blocks)
-    full_digests = _compare(spark, look_alikes([part for _, part in parts]))
-    outcome = judge(found, parts, full_digests, config.preprocess.max_reject_fraction)
-    made = _write(spark, config, found, outcome, dataset, listing)
+    last = _last_version(dataset, config)
+    found = catalogue.build(images, config, needs_classes=last is None)
+    before = standing.EMPTY if last is None else standing.read(dataset, last)
+    known = standing.known(before)
+    unusable = {storage.join(images, image.path) for image in found.unusable}
+    delta = incremental.compare(
+        _listed(found),
+        {key: image for key, image in known.items() if key not in unusable},
+        retry_rejects=retry_rejects,
+        prune=prune,
+    )
+    if last is not None and delta.is_empty and unusable <= known.keys():
+        storage.remove(storage.join(dataset, _STAGING))
+        manifest.tidy(dataset, last)
+        return Made(last, 0)
+    made = _make(config, dataset, session(), found, known, delta, before, last)
     manifest.publish(dataset, made)
-    _tidy(dataset, made)
-    return made, True
+    storage.remove(storage.join(dataset, _STAGING))
+    manifest.tidy(dataset, made)
+    return Made(made, len(delta.read))
 
 
-def _standing(dataset: str, config: Config) -> Optional[Manifest]:
+def _make(
+    config: Config,
+    dataset: str,
+    spark: SparkSession,
+    found: Catalogue,
+    known: dict[str, Known],
+    delta: Delta,
+    before: standing.Standing,
+    last: Optional[Manifest],
+) -> Manifest:
+    """Decode what is to be read, judge it with what stands, and write; nothing is published yet."""
+    keys = [storage.join(found.root, path) for path in found.entries["path"].to_pylist()]
+    entries = found.entries.filter(pa.array([key in delta.read for key in keys], pa.bool_()))
+    run = _run_name(found, entries, delta, config, last)
+    work, num_blocks = _plan_work(found.root, entries, config, dataset, run, num_cores(spark))
+    _decode(spark, work, num_blocks, entries.num_rows)
+    labels = last.labels if last else []
+    evidence = Evidence(before, labels, delta, ingest.metadata(work, num_blocks))
+    full_digests = _compare(spark, look_alikes(evidence))
+    unusable = {storage.join(found.root, image.path) for image in found.unusable}
+    inputs = (known.keys() - delta.forget) | delta.read | unusable
+    limit = config.preprocess.max_reject_fraction
+    outcome = judge(found, evidence, full_digests, len(inputs), limit)
+    files = _write_shards(spark, config, found.root, outcome, dataset, run)
+    sides = _write_sides(outcome, dataset, run)
+    return Manifest(
+        schema_version=schema.SCHEMA_VERSION,
+        halftone_version=halftone.__version__,
+        version=last.version + 1 if last else 1,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        seed=config.seed,
+        pixels=config.pixels,
+        splits=config.splits,
+        preprocess=config.preprocess,
+        images=found.root,
+        labels=outcome.labels,
+        inputs=outcome.inputs,
+        rows=sum(file.rows for file in files),
+        rejects=outcome.rejects.num_rows,
+        duplicates=outcome.duplicates.num_rows,
+        gone=len(delta.gone),
+        ignored=found.ignored,
+        rejects_by_reason=outcome.rejects_by_reason(),
+        counts=outcome.counts,
+        fingerprint=_fingerprint(config, outcome.labels, files),
+        files=files,
+        rejects_files=sides[REJECTS],
+        duplicates_files=sides[DUPLICATES],
+    )
+
+
+def _listed(found: Catalogue) -> dict[str, Listed]:
+    columns = [found.entries[name].to_pylist() for name in ("path", "size_bytes", "modified")]
+    return {
+        storage.join(found.root, path): Listed(size, modified)
+        for path, size, modified in zip(*columns)
+    }
+
+
+def _last_version(dataset: str, config: Config) -> Optional[Manifest]:
     """Return the manifest of the dataset that stands at `dataset`, None where nothing does."""
     if storage.exists(storage.join(dataset, manifest.NAME)):
-        standing = manifest.read(dataset)
-        differing = _differing(standing, config)
+        last = manifest.read(dataset)
+        differing = _differing(last, config)
         if differing:
             raise InputError(
                 f"{dataset}: the dataset there was made with other settings, and is left alone: "
                 f"{'; '.join(differing)}. Give another --output, or remove the old dataset"
             )
-        return standing
-    if storage.exists(dataset) and not storage.exists(storage.join(dataset, _STAGING)):
-        held = storage.list_names(dataset)
-        if held:
-            raise InputError(
-                f"{dataset}: exists and is not a dataset (it holds {', '.join(held[:3])}"
-                f"{', ...' if len(held) > 3 else ''} and no {manifest.NAME}); give another --output"
-            )
+        return last
+    held = storage.list_names(dataset)
+    if held and _STAGING not in held:
+        raise InputError(
+            f"{dataset}: exists and is not a dataset (it holds {', '.join(held[:3])}"
+            f"{', ...' if len(held) > 3 else ''} and no {manifest.NAME}); give another --output"
+        )
     return None
 
 
-def _differing(standing: Manifest, config: Config) -> list[str]:
-    old, new = {"seed": standing.seed}, {"seed": config.seed}
+def _differing(last: Manifest, config: Config) -> list[str]:
+    """Name the settings that all rows of a dataset have in common, where they differ."""
+    old: dict[str, object] = {"seed": last.seed}
+    new: dict[str, object] = {"seed": config.seed}
     for name in ("pixels", "splits"):
-        old.update({f"{name}.{key}": value for key, value in getattr(standing, name)})
+        old.update({f"{name}.{key}": value for key, value in getattr(last, name)})
         new.update({f"{name}.{key}": value for key, value in getattr(config, name)})
+    old["preprocess.label_from"] = last.preprocess.label_from
+    new["preprocess.label_from"] = config.preprocess.label_from
     return [f"{key} {old[key]!r} there, {new[key]!r} now" for key in old if old[key] != new[key]]
 
 
-def _listing_digest(found: Catalogue, config: Config) -> str:
-    """Digest the listing and all settings that decide what becomes of it."""
+def _run_name(
+    found: Catalogue, entries: pa.Table, delta: Delta, config: Config, last: Optional[Manifest]
+) -> str:
+    """Digest all that decides what this run writes: its files can then have its name."""
     settings = {
         "schema": schema.SCHEMA_VERSION,
         "root": found.root,
@@ -111,27 +201,33 @@ def _listing_digest(found: Catalogue, config: Config) -> str:
         "splits": config.splits.model_dump(),
         "preprocess": config.preprocess.model_dump(exclude={"max_reject_fraction", "read_threads"}),
         "unusable": found.unusable,
+        "forget": sorted(delta.forget),
+        "last": (last.version, last.fingerprint) if last else None,
     }
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
-    for column in found.entries.columns:
-        for chunk in column.chunks:
-            digest.update(json.dumps(chunk.to_pylist()).encode())
+    for column in entries.columns:
+        digest.update(json.dumps(column.to_pylist()).encode())
     return digest.hexdigest()
 
 
-def _plan_work(found: Catalogue, config: Config, staging: str, cores: int) -> tuple[Work, int]:
-    """Cut the catalogue into blocks and write them down; return the work and their number."""
+def _plan_work(
+    root: str, entries: pa.Table, config: Config, dataset: str, run: str, cores: int
+) -> tuple[Work, int]:
+    """Cut what is to be read into blocks and write them down; return the work and their number."""
+    staging = storage.join(dataset, _STAGING, run)
     work = Work(
-        root=found.root,
+        root=root,
         plan=storage.join(staging, "plan.parquet"),
         parts=storage.join(staging, "parts"),
         pixels=PixelSpec(**config.pixels.model_dump()),
         read_threads=config.preprocess.read_threads,
     )
+    if not entries.num_rows:
+        return work, 0
     if not storage.exists(work.plan):
-        block = -(-found.entries.num_rows // (cores * _BLOCKS_PER_CORE))
+        block = -(-entries.num_rows // (cores * _BLOCKS_PER_CORE))
         block = max(_MIN_BLOCK, min(_MAX_BLOCK, block))
-        storage.write_table(work.plan, found.entries, rows_per_group=block)
+        storage.write_table(work.plan, entries, rows_per_group=block)
     # A plan from before a kill stands, whatever the number of cores was then.
     return work, storage.num_row_groups(work.plan)
 
@@ -164,18 +260,12 @@ def _compare(spark: SparkSession, groups: list[list[str]]) -> dict[str, str]:
     }
 
 
-def _write(
-    spark: SparkSession,
-    config: Config,
-    found: Catalogue,
-    outcome: Outcome,
-    dataset: str,
-    listing: str,
-) -> Manifest:
-    """Write shards, rejects and duplicates; return the manifest that names them."""
-    labels = outcome.labels
-    planned = _plan_shards(config, outcome, listing)
-    writer = shards.Writer(dataset, found.root, labels)
+def _write_shards(
+    spark: SparkSession, config: Config, images: str, outcome: Outcome, dataset: str, run: str
+) -> list[ShardFile]:
+    """Write the shards that do not stand yet; return all, a split after another."""
+    stand, planned = shards.plan(outcome.kept, _shard_sizes(config, outcome), run)
+    writer = shards.Writer(dataset, images, outcome.labels)
     written = tasks.run(
         spark,
         partial(_write_shard, writer, planned),
@@ -185,53 +275,35 @@ def _write(
         total=len(planned),
         unit="shards",
     )
-    files = [
+    new = [
         ShardFile(path=shard.path, split=shard.split, rows=rows, size_bytes=size, digest=digest)
         for shard, (rows, size, digest) in zip(planned, written)
     ]
+    return sorted([*stand, *new], key=lambda file: SPLITS.index(file.split))
+
+
+def _write_sides(outcome: Outcome, dataset: str, run: str) -> dict[str, list[str]]:
+    """Write the rejects and the duplicates, where there are any."""
     sides = {}
-    for name, table in (("rejects", outcome.rejects), ("duplicates", outcome.duplicates)):
-        sides[name] = [f"{name}/{listing}-00000.parquet"] if table.num_rows else []
+    for name, table in ((REJECTS, outcome.rejects), (DUPLICATES, outcome.duplicates)):
+        sides[name] = [f"{name}/{run}-00000.parquet"] if table.num_rows else []
         for path in sides[name]:
             storage.write_table(storage.join(dataset, path), table)
-    return Manifest(
-        schema_version=schema.SCHEMA_VERSION,
-        halftone_version=halftone.__version__,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        seed=config.seed,
-        pixels=config.pixels,
-        splits=config.splits,
-        preprocess=config.preprocess,
-        images=found.root,
-        labels=labels,
-        inputs=found.inputs,
-        rows=sum(file.rows for file in files),
-        rejects=outcome.rejects.num_rows,
-        duplicates=outcome.duplicates.num_rows,
-        ignored=found.ignored,
-        rejects_by_reason=outcome.rejects_by_reason(),
-        counts=outcome.counts,
-        listing=listing,
-        fingerprint=_fingerprint(config, labels, files),
-        files=files,
-        rejects_files=sides["rejects"],
-        duplicates_files=sides["duplicates"],
-    )
+    return sides
 
 
-def _plan_shards(config: Config, outcome: Outcome, listing: str) -> list[Shard]:
-    pixels = config.pixels
-    rows = {split: sum(outcome.counts[split].values()) for split in SPLITS}
-    sizes = {
-        split: shards.rows_per_shard(
-            config.preprocess.rows_per_shard,
-            pixels.height_px * pixels.width_px * pixels.channels,
-            rows[split],
-            config.preprocess.min_shards,
+def _shard_sizes(config: Config, outcome: Outcome) -> dict[str, int]:
+    pixels, settings = config.pixels, config.preprocess
+    row_bytes = pixels.height_px * pixels.width_px * pixels.channels
+    sizes = {}
+    for split in SPLITS:
+        rows = sum(outcome.counts[split].values())
+        wanted = shards.rows_per_shard(
+            settings.rows_per_shard, row_bytes, rows, settings.min_shards
         )
-        for split in SPLITS
-    }
-    return shards.plan(outcome.kept, sizes, listing)
+        is_auto = settings.rows_per_shard == "auto"
+        sizes[split] = shards.settled(outcome.kept, split, wanted) if is_auto else wanted
+    return sizes
 
 
 def _write_shard(writer: shards.Writer, planned: list[Shard], number: int) -> shards.Written:
@@ -245,15 +317,3 @@ def _fingerprint(config: Config, labels: list[str], files: Iterable[ShardFile]) 
     rows = [[file.split, file.rows, file.digest] for file in files]
     text = json.dumps([schema.SCHEMA_VERSION, shape, labels, rows])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _tidy(dataset: str, made: Manifest) -> None:
-    """Remove what no reader will open: staged parts, and shards that the manifest does not name."""
-    storage.remove(storage.join(dataset, _STAGING))
-    named: dict[str, None] = dict.fromkeys(
-        [file.path for file in made.files] + made.rejects_files + made.duplicates_files
-    )
-    for folder in (*SPLITS, "rejects", "duplicates"):
-        for name in storage.list_names(storage.join(dataset, folder)):
-            if f"{folder}/{name}" not in named:
-                storage.remove(storage.join(dataset, folder, name))

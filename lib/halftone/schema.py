@@ -16,6 +16,8 @@ REASON = "reason"
 DETAIL = "detail"
 SIZE_BYTES = "size_bytes"
 KEPT_PATH = "kept_path"
+MODIFIED = "modified"
+DIGEST = "digest"
 PREDICTION = "prediction"
 PROBABILITY = "probability"
 LOSS = "loss"
@@ -42,6 +44,7 @@ REJECTS = pa.schema(
         pa.field(REASON, pa.string(), nullable=False),
         pa.field(DETAIL, pa.string(), nullable=False),
         pa.field(SIZE_BYTES, pa.int64(), nullable=False),
+        pa.field(MODIFIED, pa.float64(), nullable=False),  # seconds since 1970
     ]
 )
 
@@ -51,6 +54,9 @@ DUPLICATES = pa.schema(
         pa.field(PATH, pa.string(), nullable=False),
         pa.field(KEPT_PATH, pa.string(), nullable=False),
         pa.field(SIZE_BYTES, pa.int64(), nullable=False),
+        pa.field(MODIFIED, pa.float64(), nullable=False),
+        pa.field(LABEL, pa.string(), nullable=False),
+        pa.field(DIGEST, pa.binary(16), nullable=False),  # see ingest.digest
     ]
 )
 

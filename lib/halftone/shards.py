@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Optional, Union
 
 import numpy as np
@@ -12,15 +12,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halftone import schema, storage
+from halftone.manifest import ShardFile
 from halftone.splits import SPLITS
 
 _TARGET_BYTES = 16 * 2**20
+# What a staged part and a shard have in common: all but the number of the label.
+_SOURCE = pa.schema([field for field in schema.ROWS if field.name != schema.LABEL_ID])
+
+
+class Kept(NamedTuple):
+    """Rows of a staged part, or of a shard that stands already, that the dataset is to hold."""
+
+    url: str
+    split: str
+    rows: npt.NDArray[np.int64]
+    standing: Optional[ShardFile] = None  # the shard, where all its rows are kept
 
 
 class Piece(NamedTuple):
-    """Rows of one staged part, in order."""
-
-    part: str  # URL
+    url: str
     rows: npt.NDArray[np.int64]
 
 
@@ -40,33 +50,54 @@ def rows_per_shard(setting: Union[str, int], row_bytes: int, num_rows: int, min_
     return max(1, min(_TARGET_BYTES // row_bytes, num_rows // min_shards))
 
 
+def settled(kept: Sequence[Kept], split: str, wanted: int) -> int:
+    """Return the rows a shard that a split stays with: what stands, unless `wanted` is twice that.
+
+    A dataset that grows every night would else change its shards' size, and all shards, each time.
+    """
+    standing = [own.standing.rows for own in kept if own.standing and own.standing.split == split]
+    return max(standing) if standing and wanted < 2 * max(standing) else wanted
+
+
 def plan(
-    kept: Sequence[tuple[str, str, npt.NDArray[np.int64]]],
-    num_rows_per_shard: dict[str, int],
-    run: str,
-) -> list[Shard]:
-    """Cut the kept rows of all parts into shards of equal row counts, the last one shorter.
+    kept: Sequence[Kept], num_rows_per_shard: Mapping[str, int], run: str
+) -> tuple[list[ShardFile], list[Shard]]:
+    """Cut what is kept into shards of equal row counts, the last one of a split shorter.
+
+    A full shard that stands, and lost no row, goes on standing. A short one does so until there
+    are rows to fill it up: these, with its own, then become new shards.
 
     Args:
-        kept: (part's URL, split, rows to keep) in the dataset's order, a split after another.
+        kept: in the dataset's order, what stands before what is new.
         num_rows_per_shard: by split.
         run: a name for the files that no other input or config gives.
+
+    Returns:
+        The shards that go on standing, and those to write.
     """
-    shards: list[Shard] = []
+    standing: list[ShardFile] = []
+    new: list[Shard] = []
     for split in SPLITS:
-        pieces = [Piece(part, rows) for part, of, rows in kept if of == split and len(rows)]
-        for number, cut in enumerate(_cut(pieces, num_rows_per_shard[split])):
-            shards.append(Shard(f"{split}/{run}-{number:05d}.parquet", split, cut))
-    return shards
+        size = num_rows_per_shard[split]
+        own = [source for source in kept if source.split == split and len(source.rows)]
+        whole = [source for source in own if source.standing]
+        if len(whole) < len(own) or any(len(source.rows) > size for source in whole):
+            whole = [source for source in whole if len(source.rows) == size]
+        held = {source.url for source in whole}
+        standing += [source.standing for source in whole if source.standing]
+        loose = [Piece(source.url, source.rows) for source in own if source.url not in held]
+        for number, cut in enumerate(_cut(loose, size)):
+            new.append(Shard(f"{split}/{run}-{number:05d}.parquet", split, cut))
+    return standing, new
 
 
 def _cut(pieces: Sequence[Piece], num_rows: int) -> list[tuple[Piece, ...]]:
     shards: list[tuple[Piece, ...]] = []
     open_shard: list[Piece] = []
     room = num_rows
-    for part, rows in pieces:
+    for url, rows in pieces:
         while len(rows):
-            open_shard.append(Piece(part, rows[:room]))
+            open_shard.append(Piece(url, rows[:room]))
             room, rows = room - len(rows[:room]), rows[room:]
             if not room:
                 shards.append(tuple(open_shard))
@@ -91,15 +122,15 @@ class Writer:
 
     def write(self, shard: Shard) -> Written:
         """Write one shard; the same rows always give the same file, byte for byte."""
-        pieces = [self._read(piece.part).take(piece.rows) for piece in shard.pieces]
-        part = pa.concat_tables(pieces).combine_chunks()
-        table = self._as_rows(part)
+        pieces = [self._read(piece.url).take(piece.rows) for piece in shard.pieces]
+        table = self._as_rows(pa.concat_tables(pieces).combine_chunks())
         size_bytes = storage.write_table(storage.join(self._root, shard.path), table)
         return Written(table.num_rows, size_bytes, _digest(table, self._images))
 
     def _read(self, url: str) -> pa.Table:
         if self._last is None or self._last[0] != url:
-            self._last = (url, storage.read_table(url))
+            table = storage.read_table(url, _SOURCE.names)
+            self._last = (url, pa.table(table.columns, schema=_SOURCE))
         return self._last[1]
 
     def _as_rows(self, part: pa.Table) -> pa.Table:

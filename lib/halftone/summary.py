@@ -22,7 +22,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def of_dataset(made: Manifest, dataset: str, is_new: bool) -> str:
+def of_dataset(made: Manifest, dataset: str, num_read: int) -> str:
     labels = made.labels
     rows: list[list[str]] = []
     for split, counts in made.counts.items():
@@ -39,9 +39,13 @@ def of_dataset(made: Manifest, dataset: str, is_new: bool) -> str:
     if made.ignored:
         endings = (f"{count:,} {ending}" for ending, count in sorted(made.ignored.items()))
         lines.append(f"ignored, as no image by preprocess.suffixes: {', '.join(endings)}")
-    if not is_new:
-        lines.append("nothing new: the images and the settings are those of the last run")
-    lines.append(f"fingerprint {made.fingerprint}")
+    if made.gone:
+        lines.append(f"{made.gone:,} of them are no longer there, and kept; --prune forgets them")
+    if num_read:
+        lines.append(f"read in this run: {num_read:,}")
+    else:
+        lines.append("nothing new: no image was added or changed since the last run")
+    lines.append(f"version {made.version}, fingerprint {made.fingerprint}")
     lines.append(f"dataset: {dataset}")
     return "\n".join(lines)
 

@@ -1,0 +1,63 @@
+"""A hash that stays much the same when a picture is re-encoded, resized or slightly brightened.
+
+It is the difference hash (dHash) of N. Krawetz, "Kind of Like That", The Hacker Factor Blog, 2013:
+one bit for each pair of neighbours in a grid of 9 x 8 grey cells, set where the right one is
+brighter. Two hashes are compared by the number of bits that differ.
+
+One thing is added. Where neighbours are equally bright, noise decides the plain hash, and flat
+pictures of any brightness get near to each other by chance. Here such a bit says whether the place
+is brighter than a level of its own, from 2 to 254 and spread evenly over the grid (ordered
+dithering: B. E. Bayer, "An optimum method for two-level rendition of continuous-tone pictures",
+ICC 1973). So black, grey and white pictures get hashes far apart, and a little noise changes few
+bits. Differences of more than _NUDGE grey levels are not touched by it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from halftone.images.pixel_spec import Pixels
+
+_SIDE = 8  # bits a row, and rows
+
+# The difference, in grey levels, that the brightness of a place outweighs at most. Chosen so that
+# noise of sigma 2 in a flat picture of 64 x 64 changes 2 bits and not 5, while copies of pictures
+# with anything on them stay as near as by the plain hash.
+_NUDGE = 4.0
+
+
+def _dither(side: int) -> npt.NDArray[np.int64]:
+    """The numbers 0 ... side**2 - 1 as a (side, side) int64 matrix, neighbours far apart."""
+    if side == 1:
+        return np.zeros((1, 1), np.int64)
+    quarter = 4 * _dither(side // 2)
+    return np.block([[quarter, quarter + 2], [quarter + 3, quarter + 1]])
+
+
+# right - left + nudge * (mean of both - level) / 256 > 0, sorted into what can be known before.
+_LEVELS = (_dither(_SIDE) + 0.5) * 256 / _SIDE**2
+_LIMITS = (_LEVELS * _NUDGE / 256).astype(np.float32)
+_OF_RIGHT = np.float32(1 + _NUDGE / 512)
+_OF_LEFT = np.float32(1 - _NUDGE / 512)
+
+
+def perceptual_hash(pixels: Pixels) -> int:
+    """Hash (H, W, 1 or 3) uint8 pixels, grey or RGB, to 0 ... 2**64 - 1.
+
+    The first bit of the top row is the highest. A copy that is mirrored, turned, cropped or
+    inverted has another hash. Copies are found where they were brought to one size and aspect,
+    as `decode` does. It takes about 11 us for 64 x 64 grey pixels, 7 of them to shrink them.
+
+    Raises:
+        ValueError: other channels, another type, or no pixels.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or not pixels.size:
+        raise ValueError(f"pixels are {pixels.shape}; a hash needs (H, W, 1) or (H, W, 3)")
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"pixels are {pixels.dtype}; a hash needs uint8")
+    grey = pixels if pixels.shape[2] == 1 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    cells = cv2.resize(grey, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    bits = cells[:, 1:] * _OF_RIGHT - cells[:, :-1] * _OF_LEFT > _LIMITS
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
