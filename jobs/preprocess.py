@@ -6,31 +6,35 @@ spark-submit --py-files dist/halftone.zip jobs/preprocess.py --config conf/faces
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 
 from halftone import cli, summary
+from halftone import estimate as estimates
 from halftone.config import Config, required
 from halftone.preprocess import preprocess
 from halftone.session import spark_session
 
 
-def job(config: Config, retry_rejects: bool, prune: bool) -> None:
+def job(config: Config, estimate: bool, retry_rejects: bool, prune: bool) -> None:
     images = required(config.paths.images, "images", "--input")
-    dataset = required(config.paths.dataset, "dataset", "--output")
     with ExitStack() as stack:
-        made, num_read = preprocess(
-            config,
-            images,
-            dataset,
-            lambda: stack.enter_context(spark_session(f"{config.name}: preprocess", config.spark)),
-            retry_rejects=retry_rejects,
-            prune=prune,
+        session = partial(
+            stack.enter_context, spark_session(f"{config.name}: preprocess", config.spark)
         )
-    print(summary.of_dataset(made, dataset, num_read))
+        if estimate:
+            print(estimates.text(estimates.estimate(config, images, session)))
+            return
+        dataset = required(config.paths.dataset, "dataset", "--output")
+        made, num_read = preprocess(
+            config, images, dataset, session, retry_rejects=retry_rejects, prune=prune
+        )
+        print(summary.of_dataset(made, dataset, num_read))
 
 
 if __name__ == "__main__":
     flags = {"--input": "images", "--output": "dataset"}
     switches = {
+        "--estimate": "decode a sample, say what all would give and cost, and write nothing",
         "--retry-rejects": "read the rejected images again, and no others",
         "--prune": "forget images that are no longer there",
     }

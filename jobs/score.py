@@ -6,6 +6,7 @@ spark-submit --py-files dist/halftone.zip jobs/score.py --config conf/faces.yaml
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 
 from halftone import cli, summary
 from halftone.config import Config, required
@@ -23,7 +24,7 @@ def job(config: Config) -> None:
             dataset,
             model,
             output,
-            lambda: stack.enter_context(spark_session(f"{config.name}: score", config.spark)),
+            partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark)),
         )
     print(summary.of_scores(result, output))
 

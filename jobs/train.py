@@ -6,6 +6,7 @@ spark-submit --py-files dist/halftone.zip jobs/train.py --config conf/faces.yaml
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 
 from halftone import cli, summary
 from halftone.config import Config, required
@@ -21,7 +22,7 @@ def job(config: Config) -> None:
             config,
             dataset,
             output,
-            lambda: stack.enter_context(spark_session(f"{config.name}: train", config.spark)),
+            partial(stack.enter_context, spark_session(f"{config.name}: train", config.spark)),
         )
     print(summary.of_model(card, output))
 

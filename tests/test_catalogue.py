@@ -180,3 +180,20 @@ def test_one_class(tmp_path: Path, config: MakeConfig) -> None:
         "each class into a folder of its own, or say with preprocess.label_from where a path "
         "names it"
     )
+
+
+def test_folds_move_validation_through_what_is_not_test(tmp_path: Path, config: MakeConfig) -> None:
+    names = [f"{label}/{n:03d}.jpg" for label in "ab" for n in range(60)]
+    root = touch(tmp_path, *names)
+    found = [
+        split_of(
+            catalogue.build(root, config(splits={"folds": 3, "fold": fold, "test_fraction": 0.2}))
+        )
+        for fold in range(3)
+    ]
+    test = {name for name in names if found[0][name] == "test"}
+    assert 10 <= len(test) <= 40
+    for name in names:
+        held_out = [of_fold[name] for of_fold in found]
+        expected = ["test"] * 3 if name in test else ["train", "train", "validation"]
+        assert sorted(held_out) == expected

@@ -102,6 +102,7 @@ MISTAKES = [
         "splits: validation_fraction 0.6 + test_fraction 0.5 = 1.1 leaves nothing to train on; "
         "their sum must be below 1",
     ),
+    ("splits: {folds: 3, fold: 3}", "splits: fold 3 is not one of 3 folds; they count from 0"),
     (
         "splits: {group_by: '[a-z'}",
         'splits.group_by = "[a-z": not a regular expression: unterminated character set at '

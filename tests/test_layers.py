@@ -85,7 +85,9 @@ def test_who_knows_which_library() -> None:
     assert {name.split(".")[0] for name in users("cv2")} == {"images", "drawing"}
     assert {name.split(".")[0] for name in users("simplejpeg")} == {"images"}
     assert {name.split(".")[0] for name in users("tensorflow")} == {"models", "predict", "training"}
-    assert users("pyspark") == {"launch", "preprocess", "scoring", "session", "tasks"}
+    assert users("pyspark") == {
+        *("estimate", "launch", "preprocess", "scoring", "session", "tasks"),
+    }
 
 
 def test_preprocess_needs_no_tensorflow() -> None:

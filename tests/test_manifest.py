@@ -39,6 +39,8 @@ def example() -> Manifest:
         ],
         rejects_files=["rejects/a.parquet"],
         duplicates_files=[],
+        near_duplicates=0,
+        near_duplicates_files=[],
     )
 
 

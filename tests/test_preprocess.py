@@ -103,7 +103,7 @@ def test_the_manifest_tells_of_every_file(
     on_disk = {
         str(p.relative_to(tmp_path / "dataset")) for p in (tmp_path / "dataset").rglob("*.*")
     }
-    named = {file["path"] for file in raw["files"]}
+    named = {file["path"] for file in raw["files"]} | set(raw["near_duplicates_files"])
     assert on_disk == named | {"manifest.json", "_versions/000001.json"}
     for split in ("train", "validation", "test"):
         by_label = [row["label"] for row in rows(tmp_path / "dataset", split)]
@@ -296,7 +296,8 @@ def test_files_of_the_version_before_stay_and_older_ones_go(
         draw_images(each=end, start=end - 5)
         versions.append(run(images)[0])
     on_disk = set(data_files(tmp_path / "dataset"))
-    assert on_disk == {file.path for made in versions[1:] for file in made.files}
+    named = {file.path for made in versions[1:] for file in made.files}
+    assert on_disk == named | {name for made in versions[1:] for name in made.near_duplicates_files}
     assert sorted(os.listdir(tmp_path / "dataset" / "_versions")) == ["000002.json", "000003.json"]
 
 
@@ -470,3 +471,40 @@ def test_a_class_of_which_every_image_is_broken(run: Run, draw_images: DrawImage
         f"{images}: 20 of 40 images are left, and the train split has 1 class (lying); training "
         "needs 2 or more. Add images, or change the splits' fractions"
     )
+
+
+def near_pictures(root: Path) -> tuple[str, str]:
+    """Add a picture that is nearly one of train to the test split; both have structure."""
+    rng = np.random.default_rng(5)
+    blocks = cv2.resize(rng.integers(0, 256, (6, 6), np.uint8), (96, 96))
+    for split, quality in (("train", 95), ("test", 80)):
+        path = str(root / split / "lying" / "near.jpg")
+        cv2.imwrite(path, blocks, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return str(root / "test/lying/near.jpg"), str(root / "train/lying/near.jpg")
+
+
+@pytest.mark.parametrize("mode", ["report", "drop", "off"])
+def test_near_duplicates_across_splits(
+    run: Run, draw_images: DrawImages, tmp_path: Path, mode: str
+) -> None:
+    draw_images("images/train", each=20)
+    draw_images("images/test", each=25, start=20)
+    test, train = near_pictures(tmp_path / "images")
+    settings = {
+        "splits": {"from_path": "^([a-z]+)/", "validation_fraction": 0.0},
+        "preprocess": {"near_duplicates": mode, "near_distance": 2},
+    }
+    made, _ = run(tmp_path / "images", **settings)
+    listed = [
+        row
+        for name in made.near_duplicates_files
+        for row in pq.read_table(tmp_path / "dataset" / name).to_pylist()
+        if row["path"] == test
+    ]
+    assert [(row["near_path"], row["split"], row["near_split"]) for row in listed] == (
+        [] if mode == "off" else [(train, "test", "train")]
+    )
+    keys = {row["key"] for row in rows(tmp_path / "dataset")}
+    assert train in keys
+    assert (test in keys) == (mode != "drop")
+    assert made.inputs == 52 == made.rows + made.duplicates

@@ -72,3 +72,19 @@ def test_names_that_data_sets_use(name: str, split: str | None) -> None:
 def test_a_group_is_captured_anywhere_in_the_path() -> None:
     assert splits.captured(re.compile(r"([^/]+)\.jpg$"), "faces/00017.jpg") == "00017"
     assert splits.captured(re.compile(r"([^/]+)\.jpg$"), "faces/00017.png") is None
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_folds_are_even_and_each_group_is_held_out_once(folds: int) -> None:
+    held_out = [
+        [splits.folded(str(n), 7, fold, folds) for fold in range(folds)].index("validation")
+        for n in range(10_000)
+    ]
+    for fold in range(folds):
+        # Four standard deviations of a binomial at 10,000 are below 0.02.
+        assert held_out.count(fold) / 10_000 == pytest.approx(1 / folds, abs=0.02)
+
+
+def test_a_group_is_in_one_fold_only() -> None:
+    of_group = [splits.folded("pair-17", 7, fold, 5) for fold in range(5)]
+    assert sorted(of_group) == ["train"] * 4 + ["validation"]

@@ -141,20 +141,25 @@ def _split_names(paths: Sequence[str], settings: SplitsConfig, seed: int) -> lis
     """Give each path its split. A split that the data brings is kept."""
     group_by = re.compile(settings.group_by) if settings.group_by else None
     groups = [(splits.captured(group_by, path) if group_by else None) or path for path in paths]
-    held_out = (settings.validation_fraction, settings.test_fraction)
     if settings.from_path is None:
-        return [splits.hashed(group, seed, *held_out) for group in groups]
+        return [_made_name(group, settings, seed, settings.test_fraction) for group in groups]
     from_path = re.compile(settings.from_path)
     names = [_brought_name(path, from_path) for path in paths]
     if splits.VALIDATION in names:
         return names
     # The data brings no validation split: a part of its train becomes one.
     return [
-        splits.hashed(group, seed, settings.validation_fraction, 0.0)
-        if name == splits.TRAIN
-        else name
+        _made_name(group, settings, seed, 0.0) if name == splits.TRAIN else name
         for name, group in zip(names, groups)
     ]
+
+
+def _made_name(group: str, settings: SplitsConfig, seed: int, test_fraction: float) -> str:
+    if settings.folds is None:
+        return splits.hashed(group, seed, settings.validation_fraction, test_fraction)
+    if splits.hashed(group, seed, 0.0, test_fraction) == splits.TEST:
+        return splits.TEST
+    return splits.folded(group, seed, settings.fold, settings.folds)
 
 
 def _brought_name(path: str, from_path: re.Pattern[str]) -> str:

@@ -71,6 +71,10 @@ class Splits(Section):
 
     validation_fraction: float = Field(0.1, ge=0.0, lt=1.0)
     test_fraction: float = Field(0.1, ge=0.0, lt=1.0)
+    folds: Optional[int] = Field(
+        None, ge=2, le=100, description="for cross-validation: what is not test is cut into folds"
+    )
+    fold: int = Field(0, ge=0, description="the one of the folds, from 0, that is validation")
     from_path: Optional[str] = Field(
         None,
         description="regular expression on the path below paths.images whose one group names the "
@@ -91,6 +95,10 @@ class Splits(Section):
                 f"validation_fraction {self.validation_fraction} + test_fraction "
                 f"{self.test_fraction} = {held_out:g} leaves nothing to train on; "
                 "their sum must be below 1"
+            )
+        if self.fold >= (self.folds or 1):
+            raise ValueError(
+                f"fold {self.fold} is not one of {self.folds or 0} folds; they count from 0"
             )
         return self
 
@@ -117,6 +125,14 @@ class Preprocess(Section):
     )
     rows_per_shard: Union[Literal["auto"], int] = Field(
         "auto", description="auto: 16 MiB of pixels a shard, less where that makes too few shards"
+    )
+    near_duplicates: Literal["off", "report", "drop"] = Field(
+        "report",
+        description="images that look nearly the same as one of an earlier split (train, "
+        "validation, test): drop takes them out of the later split",
+    )
+    near_distance: int = Field(
+        4, ge=0, le=16, description="bits of a 64-bit perceptual hash that may differ"
     )
     min_shards: int = Field(
         8, ge=1, le=100_000, description="auto: a split has this many shards where its rows allow"

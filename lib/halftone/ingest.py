@@ -33,6 +33,7 @@ PART = pa.schema(
         pa.field("source_bytes", pa.int64()),
         pa.field("source_modified", pa.float64()),
         pa.field("source_digest", pa.binary(16)),  # see `digest`; zeros where it was not read
+        pa.field("perceptual_hash", pa.int64()),  # the 64 bits as a signed number
     ]
 )
 
@@ -66,12 +67,17 @@ def stage_block(work: Work, block: int) -> int:
     entries = storage.read_row_group(work.plan, block)
     url = part_url(work, block)
     if not storage.exists(url):
-        keys = [storage.join(work.root, path) for path in entries["path"].to_pylist()]
-        sizes = entries["size_bytes"].to_pylist()
-        files = _read_ahead(keys, sizes, work.read_threads)
-        staged = [_staged(data, size, work.pixels) for data, size in zip(files, sizes)]
-        storage.write_table(url, _part(keys, entries, staged))
+        storage.write_table(url, stage(work.root, entries, work.pixels, work.read_threads))
     return int(entries.num_rows)
+
+
+def stage(root: str, entries: pa.Table, pixels: images.PixelSpec, read_threads: int) -> pa.Table:
+    """Read and decode images; return a PART with a row for each of the catalogue's entries."""
+    keys = [storage.join(root, path) for path in entries["path"].to_pylist()]
+    sizes = entries["size_bytes"].to_pylist()
+    files = _read_ahead(keys, sizes, read_threads)
+    staged = [_staged(data, size, pixels) for data, size in zip(files, sizes)]
+    return _part(keys, entries, staged)
 
 
 def digest(data: bytes) -> bytes:
@@ -93,6 +99,7 @@ class _Staged(NamedTuple):
     source_width_px: int
     source_bytes: int
     source_digest: bytes
+    perceptual_hash: int = 0
 
 
 def _staged(data: Read, listed_bytes: int, pixels: images.PixelSpec) -> _Staged:
@@ -105,7 +112,9 @@ def _staged(data: Read, listed_bytes: int, pixels: images.PixelSpec) -> _Staged:
     except images.Rejected as rejected:
         return _Staged(rejected.reason, rejected.detail, b"", 0, 0, *seen)
     height_px, width_px = decoded.source_height_px, decoded.source_width_px
-    return _Staged(OK, "", decoded.pixels.tobytes(), height_px, width_px, *seen)
+    bits = images.perceptual_hash(decoded.pixels)
+    signed = bits - 2**64 if bits >= 2**63 else bits  # Spark knows no unsigned numbers
+    return _Staged(OK, "", decoded.pixels.tobytes(), height_px, width_px, *seen, signed)
 
 
 def _part(keys: Sequence[str], entries: pa.Table, staged: Sequence[_Staged]) -> pa.Table:

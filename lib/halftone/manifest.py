@@ -16,7 +16,7 @@ from halftone.splits import SPLITS
 NAME = "manifest.json"
 # Every version's manifest, as long as its files are kept. A leading underscore hides it from Spark.
 VERSIONS = "_versions"
-REJECTS, DUPLICATES = "rejects", "duplicates"
+REJECTS, DUPLICATES, NEAR_DUPLICATES = "rejects", "duplicates", "near_duplicates"
 
 
 class ShardFile(BaseModel):
@@ -59,6 +59,8 @@ class Manifest(BaseModel):
     files: list[ShardFile]
     rejects_files: list[str]
     duplicates_files: list[str]
+    near_duplicates: int  # rows, or with preprocess.near_duplicates drop duplicates
+    near_duplicates_files: list[str]
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
@@ -126,10 +128,11 @@ def tidy(root: str, manifest: Manifest) -> None:
         if name in names:
             raw = storage.read_json(storage.join(versions, name))
             named.update(file["path"] for file in raw["files"])
-            named.update(raw["rejects_files"], raw["duplicates_files"])
+            for side in (REJECTS, DUPLICATES, NEAR_DUPLICATES):
+                named.update(raw[f"{side}_files"])
         else:
             storage.remove(storage.join(versions, name))
-    for folder in (*SPLITS, REJECTS, DUPLICATES):
+    for folder in (*SPLITS, REJECTS, DUPLICATES, NEAR_DUPLICATES):
         for name in storage.list_names(storage.join(root, folder)):
             if f"{folder}/{name}" not in named:
                 storage.remove(storage.join(root, folder, name))

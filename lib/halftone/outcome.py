@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Union
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from halftone import ingest, schema, storage
+from halftone import schema, storage
 from halftone.catalogue import Catalogue
+from halftone.config import Preprocess
+from halftone.copies import Evidence, Fate, Near, exact_fates, near_copies
 from halftone.errors import InputError, RunError
-from halftone.incremental import CONFLICT, DUPLICATE, Delta
+from halftone.incremental import DUPLICATE
 from halftone.ingest import OK
 from halftone.shards import Kept
 from halftone.splits import SPLITS, TRAIN
-from halftone.standing import Standing
 
 
 class Outcome(NamedTuple):
@@ -25,6 +26,7 @@ class Outcome(NamedTuple):
     counts: dict[str, dict[str, int]]  # rows by split and label, zeros included
     rejects: pa.Table  # schema.REJECTS
     duplicates: pa.Table  # schema.DUPLICATES
+    near: pa.Table  # schema.NEAR_DUPLICATES
 
     @property
     def rows(self) -> int:
@@ -38,44 +40,12 @@ class Outcome(NamedTuple):
         return dict(Counter(self.rejects[schema.REASON].to_pylist()).most_common())
 
 
-class Evidence(NamedTuple):
-    """All that is known of the images when the decoding is done."""
-
-    standing: Standing  # the last version
-    last_labels: list[str]  # its labels
-    delta: Delta
-    parts: list[tuple[str, pa.Table]]  # URL of a staged part and its columns but the pixels
-
-
-class _Copy(NamedTuple):
-    """An image that decoded well, and may have the same bytes as others."""
-
-    age: int  # 0: a row that stands, 1: a duplicate that stands, 2: new
-    key: str
-    label: str
-    source_bytes: int
-
-
-class _Fate(NamedTuple):
-    status: str  # DUPLICATE or a reason for rejection
-    detail: str  # of a duplicate: the key that is kept
-
-
-def look_alikes(evidence: Evidence) -> list[list[str]]:
-    """Groups of keys whose digests are the same but leave bytes out: to be compared whole."""
-    return [
-        sorted(copy.key for copy in copies)
-        for copies in _groups(evidence)
-        if ingest.is_sampled(copies[0].source_bytes)
-    ]
-
-
 def judge(
     found: Catalogue,
     evidence: Evidence,
     full_digests: Mapping[str, str],
     num_inputs: int,
-    max_reject_fraction: float,
+    settings: Preprocess,
 ) -> Outcome:
     """Decide which images are rows.
 
@@ -90,83 +60,34 @@ def judge(
         InputError: too many rejects, or too few rows left to train on.
         RunError: an input is missing from the outcome, which must never be.
     """
-    outcome = _sorted_out(found, evidence, _fates(evidence, full_digests))
+    fates = exact_fates(evidence, full_digests)
+    near: list[Near] = []
+    if settings.near_duplicates != "off":
+        near = near_copies(evidence, fates, settings.near_distance)
+    if settings.near_duplicates == "drop":
+        fates.update({copy.key: Fate(DUPLICATE, copy.near_key) for copy in near})
+    outcome = _sorted_out(found, evidence, fates, near)
     if outcome.inputs != num_inputs:
         raise RunError(
             f"{found.root}: {num_inputs} inputs, but {outcome.rows} rows + "
             f"{outcome.rejects.num_rows} rejects + {outcome.duplicates.num_rows} duplicates = "
             f"{outcome.inputs}; nothing was published. Remove the dataset's _staging and run again"
         )
-    _check_rejects(found.root, outcome, max_reject_fraction)
+    _check_rejects(found.root, outcome, settings.max_reject_fraction)
     _check_classes(found.root, outcome)
     return outcome
 
 
-def _groups(evidence: Evidence) -> list[list[_Copy]]:
-    """Images that share a digest, where a new one is among them."""
-    by_digest: dict[bytes, list[_Copy]] = {}
-    for digest, copy in _copies(evidence):
-        by_digest.setdefault(digest, []).append(copy)
-    return [
-        copies
-        for copies in by_digest.values()
-        if len(copies) > 1 and any(copy.age == 2 for copy in copies)
-    ]
-
-
-def _copies(evidence: Evidence) -> Iterator[tuple[bytes, _Copy]]:
-    forget = evidence.delta.forget
-    for *_, table in evidence.standing.shards:
-        names = ("source_digest", schema.KEY, schema.LABEL, "source_bytes")
-        for digest, key, label, size in zip(*(table[name].to_pylist() for name in names)):
-            if key not in forget:
-                yield digest, _Copy(0, key, label, size)
-    for row in evidence.standing.duplicates.to_pylist():
-        if row[schema.PATH] not in forget:
-            copy = _Copy(1, row[schema.PATH], row[schema.LABEL], row[schema.SIZE_BYTES])
-            yield row[schema.DIGEST], copy
-    for _, table in evidence.parts:
-        of_part = ("source_digest", "key", "label", "source_bytes", "status")
-        for digest, key, label, size, status in zip(*(table[name].to_pylist() for name in of_part)):
-            if status == OK:
-                yield digest, _Copy(2, key, label, size)
-
-
-def _fates(evidence: Evidence, full_digests: Mapping[str, str]) -> dict[str, _Fate]:
-    """Say which keys are no rows, now that every image is known to all others by its bytes."""
-    fates: dict[str, _Fate] = {}
-    for copies in _groups(evidence):
-        same: dict[Union[str, None], list[_Copy]] = {}
-        for copy in copies:
-            same.setdefault(full_digests.get(copy.key), []).append(copy)
-        for group in same.values():
-            if len(group) > 1 and any(copy.age == 2 for copy in group):
-                fates.update(_fates_of_copies(sorted(group)))
-    return fates
-
-
-def _fates_of_copies(copies: Sequence[_Copy]) -> dict[str, _Fate]:
-    first = copies[0]
-    if all(copy.label == first.label for copy in copies):
-        return {copy.key: _Fate(DUPLICATE, first.key) for copy in copies[1:]}
-    fates = {}
-    for copy in copies:
-        other = next(other for other in copies if other.label != copy.label)
-        detail = (
-            f"label {copy.label!r}, but {other.key} has the same bytes and label {other.label!r}"
-        )
-        fates[copy.key] = _Fate(CONFLICT, detail)
-    return fates
-
-
-def _sorted_out(found: Catalogue, evidence: Evidence, fates: Mapping[str, _Fate]) -> Outcome:
+def _sorted_out(
+    found: Catalogue, evidence: Evidence, fates: Mapping[str, Fate], near: Sequence[Near]
+) -> Outcome:
     standing, last_labels, delta, parts = evidence
     counted: Counter[tuple[str, str]] = Counter()
     rejects: dict[str, Any] = {}
     duplicates: dict[str, Any] = {}
     kept: list[Kept] = []
 
-    def settle(row: dict[str, Any], fate: _Fate) -> None:
+    def settle(row: dict[str, Any], fate: Fate) -> None:
         """Put an image that is no row where it belongs."""
         key, size, modified = row["key"], row["source_bytes"], row["source_modified"]
         if fate.status == DUPLICATE:
@@ -183,7 +104,7 @@ def _sorted_out(found: Catalogue, evidence: Evidence, fates: Mapping[str, _Fate]
         rejects[key] = (key, *image[1:])
     for row in map(_as_staged, standing.duplicates.to_pylist()):
         if row["key"] not in delta.forget:
-            settle(row, fates.get(row["key"], _Fate(DUPLICATE, row["kept_path"])))
+            settle(row, fates.get(row["key"], Fate(DUPLICATE, row["kept_path"])))
     for url, shard, table in standing.shards:
         rows = []
         for number, row in enumerate(table.to_pylist()):
@@ -197,7 +118,7 @@ def _sorted_out(found: Catalogue, evidence: Evidence, fates: Mapping[str, _Fate]
     for url, table in parts:
         numbers: dict[str, list[int]] = {}
         for number, row in enumerate(table.to_pylist()):
-            own = None if row["status"] == OK else _Fate(row["status"], row["detail"])
+            own = None if row["status"] == OK else Fate(row["status"], row["detail"])
             fate = fates.get(row["key"], own)
             if fate is not None:
                 settle(row, fate)
@@ -213,6 +134,7 @@ def _sorted_out(found: Catalogue, evidence: Evidence, fates: Mapping[str, _Fate]
         {split: {label: counted[split, label] for label in labels} for split in SPLITS},
         _table(rejects, schema.REJECTS),
         _table(duplicates, schema.DUPLICATES),
+        _table({copy.key: copy for copy in near}, schema.NEAR_DUPLICATES),
     )
 
 

@@ -33,12 +33,13 @@ from halftone import (
 )
 from halftone.catalogue import Catalogue
 from halftone.config import Config
+from halftone.copies import Evidence, look_alikes
 from halftone.errors import InputError
 from halftone.images import PixelSpec
 from halftone.incremental import Delta, Known, Listed
 from halftone.ingest import Work
-from halftone.manifest import DUPLICATES, REJECTS, Manifest, ShardFile
-from halftone.outcome import Evidence, Outcome, judge, look_alikes
+from halftone.manifest import DUPLICATES, NEAR_DUPLICATES, REJECTS, Manifest, ShardFile
+from halftone.outcome import Outcome, judge
 from halftone.session import num_cores
 from halftone.shards import Shard
 from halftone.splits import SPLITS
@@ -119,8 +120,7 @@ def _make(
     full_digests = _compare(spark, look_alikes(evidence))
     unusable = {storage.join(found.root, image.path) for image in found.unusable}
     inputs = (known.keys() - delta.forget) | delta.read | unusable
-    limit = config.preprocess.max_reject_fraction
-    outcome = judge(found, evidence, full_digests, len(inputs), limit)
+    outcome = judge(found, evidence, full_digests, len(inputs), config.preprocess)
     files = _write_shards(spark, config, found.root, outcome, dataset, run)
     sides = _write_sides(outcome, dataset, run)
     return Manifest(
@@ -146,6 +146,8 @@ def _make(
         files=files,
         rejects_files=sides[REJECTS],
         duplicates_files=sides[DUPLICATES],
+        near_duplicates=outcome.near.num_rows,
+        near_duplicates_files=sides[NEAR_DUPLICATES],
     )
 
 
@@ -283,9 +285,14 @@ def _write_shards(
 
 
 def _write_sides(outcome: Outcome, dataset: str, run: str) -> dict[str, list[str]]:
-    """Write the rejects and the duplicates, where there are any."""
+    """Write the rejects and all kinds of duplicates, where there are any."""
+    tables = {
+        REJECTS: outcome.rejects,
+        DUPLICATES: outcome.duplicates,
+        NEAR_DUPLICATES: outcome.near,
+    }
     sides = {}
-    for name, table in ((REJECTS, outcome.rejects), (DUPLICATES, outcome.duplicates)):
+    for name, table in tables.items():
         sides[name] = [f"{name}/{run}-00000.parquet"] if table.num_rows else []
         for path in sides[name]:
             storage.write_table(storage.join(dataset, path), table)

@@ -34,6 +34,7 @@ ROWS = pa.schema(
         pa.field("source_bytes", pa.int64(), nullable=False),
         pa.field("source_modified", pa.float64(), nullable=False),  # seconds since 1970
         pa.field("source_digest", pa.binary(16), nullable=False),  # see ingest.digest
+        pa.field("perceptual_hash", pa.int64(), nullable=False),  # see images.perceptual
     ]
 )
 
@@ -57,6 +58,17 @@ DUPLICATES = pa.schema(
         pa.field(MODIFIED, pa.float64(), nullable=False),
         pa.field(LABEL, pa.string(), nullable=False),
         pa.field(DIGEST, pa.binary(16), nullable=False),  # see ingest.digest
+    ]
+)
+
+# A row that looks nearly the same as a row of an earlier split.
+NEAR_DUPLICATES = pa.schema(
+    [
+        pa.field(PATH, pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("near_path", pa.string(), nullable=False),
+        pa.field("near_split", pa.string(), nullable=False),
+        pa.field("distance", pa.int64(), nullable=False),  # bits of 64 that differ
     ]
 )
 

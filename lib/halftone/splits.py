@@ -48,6 +48,11 @@ def hashed(group: str, seed: int, validation_fraction: float, test_fraction: flo
     return VALIDATION if place < test_fraction + validation_fraction else TRAIN
 
 
+def folded(group: str, seed: int, fold: int, folds: int) -> str:
+    """Return the split of a group when fold number `fold` of `folds` is held out."""
+    return VALIDATION if int(fraction(group, seed, "fold") * folds) == fold else TRAIN
+
+
 def brought(name: str) -> Optional[str]:
     """Return the split that a data set's own `name` for it means, or None if it means none."""
     return _BROUGHT.get(name.lower())

@@ -18,6 +18,7 @@ _ROW_COLUMNS = [
     "source_bytes",
     "source_modified",
     "source_digest",
+    "perceptual_hash",
 ]
 
 

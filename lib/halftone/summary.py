@@ -36,6 +36,12 @@ def of_dataset(made: Manifest, dataset: str, num_read: int) -> str:
     if made.rejects:
         reasons = (f"{count:,} {reason}" for reason, count in made.rejects_by_reason.items())
         lines.append(f"rejects: {', '.join(reasons)}; listed in {', '.join(made.rejects_files)}")
+    if made.near_duplicates:
+        done = {"drop": "dropped", "report": "kept"}[made.preprocess.near_duplicates]
+        lines.append(
+            f"{made.near_duplicates:,} near duplicates of images of an earlier split, {done}; "
+            f"listed in {', '.join(made.near_duplicates_files)}"
+        )
     if made.ignored:
         endings = (f"{count:,} {ending}" for ending, count in sorted(made.ignored.items()))
         lines.append(f"ignored, as no image by preprocess.suffixes: {', '.join(endings)}")

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from pyspark.sql import SparkSession
+
+from conftest import DrawImages
+from halftone import estimate
+from halftone.config import Config
+from halftone.estimate import Estimate
+
+
+def test_a_sample_is_decoded_and_nothing_is_written(
+    spark: SparkSession, draw_images: DrawImages, tmp_path: Path, config: Callable[..., Config]
+) -> None:
+    images = draw_images(each=60)
+    for path in list(images.rglob("*.png"))[:12]:
+        path.write_bytes(b"")
+    before = sorted(tmp_path.rglob("*"))
+    found = estimate.estimate(config(), str(images), lambda: spark)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (found.images, found.sampled, found.cores) == (120, 60, 2)
+    assert set(found.rejects) == {"empty"}
+    assert found.rows == round(120 * (60 - found.rejects["empty"]) / 60)
+    assert found.input_bytes == sum(path.stat().st_size for path in images.rglob("*.png"))
+    assert 256 < found.row_bytes < 600  # 16 x 16 pixels and what is kept beside them
+    assert 0 < found.secs_per_image < 0.1
+    assert 10e6 < found.worker_bytes < 700e6
+
+
+@pytest.mark.parametrize(("images", "sampled"), [(8, 8), (120, 60), (200, 50)])
+def test_how_many_are_sampled(
+    spark: SparkSession,
+    draw_images: DrawImages,
+    config: Callable[..., Config],
+    images: int,
+    sampled: int,
+) -> None:
+    root = draw_images(each=images // 2)
+    assert estimate.estimate(config(), str(root), lambda: spark).sampled == sampled
+
+
+def test_it_is_said_in_lines() -> None:
+    found = Estimate(
+        images=1_000_000,
+        sampled=10_000,
+        rejects={"truncated": 150, "empty": 50},
+        input_bytes=312_500_000_000,
+        row_bytes=4_250,
+        secs_per_image=0.0022,
+        cores=64,
+        worker_bytes=180_000_000,
+    )
+    assert estimate.text(found).splitlines() == [
+        "sample: 10,000 of 1,000,000 images",
+        "rejects: 200 of the sample, 2.0% (150 truncated, 50 empty)",
+        "rows: about 980,000",
+        "input: 312.5 GB",
+        "output: about 4.2 GB, 4,250 bytes a row",
+        "time: about 0:34 on 64 cores, 2.20 ms an image and core, besides the start of Spark",
+        "memory: 180.0 MB in each of 64 Python workers",
+        "estimate only: nothing was written",
+    ]
