@@ -41,6 +41,7 @@ def example() -> Manifest:
         duplicates_files=[],
         near_duplicates=0,
         near_duplicates_files=[],
+        contact_sheet="contact_sheets/a.png",
     )
 
 

@@ -104,6 +104,7 @@ def test_the_manifest_tells_of_every_file(
         str(p.relative_to(tmp_path / "dataset")) for p in (tmp_path / "dataset").rglob("*.*")
     }
     named = {file["path"] for file in raw["files"]} | set(raw["near_duplicates_files"])
+    named.add(raw["contact_sheet"])
     assert on_disk == named | {"manifest.json", "_versions/000001.json"}
     for split in ("train", "validation", "test"):
         by_label = [row["label"] for row in rows(tmp_path / "dataset", split)]
@@ -508,3 +509,20 @@ def test_near_duplicates_across_splits(
     assert train in keys
     assert (test in keys) == (mode != "drop")
     assert made.inputs == 52 == made.rows + made.duplicates
+
+
+def test_a_contact_sheet_shows_classes_and_rejects(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    (images / "lying" / "empty.png").write_bytes(b"")
+    ok, jpeg = cv2.imencode(".jpg", stripes(0, seed=5))
+    assert ok
+    (images / "upright" / "cut.jpg").write_bytes(jpeg.tobytes()[:-200])
+    made, _ = run(images)
+    alone, _ = run(draw_images("others", each=20), "other")
+    sheet = cv2.imread(str(tmp_path / "dataset" / made.contact_sheet))
+    without = cv2.imread(str(tmp_path / "other" / alone.contact_sheet))
+    assert sheet.shape[1] == without.shape[1]
+    # Two blocks more: one of an empty file, and one with what is left of the cut one.
+    assert sheet.shape[0] > without.shape[0] + 16

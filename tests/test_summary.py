@@ -28,6 +28,7 @@ def test_a_dataset(tmp_path: Path) -> None:
         "rejects: 1 empty; listed in rejects/a.parquet",
         "ignored, as no image by preprocess.suffixes: 1 .md",
         "read in this run: 4",
+        "contact sheet: /data/contact_sheets/a.png",
         "version 1, fingerprint f",
         "dataset: /data",
     ]

@@ -14,6 +14,7 @@ from halftone.schema import SCHEMA_VERSION
 from halftone.splits import SPLITS
 
 NAME = "manifest.json"
+CONTACT_SHEETS = "contact_sheets"
 # Every version's manifest, as long as its files are kept. A leading underscore hides it from Spark.
 VERSIONS = "_versions"
 REJECTS, DUPLICATES, NEAR_DUPLICATES = "rejects", "duplicates", "near_duplicates"
@@ -61,6 +62,7 @@ class Manifest(BaseModel):
     duplicates_files: list[str]
     near_duplicates: int  # rows, or with preprocess.near_duplicates drop duplicates
     near_duplicates_files: list[str]
+    contact_sheet: str  # PNG: images of each class, and rejects
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
@@ -128,11 +130,12 @@ def tidy(root: str, manifest: Manifest) -> None:
         if name in names:
             raw = storage.read_json(storage.join(versions, name))
             named.update(file["path"] for file in raw["files"])
+            named.add(raw["contact_sheet"])
             for side in (REJECTS, DUPLICATES, NEAR_DUPLICATES):
                 named.update(raw[f"{side}_files"])
         else:
             storage.remove(storage.join(versions, name))
-    for folder in (*SPLITS, REJECTS, DUPLICATES, NEAR_DUPLICATES):
+    for folder in (*SPLITS, REJECTS, DUPLICATES, NEAR_DUPLICATES, CONTACT_SHEETS):
         for name in storage.list_names(storage.join(root, folder)):
             if f"{folder}/{name}" not in named:
                 storage.remove(storage.join(root, folder, name))

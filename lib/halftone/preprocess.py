@@ -27,6 +27,7 @@ from halftone import (
     manifest,
     schema,
     shards,
+    sheets,
     standing,
     storage,
     tasks,
@@ -38,16 +39,26 @@ from halftone.errors import InputError
 from halftone.images import PixelSpec
 from halftone.incremental import Delta, Known, Listed
 from halftone.ingest import Work
-from halftone.manifest import DUPLICATES, NEAR_DUPLICATES, REJECTS, Manifest, ShardFile
+from halftone.manifest import (
+    CONTACT_SHEETS,
+    DUPLICATES,
+    NEAR_DUPLICATES,
+    REJECTS,
+    Manifest,
+    ShardFile,
+)
 from halftone.outcome import Outcome, judge
 from halftone.session import num_cores
 from halftone.shards import Shard
-from halftone.splits import SPLITS
+from halftone.splits import SPLITS, TRAIN
 
 # A name that begins with an underscore is no data to Spark, to Petastorm or to our own listing.
 _STAGING = "_staging"
+# A task takes several blocks: starting one costs what decoding fifty photographs does. A slow one
+# at the end should still leave no core idle for long.
+_TASKS_PER_CORE = 4
+_BLOCKS_PER_CORE = 16
 _MIN_BLOCK, _MAX_BLOCK = 32, 2000
-_BLOCKS_PER_CORE = 8  # so that a slow block at the end leaves no core idle for long
 
 
 class Made(NamedTuple):
@@ -123,6 +134,8 @@ def _make(
     outcome = judge(found, evidence, full_digests, len(inputs), config.preprocess)
     files = _write_shards(spark, config, found.root, outcome, dataset, run)
     sides = _write_sides(outcome, dataset, run)
+    sheet = f"{CONTACT_SHEETS}/{run}.png"
+    storage.write_bytes(storage.join(dataset, sheet), _sheet(dataset, config, outcome, files))
     return Manifest(
         schema_version=schema.SCHEMA_VERSION,
         halftone_version=halftone.__version__,
@@ -148,6 +161,7 @@ def _make(
         duplicates_files=sides[DUPLICATES],
         near_duplicates=outcome.near.num_rows,
         near_duplicates_files=sides[NEAR_DUPLICATES],
+        contact_sheet=sheet,
     )
 
 
@@ -239,10 +253,11 @@ def _decode(spark: SparkSession, work: Work, num_blocks: int, num_images: int) -
         spark,
         partial(ingest.stage_block, work),
         num_blocks,
-        slices=num_blocks,
+        slices=_TASKS_PER_CORE * num_cores(spark),
         what="decode",
         total=num_images,
         unit="images",
+        done=lambda: num_images * len(storage.list_names(work.parts)) // num_blocks,
     )
 
 
@@ -252,7 +267,7 @@ def _compare(spark: SparkSession, groups: list[list[str]]) -> dict[str, str]:
         spark,
         partial(ingest.full_digests, groups),
         len(groups),
-        slices=_BLOCKS_PER_CORE * num_cores(spark),
+        slices=_TASKS_PER_CORE * num_cores(spark),
         what="compare",
         total=sum(map(len, groups)),
         unit="look-alikes",
@@ -272,7 +287,7 @@ def _write_shards(
         spark,
         partial(_write_shard, writer, planned),
         len(planned),
-        slices=_BLOCKS_PER_CORE * num_cores(spark),
+        slices=_TASKS_PER_CORE * num_cores(spark),
         what="write",
         total=len(planned),
         unit="shards",
@@ -297,6 +312,17 @@ def _write_sides(outcome: Outcome, dataset: str, run: str) -> dict[str, list[str
         for path in sides[name]:
             storage.write_table(storage.join(dataset, path), table)
     return sides
+
+
+def _sheet(dataset: str, config: Config, outcome: Outcome, files: list[ShardFile]) -> bytes:
+    pixels = config.pixels
+    return sheets.of_dataset(
+        [storage.join(dataset, file.path) for file in files if file.split == TRAIN],
+        (pixels.height_px, pixels.width_px, pixels.channels),
+        outcome.counts[TRAIN],
+        outcome.rejects,
+        PixelSpec(**pixels.model_dump()),
+    )
 
 
 def _shard_sizes(config: Config, outcome: Outcome) -> dict[str, int]:

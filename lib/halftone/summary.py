@@ -51,6 +51,7 @@ def of_dataset(made: Manifest, dataset: str, num_read: int) -> str:
         lines.append(f"read in this run: {num_read:,}")
     else:
         lines.append("nothing new: no image was added or changed since the last run")
+    lines.append(f"contact sheet: {storage.join(dataset, made.contact_sheet)}")
     lines.append(f"version {made.version}, fingerprint {made.fingerprint}")
     lines.append(f"dataset: {dataset}")
     return "\n".join(lines)

@@ -187,3 +187,21 @@ def _resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
     if (height_px, width_px) != image.shape[:2]:
         image = cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
     return image.reshape(height_px, width_px, channels)
+
+
+def preview(data: bytes, spec: PixelSpec) -> Optional[Pixels]:
+    """Show what OpenCV makes of a file that `decode` rejects, for people to look at.
+
+    Returns:
+        (H, W, C) uint8 of the spec's shape, with whatever the damage left of the picture, or None.
+    """
+    flag = cv2.IMREAD_REDUCED_GRAYSCALE_2 if spec.channels == 1 else cv2.IMREAD_REDUCED_COLOR_2
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    except cv2.error:
+        return None
+    if pixels is None:
+        return None
+    resized = cv2.resize(pixels, (spec.width_px, spec.height_px), interpolation=cv2.INTER_AREA)
+    shown = resized if spec.channels == 1 else cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
+    return np.asarray(shown, np.uint8).reshape(spec.height_px, spec.width_px, spec.channels)

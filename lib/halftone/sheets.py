@@ -1,0 +1,72 @@
+"""A dataset's contact sheet: what each class looks like now, and what was rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from halftone import contact_sheet, images, schema, storage
+from halftone.images import PixelSpec
+
+# More would make a picture that no one scrolls through.
+_CLASSES, _EACH = 60, 24
+_SHARDS_READ = 4
+# Reasons for which there is something to see, and no danger in decoding it without care.
+_SHOWN_REASONS = ("truncated", "damaged", "conflict", "too_small")
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def of_dataset(
+    shard_urls: Sequence[str],
+    shape: tuple[int, int, int],
+    counts: dict[str, int],
+    rejects: pa.Table,
+    spec: PixelSpec,
+) -> bytes:
+    """Draw the first images of each class, and rejects by reason, as a PNG.
+
+    Args:
+        shard_urls: of the train split; the first few are read, as each holds all classes.
+        shape: height, width and channels of an image.
+        counts: rows by label, for the titles.
+        rejects: schema.REJECTS.
+    """
+    groups = []
+    found = _by_label(shard_urls, shape)
+    for label in list(counts)[:_CLASSES]:
+        title = f"{label}, {counts[label]:,} in train"
+        groups.append((title, found.get(label, [])))
+    if len(counts) > _CLASSES:
+        groups.append((f"and {len(counts) - _CLASSES} more classes", []))
+    return contact_sheet.draw([*groups, *_by_reason(rejects, spec)])
+
+
+def _by_label(urls: Sequence[str], shape: tuple[int, int, int]) -> dict[str, list[Pixels]]:
+    found: dict[str, list[Pixels]] = {}
+    for url in urls[:_SHARDS_READ]:
+        table = storage.read_table(url, [schema.LABEL, schema.IMAGE])
+        for row, label in enumerate(table[schema.LABEL].to_pylist()):
+            own = found.setdefault(label, [])
+            if len(own) < _EACH:
+                data = table[schema.IMAGE][row].as_buffer()
+                own.append(np.frombuffer(data, np.uint8).reshape(shape))
+    return found
+
+
+def _by_reason(rejects: pa.Table, spec: PixelSpec) -> list[tuple[str, list[Pixels]]]:
+    groups = []
+    reasons = rejects[schema.REASON].to_pylist()
+    for reason in sorted(set(reasons)):
+        own = [row for row, other in enumerate(reasons) if other == reason]
+        seen: list[Pixels] = []
+        if reason in _SHOWN_REASONS:
+            urls = rejects[schema.PATH].take(own[:_EACH]).to_pylist()
+            for data in storage.read_many(urls):
+                pixels = images.preview(data, spec) if isinstance(data, bytes) else None
+                seen += [] if pixels is None else [pixels]
+        groups.append((f"rejected: {reason}, {len(own):,} in all", seen))
+    return groups
