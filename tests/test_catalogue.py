@@ -139,7 +139,7 @@ def test_a_path_that_names_no_split(tmp_path: Path, config: MakeConfig) -> None:
     with pytest.raises(InputError) as caught:
         catalogue.build(root, config(splits={"from_path": "^([a-z]+)/"}))
     assert str(caught.value) == (
-        "extra/b/2.jpg: splits.from_path '^([a-z]+)/' finds 'extra' where the path must name "
+        "extra/b/2.jpg: what splits.from_path '^([a-z]+)/' finds is 'extra' where there must be "
         "train, validation or test (or val, valid, dev, training, testing)"
     )
 

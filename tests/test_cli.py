@@ -30,6 +30,12 @@ def test_the_job_gets_the_config_with_flags_and_overrides(conf: str) -> None:
     [
         (InputError("no images"), 2, "error: no images\n"),
         (RunError("rank 1 died"), 1, "failed: rank 1 died\n"),
+        (
+            OSError(28, "No space left on device", "/data/x"),
+            1,
+            "failed: [Errno 28] No space left on device: '/data/x'; run the same command again to "
+            "go on\n",
+        ),
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on\n"),
     ],
 )

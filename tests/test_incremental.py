@@ -49,6 +49,11 @@ def test_another_size_is_a_change_too() -> None:
     assert found == delta(read="bad torn", forget="bad torn")
 
 
+def test_a_listing_without_sizes_tells_of_no_change() -> None:
+    unknown = Listed(-1, 0.0)
+    assert incremental.compare(dict.fromkeys(KNOWN, unknown), KNOWN) == delta()
+
+
 def test_what_is_gone_stays_unless_it_is_pruned() -> None:
     assert incremental.compare(listed(row=None), KNOWN) == delta(gone="row")
     found = incremental.compare(listed(row=None), KNOWN, prune=True)

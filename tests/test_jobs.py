@@ -140,6 +140,42 @@ def test_stages_in_the_wrong_order(conf: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk_is_told_and_the_standing_version_stays(conf: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "out"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=True)
+    try:
+        run("preprocess", "--config", conf)
+        standing = (disk / "dataset" / "manifest.json").read_bytes()
+        filler = disk / "filler"
+        fill(filler)
+        images = Path(yaml.safe_load(conf.read_text())["paths"]["images"])
+        for path in list(images.rglob("*.png"))[:60]:
+            path.touch()
+        said = run("preprocess", "--config", conf, code=1)[-1]
+        assert said.startswith("failed: ")
+        assert "No space left on device" in said
+        assert said.endswith("again to go on")
+        assert (disk / "dataset" / "manifest.json").read_bytes() == standing
+        filler.unlink()
+        run("preprocess", "--config", conf)
+        assert json.loads((disk / "dataset" / "manifest.json").read_text())["version"] == 2
+        assert litter(disk) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write until the disk is full."""
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return
+
+
 # How long after its start a job is killed: while Spark starts, while it works, while it publishes.
 KILL_AFTER_SECS = {"preprocess": (3.0, 5.0, 6.5), "train": (3.0, 6.0), "score": (4.0, 8.0, 11.0)}
 

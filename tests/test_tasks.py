@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from halftone import tasks
+from halftone.errors import RunError
 
 
 def run(spark: SparkSession, task: object, count: int, slices: int) -> list[object]:
@@ -42,5 +43,13 @@ def test_a_task_that_fails_fails_the_run(spark: SparkSession) -> None:
     def fail(number: int) -> int:
         raise ValueError(f"task {number} is wrong")
 
-    with pytest.raises(Exception, match="task 0 is wrong"):
+    with pytest.raises(RunError) as caught:
         run(spark, fail, 1, 1)
+    assert str(caught.value) == (
+        "t: ValueError: task 0 is wrong; what is done is kept, run again to go on"
+    )
+
+
+def test_a_worker_that_always_dies_fails_the_run(spark: SparkSession) -> None:
+    with pytest.raises(RunError, match=r"^t: .*Python worker exited unexpectedly"):
+        run(spark, lambda _: os.kill(os.getpid(), signal.SIGKILL), 1, 1)

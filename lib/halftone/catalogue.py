@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections import Counter as CounterOf
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 import pyarrow as pa
 
-from halftone import splits, storage
+from halftone import listing, splits, storage
 from halftone.config import Config
 from halftone.config import Splits as SplitsConfig
 from halftone.errors import InputError
+from halftone.listing import Listing
 from halftone.storage import FileInfo
 
 # What a block of work knows of its images; `path` is the one below the images' folder.
@@ -60,51 +59,42 @@ def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
         InputError: no folder at `root`, no images in it, fewer than two classes, or a path that
             names no split where `splits.from_path` says that it must.
     """
-    images, ignored = _images(root, config.preprocess.suffixes)
+    listed = _listed(root, config)
+    nothing: list[Optional[str]] = [None] * len(listed.files)
+    columns = zip(listed.labels or nothing, listed.groups or nothing, listed.splits or nothing)
     label_from = re.compile(config.preprocess.label_from)
-    usable: list[FileInfo] = []
-    labels: list[str] = []
+    usable: list[_Usable] = []
     unusable: list[Unusable] = []
-    for image in images:
+    for image, (label, group, split) in zip(listed.files, columns):
         shown = image.path.encode("utf-8", "backslashreplace").decode()
-        label = splits.captured(label_from, image.path)
+        label = splits.captured(label_from, image.path) if listed.labels is None else label
         if shown != image.path:
             detail = "its name is not UTF-8 text; rename it"
             unusable.append(Unusable(shown, "unreadable", detail, *image[1:]))
         elif not label:
             detail = f"preprocess.label_from {label_from.pattern!r} finds no label in the path"
+            if listed.labels is not None:
+                detail = "preprocess.catalogue gives it no label"
             unusable.append(Unusable(shown, "unlabelled", detail, *image[1:]))
         else:
-            usable.append(image)
-            labels.append(label)
+            usable.append(_Usable(image, label, group, split))
     if needs_classes:
-        _check_classes(root, len(images), labels)
-    return Catalogue(root, _in_order(usable, labels, config), unusable, ignored)
+        _check_classes(root, len(listed.files), [image.label for image in usable])
+    return Catalogue(root, _in_order(usable, config), unusable, listed.ignored)
 
 
-def _images(root: str, suffixes: Sequence[str]) -> tuple[list[FileInfo], dict[str, int]]:
-    try:
-        files = storage.list_files(root)
-    except FileNotFoundError:
-        raise InputError(f"{root}: no such folder; check paths.images or --input") from None
-    except NotADirectoryError:
-        raise InputError(f"{root}: is a file; paths.images must be a folder of images") from None
-    wanted = {suffix.lower().lstrip(".") for suffix in suffixes}
-    images: list[FileInfo] = []
-    ignored: CounterOf[str] = Counter()
-    for file in files:
-        name = file.path.rpartition("/")[2]
-        suffix = name.rpartition(".")[2] if "." in name else ""
-        if suffix.lower() in wanted:
-            images.append(file)
-        else:
-            ignored[f".{suffix}" if suffix else "no ending"] += 1
-    if not images:
-        raise InputError(
-            f"{root}: no images among {len(files)} files; looked, at any depth, for files that "
-            f"end in {', '.join(sorted(wanted))} (preprocess.suffixes)"
-        )
-    return images, dict(ignored)
+class _Usable(NamedTuple):
+    file: FileInfo
+    label: str
+    group: Optional[str]  # as a table says; None: by the config's pattern
+    split: Optional[str]
+
+
+def _listed(root: str, config: Config) -> Listing:
+    table = config.preprocess.catalogue
+    if table is None:
+        return listing.of_folder(root, config.preprocess.suffixes)
+    return listing.of_table(storage.normalise(table))
 
 
 def _check_classes(root: str, num_images: int, labels: Sequence[str]) -> None:
@@ -118,40 +108,57 @@ def _check_classes(root: str, num_images: int, labels: Sequence[str]) -> None:
     )
 
 
-def _in_order(images: Sequence[FileInfo], labels: Sequence[str], config: Config) -> pa.Table:
-    names = _split_names([image.path for image in images], config.splits, config.seed)
+def _in_order(images: Sequence[_Usable], config: Config) -> pa.Table:
+    names = _split_names(images, config.splits, config.seed)
     split = np.array([splits.SPLITS.index(name) for name in names], dtype=np.int8)
     place = np.array(
-        [splits.order(image.path, config.seed, "order") for image in images], dtype=np.uint64
+        [splits.order(image.file.path, config.seed, "order") for image in images], dtype=np.uint64
     )
     table = pa.table(
         [
-            [image.path for image in images],
-            list(labels),
+            [image.file.path for image in images],
+            [image.label for image in images],
             split,
-            [image.size_bytes for image in images],
-            [image.modified for image in images],
+            [image.file.size_bytes for image in images],
+            [image.file.modified for image in images],
         ],
         schema=ENTRIES,
     )
     return table.take(np.lexsort((place, split)))
 
 
-def _split_names(paths: Sequence[str], settings: SplitsConfig, seed: int) -> list[str]:
-    """Give each path its split. A split that the data brings is kept."""
+def _split_names(images: Sequence[_Usable], settings: SplitsConfig, seed: int) -> list[str]:
+    """Give each image its split. A split that the data brings is kept."""
     group_by = re.compile(settings.group_by) if settings.group_by else None
-    groups = [(splits.captured(group_by, path) if group_by else None) or path for path in paths]
-    if settings.from_path is None:
-        return [_made_name(group, settings, seed, settings.test_fraction) for group in groups]
-    from_path = re.compile(settings.from_path)
-    names = [_brought_name(path, from_path) for path in paths]
+    groups = [
+        image.group or (splits.captured(group_by, path) if group_by else None) or path
+        for image in images
+        for path in [image.file.path]
+    ]
+    names = _brought_names(images, settings)
     if splits.VALIDATION in names:
-        return names
+        return [name or splits.TRAIN for name in names]
     # The data brings no validation split: a part of its train becomes one.
     return [
-        _made_name(group, settings, seed, 0.0) if name == splits.TRAIN else name
+        _made_name(group, settings, seed, settings.test_fraction)
+        if name is None
+        else _made_name(group, settings, seed, 0.0)
+        if name == splits.TRAIN
+        else name
         for name, group in zip(names, groups)
     ]
+
+
+def _brought_names(images: Sequence[_Usable], settings: SplitsConfig) -> list[Optional[str]]:
+    """The split that the data brings for each image: by a table, by its path, or by none."""
+    if any(image.split for image in images):
+        return [_known_split(image.file.path, image.split, "its split") for image in images]
+    if settings.from_path is None:
+        return [None] * len(images)
+    from_path = re.compile(settings.from_path)
+    asked = f"what splits.from_path {from_path.pattern!r} finds"
+    paths = [image.file.path for image in images]
+    return [_known_split(path, splits.captured(from_path, path), asked) for path in paths]
 
 
 def _made_name(group: str, settings: SplitsConfig, seed: int, test_fraction: float) -> str:
@@ -162,13 +169,12 @@ def _made_name(group: str, settings: SplitsConfig, seed: int, test_fraction: flo
     return splits.folded(group, seed, settings.fold, settings.folds)
 
 
-def _brought_name(path: str, from_path: re.Pattern[str]) -> str:
-    captured = splits.captured(from_path, path)
-    name = splits.brought(captured) if captured else None
+def _known_split(path: str, found: Optional[str], asked: str) -> str:
+    name = splits.brought(found) if found else None
     if name is None:
-        found = f"finds {captured!r}" if captured else "finds nothing"
+        what = f"is {found!r}" if found else "is missing"
         raise InputError(
-            f"{path}: splits.from_path {from_path.pattern!r} {found} where the path must name "
-            "train, validation or test (or val, valid, dev, training, testing)"
+            f"{path}: {asked} {what} where there must be train, validation or test (or val, "
+            "valid, dev, training, testing)"
         )
     return name

@@ -42,6 +42,9 @@ def run_job(
     except RunError as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1
+    except OSError as error:  # a disk that is full, a store that is away
+        print(f"failed: {error}; run the same command again to go on", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130

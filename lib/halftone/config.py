@@ -116,6 +116,12 @@ class Preprocess(Section):
         description="regular expression on the path below paths.images whose one group is the "
         "label; default: the name of the folder that holds the image",
     )
+    catalogue: Optional[str] = Field(
+        None,
+        description="Parquet or CSV file that names the images in a column path, below "
+        "paths.images, instead of a listing of the folder; further columns may be label, group, "
+        "split, size_bytes, modified",
+    )
     suffixes: tuple[str, ...] = Field(
         _SUFFIXES,
         description="files with another ending are left alone, and counted as ignored",

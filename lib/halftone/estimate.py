@@ -75,7 +75,7 @@ def estimate(config: Config, images: str, session: Callable[[], SparkSession]) -
         images=found.inputs,
         sampled=sample.num_rows,
         rejects=dict(rejects.most_common()),
-        input_bytes=sum(found.entries["size_bytes"].to_pylist()),
+        input_bytes=sum(size for size in found.entries["size_bytes"].to_pylist() if size > 0),
         row_bytes=round(sum(row_bytes) / len(row_bytes)) if row_bytes else 0,
         secs_per_image=sum(part["secs"] for part in measured) / sample.num_rows,
         cores=cores,

@@ -59,7 +59,7 @@ def compare(
     if retry_rejects:
         read = rejected - unlisted
         return Delta(frozenset(read), frozenset(read), frozenset(unlisted))
-    changed = {key for key in known if key in listed and listed[key] != known[key].listed}
+    changed = {key for key in known if key in listed and _differs(listed[key], known[key].listed)}
     forget = changed | (unlisted if prune else set())
     read = changed | {key for key in listed if key not in known}
     # An image was only a copy, or in conflict, because of others: it is judged anew with them.
@@ -71,6 +71,11 @@ def compare(
         frozenset(forget | touched),
         frozenset() if prune else frozenset(unlisted),
     )
+
+
+def _differs(now: Listed, before: Listed) -> bool:
+    # A listing that does not say how large a file is (a negative size) tells of no change.
+    return now.size_bytes >= 0 and now != before
 
 
 def _leaning_on(forgotten: Collection[str], known: Mapping[str, Known]) -> set[str]:

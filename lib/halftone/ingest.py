@@ -146,6 +146,7 @@ def _chunks(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Cut a list of files into runs that are not too many and not too large."""
     first, chunk_bytes = 0, 0
     for number, size in enumerate(sizes):
+        size = size if size >= 0 else _CHUNK_BYTES // _CHUNK_FILES  # not listed
         full = number - first == _CHUNK_FILES or chunk_bytes + size > _CHUNK_BYTES
         if full and number > first:
             yield first, number

@@ -16,6 +16,7 @@ _LOCAL_DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
+    "spark.log.level": "FATAL",  # what fails a job is said once, in our words
 }
 # Images travel in few rows of many bytes: Spark's default of 10,000 rows could pass 2 GiB.
 _DEFAULTS = {

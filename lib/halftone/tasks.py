@@ -6,12 +6,15 @@ whose import of pandas in each worker cost four seconds, has nothing to do for t
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Callable, Optional, TypeVar
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from halftone import progress
+from halftone.errors import RunError
 
 Result = TypeVar("Result")
 
@@ -34,13 +37,29 @@ def run(
             number, when a worker dies.
         what, total, unit: for the progress line, in which the numbers stand for `total` units.
         done: how many units are done; without it, it is told by the Spark tasks that have ended.
+
+    Raises:
+        RunError: a task failed as often as Spark tries; says what the worker said.
     """
     if not count:
         return []
     context = session.sparkContext
     numbers = context.parallelize(range(count), min(slices, count))
-    with progress.reporting(done or _tasks_done(session, what, total), what, total, unit):
-        return numbers.map(task).collect()
+    try:
+        with progress.reporting(done or _tasks_done(session, what, total), what, total, unit):
+            return numbers.map(task).collect()
+    except Py4JJavaError as error:
+        raise RunError(
+            f"{what}: {_cause(str(error.java_exception))}; what is done is kept, run again to go on"
+        ) from error
+
+
+def _cause(text: str) -> str:
+    """Find in Spark's report what the worker said last: its exception, or that it is gone."""
+    in_worker = re.search(r"PythonException: (Traceback .*?)\n\n?\s+at ", text, re.DOTALL)
+    if in_worker:
+        return in_worker.group(1).strip().splitlines()[-1]
+    return text.splitlines()[0].split("Exception: ", 1)[-1]
 
 
 def _tasks_done(session: SparkSession, what: str, total: int) -> Callable[[], int]:

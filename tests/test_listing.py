@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from halftone import catalogue, listing
+from halftone.config import Config
+from halftone.errors import InputError
+from halftone.splits import SPLITS
+from halftone.storage import FileInfo
+
+
+def write_csv(folder: Path, text: str) -> str:
+    (folder / "list.csv").write_text(text)
+    return str(folder / "list.csv")
+
+
+def test_a_csv_names_paths_and_what_is_known_of_them(tmp_path: Path) -> None:
+    url = write_csv(tmp_path, "path,label,group,split\n001.jpg,07,a,train\n002.jpg,8,b,test\n")
+    assert listing.of_table(url) == listing.Listing(
+        files=[FileInfo("001.jpg", -1, 0.0), FileInfo("002.jpg", -1, 0.0)],
+        ignored={},
+        labels=["07", "8"],
+        groups=["a", "b"],
+        splits=["train", "test"],
+    )
+
+
+def test_a_parquet_file_with_sizes(tmp_path: Path) -> None:
+    path = str(tmp_path / "list.parquet")
+    table = {"path": ["a/1.jpg", "b/2.jpg"], "size_bytes": [5, None], "modified": [9.5, None]}
+    pq.write_table(pa.table(table), path)
+    found = listing.of_table(path)
+    assert found.files == [FileInfo("a/1.jpg", 5, 9.5), FileInfo("b/2.jpg", -1, 0.0)]
+    assert (found.labels, found.groups, found.splits) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file\na.jpg\n", "has no column path; it has file, and may have path, label, group, "
+         "split, size_bytes, modified"),
+        ("path\n", "names no images"),
+        ("path,label\na.jpg,x\n,y\n", "row 2 has no path"),
+        ("path\na.jpg\nb.jpg\na.jpg\n", "names 1 paths more than once, such as a.jpg"),
+    ],
+)  # fmt: skip
+def test_what_is_no_such_table(tmp_path: Path, text: str, said: str) -> None:
+    url = write_csv(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        listing.of_table(url)
+    assert str(caught.value) == f"{url}: {said}"
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        listing.of_table(f"{tmp_path}/nowhere.csv")
+    assert str(caught.value) == f"{tmp_path}/nowhere.csv: no such file; check preprocess.catalogue"
+
+
+def test_what_is_not_parquet(tmp_path: Path) -> None:
+    (tmp_path / "list.parquet").write_text("path\n")
+    with pytest.raises(InputError, match=r"list\.parquet: neither Parquet nor CSV: "):
+        listing.of_table(str(tmp_path / "list.parquet"))
+
+
+def test_a_table_wins_over_the_config_s_patterns(
+    tmp_path: Path, config: Callable[..., Config]
+) -> None:
+    url = write_csv(
+        tmp_path, "path,label,split\nx/1.jpg,cat,test\nx/2.jpg,dog,val\nx/3.jpg,,train\n"
+    )
+    found = catalogue.build("/images", config(preprocess={"catalogue": url}))
+    rows = {row["path"]: row for row in found.entries.to_pylist()}
+    assert {path: (row["label"], SPLITS[row["split"]]) for path, row in rows.items()} == {
+        "x/1.jpg": ("cat", "test"),
+        "x/2.jpg": ("dog", "validation"),
+    }
+    assert [image[:3] for image in found.unusable] == [
+        ("x/3.jpg", "unlabelled", "preprocess.catalogue gives it no label")
+    ]
+
+
+def test_a_table_s_groups_stay_on_one_side(tmp_path: Path, config: Callable[..., Config]) -> None:
+    lines = [f"{kind}/{n}.jpg,{kind},{n}" for kind in ("a", "b") for n in range(40)]
+    url = write_csv(tmp_path, "\n".join(["path,label,group", *lines]))
+    splits = {"validation_fraction": 0.3, "test_fraction": 0.3}
+    settings = config(preprocess={"catalogue": url}, splits=splits)
+    entries = catalogue.build("/images", settings).entries.to_pylist()
+    split = {row["path"]: row["split"] for row in entries}
+    assert all(split[f"a/{n}.jpg"] == split[f"b/{n}.jpg"] for n in range(40))
+    assert set(split.values()) == {0, 1, 2}
+
+
+def test_a_split_that_is_none(tmp_path: Path, config: Callable[..., Config]) -> None:
+    url = write_csv(tmp_path, "path,label,split\n1.jpg,cat,test\n2.jpg,dog,later\n")
+    with pytest.raises(InputError) as caught:
+        catalogue.build("/images", config(preprocess={"catalogue": url}))
+    assert str(caught.value) == (
+        "2.jpg: its split is 'later' where there must be train, validation or test (or val, "
+        "valid, dev, training, testing)"
+    )
