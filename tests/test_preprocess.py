@@ -209,6 +209,27 @@ def test_the_same_input_gives_the_same_bytes_wherever_it_is_written(
     assert data_files(tmp_path / "one") == data_files(tmp_path / "two")
 
 
+@pytest.mark.parametrize(("cores", "blocks_per_core"), [(1, 4), (2, 20), (7, 1)])
+def test_cores_and_partitions_do_not_change_a_byte(
+    run: Run,
+    draw_images: DrawImages,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    blocks_per_core: int,
+) -> None:
+    images = draw_images(each=60)
+    shutil.copy(images / "lying" / "0000.png", images / "lying" / "copy.png")
+    (images / "lying" / "empty.png").write_bytes(b"")
+    expected, _ = run(images, "expected")
+    monkeypatch.setattr(preprocess, "num_cores", lambda _: cores)
+    monkeypatch.setattr(preprocess, "_BLOCKS_PER_CORE", blocks_per_core)
+    monkeypatch.setattr(preprocess, "_MIN_BLOCK", 1)
+    made, _ = run(images)
+    assert made.fingerprint == expected.fingerprint
+    assert data_files(tmp_path / "dataset") == data_files(tmp_path / "expected")
+
+
 def test_the_fingerprint_is_that_of_the_rows_not_of_the_place(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
