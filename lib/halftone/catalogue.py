@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 import pyarrow as pa
 
-from halftone import listing, splits, storage
+from halftone import columns, listing, splits, storage
 from halftone.config import Config
 from halftone.config import Splits as SplitsConfig
 from halftone.errors import InputError
@@ -61,11 +61,11 @@ def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
     """
     listed = _listed(root, config)
     nothing: list[Optional[str]] = [None] * len(listed.files)
-    columns = zip(listed.labels or nothing, listed.groups or nothing, listed.splits or nothing)
+    brought = zip(listed.labels or nothing, listed.groups or nothing, listed.splits or nothing)
     label_from = re.compile(config.preprocess.label_from)
     usable: list[_Usable] = []
     unusable: list[Unusable] = []
-    for image, (label, group, split) in zip(listed.files, columns):
+    for image, (label, group, split) in zip(listed.files, brought):
         shown = image.path.encode("utf-8", "backslashreplace").decode()
         label = splits.captured(label_from, image.path) if listed.labels is None else label
         if shown != image.path:
@@ -110,21 +110,22 @@ def _check_classes(root: str, num_images: int, labels: Sequence[str]) -> None:
 
 def _in_order(images: Sequence[_Usable], config: Config) -> pa.Table:
     names = _split_names(images, config.splits, config.seed)
-    split = np.array([splits.SPLITS.index(name) for name in names], dtype=np.int8)
+    sides = [splits.SPLITS.index(name) for name in names]
     place = np.array(
         [splits.order(image.file.path, config.seed, "order") for image in images], dtype=np.uint64
     )
     table = pa.table(
         [
-            [image.file.path for image in images],
-            [image.label for image in images],
-            split,
-            [image.file.size_bytes for image in images],
-            [image.file.modified for image in images],
+            columns.of_text([image.file.path for image in images]),
+            columns.of_text([image.label for image in images]),
+            columns.of_numbers(sides, pa.int8()),
+            columns.of_numbers([image.file.size_bytes for image in images], pa.int64()),
+            columns.of_numbers([image.file.modified for image in images], pa.float64()),
         ],
         schema=ENTRIES,
     )
-    return table.take(np.lexsort((place, split)))
+    order = np.lexsort((place, np.array(sides)))
+    return columns.take(table, order)
 
 
 def _split_names(images: Sequence[_Usable], settings: SplitsConfig, seed: int) -> list[str]:

@@ -10,11 +10,11 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 import pyarrow as pa
 
-from halftone import images, storage
+from halftone import columns, images, storage
 
 OK = "ok"
 UNREADABLE = "unreadable"
@@ -119,15 +119,21 @@ def _staged(data: Read, listed_bytes: int, pixels: images.PixelSpec) -> _Staged:
 
 def _part(keys: Sequence[str], entries: pa.Table, staged: Sequence[_Staged]) -> pa.Table:
     """Put what was listed and what was found side by side."""
-    found = {"key": keys, **dict(zip(_Staged._fields, zip(*staged)))}
+    found: dict[str, Sequence[Any]] = {"key": keys, **dict(zip(_Staged._fields, zip(*staged)))}
     listed = {"label": "label", "split": "split", "source_modified": "modified"}
-    columns = [
-        entries[listed[field.name]]
-        if field.name in listed
-        else pa.array(found[field.name], field.type)
-        for field in PART
-    ]
-    return pa.table(columns, schema=PART)
+    arrays = {name: entries[other] for name, other in listed.items()}
+    arrays.update({name: _column(found[name], PART.field(name).type) for name in found})
+    return pa.table([arrays[name] for name in PART.names], schema=PART)
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_string(kind):
+        return columns.of_text(values)
+    if pa.types.is_binary(kind):
+        return columns.of_bytes(values)
+    if pa.types.is_fixed_size_binary(kind):
+        return columns.of_digests(values, kind.byte_width)
+    return columns.of_numbers(values, kind)
 
 
 def _read_ahead(keys: Sequence[str], sizes: Sequence[int], threads: int) -> Iterator[Read]:

@@ -29,7 +29,7 @@ from halftone.config import Config, Convnet, Train, from_mapping
 from halftone.errors import InputError, RunError
 from halftone.manifest import Manifest
 from halftone.model_directory import CARD, CHECKPOINTS, Card
-from halftone.session import num_cores
+from halftone.session import is_local, is_submitted, num_cores
 from halftone.splits import TRAIN
 
 # Horovod: without these a rank that waits for a dead one waits for ever.
@@ -125,11 +125,10 @@ def _launcher(settings: Train) -> str:
     if settings.ranks == 1:
         return "process"
     active = SparkSession.getActiveSession()
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    if active is None and not submitted:
+    if active is None and not is_submitted():
         return "horovodrun"
-    master = active.sparkContext.master if active else SparkConf().get("spark.master", "local")
-    return "horovodrun" if str(master).startswith("local") else "spark"
+    master = active.sparkContext.master if active else SparkConf().get("spark.master")
+    return "horovodrun" if is_local(str(master)) else "spark"
 
 
 def _horovodrun(config: Config, dataset: str, output: str) -> None:

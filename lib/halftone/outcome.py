@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from halftone import schema, storage
+from halftone import columns, schema, storage
 from halftone.catalogue import Catalogue
 from halftone.config import Preprocess
 from halftone.copies import Evidence, Fate, Near, exact_fates, near_copies
@@ -151,6 +151,8 @@ def _as_staged(duplicate: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(rows: Mapping[str, Any], table_schema: pa.Schema) -> pa.Table:
+    if not rows:
+        return columns.nothing(table_schema)
     ordered = [dict(zip(table_schema.names, rows[key])) for key in sorted(rows)]
     return pa.Table.from_pylist(ordered, schema=table_schema)
 

@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 import halftone
 from halftone import (
     catalogue,
+    columns,
     incremental,
     ingest,
     manifest,
@@ -122,7 +123,8 @@ def _make(
 ) -> Manifest:
     """Decode what is to be read, judge it with what stands, and write; nothing is published yet."""
     keys = [storage.join(found.root, path) for path in found.entries["path"].to_pylist()]
-    entries = found.entries.filter(pa.array([key in delta.read for key in keys], pa.bool_()))
+    wanted = [number for number, key in enumerate(keys) if key in delta.read]
+    entries = columns.take(found.entries, wanted)
     run = _run_name(found, entries, delta, config, last)
     work, num_blocks = _plan_work(found.root, entries, config, dataset, run, num_cores(spark))
     _decode(spark, work, num_blocks, entries.num_rows)
@@ -166,11 +168,9 @@ def _make(
 
 
 def _listed(found: Catalogue) -> dict[str, Listed]:
-    columns = [found.entries[name].to_pylist() for name in ("path", "size_bytes", "modified")]
-    return {
-        storage.join(found.root, path): Listed(size, modified)
-        for path, size, modified in zip(*columns)
-    }
+    names = ("path", "size_bytes", "modified")
+    rows = zip(*(found.entries[name].to_pylist() for name in names))
+    return {storage.join(found.root, path): Listed(size, time) for path, size, time in rows}
 
 
 def _last_version(dataset: str, config: Config) -> Optional[Manifest]:

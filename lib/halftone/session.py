@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
 from halftone.config import Spark
@@ -43,18 +44,30 @@ def spark_session(name: str, settings: Spark) -> Iterator[SparkSession]:
 
 
 def _start(name: str, settings: Spark) -> SparkSession:
-    # Under spark-submit the gateway is there already, and with it the master that was asked for.
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     builder = SparkSession.builder.appName(name)
-    if not submitted:
-        builder = builder.master(settings.master or _LOCAL_MASTER)
+    if is_submitted():
+        # The gateway is there already, and with it the master that was asked for.
+        master = str(SparkConf().get("spark.master"))
+    else:
+        master = settings.master or _LOCAL_MASTER
+        builder = builder.master(master)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    local = not submitted and (settings.master or _LOCAL_MASTER).startswith("local")
+    local = _LOCAL_DEFAULTS if is_local(master) else {}
     if local:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    for key, value in {**_DEFAULTS, **(_LOCAL_DEFAULTS if local else {}), **settings.conf}.items():
+    for key, value in {**_DEFAULTS, **local, **settings.conf}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def is_submitted() -> bool:
+    """Whether spark-submit started this process."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def is_local(master: str) -> bool:
+    """Whether Spark's tasks run on this machine, in the driver's own process."""
+    return master.startswith("local") and not master.startswith("local-cluster")
 
 
 def num_cores(session: SparkSession) -> int:

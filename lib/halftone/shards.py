@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halftone import schema, storage
+from halftone import columns, schema, storage
 from halftone.manifest import ShardFile
 from halftone.splits import SPLITS
 
@@ -117,12 +117,12 @@ class Writer:
     def __init__(self, root: str, images: str, labels: Sequence[str]) -> None:
         self._root = root
         self._images = images
-        self._labels = pa.array(labels, pa.string())
+        self._labels = columns.of_text(labels)
         self._last: Optional[tuple[str, pa.Table]] = None
 
     def write(self, shard: Shard) -> Written:
         """Write one shard; the same rows always give the same file, byte for byte."""
-        pieces = [self._read(piece.url).take(piece.rows) for piece in shard.pieces]
+        pieces = [columns.take(self._read(url), rows) for url, rows in shard.pieces]
         table = self._as_rows(pa.concat_tables(pieces).combine_chunks())
         size_bytes = storage.write_table(storage.join(self._root, shard.path), table)
         return Written(table.num_rows, size_bytes, _digest(table, self._images))
@@ -135,15 +135,15 @@ class Writer:
 
     def _as_rows(self, part: pa.Table) -> pa.Table:
         label_ids = pc.index_in(part["label"], value_set=self._labels)
-        columns = [
+        arrays = [
             label_ids if name == schema.LABEL_ID else part[name] for name in schema.ROWS.names
         ]
-        return pa.table(columns, schema=schema.ROWS)
+        return pa.table(arrays, schema=schema.ROWS)
 
 
 def _digest(rows: pa.Table, images: str) -> str:
     """Digest what a model can see of the rows, and their paths below the images' folder."""
-    paths = pa.array([key[len(images) :] for key in rows[schema.KEY].to_pylist()], pa.string())
+    paths = columns.of_text([key[len(images) :] for key in rows[schema.KEY].to_pylist()])
     digest = hashlib.blake2b(digest_size=16)
     for column in (paths, rows[schema.LABEL].chunk(0), rows[schema.IMAGE].chunk(0)):
         _, offsets, data = column.buffers()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from halftone import schema, storage
+from halftone import columns, schema, storage
 from halftone.incremental import DUPLICATE, ROW, Known, Listed
 from halftone.manifest import Manifest, ShardFile
 
@@ -30,7 +30,7 @@ class Standing(NamedTuple):
     duplicates: pa.Table  # schema.DUPLICATES
 
 
-EMPTY = Standing([], schema.REJECTS.empty_table(), schema.DUPLICATES.empty_table())
+EMPTY = Standing([], columns.nothing(schema.REJECTS), columns.nothing(schema.DUPLICATES))
 
 
 def read(dataset: str, last: Manifest) -> Standing:
@@ -49,15 +49,15 @@ def read(dataset: str, last: Manifest) -> Standing:
 
 def _together(dataset: str, paths: list[str], table_schema: pa.Schema) -> pa.Table:
     tables = [storage.read_table(storage.join(dataset, path)) for path in paths]
-    return pa.concat_tables([table_schema.empty_table(), *tables])
+    return pa.concat_tables([columns.nothing(table_schema), *tables])
 
 
 def known(standing: Standing) -> dict[str, Known]:
     """All images of the last version, by key."""
     found: dict[str, Known] = {}
     for *_, table in standing.shards:
-        columns = [table[name].to_pylist() for name in ("key", "source_bytes", "source_modified")]
-        for key, size, modified in zip(*columns):
+        names = ("key", "source_bytes", "source_modified")
+        for key, size, modified in zip(*(table[name].to_pylist() for name in names)):
             found[key] = Known(Listed(size, modified), ROW)
     for row in standing.rejects.to_pylist():
         listed = Listed(row[schema.SIZE_BYTES], row[schema.MODIFIED])

@@ -14,6 +14,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple, Optional, Union
 
 import fsspec
@@ -135,8 +136,10 @@ def read_many(urls: Sequence[str]) -> list[Union[bytes, OSError]]:
         return [_bytes_or_error(url) for url in urls]
     filesystem, _ = _filesystem(urls[0])
     paths = [filesystem._strip_protocol(url) for url in urls]
-    found = filesystem.cat(paths, on_error="return")
-    return [_as_read(found[path]) for path in paths]
+    # Not `cat`, to which a name such as photo[1].jpg is a pattern.
+    return [
+        _as_read(found) for found in filesystem.cat_ranges(paths, None, None, on_error="return")
+    ]
 
 
 def _bytes_or_error(url: str) -> Union[bytes, OSError]:
@@ -159,7 +162,9 @@ def write_bytes(url: str, data: Union[bytes, memoryview]) -> None:
     """Publish a file: a reader sees the old one or the new one, never a part."""
     if not is_local(url):
         filesystem, path = _filesystem(url)
-        filesystem.pipe_file(path, data)  # one PUT: object stores show it whole or not at all
+        filesystem.pipe_file(
+            path, bytes(data)
+        )  # one PUT: object stores show it whole or not at all
         return
     folder, name = os.path.split(url)
     os.makedirs(folder, exist_ok=True)
@@ -188,9 +193,9 @@ def write_json(url: str, value: Any) -> None:
 def read_table(url: str, columns: Optional[list[str]] = None) -> pa.Table:
     """Read a Parquet file, or some of its columns."""
     if is_local(url):
-        return pq.read_table(url, columns=columns, memory_map=True)
+        return pq.ParquetFile(url, memory_map=True).read(columns)
     with fsspec.open(url, "rb") as file:
-        return pq.read_table(file, columns=columns)
+        return pq.ParquetFile(file).read(columns)
 
 
 def read_row_group(url: str, number: int) -> pa.Table:
@@ -233,5 +238,19 @@ def remove(url: str) -> None:
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
-    filesystem, path = fsspec.core.url_to_fs(url)
-    return filesystem, path.rstrip("/")
+    protocol, _, rest = url.partition("://")
+    filesystem = _of_protocol(protocol, rest.split("/")[0] if protocol in _WITH_HOST else "")
+    return filesystem, filesystem._strip_protocol(url).rstrip("/")
+
+
+# Stores of which another host is another file system.
+_WITH_HOST = {"hdfs", "webhdfs", "abfs", "abfss"}
+# botocore's own 10 connections would hold back a chunk of files that is read at once.
+_OPTIONS = {"s3": {"config_kwargs": {"max_pool_connections": 64}}}
+
+
+@cache
+def _of_protocol(protocol: str, host: str) -> Any:
+    """One client for all threads of a process; fsspec alone would make one for each."""
+    filesystem, _ = fsspec.core.url_to_fs(f"{protocol}://{host}", **_OPTIONS.get(protocol, {}))
+    return filesystem

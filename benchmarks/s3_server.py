@@ -1,0 +1,74 @@
+"""A real S3 server on this machine for the time of a benchmark: versitygw over a local folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import s3fs
+
+# Made up here, for a server that only this machine sees and that ends with the benchmark.
+KEY, SECRET, REGION = "benchmark", "benchmark-on-loopback", "us-east-1"
+INSTALL = (
+    'GOBIN="$PWD/benchmarks/.work/bin" go install github.com/versity/versitygw/cmd/versitygw@v1.8.0'
+)
+_START_SECS = 30
+
+
+@contextmanager
+def s3_server(program: Path, work: Path) -> Iterator[int]:
+    """Serve an empty store below `work` on 127.0.0.1; yields the port, and removes all at the end.
+
+    The folder must be on a filesystem with extended attributes.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="s3-", dir=work))
+    port = _free_port()
+    account = {**os.environ, "ROOT_ACCESS_KEY_ID": KEY, "ROOT_SECRET_ACCESS_KEY": SECRET}
+    options = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--keep-alive", "--quiet"]
+    with open(work / "s3-server.log", "wb") as log:
+        process = subprocess.Popen(
+            [str(program), *options, "posix", str(folder)],
+            env=account,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_for(process, port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def upload(port: int, folder: Path, names: list[str], bucket: str) -> None:
+    """Put files into a new bucket, past any proxy."""
+    store = s3fs.S3FileSystem(endpoint_url=f"http://127.0.0.1:{port}", key=KEY, secret=SECRET)
+    store.mkdir(bucket)
+    store.pipe({f"{bucket}/{name}": (folder / name).read_bytes() for name in names})
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + _START_SECS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise SystemExit("error: the S3 server did not start; see s3-server.log in the work folder")
