@@ -19,7 +19,6 @@ def test_a_session_that_is_there_is_borrowed_and_left_running(spark: SparkSessio
 
 
 OWN = """
-from pyspark.sql import SparkSession
 from halftone.config import Spark
 from halftone.session import num_cores, spark_session
 settings = Spark(master="local[3]", conf={"spark.sql.shuffle.partitions": "5"})
@@ -28,7 +27,8 @@ with spark_session("mine", settings) as session:
     print(session.sparkContext.appName, num_cores(session))
     print(session.conf.get("spark.sql.shuffle.partitions"))
     print(session.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch"))
-print(SparkSession.getActiveSession())
+with spark_session("again", settings) as session:
+    print(session.sparkContext.appName, session.range(4).count())
 """
 
 
@@ -43,5 +43,5 @@ def test_one_of_our_own_has_our_settings_and_is_stopped(tmp_path: Path) -> None:
         env=environment,
         cwd=tmp_path,
     )
-    assert done.stdout.splitlines() == ["mine 3", "5", "128", "None"]
+    assert done.stdout.splitlines() == ["mine 3", "5", "128", "again 4"]
     assert list(tmp_path.iterdir()) == []

@@ -58,6 +58,7 @@ _STAGING = "_staging"
 # A task takes several blocks: starting one costs what decoding fifty photographs does. A slow one
 # at the end should still leave no core idle for long.
 _TASKS_PER_CORE = 4
+_WRITE_TASKS_PER_CORE = 2  # shards are of one size
 _BLOCKS_PER_CORE = 16
 _MIN_BLOCK, _MAX_BLOCK = 32, 2000
 
@@ -287,7 +288,7 @@ def _write_shards(
         spark,
         partial(_write_shard, writer, planned),
         len(planned),
-        slices=_TASKS_PER_CORE * num_cores(spark),
+        slices=_WRITE_TASKS_PER_CORE * num_cores(spark),
         what="write",
         total=len(planned),
         unit="shards",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Optional
 
 from pyspark import SparkConf
 from pyspark.sql import SparkSession
@@ -25,6 +27,8 @@ _DEFAULTS = {
     "spark.ui.showConsoleProgress": "false",  # ours counts images
     "spark.log.level": "ERROR",
 }
+# The last session of our own while it ends.
+_stopping: Optional[threading.Thread] = None
 # A task that dies with its Python worker is tried again, as on a cluster.
 _LOCAL_MASTER = "local[*, 4]"
 
@@ -32,6 +36,8 @@ _LOCAL_MASTER = "local[*, 4]"
 @contextmanager
 def spark_session(name: str, settings: Spark) -> Iterator[SparkSession]:
     """Yield the active session, or one of our own that is stopped at the end."""
+    if _stopping is not None:
+        _stopping.join()
     active = SparkSession.getActiveSession()
     if active is not None:
         yield active
@@ -40,7 +46,7 @@ def spark_session(name: str, settings: Spark) -> Iterator[SparkSession]:
     try:
         yield session
     finally:
-        session.stop()
+        _stop(session)
 
 
 def _start(name: str, settings: Spark) -> SparkSession:
@@ -58,6 +64,16 @@ def _start(name: str, settings: Spark) -> SparkSession:
     for key, value in {**_DEFAULTS, **local, **settings.conf}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def _stop(session: SparkSession) -> None:
+    """Stop Spark, and do not wait for the second that PySpark's accumulator server takes to end."""
+    global _stopping
+    _stopping = threading.Thread(target=session.stop, daemon=True)
+    _stopping.start()
+    # PySpark forgets the JVM's context when that has stopped, and then ends the server.
+    while _stopping.is_alive() and session.sparkContext._jsc is not None:
+        _stopping.join(timeout=0.01)
 
 
 def is_submitted() -> bool:
