@@ -86,7 +86,7 @@ def test_who_knows_which_library() -> None:
     assert {name.split(".")[0] for name in users("simplejpeg")} == {"images"}
     assert {name.split(".")[0] for name in users("tensorflow")} == {"models", "predict", "training"}
     assert users("pyspark") == {
-        *("estimate", "launch", "preprocess", "scoring", "session", "tasks"),
+        *("estimate", "launch", "preprocess", "scoring", "session", "staging", "tasks", "version"),
     }
 
 

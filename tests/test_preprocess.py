@@ -15,7 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages, stripes
-from halftone import manifest, preprocess
+from halftone import manifest, preprocess, staging
 from halftone.config import Config
 from halftone.errors import InputError
 
@@ -222,9 +222,9 @@ def test_cores_and_partitions_do_not_change_a_byte(
     shutil.copy(images / "lying" / "0000.png", images / "lying" / "copy.png")
     (images / "lying" / "empty.png").write_bytes(b"")
     expected, _ = run(images, "expected")
-    monkeypatch.setattr(preprocess, "num_cores", lambda _: cores)
-    monkeypatch.setattr(preprocess, "_BLOCKS_PER_CORE", blocks_per_core)
-    monkeypatch.setattr(preprocess, "_MIN_BLOCK", 1)
+    monkeypatch.setattr(staging, "num_cores", lambda _: cores)
+    monkeypatch.setattr(staging, "_BLOCKS_PER_CORE", blocks_per_core)
+    monkeypatch.setattr(staging, "_MIN_BLOCK", 1)
     made, _ = run(images)
     assert made.fingerprint == expected.fingerprint
     assert data_files(tmp_path / "dataset") == data_files(tmp_path / "expected")
@@ -424,7 +424,7 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preprocess, "_write_shards", killed)
+        patch.setattr(preprocess.version, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             run(images)
     parts = sorted((tmp_path / "dataset" / "_staging").rglob("part-*.parquet"))

@@ -1,0 +1,119 @@
+"""What a run has to read, decoded in Spark into staged parts below the dataset.
+
+The run's name is a digest of all that decides what comes out. A rerun after a kill has the same
+name, and takes the parts that are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import partial
+from typing import Optional
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from halftone import ingest, schema, storage, tasks
+from halftone.catalogue import Catalogue
+from halftone.config import Config
+from halftone.images import PixelSpec
+from halftone.incremental import Delta
+from halftone.ingest import Work
+from halftone.manifest import Manifest
+from halftone.session import num_cores
+
+# A name that begins with an underscore is no data to Spark, to Petastorm or to our own listing.
+FOLDER = "_staging"
+# A task takes several blocks: starting one costs what decoding fifty photographs does. A slow one
+# at the end should still leave no core idle for long.
+_TASKS_PER_CORE = 4
+_BLOCKS_PER_CORE = 16
+_MIN_BLOCK, _MAX_BLOCK = 32, 2000
+
+
+def run_name(
+    found: Catalogue, entries: pa.Table, delta: Delta, config: Config, last: Optional[Manifest]
+) -> str:
+    """Digest all that decides what this run writes: its files can then have its name."""
+    settings = {
+        "schema": schema.SCHEMA_VERSION,
+        "root": found.root,
+        "seed": config.seed,
+        "pixels": config.pixels.model_dump(),
+        "splits": config.splits.model_dump(),
+        "preprocess": config.preprocess.model_dump(exclude={"max_reject_fraction", "read_threads"}),
+        "unusable": found.unusable,
+        "forget": sorted(delta.forget),
+        "last": (last.version, last.fingerprint) if last else None,
+    }
+    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
+    for column in entries.columns:
+        digest.update(json.dumps(column.to_pylist()).encode())
+    return digest.hexdigest()
+
+
+def decode(
+    spark: SparkSession, config: Config, root: str, entries: pa.Table, dataset: str, run: str
+) -> list[tuple[str, pa.Table]]:
+    """Decode the images that `entries` name; return each part's URL and all but its pixels.
+
+    Args:
+        root: the folder of images.
+        entries: catalogue.ENTRIES.
+    """
+    if not entries.num_rows:
+        return []
+    folder = storage.join(dataset, FOLDER, run)
+    work, num_blocks = _plan_work(root, entries, config, folder, num_cores(spark))
+
+    def num_done() -> int:
+        staged = [name for name in storage.list_names(work.parts) if name.startswith("part-")]
+        return int(entries.num_rows) * len(staged) // num_blocks
+
+    tasks.run(
+        spark,
+        partial(ingest.stage_block, work),
+        num_blocks,
+        slices=_TASKS_PER_CORE * num_cores(spark),
+        what="decode",
+        total=entries.num_rows,
+        unit="images",
+        done=num_done,
+    )
+    return ingest.metadata(work, num_blocks)
+
+
+def _plan_work(
+    root: str, entries: pa.Table, config: Config, folder: str, cores: int
+) -> tuple[Work, int]:
+    """Cut what is to be read into blocks and write them down; return the work and their number."""
+    work = Work(
+        root=root,
+        plan=storage.join(folder, "plan.parquet"),
+        parts=storage.join(folder, "parts"),
+        pixels=PixelSpec(**config.pixels.model_dump()),
+        read_threads=config.preprocess.read_threads,
+    )
+    if not storage.exists(work.plan):
+        block = -(-entries.num_rows // (cores * _BLOCKS_PER_CORE))
+        block = max(_MIN_BLOCK, min(_MAX_BLOCK, block))
+        storage.write_table(work.plan, entries, rows_per_group=block)
+    # A plan from before a kill stands, whatever the number of cores was then.
+    return work, storage.num_row_groups(work.plan)
+
+
+def compare(spark: SparkSession, groups: list[list[str]]) -> dict[str, str]:
+    """Read look-alikes once more and digest all their bytes."""
+    digests = tasks.run(
+        spark,
+        partial(ingest.full_digests, groups),
+        len(groups),
+        slices=_TASKS_PER_CORE * num_cores(spark),
+        what="compare",
+        total=sum(map(len, groups)),
+        unit="look-alikes",
+    )
+    return {
+        key: full for keys, of_group in zip(groups, digests) for key, full in zip(keys, of_group)
+    }
