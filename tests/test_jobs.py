@@ -117,6 +117,24 @@ def test_flags_and_overrides_win_over_the_file(conf: Path, tmp_path: Path) -> No
     assert run("score", "--config", conf, *arguments)[-1] == f"scores: {other}/s"
 
 
+def test_the_switches_of_preprocess(conf: Path, tmp_path: Path) -> None:
+    images = Path(yaml.safe_load(conf.read_text())["paths"]["images"])
+    dataset = tmp_path / "out" / "dataset"
+    said = run("preprocess", "--config", conf, "--estimate")
+    assert said[0] == "sample: 54 of 160 images"
+    assert said[-1] == "estimate only: nothing was written"
+    assert not dataset.exists()
+    (images / "lying" / "late.png").write_bytes(b"")
+    run("preprocess", "--config", conf)
+    (images / "lying" / "late.png").write_bytes((images / "lying" / "0000.png").read_bytes())
+    (images / "upright" / "0000.png").unlink()
+    said = run("preprocess", "--config", conf, "--retry-rejects")
+    assert "161 images = 160 rows + 0 rejects + 1 duplicates" in said
+    assert "1 of them are no longer there, and kept; --prune forgets them" in said
+    said = run("preprocess", "--config", conf, "--prune")
+    assert "160 images = 159 rows + 0 rejects + 1 duplicates" in said
+
+
 @pytest.mark.parametrize("job", ["preprocess", "train", "score"])
 def test_a_config_mistake_ends_a_job_before_it_starts_spark(conf: Path, job: str) -> None:
     started = time.monotonic()
