@@ -48,6 +48,10 @@ class Catalogue(NamedTuple):
     def inputs(self) -> int:
         return int(self.entries.num_rows) + len(self.unusable)
 
+    @property
+    def unusable_keys(self) -> set[str]:
+        return {storage.join(self.root, image.path) for image in self.unusable}
+
 
 def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
     """List the images below `root` and give each its label, split and place.

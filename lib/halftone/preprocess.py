@@ -54,7 +54,7 @@ def preprocess(
     found = catalogue.build(images, config, needs_classes=last is None)
     before = standing.EMPTY if last is None else standing.read(dataset, last)
     known = standing.known(before)
-    unusable = {storage.join(images, image.path) for image in found.unusable}
+    unusable = found.unusable_keys
     delta = incremental.compare(
         _listed(found),
         {key: image for key, image in known.items() if key not in unusable},
@@ -91,8 +91,7 @@ def _make(
     labels = last.labels if last else []
     evidence = Evidence(before, labels, delta, parts)
     full_digests = staging.compare(spark, look_alikes(evidence))
-    unusable = {storage.join(found.root, image.path) for image in found.unusable}
-    inputs = (known.keys() - delta.forget) | delta.read | unusable
+    inputs = (known.keys() - delta.forget) | delta.read | found.unusable_keys
     outcome = judge(found, evidence, full_digests, len(inputs), config.preprocess)
     return version.write(spark, config, found, outcome, dataset, run, last, len(delta.gone))
 

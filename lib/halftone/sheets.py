@@ -22,7 +22,6 @@ Pixels = npt.NDArray[np.uint8]
 
 def of_dataset(
     shard_urls: Sequence[str],
-    shape: tuple[int, int, int],
     counts: dict[str, int],
     rejects: pa.Table,
     spec: PixelSpec,
@@ -31,12 +30,11 @@ def of_dataset(
 
     Args:
         shard_urls: of the train split; the first few are read, as each holds all classes.
-        shape: height, width and channels of an image.
         counts: rows by label, for the titles.
         rejects: schema.REJECTS.
     """
     groups = []
-    found = _by_label(shard_urls, shape)
+    found = _by_label(shard_urls, (spec.height_px, spec.width_px, spec.channels))
     for label in list(counts)[:_CLASSES]:
         title = f"{label}, {counts[label]:,} in train"
         groups.append((title, found.get(label, [])))

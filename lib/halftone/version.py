@@ -114,13 +114,11 @@ def _write_sides(outcome: Outcome, dataset: str, run: str) -> dict[str, list[str
 
 
 def _sheet(dataset: str, config: Config, outcome: Outcome, files: list[ShardFile]) -> bytes:
-    pixels = config.pixels
     return sheets.of_dataset(
         [storage.join(dataset, file.path) for file in files if file.split == TRAIN],
-        (pixels.height_px, pixels.width_px, pixels.channels),
         outcome.counts[TRAIN],
         outcome.rejects,
-        PixelSpec(**pixels.model_dump()),
+        PixelSpec(**config.pixels.model_dump()),
     )
 
 
