@@ -1,7 +1,7 @@
 """What all jobs share on the command line: flags, the config, and exit codes.
 
 Exit codes: 0 done, 1 failed on the way (may be tried again), 2 config or input is wrong,
-130 interrupted.
+130 interrupted, 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
 from halftone import config
-from halftone.errors import InputError, RunError
+from halftone.errors import InputError, RunError, Stopped
 
 
 def run_job(
@@ -39,6 +39,9 @@ def run_job(
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Stopped as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        return 143
     except RunError as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1

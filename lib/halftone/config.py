@@ -200,18 +200,54 @@ class Mlp(Section):
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
 
 
+class Augment(Section):
+    """Random changes of each image of a step, in training only; none unless asked."""
+
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    shift_fraction: float = Field(0.0, ge=0.0, le=0.5, description="of each side, either way")
+    rotate_degrees: float = Field(0.0, ge=0.0, le=180.0, description="either way")
+    zoom_fraction: float = Field(0.0, ge=0.0, le=0.9, description="in or out")
+    brightness_fraction: float = Field(0.0, ge=0.0, le=1.0, description="of the whole range")
+    contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="more or less")
+
+
 class Train(Section):
     """Dataset to model."""
 
     model: Union[Convnet, Mlp] = Field(Convnet(), discriminator="name")
-    normalise: Literal["0..1", "-0.5..0.5"] = Field(
-        "0..1", description="by the model's first layer"
+    normalise: Literal["0..1", "-0.5..0.5", "standard"] = Field(
+        "0..1",
+        description="by the model's first layer; standard: mean 0 and deviation 1, by channel, "
+        "over the train split",
+    )
+    augment: Augment = Augment()
+    cache: Literal["auto", "memory", "none"] = Field(
+        "auto",
+        description="memory: a rank keeps its part of the train split and shuffles it whole; none: "
+        "it reads its part from storage at each epoch, and ranks exchange parts; auto: memory "
+        "where the parts of a machine's ranks fit into a quarter of its memory",
     )
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(64, ge=1, description="rows a step over all ranks together")
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(1e-3, gt=0.0)
     momentum: float = Field(0.0, ge=0.0, lt=1.0, description="sgd only")
+    scale_learning_rate: bool = Field(False, description="times the number of ranks")
+    warmup_epochs: int = Field(
+        0, ge=0, description="the learning rate rises to its value over so many epochs"
+    )
+    clip_norm: Optional[float] = Field(
+        None, gt=0.0, description="gradients are scaled down to this global norm"
+    )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32", description="of the layers' arithmetic; weights stay float32"
+    )
+    compression: Literal["none", "fp16"] = Field(
+        "none", description="of the gradients that ranks send each other"
+    )
+    aggregate_steps: int = Field(
+        1, ge=1, description="steps whose gradients a rank adds up before ranks exchange them"
+    )
     patience: Optional[int] = Field(
         None, ge=1, description="stop after so many epochs without a better validation loss"
     )
@@ -219,6 +255,17 @@ class Train(Section):
     launcher: Literal["auto", "process", "horovodrun", "spark"] = Field(
         "auto",
         description="auto: this process for 1 rank, Spark executors on a cluster, else horovodrun",
+    )
+    hosts: Optional[str] = Field(
+        None,
+        pattern=r"^[^:,\s]+:[1-9]\d*(,[^:,\s]+:[1-9]\d*)*$",
+        description="horovodrun: HOST:SLOTS,HOST:SLOTS; default: this machine",
+    )
+    network_interface: Optional[str] = Field(
+        None, description="over which ranks reach each other; default: found"
+    )
+    max_restarts: int = Field(
+        2, ge=0, description="how often ranks that died are started again from the last checkpoint"
     )
     keep_checkpoints: int = Field(2, ge=1, description="newest ones, besides the best")
 
@@ -253,6 +300,16 @@ class Spark(Section):
     conf: dict[str, str] = Field(default_factory=dict, description="any spark.* setting")
 
 
+class Tracking(Section):
+    """Where MLflow keeps parameters, metrics and models of trainings."""
+
+    enabled: bool = True
+    uri: Optional[str] = Field(
+        None, description="default: MLFLOW_TRACKING_URI, else mlflow.db in the working directory"
+    )
+    experiment: Optional[str] = Field(None, description="default: the config's name")
+
+
 class Config(Section):
     """One run, whole."""
 
@@ -264,6 +321,7 @@ class Config(Section):
     preprocess: Preprocess = Preprocess()
     train: Train = Train()
     score: Score = Score()
+    tracking: Tracking = Tracking()
     spark: Spark = Spark()
 
 

@@ -1,4 +1,4 @@
-"""The two ways in which a job ends that a user reads about without a traceback."""
+"""The ways in which a job ends that a user reads about without a traceback."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """The work failed on the way; the message says how far it got and what to do."""
+
+
+class Stopped(RunError):
+    """The work was asked to stop (SIGTERM) and did, in good order; the same call goes on from it."""

@@ -111,7 +111,10 @@ def origin(config: Config, manifest: Manifest) -> dict[str, Any]:
 
     Not part of it: how many epochs, on how many ranks, and how many checkpoints are kept.
     """
-    free = {"epochs", "patience", "ranks", "launcher", "keep_checkpoints"}
+    free = {
+        *("epochs", "patience", "ranks", "launcher", "hosts", "network_interface"),
+        *("max_restarts", "keep_checkpoints"),
+    }
     return {
         "seed": config.seed,
         "train": config.train.model_dump(mode="json", exclude=free),
