@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
 from halftone import config
-from halftone.errors import InputError, RunError, Stopped
+from halftone.errors import InputError, RunError, StoppedError
 
 
 def run_job(
@@ -39,7 +39,7 @@ def run_job(
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except Stopped as error:
+    except StoppedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 143
     except RunError as error:

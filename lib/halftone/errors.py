@@ -11,5 +11,5 @@ class RunError(RuntimeError):
     """The work failed on the way; the message says how far it got and what to do."""
 
 
-class Stopped(RunError):
-    """The work was asked to stop (SIGTERM) and did, in good order; the same call goes on from it."""
+class StoppedError(RunError):
+    """The work was asked to stop (SIGTERM), and did in good order; the same call goes on."""
