@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 # Before TensorFlow is first imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,10 +15,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import cv2
 import numpy as np
 import pytest
+import yaml
 from pyspark.sql import SparkSession
 
+from halftone import preprocess
 from halftone.config import Config, Spark, from_mapping
 from halftone.session import spark_session
+from training_jobs import JOB, MODEL, Train
 
 DrawImages = Callable[..., Path]
 
@@ -67,3 +72,35 @@ def config() -> Callable[..., Config]:
         return from_mapping({**base, **settings}, source="test")
 
     return make
+
+
+@pytest.fixture
+def dataset(
+    spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: Callable[..., Config]
+) -> Path:
+    """120 images in shards of 8 rows."""
+    preprocess.preprocess(
+        config(
+            preprocess={"rows_per_shard": 8},
+            splits={"validation_fraction": 0.25, "test_fraction": 0.1},
+        ),
+        str(draw_images(each=60)),
+        str(tmp_path / "dataset"),
+        lambda: spark,
+    )
+    return tmp_path / "dataset"
+
+
+@pytest.fixture
+def start(tmp_path: Path, dataset: Path) -> Train:
+    def start_(output: str, **train: Any) -> subprocess.Popen[str]:
+        settings = {"epochs": 4, "batch_size": 16, "model": MODEL, **train}
+        path = tmp_path / f"{output}.yaml"
+        path.write_text(yaml.safe_dump({"seed": 7, "train": settings}))
+        command = [sys.executable, JOB, "--config", str(path)]
+        command += ["--dataset", str(dataset), "--output", str(tmp_path / output)]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    return start_

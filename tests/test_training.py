@@ -2,85 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any, Callable
 
 import numpy as np
 import pytest
-import yaml
-from pyspark.sql import SparkSession
 
-from conftest import DrawImages
-from halftone import checkpoint, model_directory, preprocess, training
-from halftone.config import Config
-
-JOB = str(Path(__file__).parents[1] / "jobs" / "train.py")
-MODEL = {"name": "convnet", "filters": [4], "dense": [8], "dense_dropout": 0.25, "batch_norm": True}
-
-
-@pytest.fixture
-def dataset(
-    spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: Callable[..., Config]
-) -> Path:
-    """120 images in shards of 8 rows."""
-    preprocess.preprocess(
-        config(
-            preprocess={"rows_per_shard": 8},
-            splits={"validation_fraction": 0.25, "test_fraction": 0.1},
-        ),
-        str(draw_images(each=60)),
-        str(tmp_path / "dataset"),
-        lambda: spark,
-    )
-    return tmp_path / "dataset"
-
-
-Train = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start(tmp_path: Path, dataset: Path) -> Train:
-    def start_(output: str, **train: Any) -> subprocess.Popen[str]:
-        settings = {"epochs": 4, "batch_size": 16, "model": MODEL, **train}
-        path = tmp_path / f"{output}.yaml"
-        path.write_text(yaml.safe_dump({"seed": 7, "train": settings}))
-        command = [sys.executable, JOB, "--config", str(path)]
-        command += ["--dataset", str(dataset), "--output", str(tmp_path / output)]
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    return start_
-
-
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == code, said
-    return said
-
-
-def weights(model: Path) -> list[np.ndarray]:
-    return checkpoint.read(str(model / "checkpoints"), 4).weights
-
-
-def history(model: Path) -> list[dict[str, Any]]:
-    epochs = json.loads((model / "history.json").read_text())["epochs"]
-    return [{k: v for k, v in e.items() if k not in ("secs", "images_per_sec")} for e in epochs]
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    for _ in range(1200):
-        if path.exists():
-            return
-        assert process.poll() is None, finish(process)
-        time.sleep(0.05)
-    raise TimeoutError(path)
+from halftone import checkpoint, model_directory, training
+from training_jobs import MODEL, Train, finish, history, wait_for, weights
 
 
 def test_a_model_directory_has_all_that_scoring_needs(start: Train, tmp_path: Path) -> None:

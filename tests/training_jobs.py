@@ -1,0 +1,41 @@
+"""Training jobs as a user starts them: a small dataset, the job's process, and what it left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from halftone import checkpoint
+
+JOB = str(Path(__file__).parents[1] / "jobs" / "train.py")
+MODEL = {"name": "convnet", "filters": [4], "dense": [8], "dense_dropout": 0.25, "batch_norm": True}
+Train = Callable[..., "subprocess.Popen[str]"]
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == code, said
+    return said
+
+
+def weights(model: Path) -> list[np.ndarray]:
+    return checkpoint.read(str(model / "checkpoints"), 4).weights
+
+
+def history(model: Path) -> list[dict[str, Any]]:
+    epochs = json.loads((model / "history.json").read_text())["epochs"]
+    return [{k: v for k, v in e.items() if k not in ("secs", "images_per_sec")} for e in epochs]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, finish(process)
+        time.sleep(0.05)
+    raise TimeoutError(path)
