@@ -1,37 +1,64 @@
+"""Plans of epochs: exactly once, equal steps, on any number of ranks."""
+
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from halftone import planner
-from halftone.errors import InputError
 from halftone.manifest import ShardFile
+from halftone.planner import Piece, Plan
 
 
 def shard(number: int, rows: int) -> ShardFile:
     return ShardFile(path=f"train/{number:05d}", split="train", rows=rows, size_bytes=1, digest="")
 
 
-COUNTS = st.lists(st.integers(1, 5_000), min_size=1, max_size=80)
+def covered(plan: Plan) -> dict[str, list[tuple[int, int]]]:
+    """The stretches of each shard that ranks read, in order."""
+    stretches: dict[str, list[tuple[int, int]]] = {}
+    for pieces in plan.pieces:
+        for piece in pieces:
+            stretches.setdefault(piece.shard.path, []).append((piece.start, piece.stop))
+    return {path: sorted(found) for path, found in stretches.items()}
 
 
-@given(COUNTS, st.integers(1, 64), st.integers(1, 8), st.integers(0, 3), st.integers(1, 3))
+def assert_each_row_once(plan: Plan, shards: list[ShardFile]) -> None:
+    stretches = covered(plan)
+    assert sorted(stretches) == [own.path for own in shards]
+    for own in shards:
+        ends = [0]
+        for start, stop in stretches[own.path]:
+            assert start == ends[-1] < stop
+            ends.append(stop)
+        assert ends[-1] == own.rows
+
+
+# 1 to 100,000 rows in all.
+COUNTS = st.lists(st.integers(1, 1_250), min_size=1, max_size=80)
+
+
+@given(
+    COUNTS,
+    st.integers(1, 64),
+    st.integers(1, 300),
+    st.integers(0, 3),
+    st.integers(1, 3),
+    st.integers(1, 4),
+)
 def test_an_epoch_gives_every_row_to_one_rank_in_equal_steps(
-    counts: list[int], size: int, rank_batch: int, seed: int, epoch: int
+    counts: list[int], size: int, rank_batch: int, seed: int, epoch: int, aggregate: int
 ) -> None:
     shards = [shard(number, rows) for number, rows in enumerate(counts)]
-    size = min(size, len(shards))
-    plan = planner.plan_epoch(shards, size, size * rank_batch, seed, epoch)
-    dealt = [own.path for rank in plan.shards for own in rank]
-    assert sorted(dealt) == [own.path for own in shards]
+    plan = planner.plan_epoch(shards, size, size * rank_batch, seed, epoch, aggregate)
+    assert_each_row_once(plan, shards)
     rows = [plan.rows(rank) for rank in range(size)]
-    assert sum(rows) == sum(counts)
-    assert max(rows) - min(rows) <= max(counts)
-    # The fullest rank sets the steps: one less would lose rows, one more would be all filler.
-    assert (plan.steps - 1) * rank_batch < max(rows) <= plan.steps * rank_batch
+    assert max(rows) - min(rows) <= 1
+    # The fullest rank sets the steps: fewer would lose rows, more would be all filler.
+    assert max(rows) <= plan.steps * rank_batch
+    assert (plan.steps - aggregate) * rank_batch < max(rows)
+    assert plan.steps % aggregate == 0
     assert plan.rank_batch == rank_batch
-    assert all(plan.shards)
 
 
 @given(COUNTS, st.integers(1, 64), st.integers(1, 300))
@@ -40,8 +67,38 @@ def test_validation_gives_every_row_to_one_rank_even_where_ranks_get_none(
 ) -> None:
     shards = [shard(number, rows) for number, rows in enumerate(counts)]
     plan = planner.plan_once(shards, size, batch)
-    assert sorted(own.path for rank in plan.shards for own in rank) == [s.path for s in shards]
+    assert_each_row_once(plan, shards)
     assert max(plan.rows(rank) for rank in range(size)) <= plan.steps * plan.rank_batch
+
+
+@given(COUNTS, st.integers(1, 64))
+def test_a_rank_shares_no_more_than_its_first_and_last_shard(counts: list[int], size: int) -> None:
+    shards = [shard(number, rows) for number, rows in enumerate(counts)]
+    for pieces in planner.plan_once(shards, size, 64).pieces:
+        assert all(piece.rows == piece.shard.rows for piece in pieces[1:-1])
+
+
+def test_a_plan_in_full() -> None:
+    first, second, third = shard(0, 5), shard(1, 2), shard(2, 4)
+    plan = planner.plan_once([first, second, third], size=2, batch_size=4)
+    assert plan.pieces == [
+        [Piece(first, 0, 5)],
+        [Piece(second, 0, 2), Piece(third, 0, 4)],
+    ]
+    assert (plan.steps, plan.rank_batch) == (3, 2)
+    plan = planner.plan_once([third, second], size=4, batch_size=4)
+    assert plan.pieces == [
+        [Piece(third, 0, 1)],
+        [Piece(third, 1, 3)],
+        [Piece(third, 3, 4)],
+        [Piece(second, 0, 2)],
+    ]
+
+
+def test_more_ranks_than_rows() -> None:
+    plan = planner.plan_epoch([shard(0, 2)], size=3, batch_size=3, seed=0, epoch=1)
+    assert sorted(plan.rows(rank) for rank in range(3)) == [0, 1, 1]
+    assert plan.steps == 1
 
 
 def test_the_same_epoch_is_the_same_plan_and_another_is_another() -> None:
@@ -57,14 +114,5 @@ def test_ranks_exchange_shards_between_epochs() -> None:
     seen = set()
     for epoch in range(1, 13):
         plan = planner.plan_epoch(shards, 2, 8, seed=7, epoch=epoch)
-        seen |= {own.path for own in plan.shards[0]}
+        seen |= {own.shard.path for own in plan.pieces[0]}
     assert len(seen) == 16
-
-
-def test_more_ranks_than_row_groups() -> None:
-    with pytest.raises(InputError) as caught:
-        planner.plan_epoch([shard(0, 9), shard(1, 9)], size=3, batch_size=3, seed=0, epoch=1)
-    assert str(caught.value) == (
-        "3 ranks, but the train split has 2 row groups to share among them; use train.ranks=2 or "
-        "fewer, or preprocess with a smaller preprocess.rows_per_shard"
-    )

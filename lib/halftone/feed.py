@@ -1,9 +1,10 @@
-"""A rank's share of an epoch, through Petastorm: batches of one size, as many as planned."""
+"""A rank's share of an epoch, through Petastorm: NumPy arrays of many batches at a time."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,7 @@ import pyarrow_hotfix  # noqa: F401 (closes CVE-2023-47248 in pyarrow below 14.0
 
 from halftone import schema, storage
 from halftone.errors import RunError
-from halftone.manifest import ShardFile
-from halftone.planner import Plan
+from halftone.planner import Piece, Plan
 from halftone.world import World
 
 # petastorm 0.12.1 uses much of what pyarrow 10 calls deprecated.
@@ -20,17 +20,20 @@ warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
 from petastorm import make_batch_reader  # noqa: E402
 
 Pixels = npt.NDArray[np.uint8]
-# (batch, height, width, channels) uint8, (batch,) int32, (batch,) float32: 0 where it only fills
-Batch = tuple[Pixels, npt.NDArray[np.int32], npt.NDArray[np.float32]]
+Labels = npt.NDArray[np.int32]
+Weights = npt.NDArray[np.float32]
+# (batches, batch, height, width, channels) uint8, (batches, batch) int32, (batches, batch)
+# float32: weight 0 where a row only fills a batch.
+Batches = tuple[Pixels, Labels, Weights]
 
-# Rows are shuffled within so many shards at a time, besides the order of the shards.
-_SHUFFLE_SHARDS = 4
+# Rows are shuffled within so many pieces at a time, besides the order of the pieces.
+_SHUFFLE_PIECES = 4
 
 
 def batches(
     root: str, shape: tuple[int, int, int], plan: Plan, world: World, shuffle_seed: str = ""
-) -> Iterator[Batch]:
-    """Yield the `plan.steps` batches of this rank, all of `plan.rank_batch` rows.
+) -> Iterator[Batches]:
+    """Yield the `plan.steps` batches of this rank, all of `plan.rank_batch` rows, some at a time.
 
     Args:
         root: the dataset's.
@@ -39,55 +42,47 @@ def batches(
     Raises:
         RunError: the shards do not hold the rows that the manifest says.
     """
-    own = plan.shards[world.rank]
-    size = plan.rank_batch
-    pool_images, pool_labels = _empty(shape)
-    read, emitted = 0, 0
-    for images, labels in _groups(root, shape, own, shuffle_seed):
-        read += len(labels)
-        pool_images = np.concatenate([pool_images, images])
-        pool_labels = np.concatenate([pool_labels, labels])
-        for start in range(0, len(pool_labels) - size + 1, size):
-            end = start + size
-            yield pool_images[start:end], pool_labels[start:end], np.ones(size, np.float32)
-            emitted += 1
-        used = len(pool_labels) // size * size
-        pool_images, pool_labels = pool_images[used:], pool_labels[used:]
-    if read != plan.rows(world.rank):
-        raise RunError(
-            f"rank {world.rank} read {read} rows from its shards, the manifest says "
-            f"{plan.rows(world.rank)}; the dataset at {root} is damaged, run preprocess again"
-        )
-    while emitted < plan.steps:
-        yield _filled(pool_images, pool_labels, size)
-        pool_images, pool_labels = _empty(shape)
-        emitted += 1
-
-
-def _groups(
-    root: str, shape: tuple[int, int, int], shards: Sequence[ShardFile], shuffle_seed: str
-) -> Iterator[tuple[Pixels, npt.NDArray[np.int32]]]:
-    """Yield the rows of a few shards at a time, mixed."""
+    own, size = plan.pieces[world.rank], plan.rank_batch
+    reader = read(root, shape, own)
     rng = np.random.default_rng(list(shuffle_seed.encode())) if shuffle_seed else None
-    group: list[tuple[Pixels, npt.NDArray[np.int32]]] = []
-    for number, read in enumerate(_read(root, shape, shards), start=1):
-        group.append(read)
-        if len(group) == _SHUFFLE_SHARDS or number == len(shards):
-            images = np.concatenate([images for images, _ in group])
-            labels = np.concatenate([labels for _, labels in group])
-            order = rng.permutation(len(labels)) if rng else slice(None)
-            yield images[order], labels[order]
-            group = []
+    rest_images, rest_labels = np.empty((0, *shape), np.uint8), np.empty(0, np.int32)
+    left = plan.steps
+    for start in range(0, len(own), _SHUFFLE_PIECES):
+        group = own[start : start + _SHUFFLE_PIECES]
+        rows = sum(piece.rows for piece in group)
+        kept = len(rest_labels)
+        images = np.empty((kept + rows, *shape), np.uint8)
+        labels = np.empty(kept + rows, np.int32)
+        images[:kept], labels[:kept] = rest_images, rest_labels
+        # Where each row goes is known before it is read, so that it is copied once.
+        places = kept + (rng.permutation(rows) if rng else np.arange(rows))
+        taken = 0
+        for _ in group:
+            piece_images, piece_labels = next(reader)
+            place = places[taken : taken + len(piece_labels)]
+            images[place], labels[place] = piece_images, piece_labels
+            taken += len(place)
+        full = len(labels) // size
+        if full:
+            yield _shaped(images[: full * size], labels[: full * size], size)
+            left -= full
+        rest_images, rest_labels = images[full * size :], labels[full * size :]
+    if left:
+        yield _filled(rest_images, rest_labels, left, size)
 
 
-def _read(
-    root: str, shape: tuple[int, int, int], shards: Sequence[ShardFile]
-) -> Iterator[tuple[Pixels, npt.NDArray[np.int32]]]:
-    """Yield one shard after another: (rows, *shape) uint8 and (rows,) int32."""
-    if not shards:
+def read(
+    root: str, shape: tuple[int, int, int], pieces: Sequence[Piece]
+) -> Iterator[tuple[Pixels, Labels]]:
+    """Yield one piece after another: (rows, *shape) uint8 and (rows,) int32.
+
+    Raises:
+        RunError: a shard does not hold the rows that the manifest says.
+    """
+    if not pieces:
         return
     # An explicit list: opening a folder would unpickle its _common_metadata.
-    urls = [storage.as_url(storage.join(root, shard.path)) for shard in shards]
+    urls = [storage.as_url(storage.join(root, piece.shard.path)) for piece in pieces]
     with make_batch_reader(
         urls,
         schema_fields=[f"^{schema.IMAGE}$", f"^{schema.LABEL_ID}$"],
@@ -95,22 +90,34 @@ def _read(
         shuffle_row_groups=False,  # the planner has shuffled them, the same way on every run
         workers_count=1,  # more would return row groups in an order of their own
     ) as reader:
-        for group in reader:
-            images = np.frombuffer(b"".join(group.image), np.uint8)
-            yield images.reshape(-1, *shape), np.asarray(group.label_id, np.int32)
+        groups = iter(reader)
+        for piece in pieces:
+            group: Any = next(groups, None)
+            rows = 0 if group is None else len(group.label_id)
+            if rows != piece.shard.rows:
+                raise RunError(
+                    f"{storage.join(root, piece.shard.path)} holds {rows} rows, the manifest says "
+                    f"{piece.shard.rows}; the dataset is damaged, run preprocess again with a new "
+                    "--output"
+                )
+            images = np.frombuffer(b"".join(group.image[piece.start : piece.stop]), np.uint8)
+            labels = np.asarray(group.label_id[piece.start : piece.stop], np.int32)
+            yield images.reshape(-1, *shape), labels
 
 
-def _empty(shape: tuple[int, int, int]) -> tuple[Pixels, npt.NDArray[np.int32]]:
-    return np.empty((0, *shape), np.uint8), np.empty(0, np.int32)
-
-
-def _filled(images: Pixels, labels: npt.NDArray[np.int32], size: int) -> Batch:
-    """Fill a batch up to `size` with rows of weight 0."""
-    missing = size - len(labels)
-    weights = np.concatenate([np.ones(len(labels)), np.zeros(missing)]).astype(np.float32)
-    filler = np.zeros((missing, *images.shape[1:]), np.uint8)
+def _shaped(images: Pixels, labels: Labels, size: int) -> Batches:
     return (
-        np.concatenate([images, filler]),
-        np.concatenate([labels, np.zeros(missing, np.int32)]),
-        weights,
+        images.reshape(-1, size, *images.shape[1:]),
+        labels.reshape(-1, size),
+        np.ones((len(labels) // size, size), np.float32),
     )
+
+
+def _filled(images: Pixels, labels: Labels, steps: int, size: int) -> Batches:
+    """Lay the last rows out over `steps` batches, and fill these up with rows of weight 0."""
+    all_images = np.zeros((steps * size, *images.shape[1:]), np.uint8)
+    all_labels = np.zeros(steps * size, np.int32)
+    all_images[: len(images)], all_labels[: len(labels)] = images, labels
+    shaped_images, shaped_labels, _ = _shaped(all_images, all_labels, size)
+    weights = (np.arange(steps * size) < len(labels)).astype(np.float32)
+    return shaped_images, shaped_labels, weights.reshape(steps, size)

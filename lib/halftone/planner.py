@@ -9,57 +9,73 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from halftone.errors import InputError
 from halftone.manifest import ShardFile
 
 
-class Plan(NamedTuple):
-    """An epoch: the shards of each rank, in the order in which it reads them."""
+class Piece(NamedTuple):
+    """Rows `start` to `stop` of a shard; most pieces are whole shards."""
 
-    shards: list[list[ShardFile]]
+    shard: ShardFile
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.start
+
+
+class Plan(NamedTuple):
+    """An epoch: the pieces of each rank, in the order in which it reads them."""
+
+    pieces: list[list[Piece]]
     steps: int  # the same on every rank
     rank_batch: int  # rows a step on one rank
 
     def rows(self, rank: int) -> int:
-        return sum(shard.rows for shard in self.shards[rank])
+        return sum(piece.rows for piece in self.pieces[rank])
 
 
 def plan_epoch(
-    shards: Sequence[ShardFile], size: int, batch_size: int, seed: int, epoch: int
+    shards: Sequence[ShardFile],
+    size: int,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    aggregate_steps: int = 1,
 ) -> Plan:
-    """Deal the shards out to `size` ranks, anew for each (seed, epoch), balanced by rows.
+    """Deal the shards out to `size` ranks, anew for each (seed, epoch).
 
     Args:
         batch_size: rows a step over all ranks together; `size` divides it.
-
-    Raises:
-        InputError: there are fewer shards than ranks.
+        aggregate_steps: the number of steps is made a multiple of it.
     """
-    if len(shards) < size:
-        raise InputError(
-            f"{size} ranks, but the train split has {len(shards)} row groups to share among them; "
-            f"use train.ranks={max(1, len(shards))} or fewer, or preprocess with a smaller "
-            "preprocess.rows_per_shard"
-        )
     shuffled = sorted(shards, key=lambda shard: shard.path)
     random.Random(f"{seed}:{epoch}").shuffle(shuffled)
     plan = plan_once(shuffled, size, batch_size)
-    for rank, own in enumerate(plan.shards):
+    for rank, own in enumerate(plan.pieces):
         random.Random(f"{seed}:{epoch}:{rank}").shuffle(own)
-    return plan
+    return plan._replace(steps=-(-plan.steps // aggregate_steps) * aggregate_steps)
 
 
 def plan_once(shards: Sequence[ShardFile], size: int, batch_size: int) -> Plan:
-    """Deal the shards out to `size` ranks, balanced by rows. A rank may be left without any.
+    """Cut the rows of all shards, laid end to end, into `size` stretches of equal length.
 
-    The fullest shard goes first, each to the rank that has least so far: the ranks' rows then
-    differ by no more than the rows of one shard.
+    So ranks differ by no more than one row, and each shares no more than its first and its last
+    shard with others. With fewer rows than ranks some get none.
     """
-    dealt: list[list[ShardFile]] = [[] for _ in range(size)]
-    rows = [0] * size
-    for shard in sorted(shards, key=lambda shard: -shard.rows):
-        rank = rows.index(min(rows))
-        dealt[rank].append(shard)
-        rows[rank] += shard.rows
+    total = sum(shard.rows for shard in shards)
+    cuts = [total * rank // size for rank in range(size + 1)]
+    pieces: list[list[Piece]] = [[] for _ in range(size)]
+    rank, before = 0, 0
+    for shard in shards:
+        start = 0
+        while start < shard.rows:
+            while cuts[rank + 1] <= before + start:
+                rank += 1
+            stop = min(shard.rows, cuts[rank + 1] - before)
+            pieces[rank].append(Piece(shard, start, stop))
+            start = stop
+        before += shard.rows
+    fullest = max(cuts[rank + 1] - cuts[rank] for rank in range(size))
     rank_batch = -(-batch_size // size)
-    return Plan(dealt, steps=-(-max(rows) // rank_batch), rank_batch=rank_batch)
+    return Plan(pieces, steps=-(-fullest // rank_batch), rank_batch=rank_batch)

@@ -1,0 +1,123 @@
+"""Batches for Keras: streamed from the shards at each epoch, or kept in memory.
+
+Both give, for an epoch, a tf.data.Dataset of `plan.steps` elements: pixels (B, H, W, C) uint8,
+labels (B, 1) int32, weights (B,) float32, where B is `plan.rank_batch`, and the weight is 0 for a
+row that only fills a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from halftone import feed
+from halftone.feed import Batches
+from halftone.planner import Plan
+from halftone.world import World
+
+# Keeping rows must leave room for the model, for Spark and for other jobs.
+_KEPT_MEMORY_FRACTION = 0.25
+_PREFETCH_BATCHES = 16
+# TensorFlow takes over memory without a copy where it starts at such an address.
+_ALIGNMENT_BYTES = 64
+
+
+class Source(Protocol):
+    def epoch(self, plan: Plan, shuffle_seed: str = "", first_step: int = 0) -> tf.data.Dataset:
+        """Give the batches of an epoch, from step `first_step` (from 0) on.
+
+        Args:
+            shuffle_seed: mixes the rows; without one they come in the order of the plan.
+        """
+
+
+class Streamed:
+    """Reads its pieces anew at each epoch; rows are mixed a few pieces at a time."""
+
+    def __init__(self, root: str, shape: tuple[int, int, int], world: World, rank_batch: int):
+        self._root, self._shape, self._world = root, shape, world
+        signature = (
+            tf.TensorSpec((None, rank_batch, *shape), tf.uint8),
+            tf.TensorSpec((None, rank_batch, 1), tf.int32),
+            tf.TensorSpec((None, rank_batch), tf.float32),
+        )
+        # Made once: to build it costs a tenth of a second, which small epochs would feel.
+        self._dataset = (
+            tf.data.Dataset.from_generator(self._batches, output_signature=signature)
+            .prefetch(1)
+            .unbatch()
+        )
+
+    def epoch(self, plan: Plan, shuffle_seed: str = "", first_step: int = 0) -> tf.data.Dataset:
+        self._plan, self._shuffle_seed = plan, shuffle_seed
+        return self._dataset.skip(first_step).prefetch(_PREFETCH_BATCHES)
+
+    def _batches(self) -> Iterator[Batches]:
+        for images, labels, weights in feed.batches(
+            self._root, self._shape, self._plan, self._world, self._shuffle_seed
+        ):
+            yield images, labels[..., np.newaxis], weights
+
+
+class Kept:
+    """Reads its pieces once, and mixes all of them at each epoch. All epochs have one plan."""
+
+    def __init__(self, root: str, shape: tuple[int, int, int], world: World, plan: Plan) -> None:
+        self._plan, self._rows = plan, plan.rows(world.rank)
+        images = _aligned((self._rows + 1, *shape))  # the last one fills up batches
+        labels = np.zeros((self._rows + 1, 1), np.int32)
+        done = 0
+        for piece_images, piece_labels in feed.read(root, shape, plan.pieces[world.rank]):
+            images[done : done + len(piece_labels)] = piece_images
+            labels[done : done + len(piece_labels), 0] = piece_labels
+            done += len(piece_labels)
+        with tf.device("/CPU:0"):
+            # Through DLPack: tf.constant would hold the pixels a second time.
+            pixels = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
+            label_ids = tf.constant(labels)
+            self._order = tf.Variable(
+                tf.zeros((plan.steps, plan.rank_batch), tf.int32), trainable=False
+            )
+
+        def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            rows = self._order[step]
+            weights = tf.cast(rows < self._rows, tf.float32)
+            return tf.gather(pixels, rows), tf.gather(label_ids, rows), weights
+
+        self._dataset = tf.data.Dataset.range(plan.steps).map(batch)
+
+    def epoch(self, plan: Plan, shuffle_seed: str = "", first_step: int = 0) -> tf.data.Dataset:
+        if plan != self._plan:
+            raise ValueError("rows that are kept are those of one plan")
+        rng = np.random.default_rng(list(shuffle_seed.encode())) if shuffle_seed else None
+        order = np.full(plan.steps * plan.rank_batch, self._rows, np.int32)
+        order[: self._rows] = rng.permutation(self._rows) if rng else np.arange(self._rows)
+        self._order.assign(order.reshape(plan.steps, plan.rank_batch))
+        return self._dataset.skip(first_step).prefetch(_PREFETCH_BATCHES)
+
+
+def fits(part_bytes: int, local_size: int) -> bool:
+    """Whether each of a machine's `local_size` ranks may keep `part_bytes` in memory."""
+    return part_bytes * local_size <= _memory_bytes() * _KEPT_MEMORY_FRACTION
+
+
+def _memory_bytes() -> int:
+    """What this machine has, or the container that this process is in, if that is less."""
+    limits = [int(psutil.virtual_memory().total)]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int((Path("/sys/fs/cgroup") / name).read_text()))
+        except (OSError, ValueError):  # no such cgroup, or "max"
+            continue
+    return min(limits)
+
+
+def _aligned(shape: tuple[int, ...]) -> feed.Pixels:
+    raw = np.zeros(int(np.prod(shape)) + _ALIGNMENT_BYTES, np.uint8)
+    offset = -raw.ctypes.data % _ALIGNMENT_BYTES
+    return raw[offset : offset + int(np.prod(shape))].reshape(shape)

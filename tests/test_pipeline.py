@@ -1,0 +1,136 @@
+"""Both ways to the batches of an epoch, over real shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+
+from halftone import pipeline, planner, schema, storage
+from halftone.manifest import ShardFile
+from halftone.pipeline import Kept, Source, Streamed
+from halftone.planner import Plan
+from halftone.world import World
+
+SHAPE = (2, 3, 1)
+ROWS = 23
+Make = Callable[[Plan, World], Source]
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[ShardFile]:
+    """Six shards of 4 rows and less; row n has the label n % 3 and six pixels of value n."""
+    made = []
+    for index, start in enumerate(range(0, ROWS, 4)):
+        numbers = range(start, min(start + 4, ROWS))
+        table = pa.table(
+            {
+                schema.LABEL_ID: pa.array([n % 3 for n in numbers], pa.int32()),
+                schema.IMAGE: [bytes([n] * 6) for n in numbers],
+            }
+        )
+        path = f"train/{index}.parquet"
+        storage.write_table(str(tmp_path / path), table)
+        made.append(ShardFile(path=path, split="train", rows=len(numbers), size_bytes=1, digest=""))
+    return made
+
+
+@pytest.fixture(params=["kept", "streamed"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    def make_(plan: Plan, world: World) -> Source:
+        if request.param == "kept":
+            return Kept(str(tmp_path), SHAPE, world, plan)
+        return Streamed(str(tmp_path), SHAPE, world, plan.rank_batch)
+
+    return make_
+
+
+def rows(dataset: tf.data.Dataset) -> list[list[int]]:
+    """The values of the rows that count, batch by batch; checks that labels came with them."""
+    found = []
+    for images, labels, weights in dataset.as_numpy_iterator():
+        assert (images.dtype, labels.dtype, weights.dtype) == (np.uint8, np.int32, np.float32)
+        assert images.shape[1:] == SHAPE
+        assert labels.shape == (len(images), 1)
+        counts = weights == 1.0
+        assert ((images[counts] % 3)[:, 0, 0] == labels[counts]).all()
+        assert (images == images[:, :1, :1]).all()
+        found.append(images[counts, 0, 0, 0].tolist())
+    return found
+
+
+def flat(batches: list[list[int]]) -> list[int]:
+    return [row for batch in batches for row in batch]
+
+
+def test_without_a_seed_rows_come_in_the_order_of_the_plan(
+    shards: list[ShardFile], make: Make
+) -> None:
+    plan = planner.plan_once(shards, 1, 5)
+    batches = rows(make(plan, World()).epoch(plan))
+    assert batches == [[*range(0, 5)], [*range(5, 10)], [*range(10, 15)], [*range(15, 20)],
+                       [20, 21, 22]]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_over_all_ranks_each_row_comes_once_at_each_epoch(
+    shards: list[ShardFile], make: Make, size: int
+) -> None:
+    plan = planner.plan_epoch(shards, size, 2 * size, seed=7, epoch=1)
+    sources = [make(plan, World(rank, size)) for rank in range(size)]
+    for text in ("7:1", "7:2"):
+        of_ranks = [rows(source.epoch(plan, text)) for source in sources]
+        assert {len(batches) for batches in of_ranks} == {plan.steps}
+        assert sorted(row for batches in of_ranks for row in flat(batches)) == list(range(ROWS))
+
+
+def test_a_seed_mixes_the_same_way_each_time_and_another_otherwise(
+    shards: list[ShardFile], make: Make
+) -> None:
+    plan = planner.plan_once(shards, 1, 4)
+    source = make(plan, World())
+    first, other, again = (rows(source.epoch(plan, text)) for text in ("7:1", "7:2", "7:1"))
+    assert again == first
+    assert first != other
+    assert flat(first) != sorted(flat(first))
+
+
+def test_an_epoch_can_begin_at_a_later_step(shards: list[ShardFile], make: Make) -> None:
+    plan = planner.plan_once(shards, 1, 4)
+    whole = rows(make(plan, World()).epoch(plan, "7:1"))
+    assert rows(make(plan, World()).epoch(plan, "7:1", first_step=2)) == whole[2:]
+    assert rows(make(plan, World()).epoch(plan, "7:1", first_step=plan.steps)) == []
+
+
+def test_steps_beyond_the_rows_are_filled(shards: list[ShardFile], make: Make) -> None:
+    plan = planner.plan_epoch(shards, 1, 4, seed=7, epoch=1, aggregate_steps=4)
+    batches = rows(make(plan, World()).epoch(plan, "7:1"))
+    assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 3, 0, 0]
+
+
+def test_kept_rows_are_mixed_over_all_shards(shards: list[ShardFile], tmp_path: Path) -> None:
+    plan = planner.plan_once(shards, 1, ROWS)
+    source = Kept(str(tmp_path), SHAPE, World(), plan)
+    first = {rows(source.epoch(plan, f"7:{epoch}"))[0][0] for epoch in range(200)}
+    assert first == set(range(ROWS))
+
+
+def test_kept_rows_are_those_of_one_plan(shards: list[ShardFile], tmp_path: Path) -> None:
+    plan = planner.plan_once(shards, 1, 4)
+    source = Kept(str(tmp_path), SHAPE, World(), plan)
+    with pytest.raises(ValueError, match="rows that are kept are those of one plan"):
+        source.epoch(planner.plan_once(shards[:2], 1, 4))
+
+
+def test_what_fits_is_a_quarter_of_the_memory_for_all_ranks_of_a_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "_memory_bytes", lambda: 1000)
+    assert pipeline.fits(250, local_size=1)
+    assert not pipeline.fits(251, local_size=1)
+    assert pipeline.fits(125, local_size=2)
+    assert not pipeline.fits(126, local_size=2)
