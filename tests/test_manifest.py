@@ -34,7 +34,15 @@ def example() -> Manifest:
         gone=0,
         fingerprint="f",
         files=[
-            ShardFile(path="train/a.parquet", split="train", rows=2, size_bytes=9, digest="d"),
+            ShardFile(
+                path="train/a.parquet",
+                split="train",
+                rows=2,
+                size_bytes=9,
+                digest="d",
+                sums=(64, 640, 128),
+                square_sums=(128, 7296, 256),
+            ),
             ShardFile(path="test/b.parquet", split="test", rows=1, size_bytes=9, digest="e"),
         ],
         rejects_files=["rejects/a.parquet"],
@@ -114,4 +122,34 @@ def test_a_file_that_petastorm_would_unpickle_is_refused(tmp_path: Path) -> None
     assert error_of(tmp_path) == (
         "ROOT/_common_metadata: Petastorm would unpickle it, which can run code; Halftone writes "
         "no such file. Remove it"
+    )
+
+
+def test_statistics_of_pixels() -> None:
+    # 64 pixels: 0 and 2 in the first channel, equally often, and nothing but 2 in the last.
+    statistics = example().pixel_statistics("train")
+    assert statistics.mean == [1.0, 10.0, 2.0]
+    assert statistics.deviation == [1.0, 14**0.5, 1.0]
+
+
+def test_a_dataset_from_before_statistics_has_none(tmp_path: Path) -> None:
+    manifest.publish(str(tmp_path), example())
+    files = json.loads((tmp_path / "manifest.json").read_text())["files"]
+    assert (files[0]["sums"], files[0]["square_sums"]) == ([64, 640, 128], [128, 7296, 256])
+    del files[0]["sums"], files[0]["square_sums"]
+    edit(tmp_path, files=files)
+    with pytest.raises(InputError) as caught:
+        manifest.read(str(tmp_path)).pixel_statistics("train")
+    assert str(caught.value) == (
+        "the train split of the dataset made from /images has no pixel statistics (written by an "
+        "older Halftone); run preprocess with a new --output, or use train.normalise 0..1"
+    )
+
+
+def test_a_split_without_rows_has_no_statistics() -> None:
+    with pytest.raises(InputError) as caught:
+        example().pixel_statistics("validation")
+    assert str(caught.value) == (
+        "the validation split of the dataset made from /images has no rows; preprocess more "
+        "images, or change splits"
     )

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from halftone import config, models
+from halftone import config, manifest, models, schema, storage
+
+STATISTICS = ([10.0, 100.0, 200.0], [2.0, 50.0, 1.0])
 
 
 def shapes(model: tf.keras.Model) -> list[tuple[str, tuple[int, ...]]]:
     return [(type(layer).__name__, tuple(layer.output_shape[1:])) for layer in model.layers[1:]]
+
+
+def normalised(model: tf.keras.Model, pixels: np.ndarray) -> np.ndarray:
+    return tf.keras.Model(model.input, model.get_layer("normalise").output)(pixels).numpy()
 
 
 def test_a_convnet_layer_by_layer() -> None:
@@ -72,9 +79,47 @@ def test_without_hidden_layers_it_is_logistic_regression() -> None:
 @pytest.mark.parametrize(("normalise", "low", "high"), [("0..1", 0, 1), ("-0.5..0.5", -0.5, 0.5)])
 def test_the_first_layer_normalises(normalise: str, low: float, high: float) -> None:
     model = models.build(config.Mlp().model_dump(), (1, 2, 1), 2, normalise)
-    first = tf.keras.Model(model.input, model.get_layer("normalise").output)
     pixels = np.array([[[[0], [255]]]], np.uint8)
-    np.testing.assert_allclose(first(pixels).numpy().ravel(), [low, high], atol=1e-6)
+    np.testing.assert_allclose(normalised(model, pixels).ravel(), [low, high], atol=1e-6)
+
+
+def test_standard_takes_the_mean_off_and_divides_by_the_deviation() -> None:
+    model = models.build(config.Mlp().model_dump(), (1, 2, 3), 2, "standard", STATISTICS)
+    assert model.layers[1].name == "normalise"
+    assert model.get_layer("normalise").weights == []
+    pixels = np.array([[[[10, 100, 200], [14, 0, 199]]]], np.uint8)
+    expected = [[[[0, 0, 0], [2, -2, -1]]]]
+    np.testing.assert_allclose(normalised(model, pixels), expected, atol=1e-5)
+
+
+def test_standard_gives_mean_0_and_deviation_1_on_the_train_split(dataset: Path) -> None:
+    made = manifest.read(str(dataset))
+    urls = [storage.join(str(dataset), file.path) for file in made.shards("train")]
+    tables = [storage.read_table(url, [schema.IMAGE]) for url in urls]
+    rows = [row for table in tables for row in table[schema.IMAGE].to_pylist()]
+    pixels = np.frombuffer(b"".join(rows), np.uint8).reshape(-1, *made.shape())
+    statistics = made.pixel_statistics("train")
+    np.testing.assert_allclose(statistics.mean, [pixels.mean()], rtol=1e-12)
+    np.testing.assert_allclose(statistics.deviation, [pixels.std()], rtol=1e-12)
+    model = models.build(config.Mlp().model_dump(), made.shape(), 2, "standard", statistics)
+    got = normalised(model, pixels).astype(np.float64)
+    np.testing.assert_allclose([got.mean(), got.std()], [0, 1], atol=1e-5)
+
+
+def test_standard_without_statistics_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^normalise standard needs the dataset's statistics$"):
+        models.build(config.Mlp().model_dump(), (1, 2, 3), 2, "standard")
+
+
+@pytest.mark.parametrize("normalise", ["0..1", "-0.5..0.5", "standard"])
+def test_a_saved_model_says_the_same_when_loaded(tmp_path: Path, normalise: str) -> None:
+    settings = config.Convnet(filters=(4,), dense=(8,)).model_dump()
+    model = models.build(settings, (6, 6, 3), 3, normalise, STATISTICS)
+    model.save(tmp_path / "network.keras")
+    loaded = tf.keras.models.load_model(tmp_path / "network.keras", compile=False)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(normalised(loaded, pixels), normalised(model, pixels))
+    np.testing.assert_array_equal(loaded(pixels).numpy(), model(pixels).numpy())
 
 
 @pytest.mark.parametrize(("classes", "units"), [(2, 1), (3, 3)])

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
-import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import tempfile
+from pathlib import Path
+from typing import Any, Callable
 
-from halftone import shards
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from conftest import DrawImages
+from halftone import manifest, pixel_statistics, preprocess, schema, shards, storage
+from halftone.config import Config
 from halftone.manifest import ShardFile
 from halftone.shards import Kept, Piece, Shard
 from halftone.splits import SPLITS
@@ -115,3 +123,73 @@ def test_shards_grow_only_when_they_would_double() -> None:
     assert shards.settled(kept, "test", 50) == 50
     new = Kept("p", "train", np.arange(150))
     assert plan_with(standing(0, 100), new, size=200) == ([], [200, 50])
+
+
+def stage(url: str, images: np.ndarray) -> None:
+    """Write a part of (N, height, width, channels) images, all else about them made up."""
+    own: dict[str, list[Any]] = {
+        schema.KEY: [f"/images/cat/{number}.png" for number in range(len(images))],
+        schema.LABEL: ["cat"] * len(images),
+        schema.IMAGE: [image.tobytes() for image in images],
+        "source_digest": [bytes(16)] * len(images),
+    }
+    part = schema.ROWS.remove(schema.ROWS.get_field_index(schema.LABEL_ID))
+    columns = [own.get(field.name, [0] * len(images)) for field in part]
+    storage.write_table(url, pa.table(list(map(pa.array, columns, part.types)), schema=part))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.integers(1, 15), min_size=1, max_size=3),
+    st.integers(1, 20),
+    st.sampled_from([1, 3]),
+    st.integers(0, 99),
+)
+def test_shards_tell_of_their_pixels_however_rows_are_cut(
+    parts: list[int], size: int, channels: int, seed: int
+) -> None:
+    images = np.random.default_rng(seed).integers(
+        0, 256, (sum(parts), 3, 2, channels), dtype=np.uint8
+    )
+    with tempfile.TemporaryDirectory() as root:
+        kept = []
+        for number, part in enumerate(np.split(images, np.cumsum(parts)[:-1])):
+            url = storage.join(root, f"{number}.parquet")
+            stage(url, part)
+            kept.append(Kept(url, "train", np.arange(len(part))))
+        _, planned = shards.plan(kept, dict.fromkeys(SPLITS, size), "run")
+        writer = shards.Writer(root, "/images", ["cat"], channels)
+        written = [writer.write(shard) for shard in planned]
+    assert [own.rows for own in written[:-1]] == [size] * (len(written) - 1)
+    pixels = images.reshape(-1, channels)
+    first = pixels[: written[0].rows * 6].astype(int)
+    assert written[0].sums == tuple(first.sum(axis=0))
+    assert written[0].square_sums == tuple((first**2).sum(axis=0))
+    got = pixel_statistics.from_sums(len(pixels), [(own.sums, own.square_sums) for own in written])
+    np.testing.assert_allclose(got.mean, pixels.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(got.deviation, pixels.std(axis=0), rtol=1e-9)
+
+
+def test_what_stands_keeps_its_sums_and_new_shards_bring_theirs(
+    spark: SparkSession,
+    tmp_path: Path,
+    draw_images: DrawImages,
+    config: Callable[..., Config],
+) -> None:
+    settings = config(
+        pixels={"height_px": 8, "width_px": 8, "channels": 3}, preprocess={"rows_per_shard": 8}
+    )
+    dataset = str(tmp_path / "dataset")
+    made = []
+    for start, each in ((0, 20), (20, 30)):
+        images = str(draw_images(start=start, each=each))
+        made.append(preprocess.preprocess(settings, images, dataset, lambda: spark).manifest)
+    standing_files = set(made[0].files) & set(made[1].files)
+    assert 2 <= len(standing_files) < len(made[1].files)
+    for file in made[1].files:
+        table = storage.read_table(storage.join(dataset, file.path))
+        pixels = np.frombuffer(b"".join(table[schema.IMAGE].to_pylist()), np.uint8)
+        pixels = pixels.reshape(-1, 3).astype(int)
+        assert file.sums == tuple(pixels.sum(axis=0))
+        assert file.square_sums == tuple((pixels**2).sum(axis=0))
+    assert manifest.read(dataset) == made[1]

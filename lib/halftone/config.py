@@ -204,9 +204,13 @@ class Augment(Section):
     """Random changes of each image of a step, in training only; none unless asked."""
 
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
-    shift_fraction: float = Field(0.0, ge=0.0, le=0.5, description="of each side, either way")
+    shift_fraction: float = Field(
+        0.0, ge=0.0, le=0.5, description="of each side, either way, by whole pixels"
+    )
     rotate_degrees: float = Field(0.0, ge=0.0, le=180.0, description="either way")
-    zoom_fraction: float = Field(0.0, ge=0.0, le=0.9, description="in or out")
+    zoom_fraction: float = Field(
+        0.0, ge=0.0, le=0.9, description="in or out, of the side that is seen"
+    )
     brightness_fraction: float = Field(0.0, ge=0.0, le=1.0, description="of the whole range")
     contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="more or less")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from halftone import storage
+from halftone import pixel_statistics, storage
 from halftone.config import Pixels, Preprocess, Splits
 from halftone.errors import InputError
+from halftone.pixel_statistics import PixelStatistics
 from halftone.schema import SCHEMA_VERSION
 from halftone.splits import SPLITS
 
@@ -30,6 +31,9 @@ class ShardFile(BaseModel):
     rows: int
     size_bytes: int
     digest: str  # BLAKE2b of its keys, labels and pixels
+    # Of its pixels, and of their squares, by channel; none in a dataset of an older Halftone.
+    sums: tuple[int, ...] = ()
+    square_sums: tuple[int, ...] = ()
 
 
 class Manifest(BaseModel):
@@ -70,6 +74,24 @@ class Manifest(BaseModel):
 
     def shards(self, split: str) -> list[ShardFile]:
         return [file for file in self.files if file.split == split]
+
+    def pixel_statistics(self, split: str) -> PixelStatistics:
+        """Mean and deviation over all pixels of a split, from exact sums.
+
+        Raises:
+            InputError: the split has no rows, or an older Halftone wrote some of them.
+        """
+        files = self.shards(split)
+        where = f"the {split} split of the dataset made from {self.images}"
+        if not files:
+            raise InputError(f"{where} has no rows; preprocess more images, or change splits")
+        if not all(file.sums for file in files):
+            raise InputError(
+                f"{where} has no pixel statistics (written by an older Halftone); run preprocess "
+                "with a new --output, or use train.normalise 0..1"
+            )
+        pixels = sum(file.rows for file in files) * self.pixels.height_px * self.pixels.width_px
+        return pixel_statistics.from_sums(pixels, [(file.sums, file.square_sums) for file in files])
 
 
 def read(root: str) -> Manifest:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halftone import columns, schema, storage
+from halftone import columns, pixel_statistics, schema, storage
 from halftone.manifest import ShardFile
 from halftone.splits import SPLITS
 
@@ -106,18 +106,23 @@ def _cut(pieces: Sequence[Piece], num_rows: int) -> list[tuple[Piece, ...]]:
 
 
 class Written(NamedTuple):
+    """What a manifest's `ShardFile` says of a shard, besides its name."""
+
     rows: int
     size_bytes: int
     digest: str
+    sums: tuple[int, ...]
+    square_sums: tuple[int, ...]
 
 
 class Writer:
     """Writes shards. Keeps the last part read, as neighbouring shards often share one."""
 
-    def __init__(self, root: str, images: str, labels: Sequence[str]) -> None:
+    def __init__(self, root: str, images: str, labels: Sequence[str], channels: int) -> None:
         self._root = root
         self._images = images
         self._labels = columns.of_text(labels)
+        self._channels = channels
         self._last: Optional[tuple[str, pa.Table]] = None
 
     def write(self, shard: Shard) -> Written:
@@ -125,7 +130,9 @@ class Writer:
         pieces = [columns.take(self._read(url), rows) for url, rows in shard.pieces]
         table = self._as_rows(pa.concat_tables(pieces).combine_chunks())
         size_bytes = storage.write_table(storage.join(self._root, shard.path), table)
-        return Written(table.num_rows, size_bytes, _digest(table, self._images))
+        _, pixels = _content(table[schema.IMAGE].chunk(0))
+        sums = pixel_statistics.sums(pixels.reshape(table.num_rows, -1), self._channels)
+        return Written(table.num_rows, size_bytes, _digest(table, self._images), *sums)
 
     def _read(self, url: str) -> pa.Table:
         if self._last is None or self._last[0] != url:
@@ -146,8 +153,14 @@ def _digest(rows: pa.Table, images: str) -> str:
     paths = columns.of_text([key[len(images) :] for key in rows[schema.KEY].to_pylist()])
     digest = hashlib.blake2b(digest_size=16)
     for column in (paths, rows[schema.LABEL].chunk(0), rows[schema.IMAGE].chunk(0)):
-        _, offsets, data = column.buffers()
-        ends = np.frombuffer(offsets, np.int32, rows.num_rows + 1)
+        ends, data = _content(column)
         digest.update(np.diff(ends).astype("<i4").tobytes())
-        digest.update(memoryview(data)[ends[0] : ends[-1]])
+        digest.update(data.data)
     return digest.hexdigest()
+
+
+def _content(column: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Where each value of a column of text or bytes ends, after a 0, and the values' bytes."""
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32, len(column) + 1)
+    return ends, np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]

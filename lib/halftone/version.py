@@ -81,7 +81,7 @@ def _write_shards(
 ) -> list[ShardFile]:
     """Write the shards that do not stand yet; return all, a split after another."""
     stand, planned = shards.plan(outcome.kept, _shard_sizes(config, outcome), run)
-    writer = shards.Writer(dataset, images, outcome.labels)
+    writer = shards.Writer(dataset, images, outcome.labels, config.pixels.channels)
     written = tasks.run(
         spark,
         partial(_write_shard, writer, planned),
@@ -92,8 +92,8 @@ def _write_shards(
         unit="shards",
     )
     new = [
-        ShardFile(path=shard.path, split=shard.split, rows=rows, size_bytes=size, digest=digest)
-        for shard, (rows, size, digest) in zip(planned, written)
+        ShardFile(path=shard.path, split=shard.split, **own._asdict())
+        for shard, own in zip(planned, written)
     ]
     return sorted([*stand, *new], key=lambda file: SPLITS.index(file.split))
 
