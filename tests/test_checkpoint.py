@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from halftone import checkpoint
-from halftone.checkpoint import Checkpoint
+from halftone.checkpoint import Checkpoint, Middle
+from halftone.errors import RunError
 
 
 def example(epochs: int) -> Checkpoint:
@@ -52,3 +55,60 @@ def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
     assert checkpoint.epochs(str(tmp_path)) == [3, 5, 6]
     checkpoint.keep(str(tmp_path), newest=2, best=6)
     assert checkpoint.epochs(str(tmp_path)) == [5, 6]
+
+
+def middle(step: int, ranks: int = 1) -> Middle:
+    return Middle(step, ranks, sums=[[1.5, 16.0]], generators=[[[1, 2, 3]]] * ranks)
+
+
+def test_one_in_the_middle_of_an_epoch_comes_back_whole(tmp_path: Path) -> None:
+    checkpoint.write(str(tmp_path), example(2)._replace(middle=middle(40)))
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-0002-step-000040.npz"]
+    read = checkpoint.last(str(tmp_path))
+    assert read is not None
+    assert read.middle == middle(40)
+    assert read.place == (2, 40)
+    assert checkpoint.epochs(str(tmp_path)) == []
+
+
+def test_the_middle_of_an_epoch_serves_as_many_ranks_as_wrote_it(tmp_path: Path) -> None:
+    checkpoint.write(str(tmp_path), example(2)._replace(middle=middle(40, ranks=2)))
+    assert checkpoint.last(str(tmp_path), ranks=1) is None
+    checkpoint.write(str(tmp_path), example(2))
+    of_one, of_two = (checkpoint.last(str(tmp_path), ranks) for ranks in (1, 2))
+    assert of_one is not None
+    assert of_two is not None
+    assert (of_one.place, of_two.place) == ((2, 0), (2, 40))
+    checkpoint.write(str(tmp_path), example(3))
+    checkpoint.keep(str(tmp_path), newest=2, best=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0002.npz", "epoch-0003.npz"]
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "_RETRY_AFTER_SECS", (0.2, 0.2, 0.2))
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_a_store_that_is_away_for_a_moment_is_tried_again(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.write_text("in the way")
+    back = threading.Timer(0.3, folder.unlink)
+    back.start()
+    checkpoint.write(str(folder), example(1))
+    back.join()
+    assert checkpoint.epochs(str(folder)) == [1]
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_a_store_that_stays_away_is_told_and_older_checkpoints_stand(tmp_path: Path) -> None:
+    checkpoint.write(str(tmp_path), example(1))
+    (tmp_path / "epoch-0002.npz").mkdir()
+    with pytest.raises(RunError) as caught:
+        checkpoint.write(str(tmp_path), example(2))
+    assert str(caught.value).startswith(
+        f"{tmp_path}/epoch-0002.npz: the checkpoint could not be written in 4 tries: "
+    )
+    assert str(caught.value).endswith("; the older ones stand, run the same command again to go on")
+    assert checkpoint.read(str(tmp_path), 1).epoch == 1
+    assert [path.name for path in tmp_path.iterdir() if "tmp" in path.name] == []

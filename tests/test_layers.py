@@ -81,10 +81,12 @@ def test_a_package_of_the_floor_needs_only_itself(package: str) -> None:
 
 def test_who_knows_which_library() -> None:
     assert users("petastorm") == {"feed"}
-    assert users("horovod") == {"world", "training", "launch"}
+    assert users("horovod") == {"world", "training", "launch", "step", "watch"}
     assert {name.split(".")[0] for name in users("cv2")} == {"images", "drawing"}
     assert {name.split(".")[0] for name in users("simplejpeg")} == {"images"}
-    assert {name.split(".")[0] for name in users("tensorflow")} == {"models", "predict", "training"}
+    assert {name.split(".")[0] for name in users("tensorflow")} == {
+        *("models", "pipeline", "predict", "publishing", "repeatable", "step", "training", "watch"),
+    }
     assert users("pyspark") == {
         *("estimate", "launch", "preprocess", "scoring", "session", "staging", "tasks", "version"),
     }

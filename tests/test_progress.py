@@ -49,6 +49,19 @@ def test_steps_are_told_now_and_then_by_the_first_rank_only(
     silent = progress.Steps("epoch 1/2", steps=4, step_rows=32, is_shown=False)
     for secs in (4.0, 8.0, 4.0, 4.0):
         now[0] += secs
-        shown.one()
+        shown.one(lambda: {"loss": 0.25})
         silent.one()
-    assert capsys.readouterr().err == "epoch 1/2: step 2 of 4, 5 images/s, 0:12 left\n"
+    assert capsys.readouterr().err == (
+        "epoch 1/2: step 2 of 4, loss 0.2500, 5 images/s, 0:12 left\n"
+    )
+
+
+def test_steps_that_were_done_before_do_not_count_for_the_speed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown = progress.Steps("epoch 1/2", steps=40, step_rows=32, is_shown=True, done=30)
+    now[0] += 16.0
+    shown.one()
+    assert capsys.readouterr().err == "epoch 1/2: step 31 of 40, 2 images/s, 2:24 left\n"

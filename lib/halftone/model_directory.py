@@ -3,6 +3,10 @@
 network-VERSION.keras   pixels in, probabilities out; any Keras 2.15 opens it
 history.json            metrics an epoch
 checkpoints/            to go on from
+logs/rank-N.log         what rank N said, of all attempts
+restarts.json           each time that ranks were lost and started again, so far
+stop                    asks a running training to write a checkpoint and end
+curves.png              its history, drawn
 model.json              the card below, written last: it names the network that counts
 """
 
@@ -22,6 +26,22 @@ from halftone.schema import SCHEMA_VERSION
 CARD = "model.json"
 HISTORY = "history.json"
 CHECKPOINTS = "checkpoints"
+CURVES = "curves.png"
+LOGS = "logs"
+RESTARTS = "restarts.json"
+STOP = "stop"  # while it is there, ranks write a checkpoint and end
+TRACKING = "mlflow.json"
+# What may be there before there is a checkpoint.
+_BEFORE = {LOGS, RESTARTS, STOP, TRACKING}
+
+
+class Restart(BaseModel):
+    """One time that ranks were lost and all were started again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int  # whose checkpoint they went on from; 0 where there was none
+    message: str  # which rank was lost, and how
 
 
 class Card(BaseModel):
@@ -40,6 +60,7 @@ class Card(BaseModel):
     best_epoch: int
     ranks: int
     train_secs: float
+    restarts: list[Restart] = []
     origin: dict[str, Any]  # of its checkpoints, see training.origin
     config: Config
 
@@ -54,6 +75,20 @@ def publish(root: str, card: Card, network: bytes) -> None:
     for name in storage.list_names(root):
         if name.startswith("network-") and name != card.network:
             storage.remove(storage.join(root, name))
+
+
+def restarts(root: str) -> list[Restart]:
+    """Each restart of the training at `root` so far."""
+    try:
+        raw = storage.read_json(storage.join(root, RESTARTS))
+    except FileNotFoundError:
+        return []
+    return [Restart.model_validate(restart) for restart in raw]
+
+
+def add_restart(root: str, restart: Restart) -> None:
+    made = [*restarts(root), restart]
+    storage.write_json(storage.join(root, RESTARTS), [one.model_dump() for one in made])
 
 
 def read_card(root: str) -> Card:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Callable
 
@@ -55,24 +55,28 @@ def reporting(done: Callable[[], int], what: str, total: int, unit: str) -> Iter
 class Steps:
     """The progress of a loop that calls `one` after each of its steps."""
 
-    def __init__(self, what: str, steps: int, step_rows: int, is_shown: bool) -> None:
+    def __init__(
+        self, what: str, steps: int, step_rows: int, is_shown: bool, done: int = 0
+    ) -> None:
         self._what, self._steps, self._step_rows = what, steps, step_rows
-        self._done = 0
+        self._before, self._done = done, done
         self._started = time.monotonic()
         self._display = _Display() if is_shown else None
 
-    def one(self) -> None:
+    def one(self, values: Callable[[], Mapping[str, float]] = dict) -> None:
+        """Count a step; `values` is asked for what else there is to say, where it is said."""
         self._done += 1
         if self._display is None:
             return
         if self._done == self._steps:
             self._display.clear()
         elif self._display.is_due():
-            secs = time.monotonic() - self._started
+            secs, done = time.monotonic() - self._started, self._done - self._before
+            said = "".join(f", {name} {value:.4f}" for name, value in values().items())
             self._display.show(
-                f"{self._what}: step {self._done} of {self._steps}, "
-                f"{self._done * self._step_rows / secs:,.0f} images/s, "
-                f"{clock((self._steps - self._done) * secs / self._done)} left"
+                f"{self._what}: step {self._done} of {self._steps}{said}, "
+                f"{done * self._step_rows / secs:,.0f} images/s, "
+                f"{clock((self._steps - self._done) * secs / done)} left"
             )
 
 

@@ -1,54 +1,58 @@
 """Fit one rank: feed, Keras model, Horovod, checkpoints. Every rank runs this same code.
 
-An epoch is a call of `fit` with a feed of its own. All that is random in it is a function of
-(seed, epoch, rank), so a run that goes on from a checkpoint does what it would have done.
+An epoch is a call of Keras' `fit` with a feed of its own. All that is random in it is a function
+of (seed, epoch, rank), so a run that goes on from a checkpoint does what it would have done.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-import os
-import tempfile
 import time
-from collections.abc import Iterator
-from datetime import datetime, timezone
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Optional
 
 import horovod.tensorflow as hvd
-import numpy as np
 import tensorflow as tf
-from horovod.tensorflow.keras import DistributedOptimizer
 
-import halftone
-from halftone import checkpoint, feed, model_directory, models, planner, storage
-from halftone.checkpoint import Checkpoint
+from halftone import checkpoint, model_directory, pipeline, planner, publishing, repeatable, storage
+from halftone.checkpoint import Checkpoint, Middle
 from halftone.config import Config
-from halftone.errors import RunError
-from halftone.feed import Batch
+from halftone.errors import RunError, StoppedError
 from halftone.manifest import Manifest
-from halftone.model_directory import CHECKPOINTS, HISTORY, Card
+from halftone.model_directory import CHECKPOINTS, HISTORY, STOP
+from halftone.pipeline import Kept, Source, Streamed
 from halftone.planner import Plan
 from halftone.progress import Steps, clock
-from halftone.schema import SCHEMA_VERSION
 from halftone.splits import TRAIN, VALIDATION
+from halftone.step import Network
+from halftone.stopping import Wish
+from halftone.watch import Watch
 from halftone.world import World
 
 History = list[dict[str, Any]]
+# How often ranks ask each other for news before it is known how long a step takes.
+_FIRST_WATCH_STEPS = 10
 
 
 def fit(config: Config, manifest: Manifest, dataset: str, output: str, world: World) -> None:
     """Train on `dataset` and leave the model directory at `output`.
 
-    Goes on after the last epoch that has a checkpoint there.
+    Goes on after the last checkpoint there.
 
     Raises:
-        RunError: the loss is not finite, or the dataset's files do not hold what they should.
+        RunError: the loss is not finite, a checkpoint cannot be written, or the dataset's files do
+            not hold what they should.
+        StoppedError: this process got SIGTERM, or a file `stop` came to be at `output`; a
+            checkpoint was written.
     """
     started = time.monotonic()
-    run = _Run(config, manifest, dataset, output, world)
-    while not run.is_done():
-        run.epoch()
+    repeatable.prepare(world, config.seed, config.train.precision)
+    with Wish(storage.join(output, STOP) if world.is_first else None) as wish:
+        run = _Run(config, manifest, dataset, output, world, wish)
+        try:
+            while not run.is_done():
+                run.epoch()
+        finally:
+            run.close()
     if world.is_first:
         run.publish(time.monotonic() - started)
 
@@ -63,21 +67,31 @@ class _Run:
     """A training on one rank; what it has done is in its history."""
 
     def __init__(
-        self, config: Config, manifest: Manifest, dataset: str, output: str, world: World
+        self,
+        config: Config,
+        manifest: Manifest,
+        dataset: str,
+        output: str,
+        world: World,
+        wish: Wish,
     ) -> None:
         self._config, self._settings = config, config.train
         self._manifest, self._dataset = manifest, dataset
         self._output, self._checkpoints = output, storage.join(output, CHECKPOINTS)
         self._origin = model_directory.origin(config, manifest)
-        self._world = world
+        self._world, self._wish = world, wish
         self._rows = {
             split: sum(shard.rows for shard in manifest.shards(split))
             for split in (TRAIN, VALIDATION)
         }
-        _prepare_process(world, config.seed)
-        self._model = self._network()
-        self._optimizer = self._compile()
-        self._history = self._resume()
+        inner = publishing.network(config, manifest, augments=True)
+        self._model = Network(inner.inputs, inner.outputs)
+        self._is_kept = self._agree_to_keep()
+        self._model.prepare(self._settings, len(manifest.labels), self._plan(1).steps)
+        self._writer = ThreadPoolExecutor(1)
+        self._written: Optional[Future[None]] = None  # the last checkpoint, on its way to storage
+        self._history, self._middle = self._resume()
+        self._sources: dict[str, Source] = {}
 
     def is_done(self) -> bool:
         done, patience = len(self._history), self._settings.patience
@@ -87,210 +101,214 @@ class _Run:
 
     def epoch(self) -> None:
         """Train for one epoch, validate, and write a checkpoint."""
-        started = time.monotonic()
         number = len(self._history) + 1
-        seed = self._config.seed
-        plan = planner.plan_epoch(
-            self._manifest.shards(TRAIN),
-            self._world.size,
-            self._settings.batch_size,
-            seed,
-            number,
-        )
-        _reset_random(self._model, f"{seed}:{number}:{self._world.rank}")
-        entry: dict[str, Any] = {"epoch": number, **self._train(plan, number)}
-        secs = time.monotonic() - started
-        self._check_finite(entry)
-        if self._rows[VALIDATION]:
-            entry.update({f"val_{name}": value for name, value in self._validate().items()})
-        entry.update(secs=round(secs, 3), images_per_sec=round(self._rows[TRAIN] / secs, 1))
+        plan, middle, self._middle = self._plan(number), self._middle, None
+        started = time.monotonic()
+        watch = self._train(number, plan, middle)
+        secs = self._slowest(time.monotonic() - started)
+        if watch.bad_step:
+            raise RunError(self._not_finite(number, watch.bad_step))
+        sums = self._sums(middle)
+        if watch.done < plan.steps:
+            self._save_middle(number, plan, watch.done, sums)
+        trained = self._check_rows(TRAIN, sums)
+        steps = plan.steps - (middle.step if middle else 0)
+        entry = {
+            "epoch": number,
+            **trained,
+            **(self._validate() if self._rows[VALIDATION] else {}),
+            "secs": round(secs, 3),
+            "images_per_sec": round(self._rows[TRAIN] * steps / plan.steps / secs, 1),
+        }
         self._history.append(entry)
         if self._world.is_first:
             self._save()
             left_secs = (self._settings.epochs - number) * (time.monotonic() - started)
             print(_line(entry, self._settings.epochs, left_secs), flush=True)
+        if watch.is_asked and not self.is_done():
+            raise StoppedError(f"the checkpoint of epoch {number} is in {self._checkpoints}; {_ON}")
 
-    def _train(self, plan: Plan, number: int) -> dict[str, float]:
-        what = f"epoch {number}/{self._settings.epochs}"
-        steps = Steps(what, plan.steps, self._settings.batch_size, self._world.is_first)
-        callback = tf.keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: steps.one())
-        callback._supports_tf_logs = True  # else Keras waits for the metrics at every step
-        rows = self._feed(plan, shuffle_seed=f"{self._config.seed}:{number}:{self._world.rank}")
-        self._model.fit(rows, steps_per_epoch=plan.steps, verbose=0, callbacks=[callback])
-        return self._metrics(TRAIN)
+    def _train(self, number: int, plan: Plan, middle: Optional[Middle]) -> Watch:
+        text = f"{self._config.seed}:{number}:{self._world.rank}"
+        repeatable.reset(self._model, text)
+        first_step = middle.step if middle else 0
+        if middle:
+            repeatable.restore(self._model, middle.generators[self._world.rank])
+        steps = Steps(
+            f"epoch {number}/{self._settings.epochs}",
+            plan.steps,
+            self._settings.batch_size,
+            is_shown=self._world.is_first,
+            done=first_step,
+        )
+        watch = Watch(self._model, steps, first_step, self._watch_steps(plan), self._wish)
+        self._model.reset_steps(first_step)
+        rows = self._source(TRAIN, plan).epoch(plan, text, first_step)
+        self._model.fit(rows, steps_per_epoch=plan.steps - first_step, verbose=0, callbacks=[watch])
+        if watch.done == plan.steps:
+            watch.agree()
+        return watch
 
     def _validate(self) -> dict[str, float]:
         """Score each row of the validation split once, on one rank or another."""
+        self._average_statistics()
+        shards = self._manifest.shards(VALIDATION)
+        plan = planner.plan_once(shards, self._world.size, self._settings.batch_size)
+        rows = self._source(VALIDATION, plan).epoch(plan)
+        self._model.evaluate(rows, steps=plan.steps, verbose=0)
+        values = self._check_rows(VALIDATION, self._sums())
+        return {f"val_{name}": value for name, value in values.items()}
+
+    def _average_statistics(self) -> None:
         # Horovod: batch statistics are each rank's own; all ranks must judge the same network.
         for variable in self._model.non_trainable_variables:
-            if variable.dtype.is_floating:
+            if variable.dtype.is_floating and self._world.size > 1:
                 variable.assign(hvd.allreduce(variable, op=hvd.Average))
-        plan = planner.plan_once(
-            self._manifest.shards(VALIDATION), self._world.size, self._settings.batch_size
-        )
-        self._model.evaluate(self._feed(plan), steps=plan.steps, verbose=0)
-        return self._metrics(VALIDATION)
 
-    def _metrics(self, split: str) -> dict[str, float]:
-        """Metrics over all ranks: sums and counts are added up, not means averaged."""
+    def _sums(self, middle: Optional[Middle] = None) -> list[list[float]]:
+        """Each metric's total and count over all ranks, and over what `middle` had done."""
         metrics = [metric for metric in self._model.metrics if metric.name != "loss"]
-        own = [[metric.total.numpy(), metric.count.numpy()] for metric in metrics]
+        own = tf.constant(
+            [[metric.total.numpy(), metric.count.numpy()] for metric in metrics], tf.float64
+        )
         # Horovod: a mean of the ranks' means would be wrong, as ranks have unequal rows.
-        sums = hvd.allreduce(tf.constant(own, tf.float64), op=hvd.Sum).numpy()
+        sums = hvd.allreduce(own, op=hvd.Sum) + (middle.sums if middle else 0.0)
+        return [[float(total), float(count)] for total, count in sums.numpy()]
+
+    def _check_rows(self, split: str, sums: list[list[float]]) -> dict[str, float]:
+        """Return the metrics by name; raise RunError unless each row of the split was used once."""
         if any(round(count) != self._rows[split] for _, count in sums):
             raise RunError(
                 f"{split}: {sums[0][1]:.0f} rows were used in an epoch, the manifest of "
                 f"{self._dataset} has {self._rows[split]}; preprocess again"
             )
-        names = {"cross_entropy": "loss"}
-        return {
-            names.get(metric.name, metric.name): float(total / count)
-            for metric, (total, count) in zip(metrics, sums)
-        }
+        names = (metric.name for metric in self._model.metrics if metric.name != "loss")
+        rename = {"cross_entropy": "loss"}
+        return {rename.get(name, name): total / count for name, (total, count) in zip(names, sums)}
 
-    def _feed(self, plan: Plan, shuffle_seed: str = "") -> tf.data.Dataset:
-        shape = self._manifest.shape()
-        signature = (
-            tf.TensorSpec((plan.rank_batch, *shape), tf.uint8),
-            tf.TensorSpec((plan.rank_batch, 1), tf.int32),
-            tf.TensorSpec((plan.rank_batch,), tf.float32),
+    def _plan(self, number: int) -> Plan:
+        return planner.plan_epoch(
+            self._manifest.shards(TRAIN),
+            self._world.size,
+            self._settings.batch_size,
+            self._config.seed,
+            1 if self._is_kept else number,
+            self._settings.aggregate_steps,
         )
 
-        def rows() -> Iterator[Batch]:
-            for images, labels, weights in feed.batches(
-                self._dataset, shape, plan, self._world, shuffle_seed
-            ):
-                yield images, labels[:, np.newaxis], weights
-
-        return tf.data.Dataset.from_generator(rows, output_signature=signature).prefetch(4)
-
-    def _network(self) -> tf.keras.Model:
-        return models.build(
-            self._settings.model.model_dump(),
-            self._manifest.shape(),
-            len(self._manifest.labels),
-            self._settings.normalise,
-        )
-
-    def _compile(self) -> tf.keras.optimizers.Optimizer:
-        if self._settings.optimizer == "adam":
-            optimizer = tf.keras.optimizers.Adam(self._settings.learning_rate)
+    def _agree_to_keep(self) -> bool:
+        """Whether all ranks keep their rows in memory."""
+        height, width, channels = self._manifest.shape()
+        part_bytes = sum(self._rows.values()) * height * width * channels // self._world.size
+        if self._settings.cache == "auto":
+            fits = pipeline.fits(part_bytes, self._world.local_size)
+            is_kept = bool(hvd.allreduce(tf.constant(int(fits)), op=hvd.Min))
         else:
-            optimizer = tf.keras.optimizers.SGD(
-                self._settings.learning_rate, momentum=self._settings.momentum
-            )
-        optimizer = DistributedOptimizer(optimizer)  # Horovod: gradients of all ranks
-        binary = len(self._manifest.labels) == 2
-        kind = "Binary" if binary else "SparseCategorical"
-        exact = {"dtype": "float64"}  # sums over millions of rows
-        self._model.compile(
-            optimizer,
-            loss=getattr(tf.keras.losses, f"{kind}Crossentropy")(),
-            weighted_metrics=[
-                getattr(tf.keras.metrics, f"{kind}Crossentropy")(name="cross_entropy", **exact),
-                getattr(tf.keras.metrics, f"{kind}Accuracy")(name="accuracy", **exact),
-            ],
-        )
-        optimizer.build(self._model.trainable_variables)
-        return optimizer
+            is_kept = self._settings.cache == "memory"
+        if self._world.is_first:
+            place = f"kept in memory, {part_bytes / 1e6:,.0f} MB a rank" if is_kept else "streamed"
+            print(f"rows are {place} (train.cache {self._settings.cache})", flush=True)
+        return is_kept
 
-    def _resume(self) -> History:
-        """Take up the last checkpoint, and give all ranks the same start; return its history."""
+    def _source(self, split: str, plan: Plan) -> Source:
+        if split not in self._sources:
+            where = self._dataset, self._manifest.shape(), self._world
+            self._sources[split] = (
+                Kept(*where, plan) if self._is_kept else Streamed(*where, plan.rank_batch)
+            )
+        return self._sources[split]
+
+    def _watch_steps(self, plan: Plan) -> int:
+        """How many steps make about a second: the same on all ranks, as the history is."""
+        steps = _FIRST_WATCH_STEPS
+        if self._history:
+            steps = max(1, int(plan.steps / self._history[-1]["secs"]))
+        # In between, gradients that are added up would be lost with a stop.
+        whole = self._settings.aggregate_steps
+        return -(-steps // whole) * whole
+
+    def _slowest(self, secs: float) -> float:
+        return float(hvd.allreduce(tf.constant(secs, tf.float64), op=hvd.Max))
+
+    def _resume(self) -> tuple[History, Optional[Middle]]:
+        """Take up the last checkpoint, and give all ranks the same start."""
         history: History = []
-        found = checkpoint.last(self._checkpoints) if self._world.is_first else None
-        if found is not None:
-            model_directory.check_origin(self._output, found.origin, self._origin)
-            self._model.set_weights(found.weights)
-            for variable, value in zip(self._optimizer.variables, found.optimizer):
-                variable.assign(value)
-            history = found.history
-            print(f"going on after epoch {found.epoch}, from {self._checkpoints}", flush=True)
+        middle: Optional[Middle] = None
+        if self._world.is_first:
+            found = checkpoint.last(self._checkpoints, self._world.size)
+            if found is not None:
+                model_directory.check_origin(self._output, found.origin, self._origin)
+                self._model.set_weights(found.weights)
+                for variable, value in zip(self._model.optimizer.variables, found.optimizer):
+                    variable.assign(value)
+                history, middle = found.history, found.middle
+                done = f"{found.epoch}, step {middle.step} of the next" if middle else found.epoch
+                print(f"going on after epoch {done}, from {self._checkpoints}", flush=True)
         # Horovod: rank 0 may be the only one that can read the folder.
-        hvd.broadcast_variables(self._model.variables + list(self._optimizer.variables), 0)
-        return list(hvd.broadcast_object(history, 0))
+        hvd.broadcast_variables(self._model.variables + list(self._model.optimizer.variables), 0)
+        history, middle = hvd.broadcast_object((history, middle), 0)
+        return history, middle
 
-    def _check_finite(self, entry: dict[str, Any]) -> None:
-        if not math.isfinite(entry["loss"]):
-            kept = f"epoch {len(self._history)}'s checkpoint stands" if self._history else "none"
-            raise RunError(
-                f"epoch {entry['epoch']}: the training loss is {entry['loss']}; {kept}. Lower "
-                f"train.learning_rate (it is {self._settings.learning_rate:g})"
-            )
+    def _not_finite(self, number: int, step: int) -> str:
+        kept = f"epoch {number - 1}'s checkpoint stands" if number > 1 else "no checkpoint yet"
+        return (
+            f"epoch {number}, step {step}: the training loss is not finite; {kept}. Lower "
+            f"train.learning_rate (it is {self._settings.learning_rate:g}), or set train.clip_norm"
+        )
+
+    def _checkpoint(self, middle: Optional[Middle] = None) -> Checkpoint:
+        optimizer = [variable.numpy() for variable in self._model.optimizer.variables]
+        weights = self._model.get_weights()
+        return Checkpoint(weights, optimizer, list(self._history), self._origin, middle)
 
     def _save(self) -> None:
-        values = [variable.numpy() for variable in self._optimizer.variables]
-        checkpoint.write(
-            self._checkpoints,
-            Checkpoint(self._model.get_weights(), values, self._history, self._origin),
-        )
-        best = best_epoch(self._history)
+        """Write a checkpoint, while the next epoch goes on."""
+        self._wait()
+        self._written = self._writer.submit(self._store, self._checkpoint())
+
+    def _store(self, made: Checkpoint) -> None:
+        checkpoint.write(self._checkpoints, made)
+        best = best_epoch(made.history)
         checkpoint.keep(self._checkpoints, self._settings.keep_checkpoints, best)
-        self._write_history()
-
-    def _write_history(self) -> None:
         storage.write_json(
-            storage.join(self._output, HISTORY),
-            {"best_epoch": best_epoch(self._history), "epochs": self._history},
+            storage.join(self._output, HISTORY), {"best_epoch": best, "epochs": made.history}
         )
 
-    def publish(self, secs: float) -> None:
+    def _save_middle(self, number: int, plan: Plan, step: int, sums: list[list[float]]) -> None:
+        """Write a checkpoint of an epoch that is not done, and raise StoppedError."""
+        self._average_statistics()
+        generators = hvd.allgather_object(repeatable.states(self._model))
+        if self._world.is_first:
+            self._wait()
+            middle = Middle(step, self._world.size, sums, generators)
+            checkpoint.write(self._checkpoints, self._checkpoint(middle))
+        raise StoppedError(
+            f"the checkpoint of epoch {number}, step {step} of {plan.steps}, is in "
+            f"{self._checkpoints}; {_ON}"
+        )
+
+    def _wait(self) -> None:
+        """Wait until the last checkpoint is written; raise RunError if it could not be."""
+        if self._written is not None:
+            self._written.result()
+
+    def close(self) -> None:
+        self._writer.shutdown(wait=True)
+
+    def publish(self, train_secs: float) -> None:
         """Write the model directory from the best epoch's checkpoint, its card last."""
-        best = checkpoint.read(self._checkpoints, best_epoch(self._history))
-        version = _digest(best.weights)
-        network = self._network()
-        network.set_weights(best.weights)
-        self._write_history()
-        model_directory.publish(
+        self._wait()
+        publishing.publish(
+            self._config,
+            self._manifest,
             self._output,
-            Card(
-                schema_version=SCHEMA_VERSION,
-                halftone_version=halftone.__version__,
-                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                version=version,
-                network=f"network-{version}.keras",
-                labels=self._manifest.labels,
-                pixels=self._manifest.pixels,
-                fingerprint=self._manifest.fingerprint,
-                best_epoch=best.epoch,
-                ranks=self._world.size,
-                train_secs=round(secs, 3),
-                origin=self._origin,
-                config=self._config,
-            ),
-            _as_file(network),
+            checkpoint.read(self._checkpoints, best_epoch(self._history)),
+            ranks=self._world.size,
+            train_secs=train_secs,
         )
 
 
-def _prepare_process(world: World, seed: int) -> None:
-    """Give this rank its GPU or its share of the cores, and make its work repeatable."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        # Horovod: Spark may show a task one GPU only, which is then its first.
-        own = gpus[world.local_rank] if len(gpus) >= world.local_size else gpus[0]
-        tf.config.set_visible_devices(own, "GPU")
-        tf.config.experimental.set_memory_growth(own, True)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, (cores or 1) // world.local_size))
-    tf.keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    # Layers then draw from generators that can be set back at each epoch.
-    tf.keras.backend.experimental.enable_tf_random_generator()
-
-
-def _reset_random(model: tf.keras.Model, text: str) -> None:
-    for number, layer in enumerate(model.layers):
-        generator = getattr(layer, "_random_generator", None)
-        if generator is not None and generator._generator is not None:
-            digest = hashlib.blake2b(f"{text}:{number}".encode(), digest_size=8).digest()
-            generator._generator.reset_from_seed(int.from_bytes(digest, "big") >> 1)
-
-
-def _as_file(network: tf.keras.Model) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:  # Keras writes to local paths only
-        path = os.path.join(folder, "network.keras")
-        network.save(path)
-        with open(path, "rb") as file:
-            return file.read()
+_ON = "run the same command again to go on"
 
 
 def _line(entry: dict[str, Any], epochs: int, left_secs: float) -> str:
@@ -301,11 +319,3 @@ def _line(entry: dict[str, Any], epochs: int, left_secs: float) -> str:
         f"epoch {entry['epoch']}/{epochs}: {values}, {entry['images_per_sec']:,.0f} images/s, "
         f"{clock(entry['secs'])}{left}"
     )
-
-
-def _digest(weights: list[Any]) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for array in weights:
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

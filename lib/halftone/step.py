@@ -1,0 +1,126 @@
+"""One step of training on all ranks: loss, gradients over Horovod, optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import horovod.tensorflow as hvd
+import tensorflow as tf
+
+from halftone.config import Train
+
+_COMPRESSIONS = {"none": hvd.Compression.none, "fp16": hvd.Compression.fp16}
+
+
+class _State:
+    """Variables of a step. Keras would count them among the model's weights if it saw them."""
+
+    def __init__(self, summed: list[tf.Variable]) -> None:
+        self.done = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.first_bad = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.sums = [tf.Variable(tf.zeros_like(each), trainable=False) for each in summed]
+
+
+class Network(tf.keras.Model):
+    """A model whose step uses the gradients of all ranks."""
+
+    def prepare(self, settings: Train, num_classes: int, epoch_steps: int) -> None:
+        """Compile for `num_classes` classes and epochs of `epoch_steps` steps."""
+        self._compression = _COMPRESSIONS[settings.compression]
+        self._aggregate_steps = settings.aggregate_steps
+        summed = self.trainable_variables if settings.aggregate_steps > 1 else []
+        self._state = _State(summed)
+        kind = "Binary" if num_classes == 2 else "SparseCategorical"
+        exact = {"dtype": "float64"}  # sums over millions of rows
+        self.compile(
+            _optimizer(settings, epoch_steps // self._aggregate_steps),
+            loss=getattr(tf.keras.losses, f"{kind}Crossentropy")(),
+            weighted_metrics=[
+                getattr(tf.keras.metrics, f"{kind}Crossentropy")(name="cross_entropy", **exact),
+                getattr(tf.keras.metrics, f"{kind}Accuracy")(name="accuracy", **exact),
+            ],
+        )
+        # mixed_float16: compile has wrapped it, so that small gradients do not vanish.
+        self._scales_loss = isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+        self.optimizer.build(self.trainable_variables)
+
+    def reset_steps(self, done: int) -> None:
+        """Count steps on from `done`, the number of those done in this epoch."""
+        self._state.done.assign(done)
+        self._state.first_bad.assign(0)
+
+    @property
+    def first_bad_step(self) -> int:
+        """The first step (from 1) whose loss was not finite, or 0.
+
+        To look at it at every step would keep a GPU waiting.
+        """
+        return int(self._state.first_bad.numpy())
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        pixels, labels, weights = data
+        with tf.GradientTape() as tape:
+            probabilities = self(pixels, training=True)
+            loss = self.compute_loss(pixels, labels, probabilities, weights)
+            scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        self._count(loss)
+        if self._state.sums:
+            for total, gradient in zip(self._state.sums, gradients):
+                total.assign_add(gradient / self._aggregate_steps)
+            is_due = self._state.done % self._aggregate_steps == 0
+            tf.cond(is_due, self._apply_sums, lambda: None)
+        else:
+            self._apply(gradients)
+        return dict(self.compute_metrics(pixels, labels, probabilities, weights))
+
+    def _count(self, loss: tf.Tensor) -> None:
+        state = self._state
+        done = state.done.assign_add(1)
+        is_first_bad = (state.first_bad == 0) & ~tf.math.is_finite(loss)
+        state.first_bad.assign(tf.where(is_first_bad, done, state.first_bad))
+
+    def _apply_sums(self) -> None:
+        self._apply([total.read_value() for total in self._state.sums])
+        for total in self._state.sums:
+            total.assign(tf.zeros_like(total))
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        if hvd.size() > 1:
+            # Horovod: before anything looks at their size. A rank that skipped a step for
+            # gradients of its own that are not finite would leave the others waiting.
+            gradients = [
+                hvd.allreduce(gradient, compression=self._compression, name=f"gradient_{number}")
+                for number, gradient in enumerate(gradients)
+            ]
+        if self._scales_loss:
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+
+
+class Warmup(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises in equal steps to `peak` over the first `updates` updates.
+
+    From "Accurate, Large Minibatch SGD" (Goyal et al., 2017, section 2.2): gradual warm-up.
+    """
+
+    def __init__(self, peak: float, updates: int) -> None:
+        self._peak, self._updates = peak, updates
+
+    def __call__(self, update: tf.Tensor) -> tf.Tensor:
+        done = tf.cast(update + 1, tf.float32) / self._updates
+        return self._peak * tf.minimum(done, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self._peak, "updates": self._updates}
+
+
+def _optimizer(settings: Train, epoch_updates: int) -> tf.keras.optimizers.Optimizer:
+    rate = settings.learning_rate * (hvd.size() if settings.scale_learning_rate else 1)
+    if settings.warmup_epochs:
+        rate = Warmup(rate, settings.warmup_epochs * epoch_updates)
+    if settings.optimizer == "adam":
+        return tf.keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm)
+    return tf.keras.optimizers.SGD(
+        rate, momentum=settings.momentum, global_clipnorm=settings.clip_norm
+    )
