@@ -96,7 +96,9 @@ def start(tmp_path: Path, dataset: Path) -> Train:
     def start_(output: str, **train: Any) -> subprocess.Popen[str]:
         settings = {"epochs": 4, "batch_size": 16, "model": MODEL, **train}
         path = tmp_path / f"{output}.yaml"
-        path.write_text(yaml.safe_dump({"seed": 7, "train": settings}))
+        path.write_text(
+            yaml.safe_dump({"seed": 7, "tracking": {"enabled": False}, "train": settings})
+        )
         command = [sys.executable, JOB, "--config", str(path)]
         command += ["--dataset", str(dataset), "--output", str(tmp_path / output)]
         return subprocess.Popen(

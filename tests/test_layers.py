@@ -87,6 +87,7 @@ def test_who_knows_which_library() -> None:
     assert {name.split(".")[0] for name in users("tensorflow")} == {
         *("models", "pipeline", "predict", "publishing", "repeatable", "step", "training", "watch"),
     }
+    assert users("mlflow") == {"mlflow_run", "mlflow_store", "tracking"}
     assert users("pyspark") == {
         *("estimate", "launch", "preprocess", "scoring", "session", "staging", "tasks", "version"),
     }

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from halftone import summary
+from halftone import storage, summary
+from halftone.config import Config, Pixels
+from halftone.model_directory import Card, Restart
 from test_manifest import example
 
 
@@ -37,6 +40,74 @@ def test_a_dataset(tmp_path: Path) -> None:
 def test_a_dataset_in_which_nothing_is_new() -> None:
     text = summary.of_dataset(example(), "/data", num_read=0)
     assert "nothing new: no image was added or changed since the last run" in text.splitlines()
+
+
+def card(**changes: Any) -> Card:
+    return Card(
+        schema_version=1,
+        halftone_version="0.1.0",
+        created="2026-01-02T03:04:05+00:00",
+        version="v",
+        network="network-v.keras",
+        labels=["cat", "dog"],
+        pixels=Pixels(),
+        fingerprint="f",
+        best_epoch=1,
+        ranks=2,
+        train_secs=9.0,
+        origin={},
+        config=Config(),
+        **changes,
+    )
+
+
+def of_model(root: Path, history: list[dict[str, Any]], made: Card) -> list[str]:
+    storage.write_json(str(root / "history.json"), {"best_epoch": 1, "epochs": history})
+    return summary.of_model(made, str(root)).replace(str(root), "ROOT").splitlines()
+
+
+def epoch(number: int, **more: Any) -> dict[str, Any]:
+    return {"epoch": number, "loss": 0.5, **more, "secs": 2.0, "images_per_sec": 1234.5}
+
+
+def test_a_model(tmp_path: Path) -> None:
+    history = [epoch(1, val_loss=0.25), epoch(2, val_loss=1 / 3)]
+    assert of_model(tmp_path, history, card()) == [
+        "epoch    loss  val_loss  images/s",
+        "-----  ------  --------  --------",
+        "1 *    0.5000    0.2500     1,234",
+        "2      0.5000    0.3333     1,234",
+        "",
+        "* the best epoch, kept as version v",
+        "curves: ROOT/curves.png",
+        "model: ROOT",
+    ]
+
+
+def test_a_table_shows_what_every_epoch_has_a_number_for(tmp_path: Path) -> None:
+    history = [
+        epoch(1, only_now=1.0, learning_rate=0.00123, gpus={"0": 0.5}, note="x", whole=True),
+        epoch(2, learning_rate=0.001, gpus={"0": 0.5}, note="x", whole=True),
+    ]
+    assert of_model(tmp_path, history, card())[:4] == [
+        "epoch    loss  learning rate  images/s",
+        "-----  ------  -------------  --------",
+        "1 *    0.5000         0.0012     1,234",
+        "2      0.5000          0.001     1,234",
+    ]
+
+
+def test_restarts_are_told(tmp_path: Path) -> None:
+    once = card(restarts=[Restart(epoch=3, message="rank 1 was killed (signal 9)")])
+    twice = card(restarts=[Restart(epoch=0, message="rank 0 was lost"), *once.restarts])
+    assert of_model(tmp_path, [epoch(1)], once)[4:6] == [
+        "* the best epoch, kept as version v",
+        "restarted 1 time: after epoch 3: rank 1 was killed (signal 9)",
+    ]
+    assert of_model(tmp_path, [epoch(1)], twice)[5] == (
+        "restarted 2 times: before the first checkpoint: rank 0 was lost; "
+        "after epoch 3: rank 1 was killed (signal 9)"
+    )
 
 
 def test_scores() -> None:

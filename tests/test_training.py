@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from halftone import checkpoint, model_directory, training
+from halftone import checkpoint, model_directory
 from training_jobs import MODEL, Train, finish, history, wait_for, weights
 
 
@@ -30,7 +30,7 @@ def test_a_model_directory_has_all_that_scoring_needs(start: Train, tmp_path: Pa
     epochs = history(tmp_path / "model")
     assert [entry["epoch"] for entry in epochs] == [1, 2, 3, 4]
     assert set(epochs[0]) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
-    assert card.best_epoch == training.best_epoch(epochs)
+    assert card.best_epoch == model_directory.best_epoch(epochs)
     assert min(entry["loss"] for entry in epochs) < epochs[0]["loss"]
 
 

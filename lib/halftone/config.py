@@ -367,6 +367,15 @@ def required(value: Optional[str], key: str, flag: str) -> str:
     return value
 
 
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by their dotted keys, such as train.model.name."""
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
+        inner = isinstance(value, dict)
+        found.update(flat(value, f"{prefix}{key}.") if inner else {prefix + key: value})
+    return found
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads 1e-3 as the number that it is, and refuses a key given twice."""
 

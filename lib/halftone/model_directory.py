@@ -13,12 +13,13 @@ model.json              the card below, written last: it names the network that 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
-from halftone.config import Config, Pixels
+from halftone.config import Config, Pixels, flat
 from halftone.errors import InputError
 from halftone.manifest import Manifest
 from halftone.schema import SCHEMA_VERSION
@@ -159,7 +160,7 @@ def origin(config: Config, manifest: Manifest) -> dict[str, Any]:
 
 def check_origin(output: str, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raise InputError where what is at `output` comes from another origin than `new`."""
-    old_flat, new_flat = _flat(old), _flat(new)
+    old_flat, new_flat = flat(old), flat(new)
     differing = [
         f"{key}: {old_flat.get(key)!r} there, {new_flat.get(key)!r} now"
         for key in sorted({*old_flat, *new_flat})
@@ -172,10 +173,7 @@ def check_origin(output: str, old: dict[str, Any], new: dict[str, Any]) -> None:
         )
 
 
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat.update(
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return flat
+def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
+    """The epoch of the lowest validation loss, or training loss where none was held out."""
+    key = "val_loss" if "val_loss" in history[0] else "loss"
+    return int(min(history, key=lambda entry: float(entry[key]))["epoch"])

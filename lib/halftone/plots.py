@@ -1,17 +1,17 @@
-"""The report's figures and pictures as data: URIs, the same bytes for the same input.
+"""The report's figures and pictures as data: URIs, and a training's curves as a file.
 
-Drawn with matplotlib's objects: pyplot would keep global state and look for a screen. A figure
-comes for light and for dark pages, in colours of Okabe and Ito (2008) that colour-blind people
-tell apart, and lines differ in stroke and marker too.
+The same input gives the same bytes. Drawn with matplotlib's objects: pyplot would keep global state
+and look for a screen. A figure of the report comes for light and for dark pages, in colours of
+Okabe and Ito (2008) that colour-blind people tell apart, and lines differ in stroke and marker too.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import matplotlib.style
 import numpy as np
@@ -21,6 +21,8 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
+
+from halftone.model_directory import best_epoch
 
 _SHOWN_PX = 128  # the longer side of a picture on the page, in CSS pixels
 _KEPT_PX = 192  # a larger picture is reduced to this: sharp enough on a dense screen
@@ -67,30 +69,72 @@ def curve(
     """Draw a metric over the epochs; a value that is None leaves a gap."""
 
     def draw(axes: Axes, theme: Theme) -> None:
-        marked = len(epochs) <= _MARKERS_UP_TO
-        for name, values, colour, stroke, marker in (
-            ("train", train, theme.train, "-", "o"),
-            ("validation", validation, theme.validation, "--", "s"),
-        ):
-            heights = [np.nan if value is None else value for value in values]
-            if np.isfinite(heights).any():
-                axes.plot(
-                    epochs, heights, stroke, color=colour, label=name,
-                    marker=marker if marked else "", markersize=4,
-                )  # fmt: skip
-        if chosen is not None:
-            axes.axvline(chosen, color=theme.ink, linestyle=":", label=f"chosen: epoch {chosen}")
-        axes.set_xlabel("epoch")
-        axes.set_title(what, loc="left", fontsize=10, fontweight="bold")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-        # One epoch alone would get an axis of fractions around it.
-        axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
-        axes.grid(True, color=theme.rule, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+        _draw_curve(axes, theme, what, epochs, train, validation, chosen)
         # Below the axes, where it covers no line.
         _figure(axes).legend(loc="outside lower center", ncols=3, frameon=False)
 
     return _both((4.6, 3.0), draw)
+
+
+def learning_curves(history: Sequence[Mapping[str, Any]]) -> bytes:
+    """Draw loss and accuracy over the epochs of a training's history, side by side, as a PNG.
+
+    Args:
+        history: an entry an epoch with `epoch`, `loss`, `accuracy` and, where rows were held out,
+            `val_loss` and `val_accuracy`; at least one.
+    """
+    with _settings(LIGHT):
+        figure = Figure(figsize=(9.2, 3.6), layout="constrained", dpi=120, facecolor="white")
+        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+            _draw_curve(
+                axes,
+                LIGHT,
+                name.capitalize(),
+                [entry["epoch"] for entry in history],
+                [entry.get(name) for entry in history],
+                [entry.get(f"val_{name}") for entry in history],
+                best_epoch(history),
+            )
+        # Both axes have the same lines.
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        data = io.BytesIO()
+        figure.savefig(data, format="png", metadata={"Software": None})
+    return data.getvalue()
+
+
+def _draw_curve(
+    axes: Axes,
+    theme: Theme,
+    what: str,
+    epochs: Sequence[int],
+    train: Sequence[Optional[float]],
+    validation: Sequence[Optional[float]],
+    chosen: Optional[int],
+) -> None:
+    marked = len(epochs) <= _MARKERS_UP_TO
+    for name, values, colour, stroke, marker in (
+        ("train", train, theme.train, "-", "o"),
+        ("validation", validation, theme.validation, "--", "s"),
+    ):
+        heights = [np.nan if value is None else value for value in values]
+        if np.isfinite(heights).any():
+            axes.plot(
+                epochs, heights, stroke, color=colour, label=name,
+                marker=marker if marked else "", markersize=4,
+            )  # fmt: skip
+    if chosen is not None:
+        # Behind the points, which it would darken.
+        axes.axvline(
+            chosen, color=theme.ink, linestyle=":", label=f"chosen: epoch {chosen}", zorder=1.9
+        )
+    axes.set_xlabel("epoch")
+    axes.set_title(what, loc="left", fontsize=10, fontweight="bold")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    # One epoch alone would get an axis of fractions around it.
+    axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+    axes.grid(True, color=theme.rule, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def heat_map(fractions: Sequence[Sequence[float]]) -> Drawn:

@@ -14,7 +14,7 @@ import tensorflow as tf
 import halftone
 from halftone import model_directory, models
 from halftone.checkpoint import Checkpoint
-from halftone.config import Config
+from halftone.config import Config, Spark
 from halftone.manifest import Manifest
 from halftone.model_directory import Card
 from halftone.schema import SCHEMA_VERSION
@@ -65,7 +65,8 @@ def publish(
             train_secs=round(train_secs, 3),
             restarts=model_directory.restarts(output),
             origin=best.origin,
-            config=config,
+            # How Spark was started is none of the model's, and may hold passwords.
+            config=config.model_copy(update={"spark": Spark()}),
         ),
         _as_file(trained),
     )

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined, Template
 
 from halftone import plots, splits
-from halftone.config import Config
+from halftone.config import Config, flat
 from halftone.manifest import Manifest
 from halftone.model_directory import Card
 
@@ -165,24 +165,16 @@ def _changed(config: Config) -> list[tuple[str, str, str]]:
     """
     family = type(config.train.model)()
     defaults = {
-        **_flat(Config().model_dump(mode="json")),
+        **flat(Config().model_dump(mode="json")),
         # Another family than the default one differs in its name, and from its own defaults.
-        **_flat(family.model_dump(mode="json", exclude={"name"}), "train.model."),
+        **flat(family.model_dump(mode="json", exclude={"name"}), "train.model."),
     }
-    values = _flat(config.model_dump(mode="json", exclude={"name", "paths", "spark"}))
+    values = flat(config.model_dump(mode="json", exclude={"name", "paths", "spark"}))
     return [
         (key, _text(value), _text(defaults[key]))
         for key, value in values.items()
         if value != defaults[key]
     ]
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        inner = isinstance(value, dict)
-        flat.update(_flat(value, f"{prefix}{key}.") if inner else {prefix + key: value})
-    return flat
 
 
 def _text(value: Any) -> str:

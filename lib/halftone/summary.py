@@ -7,7 +7,7 @@ from typing import Any
 
 from halftone import storage
 from halftone.manifest import Manifest
-from halftone.model_directory import HISTORY, Card
+from halftone.model_directory import CURVES, HISTORY, Card, Restart
 
 _RATIOS = ("precision", "recall", "f1")
 
@@ -59,20 +59,41 @@ def of_dataset(made: Manifest, dataset: str, num_read: int) -> str:
 
 def of_model(card: Card, output: str) -> str:
     history = storage.read_json(storage.join(output, HISTORY))["epochs"]
-    names = [name for name in history[0] if name not in ("epoch", "secs", "images_per_sec")]
+    columns = _columns(history)
     rows = []
     for entry in history:
         mark = " *" if entry["epoch"] == card.best_epoch else "  "
-        values = [f"{entry[name]:.4f}" for name in names]
-        rows.append([f"{entry['epoch']}{mark}", *values, f"{entry['images_per_sec']:,.0f}"])
-    return "\n".join(
-        [
-            table(["epoch", *names, "images/s"], rows),
-            "",
-            f"* the best epoch, kept as version {card.version}",
-            f"model: {output}",
-        ]
-    )
+        cells = [form.format(entry[name]) for name, form in columns.items()]
+        rows.append([f"{entry['epoch']}{mark}", *cells])
+    header = ["epoch", *(_UNITS.get(name, name) for name in columns)]
+    lines = [table(header, rows), "", f"* the best epoch, kept as version {card.version}"]
+    if card.restarts:
+        times = f"{len(card.restarts)} time{'s' * (len(card.restarts) > 1)}"
+        lines.append(f"restarted {times}: {'; '.join(map(_restarted, card.restarts))}")
+    lines.append(f"curves: {storage.join(output, CURVES)}")
+    lines.append(f"model: {output}")
+    return "\n".join(lines)
+
+
+# The last columns of a training's table, how their values are written, and what stands above.
+_LAST = {"learning_rate": "{:.2g}", "images_per_sec": "{:,.0f}"}
+_UNITS = {"learning_rate": "learning rate", "images_per_sec": "images/s"}
+
+
+def _columns(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Names of what every epoch has a number for, each with how it is written."""
+    names = [
+        name
+        for name in history[0]
+        if all(type(entry.get(name)) in (int, float) for entry in history)
+    ]
+    metrics = {name: "{:.4f}" for name in names if name not in ("epoch", "secs", *_LAST)}
+    return {**metrics, **{name: form for name, form in _LAST.items() if name in names}}
+
+
+def _restarted(restart: Restart) -> str:
+    place = f"after epoch {restart.epoch}" if restart.epoch else "before the first checkpoint"
+    return f"{place}: {restart.message}"
 
 
 def of_scores(result: Mapping[str, Any], output: str) -> str:

@@ -18,7 +18,7 @@ from halftone.checkpoint import Checkpoint, Middle
 from halftone.config import Config
 from halftone.errors import RunError, StoppedError
 from halftone.manifest import Manifest
-from halftone.model_directory import CHECKPOINTS, HISTORY, STOP
+from halftone.model_directory import CHECKPOINTS, HISTORY, STOP, best_epoch
 from halftone.pipeline import Kept, Source, Streamed
 from halftone.planner import Plan
 from halftone.progress import Steps, clock
@@ -55,12 +55,6 @@ def fit(config: Config, manifest: Manifest, dataset: str, output: str, world: Wo
             run.close()
     if world.is_first:
         run.publish(time.monotonic() - started)
-
-
-def best_epoch(history: History) -> int:
-    """The epoch of the lowest validation loss, or training loss where none was held out."""
-    key = "val_loss" if "val_loss" in history[0] else "loss"
-    return int(min(history, key=lambda entry: float(entry[key]))["epoch"])
 
 
 class _Run:
