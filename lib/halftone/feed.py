@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow_hotfix  # noqa: F401 (closes CVE-2023-47248 in pyarrow below 14.0.1)
+import pyarrow as pa
 
-from halftone import schema, storage
+from halftone import row_groups, schema, storage
 from halftone.errors import RunError
 from halftone.planner import Piece, Plan
 from halftone.world import World
-
-# petastorm 0.12.1 uses much of what pyarrow 10 calls deprecated.
-warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
-from petastorm import make_batch_reader  # noqa: E402
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int32]
@@ -28,6 +22,7 @@ Batches = tuple[Pixels, Labels, Weights]
 
 # Rows are shuffled within so many pieces at a time, besides the order of the pieces.
 _SHUFFLE_PIECES = 4
+_ALIGNMENT_BYTES = 64
 
 
 def batches(
@@ -51,7 +46,7 @@ def batches(
         group = own[start : start + _SHUFFLE_PIECES]
         rows = sum(piece.rows for piece in group)
         kept = len(rest_labels)
-        images = np.empty((kept + rows, *shape), np.uint8)
+        images = empty((kept + rows, *shape))
         labels = np.empty(kept + rows, np.int32)
         images[:kept], labels[:kept] = rest_images, rest_labels
         # Where each row goes is known before it is read, so that it is copied once.
@@ -81,28 +76,35 @@ def read(
     """
     if not pieces:
         return
-    # An explicit list: opening a folder would unpickle its _common_metadata.
     urls = [storage.as_url(storage.join(root, piece.shard.path)) for piece in pieces]
-    with make_batch_reader(
-        urls,
-        schema_fields=[f"^{schema.IMAGE}$", f"^{schema.LABEL_ID}$"],
-        num_epochs=1,
-        shuffle_row_groups=False,  # the planner has shuffled them, the same way on every run
-        workers_count=1,  # more would return row groups in an order of their own
-    ) as reader:
-        groups = iter(reader)
-        for piece in pieces:
-            group: Any = next(groups, None)
-            rows = 0 if group is None else len(group.label_id)
-            if rows != piece.shard.rows:
-                raise RunError(
-                    f"{storage.join(root, piece.shard.path)} holds {rows} rows, the manifest says "
-                    f"{piece.shard.rows}; the dataset is damaged, run preprocess again with a new "
-                    "--output"
-                )
-            images = np.frombuffer(b"".join(group.image[piece.start : piece.stop]), np.uint8)
-            labels = np.asarray(group.label_id[piece.start : piece.stop], np.int32)
-            yield images.reshape(-1, *shape), labels
+    tables = row_groups.tables(urls, [schema.IMAGE, schema.LABEL_ID])
+    for piece in pieces:
+        table: pa.Table = next(tables, None)
+        rows = 0 if table is None else table.num_rows
+        if rows != piece.shard.rows:
+            raise RunError(
+                f"{storage.join(root, piece.shard.path)} holds {rows} rows, the manifest says "
+                f"{piece.shard.rows}; the dataset is damaged, run preprocess again with a new "
+                "--output"
+            )
+        own = table.slice(piece.start, piece.rows)
+        yield _pixels(own[schema.IMAGE], shape), own[schema.LABEL_ID].to_numpy()
+
+
+def _pixels(column: pa.ChunkedArray, shape: tuple[int, int, int]) -> Pixels:
+    """Look at a column's bytes as (rows, *shape) uint8, without a copy."""
+    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    _, offsets, content = array.buffers()
+    ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    return np.frombuffer(content, np.uint8)[ends[0] : ends[-1]].reshape(-1, *shape)
+
+
+def empty(shape: tuple[int, ...]) -> Pixels:
+    """Pixels to be written, at an address from which TensorFlow takes them over without a copy."""
+    size = int(np.prod(shape))
+    raw = np.empty(size + _ALIGNMENT_BYTES, np.uint8)
+    offset = -raw.ctypes.data % _ALIGNMENT_BYTES
+    return raw[offset : offset + size].reshape(shape)
 
 
 def _shaped(images: Pixels, labels: Labels, size: int) -> Batches:

@@ -23,8 +23,8 @@ from halftone.world import World
 # Keeping rows must leave room for the model, for Spark and for other jobs.
 _KEPT_MEMORY_FRACTION = 0.25
 _PREFETCH_BATCHES = 16
-# TensorFlow takes over memory without a copy where it starts at such an address.
-_ALIGNMENT_BYTES = 64
+# Gathered at once: a batch alone is too little work for what it costs TensorFlow to ask for it.
+_GATHERED_BATCHES = 8
 
 
 class Source(Protocol):
@@ -69,7 +69,8 @@ class Kept:
 
     def __init__(self, root: str, shape: tuple[int, int, int], world: World, plan: Plan) -> None:
         self._plan, self._rows = plan, plan.rows(world.rank)
-        images = _aligned((self._rows + 1, *shape))  # the last one fills up batches
+        images = feed.empty((self._rows + 1, *shape))
+        images[self._rows] = 0  # fills up batches
         labels = np.zeros((self._rows + 1, 1), np.int32)
         done = 0
         for piece_images, piece_labels in feed.read(root, shape, plan.pieces[world.rank]):
@@ -84,12 +85,14 @@ class Kept:
                 tf.zeros((plan.steps, plan.rank_batch), tf.int32), trainable=False
             )
 
-        def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            rows = self._order[step]
+        def batches(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            start = number * _GATHERED_BATCHES
+            rows = self._order[start : start + _GATHERED_BATCHES]
             weights = tf.cast(rows < self._rows, tf.float32)
             return tf.gather(pixels, rows), tf.gather(label_ids, rows), weights
 
-        self._dataset = tf.data.Dataset.range(plan.steps).map(batch)
+        count = -(-plan.steps // _GATHERED_BATCHES)
+        self._dataset = tf.data.Dataset.range(count).map(batches).unbatch()
 
     def epoch(self, plan: Plan, shuffle_seed: str = "", first_step: int = 0) -> tf.data.Dataset:
         if plan != self._plan:
@@ -115,9 +118,3 @@ def _memory_bytes() -> int:
         except (OSError, ValueError):  # no such cgroup, or "max"
             continue
     return min(limits)
-
-
-def _aligned(shape: tuple[int, ...]) -> feed.Pixels:
-    raw = np.zeros(int(np.prod(shape)) + _ALIGNMENT_BYTES, np.uint8)
-    offset = -raw.ctypes.data % _ALIGNMENT_BYTES
-    return raw[offset : offset + int(np.prod(shape))].reshape(shape)
