@@ -191,7 +191,7 @@ def test_killed_before_the_end_the_old_scores_stand_and_a_rerun_ends_well(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "_metrics", killed)
+        patch.setattr(scoring, "_mistakes", killed)
         with pytest.raises(KeyboardInterrupt):
             run(model)
     assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == first

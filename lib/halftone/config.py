@@ -295,6 +295,33 @@ class Score(Section):
 
     split: Literal["train", "validation", "test"] = "test"
     batch_size: int = Field(256, ge=1)
+    threshold: Union[float, Literal["best_f1", "precision"]] = Field(
+        0.5,
+        description="two classes: the probability from which it is the second; best_f1, precision: "
+        "the one that does so on the validation split",
+    )
+    wanted_precision: Optional[float] = Field(
+        None, gt=0.0, le=1.0, description="threshold precision: of the second class, at least"
+    )
+    calibrate: bool = Field(
+        False, description="scale probabilities by a temperature found on the validation split"
+    )
+    top_ks: tuple[PositiveInt, ...] = Field(
+        (2, 5), description="more classes: shares of rows whose label is among the k most probable"
+    )
+
+    @field_validator("threshold")
+    @classmethod
+    def _is_probability(cls, threshold: Union[float, str]) -> Union[float, str]:
+        if isinstance(threshold, float) and not 0 < threshold < 1:
+            raise ValueError("must be between 0 and 1, best_f1 or precision")
+        return threshold
+
+    @model_validator(mode="after")
+    def _precision_is_wanted(self) -> Score:
+        if (self.threshold == "precision") != (self.wanted_precision is not None):
+            raise ValueError("threshold precision and wanted_precision go together; give both")
+        return self
 
 
 class Spark(Section):

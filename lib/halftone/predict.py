@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from halftone import schema, storage
-
-# Keras's own bound, so that a certain mistake has a large loss and not an infinite one.
-_LEAST_PROBABILITY = 1e-7
+from halftone import calibration, decision, schema, storage, tally
+from halftone.tally import Tally
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -26,28 +24,39 @@ class Work(NamedTuple):
     shape: tuple[int, int, int]
     batch_size: int
     threads: int  # cores that Spark gives a task
+    temperature: float = 1.0  # that probabilities are scaled by
+    threshold: float = decision.HALF  # between two classes
 
 
-def predict_shard(work: Work, source: str, target: str) -> int:
-    """Score the shard at `source` into a Parquet file at `target`; return its rows."""
+def predict_shard(work: Work, source: str, target: str) -> Tally:
+    """Score the shard at `source` into a Parquet file at `target`; return what it comes to."""
     rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.LABEL_ID, schema.IMAGE])
-    joined = b"".join(rows[schema.IMAGE].to_pylist())
-    images = np.frombuffer(joined, np.uint8).reshape(-1, *work.shape)
-    probabilities = _probabilities(work, images)  # (rows, classes)
+    probabilities = _probabilities(work, rows[schema.IMAGE])
     label_ids = rows[schema.LABEL_ID].to_numpy()
-    of_label = probabilities[np.arange(len(images)), label_ids].astype(np.float64)
+    of_label = probabilities[np.arange(len(label_ids)), label_ids].astype(np.float64)
+    losses = -np.log(np.maximum(of_label, calibration.LEAST_PROBABILITY))
+    predictions = decision.predict(probabilities, work.threshold)
     columns = {
         schema.KEY: rows[schema.KEY],
         schema.LABEL: rows[schema.LABEL],
-        schema.PREDICTION: [work.labels[best] for best in probabilities.argmax(axis=1)],
+        schema.PREDICTION: [work.labels[prediction] for prediction in predictions],
         schema.PROBABILITY: list(probabilities),
-        schema.LOSS: -np.log(np.maximum(of_label, _LEAST_PROBABILITY)),
+        schema.LOSS: losses,
     }
     storage.write_table(target, pa.table(columns, schema=schema.PREDICTIONS))
-    return len(images)
+    keys = rows[schema.KEY].to_pylist()
+    return tally.of(keys, label_ids, probabilities, losses, work.threshold)
 
 
-def _probabilities(work: Work, images: npt.NDArray[np.uint8]) -> Probabilities:
+def probabilities_of(work: Work, source: str) -> tuple[npt.NDArray[np.int32], Probabilities]:
+    """Label ids (rows,) and probabilities (rows, classes) of the shard at `source`."""
+    rows = storage.read_table(source, [schema.LABEL_ID, schema.IMAGE])
+    return rows[schema.LABEL_ID].to_numpy(), _probabilities(work, rows[schema.IMAGE])
+
+
+def _probabilities(work: Work, column: pa.ChunkedArray) -> Probabilities:
+    """Probabilities (rows, classes) of a column of pixels."""
+    images = np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, *work.shape)
     network = _load(work.network, work.threads)
     outputs: list[Probabilities] = []
     for start in range(0, len(images), work.batch_size):
@@ -57,7 +66,8 @@ def _probabilities(work: Work, images: npt.NDArray[np.uint8]) -> Probabilities:
         outputs.append(network(np.concatenate([batch, filler]))[: len(batch)])
     output = np.concatenate(outputs)
     # One sigmoid is the probability of the second of two classes.
-    return np.hstack([1 - output, output]) if output.shape[1] == 1 else output
+    both = np.hstack([1 - output, output]) if output.shape[1] == 1 else output
+    return both if work.temperature == 1.0 else calibration.apply(both, work.temperature)
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined, Template
 
+from halftone import metrics as scores
 from halftone import plots, splits
 from halftone.config import Config, flat
 from halftone.manifest import Manifest
@@ -26,7 +27,6 @@ _TEMPLATE = "report.html.j2"
 _LEVELS = 10  # shades of the confusion matrix
 _NUMBERS_UP_TO = 20  # classes; a matrix of more is drawn without numbers
 _CONFUSIONS_SHOWN = 10
-_Z = 1.959964  # of the 95 % interval
 
 
 class Picture(NamedTuple):
@@ -122,18 +122,10 @@ def _verdict(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "right": right,
         "wrong": rows - right,
-        "interval": _wilson(right, rows),
+        "interval": scores.wilson(right, rows),
         "commonest": metrics["labels"][commonest],
         "baseline": support[commonest] / rows,
     }
-
-
-def _wilson(right: int, rows: int) -> tuple[float, float]:
-    """The 95 % interval of a share, after Wilson (1927); holds near 0 and 1 too."""
-    share, z2 = right / rows, _Z**2
-    middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)
-    half = _Z / (1 + z2 / rows) * (share * (1 - share) / rows + z2 / (4 * rows**2)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _caution(card: Card, manifest: Manifest, metrics: Mapping[str, Any]) -> Optional[str]:

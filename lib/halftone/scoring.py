@@ -9,20 +9,20 @@ from __future__ import annotations
 import hashlib
 import time
 from datetime import datetime, timezone
-from functools import partial
 from typing import Any, Callable
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from halftone import manifest, metrics, model_directory, predict, report, schema, storage, tasks
-from halftone.config import Config
+from halftone import manifest, metrics, model_directory, report, schema, storage, thresholds
+from halftone.config import Config, Score
 from halftone.errors import InputError, RunError
 from halftone.manifest import Manifest, ShardFile
 from halftone.model_directory import HISTORY, Card
+from halftone.predict import Work
 from halftone.report import Picture
-from halftone.session import num_cores
+from halftone.scorer import Scorer, name_of
 
 METRICS = "metrics.json"
 REPORT = "report.html"
@@ -52,22 +52,28 @@ def score(
             f"{dataset}: the {config.score.split} split is empty; choose another score.split, or "
             f"preprocess with a larger splits.{config.score.split}_fraction"
         )
-    run = _run_name(card, data, config.score.split)
+    thresholds.check(config.score, data)
+    run = _run_name(card, data, config.score)
     standing = _standing(output)
     if standing.get("run") == run:
         return standing
     spark = session()
-    files = _predict(
-        spark, config, card, dataset, shards, model, storage.join(output, PREDICTIONS, run)
-    )
-    rows = spark.read.parquet(*files)
+    scorer = thresholds.settled(_scorer(spark, config, card, dataset, model), config.score, data)
+    counted = scorer.write(shards, storage.join(output, PREDICTIONS, run))
     result = {
         "run": run,
         "split": config.score.split,
-        **_metrics(rows, card.labels),
+        **metrics.summarise(
+            counted,
+            card.labels,
+            top_ks=config.score.top_ks,
+            threshold=scorer.work.threshold,
+            rule=str(config.score.threshold),
+            temperature=scorer.work.temperature,
+        ),
         "model_version": card.version,
         "fingerprint": data.fingerprint,
-        "predictions": [storage.join(PREDICTIONS, run, name) for name in map(_name_of, shards)],
+        "predictions": [storage.join(PREDICTIONS, run, name) for name in map(name_of, shards)],
         "scored_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "secs": round(time.monotonic() - started, 3),
     }
@@ -78,6 +84,7 @@ def score(
             f"{expected}; nothing was published. Remove {output} and run again"
         )
     history = storage.read_json(storage.join(model, HISTORY))["epochs"]
+    rows = spark.read.parquet(*(storage.join(output, file) for file in result["predictions"]))
     pictures = _mistakes(spark, rows, dataset, shards, data)
     page = report.render(card, history, data, result, pictures)
     storage.write_bytes(storage.join(output, REPORT), page.encode())
@@ -86,8 +93,9 @@ def score(
     return result
 
 
-def _run_name(card: Card, data: Manifest, split: str) -> str:
-    text = f"{schema.SCHEMA_VERSION}:{card.version}:{data.fingerprint}:{data.images}:{split}"
+def _run_name(card: Card, data: Manifest, settings: Score) -> str:
+    decides = settings.model_dump_json(exclude={"batch_size"})
+    text = f"{schema.SCHEMA_VERSION}:{card.version}:{data.fingerprint}:{data.images}:{decides}"
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -105,57 +113,15 @@ def _standing(output: str) -> dict[str, Any]:
     return {}
 
 
-def _predict(
-    spark: SparkSession,
-    config: Config,
-    card: Card,
-    dataset: str,
-    shards: list[ShardFile],
-    model: str,
-    target: str,
-) -> list[str]:
-    work = predict.Work(
+def _scorer(spark: SparkSession, config: Config, card: Card, dataset: str, model: str) -> Scorer:
+    work = Work(
         network=storage.join(model, card.network),
         labels=tuple(card.labels),
         shape=card.shape(),
         batch_size=config.score.batch_size,
         threads=int(spark.conf.get("spark.task.cpus", "1") or 1),
     )
-    pairs = [
-        (storage.join(dataset, shard.path), storage.join(target, _name_of(shard)))
-        for shard in shards
-    ]
-    tasks.run(
-        spark,
-        partial(_predict_one, work, pairs),
-        len(pairs),
-        slices=4 * num_cores(spark),
-        what="score",
-        total=sum(shard.rows for shard in shards),
-        unit="images",
-    )
-    return [target_file for _, target_file in pairs]
-
-
-def _predict_one(work: predict.Work, pairs: list[tuple[str, str]], number: int) -> int:
-    return predict.predict_shard(work, *pairs[number])
-
-
-def _name_of(shard: ShardFile) -> str:
-    return shard.path.rpartition("/")[2]
-
-
-def _metrics(rows: DataFrame, labels: list[str]) -> dict[str, Any]:
-    """Aggregate in Spark: a count and a sum for each pair of label and prediction."""
-    counted = rows.groupBy(schema.LABEL, schema.PREDICTION).agg(
-        F.count(F.lit(1)).alias("rows"), F.sum(schema.LOSS).alias("loss")
-    )
-    confusion = metrics.empty_confusion(len(labels))
-    loss_sum = 0.0
-    for pair in sorted(counted.collect()):
-        confusion[labels.index(pair.label)][labels.index(pair.prediction)] = pair["rows"]
-        loss_sum += pair.loss
-    return metrics.summarise(confusion, loss_sum, labels)
+    return Scorer(spark, dataset, work)
 
 
 def _mistakes(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Callable, Optional, TypeVar
 
 from py4j.protocol import Py4JJavaError
@@ -43,11 +45,49 @@ def run(
     """
     if not count:
         return []
-    context = session.sparkContext
-    numbers = context.parallelize(range(count), min(slices, count))
+    numbers = session.sparkContext.parallelize(range(count), min(slices, count))
+    with _reporting(session, what, total, unit, done):
+        return numbers.map(task).collect()
+
+
+def merged(
+    session: SparkSession,
+    task: Callable[[int], Result],
+    merge: Callable[[Iterable[Result]], Result],
+    count: int,
+    *,
+    slices: int,
+    what: str,
+    total: int,
+    unit: str,
+) -> Result:
+    """Do as `run`, for results too large to come to the driver each: workers merge them.
+
+    Args:
+        merge: makes one of several, in any order; is pickled.
+        count: at least 1.
+    """
+
+    def part(own: Iterable[int]) -> Iterator[Result]:
+        yield merge(map(task, own))
+
+    numbers = session.sparkContext.parallelize(range(count), min(slices, count))
+    with _reporting(session, what, total, unit):
+        return numbers.mapPartitions(part).treeReduce(lambda one, other: merge([one, other]))
+
+
+@contextmanager
+def _reporting(
+    session: SparkSession,
+    what: str,
+    total: int,
+    unit: str,
+    done: Optional[Callable[[], int]] = None,
+) -> Iterator[None]:
+    """Print the progress of the body's Spark job, and say in our words what fails in it."""
     try:
         with progress.reporting(done or _tasks_done(session, what, total), what, total, unit):
-            return numbers.map(task).collect()
+            yield
     except Py4JJavaError as error:
         raise RunError(
             f"{what}: {_cause(str(error.java_exception))}; what is done is kept, run again to go on"

@@ -1,0 +1,46 @@
+"""Temperature and threshold as the config asks for them, from the validation split."""
+
+from __future__ import annotations
+
+from halftone import calibration, decision
+from halftone.config import Score
+from halftone.errors import InputError
+from halftone.manifest import Manifest
+from halftone.scorer import Scorer
+from halftone.splits import VALIDATION
+
+
+def check(settings: Score, data: Manifest) -> None:
+    """Raise InputError where the dataset does not have what the settings need."""
+    is_chosen = isinstance(settings.threshold, str)
+    if len(data.labels) != 2 and settings.threshold != decision.HALF:
+        raise InputError(
+            f"score.threshold is {settings.threshold}, but the dataset has {len(data.labels)} "
+            "classes, of which the most probable is taken; leave score.threshold out"
+        )
+    if (is_chosen or settings.calibrate) and not data.shards(VALIDATION):
+        what = "score.calibrate" if settings.calibrate else f"score.threshold {settings.threshold}"
+        raise InputError(
+            f"{what} needs a validation split, and the dataset has none; preprocess with a "
+            "splits.validation_fraction"
+        )
+
+
+def settled(scorer: Scorer, settings: Score, data: Manifest) -> Scorer:
+    """Return the scorer with the temperature and the threshold that it is to predict with."""
+    if isinstance(settings.threshold, float) and not settings.calibrate:
+        return scorer._replace(work=scorer.work._replace(threshold=settings.threshold))
+    label_ids, probabilities = scorer.probabilities(data.shards(VALIDATION), "calibrate")
+    temperature = 1.0
+    if settings.calibrate:
+        temperature = calibration.temperature(label_ids, probabilities)
+        probabilities = calibration.apply(probabilities, temperature)
+    if settings.threshold == "best_f1":
+        threshold = decision.best_f1_threshold(label_ids, probabilities[:, 1])
+    elif settings.threshold == "precision":
+        wanted = settings.wanted_precision or 0.0
+        threshold = decision.precision_threshold(label_ids, probabilities[:, 1], wanted)
+    else:
+        threshold = float(settings.threshold)
+    work = scorer.work._replace(temperature=temperature, threshold=threshold)
+    return scorer._replace(work=work)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halftone import decision
+from halftone.errors import InputError
+
+LABELS = np.array([0, 0, 1, 0, 1, 1], np.int32)
+P1 = np.array([0.1, 0.2, 0.4, 0.6, 0.6, 0.9], np.float32)
+
+
+def two(p1: list[float] | np.ndarray) -> np.ndarray:
+    scores = np.asarray(p1, np.float32)
+    return np.stack([1 - scores, scores], axis=1)
+
+
+def test_of_two_classes_the_second_from_the_threshold_on() -> None:
+    assert decision.predict(two([0.4999, 0.5, 0.5001])).tolist() == [0, 1, 1]
+    assert decision.predict(two([0.4999, 0.5, 0.9]), 0.75).tolist() == [0, 0, 1]
+    assert decision.predict(two([0.0, 1.0]), 0.0).tolist() == [1, 1]
+
+
+def test_of_more_classes_the_first_of_the_most_probable() -> None:
+    rows = np.array([[0.2, 0.4, 0.4], [0.5, 0.0, 0.5], [0.1, 0.1, 0.8]], np.float32)
+    assert decision.predict(rows, 0.9).tolist() == [1, 0, 2]
+
+
+def test_a_threshold_between_neighbours_among_floats_parts_them() -> None:
+    low = np.float32(0.7)
+    high = np.nextafter(low, np.float32(1))
+    for scores in ([low, high], [high, np.nextafter(high, np.float32(1))]):
+        threshold = decision.best_f1_threshold(np.array([0, 1]), np.array(scores, np.float32))
+        assert decision.predict(two(scores), threshold).tolist() == [0, 1]
+
+
+def test_the_best_f1_by_hand() -> None:
+    # Cuts above 0.6: 1 hit of 1, F1 2/4; above 0.4: 2 of 3, 4/6; above 0.2: 3 of 4, 6/7.
+    assert decision.best_f1_threshold(LABELS, P1) == pytest.approx(0.3, abs=1e-7)
+
+
+def test_of_equal_f1_the_highest_threshold() -> None:
+    labels, p1 = np.array([1, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6], np.float32)
+    # One of one gives 2/3, and so do two of four.
+    assert decision.best_f1_threshold(labels, p1) == pytest.approx(0.85, abs=1e-7)
+
+
+def test_where_every_row_is_of_class_1_the_threshold_is_below_all() -> None:
+    threshold = decision.best_f1_threshold(np.array([1, 1]), np.array([0.5, 0.25], np.float32))
+    assert threshold == 0.125
+
+
+@pytest.mark.parametrize(
+    ("wanted", "threshold"), [(1.0, 0.75), (0.75, 0.3), (0.5, 0.05), (0.61, 0.3), (0.76, 0.75)]
+)
+def test_the_lowest_threshold_of_a_precision(wanted: float, threshold: float) -> None:
+    # From 0.75 on 1 of 1, from 0.5 on 2 of 3, from 0.3 on 3 of 4, from 0.15 on 3 of 5, 3 of 6.
+    assert decision.precision_threshold(LABELS, P1, wanted) == pytest.approx(threshold, abs=1e-7)
+
+
+def test_a_precision_that_no_threshold_reaches() -> None:
+    labels, p1 = np.array([1, 0, 1, 1, 0]), np.array([0.6, 0.9, 0.7, 0.5, 0.4], np.float32)
+    message = (
+        "no threshold reaches a precision of 0.95 on these 5 rows; the best is 0.7500, at 0.4500 "
+        "with 4 rows above it. Ask for that or less, or train a better model"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        decision.precision_threshold(labels, p1, 0.95)
+
+
+def test_no_rows() -> None:
+    none = np.array([], np.int32), np.array([], np.float32)
+    with pytest.raises(
+        InputError, match=r"^no threshold can be chosen for a precision of 0\.9 from no rows$"
+    ):
+        decision.precision_threshold(*none, 0.9)
+
+
+def test_no_row_of_class_1() -> None:
+    message = (
+        "none of the 2 rows is of class 1, so no threshold is the best for F1; give rows of both "
+        "classes, or stay with 0.5"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        decision.best_f1_threshold(np.array([0, 0]), np.array([0.5, 0.25], np.float32))
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 1), st.one_of(st.sampled_from([0, 0.5, 1]), st.floats(0, 1, width=32))
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+def all_cuts(labels: np.ndarray, p1: np.ndarray) -> list[tuple[float, float, float]]:
+    """(lowest score of class 1, F1, precision) of every way to cut the scores in two."""
+    cuts = []
+    for score in np.unique(p1):
+        hits, predicted = int(labels[p1 >= score].sum()), int((p1 >= score).sum())
+        cuts.append((float(score), 2 * hits / (labels.sum() + predicted), hits / predicted))
+    return cuts
+
+
+@given(ROWS.filter(lambda rows: any(label for label, _ in rows)))
+def test_no_cut_has_a_better_f1(rows: list[tuple[int, float]]) -> None:
+    labels, p1 = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
+    chosen = decision.predict(two(p1), decision.best_f1_threshold(labels, p1))
+    f1 = 2 * int((labels * chosen).sum()) / (labels.sum() + chosen.sum())
+    assert f1 == max(each for _, each, _ in all_cuts(labels, p1))
+
+
+@given(ROWS, st.floats(0.01, 1))
+def test_no_lower_cut_has_the_precision(rows: list[tuple[int, float]], wanted: float) -> None:
+    labels, p1 = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
+    enough = [score for score, _, precision in all_cuts(labels, p1) if precision >= wanted]
+    if enough:
+        chosen = decision.predict(two(p1), decision.precision_threshold(labels, p1, wanted))
+        assert chosen.tolist() == (p1 >= min(enough)).astype(int).tolist()
+    else:
+        with pytest.raises(InputError, match="no threshold reaches"):
+            decision.precision_threshold(labels, p1, wanted)

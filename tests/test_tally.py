@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import pickle
+import re
+from dataclasses import astuple, fields
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drawn_predictions import calibrated, made, with_ties
+from halftone import sums, tally
+from halftone.errors import InputError
+from halftone.sums import ONE
+from halftone.tally import Tally
+
+TWO = made([0, 0, 1, 1, 1], [[0.9, 0.1], [0.5, 0.5], [0.25, 0.75], [0.7, 0.3], [0.0, 1.0]])
+THREE = made([0, 1, 2, 2], [[0.5, 0.25, 0.25], [0.5, 0.5, 0.0], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0]])
+
+
+def arrays(each: Any) -> list[Any]:
+    """All that a tally holds, to compare."""
+    if isinstance(each, np.ndarray):
+        return [each.dtype, each.shape, each.tolist()]
+    return [arrays(part) for part in each] if isinstance(each, (tuple, list)) else [each]
+
+
+def same(one: Tally, other: Tally) -> bool:
+    return arrays(astuple(one)) == arrays(astuple(other))
+
+
+# --- by hand --------------------------------------------------------------------------------------
+
+
+def test_two_classes() -> None:
+    counted = TWO.tally()
+    assert counted.confusion.tolist() == [[1, 1], [1, 2]]
+    assert counted.ranks.tolist() == [4, 1]
+    bins = {(side, place): count for (side, place), count in np.ndenumerate(counted.shown) if count}
+    assert bins == {(0, 4): 1, (0, 20): 1, (1, 12): 1, (1, 30): 1, (1, 39): 1}
+    hits, support, predicted = counted.groups.by_class.sum(axis=0).tolist()
+    assert (hits, support, predicted) == ([1, 2], [2, 3], [2, 3])
+    loss, brier = counted.groups.losses.sum(axis=0) / ONE
+    assert loss == pytest.approx(TWO.losses.sum(), abs=1e-8)
+    assert brier == pytest.approx(0.1**2 + 0.5**2 + 0.25**2 + 0.7**2, abs=1e-7)
+    rows, right, confidence = counted.groups.calibration.sum(axis=0)
+    assert np.flatnonzero(rows).tolist() == [7, 10, 11, 13, 14]
+    assert right[[7, 10, 11, 13, 14]].tolist() == [0, 0, 1, 1, 1]
+    assert confidence[[7, 11, 14]].tolist() == [0.5 * ONE, 0.75 * ONE, ONE]
+    (ranked,) = counted.rankings
+    ours, others = ranked.by_score()
+    assert (ours.tolist(), others.tolist()) == ([1, 1, 0, 1, 0], [0, 0, 1, 0, 1])
+
+
+def test_a_threshold_changes_the_decisions_and_not_the_calibration() -> None:
+    counted, usual = TWO.tally(threshold=0.8), TWO.tally()
+    assert counted.confusion.tolist() == [[2, 0], [2, 1]]
+    assert counted.groups.by_class.sum(axis=0).tolist() == [[2, 1], [2, 3], [4, 1]]
+    assert counted.groups.calibration.tolist() == usual.groups.calibration.tolist()
+    assert counted.shown.tolist() == usual.shown.tolist()
+
+
+def test_three_classes() -> None:
+    counted = THREE.tally()
+    # The second row's classes 0 and 1 are equal: the first of them is the prediction.
+    assert counted.confusion.tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 1]]
+    # Of the third row's label, class 1 is more probable, and class 0 as probable and before it.
+    assert counted.ranks.tolist() == [2, 1, 1]
+    wrong, right = counted.shown
+    assert (wrong[20], right[20], right[39]) == (2, 1, 1)
+    assert counted.shown.sum() == 4
+    brier = 0.375 + 0.5 + 0.875 + 0.0
+    assert counted.groups.losses.sum(axis=0)[1] == brier * ONE
+    sides = [[each.tolist() for each in ranked.by_score()] for ranked in counted.rankings]
+    assert sides == [
+        [[1, 0, 0], [1, 1, 1]],
+        [[1, 0, 0], [1, 1, 1]],
+        [[1, 1, 0], [0, 1, 1]],
+    ]
+
+
+def test_the_bins_of_the_page_are_those_of_numpy() -> None:
+    rows = calibrated(0, 5000, 2)
+    p1 = rows.probabilities[:, 1].astype(np.float64)
+    for label, counts in enumerate(rows.tally().shown.tolist()):
+        expected, _ = np.histogram(p1[rows.label_ids == label], bins=40, range=(0, 1))
+        assert counts == expected.tolist()
+
+
+# --- groups of rows -------------------------------------------------------------------------------
+
+
+def test_a_row_s_group_is_the_same_for_ever() -> None:
+    assert tally._groups(["cat/0.jpg", "cat/1.jpg", "", "ä"]).tolist() == [65, 52, 0, 205]
+
+
+@pytest.mark.parametrize("pattern", ["{}", "photo/{:06d}.jpg", "s3://bucket/{:x}/face.png"])
+def test_numbered_keys_fall_into_groups_as_by_chance(pattern: str) -> None:
+    groups = tally._groups([pattern.format(number) for number in range(25_600)])
+    counts = np.bincount(groups, minlength=256)
+    # 100 rows a group, with a deviation of 10: neither fewer nor more even than chance.
+    assert counts.std() == pytest.approx(10, abs=1.5)
+    assert 50 < counts.min() < 90
+    # Pairs of pictures are no pairs of groups.
+    pairs = tally._groups([pattern.format(number) + "b" for number in range(25_600)])
+    assert len(np.unique(groups * 256 + pairs)) == pytest.approx(
+        65536 * (1 - np.exp(-25600 / 65536)), rel=0.01
+    )
+
+
+# --- additions ------------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(0, 1000),
+    st.sampled_from([2, 3, 12]),
+    st.integers(0, 60),
+    st.lists(st.integers(0, 60), max_size=4),
+    st.randoms(use_true_random=False),
+)
+@settings(deadline=None, max_examples=40)
+def test_parts_in_any_order_are_the_whole(
+    seed: int, classes: int, rows: int, cuts: list[int], random: Any
+) -> None:
+    drawn = with_ties(seed, rows, classes)
+    order = list(range(rows))
+    random.shuffle(order)
+    edges = [0, *sorted(min(cut, rows) for cut in cuts), rows]
+    parts = [drawn.rows(np.array(order[a:b], int)).tally() for a, b in zip(edges, edges[1:])]
+    assert same(tally.total(parts), drawn.tally())
+    assert same(sum(parts[1:], parts[0]), drawn.tally())
+
+
+def test_a_total_adds_each_part_to_one_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int]] = []
+    add = Tally.__add__
+
+    def watched(one: Tally, other: Tally) -> Tally:
+        sizes.append((int(one.confusion.sum()), int(other.confusion.sum())))
+        return add(one, other)
+
+    monkeypatch.setattr(Tally, "__add__", watched)
+    rows = calibrated(0, 7, 2)
+    tally.total(rows.rows(np.array([row])).tally() for row in range(7))
+    assert sizes == [(1, 1), (1, 1), (2, 2), (1, 1), (1, 2), (3, 4)]
+
+
+def test_a_tally_travels() -> None:
+    counted = calibrated(0, 100, 3).tally()
+    assert same(pickle.loads(pickle.dumps(counted)), counted)
+
+
+def test_its_size_is_bounded() -> None:
+    def size_bytes(each: Any) -> int:
+        if isinstance(each, np.ndarray):
+            return each.nbytes
+        return sum(map(size_bytes, each)) if isinstance(each, (tuple, list)) else 0
+
+    drawn = calibrated(0, 20_000, 10)
+    rest = size_bytes(astuple(calibrated(0, 1, 10).tally()))
+    assert rest < 2.3e6
+    assert size_bytes(astuple(drawn.tally())) < rest + 8 * 20_000 * 10
+
+
+def test_sums_do_not_overflow() -> None:
+    rows = made([0] * 300, [[0.0, 1.0]] * 300)
+    many = tally.of(rows.keys, rows.label_ids, rows.probabilities, np.full(300, 1e6))
+    for _ in range(4):
+        many = many + many
+    assert many.groups.losses[:, 0].sum() == 4800 * 10**6 * ONE
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, -0.25, 1.5])
+def test_what_is_no_probability(value: float) -> None:
+    rows = made([0, 1], [[0.5, 0.5], [0.5, value]])
+    message = (
+        f"photo/00001.jpg: the model gives class 1 a probability of {value}, which is not between "
+        "0 and 1; train it again"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        rows.tally()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keys": ["a"]},
+         "1 keys, label_ids (2,), probabilities (2, 2), losses (2,); all must have the same rows"),
+        ({"losses": np.zeros(3)},
+         "2 keys, label_ids (2,), probabilities (2, 2), losses (3,); all must have the same rows"),
+        ({"probabilities": np.zeros((2, 2))},
+         "probabilities are float64 (2, 2); they must be float32 (N, classes), of two classes or "
+         "more"),
+        ({"probabilities": np.zeros((2, 1), np.float32)},
+         "probabilities are float32 (2, 1); they must be float32 (N, classes), of two classes or "
+         "more"),
+    ],
+)  # fmt: skip
+def test_refusals(changes: dict[str, Any], message: str) -> None:
+    rows = made([0, 1], [[0.5, 0.5], [0.5, 0.5]])._replace(**changes)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        rows.tally()
+
+
+def test_every_field_is_added_up() -> None:
+    one = calibrated(0, 50, 3).tally()
+    twice = one + one
+    for field in fields(Tally):
+        before, after = arrays(getattr(one, field.name)), arrays(getattr(twice, field.name))
+        assert before != after, field.name
+    assert twice.confusion.sum() == 100
+    assert len(twice.groups.by_class) == sums.GROUPS

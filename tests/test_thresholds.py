@@ -1,0 +1,145 @@
+"""Temperature and threshold of a real scoring are those of its validation split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from pyspark.sql import SparkSession
+
+from conftest import DrawImages
+from halftone import calibration, decision, manifest, model_directory, preprocess, scoring
+from halftone.config import Config
+from halftone.errors import InputError
+from halftone.model_directory import Card
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture
+def dataset(
+    spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: MakeConfig
+) -> Path:
+    splits = {"validation_fraction": 0.4, "test_fraction": 0.4}
+    images = str(draw_images(each=60))
+    preprocess.preprocess(config(splits=splits), images, str(tmp_path / "dataset"), lambda: spark)
+    return tmp_path / "dataset"
+
+
+@pytest.fixture
+def model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Path:
+    """One that tells stripes apart with much doubt, and calls most of them lying."""
+    pixels = tf.keras.Input((16, 16, 1), dtype="uint8")
+    grey = tf.keras.layers.Rescaling(1 / 255)(pixels)
+    down = tf.reduce_mean(tf.abs(grey[:, 1:] - grey[:, :-1]), axis=[1, 2, 3])
+    right = tf.reduce_mean(tf.abs(grey[:, :, 1:] - grey[:, :, :-1]), axis=[1, 2, 3])
+    upright = tf.sigmoid(4.0 * (right - down) - 1.0)
+    network = tf.keras.Model(pixels, upright[:, tf.newaxis])
+    data = manifest.read(str(dataset))
+    folder = tmp_path / "model"
+    network.save(tmp_path / "network.keras")
+    card = Card(
+        schema_version=1,
+        halftone_version="0.1.0",
+        created="2026-01-02T03:04:05+00:00",
+        version="v1",
+        network="network-v1.keras",
+        labels=data.labels,
+        pixels=data.pixels,
+        fingerprint=data.fingerprint,
+        best_epoch=1,
+        ranks=1,
+        train_secs=1.0,
+        origin={},
+        config=config(),
+    )
+    model_directory.publish(str(folder), card, (tmp_path / "network.keras").read_bytes())
+    history = {"epochs": [{"epoch": 1, "loss": 1.0, "accuracy": 0.5, "secs": 1.0,
+                           "images_per_sec": 9.0}]}  # fmt: skip
+    (folder / "history.json").write_text(json.dumps(history))
+    return folder
+
+
+Score = Callable[..., tuple[dict[str, Any], np.ndarray, np.ndarray, list[str]]]
+
+
+@pytest.fixture
+def score(
+    spark: SparkSession, tmp_path: Path, dataset: Path, model: Path, config: MakeConfig
+) -> Score:
+    """Score; return metrics, label ids, probabilities of the second class, predictions."""
+
+    def score_(**settings: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray, list[str]]:
+        output = tmp_path / "scores"
+        result = scoring.score(
+            config(score=settings), str(dataset), str(model), str(output), lambda: spark
+        )
+        rows = [row for path in result["predictions"]
+                for row in pq.read_table(output / path).to_pylist()]  # fmt: skip
+        return (
+            result,
+            np.array([row["label"] == "upright" for row in rows], int),
+            np.array([row["probability"] for row in rows], np.float32),
+            [row["prediction"] for row in rows],
+        )
+
+    return score_
+
+
+def test_the_threshold_is_the_best_of_the_validation_split(score: Score) -> None:
+    _, labels, probabilities, _ = score(split="validation")
+    best = decision.best_f1_threshold(labels, probabilities[:, 1])
+    assert best != 0.5
+    plain, *_ = score()
+    result, _, probabilities, predictions = score(threshold="best_f1")
+    assert result["threshold"] == {"value": best, "rule": "best_f1"}
+    assert predictions == ["upright" if p >= best else "lying" for p in probabilities[:, 1]]
+    assert result["recall"] > plain["recall"]
+    assert result["roc_auc"] == plain["roc_auc"]
+    assert plain["threshold"] == {"value": 0.5, "rule": "0.5"}
+
+
+def test_the_temperature_is_that_of_the_validation_split(score: Score) -> None:
+    _, labels, probabilities, _ = score(split="validation")
+    temperature = calibration.temperature(labels, probabilities)
+    plain, _, before, _ = score()
+    result, _, after, _ = score(calibrate=True)
+    assert result["temperature"] == temperature
+    np.testing.assert_allclose(after, calibration.apply(before, temperature), atol=1e-6)
+    assert result["loss"] < plain["loss"]
+    assert result["confusion"] == plain["confusion"]
+
+
+def test_a_wanted_precision_sets_the_threshold(score: Score) -> None:
+    result, *_ = score(threshold="precision", wanted_precision=0.6)
+    assert result["threshold"]["rule"] == "precision"
+    assert result["threshold"]["value"] > 0
+
+
+def test_what_the_dataset_does_not_have_is_said_before_spark(
+    spark: SparkSession, tmp_path: Path, dataset: Path, model: Path, config: MakeConfig
+) -> None:
+    written = json.loads((dataset / "manifest.json").read_text())
+    written["files"] = [file for file in written["files"] if file["split"] != "validation"]
+    (dataset / "manifest.json").write_text(json.dumps(written))
+
+    def no_spark() -> SparkSession:
+        raise AssertionError("Spark was asked for")
+
+    with pytest.raises(InputError) as caught:
+        scoring.score(
+            config(score={"threshold": "best_f1"}),
+            str(dataset),
+            str(model),
+            str(tmp_path / "scores"),
+            no_spark,
+        )
+    assert str(caught.value) == (
+        "score.threshold best_f1 needs a validation split, and the dataset has none; preprocess "
+        "with a splits.validation_fraction"
+    )
