@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
-import machine
+import page
 from measure import Run
-
-_FOLDER = Path(__file__).resolve().parent / "results"
 
 
 class Entry(NamedTuple):
@@ -57,21 +53,15 @@ def one_line(entry: Entry) -> str:
 def publish(table: Table, name: str, versions: Mapping[str, str]) -> None:
     """Print the table, and write it to results/<name>.md and .json."""
     lines = _lines(table)
-    about = machine.about(versions)
-    text = _markdown(table, lines, about)
-    print(f"\n{text}")
-    _FOLDER.mkdir(exist_ok=True)
-    (_FOLDER / f"{name}.md").write_text(text, encoding="utf-8")
     record = {
-        "title": table.title,
-        "about": about,
         "notes": table.notes,
         "skipped": dict(table.skipped),
         "summary": [line._asdict() for line in lines],
         "runs": [{**entry._asdict(), "run": entry.run._asdict()} for entry in table.runs],
     }
-    (_FOLDER / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(f"written: benchmarks/results/{name}.md and .json")
+    page.publish(
+        name, table.title, [_rates(lines, table.baseline)], _remarks(table), record, versions
+    )
 
 
 def _lines(table: Table) -> list[Line]:
@@ -98,50 +88,25 @@ def _lines(table: Table) -> list[Line]:
     return sorted(lines, key=lambda line: -line.rate)
 
 
-def _markdown(table: Table, lines: list[Line], about: Mapping[str, Any]) -> str:
-    limit = next((line.rate for line in lines if line.name == table.baseline), None)
-    rows = [
-        f"| | images | images/s | min..max | seconds | of {table.baseline} "
-        "| python MiB | JVM MiB | runs |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for line in lines:
-        rows.append(f"| {' | '.join(_cells(line, limit))} |")
-    versions = ", ".join(f"{name} {value}" for name, value in about["versions"].items())
-    return "\n".join(
-        [
-            f"# {table.title}",
-            "",
-            *rows,
-            "",
-            *(f"- {text}" for text in _remarks(table)),
-            "",
-            f"`{about['command']}`",
-            "",
-            f"{about['date']}, commit {about['commit']}, {about['cpus']} CPUs ({about['cpu']}), "
-            f"{about['memory_gib']} GiB, load average over the last 15 minutes {about['load']}.",
-            f"{versions}.",
-            "",
-        ]
-    )
+def _rates(lines: list[Line], baseline: str) -> str:
+    limit = next((line.rate for line in lines if line.name == baseline), None)
+    head = ["", "images", "images/s", "min..max", "seconds", f"of {baseline}"]
+    head += ["python MiB", "JVM MiB", "runs"]
+    return page.table(head, [_cells(line, limit) for line in lines])
 
 
 def _cells(line: Line, limit: Optional[float]) -> list[str]:
     return [
         line.name,
         f"{line.count:,}",
-        _number(line.rate),
-        f"{_number(line.slowest)}..{_number(line.fastest)}",
+        page.rate(line.rate),
+        f"{page.rate(line.slowest)}..{page.rate(line.fastest)}",
         f"{line.secs:.1f}",
         f"{line.rate / limit:.2f}" if limit else "",
         f"{line.python_mib:,.0f}",
         f"{line.jvm_mib:,.0f}" if line.jvm_mib else "-",
         str(line.good),
     ]
-
-
-def _number(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
 
 
 def _remarks(table: Table) -> list[str]:

@@ -1,0 +1,36 @@
+"""A process that feeds: for each line on stdin it makes a pass, and says on stdout what it took.
+
+    python benchmarks/feeder.py MODULE:FUNCTION DATASET RECORDS NUM_SHARDS
+
+MODULE is one of feeds/; FUNCTION gets the task and returns what makes a pass.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+import time
+
+from feeds.rows import Task
+
+
+def main(function: str, dataset: str, records: str, num_shards: str) -> None:
+    module, _, name = function.partition(":")
+    prepare = getattr(importlib.import_module(f"feeds.{module}"), name)
+    one_pass = prepare(Task(dataset, records, int(num_shards)))
+    for number, _ in enumerate(sys.stdin, start=1):
+        start, cpu_start = time.perf_counter(), time.process_time()
+        rows = one_pass(number)
+        took = {
+            "rows": rows,
+            "secs": time.perf_counter() - start,
+            "cpu_secs": time.process_time() - cpu_start,
+            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+        print(json.dumps(took), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

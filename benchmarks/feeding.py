@@ -1,0 +1,73 @@
+"""A feeder's process as the benchmark sees it: started once, asked for a pass now and then."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+_FEEDER = Path(__file__).resolve().parent / "feeder.py"
+
+
+class Taken(NamedTuple):
+    """What one pass took."""
+
+    rows: int
+    secs: float
+    cpu_secs: float  # of all threads
+    peak_mib: float  # resident set of the process, since its start
+
+
+class FeedingError(Exception):
+    """A feeder ended, or did not answer in time; its log says why."""
+
+
+class Feeding:
+    def __init__(self, process: subprocess.Popen[str], timeout_secs: float) -> None:
+        self._process, self._timeout_secs = process, timeout_secs
+
+    def one_pass(self) -> Taken:
+        """Raises FeedingError."""
+        ending = threading.Timer(self._timeout_secs, self._process.kill)
+        ending.start()
+        try:
+            self._process.stdin.write("pass\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        finally:
+            ending.cancel()
+        if not answer:
+            raise FeedingError(f"exit code {self._process.wait()}")
+        return Taken(**json.loads(answer))
+
+
+@contextmanager
+def feeding(
+    arguments: list[str], log: Path, environment: Mapping[str, str], timeout_secs: float
+) -> Iterator[Feeding]:
+    """Start a feeder, and end it at the end; the log stays where it failed."""
+    with (
+        open(log, "w", encoding="utf-8") as errors,
+        subprocess.Popen(
+            [sys.executable, str(_FEEDER), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=dict(environment),
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield Feeding(process, timeout_secs)
+        finally:
+            has_failed = process.poll() is not None
+            process.kill()
+    if not has_failed:
+        log.unlink()

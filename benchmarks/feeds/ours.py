@@ -1,0 +1,42 @@
+"""Halftone's own feed, as its training uses it."""
+
+from __future__ import annotations
+
+from feeds.rows import BATCH, SEED, Pass, Task, drained
+
+from halftone import planner, repeatable
+from halftone.pipeline import Kept, Source, Streamed
+from halftone.planner import Plan
+from halftone.world import World
+
+
+def plan(task: Task, number: int) -> Plan:
+    return planner.plan_epoch(task.shards(), 1, BATCH, SEED, number)
+
+
+def streamed(task: Task) -> Pass:
+    """`train.cache: none`."""
+    source = streamed_source(task)
+    return lambda number: _delivered(source, plan(task, number), number)
+
+
+def kept(task: Task) -> Pass:
+    """`train.cache: memory`."""
+    source, only = kept_source(task), plan(task, 1)
+    return lambda number: _delivered(source, only, number)
+
+
+def streamed_source(task: Task) -> Source:
+    repeatable.prepare(World(), SEED, "float32")
+    return Streamed(task.dataset, task.shape(), World(), BATCH)
+
+
+def kept_source(task: Task) -> Source:
+    repeatable.prepare(World(), SEED, "float32")
+    return Kept(task.dataset, task.shape(), World(), plan(task, 1))
+
+
+def _delivered(source: Source, epoch: Plan, number: int) -> int:
+    rows = drained(source.epoch(epoch, f"{SEED}:{number}:0"))
+    fill = epoch.steps * BATCH - epoch.rows(0)  # rows of weight 0 in the last batch
+    return rows - fill

@@ -1,0 +1,120 @@
+"""Runs of jobs/train.py on given cores, and what they say of their speed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import contestants
+import measure
+import synthetic
+import yaml
+from synthetic import Shape
+
+_JOB = Path(__file__).resolve().parent.parent / "jobs" / "train.py"
+
+WAYS = {
+    "ranks": "2 ranks through horovodrun (train.ranks=2), a core each",
+    "limit": "two trainings of 1 rank at the same time, pinned to a core each; their sum",
+    "alone": "1 rank, pinned to a core; the other core idles",
+}
+
+
+class Network(NamedTuple):
+    name: str
+    what: str  # for the table's legend
+    model: Mapping[str, Any]  # the config's train.model
+    rank_rows: int  # of an epoch on one rank
+
+
+class Settings(NamedTuple):
+    """What all runs have in common."""
+
+    shape: Shape
+    rank_batch: int  # rows a step on each rank
+    epochs: int
+    timeout_secs: float
+
+
+class TrainingError(Exception):
+    """A training failed; its log says why."""
+
+
+def two_cores() -> list[int]:
+    if not hasattr(os, "sched_getaffinity") or shutil.which("taskset") is None:
+        raise SystemExit("error: this needs Linux and its taskset, to pin trainings to cores")
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        raise SystemExit("error: this needs 2 cores, and this process may use 1")
+    return cores
+
+
+class Trainings:
+    """Trains one network; has a dataset for 1 rank and one of twice as many rows for 2."""
+
+    def __init__(
+        self, network: Network, settings: Settings, cores: list[int], folder: Path
+    ) -> None:
+        self.network = network
+        self._settings, self._cores = settings, cores
+        self._folder = folder / network.name
+        self._folder.mkdir()
+        self._logs = folder
+        train = {"model": dict(network.model), "epochs": settings.epochs}
+        config = {"name": network.name, "tracking": {"enabled": False}, "train": train}
+        self._config = self._folder / "config.yaml"
+        self._config.write_text(yaml.safe_dump(config), encoding="utf-8")
+        for ranks in (1, 2):
+            synthetic.dataset(self._dataset(ranks), ranks * network.rank_rows, settings.shape)
+
+    def run(self, way: str) -> tuple[float, list[list[float]]]:
+        """Train in one of WAYS.
+
+        Returns:
+            Images/s of all ranks together, and those of each epoch but the first, by training.
+
+        Raises:
+            TrainingError
+        """
+        if way == "ranks":
+            trained = [self._train("both", 2, self._cores)]
+        elif way == "alone":
+            trained = [self._train("alone", 1, self._cores[:1])]
+        else:
+            with ThreadPoolExecutor() as pool:
+                started = [pool.submit(self._train, f"core-{n}", 1, [n]) for n in self._cores]
+                trained = [one.result() for one in started]
+        return sum(map(statistics.median, trained)), trained
+
+    def _train(self, name: str, ranks: int, cores: list[int]) -> list[float]:
+        output = self._folder / f"model-{name}"
+        log = self._logs / f"{self.network.name}-{name}.log"
+        # fmt: off
+        command = [
+            "taskset", "--cpu-list", ",".join(map(str, cores)),
+            sys.executable, str(_JOB), "--config", str(self._config),
+            "--dataset", str(self._dataset(ranks)), "--output", str(output),
+            "--set", f"train.ranks={ranks}",
+            "--set", f"train.batch_size={ranks * self._settings.rank_batch}",
+        ]
+        # fmt: on
+        environment = contestants.environment()
+        run = measure.run(command, log, environment, self._settings.timeout_secs)
+        if run.exit_code is None:
+            raise TrainingError(f"timed out after {run.secs:.0f} s")
+        if run.exit_code != 0:
+            raise TrainingError(f"exit code {run.exit_code}")
+        log.unlink()
+        history = json.loads((output / "history.json").read_text(encoding="utf-8"))
+        shutil.rmtree(output)
+        return [epoch["images_per_sec"] for epoch in history["epochs"][1:]]
+
+    def _dataset(self, ranks: int) -> Path:
+        return self._folder / f"dataset-{ranks}"

@@ -1,0 +1,100 @@
+"""Datasets of drawn rows: what preprocess would have made of as many images.
+
+The pixels are noise. What a row shows does not matter to a feed; how many bytes it has does.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+import halftone
+from halftone import columns, manifest, schema, shards, storage
+from halftone.config import Pixels, Preprocess, Splits
+from halftone.manifest import Manifest, ShardFile
+from halftone.shards import Piece, Shard
+from halftone.splits import SPLITS, TRAIN
+
+Shape = tuple[int, int, int]  # height, width, channels
+
+LABELS = ["one", "two"]
+_SEED = 7
+_IMAGES = "/drawn"  # where the images would be, had there been any
+
+
+def dataset(folder: Path, count: int, shape: Shape) -> int:
+    """Write a Halftone dataset at `folder`, all rows in the train split; return its shards."""
+    root = str(folder)
+    writer = shards.Writer(root, _IMAGES, LABELS, shape[2])
+    size = shards.rows_per_shard("auto", int(np.prod(shape)), count, Preprocess().min_shards)
+    files = []
+    for number, start in enumerate(range(0, count, size)):
+        rows = np.arange(start, min(start + size, count))
+        part = folder / f"part-{number:05d}.parquet"
+        storage.write_table(str(part), _staged(rows, shape))
+        piece = Piece(str(part), np.arange(len(rows)))
+        shard = Shard(f"{TRAIN}/drawn-{number:05d}.parquet", TRAIN, (piece,))
+        files.append(ShardFile(path=shard.path, split=TRAIN, **writer.write(shard)._asdict()))
+        part.unlink()
+    manifest.publish(root, _manifest(count, shape, files))
+    return len(files)
+
+
+def _staged(rows: np.ndarray, shape: Shape) -> pa.Table:
+    """Rows as a part that preprocess has staged: each column of a shard but the label's number."""
+    rng = np.random.default_rng([_SEED, int(rows[0])])
+    pixels = rng.integers(0, 256, (len(rows), int(np.prod(shape))), np.uint8)
+    texts = {
+        schema.KEY: [f"{_IMAGES}/{row:08d}.jpg" for row in rows],
+        schema.LABEL: [LABELS[row % len(LABELS)] for row in rows],
+    }
+    fields = [field for field in schema.ROWS if field.name != schema.LABEL_ID]
+    arrays = []
+    for field in fields:
+        if field.name in texts:
+            arrays.append(columns.of_text(texts[field.name]))
+        elif field.name == schema.IMAGE:
+            arrays.append(columns.of_bytes([image.tobytes() for image in pixels]))
+        elif pa.types.is_fixed_size_binary(field.type):
+            digests = [int(row).to_bytes(field.type.byte_width, "little") for row in rows]
+            arrays.append(columns.of_digests(digests, field.type.byte_width))
+        else:
+            arrays.append(columns.of_numbers(rows, field.type))
+    return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _manifest(count: int, shape: Shape, files: list[ShardFile]) -> Manifest:
+    counts = {split: dict.fromkeys(LABELS, 0) for split in SPLITS}
+    for number, label in enumerate(LABELS):
+        counts[TRAIN][label] = len(range(number, count, len(LABELS)))
+    height_px, width_px, channels = shape
+    return Manifest(
+        schema_version=schema.SCHEMA_VERSION,
+        halftone_version=halftone.__version__,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        seed=_SEED,
+        pixels=Pixels(height_px=height_px, width_px=width_px, channels=channels),
+        splits=Splits(validation_fraction=0.0, test_fraction=0.0),
+        preprocess=Preprocess(),
+        images=_IMAGES,
+        labels=LABELS,
+        inputs=count,
+        rows=count,
+        rejects=0,
+        duplicates=0,
+        ignored={},
+        rejects_by_reason={},
+        counts=counts,
+        version=1,
+        gone=0,
+        fingerprint=f"drawn-{count}-{height_px}x{width_px}x{channels}",
+        files=files,
+        rejects_files=[],
+        duplicates_files=[],
+        near_duplicates=0,
+        near_duplicates_files=[],
+        contact_sheet="",
+    )
