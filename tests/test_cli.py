@@ -6,7 +6,7 @@ import pytest
 
 from halftone import cli
 from halftone.config import Config
-from halftone.errors import InputError, RunError
+from halftone.errors import InputError, RunError, StoppedError
 
 FLAGS = {"--input": "images", "--output": "dataset"}
 
@@ -36,7 +36,9 @@ def test_the_job_gets_the_config_with_flags_and_overrides(conf: str) -> None:
             "failed: [Errno 28] No space left on device: '/data/x'; run the same command again to "
             "go on\n",
         ),
+        (StoppedError("epoch 3 is kept"), 143, "stopped: epoch 3 is kept\n"),
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on\n"),
+        (KeyboardInterrupt("epoch 3 is kept"), 130, "interrupted: epoch 3 is kept\n"),
     ],
 )
 def test_an_error_is_a_line_and_an_exit_code(

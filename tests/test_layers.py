@@ -81,7 +81,7 @@ def test_a_package_of_the_floor_needs_only_itself(package: str) -> None:
 
 def test_who_knows_which_library() -> None:
     assert users("petastorm") == {"row_groups"}
-    assert users("horovod") == {"world", "training", "launch", "step", "watch"}
+    assert users("horovod") == {"rendezvous", "step", "training", "watch", "world"}
     assert {name.split(".")[0] for name in users("cv2")} == {"images", "drawing"}
     assert {name.split(".")[0] for name in users("simplejpeg")} == {"images"}
     assert {name.split(".")[0] for name in users("tensorflow")} == {
@@ -89,8 +89,8 @@ def test_who_knows_which_library() -> None:
     }
     assert users("mlflow") == {"mlflow_run", "mlflow_store", "tracking"}
     assert users("pyspark") == {
-        *("estimate", "launch", "preprocess", "scorer", "scoring", "session", "staging"),
-        *("tasks", "version"),
+        *("estimate", "executors", "launch", "preprocess", "scorer", "scoring", "session"),
+        *("rank_task", "spark_slots", "staging", "tasks", "version"),
     }
 
 

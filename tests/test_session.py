@@ -8,7 +8,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from halftone.config import Spark
-from halftone.session import num_cores, spark_session
+from halftone.session import num_cores, spark_session, submitted_conf
 
 
 def test_a_session_that_is_there_is_borrowed_and_left_running(spark: SparkSession) -> None:
@@ -32,16 +32,49 @@ with spark_session("again", settings) as session:
 """
 
 
-def test_one_of_our_own_has_our_settings_and_is_stopped(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+def run(tmp_path: Path, *command: str) -> list[str]:
+    """Run a command to its end; return the lines of its standard output."""
+    folder = str(Path(sys.executable).parent)  # spark-submit takes the first python3 on the path
+    environment = {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PYSPARK_PYTHON": sys.executable,
+    }
     done = subprocess.run(
-        [sys.executable, "-c", OWN],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-        env=environment,
-        cwd=tmp_path,
+        command, capture_output=True, text=True, timeout=120, env=environment, cwd=tmp_path
     )
-    assert done.stdout.splitlines() == ["mine 3", "5", "128", "again 4"]
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_one_of_our_own_has_our_settings_and_is_stopped(tmp_path: Path) -> None:
+    said = run(tmp_path, sys.executable, "-c", OWN)
+    assert said == ["mine 3", "5", "128", "again 4"]
     assert list(tmp_path.iterdir()) == []
+
+
+SUBMITTED = """
+from halftone.config import Spark
+from halftone.session import spark_session, submitted_conf
+print(submitted_conf().get("spark.master"))
+own = {"spark.sql.shuffle.partitions": "5", "spark.sql.session.timeZone": "UTC"}
+with spark_session("mine", Spark(master="local[3]", conf=own)) as session:
+    context = session.sparkContext
+    print(context.appName, context.master, context.uiWebUrl)
+    print(session.conf.get("spark.sql.shuffle.partitions"), session.conf.get("spark.log.level"))
+    print(session.conf.get("spark.sql.session.timeZone"))
+"""
+
+
+def test_what_spark_submit_was_told_wins_over_the_config(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SUBMITTED)
+    submit = str(Path(sys.executable).parent / "spark-submit")
+    told = ["--conf", "spark.sql.shuffle.partitions=7", "--conf", "spark.log.level=OFF"]
+    said = run(tmp_path, submit, "--master", "local[1]", *told, str(script))
+    # Without a user interface: that is a default of ours where Spark is local.
+    assert said == ["local[1]", "mine local[1] None", "7 OFF", "UTC"]
+
+
+def test_a_process_of_its_own_was_not_submitted() -> None:
+    assert submitted_conf() is None

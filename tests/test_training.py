@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -81,12 +79,6 @@ def test_two_ranks_agree_and_read_every_row(start: Train, tmp_path: Path) -> Non
     assert model_directory.read_card(str(tmp_path / "model")).ranks == 2
 
 
-def test_two_ranks_in_spark_executors(start: Train, tmp_path: Path) -> None:
-    said = finish(start("model", ranks=2, launcher="spark", epochs=2))
-    assert "2 ranks (spark), batch 16 = 2 x 8" in said
-    assert [entry["epoch"] for entry in history(tmp_path / "model")] == [1, 2]
-
-
 def test_validation_is_the_same_on_any_number_of_ranks(start: Train, tmp_path: Path) -> None:
     finish(start("of_1", epochs=1))
     of_1 = history(tmp_path / "of_1")[0]
@@ -106,83 +98,9 @@ def test_validation_is_the_same_on_any_number_of_ranks(start: Train, tmp_path: P
     assert set(of_1) >= {"val_loss"}
 
 
-def test_a_rank_that_dies_ends_the_job_and_the_next_call_goes_on(
-    start: Train, tmp_path: Path
-) -> None:
-    process = start("model", ranks=2, epochs=200)
-    wait_for(tmp_path / "model" / "checkpoints" / "epoch-0002.npz", process)
-    found = subprocess.run(
-        ["pgrep", "-f", "halftone.launch .*job.json"], capture_output=True, text=True, check=True
-    )
-    ranks = [
-        int(pid)
-        for pid in found.stdout.split()
-        if Path(f"/proc/{pid}/comm").read_text().startswith("python")
-        and b"HOROVOD_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes()
-    ]
-    os.kill(max(ranks), signal.SIGKILL)
-    said = finish(process, code=1)
-    assert "failed: " in said
-    done = checkpoint.epochs(str(tmp_path / "model" / "checkpoints"))[-1]
-    said = finish(start("model", ranks=2, epochs=done + 1))
-    assert f"going on after epoch {done}" in said
-
-
-def test_a_killed_job_takes_its_ranks_with_it(start: Train, tmp_path: Path) -> None:
-    process = start("model", ranks=2, epochs=500)
-    wait_for(tmp_path / "model" / "checkpoints" / "epoch-0001.npz", process)
-    process.kill()
-    process.wait(timeout=60)
-    pattern = f"halftone.launch.*{process.pid}"
-    deadline = time.monotonic() + 60
-    while _rank_processes(tmp_path):
-        assert time.monotonic() < deadline, pattern
-        time.sleep(0.5)
-
-
-def _rank_processes(tmp_path: Path) -> list[str]:
-    """Processes that work on this test's files."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            open_files = [os.readlink(file) for file in (entry / "fd").iterdir()]
-            command = (entry / "cmdline").read_bytes()
-        except (OSError, ValueError):
-            continue
-        if entry.name.isdigit() and b"halftone.launch" in command:
-            found += [name for name in open_files if str(tmp_path) in name] or [entry.name]
-    return found
-
-
 def test_more_ranks_than_row_groups(start: Train, tmp_path: Path) -> None:
     finish(start("model", ranks=3, batch_size=12, epochs=1))
     assert history(tmp_path / "model")[0]["epoch"] == 1
-
-
-def test_images_too_small_for_the_network(start: Train) -> None:
-    said = finish(start("model", model={"name": "convnet", "filters": [4, 4, 4, 4]}), code=2)
-    assert said == (
-        "error: images of height 16 px are too small for the 4 convolutions and poolings of "
-        "train.model; use fewer filters or padding same, or preprocess to a larger size\n"
-    )
-
-
-def test_an_output_that_is_something_else(start: Train, tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "thesis.doc").write_text("years of work")
-    said = finish(start("model"), code=2)
-    assert said == (
-        f"error: {tmp_path}/model: exists and is not a model (it holds thesis.doc); give another "
-        "--output\n"
-    )
-
-
-def test_too_few_slots_for_the_ranks(start: Train) -> None:
-    said = finish(start("model", ranks=4, launcher="spark", batch_size=16), code=2)
-    assert said.splitlines()[-1] == (
-        f"error: train.ranks is 4, but Spark has {os.cpu_count()} slots to run them in at once; "
-        f"use train.ranks={os.cpu_count()}, or give Spark more executors or cores"
-    )
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(start: Train, tmp_path: Path) -> None:

@@ -48,8 +48,9 @@ def run_job(
     except OSError as error:  # a disk that is full, a store that is away
         print(f"failed: {error}; run the same command again to go on", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        how = f": {error}" if str(error) else "; run the same command again to go on"
+        print(f"interrupted{how}", file=sys.stderr)
         return 130
     return 0
 

@@ -142,6 +142,17 @@ def check_fits(card: Card, manifest: Manifest, model: str, dataset: str) -> None
         )
 
 
+def check_place(root: str) -> None:
+    """Raise InputError where something else than a model or a training is at `root`."""
+    held = storage.list_names(root)
+    others = [name for name in held if name not in _BEFORE]
+    if others and CARD not in held and CHECKPOINTS not in held:
+        raise InputError(
+            f"{root}: exists and is not a model (it holds {', '.join(others[:3])}"
+            f"{', ...' if len(others) > 3 else ''}); give another --output"
+        )
+
+
 def origin(config: Config, manifest: Manifest) -> dict[str, Any]:
     """Everything that decides what a training does from one epoch to the next.
 

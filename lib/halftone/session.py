@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Optional
 
-from pyspark import SparkConf
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from halftone.config import Spark
@@ -21,6 +21,9 @@ _LOCAL_DEFAULTS = {
     "spark.driver.host": "127.0.0.1",
     "spark.log.level": "FATAL",  # what fails a job is said once, in our words
 }
+# The JVM has little to do, and is done before its second compiler would pay for itself. For a JVM
+# of our own; that of spark-submit is there before us.
+_JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # Images travel in few rows of many bytes: Spark's default of 10,000 rows could pass 2 GiB.
 _DEFAULTS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "128",
@@ -50,20 +53,23 @@ def spark_session(name: str, settings: Spark) -> Iterator[SparkSession]:
 
 
 def _start(name: str, settings: Spark) -> SparkSession:
-    builder = SparkSession.builder.appName(name)
-    if is_submitted():
-        # The gateway is there already, and with it the master that was asked for.
-        master = str(SparkConf().get("spark.master"))
-    else:
-        master = settings.master or _LOCAL_MASTER
-        builder = builder.master(master)
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    given = submitted_conf()
+    master = str(given.get("spark.master")) if given else settings.master or _LOCAL_MASTER
     local = _LOCAL_DEFAULTS if is_local(master) else {}
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if local:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("SPARK_SUBMIT_OPTS", _JVM_OPTIONS)
+    builder = SparkSession.builder.master(master).appName(name)
     for key, value in {**_DEFAULTS, **local, **settings.conf}.items():
-        builder = builder.config(key, value)
-    return builder.getOrCreate()
+        if given is None or not given.contains(key):
+            builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    if local:
+        # Spark would describe every RDD in JSON for its user interface, which is not there; to
+        # load the classes for that takes longer than a small job's other work for the JVM.
+        session.sparkContext.setLocalProperty("spark.rdd.scope.noOverride", "true")
+    return session
 
 
 def _stop(session: SparkSession) -> None:
@@ -79,6 +85,15 @@ def _stop(session: SparkSession) -> None:
 def is_submitted() -> bool:
     """Whether spark-submit started this process."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def submitted_conf() -> Optional[SparkConf]:
+    """What spark-submit was told; None where it did not start this process."""
+    if not is_submitted():
+        return None
+    # Until PySpark is connected to its JVM, a SparkConf is empty.
+    SparkContext._ensure_initialized()
+    return SparkConf()
 
 
 def is_local(master: str) -> bool:

@@ -90,11 +90,11 @@ def _reporting(
             yield
     except Py4JJavaError as error:
         raise RunError(
-            f"{what}: {_cause(str(error.java_exception))}; what is done is kept, run again to go on"
+            f"{what}: {cause(str(error.java_exception))}; what is done is kept, run again to go on"
         ) from error
 
 
-def _cause(text: str) -> str:
+def cause(text: str) -> str:
     """Find in Spark's report what the worker said last: its exception, or that it is gone."""
     in_worker = re.search(r"PythonException: (Traceback .*?)\n\n?\s+at ", text, re.DOTALL)
     if in_worker:

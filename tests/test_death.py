@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from halftone import death
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (0, ""),
+        (1, "ended with exit code 1"),
+        (-9, "was killed by signal 9"),
+        (137, "was killed by signal 9"),  # as a shell says it
+        (-11, "was killed by signal 11"),
+        (128, "ended with exit code 128"),
+    ],
+)
+def test_an_exit_code_in_words(code: int, text: str) -> None:
+    assert death.describe(code) == text
+    assert death.describe(code, death.out_of_memory_kills()) == text
+
+
+def test_the_kernel_counts_whom_it_kills_for_memory() -> None:
+    before = death.out_of_memory_kills() - 1  # as if one had been killed since
+    assert death.describe(-9, before) == "was killed by signal 9, as memory ran out"
+    assert death.describe(-15, before) == "was killed by signal 15"

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from halftone import interfaces
+from halftone.errors import InputError
+
+LOOPBACK = next(name for name, ip in interfaces.addresses().items() if ip == "127.0.0.1")
+
+
+def test_the_way_to_this_machine_is_the_loopback() -> None:
+    assert interfaces.toward("127.0.0.1") == (LOOPBACK, "127.0.0.1")
+    assert interfaces.chosen(None, "localhost") == LOOPBACK
+    assert interfaces.chosen(LOOPBACK, "nowhere.invalid") == LOOPBACK
+
+
+def test_an_interface_that_is_not_there() -> None:
+    names = ", ".join(sorted(interfaces.addresses()))
+    with pytest.raises(InputError) as caught:
+        interfaces.chosen("eth77", "localhost")
+    assert str(caught.value) == (
+        f"train.network_interface is eth77, which {socket.gethostname()} does not have; it has "
+        f"{names}"
+    )
+
+
+def test_a_host_that_cannot_be_reached() -> None:
+    with pytest.raises(InputError) as caught:
+        interfaces.toward("nowhere.invalid")
+    assert str(caught.value).startswith(f"{socket.gethostname()} cannot reach nowhere.invalid: ")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_here"), [("localhost", True), ("127.0.0.1", True), ("nowhere.invalid", False)]
+)
+def test_which_hosts_are_this_machine(host: str, is_here: bool) -> None:
+    assert interfaces.is_here(host) is is_here

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from halftone import interfaces, processes
+from halftone.config import Train
+from halftone.errors import InputError
+
+LOOPBACK, _ = interfaces.toward("127.0.0.1")
+
+
+def settings(ranks: int, **others: str) -> Train:
+    return Train(ranks=ranks, batch_size=8, **others)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "hosts", "slots"),
+    [
+        (4, None, {"localhost": 4}),
+        (2, "localhost:1,127.0.0.1:1", {"localhost": 1, "127.0.0.1": 1}),
+        (2, "localhost:8", {"localhost": 8}),
+        (4, "localhost:1,localhost:3", {"localhost": 4}),
+    ],
+)
+def test_how_many_ranks_each_host_takes(
+    ranks: int, hosts: str | None, slots: dict[str, int]
+) -> None:
+    assert processes.slots(settings(ranks, hosts=hosts)) == slots  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "text"),
+    [
+        (
+            "localhost:1,127.0.0.1:2",
+            "train.ranks is 4, but train.hosts (localhost:1,127.0.0.1:2) has 3 slots; use "
+            "train.ranks=3, or name more hosts or slots",
+        ),
+        (
+            "localhost:1",
+            "train.ranks is 4, but train.hosts (localhost:1) has 1 slot; use train.ranks=1, or "
+            "name more hosts or slots",
+        ),
+    ],
+)
+def test_hosts_with_too_few_slots(hosts: str, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        processes.slots(settings(4, hosts=hosts))
+    assert str(caught.value) == text
+
+
+def test_a_host_that_cannot_be_found() -> None:
+    with pytest.raises(InputError, match=r"cannot reach nowhere\.invalid: "):
+        processes.slots(settings(2, hosts="localhost:1,nowhere.invalid:1"))
+
+
+def test_an_interface_that_other_hosts_cannot_reach() -> None:
+    with pytest.raises(InputError) as caught:
+        processes.slots(
+            settings(2, hosts="localhost:1,nowhere.invalid:1", network_interface=LOOPBACK)
+        )
+    assert str(caught.value) == (
+        f"train.network_interface is {LOOPBACK}, over which nowhere.invalid of train.hosts cannot "
+        f"be reached; name another one of {', '.join(sorted(interfaces.addresses()))}"
+    )
+
+
+def test_an_interface_that_is_not_there() -> None:
+    with pytest.raises(InputError, match=r"^train\.network_interface is eth77, which "):
+        processes.slots(settings(2, network_interface="eth77"))

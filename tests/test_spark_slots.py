@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from halftone import spark_slots
+from halftone.errors import InputError
+
+
+def test_slots_of_this_machine(spark: SparkSession) -> None:
+    assert spark_slots.count(spark) == 2
+    spark_slots.wait_for(spark, 2)
+    with pytest.raises(InputError) as caught:
+        spark_slots.wait_for(spark, 4)
+    assert str(caught.value) == (
+        "train.ranks is 4, but Spark has 2 slots to run them in at once; use train.ranks=2, or "
+        "give Spark more executors or cores"
+    )
+
+
+# Two executors of two cores each, and of a GPU each, so to speak.
+CLUSTER = """
+import sys
+from halftone import spark_slots
+from halftone.config import Spark
+from halftone.errors import InputError
+from halftone.session import spark_session
+amounts = {f"spark.{of}.resource.gpu.amount": "1" for of in ("worker", "executor", "task")}
+scripts = {f"spark.{of}.resource.gpu.discoveryScript": sys.argv[1] for of in ("worker", "executor")}
+conf = {"spark.executor.memory": "512m", "spark.ui.enabled": "false", **amounts, **scripts}
+conf.update({f"spark.driver.{name}": "127.0.0.1" for name in ("host", "bindAddress")})
+with spark_session("slots", Spark(master="local-cluster[2,2,512]", conf=conf)) as spark:
+    spark_slots.wait_for(spark, 2)
+    print(spark_slots.count(spark), "of", spark.sparkContext.defaultParallelism, "cores")
+    spark_slots._WAIT_SECS = 0.0
+    try:
+        spark_slots.wait_for(spark, 3)
+    except InputError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_slots_of_a_cluster_with_gpus(tmp_path: Path) -> None:
+    script = tmp_path / "gpus.sh"
+    script.write_text("""#!/bin/sh\necho '{"name": "gpu", "addresses": ["0"]}'\n""")
+    script.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", CLUSTER, str(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=300,
+        env={**os.environ, "SPARK_WORKER_DIR": str(tmp_path / "work")},
+    )
+    said = done.stdout.splitlines()
+    assert all(line.startswith("waiting for executors: ") for line in said[:-2])
+    assert said[-2:] == [
+        "2 of 4 cores",
+        "train.ranks is 3, but Spark has 2 slots to run them in at once (a task takes 1 GPU of an "
+        "executor's 1); use train.ranks=2, or give Spark more executors, cores or GPUs",
+    ]

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from halftone import stop_request
+from halftone.errors import StoppedError
+from halftone.stop_request import StopRequest
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_signal_becomes_a_file_for_as_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    (tmp_path / "stop").touch()  # of a job that was killed
+    with stop_request.listening(str(tmp_path)) as asked:
+        assert not (tmp_path / "stop").exists()
+        assert not asked.is_made()
+        asked.check()
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait_for(tmp_path / "stop")
+        assert asked.is_made()
+        with pytest.raises(StoppedError) as caught:
+            asked.check()
+    assert str(caught.value) == ("before the ranks had begun; run the same command again to go on")
+    assert not (tmp_path / "stop").exists()
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
+    assert capsys.readouterr().err == "stopping: the ranks write a checkpoint\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGTERM, StoppedError), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_the_end_tells_which_signal_it_was(
+    tmp_path: Path, number: signal.Signals, kind: type[BaseException]
+) -> None:
+    def train() -> None:
+        with stop_request.listening(str(tmp_path)):
+            os.kill(os.getpid(), number)
+            wait_for(tmp_path / "stop")
+            raise StoppedError("epoch 3")
+
+    with pytest.raises(kind, match=r"^epoch 3$"):
+        train()
+    assert not (tmp_path / "stop").exists()
+
+
+def test_the_second_interrupt_does_not_wait(tmp_path: Path) -> None:
+    def train() -> None:
+        with stop_request.listening(str(tmp_path)):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
+
+
+def test_other_threads_get_no_signals(tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    seen: list[StopRequest] = []
+
+    def body() -> None:
+        with stop_request.listening(str(tmp_path)) as asked:
+            seen.append(asked)
+            assert signal.getsignal(signal.SIGTERM) == handler
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert not seen[0].is_made()
+
+
+SUBMITTED = """
+import subprocess, sys, time
+child = '''
+import sys, time
+from pathlib import Path
+from halftone import stop_request
+with stop_request.listening(sys.argv[1]) as asked:
+    print(flush=True)
+    while not asked.is_made():
+        time.sleep(0.02)
+    while not Path(sys.argv[1], "stop").exists():
+        time.sleep(0.02)
+Path(sys.argv[1], "ended").touch()
+'''
+process = subprocess.Popen([sys.executable, "-c", child, sys.argv[1]], stdout=subprocess.PIPE)
+process.stdout.readline()
+print(flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can do it")
+def test_the_end_of_spark_submit_is_a_request(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SUBMITTED, str(tmp_path)]
+    environment = {**os.environ, "PYSPARK_GATEWAY_PORT": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as submit:
+        assert submit.stdout is not None
+        submit.stdout.readline()
+        submit.terminate()
+    wait_for(tmp_path / "ended")
