@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -240,6 +241,31 @@ def test_images_too_small_for_the_network(refused: Callable[..., str]) -> None:
     assert refused(model={"name": "convnet", "filters": [4, 4, 4]}) == (
         "images of height 8 px are too small for the 3 convolutions and poolings of train.model; "
         "use fewer filters or padding same, or preprocess to a larger size"
+    )
+
+
+def test_statistics_that_the_dataset_does_not_have(
+    tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    path = tmp_path / "dataset" / "manifest.json"
+    written = json.loads(path.read_text())
+    for file in written["files"]:
+        del file["sums"], file["square_sums"]
+    path.write_text(json.dumps(written))
+    assert refused(normalise="standard") == (
+        "the train split of the dataset made from /images has no pixel statistics (written by an "
+        "older Halftone); run preprocess with a new --output, or use train.normalise 0..1"
+    )
+
+
+def test_an_empty_train_split(tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = tmp_path / "dataset" / "manifest.json"
+    written = json.loads(path.read_text())
+    written["files"] = [file for file in written["files"] if file["split"] != "train"]
+    path.write_text(json.dumps(written))
+    assert refused() == (
+        f"{tmp_path}/dataset: the train split is empty; preprocess with smaller fractions for the "
+        "others"
     )
 
 

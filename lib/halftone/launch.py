@@ -49,10 +49,16 @@ def train(config: Config, dataset: str, output: str, session: Callable[[], Spark
         print(f"nothing to do: the training at {output} is finished", flush=True)
         return model_directory.read_card(output)
     settings = config.train
+    rows = sum(shard.rows for shard in data.shards(TRAIN))
+    if not rows:
+        raise InputError(
+            f"{dataset}: the train split is empty; preprocess with smaller fractions for the others"
+        )
+    if settings.normalise == "standard":
+        data.pixel_statistics(TRAIN)  # the ranks will need them
     _check_size(settings, data)
     launcher = _launcher(settings)
     start = _starter(launcher, settings, rank.job(config, data, dataset, output), session)
-    rows = sum(shard.rows for shard in data.shards(TRAIN))
     print(
         f"training on {rows:,} images, {settings.ranks} rank{'s' * (settings.ranks > 1)} "
         f"({launcher}), batch {settings.batch_size} = {settings.ranks} x "
