@@ -77,6 +77,15 @@ def test_ranks_begin_together_and_what_they_say_is_kept(
     assert capsys.readouterr().out == f"0 is up\n0 trains {began.group(1)}\n"
 
 
+def test_where_a_rank_crashed_is_for_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+    log = io.BytesIO()
+    code = "import faulthandler, os; faulthandler.enable(); print('up', flush=True); os.abort()"
+    with pytest.raises(LostRankError, match=r"^rank 0 was killed by signal 6$"):
+        supervisor.watch([Script(code)], [log], StopRequest(), attempt=1)
+    assert b"\nup\nFatal Python error: Aborted\n" in log.getvalue()
+    assert capsys.readouterr().out == "up\n"
+
+
 def test_before_all_have_begun_one_that_is_lost_ends_the_others_at_once() -> None:
     with pytest.raises(LostRankError, match=r"^rank 1 ended with exit code 3$"):
         watch([f"{READY}time.sleep(60)", "sys.exit(3)"])

@@ -3,9 +3,8 @@
 A task connects to the driver and gives that connection to its rank as input and output, so that a
 rank here is to the driver what it is elsewhere, and ends with the connection.
 
-Not horovod.spark.run: it takes SIGTERM for itself, leaves the other ranks waiting when one is
-killed, wants one name for the network interface of all machines, and its ranks do not find a
-package that came with --py-files.
+Not horovod.spark.run: it takes SIGTERM for itself and kills the ranks, leaves the others waiting
+when one is killed, and wants one name for the network interface of all machines.
 """
 
 from __future__ import annotations

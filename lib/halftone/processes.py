@@ -1,7 +1,8 @@
 """Ranks as processes on this machine, or by ssh on others: what `horovodrun` does.
 
-Horovod's own horovodrun takes seconds to start, as it loads TensorFlow before any rank does, puts
-two processes between itself and each rank, and cannot say which rank was lost or how.
+Horovod's own horovodrun loads TensorFlow before any rank does, which takes seconds, and puts
+processes of its own between itself and the ranks, which can neither be told apart nor be stopped
+in good order through them.
 """
 
 from __future__ import annotations

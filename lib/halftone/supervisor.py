@@ -25,6 +25,8 @@ _CHECKPOINT_SECS = 20.0
 _STOP_SECS = 30.0
 # What TensorFlow's and Horovod's own code says, as `[2026-11-21 03:10:42.878341: E ...`: for logs.
 _NATIVE = re.compile(r"^\[?\d{4}-\d\d-\d\d \S+: [IWEF] ")
+# From such a line on a rank that crashes says where it was.
+_CRASH = ("terminate called ", "Fatal Python error: ")
 
 
 class Rank(Protocol):
@@ -109,6 +111,7 @@ class _Watched:
         self.end: Optional[End] = None
         self._number, self._log = number, log
         self._was_killed = False
+        self._is_crashing = False
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
 
@@ -132,6 +135,8 @@ class _Watched:
         # A full disk, or a reader who is gone, must not end the listening.
         with suppress(OSError):
             self._log.write(text.encode())
-        if word is None and self._number == 0 and not _NATIVE.match(text):
+        self._is_crashing = self._is_crashing or text.startswith(_CRASH)
+        is_for_people = word is None and not self._is_crashing and not _NATIVE.match(text)
+        if self._number == 0 and is_for_people:
             with suppress(OSError):
                 print(text, end="", flush=True)
