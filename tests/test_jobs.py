@@ -34,6 +34,7 @@ def conf(tmp_path: Path, draw_images: DrawImages) -> Path:
         },
         "pixels": {"height_px": 16, "width_px": 16},
         "splits": {"validation_fraction": 0.2, "test_fraction": 0.2},
+        "tracking": {"enabled": False},
         "train": {
             "epochs": 6,
             "batch_size": 16,
