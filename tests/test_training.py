@@ -79,6 +79,7 @@ def test_two_ranks_agree_and_read_every_row(start: Train, tmp_path: Path) -> Non
     assert model_directory.read_card(str(tmp_path / "model")).ranks == 2
 
 
+@pytest.mark.slow
 def test_validation_is_the_same_on_any_number_of_ranks(start: Train, tmp_path: Path) -> None:
     finish(start("of_1", epochs=1))
     of_1 = history(tmp_path / "of_1")[0]
@@ -151,6 +152,7 @@ def stop_in_epoch_1(tmp_path: Path, dataset: Path) -> Callable[..., None]:
 AUGMENT = {"flip": "horizontal", "shift_fraction": 0.1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["memory", "none"])
 def test_stopped_within_an_epoch_one_rank_goes_on_to_the_same_weights(
     start: Train, stop_in_epoch_1: Callable[..., None], tmp_path: Path, cache: str
@@ -166,6 +168,7 @@ def test_stopped_within_an_epoch_one_rank_goes_on_to_the_same_weights(
         assert got == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_stopped_within_an_epoch_two_ranks_go_on_to_the_same_weights(
     start: Train, stop_in_epoch_1: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -177,6 +180,7 @@ def test_stopped_within_an_epoch_two_ranks_go_on_to_the_same_weights(
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_another_number_of_ranks_begins_the_epoch_again(
     start: Train, stop_in_epoch_1: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -186,6 +190,7 @@ def test_another_number_of_ranks_begins_the_epoch_again(
     assert [entry["epoch"] for entry in history(tmp_path / "stopped")] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_all_that_helps_at_scale_at_once_on_two_ranks(start: Train, tmp_path: Path) -> None:
     finish(
         start(
