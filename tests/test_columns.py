@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from halftone import columns
 
@@ -26,6 +30,82 @@ def test_numbers(kind: pa.DataType) -> None:
 def test_empty_columns() -> None:
     assert columns.of_bytes([]).equals(pa.array([], pa.binary()))
     assert columns.of_text([]).equals(pa.array([], pa.string()))
+    assert columns.of_texts([]).equals(pa.chunked_array([], pa.string()))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["a", "é"], pa.string()),
+        ([b"a", b""], pa.binary()),
+        ([b"ab", b"cd"], pa.binary(2)),
+        ([1.5, 2.5], pa.float64()),
+        ([1, 2], pa.int32()),
+    ],
+)
+def test_a_column_of_any_type(values: list[object], kind: pa.DataType) -> None:
+    assert columns.of(values, kind).equals(pa.array(values, kind))
+
+
+def test_many_texts_come_in_slices_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "_SLICE_ROWS", 2)
+    found = columns.of_texts(str(number) for number in range(5))
+    assert [len(chunk) for chunk in found.chunks] == [2, 2, 1]
+    assert found.to_pylist() == ["0", "1", "2", "3", "4"]
+    table = pa.table({"text": found, "number": pa.array(range(5))})
+    assert [part.num_rows for part in columns.slices(table)] == [2, 2, 1]
+    assert list(columns.rows(table, "number", "text")) == [(n, str(n)) for n in range(5)]
+    assert list(columns.rows(table.slice(0, 0), "text")) == []
+
+
+def test_one_value_many_times() -> None:
+    found = columns.repeat(columns.of_text(["x"]), 3)
+    assert found.equals(pa.array(["x", "x", "x"]))
+    assert columns.repeat(columns.of_numbers([7], pa.int8()), 0).equals(pa.array([], pa.int8()))
+
+
+def test_columns_behind_one_another() -> None:
+    first, second = columns.of_texts(["a", "b"]), columns.of_texts(["c"])
+    assert columns.together(first, second.slice(0, 0), second).to_pylist() == ["a", "b", "c"]
+    assert columns.together(first.slice(0, 0)).equals(pa.chunked_array([], pa.string()))
+
+
+CUTS = st.lists(st.integers(0, 3), max_size=4)
+
+
+def cut(values: list[object], kind: pa.DataType, cuts: list[int]) -> pa.ChunkedArray:
+    """A column in chunks, each of them a slice of something longer."""
+    chunks, rest = [], values
+    for size in [*cuts, len(values)]:
+        chunks.append(pa.array([*values[:1], *rest[:size]], kind).slice(len(values[:1])))
+        rest = rest[size:]
+    return pa.chunked_array(chunks, kind)
+
+
+@given(st.lists(st.integers(-4, 4), max_size=8), st.lists(st.integers(-4, 4), max_size=8), CUTS)
+def test_chunks_and_slices_change_no_value(ours: list[int], others: list[int], cuts: list) -> None:
+    column, among = cut(ours, pa.int64(), cuts), cut(others, pa.int64(), cuts)
+    assert columns.numbers(column).tolist() == ours
+    assert columns.is_in(column, among).tolist() == [value in others for value in ours]
+    assert columns.places(column, among).tolist() == [
+        others.index(value) if value in others else -1 for value in ours
+    ]
+    codes = columns.codes(column).tolist()
+    assert codes == [list(dict.fromkeys(ours)).index(value) for value in ours]
+
+
+def test_digests_have_codes_too() -> None:
+    digests = pa.chunked_array([pa.array([b"aa", b"bb"], pa.binary(2))] * 2)
+    assert columns.codes(digests).tolist() == [0, 1, 0, 1]
+
+
+def test_rows_by_number_and_by_mask() -> None:
+    table = pa.table({"n": [10, 11, 12], "text": ["a", "b", "c"]})
+    assert columns.take(table, [2, 0, 2])["text"].to_pylist() == ["c", "a", "c"]
+    mask = np.array([True, False, True])
+    assert columns.where(table, mask).to_pydict() == {"n": [10, 12], "text": ["a", "c"]}
+    assert columns.where(table, ~mask | mask) is table
+    assert columns.where(table, mask & ~mask).num_rows == 0
 
 
 STAGE = """
@@ -47,3 +127,29 @@ assert "pandas" not in sys.modules, "imported by the work"
 
 def test_a_worker_that_decodes_imports_no_pandas() -> None:
     subprocess.run([sys.executable, "-c", STAGE], check=True, timeout=60)
+
+
+PLAN = """
+import sys
+from halftone import catalogue, columns, incremental, standing
+from halftone.config import Config
+from halftone.incremental import LISTED
+found = catalogue.build(sys.argv[1], Config())
+listed = columns.take(found.entries, [0, 1])
+assert listed.num_rows == 2
+known = standing.known(standing.EMPTY)
+now = [found.keys(), *(found.entries[name] for name in LISTED.names[1:])]
+import pyarrow as pa
+delta = incremental.compare(pa.table(now, schema=LISTED), known, found.unusable_keys())
+assert len(delta.read) == 2, delta
+assert columns.codes(delta.read).tolist() == [0, 1]
+assert "pandas" not in sys.modules, "imported by the plan"
+"""
+
+
+def test_a_driver_that_plans_imports_no_pandas(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        folder = tmp_path / label
+        folder.mkdir()
+        (folder / "1.jpg").write_bytes(b"x")
+    subprocess.run([sys.executable, "-c", PLAN, str(tmp_path)], check=True, timeout=60)

@@ -4,58 +4,71 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from halftone import columns, copies, schema
+from halftone import columns, copies, ingest, schema
 from halftone.copies import Evidence, Fate, Near
-from halftone.incremental import Delta
 from halftone.manifest import ShardFile
 from halftone.standing import EMPTY, Standing
+from tables import digest, table
 
 SMALL, LARGE = 100, 100_000  # bytes; of a large file the digest leaves some out
 
 
+PART = pa.schema([field for field in ingest.PART if field.name != "image"])
+
+
 def part(*images: tuple[str, str, str, int], size: int = SMALL, status: str = "ok") -> pa.Table:
     """A staged part; an image is its key, label, digest and hash, and of split 0."""
-    keys, labels, digests, hashes = zip(*images)
-    return pa.table(
-        {
-            "key": keys,
-            "label": labels,
-            "split": pa.array([0] * len(keys), pa.int8()),
-            "status": [status] * len(keys),
-            "source_bytes": [size] * len(keys),
-            "source_digest": [digest.encode().ljust(16) for digest in digests],
-            "perceptual_hash": hashes,
-        }
+    return table(
+        PART,
+        *(
+            (key, label, 0, status, "", 1, 1, size, 1.5, digest(name), bits)
+            for key, label, name, bits in images
+        ),
     )
 
 
-def standing(table: pa.Table, split: str = "test") -> Standing:
-    shard = ShardFile(path="s", split=split, rows=table.num_rows, size_bytes=1, digest="")
-    return Standing([("/s", shard, table)], EMPTY.rejects, EMPTY.duplicates)
+def standing(rows: pa.Table, split: str = "test") -> Standing:
+    shard = ShardFile(path="s", split=split, rows=rows.num_rows, size_bytes=1, digest="")
+    return Standing([("/s", shard, rows)], EMPTY.rejects, EMPTY.duplicates)
 
 
-def evidence(new: pa.Table, before: Standing = EMPTY, forget: str = "") -> Evidence:
-    delta = Delta(frozenset(), frozenset(forget.split()), frozenset())
-    return Evidence(before, [], delta, [("/p", new)])
+def evidence(new: pa.Table, before: Standing = EMPTY) -> Evidence:
+    return Evidence(before, [], [("/p", new)])
+
+
+def fates(found: Evidence, **full_digests: str) -> dict[str, Fate]:
+    return copies.exact_fates(copies.same_digests(found), full_digests)
 
 
 def test_copies_of_one_label_are_duplicates_of_the_first_by_path() -> None:
     found = evidence(part(("b", "cat", "x", 0), ("a", "cat", "x", 0), ("c", "cat", "y", 0)))
-    assert copies.exact_fates(found, {}) == {"b": Fate("duplicate", "a")}
+    assert fates(found) == {"b": Fate("duplicate", "a")}
 
 
 def test_what_stands_goes_before_what_is_new() -> None:
     before = standing(part(("z", "cat", "x", 0)))
     found = evidence(part(("a", "cat", "x", 0)), before)
-    assert copies.exact_fates(found, {}) == {"a": Fate("duplicate", "z")}
-    forgotten = evidence(part(("a", "cat", "x", 0)), before, forget="z")
-    assert copies.exact_fates(forgotten, {}) == {}
+    assert fates(found) == {"a": Fate("duplicate", "z")}
+
+
+def test_a_duplicate_that_stands_goes_before_what_is_new() -> None:
+    duplicates = table(schema.DUPLICATES, ("z", "gone", SMALL, 1.5, "cat", digest("x")))
+    before = Standing([], EMPTY.rejects, duplicates)
+    found = evidence(part(("a", "cat", "x", 0)), before)
+    assert fates(found) == {"a": Fate("duplicate", "z")}
+
+
+def test_groups_are_of_what_shares_a_digest_with_what_is_new() -> None:
+    before = standing(part(("s", "cat", "x", 0), ("t", "cat", "y", 0), ("u", "cat", "y", 0)))
+    found = evidence(part(("b", "dog", "x", 0), ("a", "cat", "x", 0), ("c", "cat", "z", 0)), before)
+    groups = copies.same_digests(found)
+    assert groups == [[(0, "s", "cat", 100), (2, "b", "dog", 100), (2, "a", "cat", 100)]]
 
 
 def test_two_labels_are_a_conflict_on_both_sides() -> None:
     before = standing(part(("old", "cat", "x", 0)))
     found = evidence(part(("new", "dog", "x", 0)), before)
-    assert copies.exact_fates(found, {}) == {
+    assert fates(found) == {
         "old": Fate("conflict", "label 'cat', but new has the same bytes and label 'dog'"),
         "new": Fate("conflict", "label 'dog', but old has the same bytes and label 'cat'"),
     }
@@ -63,22 +76,22 @@ def test_two_labels_are_a_conflict_on_both_sides() -> None:
 
 def test_copies_that_both_stand_were_judged_when_they_came() -> None:
     before = standing(part(("a", "cat", "x", 0), ("b", "cat", "x", 0)))
-    assert copies.exact_fates(evidence(part(("c", "cat", "y", 0)), before), {}) == {}
+    assert fates(evidence(part(("c", "cat", "y", 0)), before)) == {}
 
 
 def test_what_was_rejected_is_no_copy() -> None:
     found = evidence(part(("a", "cat", "x", 0), ("b", "cat", "x", 0), status="empty"))
-    assert copies.exact_fates(found, {}) == {}
+    assert fates(found) == {}
 
 
 def test_large_look_alikes_are_compared_whole() -> None:
     found = evidence(
         part(("a", "cat", "x", 0), ("b", "cat", "x", 0), ("c", "cat", "x", 0), size=LARGE)
     )
-    assert copies.look_alikes(found) == [["a", "b", "c"]]
-    assert copies.look_alikes(evidence(part(("a", "cat", "x", 0), ("b", "cat", "x", 0)))) == []
-    full = {"a": "1", "b": "2", "c": "1"}
-    assert copies.exact_fates(found, full) == {"c": Fate("duplicate", "a")}
+    assert copies.look_alikes(copies.same_digests(found)) == [["a", "b", "c"]]
+    small = evidence(part(("a", "cat", "x", 0), ("b", "cat", "x", 0)))
+    assert copies.look_alikes(copies.same_digests(small)) == []
+    assert fates(found, a="1", b="2", c="1") == {"c": Fate("duplicate", "a")}
 
 
 def test_near_copies_are_those_of_a_later_split() -> None:

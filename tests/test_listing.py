@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Callable
 
@@ -7,11 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from halftone import catalogue, listing
+from halftone import catalogue, columns, listing
 from halftone.config import Config
 from halftone.errors import InputError
 from halftone.splits import SPLITS
-from halftone.storage import FileInfo
 
 
 def write_csv(folder: Path, text: str) -> str:
@@ -19,24 +19,70 @@ def write_csv(folder: Path, text: str) -> str:
     return str(folder / "list.csv")
 
 
+def write_parquet(folder: Path, table: dict[str, object]) -> str:
+    pq.write_table(pa.table(table), folder / "list.parquet")
+    return str(folder / "list.parquet")
+
+
 def test_a_csv_names_paths_and_what_is_known_of_them(tmp_path: Path) -> None:
     url = write_csv(tmp_path, "path,label,group,split\n001.jpg,07,a,train\n002.jpg,8,b,test\n")
-    assert listing.of_table(url) == listing.Listing(
-        files=[FileInfo("001.jpg", -1, 0.0), FileInfo("002.jpg", -1, 0.0)],
-        ignored={},
-        labels=["07", "8"],
-        groups=["a", "b"],
-        splits=["train", "test"],
-    )
+    found = listing.of_table(url)
+    assert found.files.schema == listing.FILES
+    assert list(columns.rows(found.files, *listing.FILES.names)) == [
+        ("001.jpg", "07", "a", "train", -1, 0.0),
+        ("002.jpg", "8", "b", "test", -1, 0.0),
+    ]
+    assert (found.has_labels, found.ignored, found.not_text) == (True, {}, [])
 
 
 def test_a_parquet_file_with_sizes(tmp_path: Path) -> None:
-    path = str(tmp_path / "list.parquet")
     table = {"path": ["a/1.jpg", "b/2.jpg"], "size_bytes": [5, None], "modified": [9.5, None]}
-    pq.write_table(pa.table(table), path)
-    found = listing.of_table(path)
-    assert found.files == [FileInfo("a/1.jpg", 5, 9.5), FileInfo("b/2.jpg", -1, 0.0)]
-    assert (found.labels, found.groups, found.splits) == (None, None, None)
+    found = listing.of_table(write_parquet(tmp_path, table))
+    assert list(columns.rows(found.files, *listing.FILES.names)) == [
+        ("a/1.jpg", "", "", "", 5, 9.5),
+        ("b/2.jpg", "", "", "", -1, 0.0),
+    ]
+    assert not found.has_labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "sizes"),
+    [
+        (pa.array(["7", "8", None]).dictionary_encode(), [5.0, 6.0, None]),
+        (pa.array(["7", "8", None], pa.large_string()), pa.array([5, 6, None], pa.int16())),
+        (pa.array([7, 8, None]), ["5", "6", None]),
+    ],
+    ids=["categories, floats", "large text, small numbers", "numbers, text"],
+)
+def test_other_types_are_taken_where_they_say_the_same(
+    tmp_path: Path, labels: pa.Array, sizes: object
+) -> None:
+    table = {"path": ["1.jpg", "2.jpg", "3.jpg"], "label": labels, "size_bytes": sizes}
+    found = listing.of_table(write_parquet(tmp_path, table)).files
+    assert found["label"].to_pylist() == ["7", "8", ""]
+    assert found["size_bytes"].to_pylist() == [5, 6, -1]
+
+
+def test_types_that_do_not(tmp_path: Path) -> None:
+    url = write_parquet(tmp_path, {"path": ["1.jpg"], "size_bytes": ["small"]})
+    with pytest.raises(InputError) as caught:
+        listing.of_table(url)
+    assert str(caught.value) == (
+        f"{url}: column size_bytes must be int64: Failed to parse string: 'small' as a scalar of "
+        "type int64"
+    )
+
+
+def test_a_folder_says_nothing_of_labels(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a.PNG", "notes.txt"):
+        (tmp_path / name).write_bytes(b"123")
+        os.utime(tmp_path / name, (5, 1.5))
+    found = listing.of_folder(str(tmp_path), ["jpg", ".png"])
+    assert list(columns.rows(found.files, *listing.FILES.names)) == [
+        ("a.PNG", "", "", "", 3, 1.5),
+        ("b.jpg", "", "", "", 3, 1.5),
+    ]
+    assert (found.has_labels, found.ignored, found.not_text) == (False, {".txt": 1}, [])
 
 
 @pytest.mark.parametrize(

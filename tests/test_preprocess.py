@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 from pathlib import Path
 from typing import Any, Callable
 
@@ -15,7 +17,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages, stripes
-from halftone import manifest, preprocess, staging
+from halftone import manifest, preprocess, staging, tasks
 from halftone.config import Config
 from halftone.errors import InputError
 
@@ -365,6 +367,43 @@ def test_images_that_are_gone_are_kept_until_they_are_pruned(
     assert "upright/0001.png" not in names_of(rows(tmp_path / "dataset"))
 
 
+def test_a_copy_that_is_gone_goes_with_the_row_that_it_was_a_copy_of(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    shutil.copy(images / "lying" / "0000.png", images / "lying" / "copy.png")
+    run(images)
+    (images / "lying" / "copy.png").unlink()
+    cv2.imwrite(str(images / "lying" / "0000.png"), stripes(0, seed=99))
+    made, num_read = run(images)
+    assert (num_read, made.inputs, made.rows, made.duplicates, made.gone) == (1, 40, 40, 0, 0)
+
+
+def test_a_row_whose_label_is_taken_away_becomes_a_reject(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    shutil.copy(images / "lying" / "0000.png", images / "lying" / "copy.png")
+    labels = {f"{path.parent.name}/{path.name}": path.parent.name for path in images.rglob("*.*")}
+    settings = {"preprocess": {"catalogue": str(tmp_path / "list.csv")}}
+
+    def write_list() -> None:
+        lines = [f"{path},{label}" for path, label in labels.items()]
+        (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
+
+    write_list()
+    first, _ = run(images, **settings)
+    assert (first.rows, first.rejects, first.duplicates) == (40, 0, 1)
+    labels["lying/0000.png"] = ""
+    write_list()
+    made, num_read = run(images, **settings)
+    # Its copy takes its place.
+    assert (num_read, made.inputs, made.rows, made.rejects, made.duplicates) == (1, 41, 40, 1, 0)
+    assert made.rejects_by_reason == {"unlabelled": 1}
+    assert "lying/copy.png" in names_of(rows(tmp_path / "dataset"))
+    assert run(images, **settings) == (made, 0)
+
+
 def test_rejects_are_tried_again_when_asked(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
@@ -438,6 +477,36 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
     assert made.fingerprint == expected.fingerprint
     run(images)
     assert not (tmp_path / "dataset" / "_staging").exists()
+
+
+def test_a_worker_that_is_killed_changes_nothing(
+    run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = draw_images(each=100)
+    expected, _ = run(images, "undisturbed")
+    run_tasks = tasks.run
+
+    def run_with_a_death(session: SparkSession, task: Any, count: int, **how: Any) -> Any:
+        mark = tmp_path / how["what"]
+
+        def die_once(number: int) -> Any:
+            if number == count // 2 and not mark.exists():
+                # When the file is written, and not yet in its place.
+                os.replace = lambda aside, url: (  # type: ignore[assignment]
+                    mark.write_text(os.path.basename(aside)),
+                    os.kill(os.getpid(), signal.SIGKILL),
+                )
+            return task(number)
+
+        return run_tasks(session, die_once, count, **how)
+
+    monkeypatch.setattr(tasks, "run", run_with_a_death)
+    made, num_read = run(images)
+    assert re.fullmatch(r"\.tmp-[0-9a-f]+-part-00000\d\.parquet", (tmp_path / "decode").read_text())
+    assert re.fullmatch(r"\.tmp-[0-9a-f]+-.*-0000\d\.parquet", (tmp_path / "write").read_text())
+    assert (num_read, made.fingerprint) == (200, expected.fingerprint)
+    assert set(tree(tmp_path / "dataset")) == set(tree(tmp_path / "undisturbed"))
+    assert data_files(tmp_path / "dataset") == data_files(tmp_path / "undisturbed")
 
 
 def test_colour_is_kept_when_asked(run: Run, tmp_path: Path) -> None:

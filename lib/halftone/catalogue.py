@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from halftone import columns, listing, splits, storage
 from halftone.config import Config
 from halftone.config import Splits as SplitsConfig
 from halftone.errors import InputError
 from halftone.listing import Listing
-from halftone.storage import FileInfo
 
 # What a block of work knows of its images; `path` is the one below the images' folder.
 ENTRIES = pa.schema(
@@ -48,9 +49,14 @@ class Catalogue(NamedTuple):
     def inputs(self) -> int:
         return int(self.entries.num_rows) + len(self.unusable)
 
-    @property
-    def unusable_keys(self) -> set[str]:
-        return {storage.join(self.root, image.path) for image in self.unusable}
+    def keys(self) -> pa.ChunkedArray:
+        """The key of each entry."""
+        return columns.of_texts(
+            storage.join(self.root, path) for (path,) in columns.rows(self.entries, "path")
+        )
+
+    def unusable_keys(self) -> pa.ChunkedArray:
+        return columns.of_texts(storage.join(self.root, image.path) for image in self.unusable)
 
 
 def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
@@ -64,34 +70,16 @@ def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
             names no split where `splits.from_path` says that it must.
     """
     listed = _listed(root, config)
-    nothing: list[Optional[str]] = [None] * len(listed.files)
-    brought = zip(listed.labels or nothing, listed.groups or nothing, listed.splits or nothing)
-    label_from = re.compile(config.preprocess.label_from)
-    usable: list[_Usable] = []
-    unusable: list[Unusable] = []
-    for image, (label, group, split) in zip(listed.files, brought):
-        shown = image.path.encode("utf-8", "backslashreplace").decode()
-        label = splits.captured(label_from, image.path) if listed.labels is None else label
-        if shown != image.path:
-            detail = "its name is not UTF-8 text; rename it"
-            unusable.append(Unusable(shown, "unreadable", detail, *image[1:]))
-        elif not label:
-            detail = f"preprocess.label_from {label_from.pattern!r} finds no label in the path"
-            if listed.labels is not None:
-                detail = "preprocess.catalogue gives it no label"
-            unusable.append(Unusable(shown, "unlabelled", detail, *image[1:]))
-        else:
-            usable.append(_Usable(image, label, group, split))
+    files = listed.files
+    if not listed.has_labels:
+        labels = _labels(files, config.preprocess.label_from)
+        files = files.set_column(files.schema.get_field_index("label"), "label", labels)
+    is_labelled = _is_said(files["label"])
+    unusable = [*_without_text(listed), *_without_label(listed, ~is_labelled, config)]
+    files = columns.where(files, is_labelled)
     if needs_classes:
-        _check_classes(root, len(listed.files), [image.label for image in usable])
-    return Catalogue(root, _in_order(usable, config), unusable, listed.ignored)
-
-
-class _Usable(NamedTuple):
-    file: FileInfo
-    label: str
-    group: Optional[str]  # as a table says; None: by the config's pattern
-    split: Optional[str]
+        _check_classes(root, len(is_labelled) + len(listed.not_text), files["label"])
+    return Catalogue(root, _in_order(files, config), unusable, listed.ignored)
 
 
 def _listed(root: str, config: Config) -> Listing:
@@ -101,8 +89,36 @@ def _listed(root: str, config: Config) -> Listing:
     return listing.of_table(storage.normalise(table))
 
 
-def _check_classes(root: str, num_images: int, labels: Sequence[str]) -> None:
-    classes = sorted(set(labels))
+def _is_said(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    return np.asarray(columns.numbers(pc.binary_length(text)) > 0)
+
+
+def _labels(files: pa.Table, label_from: str) -> pa.ChunkedArray:
+    """The label that each path names, or an empty text."""
+    pattern = re.compile(label_from)
+    paths = (path for (path,) in columns.rows(files, "path"))
+    return columns.of_texts(splits.captured(pattern, path) or "" for path in paths)
+
+
+def _without_text(listed: Listing) -> Iterator[Unusable]:
+    for image in listed.not_text:
+        shown = image.path.encode("utf-8", "backslashreplace").decode()
+        yield Unusable(shown, "unreadable", "its name is not UTF-8 text; rename it", *image[1:])
+
+
+def _without_label(
+    listed: Listing, mask: npt.NDArray[np.bool_], config: Config
+) -> Iterator[Unusable]:
+    detail = f"preprocess.label_from {config.preprocess.label_from!r} finds no label in the path"
+    if listed.has_labels:
+        detail = "preprocess.catalogue gives it no label"
+    names = ("path", "size_bytes", "modified")
+    for path, size, modified in columns.rows(columns.where(listed.files, mask), *names):
+        yield Unusable(path, "unlabelled", detail, size, modified)
+
+
+def _check_classes(root: str, num_images: int, labels: pa.ChunkedArray) -> None:
+    classes = sorted(pc.unique(labels).to_pylist())
     if len(classes) >= 2:
         return
     found = f"all have the label {classes[0]!r}" if classes else "none has a label"
@@ -112,69 +128,51 @@ def _check_classes(root: str, num_images: int, labels: Sequence[str]) -> None:
     )
 
 
-def _in_order(images: Sequence[_Usable], config: Config) -> pa.Table:
-    names = _split_names(images, config.splits, config.seed)
-    sides = [splits.SPLITS.index(name) for name in names]
-    place = np.array(
-        [splits.order(image.file.path, config.seed, "order") for image in images], dtype=np.uint64
-    )
-    table = pa.table(
-        [
-            columns.of_text([image.file.path for image in images]),
-            columns.of_text([image.label for image in images]),
-            columns.of_numbers(sides, pa.int8()),
-            columns.of_numbers([image.file.size_bytes for image in images], pa.int64()),
-            columns.of_numbers([image.file.modified for image in images], pa.float64()),
-        ],
-        schema=ENTRIES,
-    )
-    order = np.lexsort((place, np.array(sides)))
-    return columns.take(table, order)
+def _in_order(files: pa.Table, config: Config) -> pa.Table:
+    """Return ENTRIES."""
+    sides = _sides(files, config.splits, config.seed)
+    paths = (path for (path,) in columns.rows(files, "path"))
+    orders = (splits.order(path, config.seed, "order") for path in paths)
+    place = np.fromiter(orders, np.uint64, files.num_rows)
+    known = {name: files[name] for name in ENTRIES.names}
+    known["split"] = columns.of_numbers(sides, pa.int8())  # for the name that a table gave
+    entries = pa.table(list(known.values()), schema=ENTRIES)
+    return columns.take(entries, np.lexsort((place, sides)))
 
 
-def _split_names(images: Sequence[_Usable], settings: SplitsConfig, seed: int) -> list[str]:
-    """Give each image its split. A split that the data brings is kept."""
-    group_by = re.compile(settings.group_by) if settings.group_by else None
-    groups = [
-        image.group or (splits.captured(group_by, path) if group_by else None) or path
-        for image in images
-        for path in [image.file.path]
-    ]
-    names = _brought_names(images, settings)
-    if splits.VALIDATION in names:
-        return [name or splits.TRAIN for name in names]
+_TRAIN, _VALIDATION = splits.SPLITS.index(splits.TRAIN), splits.SPLITS.index(splits.VALIDATION)
+_NONE = -1
+
+
+def _sides(files: pa.Table, settings: SplitsConfig, seed: int) -> npt.NDArray[np.int8]:
+    """Give each image its split, as an index in SPLITS. A split that the data brings is kept."""
+    brought = np.fromiter(_brought(files, settings), np.int8, files.num_rows)
+    if _VALIDATION in brought:
+        return np.where(brought == _NONE, np.int8(_TRAIN), brought)
     # The data brings no validation split: a part of its train becomes one.
-    return [
-        _made_name(group, settings, seed, settings.test_fraction)
-        if name is None
-        else _made_name(group, settings, seed, 0.0)
-        if name == splits.TRAIN
-        else name
-        for name, group in zip(names, groups)
-    ]
+    test_fraction = {_NONE: settings.test_fraction, _TRAIN: 0.0}
+    made = (
+        _made(group, settings, seed, test_fraction[side]) if side in test_fraction else side
+        for side, group in zip(map(int, brought), _groups(files, settings))
+    )
+    return np.fromiter(made, np.int8, files.num_rows)
 
 
-def _brought_names(images: Sequence[_Usable], settings: SplitsConfig) -> list[Optional[str]]:
+def _brought(files: pa.Table, settings: SplitsConfig) -> Iterator[int]:
     """The split that the data brings for each image: by a table, by its path, or by none."""
-    if any(image.split for image in images):
-        return [_known_split(image.file.path, image.split, "its split") for image in images]
-    if settings.from_path is None:
-        return [None] * len(images)
-    from_path = re.compile(settings.from_path)
-    asked = f"what splits.from_path {from_path.pattern!r} finds"
-    paths = [image.file.path for image in images]
-    return [_known_split(path, splits.captured(from_path, path), asked) for path in paths]
+    if _is_said(files["split"]).any():
+        for path, name in columns.rows(files, "path", "split"):
+            yield _known_split(path, name, "its split")
+    elif settings.from_path is not None:
+        from_path = re.compile(settings.from_path)
+        asked = f"what splits.from_path {from_path.pattern!r} finds"
+        for (path,) in columns.rows(files, "path"):
+            yield _known_split(path, splits.captured(from_path, path), asked)
+    else:
+        yield from [_NONE] * files.num_rows
 
 
-def _made_name(group: str, settings: SplitsConfig, seed: int, test_fraction: float) -> str:
-    if settings.folds is None:
-        return splits.hashed(group, seed, settings.validation_fraction, test_fraction)
-    if splits.hashed(group, seed, 0.0, test_fraction) == splits.TEST:
-        return splits.TEST
-    return splits.folded(group, seed, settings.fold, settings.folds)
-
-
-def _known_split(path: str, found: Optional[str], asked: str) -> str:
+def _known_split(path: str, found: Optional[str], asked: str) -> int:
     name = splits.brought(found) if found else None
     if name is None:
         what = f"is {found!r}" if found else "is missing"
@@ -182,4 +180,21 @@ def _known_split(path: str, found: Optional[str], asked: str) -> str:
             f"{path}: {asked} {what} where there must be train, validation or test (or val, "
             "valid, dev, training, testing)"
         )
-    return name
+    return splits.SPLITS.index(name)
+
+
+def _groups(files: pa.Table, settings: SplitsConfig) -> Iterator[str]:
+    """What must stay on one side of a split: as a table says, or the config, or each for itself."""
+    group_by = re.compile(settings.group_by) if settings.group_by else None
+    for path, group in columns.rows(files, "path", "group"):
+        yield group or (splits.captured(group_by, path) if group_by else None) or path
+
+
+def _made(group: str, settings: SplitsConfig, seed: int, test_fraction: float) -> int:
+    if settings.folds is None:
+        name = splits.hashed(group, seed, settings.validation_fraction, test_fraction)
+    elif splits.hashed(group, seed, 0.0, test_fraction) == splits.TEST:
+        name = splits.TEST
+    else:
+        name = splits.folded(group, seed, settings.fold, settings.folds)
+    return splits.SPLITS.index(name)

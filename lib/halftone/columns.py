@@ -1,19 +1,38 @@
-"""Arrow columns from Python lists, and rows by their numbers, without pandas.
+"""Arrow columns from Python values and back, and rows by their numbers, without pandas.
 
-`pyarrow.array` and `Table.take` import it where it is installed, the first to see whether it was
-given a Series. In a job of a few seconds the half second of that import is felt, in the driver and
-in each worker.
+`pyarrow.array`, `pyarrow.scalar`, `to_numpy` and `Table.take` import it where it is installed, some
+of them only to see whether they were given a Series. In a job of a few seconds the half second of
+that import is felt, in the driver and in each worker.
+
+Millions of images are kept as columns. As Python objects they would take ten times the memory, so
+what needs such objects gets them in slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_SLICE_ROWS = 1 << 16
+
+Column = Union[pa.Array, pa.ChunkedArray]
+
+
+def of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Make a column of text, bytes, digests or numbers."""
+    if pa.types.is_string(kind):
+        return of_text(values)
+    if pa.types.is_binary(kind):
+        return of_bytes(values)
+    if pa.types.is_fixed_size_binary(kind):
+        return of_digests(values, kind.byte_width)
+    return of_numbers(values, kind)
 
 
 def of_bytes(values: Sequence[bytes]) -> pa.Array:
@@ -25,6 +44,18 @@ def of_text(values: Sequence[str]) -> pa.Array:
     """Make a `string` column."""
     encoded = [value.encode() for value in values]
     return pa.Array.from_buffers(pa.string(), len(values), [None, *_variable(encoded)])
+
+
+def of_texts(values: Iterable[str]) -> pa.ChunkedArray:
+    """Make a `string` column of very many values, which need not be there all at once."""
+    rest = iter(values)
+    chunks = iter(lambda: list(islice(rest, _SLICE_ROWS)), [])
+    return pa.chunked_array([of_text(chunk) for chunk in chunks], pa.string())
+
+
+def repeat(one: pa.Array, count: int) -> pa.Array:
+    """Make a column of the one value of `one`, `count` times."""
+    return pc.take(one, of_numbers(np.zeros(count, np.int64), pa.int64()))
 
 
 def of_digests(values: Sequence[bytes], width_bytes: int) -> pa.Array:
@@ -39,11 +70,63 @@ def of_numbers(values: Union[Sequence[float], npt.NDArray[Any]], kind: pa.DataTy
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
 
 
+def together(*parts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Put columns of one type behind one another."""
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
+
+
+def numbers(column: Column) -> npt.NDArray[Any]:
+    """Return the values of a column of numbers, of which none is null."""
+    kind = column.type.to_pandas_dtype()
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    values = [
+        np.frombuffer(chunk.buffers()[1], kind)[chunk.offset : chunk.offset + len(chunk)]
+        for chunk in chunks
+        if len(chunk)
+    ]
+    return values[0] if len(values) == 1 else np.concatenate([np.empty(0, kind), *values])
+
+
+def is_in(column: Column, values: Column) -> npt.NDArray[np.bool_]:
+    """Say of each value of `column` whether it is one of `values`."""
+    found = pc.cast(pc.is_in(column, value_set=values), pa.int8())
+    return np.asarray(numbers(found), np.bool_)
+
+
+def places(column: Column, values: Column) -> npt.NDArray[np.int32]:
+    """Say of each value of `column` where it is first in `values`; -1 where it is not."""
+    found = pc.index_in(column, value_set=values)
+    return np.asarray(numbers(pc.fill_null(found, of_numbers([-1], pa.int32())[0])), np.int32)
+
+
+def codes(column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
+    """Number the different values from 0 on; say of each value which it is."""
+    encoded = pc.dictionary_encode(column)
+    return numbers(pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32()))
+
+
+def slices(table: pa.Table) -> Iterator[pa.Table]:
+    """Cut a table into parts that are small enough to become Python objects."""
+    for start in range(0, table.num_rows, _SLICE_ROWS):
+        yield table.slice(start, _SLICE_ROWS)
+
+
+def rows(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of some columns as Python objects, a slice of them at a time."""
+    for part in slices(table):
+        yield from zip(*(part[name].to_pylist() for name in names))
+
+
 def take(table: pa.Table, rows: Union[Sequence[int], npt.NDArray[Any]]) -> pa.Table:
     """Return the rows of `table` with the numbers `rows`, in that order."""
-    numbers = of_numbers(rows, pa.int64())
-    arrays = [pc.take(column, numbers) for column in table.columns]  # not the column's own take
+    chosen = of_numbers(rows, pa.int64())
+    arrays = [pc.take(column, chosen) for column in table.columns]  # not the column's own take
     return pa.table(arrays, schema=table.schema)
+
+
+def where(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
+    """Return the rows of `table` for which `mask` is true; the table itself where it always is."""
+    return table if mask.all() else take(table, np.flatnonzero(mask))
 
 
 def nothing(schema: pa.Schema) -> pa.Table:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Union
 
 import numpy as np
 import pyarrow as pa
 
-from halftone import ingest, near_duplicates, schema
-from halftone.incremental import CONFLICT, DUPLICATE, Delta
-from halftone.ingest import OK
+from halftone import columns, ingest, near_duplicates, schema
+from halftone.incremental import CONFLICT, DUPLICATE
 from halftone.splits import SPLITS
 from halftone.standing import Standing
 
@@ -18,19 +17,30 @@ from halftone.standing import Standing
 class Evidence(NamedTuple):
     """All that is known of the images when the decoding is done."""
 
-    standing: Standing  # the last version
+    standing: Standing  # what stays of the last version
     last_labels: list[str]  # its labels
-    delta: Delta
     parts: list[tuple[str, pa.Table]]  # URL of a staged part and its columns but the pixels
 
 
-class _Copy(NamedTuple):
-    """An image that decoded well, and may have the same bytes as others."""
+class Copy(NamedTuple):
+    """An image that decoded well, and has the digest of another one."""
 
-    age: int  # 0: a row that stands, 1: a duplicate that stands, 2: new
+    age: int  # _ROW, _DUPLICATE or _NEW
     key: str
     label: str
     source_bytes: int
+
+
+_ROW, _DUPLICATE, _NEW = range(3)  # a row that stands, a duplicate that stands, neither
+_DECODED = pa.schema(
+    [
+        pa.field("digest", pa.binary(16)),
+        pa.field("key", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("source_bytes", pa.int64()),
+        pa.field("age", pa.int8()),
+    ]
+)
 
 
 class Fate(NamedTuple):
@@ -40,59 +50,73 @@ class Fate(NamedTuple):
     detail: str  # of a duplicate: the key that is kept
 
 
-def look_alikes(evidence: Evidence) -> list[list[str]]:
+def same_digests(evidence: Evidence) -> list[list[Copy]]:
+    """Groups of images that share a digest, where a new one is among them."""
+    table = _decoded(evidence)
+    digests = columns.codes(table["digest"])
+    counts = np.bincount(digests)
+    has_new = np.zeros(len(counts), bool)
+    has_new[digests[columns.numbers(table["age"]) == _NEW]] = True
+    shared = np.flatnonzero(((counts > 1) & has_new)[digests])
+    groups: dict[int, list[Copy]] = {}
+    rows = columns.rows(columns.take(table, shared), *Copy._fields)
+    for digest, row in zip(digests[shared].tolist(), rows):
+        groups.setdefault(digest, []).append(Copy(*row))
+    return list(groups.values())
+
+
+def _decoded(evidence: Evidence) -> pa.Table:
+    """All that may have the same bytes as others, as _DECODED."""
+    standing = evidence.standing
+    of_row = ("source_digest", schema.KEY, schema.LABEL, "source_bytes")
+    of_duplicate = (schema.DIGEST, schema.PATH, schema.LABEL, schema.SIZE_BYTES)
+    sources = [
+        *((_ROW, table, of_row) for *_, table in standing.shards),
+        (_DUPLICATE, standing.duplicates, of_duplicate),
+        *((_NEW, ingest.decoded(table), of_row) for _, table in evidence.parts),
+    ]
+    return pa.concat_tables(
+        pa.table(
+            [
+                *(table[name] for name in names),
+                columns.repeat(columns.of_numbers([age], pa.int8()), table.num_rows),
+            ],
+            schema=_DECODED,
+        )
+        for age, table, names in sources
+    )
+
+
+def look_alikes(groups: Iterable[Sequence[Copy]]) -> list[list[str]]:
     """Groups of keys whose digests are the same but leave bytes out: to be compared whole."""
     return [
         sorted(copy.key for copy in copies)
-        for copies in _groups(evidence)
+        for copies in groups
         if ingest.is_sampled(copies[0].source_bytes)
     ]
 
 
-def _groups(evidence: Evidence) -> list[list[_Copy]]:
-    """Images that share a digest, where a new one is among them."""
-    by_digest: dict[bytes, list[_Copy]] = {}
-    for digest, copy in _copies(evidence):
-        by_digest.setdefault(digest, []).append(copy)
-    return [
-        copies
-        for copies in by_digest.values()
-        if len(copies) > 1 and any(copy.age == 2 for copy in copies)
-    ]
+def exact_fates(
+    groups: Iterable[Sequence[Copy]], full_digests: Mapping[str, str]
+) -> dict[str, Fate]:
+    """Say which keys are no rows, now that every image is known to all others by its bytes.
 
-
-def _copies(evidence: Evidence) -> Iterator[tuple[bytes, _Copy]]:
-    forget = evidence.delta.forget
-    for *_, table in evidence.standing.shards:
-        names = ("source_digest", schema.KEY, schema.LABEL, "source_bytes")
-        for digest, key, label, size in zip(*(table[name].to_pylist() for name in names)):
-            if key not in forget:
-                yield digest, _Copy(0, key, label, size)
-    for row in evidence.standing.duplicates.to_pylist():
-        if row[schema.PATH] not in forget:
-            copy = _Copy(1, row[schema.PATH], row[schema.LABEL], row[schema.SIZE_BYTES])
-            yield row[schema.DIGEST], copy
-    for _, table in evidence.parts:
-        of_part = ("source_digest", "key", "label", "source_bytes", "status")
-        for digest, key, label, size, status in zip(*(table[name].to_pylist() for name in of_part)):
-            if status == OK:
-                yield digest, _Copy(2, key, label, size)
-
-
-def exact_fates(evidence: Evidence, full_digests: Mapping[str, str]) -> dict[str, Fate]:
-    """Say which keys are no rows, now that every image is known to all others by its bytes."""
+    Args:
+        groups: the `same_digests`.
+        full_digests: of the `look_alikes`, by key.
+    """
     fates: dict[str, Fate] = {}
-    for copies in _groups(evidence):
-        same: dict[Union[str, None], list[_Copy]] = {}
+    for copies in groups:
+        same: dict[Union[str, None], list[Copy]] = {}
         for copy in copies:
             same.setdefault(full_digests.get(copy.key), []).append(copy)
         for group in same.values():
-            if len(group) > 1 and any(copy.age == 2 for copy in group):
+            if len(group) > 1 and any(copy.age == _NEW for copy in group):
                 fates.update(_fates_of_copies(sorted(group)))
     return fates
 
 
-def _fates_of_copies(copies: Sequence[_Copy]) -> dict[str, Fate]:
+def _fates_of_copies(copies: Sequence[Copy]) -> dict[str, Fate]:
     first = copies[0]
     if all(copy.label == first.label for copy in copies):
         return {copy.key: Fate(DUPLICATE, first.key) for copy in copies[1:]}
@@ -122,25 +146,44 @@ def near_copies(evidence: Evidence, fates: Mapping[str, Fate], distance: int) ->
     A perceptual hash finds copies that were scaled, compressed or brightened, and not mirrored,
     turned or cropped ones; not having found any does not mean that there are none.
     """
-    rows = [row for row in _rows(evidence) if row[0] not in fates]
-    keys, sides, hashes = zip(*rows) if rows else ((), (), ())
-    unsigned = np.array(hashes, np.int64).view(np.uint64)
-    found = near_duplicates.find(unsigned, np.array(sides, np.int8), distance)
+    rows = _rows(evidence)
+    rows = columns.where(rows, ~columns.is_in(rows["key"], columns.of_texts(fates)))
+    hashes = columns.numbers(rows["perceptual_hash"]).view(np.uint64)
+    found = near_duplicates.find(hashes, columns.numbers(rows["split"]), distance)
+    own, other = (
+        columns.rows(columns.take(rows, numbers), "key", "split")
+        for numbers in (found.row, found.other)
+    )
     return [
-        Near(keys[row], SPLITS[sides[row]], keys[other], SPLITS[sides[other]], bits)
-        for row, other, bits in zip(*(column.tolist() for column in found))
+        Near(key, SPLITS[side], near_key, SPLITS[near_side], bits)
+        for (key, side), (near_key, near_side), bits in zip(own, other, found.distance.tolist())
     ]
 
 
-def _rows(evidence: Evidence) -> Iterator[tuple[str, int, int]]:
-    """Key, number of the split, and hash of all that may be a row."""
-    for _, shard, table in evidence.standing.shards:
-        side = SPLITS.index(shard.split)
-        for key, bits in zip(table[schema.KEY].to_pylist(), table["perceptual_hash"].to_pylist()):
-            if key not in evidence.delta.forget:
-                yield key, side, bits
-    for _, table in evidence.parts:
-        names = ("key", "split", "perceptual_hash", "status")
-        for key, side, bits, status in zip(*(table[name].to_pylist() for name in names)):
-            if status == OK:
-                yield key, side, bits
+_HASHES = pa.schema(
+    [
+        pa.field("key", pa.string()),
+        pa.field("split", pa.int8()),
+        pa.field("perceptual_hash", pa.int64()),
+    ]
+)
+
+
+def _rows(evidence: Evidence) -> pa.Table:
+    """All that may be a row, as _HASHES."""
+    standing = [
+        (
+            table[schema.KEY],
+            columns.repeat(
+                columns.of_numbers([SPLITS.index(shard.split)], pa.int8()), table.num_rows
+            ),
+            table["perceptual_hash"],
+        )
+        for _, shard, table in evidence.standing.shards
+    ]
+    new = [
+        [table[name] for name in _HASHES.names]
+        for table in (ingest.decoded(part) for _, part in evidence.parts)
+    ]
+    tables = [pa.table(values, schema=_HASHES) for values in [*standing, *new]]
+    return pa.concat_tables([columns.nothing(_HASHES), *tables])

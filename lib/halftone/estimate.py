@@ -16,7 +16,7 @@ from typing import Any, Callable, NamedTuple
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from halftone import catalogue, ingest, storage, tasks
+from halftone import catalogue, columns, ingest, storage, tasks
 from halftone.config import Config
 from halftone.images import PixelSpec
 from halftone.ingest import OK
@@ -56,7 +56,7 @@ def estimate(config: Config, images: str, session: Callable[[], SparkSession]) -
     # Evenly over all splits; within a split the order is that of a hash, and so a fair draw.
     wanted = max(_LEAST_IMAGES, round(_FRACTION * found.entries.num_rows))
     step = max(1, found.entries.num_rows // wanted)
-    sample = found.entries.take(list(range(0, found.entries.num_rows, step)))
+    sample = columns.take(found.entries, range(0, found.entries.num_rows, step))
     slices = min(cores, sample.num_rows)
     measured = tasks.run(
         spark,
@@ -75,7 +75,7 @@ def estimate(config: Config, images: str, session: Callable[[], SparkSession]) -
         images=found.inputs,
         sampled=sample.num_rows,
         rejects=dict(rejects.most_common()),
-        input_bytes=sum(size for size in found.entries["size_bytes"].to_pylist() if size > 0),
+        input_bytes=int(columns.numbers(found.entries["size_bytes"]).clip(min=0).sum()),
         row_bytes=round(sum(row_bytes) / len(row_bytes)) if row_bytes else 0,
         secs_per_image=sum(part["secs"] for part in measured) / sample.num_rows,
         cores=cores,
@@ -87,7 +87,7 @@ def _measure(
     root: str, pixels: PixelSpec, sample: pa.Table, slices: int, number: int
 ) -> dict[str, Any]:
     """Decode every `slices`-th image of the sample in a Python worker."""
-    own = sample.take(list(range(number, sample.num_rows, slices)))
+    own = columns.take(sample, range(number, sample.num_rows, slices))
     started = time.monotonic()
     part = ingest.stage(root, own, pixels, read_threads=8)
     status = Counter(part["status"].to_pylist())

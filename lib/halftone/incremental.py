@@ -6,43 +6,53 @@ known and has not changed is not read again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-class Listed(NamedTuple):
-    """How a store lists a file, and by which a change is seen."""
+from halftone import columns
 
-    size_bytes: int
-    modified: float  # seconds since 1970; 0 where the store does not say
-
-
-class Known(NamedTuple):
-    """What the dataset knows of an image."""
-
-    listed: Listed
-    status: str  # "row", "duplicate", or the reason for which it was rejected
-    kept_key: str = ""  # of a duplicate: the row with the same bytes
-
+# How a store lists a file, and by which a change is seen.
+LISTED = pa.schema(
+    [
+        pa.field("key", pa.string()),
+        pa.field("size_bytes", pa.int64()),  # negative where the listing does not say
+        pa.field("modified", pa.float64()),  # seconds since 1970; 0 where the store does not say
+    ]
+)
+# What the dataset knows of an image.
+KNOWN = pa.schema(
+    [
+        *LISTED,
+        pa.field("status", pa.string()),  # ROW, DUPLICATE, or the reason for which it was rejected
+        pa.field("kept_key", pa.string()),  # of a duplicate: the row with the same bytes
+    ]
+)
 
 ROW, DUPLICATE, CONFLICT = "row", "duplicate", "conflict"
+_SEEN = ("size_bytes", "modified")
+
+Mask = npt.NDArray[np.bool_]
 
 
 class Delta(NamedTuple):
     """The keys that a run must look at; all other known ones stay what they are."""
 
-    read: frozenset[str]  # new, changed, or to be tried again
-    forget: frozenset[str]  # known ones whose old row, reject or duplicate goes
-    gone: frozenset[str]  # known ones that are no longer listed, and stay all the same
+    read: pa.ChunkedArray  # listed ones that are new, changed, or to be tried again
+    forget: pa.ChunkedArray  # known ones whose old row, reject or duplicate goes
+    gone: pa.ChunkedArray  # known ones that are no longer listed, and stay all the same
 
     @property
     def is_empty(self) -> bool:
-        return not self.read and not self.forget
+        return not len(self.read) and not len(self.forget)
 
 
 def compare(
-    listed: Mapping[str, Listed],
-    known: Mapping[str, Known],
+    listed: pa.Table,
+    known: pa.Table,
+    unusable: pa.ChunkedArray,
     *,
     retry_rejects: bool = False,
     prune: bool = False,
@@ -50,38 +60,49 @@ def compare(
     """Say what a run has to do.
 
     Args:
-        listed: what is in the folder of images now.
+        listed: LISTED, what is in the folder of images now, and can be used.
+        known: KNOWN.
+        unusable: keys of what is there too, and is rejected without a look at it.
         retry_rejects: read the rejected ones again, and nothing that is new or changed.
-        prune: forget what is no longer listed. Without it nothing that is known is lost.
+        prune: forget what is no longer there. Without it nothing that is known is lost.
     """
-    rejected = {key for key, image in known.items() if image.status not in (ROW, DUPLICATE)}
-    unlisted = {key for key in known if key not in listed}
+    place = columns.places(known["key"], listed["key"])
+    is_listed = place >= 0
+    is_there = is_listed | columns.is_in(known["key"], unusable)
+    is_new = np.ones(listed.num_rows, bool)
+    is_new[place[is_listed]] = False
+    is_duplicate, is_conflict = _has_status(known, DUPLICATE), _has_status(known, CONFLICT)
+    is_rejected = ~is_duplicate & ~_has_status(known, ROW)
     if retry_rejects:
-        read = rejected - unlisted
-        return Delta(frozenset(read), frozenset(read), frozenset(unlisted))
-    changed = {key for key in known if key in listed and _differs(listed[key], known[key].listed)}
-    forget = changed | (unlisted if prune else set())
-    read = changed | {key for key in listed if key not in known}
+        changed, is_new[:], prune = is_listed & is_rejected, False, False
+    else:
+        changed = _differs(known, listed, place)
+    # What was a row, and can no longer be used, becomes a reject.
+    forget = changed | (is_there & ~is_listed & ~is_rejected) | (~is_there & prune)
     # An image was only a copy, or in conflict, because of others: it is judged anew with them.
-    touched = _leaning_on(forget, known)
-    if read or forget:
-        touched |= {key for key in rejected - unlisted if known[key].status == CONFLICT}
+    forget |= is_duplicate & columns.is_in(known["kept_key"], _keys(known, forget))
+    if forget.any() or is_new.any():
+        forget |= is_conflict & is_listed
     return Delta(
-        frozenset(read | touched),
-        frozenset(forget | touched),
-        frozenset() if prune else frozenset(unlisted),
+        read=columns.together(_keys(known, forget & is_listed), _keys(listed, is_new)),
+        forget=_keys(known, forget),
+        gone=_keys(known, ~is_there & ~forget),
     )
 
 
-def _differs(now: Listed, before: Listed) -> bool:
-    # A listing that does not say how large a file is (a negative size) tells of no change.
-    return now.size_bytes >= 0 and now != before
+def _has_status(known: pa.Table, status: str) -> Mask:
+    return columns.is_in(known["status"], columns.of_text([status]))
 
 
-def _leaning_on(forgotten: Collection[str], known: Mapping[str, Known]) -> set[str]:
-    """Duplicates of rows that are forgotten."""
-    return {
-        key
-        for key, image in known.items()
-        if image.status == DUPLICATE and image.kept_key in forgotten and key not in forgotten
-    }
+def _differs(known: pa.Table, listed: pa.Table, place: npt.NDArray[np.int32]) -> Mask:
+    """Whether what is known is listed (at `place`) and no longer as it was."""
+    differs = np.zeros(known.num_rows, bool)
+    rows = np.flatnonzero(place >= 0)
+    size, modified = (columns.numbers(listed[name])[place[rows]] for name in _SEEN)
+    size_before, modified_before = (columns.numbers(known[name])[rows] for name in _SEEN)
+    differs[rows] = (size >= 0) & ((size != size_before) | (modified != modified_before))
+    return differs
+
+
+def _keys(table: pa.Table, mask: Mask) -> pa.ChunkedArray:
+    return columns.where(table.select(["key"]), mask)["key"]

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Union
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from halftone import columns, images, storage
@@ -80,6 +82,16 @@ def stage(root: str, entries: pa.Table, pixels: images.PixelSpec, read_threads: 
     return _part(keys, entries, staged)
 
 
+def is_decoded(part: pa.Table) -> npt.NDArray[np.bool_]:
+    """Say of each row of a PART whether it decoded well."""
+    return columns.is_in(part["status"], columns.of_text([OK]))
+
+
+def decoded(part: pa.Table) -> pa.Table:
+    """Return the rows of a PART that decoded well."""
+    return columns.where(part, is_decoded(part))
+
+
 def digest(data: bytes) -> bytes:
     """Digest a file's length and its first and last 8 KiB, which is all of a small file.
 
@@ -122,18 +134,8 @@ def _part(keys: Sequence[str], entries: pa.Table, staged: Sequence[_Staged]) -> 
     found: dict[str, Sequence[Any]] = {"key": keys, **dict(zip(_Staged._fields, zip(*staged)))}
     listed = {"label": "label", "split": "split", "source_modified": "modified"}
     arrays = {name: entries[other] for name, other in listed.items()}
-    arrays.update({name: _column(found[name], PART.field(name).type) for name in found})
+    arrays.update({name: columns.of(found[name], PART.field(name).type) for name in found})
     return pa.table([arrays[name] for name in PART.names], schema=PART)
-
-
-def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_string(kind):
-        return columns.of_text(values)
-    if pa.types.is_binary(kind):
-        return columns.of_bytes(values)
-    if pa.types.is_fixed_size_binary(kind):
-        return columns.of_digests(values, kind.byte_width)
-    return columns.of_numbers(values, kind)
 
 
 def _read_ahead(keys: Sequence[str], sizes: Sequence[int], threads: int) -> Iterator[Read]:

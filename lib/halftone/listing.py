@@ -6,30 +6,43 @@ import io
 from collections import Counter
 from collections import Counter as CounterOf
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
-from halftone import storage
+from halftone import columns, storage
+from halftone.columns import Column
 from halftone.errors import InputError
 from halftone.storage import FileInfo
 
 # A table need not say how large a file is; then a change of the file is not seen.
 UNKNOWN_BYTES = -1
 
-_TEXT_COLUMNS = ("path", "label", "group", "split")
-_COLUMNS = (*_TEXT_COLUMNS, "size_bytes", "modified")
+FILES = pa.schema(
+    [
+        pa.field("path", pa.string()),  # below the images' folder
+        # An empty text where the listing says nothing of it.
+        pa.field("label", pa.string()),
+        pa.field("group", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("size_bytes", pa.int64()),  # or UNKNOWN_BYTES
+        pa.field("modified", pa.float64()),  # seconds since 1970; 0 where it is not known
+    ]
+)
+_NONE = {
+    pa.string(): columns.of_text([""]),
+    pa.int64(): columns.of_numbers([UNKNOWN_BYTES], pa.int64()),
+    pa.float64(): columns.of_numbers([0.0], pa.float64()),
+}
 
 
 class Listing(NamedTuple):
-    """Images, and of each what the listing itself says; None where it says nothing of any."""
-
-    files: list[FileInfo]
+    files: pa.Table  # FILES
+    has_labels: bool  # whether it could say of an image what its label is
     ignored: dict[str, int]  # number of files by an ending that is not an image's
-    labels: Optional[list[Optional[str]]] = None
-    groups: Optional[list[Optional[str]]] = None
-    splits: Optional[list[Optional[str]]] = None
+    not_text: list[FileInfo]  # images whose names are not UTF-8, and fit into no column of text
 
 
 def of_folder(root: str, suffixes: Sequence[str]) -> Listing:
@@ -46,20 +59,38 @@ def of_folder(root: str, suffixes: Sequence[str]) -> Listing:
         raise InputError(f"{root}: is a file; paths.images must be a folder of images") from None
     wanted = {suffix.lower().lstrip(".") for suffix in suffixes}
     images: list[FileInfo] = []
+    not_text: list[FileInfo] = []
     ignored: CounterOf[str] = Counter()
     for file in files:
         name = file.path.rpartition("/")[2]
         suffix = name.rpartition(".")[2] if "." in name else ""
-        if suffix.lower() in wanted:
+        if suffix.lower() not in wanted:
+            ignored[f".{suffix}" if suffix else "no ending"] += 1
+        elif _is_text(file.path):
             images.append(file)
         else:
-            ignored[f".{suffix}" if suffix else "no ending"] += 1
-    if not images:
+            not_text.append(file)
+    if not images and not not_text:
         raise InputError(
             f"{root}: no images among {len(files)} files; looked, at any depth, for files that "
             f"end in {', '.join(sorted(wanted))} (preprocess.suffixes)"
         )
-    return Listing(images, dict(ignored))
+    table = pa.table(
+        {
+            "path": columns.of_texts(file.path for file in images),
+            "size_bytes": columns.of_numbers([file.size_bytes for file in images], pa.int64()),
+            "modified": columns.of_numbers([file.modified for file in images], pa.float64()),
+        }
+    )
+    return Listing(_files(root, table), False, dict(ignored), not_text)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def of_table(url: str) -> Listing:
@@ -76,26 +107,18 @@ def of_table(url: str) -> Listing:
     if "path" not in table.column_names:
         raise InputError(
             f"{url}: has no column path; it has {', '.join(table.column_names)}, and may have "
-            f"{', '.join(_COLUMNS)}"
+            f"{', '.join(FILES.names)}"
         )
-    columns = {name: table[name].to_pylist() for name in _COLUMNS if name in table.column_names}
-    paths = columns["path"]
-    _check_paths(url, paths)
-    sizes = columns.get("size_bytes") or [UNKNOWN_BYTES] * len(paths)
-    modified = columns.get("modified") or [0.0] * len(paths)
-    files = [
-        FileInfo(path, UNKNOWN_BYTES if size is None else int(size), float(stamp or 0))
-        for path, size, stamp in zip(paths, sizes, modified)
-    ]
-    brought = (columns.get(name) for name in ("label", "group", "split"))
-    return Listing(files, {}, *brought)
+    files = _files(url, table)
+    _check_paths(url, table["path"], files["path"])
+    return Listing(files, "label" in table.column_names, {}, [])
 
 
 def _read(url: str) -> pa.Table:
     try:
         if url.lower().endswith(".parquet"):
             return storage.read_table(url)
-        as_text = {name: pa.string() for name in _TEXT_COLUMNS}
+        as_text = {name: pa.string() for name in ("path", "label", "group", "split")}
         options = csv.ConvertOptions(column_types=as_text, strings_can_be_null=True)
         return csv.read_csv(io.BytesIO(storage.read_bytes(url)), convert_options=options)
     except FileNotFoundError:
@@ -104,11 +127,29 @@ def _read(url: str) -> pa.Table:
         raise InputError(f"{url}: neither Parquet nor CSV: {error}") from None
 
 
-def _check_paths(url: str, paths: Sequence[Optional[str]]) -> None:
-    if not paths:
+def _files(source: str, table: pa.Table) -> pa.Table:
+    """Return FILES: the table's columns where it has them, and nothing in the others."""
+    return pa.table([_column(source, table, field) for field in FILES], schema=FILES)
+
+
+def _column(source: str, table: pa.Table, field: pa.Field) -> Column:
+    none = _NONE[field.type]
+    if field.name not in table.column_names:
+        return columns.repeat(none, table.num_rows)
+    try:
+        # A whole number may come as a float, where other rows have none.
+        return pc.fill_null(pc.cast(table[field.name], field.type, safe=False), none[0])
+    except pa.ArrowException as error:
+        raise InputError(f"{source}: column {field.name} must be {field.type}: {error}") from None
+
+
+def _check_paths(url: str, given: pa.ChunkedArray, paths: pa.ChunkedArray) -> None:
+    if not len(paths):
         raise InputError(f"{url}: names no images")
-    if None in paths:
-        raise InputError(f"{url}: row {paths.index(None) + 1} has no path")
-    twice = [path for path, count in Counter(paths).items() if count > 1]
-    if twice:
+    if given.null_count:
+        row = given.is_null().to_pylist().index(True)
+        raise InputError(f"{url}: row {row + 1} has no path")
+    if len(pc.unique(paths)) < len(paths):
+        counts = pc.value_counts(paths)
+        twice = [one["values"] for one in counts.to_pylist() if one["counts"] > 1]
         raise InputError(f"{url}: names {len(twice)} paths more than once, such as {twice[0]}")

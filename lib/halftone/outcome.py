@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from halftone import columns, schema, storage
+from halftone import columns, ingest, schema, storage
 from halftone.catalogue import Catalogue
 from halftone.config import Preprocess
-from halftone.copies import Evidence, Fate, Near, exact_fates, near_copies
+from halftone.copies import Evidence, Fate, Near, near_copies
 from halftone.errors import InputError, RunError
 from halftone.incremental import DUPLICATE
-from halftone.ingest import OK
+from halftone.manifest import ShardFile
 from halftone.shards import Kept
 from halftone.splits import SPLITS, TRAIN
+from halftone.standing import ROW_NUMBER, numbered
 
 
 class Outcome(NamedTuple):
@@ -37,13 +41,13 @@ class Outcome(NamedTuple):
         return self.rows + int(self.rejects.num_rows) + int(self.duplicates.num_rows)
 
     def rejects_by_reason(self) -> dict[str, int]:
-        return dict(Counter(self.rejects[schema.REASON].to_pylist()).most_common())
+        return dict(Counter(dict(_counts(self.rejects[schema.REASON]))).most_common())
 
 
 def judge(
     found: Catalogue,
     evidence: Evidence,
-    full_digests: Mapping[str, str],
+    fates: Mapping[str, Fate],
     num_inputs: int,
     settings: Preprocess,
 ) -> Outcome:
@@ -53,19 +57,18 @@ def judge(
     path. The same bytes under two labels teach nothing: all of them are rejected as a conflict.
 
     Args:
-        full_digests: of the `look_alikes`, by key.
+        fates: of exact duplicates and conflicts, by key.
         num_inputs: how many images there must be in the end.
 
     Raises:
         InputError: too many rejects, or too few rows left to train on.
         RunError: an input is missing from the outcome, which must never be.
     """
-    fates = exact_fates(evidence, full_digests)
     near: list[Near] = []
     if settings.near_duplicates != "off":
         near = near_copies(evidence, fates, settings.near_distance)
     if settings.near_duplicates == "drop":
-        fates.update({copy.key: Fate(DUPLICATE, copy.near_key) for copy in near})
+        fates = {**fates, **{copy.key: Fate(DUPLICATE, copy.near_key) for copy in near}}
     outcome = _sorted_out(found, evidence, fates, near)
     if outcome.inputs != num_inputs:
         raise RunError(
@@ -81,80 +84,97 @@ def judge(
 def _sorted_out(
     found: Catalogue, evidence: Evidence, fates: Mapping[str, Fate], near: Sequence[Near]
 ) -> Outcome:
-    standing, last_labels, delta, parts = evidence
+    standing, last_labels, parts = evidence
     counted: Counter[tuple[str, str]] = Counter()
-    rejects: dict[str, Any] = {}
-    duplicates: dict[str, Any] = {}
     kept: list[Kept] = []
-
-    def settle(row: dict[str, Any], fate: Fate) -> None:
-        """Put an image that is no row where it belongs."""
-        key, size, modified = row["key"], row["source_bytes"], row["source_modified"]
-        if fate.status == DUPLICATE:
-            of_row = (row["label"], row["source_digest"])
-            duplicates[key] = (key, fate.detail, size, modified, *of_row)
-        else:
-            rejects[key] = (key, *fate, size, modified)
-
-    for of_reject in standing.rejects.to_pylist():
-        if of_reject[schema.PATH] not in delta.forget:
-            rejects[of_reject[schema.PATH]] = tuple(of_reject.values())
-    for image in found.unusable:
-        key = storage.join(found.root, image.path)
-        rejects[key] = (key, *image[1:])
-    for row in map(_as_staged, standing.duplicates.to_pylist()):
-        if row["key"] not in delta.forget:
-            settle(row, fates.get(row["key"], Fate(DUPLICATE, row["kept_path"])))
-    for url, shard, table in standing.shards:
-        rows = []
-        for number, row in enumerate(table.to_pylist()):
-            if row["key"] in fates:
-                settle(row, fates[row["key"]])
-            elif row["key"] not in delta.forget:
-                rows.append(number)
-                counted[shard.split, row["label"]] += 1
-        whole = shard if len(rows) == table.num_rows else None
-        kept.append(Kept(url, shard.split, np.array(rows, np.int64), whole))
-    for url, table in parts:
-        numbers: dict[str, list[int]] = {}
-        for number, row in enumerate(table.to_pylist()):
-            own = None if row["status"] == OK else Fate(row["status"], row["detail"])
-            fate = fates.get(row["key"], own)
-            if fate is not None:
-                settle(row, fate)
-            else:
-                split = SPLITS[row["split"]]
-                numbers.setdefault(split, []).append(number)
-                counted[split, row["label"]] += 1
-        kept += [Kept(url, split, np.array(own, np.int64)) for split, own in numbers.items()]
+    settled = []  # what fates decide of
+    for url, split, table, shard in _candidates(evidence):
+        has_fate = _has_fate(table[schema.KEY], fates)
+        settled.append(columns.rows(columns.where(table, has_fate), *_OF_ROW))
+        rows = columns.where(table, ~has_fate)
+        whole = shard if shard and rows.num_rows == shard.rows else None
+        kept.append(Kept(url, split, columns.numbers(rows[ROW_NUMBER]), whole))
+        counted.update({(split, name): count for name, count in _counts(rows[schema.LABEL])})
+    has_fate = _has_fate(standing.duplicates[schema.PATH], fates)
+    settled.append(columns.rows(columns.where(standing.duplicates, has_fate), *_OF_DUPLICATE))
+    rejects, duplicates = _settled(chain.from_iterable(settled), fates)
+    of_parts = [_rejects(part) for _, part in parts]
     labels = [*last_labels, *sorted({label for _, label in counted} - set(last_labels))]
     return Outcome(
         kept,
         labels,
         {split: {label: counted[split, label] for label in labels} for split in SPLITS},
-        _table(rejects, schema.REJECTS),
-        _table(duplicates, schema.DUPLICATES),
-        _table({copy.key: copy for copy in near}, schema.NEAR_DUPLICATES),
+        _sorted([standing.rejects, _unusable(found), *of_parts, rejects]),
+        _sorted([columns.where(standing.duplicates, ~has_fate), duplicates]),
+        _sorted([_table(near, schema.NEAR_DUPLICATES)]),
     )
 
 
-def _as_staged(duplicate: dict[str, Any]) -> dict[str, Any]:
-    """Name a duplicate's values as a staged image's are named."""
-    return {
-        "key": duplicate[schema.PATH],
-        "label": duplicate[schema.LABEL],
-        "kept_path": duplicate[schema.KEPT_PATH],
-        "source_bytes": duplicate[schema.SIZE_BYTES],
-        "source_modified": duplicate[schema.MODIFIED],
-        "source_digest": duplicate[schema.DIGEST],
-    }
+def _candidates(
+    evidence: Evidence,
+) -> Iterator[tuple[str, str, pa.Table, Optional[ShardFile]]]:
+    """All that may be rows, by file and split: its URL, the split, the rows, and a shard itself."""
+    for url, shard, table in evidence.standing.shards:
+        yield url, shard.split, table, shard
+    for url, part in evidence.parts:
+        decoded = ingest.decoded(numbered(part))
+        sides = columns.numbers(decoded["split"])
+        for side in np.unique(sides):
+            yield url, SPLITS[side], columns.where(decoded, sides == side), None
 
 
-def _table(rows: Mapping[str, Any], table_schema: pa.Schema) -> pa.Table:
+# What is kept of an image that is no row because of others.
+_OF_ROW = (schema.KEY, "source_bytes", "source_modified", schema.LABEL, "source_digest")
+_OF_DUPLICATE = (schema.PATH, schema.SIZE_BYTES, schema.MODIFIED, schema.LABEL, schema.DIGEST)
+
+
+def _has_fate(keys: pa.ChunkedArray, fates: Mapping[str, Fate]) -> npt.NDArray[np.bool_]:
+    return np.fromiter((key in fates for key in keys.to_pylist()), bool, len(keys))
+
+
+def _settled(
+    images: Iterable[tuple[Any, ...]], fates: Mapping[str, Fate]
+) -> tuple[pa.Table, pa.Table]:
+    """Return those that are rejected and those that are duplicates because of others."""
+    rejects: list[tuple[Any, ...]] = []
+    duplicates: list[tuple[Any, ...]] = []
+    for key, size, modified, label, digest in images:
+        status, detail = fates[key]
+        if status == DUPLICATE:
+            duplicates.append((key, detail, size, modified, label, digest))
+        else:
+            rejects.append((key, status, detail, size, modified))
+    return _table(rejects, schema.REJECTS), _table(duplicates, schema.DUPLICATES)
+
+
+def _unusable(found: Catalogue) -> pa.Table:
+    rows = [(storage.join(found.root, image.path), *image[1:]) for image in found.unusable]
+    return _table(rows, schema.REJECTS)
+
+
+def _rejects(part: pa.Table) -> pa.Table:
+    """The images of a part that did not decode."""
+    names = ("key", "status", "detail", "source_bytes", "source_modified")
+    own = columns.where(part, ~ingest.is_decoded(part))
+    return pa.table([own[name] for name in names], schema=schema.REJECTS)
+
+
+def _table(rows: Sequence[tuple[Any, ...]], table_schema: pa.Schema) -> pa.Table:
     if not rows:
         return columns.nothing(table_schema)
-    ordered = [dict(zip(table_schema.names, rows[key])) for key in sorted(rows)]
-    return pa.Table.from_pylist(ordered, schema=table_schema)
+    values = zip(table_schema, zip(*rows))
+    return pa.table([columns.of(own, field.type) for field, own in values], schema=table_schema)
+
+
+def _sorted(tables: Sequence[pa.Table]) -> pa.Table:
+    """Put tables together, by path."""
+    table = pa.concat_tables(tables)
+    return columns.take(table, columns.numbers(pc.sort_indices(table[schema.PATH])))
+
+
+def _counts(column: pa.ChunkedArray) -> list[tuple[str, int]]:
+    """Count each value, in the order in which they first come."""
+    return [(one["values"], one["counts"]) for one in pc.value_counts(column).to_pylist()]
 
 
 def _check_rejects(root: str, outcome: Outcome, max_reject_fraction: float) -> None:

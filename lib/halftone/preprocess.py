@@ -11,16 +11,28 @@ from __future__ import annotations
 
 from typing import Callable, NamedTuple, Optional
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from halftone import catalogue, columns, incremental, manifest, staging, standing, storage, version
+from halftone import (
+    catalogue,
+    columns,
+    copies,
+    incremental,
+    manifest,
+    staging,
+    standing,
+    storage,
+    version,
+)
 from halftone.catalogue import Catalogue
 from halftone.config import Config
-from halftone.copies import Evidence, look_alikes
+from halftone.copies import Evidence
 from halftone.errors import InputError
-from halftone.incremental import Delta, Known, Listed
+from halftone.incremental import LISTED, Delta
 from halftone.manifest import Manifest
 from halftone.outcome import judge
+from halftone.standing import Standing
 
 
 class Made(NamedTuple):
@@ -52,24 +64,22 @@ def preprocess(
     images, dataset = storage.normalise(images), storage.normalise(dataset)
     last = _last_version(dataset, config)
     found = catalogue.build(images, config, needs_classes=last is None)
+    listed, unusable = _listed(found), found.unusable_keys()
     before = standing.EMPTY if last is None else standing.read(dataset, last)
     known = standing.known(before)
-    unusable = found.unusable_keys
-    delta = incremental.compare(
-        _listed(found),
-        {key: image for key, image in known.items() if key not in unusable},
-        retry_rejects=retry_rejects,
-        prune=prune,
-    )
-    if last is not None and delta.is_empty and unusable <= known.keys():
+    delta = incremental.compare(listed, known, unusable, retry_rejects=retry_rejects, prune=prune)
+    is_known = columns.is_in(unusable, known["key"]).all()
+    if last is not None and delta.is_empty and is_known:
         storage.remove(storage.join(dataset, staging.FOLDER))
         manifest.tidy(dataset, last)
         return Made(last, 0)
-    made = _make(config, dataset, session(), found, known, delta, before, last)
+    entries = columns.where(found.entries, columns.is_in(listed["key"], delta.read))
+    stays = standing.without(before, columns.together(delta.forget, unusable))
+    made = _make(config, dataset, session(), found, entries, delta, stays, last)
     manifest.publish(dataset, made)
     storage.remove(storage.join(dataset, staging.FOLDER))
     manifest.tidy(dataset, made)
-    return Made(made, len(delta.read))
+    return Made(made, entries.num_rows)
 
 
 def _make(
@@ -77,29 +87,26 @@ def _make(
     dataset: str,
     spark: SparkSession,
     found: Catalogue,
-    known: dict[str, Known],
+    entries: pa.Table,
     delta: Delta,
-    before: standing.Standing,
+    stays: Standing,
     last: Optional[Manifest],
 ) -> Manifest:
-    """Decode what is to be read, judge it with what stands, and write; nothing is published yet."""
-    keys = [storage.join(found.root, path) for path in found.entries["path"].to_pylist()]
-    wanted = [number for number, key in enumerate(keys) if key in delta.read]
-    entries = columns.take(found.entries, wanted)
+    """Decode the entries, judge them with what stays, and write; nothing is published yet."""
     run = staging.run_name(found, entries, delta, config, last)
     parts = staging.decode(spark, config, found.root, entries, dataset, run)
-    labels = last.labels if last else []
-    evidence = Evidence(before, labels, delta, parts)
-    full_digests = staging.compare(spark, look_alikes(evidence))
-    inputs = (known.keys() - delta.forget) | delta.read | found.unusable_keys
-    outcome = judge(found, evidence, full_digests, len(inputs), config.preprocess)
+    evidence = Evidence(stays, last.labels if last else [], parts)
+    groups = copies.same_digests(evidence)
+    full_digests = staging.compare(spark, copies.look_alikes(groups))
+    fates = copies.exact_fates(groups, full_digests)
+    num_inputs = stays.inputs + len(delta.read) + len(found.unusable)
+    outcome = judge(found, evidence, fates, num_inputs, config.preprocess)
     return version.write(spark, config, found, outcome, dataset, run, last, len(delta.gone))
 
 
-def _listed(found: Catalogue) -> dict[str, Listed]:
-    names = ("path", "size_bytes", "modified")
-    rows = zip(*(found.entries[name].to_pylist() for name in names))
-    return {storage.join(found.root, path): Listed(size, time) for path, size, time in rows}
+def _listed(found: Catalogue) -> pa.Table:
+    seen = [found.entries[name] for name in ("size_bytes", "modified")]
+    return pa.table([found.keys(), *seen], schema=LISTED)
 
 
 def _last_version(dataset: str, config: Config) -> Optional[Manifest]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from halftone import contact_sheet, images, schema, storage
+from halftone import columns, contact_sheet, images, schema, storage
 from halftone.images import PixelSpec
 
 # More would make a picture that no one scrolls through.
@@ -57,12 +58,12 @@ def _by_label(urls: Sequence[str], shape: tuple[int, int, int]) -> dict[str, lis
 
 def _by_reason(rejects: pa.Table, spec: PixelSpec) -> list[tuple[str, list[Pixels]]]:
     groups = []
-    reasons = rejects[schema.REASON].to_pylist()
-    for reason in sorted(set(reasons)):
-        own = [row for row, other in enumerate(reasons) if other == reason]
+    reasons = rejects[schema.REASON]
+    for reason in sorted(pc.unique(reasons).to_pylist()):
+        own = np.flatnonzero(columns.is_in(reasons, columns.of_text([reason])))
         seen: list[Pixels] = []
         if reason in _SHOWN_REASONS:
-            urls = rejects[schema.PATH].take(own[:_EACH]).to_pylist()
+            urls = columns.take(rejects, own[:_EACH])[schema.PATH].to_pylist()
             for data in storage.read_many(urls):
                 pixels = images.preview(data, spec) if isinstance(data, bytes) else None
                 seen += [] if pixels is None else [pixels]

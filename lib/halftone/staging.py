@@ -14,7 +14,7 @@ from typing import Optional
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from halftone import ingest, schema, storage, tasks
+from halftone import columns, ingest, schema, storage, tasks
 from halftone.catalogue import Catalogue
 from halftone.config import Config
 from halftone.images import PixelSpec
@@ -27,7 +27,7 @@ from halftone.session import num_cores
 FOLDER = "_staging"
 # A task takes several blocks: starting one costs what decoding fifty photographs does. A slow one
 # at the end should still leave no core idle for long.
-_TASKS_PER_CORE = 4
+_TASKS_PER_CORE, _MIN_TASK_IMAGES = 4, 1000
 _BLOCKS_PER_CORE = 16
 _MIN_BLOCK, _MAX_BLOCK = 32, 2000
 
@@ -44,12 +44,12 @@ def run_name(
         "splits": config.splits.model_dump(),
         "preprocess": config.preprocess.model_dump(exclude={"max_reject_fraction", "read_threads"}),
         "unusable": found.unusable,
-        "forget": sorted(delta.forget),
         "last": (last.version, last.fingerprint) if last else None,
     }
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
-    for column in entries.columns:
-        digest.update(json.dumps(column.to_pylist()).encode())
+    for table in (pa.table({"forget": delta.forget}), entries):
+        for part in columns.slices(table):
+            digest.update(json.dumps([column.to_pylist() for column in part.columns]).encode())
     return digest.hexdigest()
 
 
@@ -65,7 +65,8 @@ def decode(
     if not entries.num_rows:
         return []
     folder = storage.join(dataset, FOLDER, run)
-    work, num_blocks = _plan_work(root, entries, config, folder, num_cores(spark))
+    cores = num_cores(spark)
+    work, num_blocks = _plan_work(root, entries, config, folder, cores)
 
     def num_done() -> int:
         staged = [name for name in storage.list_names(work.parts) if name.startswith("part-")]
@@ -75,7 +76,7 @@ def decode(
         spark,
         partial(ingest.stage_block, work),
         num_blocks,
-        slices=_TASKS_PER_CORE * num_cores(spark),
+        slices=max(cores, min(cores * _TASKS_PER_CORE, entries.num_rows // _MIN_TASK_IMAGES)),
         what="decode",
         total=entries.num_rows,
         unit="images",

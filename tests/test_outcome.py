@@ -1,0 +1,230 @@
+"""What becomes of every input, from what was staged and what stands: no files, no Spark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from halftone import columns, ingest, outcome, schema, standing
+from halftone.catalogue import Catalogue, Unusable
+from halftone.config import Preprocess
+from halftone.copies import Evidence, Fate
+from halftone.errors import InputError, RunError
+from halftone.manifest import ShardFile
+from halftone.outcome import Outcome
+from halftone.shards import Kept
+from halftone.standing import EMPTY, Standing
+from tables import digest, table
+
+PART = pa.schema([field for field in ingest.PART if field.name != "image"])
+ROWS = pa.schema([field for field in schema.ROWS if field.name not in ("label_id", "image")])
+TRAIN, VALIDATION, TEST = range(3)
+
+
+def found(*unusable: Unusable) -> Catalogue:
+    return Catalogue("/i", columns.nothing(PART), list(unusable), {})
+
+
+def image(
+    key: str, label: str = "cat", split: int = TRAIN, status: str = "ok", detail: str = "", bits=0
+) -> tuple[Any, ...]:
+    """A staged image; `bits` is its perceptual hash."""
+    return (key, label, split, status, detail, 8, 8, 100, 1.5, digest(key), bits)
+
+
+def row(key: str, label: str = "cat") -> tuple[Any, ...]:
+    """A row that stands."""
+    return (key, label, 8, 8, 100, 1.5, digest(key), 0)
+
+
+def shard(url: str, split: str, *rows: tuple[Any, ...]) -> tuple[str, ShardFile, pa.Table]:
+    file = ShardFile(path=url, split=split, rows=len(rows), size_bytes=1, digest="")
+    return url, file, standing.numbered(table(ROWS, *rows))
+
+
+def judge(
+    parts: dict[str, pa.Table],
+    before: Standing = EMPTY,
+    fates: dict[str, Fate] | None = None,
+    unusable: tuple[Unusable, ...] = (),
+    labels: tuple[str, ...] = (),
+    num_inputs: int | None = None,
+    **settings: Any,
+) -> Outcome:
+    if num_inputs is None:
+        new = sum(part.num_rows for part in parts.values())
+        num_inputs = before.inputs + new + len(unusable)
+    evidence = Evidence(before, list(labels), list(parts.items()))
+    config = Preprocess(**{"max_reject_fraction": 1.0, "near_duplicates": "off", **settings})
+    return outcome.judge(found(*unusable), evidence, fates or {}, num_inputs, config)
+
+
+def kept(judged: Outcome) -> list[tuple[str, str, list[int], bool]]:
+    return [(url, split, rows.tolist(), bool(whole)) for url, split, rows, whole in judged.kept]
+
+
+BOTH = (image("/i/cat"), image("/i/dog", "dog"))
+
+
+def test_rows_are_known_by_part_split_and_number() -> None:
+    first = table(PART, *BOTH, image("/i/val", "dog", VALIDATION), image("/i/late"))
+    second = table(PART, image("/i/x", "dog", TEST, "empty", "0 bytes"), image("/i/t", split=TEST))
+    judged = judge({"/p0": first, "/p1": second})
+    assert kept(judged) == [
+        ("/p0", "train", [0, 1, 3], False),
+        ("/p0", "validation", [2], False),
+        ("/p1", "test", [1], False),
+    ]
+    assert judged.kept[0].rows.dtype == np.int64
+    assert judged.labels == ["cat", "dog"]
+    assert judged.counts == {
+        "train": {"cat": 2, "dog": 1},
+        "validation": {"cat": 0, "dog": 1},
+        "test": {"cat": 1, "dog": 0},
+    }
+    assert (judged.rows, judged.inputs) == (5, 6)
+    assert judged.rejects.to_pylist() == [
+        {
+            "path": "/i/x",
+            "reason": "empty",
+            "detail": "0 bytes",
+            "size_bytes": 100,
+            "modified": 1.5,
+        }
+    ]
+    assert (judged.duplicates.schema, judged.duplicates.num_rows) == (schema.DUPLICATES, 0)
+    assert (judged.near.schema, judged.near.num_rows) == (schema.NEAR_DUPLICATES, 0)
+
+
+def test_what_stands_comes_first_and_a_shard_stays_whole_or_does_not() -> None:
+    before = Standing(
+        [
+            shard("/s0", "train", row("/i/a"), row("/i/b", "dog")),
+            shard("/s1", "train", row("/i/c"), row("/i/d"), row("/i/e")),
+        ],
+        EMPTY.rejects,
+        EMPTY.duplicates,
+    )
+    left = standing.without(before, columns.of_texts(["/i/c"]))
+    fates = {"/i/e": Fate("conflict", "of two minds")}
+    judged = judge({"/p": table(PART, image("/i/new", "ant"))}, left, fates, labels=("cat", "dog"))
+    assert kept(judged) == [
+        ("/s0", "train", [0, 1], True),
+        ("/s1", "train", [1], False),
+        ("/p", "train", [0], False),
+    ]
+    assert judged.kept[0] == Kept("/s0", "train", judged.kept[0].rows, before.shards[0][1])
+    assert judged.labels == ["cat", "dog", "ant"]  # the last version's keep their places
+    assert judged.counts["train"] == {"cat": 2, "dog": 1, "ant": 1}
+    [reject] = judged.rejects.to_pylist()
+    assert (reject["path"], reject["reason"], reject["detail"]) == (
+        "/i/e",
+        "conflict",
+        "of two minds",
+    )
+
+
+def test_fates_make_duplicates_and_conflicts() -> None:
+    fates = {"/i/c": Fate("duplicate", "/i/cat"), "/i/b": Fate("duplicate", "/i/cat")}
+    part = table(PART, *BOTH, image("/i/c"), image("/i/b", "dog"))
+    judged = judge({"/p": part}, fates=fates)
+    assert kept(judged) == [("/p", "train", [0, 1], False)]
+    assert judged.duplicates == table(
+        schema.DUPLICATES,
+        ("/i/b", "/i/cat", 100, 1.5, "dog", digest("/i/b")),
+        ("/i/c", "/i/cat", 100, 1.5, "cat", digest("/i/c")),
+    )
+
+
+def test_a_duplicate_that_stands_stays_one_or_meets_a_new_fate() -> None:
+    duplicates = [
+        ("/i/x", "/i/cat", 7, 2.5, "cat", digest("x")),
+        ("/i/y", "/i/cat", 7, 2.5, "cat", digest("y")),
+    ]
+    before = Standing([], EMPTY.rejects, table(schema.DUPLICATES, *duplicates))
+    fates = {"/i/y": Fate("conflict", "why")}
+    judged = judge({"/p": table(PART, *BOTH)}, before, fates)
+    assert judged.duplicates == table(schema.DUPLICATES, duplicates[0])
+    assert judged.rejects == table(schema.REJECTS, ("/i/y", "conflict", "why", 7, 2.5))
+
+
+def test_rejects_are_put_together_by_path_and_counted_by_reason() -> None:
+    before = Standing([], table(schema.REJECTS, ("/i/m", "empty", "", 0, 1.0)), EMPTY.duplicates)
+    unusable = (Unusable("z", "unlabelled", "no label", 9, 3.0),)
+    bad = [image(f"/i/{name}", status="damaged", detail="bad") for name in "qa"]
+    judged = judge({"/p": table(PART, *bad, *BOTH)}, before, unusable=unusable)
+    assert [tuple(reject.values()) for reject in judged.rejects.to_pylist()] == [
+        ("/i/a", "damaged", "bad", 100, 1.5),
+        ("/i/m", "empty", "", 0, 1.0),
+        ("/i/q", "damaged", "bad", 100, 1.5),
+        ("/i/z", "unlabelled", "no label", 9, 3.0),
+    ]
+    assert list(judged.rejects_by_reason().items()) == [
+        ("damaged", 2),
+        ("empty", 1),
+        ("unlabelled", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "near", "rows", "duplicates"),
+    [("off", 0, 4, []), ("report", 1, 4, []), ("drop", 1, 3, ["/i/near"])],
+)
+def test_near_duplicates(mode: str, near: int, rows: int, duplicates: list[str]) -> None:
+    part = table(
+        PART,
+        image("/i/cat", bits=0b1111),
+        image("/i/dog", "dog", bits=-1),
+        image("/i/near", split=TEST, bits=0b0111),
+        image("/i/far", split=TEST, bits=0xFFFF0000),
+    )
+    judged = judge({"/p": part}, near_duplicates=mode, near_distance=1)
+    assert (judged.near.num_rows, judged.rows) == (near, rows)
+    if near:
+        expected = ("/i/near", "test", "/i/cat", "train", 1)
+        assert judged.near == table(schema.NEAR_DUPLICATES, expected)
+    assert judged.duplicates["path"].to_pylist() == duplicates
+    assert judged.duplicates["kept_path"].to_pylist() == ["/i/cat"] * len(duplicates)
+
+
+def test_an_input_that_is_missing_is_never_passed_over() -> None:
+    with pytest.raises(RunError) as caught:
+        judge({"/p": table(PART, *BOTH)}, num_inputs=3)
+    assert str(caught.value) == (
+        "/i: 3 inputs, but 2 rows + 0 rejects + 0 duplicates = 2; nothing was published. Remove "
+        "the dataset's _staging and run again"
+    )
+
+
+BAD = image("/i/bad", status="truncated", detail="ends early")
+
+
+def test_as_many_rejects_as_are_allowed_and_one_more() -> None:
+    parts = {"/p": table(PART, *BOTH, BAD)}
+    assert judge(parts, max_reject_fraction=1 / 3).rejects.num_rows == 1
+    with pytest.raises(InputError) as caught:
+        judge(parts, max_reject_fraction=0.3)
+    assert str(caught.value) == (
+        "/i: 1 of 3 images are rejected (33.3%: 1 truncated), preprocess.max_reject_fraction is "
+        "0.3; nothing was published. The first: /i/bad: truncated, ends early. Mend the images, "
+        "or raise the limit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ((), "1 of 1 images are left, and the train split has 1 class (cat)"),
+        ((image("/i/t", "dog", TEST),), "2 of 2 images are left, and the train split has 1 class"),
+    ],
+)
+def test_too_few_classes_to_train_on(others: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        judge({"/p": table(PART, image("/i/cat"), *others)})
+    assert str(caught.value).startswith(f"/i: {said}")
+    assert str(caught.value).endswith(
+        "training needs 2 or more. Add images, or change the splits' fractions"
+    )
