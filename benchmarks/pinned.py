@@ -21,7 +21,7 @@ from synthetic import Shape
 _JOB = Path(__file__).resolve().parent.parent / "jobs" / "train.py"
 
 WAYS = {
-    "ranks": "2 ranks through horovodrun (train.ranks=2), a core each",
+    "ranks": "2 ranks (train.ranks=2), a core each",
     "limit": "two trainings of 1 rank at the same time, pinned to a core each; their sum",
     "alone": "1 rank, pinned to a core; the other core idles",
 }

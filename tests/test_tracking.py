@@ -245,7 +245,10 @@ def test_how_a_run_ends(error: BaseException, outcome: tuple[str, str]) -> None:
 
 def test_without_tracking_nothing_is_begun(output: Path, tmp_path: Path) -> None:
     with following(output, tracking={"enabled": False}):
-        assert subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "tracker"]).returncode == 1
+        assert (
+            subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "halftone.tracker"]).returncode
+            == 1
+        )
     assert os.listdir(tmp_path) == []
 
 

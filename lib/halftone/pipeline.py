@@ -55,7 +55,7 @@ class Streamed:
 
     def epoch(self, plan: Plan, shuffle_seed: str = "", first_step: int = 0) -> tf.data.Dataset:
         self._plan, self._shuffle_seed = plan, shuffle_seed
-        return self._dataset.skip(first_step).prefetch(_PREFETCH_BATCHES)
+        return _from_step(self._dataset, first_step)
 
     def _batches(self) -> Iterator[Batches]:
         for images, labels, weights in feed.batches(
@@ -101,7 +101,14 @@ class Kept:
         order = np.full(plan.steps * plan.rank_batch, self._rows, np.int32)
         order[: self._rows] = rng.permutation(self._rows) if rng else np.arange(self._rows)
         self._order.assign(order.reshape(plan.steps, plan.rank_batch))
-        return self._dataset.skip(first_step).prefetch(_PREFETCH_BATCHES)
+        return _from_step(self._dataset, first_step)
+
+
+def _from_step(dataset: tf.data.Dataset, first_step: int) -> tf.data.Dataset:
+    options = tf.data.Options()
+    # There is nothing to tune, and the tuner's thread can keep the end of an epoch for a second.
+    options.autotune.enabled = False
+    return dataset.skip(first_step).prefetch(_PREFETCH_BATCHES).with_options(options)
 
 
 def fits(part_bytes: int, local_size: int) -> bool:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from halftone import interfaces, lifeline, rank_words
+from halftone import cores, interfaces, lifeline, rank_words
 from halftone.config import Config, Spark, from_mapping
 from halftone.manifest import Manifest
 from halftone.rank_words import READY, STOPPED, Word
@@ -80,6 +80,9 @@ def main() -> int:
 def _work(job: Mapping[str, Any]) -> int:
     os.environ.update(job["environment"])
     guard()
+    cores.keep_to_share(
+        int(os.environ["HOROVOD_LOCAL_RANK"]), int(os.environ["HOROVOD_LOCAL_SIZE"])
+    )
     config = from_mapping(job["config"], source="the launcher's config")
     interface = interfaces.chosen(
         config.train.network_interface, os.environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 
+from halftone import cores
 from halftone.world import World
 
 # The state of a layer's generator of random numbers.
@@ -30,8 +30,7 @@ def prepare(world: World, seed: int, precision: str) -> None:
     else:
         # To the bit on CPUs only: on GPUs it costs speed, and some layers cannot.
         tf.config.experimental.enable_op_determinism()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, (cores or 1) // world.local_size))
+    tf.config.threading.set_intra_op_parallelism_threads(cores.threads(world.local_size))
     tf.keras.utils.set_random_seed(seed)
     # Layers then draw from generators that can be set back at each epoch.
     tf.keras.backend.experimental.enable_tf_random_generator()
