@@ -1,4 +1,4 @@
-"""The learning curves, judged by their pixels; test_report.py has the other figures."""
+"""The learning curves, judged by their pixels; test_report_figures.py has other figures."""
 
 from __future__ import annotations
 
@@ -68,6 +68,19 @@ def test_the_best_epoch_is_marked(val_losses: list[float], best: int) -> None:
     axis = np.flatnonzero((left[30:-80] == 213).any(axis=(0, 2)))
     shares = {1: 1 / 6, 2: 1 / 2, 3: 5 / 6}
     assert (place - axis[0]) / (left.shape[1] - axis[0]) == pytest.approx(shares[best], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("cat", "cat"),
+        ("two\nlines", "two\ufffdlines"),
+        ("a" * 28, "a" * 28),
+        ("a" * 26 + " b" * 9, "a" * 26 + "…"),
+    ],
+)
+def test_a_label_is_on_one_line_and_not_too_long(label: str, text: str) -> None:
+    assert plots.written(label) == text
 
 
 def test_what_else_an_epoch_holds_changes_nothing() -> None:

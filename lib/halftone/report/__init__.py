@@ -1,0 +1,120 @@
+"""A trained and scored model as one HTML page that needs no network, no script and no font.
+
+What a section says is gathered in a module of its own; how it looks is in a template of its own.
+A new section is one more of each, named here and in page.html.j2.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+
+from halftone import plots
+from halftone.examples import Example
+from halftone.manifest import Manifest
+from halftone.model_directory import Card
+from halftone.report import (
+    areas,
+    comparison,
+    confusions,
+    dataset,
+    distribution,
+    learning,
+    measures,
+    pictures,
+    reliability,
+    run,
+    words,
+)
+from halftone.report.pictures import Reject
+from halftone.report.words import percent
+
+__all__ = ["Reject", "percent", "render"]
+
+_FILTERS = ("change", "count", "duration", "images", "moment", "percent", "ratio", "size")
+
+
+def render(
+    card: Card,
+    history: Sequence[Mapping[str, Any]],
+    manifest: Manifest,
+    metrics: Mapping[str, Any],
+    mistakes: Sequence[Example],
+    *,
+    least_certain: Sequence[Example] = (),
+    rejects: Sequence[tuple[str, str, str, Optional[pictures.Pixels]]] = (),
+    contact_sheet: Optional[bytes] = None,
+    baseline: Optional[Mapping[str, Any]] = None,
+    machine: Optional[Mapping[str, Any]] = None,
+) -> str:
+    """Return the page. The same arguments give the same text.
+
+    Args:
+        history: an entry an epoch, as in history.json.
+        manifest: of the dataset that was scored.
+        metrics: as in metrics.json, of this Halftone or of an older one.
+        mistakes: the surest first; may be a choice of all that there are.
+        least_certain: the least certain first, right or wrong.
+        rejects: path, reason, detail, and pixels where there is something to see.
+        contact_sheet: of the dataset, a PNG.
+        baseline: an earlier metrics.json with its `name`, to compare with.
+        machine: where it ran, in this order: `cores`, `memory_bytes`, `versions` by package, and
+            others by their own names.
+    """
+    rejected = [Reject(*reject) for reject in rejects]
+    seen = [reject.pixels for reject in rejected if reject.pixels is not None]
+    kept_px = pictures.kept_px([each.pixels for each in (*mistakes, *least_certain)] + seen)
+    return _template().render(
+        card=card,
+        history=history,
+        manifest=manifest,
+        metrics=metrics,
+        ramps={
+            "light": plots.ramp(plots.LIGHT, confusions.LEVELS),
+            "dark": plots.ramp(plots.DARK, confusions.LEVELS),
+        },
+        caution=measures.caution(card, manifest, metrics),
+        verdict=measures.verdict(metrics),
+        measures=measures.measures(metrics),
+        classes=measures.classes(metrics),
+        decision=measures.decision(metrics),
+        matrix=confusions.matrix(metrics),
+        pairs=confusions.pairs(metrics),
+        areas=areas.figures(metrics),
+        reliability=reliability.figure(metrics),
+        sureness=reliability.sureness(metrics),
+        distribution=distribution.figure(metrics),
+        comparison=comparison.compare(metrics, baseline),
+        curves=learning.figures(card.best_epoch, history),
+        with_validation=learning.has_validation(history),
+        images_per_sec=learning.images_per_sec(history),
+        mistakes=pictures.scored(mistakes, manifest.images, kept_px),
+        least_certain=pictures.scored(least_certain, manifest.images, kept_px),
+        data=dataset.counts(manifest),
+        rejects=pictures.rejected(rejected, manifest.images, kept_px),
+        sheet=pictures.sheet(contact_sheet),
+        settings=run.changed(card.config),
+        machine=run.machine(machine),
+    )
+
+
+def _template() -> Template:
+    environment = Environment(
+        # Not Jinja's own loader for packages: it cannot always read from a zip on sys.path.
+        loader=FunctionLoader(_source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({name: getattr(words, name) for name in _FILTERS})
+    return environment.get_template("page.html.j2")
+
+
+def _source(name: str) -> str:
+    source = pkgutil.get_data(__name__, name)
+    assert source is not None, f"{name} is missing from the package"
+    return source.decode("utf-8")

@@ -1,0 +1,112 @@
+"""ROC and precision-recall curves: of the second of two classes, or of the weakest of many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from halftone import plots
+from halftone.plots import STROKES, Drawn, Theme
+from halftone.report.measures import Metrics, is_binary, threshold
+from halftone.report.words import percent, ratio
+
+_GRID = np.linspace(0, 1, 201)
+_NAMED = 3  # classes with a line of their own
+
+Points = Sequence[Sequence[float]]
+
+
+class _Kind(NamedTuple):
+    key: str  # of curves
+    area: str  # of per_class
+    title: str
+    x: str
+    y: str
+
+
+_ROC = _Kind("roc", "roc_auc", "ROC", "false positive rate", "true positive rate")
+_PR = _Kind("pr", "pr_auc", "Precision-recall", "recall", "precision")
+
+
+def figures(metrics: Metrics) -> list[Drawn]:
+    """Both figures; none where no class has rows on both sides, or an older Halftone scored."""
+    curves = metrics.get("curves", {})
+    draw = _of_second if is_binary(metrics) else _of_many
+    return [draw(kind, metrics, curves[kind.key]) for kind in (_ROC, _PR) if curves.get(kind.key)]
+
+
+def _of_second(kind: _Kind, metrics: Metrics, curves: Mapping[str, Points]) -> Drawn:
+    (label, points), *_ = curves.items()
+    other = metrics["labels"][0]
+    (rest, alarms), (missed, hits) = metrics["confusion"]
+    fpr, recall = alarms / (rest + alarms), hits / (missed + hits)
+    precision = hits / (hits + alarms) if hits + alarms else None
+    x_there, y_there = (fpr, recall) if kind is _ROC else (recall, precision)
+    at = f"threshold {threshold(metrics):.4g}"
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        x, y = np.transpose(points)
+        axes.plot(x, y, color=theme.lines[0], label=f"area {ratio(metrics[kind.area])}")
+        if y_there is not None:
+            axes.plot(x_there, y_there, "s", color=theme.lines[1], markersize=6, label=at)
+        _frame(axes, theme, kind, plots.written(label))
+        plots.legend(figure, axes, columns=3)
+
+    said = (
+        f"{percent(recall)} of {label} are found, and {percent(fpr)} of {other} are taken for it"
+        if kind is _ROC
+        else f"the recall is {ratio(recall)} and the precision {ratio(precision)}"
+    )
+    area = ratio(metrics[kind.area])
+    alt = f"{kind.title} curve of class {label}, area {area}. At {at}, {said}."
+    return plots.both((4.6, 3.8), draw, alt)
+
+
+def _of_many(kind: _Kind, metrics: Metrics, curves: Mapping[str, Points]) -> Drawn:
+    areas = {label: metrics["per_class"][label][kind.area] for label in curves}
+    weakest = sorted(curves, key=lambda label: areas[label])[:_NAMED]
+    heights = np.stack([_heights(points) for points in curves.values()])  # (classes, grid)
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        axes.fill_between(
+            _GRID, heights.min(axis=0), heights.max(axis=0), color=theme.band, linewidth=0,
+            label="range of all classes",
+        )  # fmt: skip
+        axes.plot(
+            _GRID, heights.mean(axis=0), color=theme.ink, linewidth=1.8,
+            label=f"{ratio(metrics[kind.area])} mean of all",
+        )  # fmt: skip
+        for label, colour, stroke in zip(weakest, theme.lines, STROKES):
+            axes.plot(
+                *np.transpose(curves[label]), stroke, color=colour, linewidth=1.2,
+                label=f"{ratio(areas[label])} {plots.written(label)}",
+            )  # fmt: skip
+        _frame(axes, theme, kind, "each class against the rest")
+        plots.legend(figure, axes, columns=2)
+
+    said = ", ".join(f"{label} {ratio(areas[label])}" for label in weakest)
+    return plots.both(
+        (4.6, 4.2),
+        draw,
+        f"{kind.title} curves of {len(curves)} classes, each against the rest: mean area "
+        f"{ratio(metrics[kind.area])}; smallest areas: {said}.",
+    )
+
+
+def _heights(points: Points) -> npt.NDArray[np.float64]:
+    x, y = np.transpose(points)
+    return np.interp(_GRID, x, y)
+
+
+def _frame(axes: Axes, theme: Theme, kind: _Kind, what: str) -> None:
+    if kind is _ROC:
+        axes.plot([0, 1], [0, 1], ":", color=theme.ink, linewidth=0.9, label="by chance")
+    plots.dress(axes, theme, f"{kind.title}: {what}")
+    axes.set(xlabel=kind.x, ylabel=kind.y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

@@ -1,0 +1,25 @@
+"""The dataset that was scored, in counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halftone import splits
+from halftone.manifest import Manifest
+from halftone.report.words import largest_first
+
+
+def counts(manifest: Manifest) -> dict[str, Any]:
+    names = [name for name in splits.SPLITS if name in manifest.counts]
+    table = [
+        (label, [manifest.counts[name].get(label, 0) for name in names])
+        for label in manifest.labels
+    ]
+    return {
+        "splits": names,
+        "table": table,
+        "totals": [sum(manifest.counts[name].values()) for name in names],
+        "rejects": largest_first(manifest.rejects_by_reason),
+        "ignored": largest_first(manifest.ignored),
+        "size_bytes": sum(file.size_bytes for file in manifest.files),
+    }

@@ -1,0 +1,56 @@
+"""How scores are spread: of the second of two classes, or of the most probable of many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Optional
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from halftone import plots
+from halftone.plots import Drawn, Theme
+from halftone.report.measures import Metrics, is_binary, threshold
+from halftone.report.words import images, ratio
+
+
+def figure(metrics: Metrics) -> Optional[Drawn]:
+    """Two histograms above each other; None where an older Halftone scored."""
+    scores = metrics.get("curves", {}).get("scores")
+    if not scores:
+        return None
+    edges, groups = scores["edges"], scores["counts"]
+    widths = [high - low for low, high in zip(edges, edges[1:])]
+    binary = is_binary(metrics)
+    label = metrics["labels"][1] if binary else "the most probable class"
+    at = threshold(metrics) if binary else None
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        panels = figure.subplots(len(groups), 1, sharex=True, sharey=True)
+        for axes, (name, counts), colour in zip(panels, groups.items(), theme.lines):
+            axes.bar(edges[:-1], counts, widths, align="edge", color=colour)
+            plots.dress(axes, theme, plots.written(name))
+            # One wrong image is to be seen beside thousands of right ones.
+            axes.set_yscale("symlog", linthresh=1)
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            axes.set_ylabel("images (log)")
+            if at is not None:
+                axes.axvline(at, color=theme.ink, linestyle=":", label=f"threshold {at:.4g}")
+        panels[0].set(ylim=(0, None), xlim=(-0.02, 1.02))
+        panels[-1].set_xlabel(f"probability of {plots.written(label)}")
+        if at is not None:
+            plots.legend(figure, panels[0], columns=1)
+
+    by = "by true class" if binary else "of right and wrong answers"
+    said = "; ".join(f"{name}: {_median(counts, edges)}" for name, counts in groups.items())
+    return plots.both((4.6, 4.2), draw, f"Histograms of the probability of {label}, {by}. {said}.")
+
+
+def _median(counts: Sequence[int], edges: Sequence[float]) -> str:
+    """How many there are, and the bin that the middle one is in."""
+    total = sum(counts)
+    if not total:
+        return "no image"
+    place = next(i for i, sofar in enumerate(accumulate(counts)) if 2 * sofar >= total)
+    return f"{images(total)}, the middle one at {ratio(edges[place])} to {ratio(edges[place + 1])}"

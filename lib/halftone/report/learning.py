@@ -1,0 +1,47 @@
+"""The training, epoch by epoch."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+from halftone import plots
+from halftone.plots import Drawn
+from halftone.report.words import ratio
+
+History = Sequence[Mapping[str, Any]]
+
+
+def figures(chosen: int, history: History) -> list[Drawn]:
+    """The curves of loss and accuracy; none of no epoch."""
+    epochs = [entry["epoch"] for entry in history]
+    mark = chosen if chosen in epochs else None
+    drawn = []
+    for name in ("loss", "accuracy") if history else ():
+        lines = {
+            "train": [entry.get(name) for entry in history],
+            "validation": [entry.get(f"val_{name}") for entry in history],
+        }
+        said = [
+            f"{line} from {ratio(values[0])} to {ratio(values[-1])}"
+            for line, values in lines.items()
+            if values[0] is not None and values[-1] is not None
+        ]
+        alt = (
+            f"{name.capitalize()} over epochs {epochs[0]} to {epochs[-1]}: {', '.join(said)}; "
+            f"chosen is epoch {chosen}."
+        )
+        drawn.append(
+            plots.curve(name.capitalize(), epochs, lines["train"], lines["validation"], mark, alt)
+        )
+    return drawn
+
+
+def has_validation(history: History) -> bool:
+    return any("val_loss" in entry for entry in history)
+
+
+def images_per_sec(history: History) -> Optional[float]:
+    """Of the median epoch."""
+    return statistics.median(entry["images_per_sec"] for entry in history) if history else None

@@ -1,0 +1,218 @@
+"""The figures: what they say in words and in their own text, and where there is none to draw."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from halftone.plots import Drawn
+from halftone.report import areas, distribution, reliability
+from report_pages import (
+    FACES,
+    TEN,
+    a_card,
+    a_history,
+    full_metrics,
+    old_metrics,
+    read,
+    spread,
+    svg,
+)
+
+
+def texts(figure: Drawn) -> set[str]:
+    """What is written in a figure; the same in both themes."""
+    light, dark = (set(re.findall(r">([^<>\n]+)</text>", svg(uri))) for uri in figure[:2])
+    assert light == dark
+    return light
+
+
+# --- ROC and precision-recall ---------------------------------------------------------------------
+
+
+def two_classes(**changes: Any) -> dict[str, Any]:
+    curves = {
+        "roc": {"faces": [[0.0, 0.0], [0.1, 0.9], [1.0, 1.0]]},
+        "pr": {"faces": [[0.0, 1.0], [0.9, 0.9], [1.0, 0.5]]},
+    }
+    more = {"curves": curves, "roc_auc": 0.9, "pr_auc": 0.95, **changes}
+    return old_metrics([[180, 20], [10, 190]], FACES, **more)
+
+
+def test_the_curves_of_two_classes_mark_the_threshold() -> None:
+    roc, pr = areas.figures(two_classes(threshold={"value": 0.4, "rule": "0.4"}))
+    assert roc.alt == (
+        "ROC curve of class faces, area 0.9000. At threshold 0.4, 95.00% of faces are found, and "
+        "10.00% of comics are taken for it."
+    )
+    # 190 / 210
+    assert pr.alt == (
+        "Precision-recall curve of class faces, area 0.9500. At threshold 0.4, the recall is "
+        "0.9500 and the precision 0.9048."
+    )
+    assert {"ROC: faces", "area 0.9000", "threshold 0.4", "by chance"} <= texts(roc)
+    assert {"false positive rate", "true positive rate"} <= texts(roc)
+    assert {"Precision-recall: faces", "area 0.9500", "recall", "precision"} <= texts(pr)
+    assert "by chance" not in texts(pr)
+
+
+def test_a_model_that_never_says_the_class_has_no_precision_there() -> None:
+    metrics = {**two_classes(), **{"confusion": [[200, 0], [200, 0]]}}
+    _, pr = areas.figures(metrics)
+    assert "the recall is 0.0000 and the precision n/a." in pr.alt
+    assert "threshold 0.5" not in texts(pr)
+
+
+def test_the_weakest_of_many_classes_have_a_line_and_a_name() -> None:
+    metrics = full_metrics(TEN)
+    for number, label in enumerate(TEN):
+        metrics["per_class"][label]["roc_auc"] = 0.9 - number / 100
+    metrics["roc_auc"] = 0.855
+    roc, pr = areas.figures(metrics)
+    assert roc.alt == (
+        "ROC curves of 10 classes, each against the rest: mean area 0.8550; smallest areas: "
+        "class 9 0.8100, class 8 0.8200, class 7 0.8300."
+    )
+    assert {"0.8550 mean of all", "0.8100 class 9", "range of all classes"} <= texts(roc)
+    assert "0.8400 class 6" not in texts(roc)
+    assert pr.alt.startswith("Precision-recall curves of 10 classes, each against the rest: mean")
+
+
+def test_a_class_without_rows_has_no_curve() -> None:
+    metrics = full_metrics(TEN)
+    for kind in ("roc", "pr"):
+        metrics["curves"][kind] = {label: metrics["curves"][kind][label] for label in TEN[:2]}
+    roc, _ = areas.figures(metrics)
+    assert roc.alt.startswith("ROC curves of 2 classes, each against the rest")
+    assert areas.figures({**metrics, "curves": {"roc": {}, "pr": {}}}) == []
+
+
+# --- reliability ----------------------------------------------------------------------------------
+
+
+def bins(*filled: tuple[float, int, float, float]) -> dict[str, Any]:
+    """Metrics with bins of (low, rows, confidence, accuracy), each a fifth wide."""
+    found = {low: rest for low, *rest in filled}
+    made = []
+    for low in (0.0, 0.2, 0.4, 0.6, 0.8):
+        rows, confidence, accuracy = found.get(low, (0, None, None))
+        made.append(
+            {"low": low, "high": round(low + 0.2, 1), "rows": rows, "confidence": confidence,
+             "accuracy": accuracy}
+        )  # fmt: skip
+    rows = sum(each["rows"] for each in made)
+    return {"rows": rows, "labels": FACES, "curves": {"calibration": made}}
+
+
+def test_reliability_in_words() -> None:
+    figure = reliability.figure(bins((0.6, 10, 0.7, 0.4), (0.8, 1000, 0.95, 0.94)))
+    assert figure is not None
+    assert figure.alt == (
+        "Reliability diagram of 1,010 images in 2 bins by the probability of the most probable "
+        "class. The fullest bin is 0.8000 to 1.0000 with 1,000 images, mean probability 0.9500 and "
+        "accuracy 0.9400. What adds most to the calibration error is 0.8000 to 1.0000 with 1,000 "
+        "images, mean probability 0.9500 and accuracy 0.9400."
+    )
+    assert {"as sure as right", "images of a bin", "accuracy", "images"} <= texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "words"),
+    [
+        (0.90, "too sure: the most probable class has 0.9500 on average, and is right for 0.9000"),
+        (0.97, "not sure enough: the most probable class has 0.9500 on average"),
+        (0.949, "as sure as it is right: the most probable class has 0.9500 on average"),
+    ],
+)
+def test_whether_the_model_is_too_sure(accuracy: float, words: str) -> None:
+    assert f"On the whole the model is {words}" in str(
+        reliability.sureness(bins((0.8, 100, 0.95, accuracy)))
+    )
+
+
+def test_every_bin_in_numbers() -> None:
+    page = read(FACES, metrics=full_metrics(FACES))
+    start = page.rows.index(["Probability", "Images", "Mean probability", "Accuracy"])
+    rows = page.rows[start + 1 : start + 16]
+    # Between two classes the most probable one has a half at least.
+    assert rows[0] == ["0.0000 to 0.0667", "0", "n/a", "n/a"]
+    assert sum(int(row[1].replace(",", "")) for row in rows) == 2000
+
+
+# --- distribution ---------------------------------------------------------------------------------
+
+
+def scores(groups: dict[str, list[int]], labels: list[str], **changes: Any) -> dict[str, Any]:
+    curves = {"scores": {"edges": [0.0, 0.25, 0.5, 0.75, 1.0], "counts": groups}}
+    return old_metrics(spread(len(labels)), labels, curves=curves, **changes)
+
+
+def test_scores_of_two_classes_are_by_true_class() -> None:
+    groups = {"comics": [150, 30, 20, 0], "faces": [0, 0, 100, 100]}
+    figure = distribution.figure(scores(groups, FACES, threshold={"value": 0.4, "rule": "0.4"}))
+    assert figure is not None
+    assert figure.alt == (
+        "Histograms of the probability of faces, by true class. comics: 200 images, the middle one "
+        "at 0.0000 to 0.2500; faces: 200 images, the middle one at 0.5000 to 0.7500."
+    )
+    assert {"comics", "faces", "probability of faces", "threshold 0.4"} <= texts(figure)
+    assert {"0", "1", "10", "100"} <= texts(figure)
+
+
+def test_scores_of_more_classes_are_by_right_and_wrong() -> None:
+    figure = distribution.figure(scores({"wrong": [0] * 4, "right": [0, 0, 0, 1]}, TEN))
+    assert figure is not None
+    assert figure.alt == (
+        "Histograms of the probability of the most probable class, of right and wrong answers. "
+        "wrong: no image; right: 1 image, the middle one at 0.7500 to 1.0000."
+    )
+    assert not any("threshold" in text for text in texts(figure))
+
+
+def test_of_an_older_metrics_json_there_is_nothing_to_draw() -> None:
+    older = old_metrics(spread(2), FACES)
+    assert areas.figures(older) == []
+    assert reliability.figure(older) is reliability.sureness(older) is None
+    assert distribution.figure(older) is None
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def test_curves_mark_the_chosen_epoch_in_both_themes() -> None:
+    page = read(FACES, history=a_history(20))
+    assert len(page.svgs()) == 4  # loss and accuracy, light and dark
+    assert all("chosen: epoch 3" in each and "validation" in each for each in page.svgs())
+    assert [row for row in page.rows if "chosen" in row[0]] == [
+        ["3 (chosen)", "0.3333", "0.8667", "0.5000", "0.8333", "2.5 s", "1,520"]
+    ]
+    assert page.alts()[0] == (
+        "Loss over epochs 1 to 20: train from 1.0000 to 0.0500, validation from 1.5000 to 0.0750; "
+        "chosen is epoch 3."
+    )
+
+
+def test_one_epoch_is_one_tick() -> None:
+    page = read(FACES, history=a_history(1), card=a_card(FACES, best_epoch=1))
+    for each in page.svgs():
+        assert each.count('id="xtick_') == 1
+
+
+def test_many_epochs_have_no_markers() -> None:
+    few, many = (read(FACES, history=a_history(epochs)).svgs()[0] for epochs in (30, 31))
+    assert len(few) > len(many)
+
+
+def test_without_validation_nothing_speaks_of_it() -> None:
+    page = read(FACES, history=a_history(20, validation=False))
+    assert not any("validation" in each for each in page.svgs())
+    assert "Validation loss" not in page.text
+
+
+def test_a_loss_that_is_no_number_is_said_and_not_drawn() -> None:
+    nan = float("nan")
+    history = [{**entry, "loss": nan, "val_loss": nan} for entry in a_history(4)]
+    page = read(FACES, history=history)
+    assert ["1", "nan", "0.6000", "nan", "0.5000", "2.5 s", "1,520"] in page.rows
