@@ -87,10 +87,10 @@ def test_who_knows_which_library() -> None:
     assert {name.split(".")[0] for name in users("tensorflow")} == {
         *("models", "pipeline", "predict", "publishing", "repeatable", "step", "training", "watch"),
     }
-    assert users("mlflow") == {"mlflow_run", "mlflow_store", "tracking"}
+    assert users("mlflow") == {"mlflow_model", "mlflow_run", "mlflow_store", "tracking"}
     assert users("pyspark") == {
-        *("estimate", "executors", "launch", "preprocess", "scorer", "scoring", "session"),
-        *("rank_task", "spark_slots", "staging", "tasks", "version"),
+        *("estimate", "executors", "launch", "new_images", "preprocess", "scorer", "scoring"),
+        *("rank_task", "session", "spark_slots", "staging", "tasks", "version"),
     }
 
 
@@ -101,7 +101,7 @@ def test_preprocess_needs_no_tensorflow() -> None:
 
 
 def test_workers_that_decode_or_predict_need_no_spark() -> None:
-    for name in ("ingest", "shards", "predict", "feed", "training", "rank"):
+    for name in ("ingest", "shards", "predict", "image_scorer", "feed", "training", "rank"):
         needed = {other.removeprefix("halftone.") for other in reach(f"halftone.{name}")}
         assert not (needed | {name}) & users("pyspark"), name
 

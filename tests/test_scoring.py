@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import tensorflow as tf
 from pyspark.sql import SparkSession
 from sklearn import metrics as reference
 
+import saved_model
 from conftest import DrawImages
-from halftone import manifest, model_directory, preprocess, scoring
+from halftone import manifest, preprocess, scoring
 from halftone.config import Config, Pixels
 from halftone.errors import InputError
-from halftone.model_directory import Card
 
 MakeConfig = Callable[..., Config]
 SPLITS = {"validation_fraction": 0.2, "test_fraction": 0.4}
@@ -34,45 +33,12 @@ def dataset(
     return tmp_path / "dataset"
 
 
-def network(bias: float = 0.0) -> tf.keras.Model:
-    """Pixels to three probabilities, through weights that no training made."""
-    tf.keras.utils.set_random_seed(3)
-    pixels = tf.keras.Input((16, 16, 1), dtype="uint8")
-    x = tf.keras.layers.Rescaling(1 / 255)(pixels)
-    x = tf.keras.layers.Flatten()(x)
-    initializer = tf.keras.initializers.Constant([bias, 0.0, 0.0])
-    x = tf.keras.layers.Dense(3, activation="softmax", bias_initializer=initializer)(x)
-    return tf.keras.Model(pixels, x)
-
-
 @pytest.fixture
 def save_model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Callable[..., Path]:
     def save(bias: float = 0.0, **card: Any) -> Path:
-        folder = tmp_path / "model"
-        folder.mkdir(exist_ok=True)
-        network(bias).save(tmp_path / "network.keras")
-        data = manifest.read(str(dataset))
-        base: dict[str, Any] = {
-            "schema_version": 1,
-            "halftone_version": "0.1.0",
-            "created": "2026-01-02T03:04:05+00:00",
-            "version": f"v{bias}",
-            "network": f"network-v{bias}.keras",
-            "labels": ["a", "b", "c"],
-            "pixels": Pixels(height_px=16, width_px=16),
-            "fingerprint": data.fingerprint,
-            "best_epoch": 1,
-            "ranks": 1,
-            "train_secs": 1.0,
-            "origin": {},
-            "config": config(splits=SPLITS),
-        }
-        entry = {"epoch": 1, "loss": 1.0, "accuracy": 0.5, "secs": 1.0, "images_per_sec": 9.0}
-        (folder / "history.json").write_text(json.dumps({"best_epoch": 1, "epochs": [entry]}))
-        model_directory.publish(
-            str(folder), Card(**{**base, **card}), (tmp_path / "network.keras").read_bytes()
-        )
-        return folder
+        card = {"fingerprint": manifest.read(str(dataset)).fingerprint, **card}
+        labels = card.pop("labels", ["a", "b", "c"])
+        return saved_model.save(tmp_path / "model", config(splits=SPLITS), labels, bias, **card)
 
     return save
 
@@ -81,12 +47,18 @@ def save_model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Callable[..
 def run(
     spark: SparkSession, tmp_path: Path, dataset: Path, config: MakeConfig
 ) -> Callable[..., dict[str, Any]]:
-    def run_(model: Path, session: Callable[[], SparkSession] = lambda: spark, **score: Any) -> Any:
+    def run_(
+        model: Path,
+        session: Callable[[], SparkSession] = lambda: spark,
+        baseline: Optional[str] = None,
+        scores: str = "scores",
+        **score: Any,
+    ) -> Any:
         return scoring.score(
-            config(score={"batch_size": 7, **score}),
+            config(score={"batch_size": 7, **score}, paths={"baseline": baseline}),
             str(dataset),
             str(model),
-            str(tmp_path / "scores"),
+            str(tmp_path / scores),
             session,
         )
 
@@ -118,7 +90,7 @@ def test_predictions_are_those_of_the_network_and_metrics_those_of_scikit_learn(
     images = np.stack([np.frombuffer(row["image"], np.uint8) for row in rows]).reshape(
         -1, 16, 16, 1
     )
-    expected = network().predict(images, verbose=0)
+    expected = saved_model.network((16, 16, 1), 3).predict(images, verbose=0)
     got = predictions(tmp_path, result)
     assert [row["key"] for row in got] == [row["key"] for row in rows]
     assert [row["label"] for row in got] == [row["label"] for row in rows]
@@ -191,12 +163,82 @@ def test_killed_before_the_end_the_old_scores_stand_and_a_rerun_ends_well(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "_mistakes", killed)
+        patch.setattr(scoring, "_page", killed)
         with pytest.raises(KeyboardInterrupt):
             run(model)
     assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == first
     assert len(predictions(tmp_path, first)) == first["rows"]
     assert run(model)["model_version"] == "v50.0"
+
+
+def test_rows_say_which_model_and_dataset_they_are_of(
+    run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path
+) -> None:
+    result = run(save_model())
+    rows = predictions(tmp_path, result)
+    fingerprint = manifest.read(str(dataset)).fingerprint
+    assert {(row["model_version"], row["fingerprint"]) for row in rows} == {("v0.0", fingerprint)}
+
+
+def test_of_a_grown_dataset_only_the_new_shards_are_scored(
+    run: Run,
+    save_model: SaveModel,
+    spark: SparkSession,
+    dataset: Path,
+    draw_images: DrawImages,
+    config: MakeConfig,
+    tmp_path: Path,
+) -> None:
+    model = save_model()
+    first = run(model, only_new=True)
+    scores = tmp_path / "scores"
+    stamps = {path: (scores / path).stat().st_mtime_ns for path in first["predictions"]}
+    images = draw_images(classes=("a", "b", "c"), each=60, start=40)
+    preprocess.preprocess(config(splits=SPLITS), str(images), str(dataset), lambda: spark)
+    second = run(model, only_new=True)
+    assert second["rows"] == len(shard_rows(dataset, "test")) > first["rows"]
+    # The last shard was not full, and its rows are in another one now.
+    last = first["predictions"][-1]
+    assert set(first["predictions"]) - set(second["predictions"]) == {last}
+    del stamps[last]
+    for path, stamp in stamps.items():
+        assert (scores / path).stat().st_mtime_ns == stamp
+    whole = run(model, scores="whole")
+    assert whole["confusion"] == second["confusion"]
+    assert whole["loss"] == second["loss"]
+    # By another model all are scored again.
+    third = run(save_model(bias=50.0), only_new=True)
+    assert not set(third["predictions"]) & set(second["predictions"])
+    assert {row["prediction"] for row in predictions(tmp_path, third)} == {"a"}
+
+
+def test_what_is_there_of_a_killed_run_is_not_scored_again(
+    run: Run, save_model: SaveModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    model = save_model()
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "_page", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(model)
+    left = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").rglob("*.parquet")}
+    result = run(model)
+    assert {tmp_path / "scores" / path for path in result["predictions"]} == set(left)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in left.items())
+
+
+def test_compared_with_earlier_scores(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
+    run(save_model(bias=50.0), scores="earlier")
+    run(save_model(), baseline=str(tmp_path / "earlier"))
+    page = (tmp_path / "scores" / "report.html").read_text()
+    assert f"{tmp_path}/earlier" in page
+    model = save_model()
+    assert error_of(run, model, baseline=str(tmp_path / "nowhere")) == (
+        f"{tmp_path}/nowhere: no scores of a split here; check paths.baseline or --baseline, which "
+        "is the --output of an earlier run of jobs/score.py"
+    )
 
 
 def error_of(run: Run, *arguments: Any, **settings: Any) -> str:

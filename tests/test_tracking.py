@@ -46,15 +46,9 @@ def fail(output: Path, epochs: int, error: BaseException, **settings: Any) -> No
         raise error
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    one = Server(tmp_path, free_port())
+    one = Server(tmp_path)
     one.start()
     yield one
     one.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -67,10 +68,17 @@ def files(uri: str, run: Run, below: Optional[str] = None) -> list[str]:
     return found
 
 
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 class Server:
     """`mlflow server` on a port of its own, that can go away and come back."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
         self.uri = f"http://127.0.0.1:{port}"
         self._command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         self._command += ["--host", "127.0.0.1", "--port", str(port)]

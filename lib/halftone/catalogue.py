@@ -72,8 +72,8 @@ def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
     listed = _listed(root, config)
     files = listed.files
     if not listed.has_labels:
-        labels = _labels(files, config.preprocess.label_from)
-        files = files.set_column(files.schema.get_field_index("label"), "label", labels)
+        found = labels(files, config.preprocess.label_from)
+        files = files.set_column(files.schema.get_field_index("label"), "label", found)
     is_labelled = _is_said(files["label"])
     unusable = [*_without_text(listed), *_without_label(listed, ~is_labelled, config)]
     files = columns.where(files, is_labelled)
@@ -93,7 +93,7 @@ def _is_said(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return np.asarray(columns.numbers(pc.binary_length(text)) > 0)
 
 
-def _labels(files: pa.Table, label_from: str) -> pa.ChunkedArray:
+def labels(files: pa.Table, label_from: str) -> pa.ChunkedArray:
     """The label that each path names, or an empty text."""
     pattern = re.compile(label_from)
     paths = (path for (path,) in columns.rows(files, "path"))

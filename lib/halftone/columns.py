@@ -10,6 +10,7 @@ what needs such objects gets them in slices.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Union
@@ -87,6 +88,25 @@ def numbers(column: Column) -> npt.NDArray[Any]:
     return values[0] if len(values) == 1 else np.concatenate([np.empty(0, kind), *values])
 
 
+def content(column: Column) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Where each value of a column of text or bytes ends, after a 0, and the values' bytes.
+
+    Without a copy where the column is of one chunk.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    return ends - ends[0], np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+
+
+def pixels(column: Column, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Look at a column's bytes as images, (rows, *shape) uint8."""
+    if not len(column):
+        return np.empty((0, *shape), np.uint8)
+    return content(column)[1].reshape(-1, *shape)
+
+
 def is_in(column: Column, values: Column) -> npt.NDArray[np.bool_]:
     """Say of each value of `column` whether it is one of `values`."""
     found = pc.cast(pc.is_in(column, value_set=values), pa.int8())
@@ -103,6 +123,12 @@ def codes(column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
     """Number the different values from 0 on; say of each value which it is."""
     encoded = pc.dictionary_encode(column)
     return numbers(pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32()))
+
+
+def update_digest(digest: Any, table: pa.Table) -> None:
+    """Let a digest of hashlib's take in all values of a table."""
+    for part in slices(table):
+        digest.update(json.dumps([column.to_pylist() for column in part.columns]).encode())
 
 
 def slices(table: pa.Table) -> Iterator[pa.Table]:

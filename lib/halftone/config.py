@@ -51,6 +51,8 @@ class Paths(Section):
     dataset: Optional[str] = Field(None, description="written by preprocess, read by train, score")
     model: Optional[str] = Field(None, description="written by train, read by score")
     scores: Optional[str] = Field(None, description="predictions, metrics and report")
+    new_images: Optional[str] = Field(None, description="raw images that score is to take instead")
+    baseline: Optional[str] = Field(None, description="earlier scores, for score to compare with")
 
 
 class Pixels(Section):
@@ -308,6 +310,12 @@ class Score(Section):
     )
     top_ks: tuple[PositiveInt, ...] = Field(
         (2, 5), description="more classes: shares of rows whose label is among the k most probable"
+    )
+    only_new: bool = Field(
+        False, description="keep the predictions of what the same model has scored before"
+    )
+    catalogue: Optional[str] = Field(
+        None, description="CSV or Parquet file with a column path, and maybe label: raw images"
     )
 
     @field_validator("threshold")

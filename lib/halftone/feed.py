@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from halftone import row_groups, schema, storage
+from halftone import columns, row_groups, schema, storage
 from halftone.errors import RunError
 from halftone.planner import Piece, Plan
 from halftone.world import World
@@ -88,15 +88,7 @@ def read(
                 "--output"
             )
         own = table.slice(piece.start, piece.rows)
-        yield _pixels(own[schema.IMAGE], shape), own[schema.LABEL_ID].to_numpy()
-
-
-def _pixels(column: pa.ChunkedArray, shape: tuple[int, int, int]) -> Pixels:
-    """Look at a column's bytes as (rows, *shape) uint8, without a copy."""
-    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    _, offsets, content = array.buffers()
-    ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-    return np.frombuffer(content, np.uint8)[ends[0] : ends[-1]].reshape(-1, *shape)
+        yield columns.pixels(own[schema.IMAGE], shape), own[schema.LABEL_ID].to_numpy()
 
 
 def empty(shape: tuple[int, ...]) -> Pixels:

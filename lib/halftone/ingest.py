@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from halftone import columns, images, storage
+from halftone import columns, images, schema, storage
 
+PART_NAME = "part-"  # how the names of parts begin
 OK = "ok"
 UNREADABLE = "unreadable"
 
@@ -58,7 +59,7 @@ class Work(NamedTuple):
 
 
 def part_url(work: Work, block: int) -> str:
-    return storage.join(work.parts, f"part-{block:06d}.parquet")
+    return storage.join(work.parts, f"{PART_NAME}{block:06d}.parquet")
 
 
 def stage_block(work: Work, block: int) -> int:
@@ -90,6 +91,13 @@ def is_decoded(part: pa.Table) -> npt.NDArray[np.bool_]:
 def decoded(part: pa.Table) -> pa.Table:
     """Return the rows of a PART that decoded well."""
     return columns.where(part, is_decoded(part))
+
+
+def rejected(part: pa.Table) -> pa.Table:
+    """Return the rows of a PART that did not, as schema.REJECTS."""
+    names = ("key", "status", "detail", "source_bytes", "source_modified")
+    own = columns.where(part, ~is_decoded(part))
+    return pa.table([own[name] for name in names], schema=schema.REJECTS)
 
 
 def digest(data: bytes) -> bytes:

@@ -28,6 +28,11 @@ def connect(uri: str) -> MlflowClient:
     return client
 
 
+def is_there(uri: str) -> bool:
+    """Whether there is a store at `uri`, as far as it is a file of SQLite."""
+    return not uri.startswith(SQLITE) or _database(uri).exists()
+
+
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     """Find the experiment of that name, or make it."""
     found = client.get_experiment_by_name(name)

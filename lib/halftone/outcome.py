@@ -98,7 +98,7 @@ def _sorted_out(
     has_fate = _has_fate(standing.duplicates[schema.PATH], fates)
     settled.append(columns.rows(columns.where(standing.duplicates, has_fate), *_OF_DUPLICATE))
     rejects, duplicates = _settled(chain.from_iterable(settled), fates)
-    of_parts = [_rejects(part) for _, part in parts]
+    of_parts = [ingest.rejected(part) for _, part in parts]
     labels = [*last_labels, *sorted({label for _, label in counted} - set(last_labels))]
     return Outcome(
         kept,
@@ -150,13 +150,6 @@ def _settled(
 def _unusable(found: Catalogue) -> pa.Table:
     rows = [(storage.join(found.root, image.path), *image[1:]) for image in found.unusable]
     return _table(rows, schema.REJECTS)
-
-
-def _rejects(part: pa.Table) -> pa.Table:
-    """The images of a part that did not decode."""
-    names = ("key", "status", "detail", "source_bytes", "source_modified")
-    own = columns.where(part, ~ingest.is_decoded(part))
-    return pa.table([own[name] for name in names], schema=schema.REJECTS)
 
 
 def _table(rows: Sequence[tuple[Any, ...]], table_schema: pa.Schema) -> pa.Table:

@@ -1,4 +1,4 @@
-"""One shard's predictions. Runs in Spark's Python workers; each loads the model once."""
+"""Images to probabilities. Runs in Spark's Python workers; each loads the model once."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from halftone import calibration, decision, schema, storage, tally
-from halftone.tally import Tally
+from halftone import calibration, columns, decision, schema, storage
 
 Probabilities = npt.NDArray[np.float32]
 
 
 class Work(NamedTuple):
-    """What all shards have in common."""
+    """What all images have in common."""
 
     network: str  # URL
+    version: str  # of the model
     labels: tuple[str, ...]
     shape: tuple[int, int, int]
     batch_size: int
@@ -28,35 +27,18 @@ class Work(NamedTuple):
     threshold: float = decision.HALF  # between two classes
 
 
-def predict_shard(work: Work, source: str, target: str) -> Tally:
-    """Score the shard at `source` into a Parquet file at `target`; return what it comes to."""
-    rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.LABEL_ID, schema.IMAGE])
-    probabilities = _probabilities(work, rows[schema.IMAGE])
-    label_ids = rows[schema.LABEL_ID].to_numpy()
-    of_label = probabilities[np.arange(len(label_ids)), label_ids].astype(np.float64)
-    losses = -np.log(np.maximum(of_label, calibration.LEAST_PROBABILITY))
-    predictions = decision.predict(probabilities, work.threshold)
-    columns = {
-        schema.KEY: rows[schema.KEY],
-        schema.LABEL: rows[schema.LABEL],
-        schema.PREDICTION: [work.labels[prediction] for prediction in predictions],
-        schema.PROBABILITY: list(probabilities),
-        schema.LOSS: losses,
-    }
-    storage.write_table(target, pa.table(columns, schema=schema.PREDICTIONS))
-    keys = rows[schema.KEY].to_pylist()
-    return tally.of(keys, label_ids, probabilities, losses, work.threshold)
-
-
 def probabilities_of(work: Work, source: str) -> tuple[npt.NDArray[np.int32], Probabilities]:
     """Label ids (rows,) and probabilities (rows, classes) of the shard at `source`."""
     rows = storage.read_table(source, [schema.LABEL_ID, schema.IMAGE])
-    return rows[schema.LABEL_ID].to_numpy(), _probabilities(work, rows[schema.IMAGE])
+    return rows[schema.LABEL_ID].to_numpy(), probabilities(
+        work, columns.pixels(rows[schema.IMAGE], work.shape)
+    )
 
 
-def _probabilities(work: Work, column: pa.ChunkedArray) -> Probabilities:
-    """Probabilities (rows, classes) of a column of pixels."""
-    images = np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, *work.shape)
+def probabilities(work: Work, images: npt.NDArray[np.uint8]) -> Probabilities:
+    """Probabilities (rows, classes) of images (rows, H, W, C)."""
+    if not len(images):
+        return np.empty((0, len(work.labels)), np.float32)
     network = _load(work.network, work.threads)
     outputs: list[Probabilities] = []
     for start in range(0, len(images), work.batch_size):

@@ -21,6 +21,8 @@ DIGEST = "digest"
 PREDICTION = "prediction"
 PROBABILITY = "probability"
 LOSS = "loss"
+MODEL_VERSION = "model_version"
+FINGERPRINT = "fingerprint"
 
 # A row of a dataset's shard.
 ROWS = pa.schema(
@@ -76,9 +78,20 @@ NEAR_DUPLICATES = pa.schema(
 PREDICTIONS = pa.schema(
     [
         pa.field(KEY, pa.string(), nullable=False),
-        pa.field(LABEL, pa.string(), nullable=False),
+        pa.field(LABEL, pa.string()),  # null where it is not known
         pa.field(PREDICTION, pa.string(), nullable=False),
         pa.field(PROBABILITY, pa.list_(pa.float32()), nullable=False),
-        pa.field(LOSS, pa.float64(), nullable=False),  # cross-entropy of the row, in nats
+        pa.field(LOSS, pa.float64()),  # cross-entropy of the row, in nats; null without a label
+        pa.field(MODEL_VERSION, pa.string(), nullable=False),
+        pa.field(FINGERPRINT, pa.string()),  # of the dataset; null for a raw image
+    ]
+)
+
+# The same of a raw image, with what tells later whether the file has changed.
+IMAGE_PREDICTIONS = pa.schema(
+    [
+        *PREDICTIONS,
+        pa.field(SIZE_BYTES, pa.int64(), nullable=False),
+        pa.field(MODIFIED, pa.float64(), nullable=False),  # seconds since 1970
     ]
 )

@@ -10,31 +10,31 @@ import numpy as np
 import numpy.typing as npt
 from pyspark.sql import SparkSession
 
-from halftone import predict, storage, tally, tasks
+from halftone import columns, predict, schema, scored, storage, tasks
 from halftone.manifest import ShardFile
+from halftone.model_directory import Card
 from halftone.predict import Probabilities, Work
+from halftone.scored import Scored
 from halftone.session import num_cores
-from halftone.tally import Tally
 
 _TASKS_PER_CORE = 4
 
 
 class Scorer(NamedTuple):
     spark: SparkSession
-    dataset: str
+    dataset: str  # URL
     work: Work
 
-    def write(self, shards: Sequence[ShardFile], folder: str) -> Tally:
-        """Write predictions of each shard into `folder`, and return what they come to."""
-        pairs = [
-            (storage.join(self.dataset, shard.path), storage.join(folder, name_of(shard)))
-            for shard in shards
-        ]
+    def write(
+        self, shards: Sequence[ShardFile], targets: Sequence[str], fingerprint: str
+    ) -> Scored:
+        """Write the predictions of each shard, unless they are there; return what they come to."""
+        sources = [storage.join(self.dataset, shard.path) for shard in shards]
         return tasks.merged(
             self.spark,
-            partial(_predict_one, self.work, pairs),
-            tally.total,
-            len(pairs),
+            partial(_score_shard, self.work, fingerprint, list(zip(sources, targets))),
+            scored.total,
+            len(shards),
             slices=_TASKS_PER_CORE * num_cores(self.spark),
             what="score",
             total=sum(shard.rows for shard in shards),
@@ -58,13 +58,36 @@ class Scorer(NamedTuple):
         return np.concatenate([ids for ids, _ in parts]), np.concatenate([p for _, p in parts])
 
 
+def of(spark: SparkSession, dataset: str, card: Card, model: str, batch_size: int) -> Scorer:
+    """Return a scorer by the model at `model`, of threshold 0.5 and temperature 1."""
+    work = Work(
+        network=storage.join(model, card.network),
+        version=card.version,
+        labels=tuple(card.labels),
+        shape=card.shape(),
+        batch_size=batch_size,
+        threads=int(spark.conf.get("spark.task.cpus", "1") or 1),
+    )
+    return Scorer(spark, dataset, work)
+
+
 def name_of(shard: ShardFile) -> str:
     """The file name of a shard, and of its predictions."""
     return shard.path.rpartition("/")[2]
 
 
-def _predict_one(work: Work, pairs: list[tuple[str, str]], number: int) -> Tally:
-    return predict.predict_shard(work, *pairs[number])
+def _score_shard(work: Work, fingerprint: str, pairs: list[tuple[str, str]], number: int) -> Scored:
+    source, target = pairs[number]
+    rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.IMAGE])
+    pixels = columns.pixels(rows[schema.IMAGE], work.shape)
+    if storage.exists(target):
+        made = storage.read_table(target)
+    else:
+        probabilities = predict.probabilities(work, pixels)
+        named = (rows[schema.KEY], rows[schema.LABEL])
+        made = scored.table(work, *named, probabilities, fingerprint)
+        storage.write_table(target, made)
+    return scored.of(work, made, pixels=pixels)
 
 
 def _probabilities_of(

@@ -6,28 +6,31 @@ stood before stands.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from datetime import datetime, timezone
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
-import numpy as np
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
-from halftone import manifest, metrics, model_directory, report, schema, storage, thresholds
-from halftone.config import Config, Score
+from halftone import (
+    machine,
+    manifest,
+    metrics,
+    model_directory,
+    report,
+    scorer,
+    scores,
+    sheets,
+    storage,
+    thresholds,
+)
+from halftone.config import Config
 from halftone.errors import InputError, RunError
+from halftone.examples import Examples
+from halftone.images import PixelSpec
 from halftone.manifest import Manifest, ShardFile
 from halftone.model_directory import HISTORY, Card
-from halftone.predict import Work
-from halftone.report import Picture
-from halftone.scorer import Scorer, name_of
-
-METRICS = "metrics.json"
-REPORT = "report.html"
-PREDICTIONS = "predictions"
-_MISTAKES_SHOWN = 48
+from halftone.scores import PREDICTIONS, REPORT
 
 
 def score(
@@ -44,113 +47,106 @@ def score(
     """
     dataset, model, output = map(storage.normalise, (dataset, model, output))
     started = time.monotonic()
+    settings = config.score
     data, card = manifest.read(dataset), model_directory.read_card(model)
     model_directory.check_fits(card, data, model, dataset)
-    shards = data.shards(config.score.split)
+    shards = data.shards(settings.split)
     if not shards:
         raise InputError(
-            f"{dataset}: the {config.score.split} split is empty; choose another score.split, or "
-            f"preprocess with a larger splits.{config.score.split}_fraction"
+            f"{dataset}: the {settings.split} split is empty; choose another score.split, or "
+            f"preprocess with a larger splits.{settings.split}_fraction"
         )
-    thresholds.check(config.score, data)
-    run = _run_name(card, data, config.score)
-    standing = _standing(output)
+    thresholds.check(settings, data)
+    earlier = _earlier(config.paths.baseline)
+    needed = thresholds.need_validation(settings)
+    basis = scores.basis(card, settings, data.fingerprint if needed else None)
+    run = scores.named(
+        basis, data.fingerprint, data.images, settings.model_dump(mode="json"), earlier
+    )
+    standing = scores.standing(output)
     if standing.get("run") == run:
         return standing
     spark = session()
-    scorer = thresholds.settled(_scorer(spark, config, card, dataset, model), config.score, data)
-    counted = scorer.write(shards, storage.join(output, PREDICTIONS, run))
+    own = scorer.of(spark, dataset, card, model, settings.batch_size)
+    own = thresholds.settled(own, settings, data)
+    files = _files(shards, run, standing if standing.get("basis") == basis else {}, config)
+    scored = own.write(shards, [storage.join(output, file) for file in files], data.fingerprint)
+    expected = sum(shard.rows for shard in shards)
+    if scored.rows != expected:
+        raise RunError(
+            f"{scored.rows} rows were scored, the {settings.split} split of {dataset} has "
+            f"{expected}; nothing was published. Remove {output} and run again"
+        )
     result = {
         "run": run,
-        "split": config.score.split,
+        "basis": basis,
+        "split": settings.split,
         **metrics.summarise(
-            counted,
+            scored.tally,
             card.labels,
-            top_ks=config.score.top_ks,
-            threshold=scorer.work.threshold,
-            rule=str(config.score.threshold),
-            temperature=scorer.work.temperature,
+            top_ks=settings.top_ks,
+            threshold=own.work.threshold,
+            rule=str(settings.threshold),
+            temperature=own.work.temperature,
         ),
         "model_version": card.version,
         "fingerprint": data.fingerprint,
-        "predictions": [storage.join(PREDICTIONS, run, name) for name in map(name_of, shards)],
+        "predictions": files,
+        "shards": [shard.digest for shard in shards],
         "scored_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "secs": round(time.monotonic() - started, 3),
     }
-    expected = sum(shard.rows for shard in shards)
-    if result["rows"] != expected:
-        raise RunError(
-            f"{result['rows']} rows were scored, the {config.score.split} split of {dataset} has "
-            f"{expected}; nothing was published. Remove {output} and run again"
-        )
-    history = storage.read_json(storage.join(model, HISTORY))["epochs"]
-    rows = spark.read.parquet(*(storage.join(output, file) for file in result["predictions"]))
-    pictures = _mistakes(spark, rows, dataset, shards, data)
-    page = report.render(card, history, data, result, pictures)
+    page = _page(dataset, model, card, data, result, scored.examples, earlier)
     storage.write_bytes(storage.join(output, REPORT), page.encode())
-    storage.write_json(storage.join(output, METRICS), result)
-    _tidy(output, run)
+    scores.publish(output, result, files)
     return result
 
 
-def _run_name(card: Card, data: Manifest, settings: Score) -> str:
-    decides = settings.model_dump_json(exclude={"batch_size"})
-    text = f"{schema.SCHEMA_VERSION}:{card.version}:{data.fingerprint}:{data.images}:{decides}"
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _standing(output: str) -> dict[str, Any]:
-    """Return the metrics of the last run at `output`; an empty dict where there are none."""
-    held = storage.list_names(output)
-    if METRICS in held:
-        standing = storage.read_json(storage.join(output, METRICS))
-        return standing if isinstance(standing, dict) else {}
-    if held and PREDICTIONS not in held:
+def _earlier(url: Optional[str]) -> Optional[dict[str, Any]]:
+    """The metrics of the scores at `url`, by the name of that place."""
+    if url is None:
+        return None
+    url = storage.normalise(url)
+    try:
+        found = storage.read_json(storage.join(url, scores.METRICS))
+    except (FileNotFoundError, ValueError):
+        found = None
+    if not isinstance(found, dict) or "confusion" not in found:
         raise InputError(
-            f"{output}: exists and holds no scores (it holds {', '.join(held[:3])}"
-            f"{', ...' if len(held) > 3 else ''}); give another --output"
+            f"{url}: no scores of a split here; check paths.baseline or --baseline, which is the "
+            "--output of an earlier run of jobs/score.py"
         )
-    return {}
+    return {**found, "name": url}
 
 
-def _scorer(spark: SparkSession, config: Config, card: Card, dataset: str, model: str) -> Scorer:
-    work = Work(
-        network=storage.join(model, card.network),
-        labels=tuple(card.labels),
-        shape=card.shape(),
-        batch_size=config.score.batch_size,
-        threads=int(spark.conf.get("spark.task.cpus", "1") or 1),
+def _files(
+    shards: list[ShardFile], run: str, standing: dict[str, Any], config: Config
+) -> list[str]:
+    """Where each shard's predictions go, or are."""
+    own = [storage.join(PREDICTIONS, run, scorer.name_of(shard)) for shard in shards]
+    if not config.score.only_new:
+        return own
+    there = dict(zip(standing.get("shards", []), standing.get("predictions", [])))
+    return [there.get(shard.digest, file) for shard, file in zip(shards, own)]
+
+
+def _page(
+    dataset: str,
+    model: str,
+    card: Card,
+    data: Manifest,
+    result: dict[str, Any],
+    examples: Examples,
+    earlier: Optional[dict[str, Any]],
+) -> str:
+    history = storage.read_json(storage.join(model, HISTORY))["epochs"]
+    spec = PixelSpec(**data.pixels.model_dump())
+    rejects = sheets.rejected([storage.join(dataset, file) for file in data.rejects_files], spec)
+    return report.render(
+        *(card, history, data, result, examples.mistakes),
+        least_certain=examples.doubtful,
+        rejects=rejects,
+        contact_sheet=storage.read_bytes(storage.join(dataset, data.contact_sheet)),
+        baseline=earlier,
+        machine=machine.described(),
     )
-    return Scorer(spark, dataset, work)
-
-
-def _mistakes(
-    spark: SparkSession, rows: DataFrame, dataset: str, shards: list[ShardFile], data: Manifest
-) -> list[Picture]:
-    """The misclassified images of which the model was most certain, with their pixels."""
-    wrong = (
-        rows.where(F.col(schema.LABEL) != F.col(schema.PREDICTION))
-        .withColumn("certainty", F.array_max(schema.PROBABILITY))
-        .orderBy(F.desc("certainty"), schema.KEY)
-        .limit(_MISTAKES_SHOWN)
-        .select(schema.KEY, schema.LABEL, schema.PREDICTION, "certainty")
-        .collect()
-    )
-    keys = [row.key for row in wrong]
-    images = spark.read.parquet(*[storage.join(dataset, shard.path) for shard in shards])
-    pixels = {
-        row.key: np.frombuffer(row.image, np.uint8).reshape(data.shape())
-        for row in images.where(F.col(schema.KEY).isin(keys))
-        .select(schema.KEY, schema.IMAGE)
-        .collect()
-    }
-    return [
-        Picture(row.key, row.label, row.prediction, row.certainty, pixels[row.key]) for row in wrong
-    ]
-
-
-def _tidy(output: str, run: str) -> None:
-    """Remove the predictions of earlier runs, which metrics.json no longer names."""
-    for name in storage.list_names(storage.join(output, PREDICTIONS)):
-        if name != run:
-            storage.remove(storage.join(output, PREDICTIONS, name))

@@ -130,7 +130,7 @@ class Writer:
         pieces = [columns.take(self._read(url), rows) for url, rows in shard.pieces]
         table = self._as_rows(pa.concat_tables(pieces).combine_chunks())
         size_bytes = storage.write_table(storage.join(self._root, shard.path), table)
-        _, pixels = _content(table[schema.IMAGE].chunk(0))
+        _, pixels = columns.content(table[schema.IMAGE].chunk(0))
         sums = pixel_statistics.sums(pixels.reshape(table.num_rows, -1), self._channels)
         return Written(table.num_rows, size_bytes, _digest(table, self._images), *sums)
 
@@ -153,14 +153,7 @@ def _digest(rows: pa.Table, images: str) -> str:
     paths = columns.of_text([key[len(images) :] for key in rows[schema.KEY].to_pylist()])
     digest = hashlib.blake2b(digest_size=16)
     for column in (paths, rows[schema.LABEL].chunk(0), rows[schema.IMAGE].chunk(0)):
-        ends, data = _content(column)
+        ends, data = columns.content(column)
         digest.update(np.diff(ends).astype("<i4").tobytes())
         digest.update(data.data)
     return digest.hexdigest()
-
-
-def _content(column: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-    """Where each value of a column of text or bytes ends, after a 0, and the values' bytes."""
-    _, offsets, data = column.buffers()
-    ends = np.frombuffer(offsets, np.int32, len(column) + 1)
-    return ends, np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]

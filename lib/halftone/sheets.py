@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +43,10 @@ def of_dataset(
         groups.append((title, found.get(label, [])))
     if len(counts) > _CLASSES:
         groups.append((f"and {len(counts) - _CLASSES} more classes", []))
-    return contact_sheet.draw([*groups, *_by_reason(rejects, spec)])
+    for reason, count, first in _by_reason(rejects, spec):
+        seen = [one.pixels for one in first if one.pixels is not None]
+        groups.append((f"rejected: {reason}, {count:,} in all", seen))
+    return contact_sheet.draw(groups)
 
 
 def _by_label(urls: Sequence[str], shape: tuple[int, int, int]) -> dict[str, list[Pixels]]:
@@ -56,16 +61,43 @@ def _by_label(urls: Sequence[str], shape: tuple[int, int, int]) -> dict[str, lis
     return found
 
 
-def _by_reason(rejects: pa.Table, spec: PixelSpec) -> list[tuple[str, list[Pixels]]]:
-    groups = []
+class Reject(NamedTuple):
+    """An image that gave no row."""
+
+    path: str
+    reason: str
+    detail: str
+    pixels: Optional[Pixels]  # as far as it can be shown
+
+
+def rejected(urls: Sequence[str], spec: PixelSpec, most: int = _EACH) -> list[Reject]:
+    """Return the first rejects of each reason.
+
+    Args:
+        urls: of files of schema.REJECTS.
+        most: of a reason.
+    """
+    tables = [storage.read_table(url) for url in urls]
+    rejects = pa.concat_tables([columns.nothing(schema.REJECTS), *tables])
+    return [one for _, _, own in _by_reason(rejects, spec, most) for one in own]
+
+
+def _by_reason(
+    rejects: pa.Table, spec: PixelSpec, most: int = _EACH
+) -> Iterator[tuple[str, int, list[Reject]]]:
+    """Yield each reason, how many there are of it, and the first of them."""
     reasons = rejects[schema.REASON]
     for reason in sorted(pc.unique(reasons).to_pylist()):
         own = np.flatnonzero(columns.is_in(reasons, columns.of_text([reason])))
-        seen: list[Pixels] = []
-        if reason in _SHOWN_REASONS:
-            urls = columns.take(rejects, own[:_EACH])[schema.PATH].to_pylist()
-            for data in storage.read_many(urls):
-                pixels = images.preview(data, spec) if isinstance(data, bytes) else None
-                seen += [] if pixels is None else [pixels]
-        groups.append((f"rejected: {reason}, {len(own):,} in all", seen))
-    return groups
+        first = columns.take(rejects, own[:most])
+        paths = first[schema.PATH].to_pylist()
+        shown = _previews(paths, spec) if reason in _SHOWN_REASONS else [None] * len(paths)
+        details = first[schema.DETAIL].to_pylist()
+        yield reason, len(own), [Reject(*one) for one in zip(paths, repeat(reason), details, shown)]
+
+
+def _previews(paths: Sequence[str], spec: PixelSpec) -> list[Optional[Pixels]]:
+    return [
+        images.preview(data, spec) if isinstance(data, bytes) else None
+        for data in storage.read_many(paths)
+    ]

@@ -48,8 +48,7 @@ def run_name(
     }
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
     for table in (pa.table({"forget": delta.forget}), entries):
-        for part in columns.slices(table):
-            digest.update(json.dumps([column.to_pylist() for column in part.columns]).encode())
+        columns.update_digest(digest, table)
     return digest.hexdigest()
 
 
@@ -66,17 +65,19 @@ def decode(
         return []
     folder = storage.join(dataset, FOLDER, run)
     cores = num_cores(spark)
-    work, num_blocks = _plan_work(root, entries, config, folder, cores)
+    pixels = PixelSpec(**config.pixels.model_dump())
+    work, num_blocks = plan_work(
+        root, entries, pixels, config.preprocess.read_threads, folder, cores
+    )
 
     def num_done() -> int:
-        staged = [name for name in storage.list_names(work.parts) if name.startswith("part-")]
-        return int(entries.num_rows) * len(staged) // num_blocks
+        return int(entries.num_rows) * num_parts(work) // num_blocks
 
     tasks.run(
         spark,
         partial(ingest.stage_block, work),
         num_blocks,
-        slices=max(cores, min(cores * _TASKS_PER_CORE, entries.num_rows // _MIN_TASK_IMAGES)),
+        slices=num_slices(entries.num_rows, cores),
         what="decode",
         total=entries.num_rows,
         unit="images",
@@ -85,16 +86,32 @@ def decode(
     return ingest.metadata(work, num_blocks)
 
 
-def _plan_work(
-    root: str, entries: pa.Table, config: Config, folder: str, cores: int
+def num_parts(work: Work) -> int:
+    """How many blocks are done."""
+    return sum(name.startswith(ingest.PART_NAME) for name in storage.list_names(work.parts))
+
+
+def num_slices(num_images: int, cores: int) -> int:
+    """Into how many Spark tasks the work is cut."""
+    return max(cores, min(cores * _TASKS_PER_CORE, num_images // _MIN_TASK_IMAGES))
+
+
+def plan_work(
+    root: str, entries: pa.Table, pixels: PixelSpec, read_threads: int, folder: str, cores: int
 ) -> tuple[Work, int]:
-    """Cut what is to be read into blocks and write them down; return the work and their number."""
+    """Cut what is to be read into blocks and write them down; return the work and their number.
+
+    Args:
+        root: the folder of images.
+        entries: catalogue.ENTRIES.
+        folder: where the plan and the parts go.
+    """
     work = Work(
         root=root,
         plan=storage.join(folder, "plan.parquet"),
         parts=storage.join(folder, "parts"),
-        pixels=PixelSpec(**config.pixels.model_dump()),
-        read_threads=config.preprocess.read_threads,
+        pixels=pixels,
+        read_threads=read_threads,
     )
     if not storage.exists(work.plan):
         block = -(-entries.num_rows // (cores * _BLOCKS_PER_CORE))

@@ -33,18 +33,14 @@ def of_dataset(made: Manifest, dataset: str, num_read: int) -> str:
         f"{made.inputs:,} images = {made.rows:,} rows + {made.rejects:,} rejects + "
         f"{made.duplicates:,} duplicates"
     )
-    if made.rejects:
-        reasons = (f"{count:,} {reason}" for reason, count in made.rejects_by_reason.items())
-        lines.append(f"rejects: {', '.join(reasons)}; listed in {', '.join(made.rejects_files)}")
+    lines += _rejects(made.rejects_by_reason, made.rejects_files)
     if made.near_duplicates:
         done = {"drop": "dropped", "report": "kept"}[made.preprocess.near_duplicates]
         lines.append(
             f"{made.near_duplicates:,} near duplicates of images of an earlier split, {done}; "
             f"listed in {', '.join(made.near_duplicates_files)}"
         )
-    if made.ignored:
-        endings = (f"{count:,} {ending}" for ending, count in sorted(made.ignored.items()))
-        lines.append(f"ignored, as no image by preprocess.suffixes: {', '.join(endings)}")
+    lines += _ignored(made.ignored)
     if made.gone:
         lines.append(f"{made.gone:,} of them are no longer there, and kept; --prune forgets them")
     if num_read:
@@ -101,14 +97,50 @@ def of_scores(result: Mapping[str, Any], output: str) -> str:
         [label, *(f"{values[name]:.4f}" for name in _RATIOS), f"{values['support']:,}"]
         for label, values in result["per_class"].items()
     ]
-    overall = "  ".join(f"{name} {result[name]:.4f}" for name in ("accuracy", *_RATIOS, "loss"))
     return "\n".join(
         [
             table(["class", *_RATIOS, "rows"], rows),
             "",
-            f"{result['split']}: {result['rows']:,} rows  {overall}",
+            f"{result['split']}: {result['rows']:,} rows  {_overall(result)}",
             f"precision, recall and f1: {result['average']}",
             f"report: {storage.join(output, 'report.html')}",
             f"scores: {output}",
         ]
     )
+
+
+def of_new_images(result: Mapping[str, Any], output: str) -> str:
+    rows = [
+        [label, f"{count:,}", f"{count / max(1, result['rows']):.2%}"]
+        for label, count in result["predicted"].items()
+    ]
+    lines = [table(["predicted", "images", "share"], rows), ""]
+    lines.append(
+        f"{result['inputs']:,} images = {result['rows']:,} predictions + "
+        f"{result['rejects']:,} rejects; scored in this run: {result['scored_now']:,}"
+    )
+    lines += _rejects(result["rejects_by_reason"], result["rejects_files"])
+    lines += _ignored(result["ignored"])
+    if result["labelled"]:
+        measured = result["metrics"]
+        overall = "  ".join(
+            f"{name} {measured[name]:.4f}" for name in ("accuracy", *_RATIOS, "loss")
+        )
+        lines.append(f"{result['labelled']:,} have a label: {overall}")
+    lines.append(f"model version {result['model_version']}")
+    lines.append(f"scores: {output}")
+    return "\n".join(lines)
+
+
+def _overall(measured: Mapping[str, Any]) -> str:
+    return "  ".join(f"{name} {measured[name]:.4f}" for name in ("accuracy", *_RATIOS, "loss"))
+
+
+def _rejects(by_reason: Mapping[str, int], files: Sequence[str]) -> list[str]:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in by_reason.items())
+    return [f"rejects: {reasons}; listed in {', '.join(files)}"] if by_reason else []
+
+
+def _ignored(counts: Mapping[str, int]) -> list[str]:
+    endings = ", ".join(f"{count:,} {ending}" for ending, count in sorted(counts.items()))
+    return [f"ignored, as no image by preprocess.suffixes: {endings}"] if counts else []

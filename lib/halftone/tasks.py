@@ -60,6 +60,7 @@ def merged(
     what: str,
     total: int,
     unit: str,
+    done: Optional[Callable[[], int]] = None,
 ) -> Result:
     """Do as `run`, for results too large to come to the driver each: workers merge them.
 
@@ -72,7 +73,7 @@ def merged(
         yield merge(map(task, own))
 
     numbers = session.sparkContext.parallelize(range(count), min(slices, count))
-    with _reporting(session, what, total, unit):
+    with _reporting(session, what, total, unit, done):
         return numbers.mapPartitions(part).treeReduce(lambda one, other: merge([one, other]))
 
 

@@ -12,13 +12,8 @@ from halftone.splits import VALIDATION
 
 def check(settings: Score, data: Manifest) -> None:
     """Raise InputError where the dataset does not have what the settings need."""
-    is_chosen = isinstance(settings.threshold, str)
-    if len(data.labels) != 2 and settings.threshold != decision.HALF:
-        raise InputError(
-            f"score.threshold is {settings.threshold}, but the dataset has {len(data.labels)} "
-            "classes, of which the most probable is taken; leave score.threshold out"
-        )
-    if (is_chosen or settings.calibrate) and not data.shards(VALIDATION):
+    check_classes(settings, len(data.labels))
+    if need_validation(settings) and not data.shards(VALIDATION):
         what = "score.calibrate" if settings.calibrate else f"score.threshold {settings.threshold}"
         raise InputError(
             f"{what} needs a validation split, and the dataset has none; preprocess with a "
@@ -26,10 +21,24 @@ def check(settings: Score, data: Manifest) -> None:
         )
 
 
+def check_classes(settings: Score, num_classes: int) -> None:
+    """Raise InputError where there is no threshold between so many classes."""
+    if num_classes != 2 and settings.threshold != decision.HALF:
+        raise InputError(
+            f"score.threshold is {settings.threshold}, but the model has {num_classes} classes, "
+            "of which the most probable is taken; leave score.threshold out"
+        )
+
+
+def need_validation(settings: Score) -> bool:
+    """Whether temperature or threshold are found on the validation split."""
+    return settings.calibrate or isinstance(settings.threshold, str)
+
+
 def settled(scorer: Scorer, settings: Score, data: Manifest) -> Scorer:
     """Return the scorer with the temperature and the threshold that it is to predict with."""
-    if isinstance(settings.threshold, float) and not settings.calibrate:
-        return scorer._replace(work=scorer.work._replace(threshold=settings.threshold))
+    if not need_validation(settings):
+        return scorer._replace(work=scorer.work._replace(threshold=float(settings.threshold)))
     label_ids, probabilities = scorer.probabilities(data.shards(VALIDATION), "calibrate")
     temperature = 1.0
     if settings.calibrate:

@@ -120,7 +120,7 @@ def _relay(lines: IO[str]) -> None:
 
 def _job(config: Config, manifest: Manifest, dataset: str, output: str) -> dict[str, Any]:
     """All that the tracker has to know of a training."""
-    uri = _uri(config.tracking)
+    uri = store_uri(config.tracking)
     experiment = config.tracking.experiment or config.name
     if uri.startswith("databricks") and not experiment.startswith("/"):
         experiment = f"/Shared/{experiment}"  # there an experiment is a path in the workspace
@@ -144,7 +144,7 @@ def _job(config: Config, manifest: Manifest, dataset: str, output: str) -> dict[
     }
 
 
-def _uri(settings: Tracking) -> str:
+def store_uri(settings: Tracking) -> str:
     default = "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else f"{SQLITE}mlflow.db"
     uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or default
     if uri.startswith(SQLITE):  # good in any working directory, when it is shown

@@ -1,0 +1,28 @@
+"""What a job ran on, as far as this process can see it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import psutil
+
+_PACKAGES = ("tensorflow", "pyspark", "pyarrow", "numpy", "opencv-python-headless")
+
+
+def described() -> dict[str, Any]:
+    """Cores, memory in bytes, and versions by name; for the driver, where Spark has several."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:  # a cluster's own build
+            continue
+    return {
+        "cores": os.cpu_count(),
+        "memory_bytes": int(psutil.virtual_memory().total),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": versions,
+    }

@@ -1,0 +1,53 @@
+"""A model directory whose network no training made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from halftone import model_directory
+from halftone.config import Config
+from halftone.model_directory import Card
+
+
+def network(shape: tuple[int, int, int], classes: int, bias: float = 0.0) -> tf.keras.Model:
+    """Pixels to probabilities; `bias` is for the first class."""
+    tf.keras.utils.set_random_seed(3)
+    pixels = tf.keras.Input(shape, dtype="uint8")
+    x = tf.keras.layers.Rescaling(1 / 255)(pixels)
+    x = tf.keras.layers.Flatten()(x)
+    initializer = tf.keras.initializers.Constant([bias, *[0.0] * (classes - 1)])
+    x = tf.keras.layers.Dense(classes, activation="softmax", bias_initializer=initializer)(x)
+    return tf.keras.Model(pixels, x)
+
+
+def save(folder: Path, config: Config, labels: list[str], bias: float = 0.0, **card: Any) -> Path:
+    """Publish it at `folder`, as version v<bias>; `card` overrides what the card says."""
+    folder.mkdir(exist_ok=True)
+    pixels = config.pixels
+    shape = (pixels.height_px, pixels.width_px, pixels.channels)
+    aside = folder.parent / "network.keras"
+    network(shape, len(labels), bias).save(aside)
+    base: dict[str, Any] = {
+        "schema_version": 1,
+        "halftone_version": "0.1.0",
+        "created": "2026-01-02T03:04:05+00:00",
+        "version": f"v{bias}",
+        "network": f"network-v{bias}.keras",
+        "labels": labels,
+        "pixels": pixels,
+        "fingerprint": "f00",
+        "best_epoch": 1,
+        "ranks": 1,
+        "train_secs": 1.0,
+        "origin": {},
+        "config": config,
+    }
+    entry = {"epoch": 1, "loss": 1.0, "accuracy": 0.5, "secs": 1.0, "images_per_sec": 9.0}
+    (folder / "history.json").write_text(json.dumps({"best_epoch": 1, "epochs": [entry]}))
+    model_directory.publish(str(folder), Card(**{**base, **card}), aside.read_bytes())
+    aside.unlink()
+    return folder

@@ -1,0 +1,257 @@
+"""Raw images scored with real Spark, by a network whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+import saved_model
+from conftest import DrawImages, stripes
+from halftone import images, new_images, preprocess
+from halftone.config import Config
+from halftone.errors import InputError
+from halftone.images import PixelSpec
+
+MakeConfig = Callable[..., Config]
+LABELS = ["lying", "upright"]
+
+
+@pytest.fixture
+def model(tmp_path: Path, config: MakeConfig) -> Path:
+    return saved_model.save(tmp_path / "model", config(), LABELS)
+
+
+@pytest.fixture
+def run(spark: SparkSession, tmp_path: Path, config: MakeConfig, model: Path) -> Callable[..., Any]:
+    def run_(
+        folder: Path,
+        session: Callable[[], SparkSession] = lambda: spark,
+        dataset: Optional[Path] = None,
+        **score: Any,
+    ) -> Any:
+        paths = {"dataset": str(dataset) if dataset else None}
+        made = config(score={"batch_size": 7, **score}, paths=paths)
+        return new_images.score(made, str(folder), str(model), str(tmp_path / "scores"), session)
+
+    return run_
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+def no_spark() -> SparkSession:
+    raise AssertionError("Spark was asked for")
+
+
+def rows_of(tmp_path: Path, result: dict[str, Any], what: str = "predictions") -> dict[str, Any]:
+    """Rows by their path below the images' folder."""
+    key = "key" if what == "predictions" else "path"
+    tables = [pq.read_table(tmp_path / "scores" / path) for path in result[what]]
+    rows = [row for table in tables for row in table.to_pylist()]
+    found = {os.path.relpath(row[key], tmp_path / "images"): row for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def test_every_image_is_a_prediction_or_a_reject(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    folder = draw_images(classes=("lying", "later"), each=20)
+    (folder / "later" / "empty.png").write_bytes(b"")
+    (folder / "later" / "half.png").write_bytes((folder / "later" / "0000.png").read_bytes()[:300])
+    (folder / "later" / "notes.txt").write_text("not an image")
+    result = run(folder)
+    counts = {key: result[key] for key in ("inputs", "rows", "rejects", "scored_now", "labelled")}
+    assert counts == {"inputs": 42, "rows": 40, "rejects": 2, "scored_now": 42, "labelled": 20}
+    assert result["rejects_by_reason"] == {"empty": 1, "truncated": 1}
+    assert result["ignored"] == {".txt": 1}
+    rows = rows_of(tmp_path, result)
+    data = {
+        name: images.decode((folder / name).read_bytes(), PixelSpec(16, 16, 1)) for name in rows
+    }
+    pixels = np.stack([one.pixels for one in data.values()])
+    expected = saved_model.network((16, 16, 1), 2).predict(pixels, verbose=0)
+    for row, probability in zip(rows.values(), expected):
+        assert row["probability"] == pytest.approx(probability, abs=1e-6)
+        assert row["prediction"] == LABELS[int(probability[1] >= 0.5)]
+    # The name of a folder that is no class says nothing of what is in it.
+    assert {name.split("/")[0]: row["label"] for name, row in rows.items()} == {
+        "lying": "lying",
+        "later": None,
+    }
+    predicted = [row["prediction"] for row in rows.values()]
+    assert result["predicted"] == {name: predicted.count(name) for name in LABELS}
+    right = sum(row["prediction"] == row["label"] for row in rows.values())
+    assert result["metrics"]["accuracy"] == right / 20
+    assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == result
+    rejected = rows_of(tmp_path, result, "rejects_files")
+    assert {name: row["reason"] for name, row in rejected.items()} == {
+        "later/empty.png": "empty",
+        "later/half.png": "truncated",
+    }
+    left = {
+        str(path.relative_to(tmp_path / "scores")) for path in (tmp_path / "scores").rglob("*.*")
+    }
+    assert left == {"metrics.json", *result["predictions"], *result["rejects_files"]}
+
+
+def test_scored_again_nothing_is_done(run: Run, draw_images: DrawImages) -> None:
+    folder = draw_images()
+    first = run(folder)
+    assert run(folder, session=no_spark) == first
+    assert run(folder, session=no_spark, only_new=True) == first
+
+
+def test_without_labels_there_are_no_metrics(run: Run, draw_images: DrawImages) -> None:
+    result = run(draw_images(classes=("x",), each=4))
+    assert (result["rows"], result["labelled"], result["metrics"]) == (4, 0, None)
+
+
+def test_only_what_is_new_or_changed_is_scored(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    folder = draw_images(each=40)
+    (folder / "lying" / "broken.png").write_bytes(b"")
+    first = run(folder, only_new=True)
+    before = rows_of(tmp_path, first)
+    draw_images(each=50, start=40)
+    changed, mended = folder / "lying" / "0003.png", folder / "lying" / "broken.png"
+    for path, seed in ((changed, 990), (mended, 991)):
+        cv2.imwrite(str(path), stripes(1, seed))
+        os.utime(path, (1, 1))
+    (folder / "upright" / "0007.png").unlink()  # what is known of it stays
+    second = run(folder, only_new=True)
+    counts = {key: second[key] for key in ("inputs", "rows", "rejects", "scored_now")}
+    assert counts == {"inputs": 101, "rows": 101, "rejects": 0, "scored_now": 22}
+    after = rows_of(tmp_path, second)
+    assert set(after) == {*before, "lying/broken.png"} | {
+        f"{name}/{number:04d}.png" for name in LABELS for number in range(40, 50)
+    }
+    assert after["lying/0003.png"]["modified"] == 1
+    assert after["lying/0003.png"]["probability"] != before["lying/0003.png"]["probability"]
+    for name in set(before) - {"lying/0003.png"}:
+        assert after[name] == before[name]
+    # A file without a changed image is the one of the first run.
+    assert (
+        len(set(first["predictions"]) & set(second["predictions"])) == len(first["predictions"]) - 1
+    )
+    assert second["rejects_files"] == []
+    assert run(folder, only_new=True, session=no_spark) == second
+    (folder / "upright" / "0007.png").write_bytes((folder / "upright" / "0008.png").read_bytes())
+    whole = run(folder)
+    assert whole["scored_now"] == 101
+    assert {name: row["prediction"] for name, row in rows_of(tmp_path, whole).items()} == {
+        name: row["prediction"]
+        for name, row in {**after, "upright/0007.png": after["upright/0008.png"]}.items()
+    }
+
+
+def test_of_another_model_nothing_is_kept(
+    run: Run, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
+) -> None:
+    folder = draw_images(each=10)
+    run(folder, only_new=True)
+    saved_model.save(tmp_path / "model", config(), LABELS, bias=50.0)
+    result = run(folder, only_new=True)
+    assert (result["scored_now"], result["model_version"]) == (20, "v50.0")
+    assert result["predicted"] == {"lying": 20, "upright": 0}
+
+
+def test_killed_in_between_the_rest_is_done_and_nothing_was_published(
+    run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = draw_images(each=40)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("halftone.scores.publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder)
+    scores = tmp_path / "scores"
+    assert not (scores / "metrics.json").exists()
+    left = {path: path.stat().st_mtime_ns for path in scores.rglob("part-*.parquet")}
+    lost = sorted(left)[0]
+    lost.unlink()
+    result = run(folder)
+    assert {scores / path for path in result["predictions"]} == set(left)
+    assert [path.name for path in left if path.stat().st_mtime_ns != left[path]] == [lost.name]
+    assert result["rows"] == 80
+
+
+def test_a_catalogue_says_which_images_and_their_labels(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    folder = draw_images(each=5)
+    table = tmp_path / "list.csv"
+    table.write_text("path,label\nlying/0000.png,upright\nupright/0001.png,\nlying/gone.png,\n")
+    result = run(folder, catalogue=str(table))
+    assert {name: row["label"] for name, row in rows_of(tmp_path, result).items()} == {
+        "lying/0000.png": "upright",
+        "upright/0001.png": None,
+    }
+    assert result["rejects_by_reason"] == {"unreadable": 1}
+    table.write_text("path,label\nlying/0000.png,standing\n")
+    assert error_of(run, folder, catalogue=str(table)) == (
+        f"{table}: the label 'standing' is no class of the model, which knows lying, upright; "
+        "correct it, or leave it empty where it is not known"
+    )
+
+
+def test_the_threshold_may_come_from_a_dataset(
+    run: Run,
+    draw_images: DrawImages,
+    spark: SparkSession,
+    tmp_path: Path,
+    config: MakeConfig,
+) -> None:
+    folder = draw_images(each=30)
+    made = config(splits={"validation_fraction": 0.4})
+    preprocess.preprocess(made, str(folder), str(tmp_path / "dataset"), lambda: spark)
+    result = run(folder, dataset=tmp_path / "dataset", threshold="best_f1", calibrate=True)
+    measured = result["metrics"]
+    assert measured["threshold"]["rule"] == "best_f1"
+    assert measured["threshold"]["value"] != 0.5
+    assert measured["temperature"] != 1.0
+    rows = rows_of(tmp_path, result).values()
+    value = measured["threshold"]["value"]
+    assert all((row["probability"][1] >= value) == (row["prediction"] == "upright") for row in rows)
+    assert error_of(run, folder, threshold="best_f1") == (
+        "score.calibrate and a score.threshold that is chosen need the validation split of a "
+        "dataset; give it as --dataset"
+    )
+
+
+def error_of(run: Run, *arguments: Any, **settings: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        run(*arguments, session=no_spark, **settings)
+    return str(caught.value)
+
+
+def test_what_is_refused_before_spark(run: Run, tmp_path: Path, draw_images: DrawImages) -> None:
+    assert error_of(run, tmp_path / "nowhere") == (
+        f"{tmp_path}/nowhere: no such folder; check paths.images or --input"
+    )
+    folder = draw_images(each=3)
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "thesis.doc").write_text("years of work")
+    assert error_of(run, folder) == (
+        f"{tmp_path}/scores: exists and holds no scores (it holds thesis.doc); give another "
+        "--output"
+    )
+    name = os.fsencode(folder) + b"/lying/caf\xe9.png"
+    with open(name, "wb") as file:
+        file.write(b"x")
+    assert error_of(run, folder) == (
+        f"{folder}: the names of 1 images are not UTF-8 text, such as lying/caf\\udce9.png; rename "
+        "them"
+    )
