@@ -114,8 +114,28 @@ def test_rows_that_are_missing_are_told(shards: list[ShardFile], tmp_path: Path)
     with pytest.raises(RunError) as caught:
         read(tmp_path, planner.plan_once([said, *shards[1:]], 1, 4))
     assert str(caught.value) == (
-        f"{tmp_path}/train/0.parquet holds 5 rows, the manifest says 6; the dataset is damaged, "
-        "run preprocess again with a new --output"
+        f"{tmp_path}/train/0.parquet holds 5 rows, the manifest says 6; restore it, or run "
+        "preprocess again with a new --output"
+    )
+
+
+def test_a_shard_that_is_damaged_or_missing_is_told(
+    shards: list[ShardFile], tmp_path: Path
+) -> None:
+    broken = tmp_path / shards[2].path
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(RunError) as caught:
+        read(tmp_path, planner.plan_once(shards, 1, 4))
+    assert str(caught.value) == (
+        f"{broken} is damaged (Parquet magic bytes not found in footer. Either the file is "
+        "corrupted or this is not a parquet file.); restore it, or run preprocess again with a new "
+        "--output"
+    )
+    broken.unlink()
+    with pytest.raises(RunError) as caught:
+        read(tmp_path, planner.plan_once(shards, 1, 4))
+    assert str(caught.value) == (
+        f"{broken} is missing; restore it, or run preprocess again with a new --output"
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from halftone import pipeline, planner, schema, storage
+from halftone.errors import RunError
 from halftone.manifest import ShardFile
 from halftone.pipeline import Kept, Source, Streamed
 from halftone.planner import Plan
@@ -134,3 +135,24 @@ def test_what_fits_is_a_quarter_of_the_memory_for_all_ranks_of_a_machine(
     assert not pipeline.fits(251, local_size=1)
     assert pipeline.fits(125, local_size=2)
     assert not pipeline.fits(126, local_size=2)
+
+
+def test_why_rows_could_not_be_read_is_told_in_our_words(
+    make: Make, shards: list[ShardFile], tmp_path: Path
+) -> None:
+    plan = planner.plan_once(shards, 1, 4)
+    (tmp_path / shards[3].path).unlink()
+    with pytest.raises(RunError) as caught:
+        source = make(plan, World())
+        with pipeline.reading(source):
+            rows(source.epoch(plan))
+    assert str(caught.value) == (
+        f"{tmp_path}/train/3.parquet is missing; restore it, or run preprocess again with a new "
+        "--output"
+    )
+
+
+def test_another_error_of_tensorflow_stays_what_it_is(make: Make, shards: list[ShardFile]) -> None:
+    source = make(planner.plan_once(shards, 1, 4), World())
+    with pytest.raises(tf.errors.InvalidArgumentError), pipeline.reading(source):
+        tf.reshape(tf.zeros(3), (2, 2))

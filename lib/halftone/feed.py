@@ -22,6 +22,7 @@ Batches = tuple[Pixels, Labels, Weights]
 
 # Rows are shuffled within so many pieces at a time, besides the order of the pieces.
 _SHUFFLE_PIECES = 4
+_CURE = "restore it, or run preprocess again with a new --output"
 _ALIGNMENT_BYTES = 64
 
 
@@ -72,23 +73,38 @@ def read(
     """Yield one piece after another: (rows, *shape) uint8 and (rows,) int32.
 
     Raises:
-        RunError: a shard does not hold the rows that the manifest says.
+        RunError: a shard cannot be read, or does not hold the rows that the manifest says.
     """
     if not pieces:
         return
     urls = [storage.as_url(storage.join(root, piece.shard.path)) for piece in pieces]
     tables = row_groups.tables(urls, [schema.IMAGE, schema.LABEL_ID])
     for piece in pieces:
-        table: pa.Table = next(tables, None)
+        try:
+            table: pa.Table = next(tables, None)
+        except (pa.ArrowException, OSError):
+            _check_all(root, pieces)
+            raise  # of a store that was away for a moment
         rows = 0 if table is None else table.num_rows
         if rows != piece.shard.rows:
             raise RunError(
                 f"{storage.join(root, piece.shard.path)} holds {rows} rows, the manifest says "
-                f"{piece.shard.rows}; the dataset is damaged, run preprocess again with a new "
-                "--output"
+                f"{piece.shard.rows}; {_CURE}"
             )
         own = table.slice(piece.start, piece.rows)
         yield columns.pixels(own[schema.IMAGE], shape), own[schema.LABEL_ID].to_numpy()
+
+
+def _check_all(root: str, pieces: Sequence[Piece]) -> None:
+    """Raise RunError for the shard that Petastorm, which opens all of them first, cannot read."""
+    for piece in pieces:
+        url = storage.join(root, piece.shard.path)
+        try:
+            storage.read_table(url, [schema.LABEL_ID])
+        except FileNotFoundError:
+            raise RunError(f"{url} is missing; {_CURE}") from None
+        except pa.ArrowException as error:
+            raise RunError(f"{url} is damaged ({error}); {_CURE}") from None
 
 
 def empty(shape: tuple[int, ...]) -> Pixels:

@@ -8,8 +8,9 @@ row that only fills a batch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Optional, Protocol
 
 import numpy as np
 import psutil
@@ -28,6 +29,8 @@ _GATHERED_BATCHES = 8
 
 
 class Source(Protocol):
+    failure: Optional[Exception]  # why rows could not be read, while an epoch went on
+
     def epoch(self, plan: Plan, shuffle_seed: str = "", first_step: int = 0) -> tf.data.Dataset:
         """Give the batches of an epoch, from step `first_step` (from 0) on.
 
@@ -41,6 +44,7 @@ class Streamed:
 
     def __init__(self, root: str, shape: tuple[int, int, int], world: World, rank_batch: int):
         self._root, self._shape, self._world = root, shape, world
+        self.failure: Optional[Exception] = None
         signature = (
             tf.TensorSpec((None, rank_batch, *shape), tf.uint8),
             tf.TensorSpec((None, rank_batch, 1), tf.int32),
@@ -58,10 +62,14 @@ class Streamed:
         return _from_step(self._dataset, first_step)
 
     def _batches(self) -> Iterator[Batches]:
-        for images, labels, weights in feed.batches(
-            self._root, self._shape, self._plan, self._world, self._shuffle_seed
-        ):
-            yield images, labels[..., np.newaxis], weights
+        try:
+            for images, labels, weights in feed.batches(
+                self._root, self._shape, self._plan, self._world, self._shuffle_seed
+            ):
+                yield images, labels[..., np.newaxis], weights
+        except Exception as error:  # of which TensorFlow would pass on its words alone
+            self.failure = error
+            raise
 
 
 class Kept:
@@ -69,6 +77,7 @@ class Kept:
 
     def __init__(self, root: str, shape: tuple[int, int, int], world: World, plan: Plan) -> None:
         self._plan, self._rows = plan, plan.rows(world.rank)
+        self.failure: Optional[Exception] = None
         images = feed.empty((self._rows + 1, *shape))
         images[self._rows] = 0  # fills up batches
         labels = np.zeros((self._rows + 1, 1), np.int32)
@@ -102,6 +111,17 @@ class Kept:
         order[: self._rows] = rng.permutation(self._rows) if rng else np.arange(self._rows)
         self._order.assign(order.reshape(plan.steps, plan.rank_batch))
         return _from_step(self._dataset, first_step)
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """Let the body raise what kept `source` from reading, where that is why TensorFlow failed."""
+    try:
+        yield
+    except tf.errors.OpError:
+        if source.failure is None:
+            raise
+        raise source.failure from None
 
 
 def _from_step(dataset: tf.data.Dataset, first_step: int) -> tf.data.Dataset:

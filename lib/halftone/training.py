@@ -128,17 +128,19 @@ class _Run:
         first_step = middle.step if middle else 0
         if middle:
             repeatable.restore(self._model, middle.generators[self._world.rank])
-        steps = Steps(
+        progress = Steps(
             f"epoch {number}/{self._settings.epochs}",
             plan.steps,
             self._settings.batch_size,
             is_shown=self._world.is_first,
             done=first_step,
         )
-        watch = Watch(self._model, steps, first_step, self._watch_steps(plan), self._wish)
+        watch = Watch(self._model, progress, first_step, self._watch_steps(plan), self._wish)
         self._model.reset_steps(first_step)
-        rows = self._source(TRAIN, plan).epoch(plan, text, first_step)
-        self._model.fit(rows, steps_per_epoch=plan.steps - first_step, verbose=0, callbacks=[watch])
+        source, steps = self._source(TRAIN, plan), plan.steps - first_step
+        rows = source.epoch(plan, text, first_step)
+        with pipeline.reading(source):
+            self._model.fit(rows, steps_per_epoch=steps, verbose=0, callbacks=[watch])
         if watch.done == plan.steps:
             watch.agree()
         return watch
@@ -148,8 +150,10 @@ class _Run:
         self._average_statistics()
         shards = self._manifest.shards(VALIDATION)
         plan = planner.plan_once(shards, self._world.size, self._settings.batch_size)
-        rows = self._source(VALIDATION, plan).epoch(plan)
-        self._model.evaluate(rows, steps=plan.steps, verbose=0)
+        source = self._source(VALIDATION, plan)
+        rows = source.epoch(plan)
+        with pipeline.reading(source):
+            self._model.evaluate(rows, steps=plan.steps, verbose=0)
         values = self._check_rows(VALIDATION, self._sums())
         return {f"val_{name}": value for name, value in values.items()}
 
