@@ -101,7 +101,7 @@ def test_preprocess_needs_no_tensorflow() -> None:
 
 
 def test_workers_that_decode_or_predict_need_no_spark() -> None:
-    for name in ("ingest", "shards", "predict", "image_scorer", "feed", "training", "rank"):
+    for name in ("ingest", "shards", "shard_scorer", "image_scorer", "feed", "training", "rank"):
         needed = {other.removeprefix("halftone.") for other in reach(f"halftone.{name}")}
         assert not (needed | {name}) & users("pyspark"), name
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from halftone import calibration, columns, decision, schema, storage
+from halftone import calibration, decision, storage
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -25,14 +25,6 @@ class Work(NamedTuple):
     threads: int  # cores that Spark gives a task
     temperature: float = 1.0  # that probabilities are scaled by
     threshold: float = decision.HALF  # between two classes
-
-
-def probabilities_of(work: Work, source: str) -> tuple[npt.NDArray[np.int32], Probabilities]:
-    """Label ids (rows,) and probabilities (rows, classes) of the shard at `source`."""
-    rows = storage.read_table(source, [schema.LABEL_ID, schema.IMAGE])
-    return rows[schema.LABEL_ID].to_numpy(), probabilities(
-        work, columns.pixels(rows[schema.IMAGE], work.shape)
-    )
 
 
 def probabilities(work: Work, images: npt.NDArray[np.uint8]) -> Probabilities:

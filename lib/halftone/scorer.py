@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pyspark.sql import SparkSession
 
-from halftone import columns, predict, schema, scored, storage, tasks
+from halftone import scored, shard_scorer, storage, tasks
 from halftone.manifest import ShardFile
 from halftone.model_directory import Card
 from halftone.predict import Probabilities, Work
@@ -32,7 +32,7 @@ class Scorer(NamedTuple):
         sources = [storage.join(self.dataset, shard.path) for shard in shards]
         return tasks.merged(
             self.spark,
-            partial(_score_shard, self.work, fingerprint, list(zip(sources, targets))),
+            partial(shard_scorer.score_shard, self.work, fingerprint, list(zip(sources, targets))),
             scored.total,
             len(shards),
             slices=_TASKS_PER_CORE * num_cores(self.spark),
@@ -48,7 +48,7 @@ class Scorer(NamedTuple):
         sources = [storage.join(self.dataset, shard.path) for shard in shards]
         parts = tasks.run(
             self.spark,
-            partial(_probabilities_of, self.work, sources),
+            partial(shard_scorer.probabilities_of, self.work, sources),
             len(sources),
             slices=_TASKS_PER_CORE * num_cores(self.spark),
             what=what,
@@ -74,23 +74,3 @@ def of(spark: SparkSession, dataset: str, card: Card, model: str, batch_size: in
 def name_of(shard: ShardFile) -> str:
     """The file name of a shard, and of its predictions."""
     return shard.path.rpartition("/")[2]
-
-
-def _score_shard(work: Work, fingerprint: str, pairs: list[tuple[str, str]], number: int) -> Scored:
-    source, target = pairs[number]
-    rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.IMAGE])
-    pixels = columns.pixels(rows[schema.IMAGE], work.shape)
-    if storage.exists(target):
-        made = storage.read_table(target)
-    else:
-        probabilities = predict.probabilities(work, pixels)
-        named = (rows[schema.KEY], rows[schema.LABEL])
-        made = scored.table(work, *named, probabilities, fingerprint)
-        storage.write_table(target, made)
-    return scored.of(work, made, pixels=pixels)
-
-
-def _probabilities_of(
-    work: Work, sources: list[str], number: int
-) -> tuple[npt.NDArray[np.int32], Probabilities]:
-    return predict.probabilities_of(work, sources[number])

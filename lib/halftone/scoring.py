@@ -146,7 +146,15 @@ def _page(
         *(card, history, data, result, examples.mistakes),
         least_certain=examples.doubtful,
         rejects=rejects,
-        contact_sheet=storage.read_bytes(storage.join(dataset, data.contact_sheet)),
+        contact_sheet=_contact_sheet(dataset, data),
         baseline=earlier,
         machine=machine.described(),
     )
+
+
+def _contact_sheet(dataset: str, data: Manifest) -> Optional[bytes]:
+    """The PNG; None where someone has removed it, which is no reason to fail."""
+    try:
+        return storage.read_bytes(storage.join(dataset, data.contact_sheet))
+    except OSError:
+        return None
