@@ -116,6 +116,12 @@ def test_flags_and_overrides_win_over_the_file(conf: Path, tmp_path: Path) -> No
     assert run("train", "--config", conf, *arguments)[-1] == f"model: {other}/model"
     arguments = ["--dataset", other / "data", "--model", other / "model", "--output", other / "s"]
     assert run("score", "--config", conf, *arguments)[-1] == f"scores: {other}/s"
+    images = yaml.safe_load(conf.read_text())["paths"]["images"]
+    arguments = ["--images", images, "--model", other / "model", "--output", other / "new"]
+    said = run("score", "--config", conf, *arguments)
+    assert said[-1] == f"scores: {other}/new"
+    new = json.loads((other / "new" / "metrics.json").read_text())
+    assert (new["inputs"], new["rejects"], new["labelled"]) == (made["inputs"], 0, new["rows"])
 
 
 def test_the_switches_of_preprocess(conf: Path, tmp_path: Path) -> None:

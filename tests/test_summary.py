@@ -133,3 +133,38 @@ def test_scores() -> None:
         "report: /scores/report.html",
         "scores: /scores",
     ]
+
+
+def test_new_images() -> None:
+    result = {
+        "inputs": 1204,
+        "scored_now": 4,
+        "rows": 1201,
+        "rejects": 3,
+        "rejects_by_reason": {"empty": 1, "truncated": 2},
+        "rejects_files": ["predictions/r/rejects-000000.parquet"],
+        "ignored": {".md": 1},
+        "predicted": {"cat": 1200, "dog": 1},
+        "labelled": 2,
+        "metrics": {"accuracy": 0.5, "precision": 0.5, "recall": 1.0, "f1": 2 / 3, "loss": 0.25},
+        "model_version": "v",
+    }
+    assert summary.of_new_images(result, "/scores").splitlines() == [
+        "predicted  images   share",
+        "---------  ------  ------",
+        "cat         1,200  99.92%",
+        "dog             1   0.08%",
+        "",
+        "1,204 images = 1,201 predictions + 3 rejects; scored in this run: 4",
+        "rejects: 1 empty, 2 truncated; listed in predictions/r/rejects-000000.parquet",
+        "ignored, as no image by preprocess.suffixes: 1 .md",
+        "2 have a label: accuracy 0.5000  precision 0.5000  recall 1.0000  f1 0.6667  loss 0.2500",
+        "model version v",
+        "scores: /scores",
+    ]
+    bare = {**result, "rejects_by_reason": {}, "ignored": {}, "labelled": 0, "metrics": None}
+    assert summary.of_new_images(bare, "/scores").splitlines()[5:] == [
+        "1,204 images = 1,201 predictions + 3 rejects; scored in this run: 4",
+        "model version v",
+        "scores: /scores",
+    ]
