@@ -239,8 +239,9 @@ def refused(tmp_path: Path, config: Callable[..., Config]) -> Callable[..., str]
 
 def test_images_too_small_for_the_network(refused: Callable[..., str]) -> None:
     assert refused(model={"name": "convnet", "filters": [4, 4, 4]}) == (
-        "images of height 8 px are too small for the 3 convolutions and poolings of train.model; "
-        "use fewer filters or padding same, or preprocess to a larger size"
+        "images of height 8 px are too small for train.model: the pooling after convolution 2 "
+        "needs 2 px and gets 1; use pool_padding same, a shorter pool_after or fewer filters, or "
+        "preprocess to a larger size"
     )
 
 

@@ -1,15 +1,41 @@
 from __future__ import annotations
 
 import inspect
+import json
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from tensorflow.python.framework import config as tf_config
 
 from halftone import config, manifest, models, schema, storage
+from halftone.config import ConfigError
 
 STATISTICS = ([10.0, 100.0, 200.0], [2.0, 50.0, 1.0])
+# What the settings besides the defaults can do, all in one.
+UNUSUAL = config.Convnet(
+    filters=(4, 8, 8),
+    kernels_px=(5, 3, 3),
+    strides_px=(2, 1, 1),
+    padding="same",
+    pooling="average",
+    pool_after=(1, 3),
+    pool_padding="same",
+    activation=("leaky_relu", "none", "relu", "leaky_relu", "relu"),
+    leaky_slope=0.01,
+    batch_norm=True,
+    batch_norm_before_activation=True,
+    conv_dropout=0.25,
+    global_average=True,
+    dense=(16, 8),
+    dense_dropout=(0.5, 0.0),
+)
 
 
 def shapes(model: tf.keras.Model) -> list[tuple[str, tuple[int, ...]]]:
@@ -66,9 +92,257 @@ def test_settings_choose_the_layers() -> None:
     assert model.output_shape == (None, 10)
 
 
-def test_the_paper_s_multi_layer_perceptron_has_2_469_921_parameters() -> None:
-    model = models.build(config.Mlp().model_dump(), (64, 64, 3), 2, "0..1")
-    assert model.count_params() == 2_469_921
+def test_every_setting_of_a_convnet_layer_by_layer() -> None:
+    model = models.build(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
+    assert shapes(model) == [
+        ("Rescaling", (11, 8, 1)),
+        ("Conv2D", (6, 4, 4)),
+        ("BatchNormalization", (6, 4, 4)),
+        ("LeakyReLU", (6, 4, 4)),
+        ("AveragePooling2D", (3, 2, 4)),
+        ("Dropout", (3, 2, 4)),
+        ("Conv2D", (3, 2, 8)),
+        ("BatchNormalization", (3, 2, 8)),
+        ("Conv2D", (3, 2, 8)),
+        ("BatchNormalization", (3, 2, 8)),
+        ("ReLU", (3, 2, 8)),
+        ("AveragePooling2D", (2, 1, 8)),
+        ("Dropout", (2, 1, 8)),
+        ("GlobalAveragePooling2D", (8,)),
+        ("Dense", (16,)),
+        ("LeakyReLU", (16,)),
+        ("Dropout", (16,)),
+        ("Dense", (8,)),
+        ("ReLU", (8,)),
+        ("Dense", (3,)),
+    ]
+    # 5x5x1x4+4, 4x4, 3x3x4x8+8, 4x8, 3x3x8x8+8, 4x8, 8x16+16, 16x8+8, 8x3+3
+    assert model.count_params() == 104 + 16 + 296 + 32 + 584 + 32 + 144 + 136 + 27
+
+
+def test_a_leaky_relu_lets_the_slope_s_part_of_what_is_negative_through() -> None:
+    for slope, said in ({}, -3.0), ({"leaky_slope": 0.01}, -0.1):
+        settings = config.Convnet(filters=(2,), activation="leaky_relu", dense=(), **slope)
+        model = models.build(settings.model_dump(), (4, 4, 1), 2, "0..1")
+        leaky = next(one for one in model.layers if isinstance(one, tf.keras.layers.LeakyReLU))
+        np.testing.assert_allclose(leaky(np.array([-10.0, 10.0])), [said, 10.0], rtol=1e-6)
+
+
+def test_layers_keep_the_names_that_published_models_have() -> None:
+    settings = config.Convnet(batch_norm=True, conv_dropout=0.25, dense_dropout=0.5)
+    tf.keras.backend.clear_session()
+    model = models.build(settings.model_dump(), (16, 16, 1), 2, "0..1")
+    assert [layer.name for layer in model.layers] == [
+        *("pixels", "normalise"),
+        *("conv2d", "re_lu", "batch_normalization", "max_pooling2d", "dropout"),
+        *("conv2d_1", "re_lu_1", "batch_normalization_1", "max_pooling2d_1", "dropout_1"),
+        *("flatten", "dense", "re_lu_2", "dropout_2", "probability"),
+    ]
+    tf.keras.backend.clear_session()
+    model = models.build(config.Mlp(dropout=0.5).model_dump(), (4, 4, 1), 2, "0..1")
+    assert [layer.name for layer in model.layers] == [
+        *("pixels", "normalise", "flatten"),
+        *("dense", "dropout", "dense_1", "dropout_1", "probability"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("family", "values"),
+    [
+        (config.Convnet, {"activation": "leaky_relu", "dense_dropout": 0.5}),
+        (config.Mlp, {"dropout": 0.5}),
+    ],
+)
+def test_one_value_is_written_alone(
+    family: type[config.Section], values: dict[str, object]
+) -> None:
+    alone = family(**values)
+    assert alone == family(**{key: [value] for key, value in values.items()})
+    assert values.items() <= alone.model_dump(mode="json").items()
+    assert family.model_validate_json(alone.model_dump_json()) == alone
+
+
+def test_one_value_a_layer_is_written_as_a_list() -> None:
+    assert UNUSUAL.model_dump(mode="json")["dense_dropout"] == [0.5, 0.0]
+    assert config.Convnet.model_validate_json(UNUSUAL.model_dump_json()) == UNUSUAL
+
+
+def test_settings_from_before_are_written_as_they_were() -> None:
+    written = config.Convnet().model_dump(mode="json")
+    assert written == {
+        "name": "convnet",
+        "filters": [32, 32],
+        "kernels_px": [3],
+        "strides_px": [1],
+        "padding": "valid",
+        "pooling": "max",
+        "pool_after": None,
+        "pool_padding": "valid",
+        "activation": "relu",
+        "leaky_slope": 0.3,
+        "batch_norm": False,
+        "batch_norm_before_activation": False,
+        "conv_dropout": 0.0,
+        "global_average": False,
+        "dense": [128],
+        "dense_dropout": 0.0,
+    }
+    assert config.Mlp().model_dump(mode="json") == {
+        "name": "mlp",
+        "hidden": [200, 60],
+        "dropout": 0.0,
+    }
+
+
+MISTAKES = [
+    ({"strides_px": [2, 2, 2]}, "strides_px has 3 values for 2 filters; give 1 or 2"),
+    ({"activation": ["relu", "none"]}, "activation has 2 values for 3 layers; give 1 or 3"),
+    ({"dense_dropout": [0.5, 0.2]}, "dense_dropout has 2 values for 1 dense layers; give 1"),
+    (
+        {"dense": [], "dense_dropout": [0.5, 0.2]},
+        "dense_dropout has 2 values for 0 dense layers; give 1",
+    ),
+    (
+        {"name": "mlp", "dropout": [0.1, 0.2, 0.3]},
+        "dropout has 3 values for 2 hidden layers; give 1 or 2",
+    ),
+    *(
+        (
+            {"pool_after": given},
+            f"pool_after {given} must name convolutions from 1 to 2, each once and in order",
+        )
+        for given in ([3], [2, 1], [1, 1])
+    ),
+    (
+        {"pool_after": [], "conv_dropout": 0.25},
+        "conv_dropout 0.25 stands after poolings, and pool_after [] leaves none; use "
+        "conv_dropout 0, or name convolutions in pool_after",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "said"), MISTAKES, ids=[said for _, said in MISTAKES])
+def test_values_that_do_not_match_the_layers(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.from_mapping({"train": {"model": {"name": "convnet", **settings}}}, "run.yaml")
+    assert str(caught.value) == f"run.yaml: 1 mistake\n  train.model: {said}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"dense_dropout": 1.5}, "dense_dropout.0 = 1.5: must be less than 1"),
+        (
+            {"activation": ["relu", "tanh", "relu"]},
+            "activation.1 = \"tanh\": must be 'relu', 'leaky_relu' or 'none'",
+        ),
+    ],
+)
+def test_a_wrong_value_of_one_layer(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.from_mapping({"train": {"model": {"name": "convnet", **settings}}}, "run.yaml")
+    assert str(caught.value) == f"run.yaml: 1 mistake\n  train.model.{said}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "height_px", "width_px", "said"),
+    [
+        (
+            {"filters": (4, 4, 4)},
+            *(8, 32),
+            "images of height 8 px are too small for train.model: the pooling after convolution 2 "
+            "needs 2 px and gets 1; use pool_padding same, a shorter pool_after or fewer filters, "
+            "or preprocess to a larger size",
+        ),
+        (
+            {"filters": (4, 4), "kernels_px": (3, 6), "strides_px": (2,), "pool_after": ()},
+            *(13, 12),
+            "images of width 12 px are too small for train.model: convolution 2 needs 6 px and "
+            "gets 5; use padding same, a smaller kernel or fewer filters, or preprocess to a "
+            "larger size",
+        ),
+    ],
+)
+def test_images_too_small(
+    settings: dict[str, tuple[int, ...]], height_px: int, width_px: int, said: str
+) -> None:
+    model = config.Convnet(**settings)
+    with pytest.raises(ConfigError) as caught:
+        model.check_images(height_px, width_px)
+    assert str(caught.value) == said
+    model.check_images(max(height_px, 13) + 9, 13 + 9)
+
+
+@given(st.data())
+@hypothesis_settings(max_examples=25, deadline=None)
+def test_what_the_config_says_is_left_is_what_the_network_has(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 3))
+    each = {"min_size": count, "max_size": count}
+    model = config.Convnet(
+        filters=(2,) * count,
+        kernels_px=tuple(data.draw(st.lists(st.integers(1, 4), **each))),
+        strides_px=tuple(data.draw(st.lists(st.integers(1, 3), **each))),
+        pool_after=tuple(sorted(data.draw(st.sets(st.integers(1, count))))),
+        padding=data.draw(st.sampled_from(["same", "valid"])),
+        pool_padding=data.draw(st.sampled_from(["same", "valid"])),
+        dense=(),
+    )
+    height_px, width_px = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))
+    left_px = model.side_after_px(height_px), model.side_after_px(width_px)
+    if min(left_px) < 1:
+        with pytest.raises(ConfigError, match="too small"):
+            model.check_images(height_px, width_px)
+        with pytest.raises(ValueError, match=r"Negative dimension|<= 0"):
+            models.build(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
+    else:
+        model.check_images(height_px, width_px)
+        built = models.build(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
+        flatten = next(one for one in built.layers if isinstance(one, tf.keras.layers.Flatten))
+        assert flatten.input_shape == (None, *left_px, 2)
+
+
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    tf.config.experimental.enable_op_determinism()
+    yield
+    tf_config.disable_op_determinism()
+    tf.keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.usefixtures("deterministic")
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_every_setting_trains_the_same_twice(precision: str) -> None:
+    tf.keras.mixed_precision.set_global_policy(precision)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (64, 11, 8, 1), dtype=np.uint8)
+    labels = (pixels.mean((1, 2, 3)) > 127).astype(np.int32)
+
+    def trained() -> list[np.ndarray]:
+        tf.keras.utils.set_random_seed(7)
+        model = models.build(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
+        before = model.get_weights()
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(pixels, labels, batch_size=16, epochs=2, verbose=0)
+        after = model.get_weights()
+        assert all(weight.dtype == np.float32 for weight in after)
+        assert all(np.isfinite(weight).all() for weight in after)
+        kernels = [(a, b) for a, b in zip(before, after) if a.ndim > 1]
+        assert all((a != b).any() for a, b in kernels)
+        return after
+
+    for first, second in zip(trained(), trained()):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_any_keras_opens_a_model_with_every_setting(tmp_path: Path) -> None:
+    model = models.build(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
+    model.save(tmp_path / "network.keras")
+    with zipfile.ZipFile(tmp_path / "network.keras") as file:
+        held = json.loads(file.read("config.json"))["config"]["layers"]
+    assert {layer["module"] for layer in held} == {"keras.layers"}
+    loaded = tf.keras.models.load_model(tmp_path / "network.keras", compile=False)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 11, 8, 1), dtype=np.uint8)
+    np.testing.assert_array_equal(loaded(pixels).numpy(), model(pixels).numpy())
 
 
 def test_without_hidden_layers_it_is_logistic_regression() -> None:

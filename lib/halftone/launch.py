@@ -56,7 +56,8 @@ def train(config: Config, dataset: str, output: str, session: Callable[[], Spark
         )
     if settings.normalise == "standard":
         data.pixel_statistics(TRAIN)  # the ranks will need them
-    _check_size(settings, data)
+    if isinstance(settings.model, Convnet):
+        settings.model.check_images(*data.shape()[:2])
     launcher = _launcher(settings)
     start = _starter(launcher, settings, rank.job(config, data, dataset, output), session)
     print(
@@ -127,19 +128,6 @@ def _is_finished(config: Config, data: Manifest, output: str) -> bool:
     card = model_directory.read_card(output)
     model_directory.check_origin(output, card.origin, origin)
     return card.config.train.epochs >= config.train.epochs
-
-
-def _check_size(settings: Train, data: Manifest) -> None:
-    """Raise InputError where the convolutions would leave nothing of the dataset's images."""
-    if not isinstance(settings.model, Convnet):
-        return
-    for side, side_px in zip(("height", "width"), data.shape()):
-        if settings.model.side_after_px(side_px) < 1:
-            raise InputError(
-                f"images of {side} {side_px} px are too small for the "
-                f"{len(settings.model.filters)} convolutions and poolings of train.model; use "
-                "fewer filters or padding same, or preprocess to a larger size"
-            )
 
 
 def _draw_curves(output: str) -> None:

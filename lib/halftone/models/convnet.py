@@ -1,13 +1,15 @@
-"""Convolutions, each followed by 2x2 pooling, then dense layers.
+"""Convolutions, with 2x2 pooling after each or after some, then dense layers.
 
 Input: (N, H, W, C) float32. Output: (N, F) float32, F the last dense layer's units (or what
-flattening leaves). With filters 32-32 and dense 128 it is model 1 of "Optimization of ConvNets
-for big data computing and binary image classification" (Rossi, 2022, section 4.1).
+flattening or averaging leaves). With filters 32-32 and dense 128 it is model 1 of "Optimization
+of ConvNets for big data computing and binary image classification" (Rossi, 2022, section 4.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import cycle
+from typing import Optional
 
 import tensorflow as tf
 
@@ -15,7 +17,6 @@ _POOLINGS = {
     "max": tf.keras.layers.MaxPooling2D,
     "average": tf.keras.layers.AveragePooling2D,
 }
-_ACTIVATIONS = {"relu": tf.keras.layers.ReLU, "leaky_relu": tf.keras.layers.LeakyReLU}
 
 
 def layers(
@@ -23,28 +24,48 @@ def layers(
     *,
     filters: Sequence[int],
     kernels_px: Sequence[int],
+    strides_px: Sequence[int],
     padding: str,
     pooling: str,
-    activation: str,
+    pool_after: Optional[Collection[int]],
+    pool_padding: str,
+    activation: Sequence[str],
+    leaky_slope: float,
     batch_norm: bool,
+    batch_norm_before_activation: bool,
     conv_dropout: float,
+    global_average: bool,
     dense: Sequence[int],
-    dense_dropout: float,
+    dense_dropout: Sequence[float],
 ) -> tf.Tensor:
     """Add the layers; the parameters are those of the config's `Convnet`."""
-    kernels_px = list(kernels_px) * len(filters) if len(kernels_px) == 1 else kernels_px
-    for num_filters, kernel_px in zip(filters, kernels_px):
-        x = tf.keras.layers.Conv2D(num_filters, kernel_px, padding=padding)(x)
-        x = _ACTIVATIONS[activation]()(x)
-        if batch_norm:
+    # The dense layers go on in it where the convolutions stop.
+    activations = cycle(activation)
+    sides = zip(filters, cycle(kernels_px), cycle(strides_px))
+    for number, (num_filters, kernel_px, stride_px) in enumerate(sides, 1):
+        x = tf.keras.layers.Conv2D(num_filters, kernel_px, stride_px, padding)(x)
+        if batch_norm and batch_norm_before_activation:
             x = tf.keras.layers.BatchNormalization()(x)
-        x = _POOLINGS[pooling](2)(x)
-        if conv_dropout:
-            x = tf.keras.layers.Dropout(conv_dropout)(x)
-    x = tf.keras.layers.Flatten()(x)
-    for units in dense:
+        x = _activated(x, next(activations), leaky_slope)
+        if batch_norm and not batch_norm_before_activation:
+            x = tf.keras.layers.BatchNormalization()(x)
+        if pool_after is None or number in pool_after:
+            x = _POOLINGS[pooling](2, padding=pool_padding)(x)
+            if conv_dropout:
+                x = tf.keras.layers.Dropout(conv_dropout)(x)
+    averages = tf.keras.layers.GlobalAveragePooling2D
+    x = averages()(x) if global_average else tf.keras.layers.Flatten()(x)
+    for units, rate in zip(dense, cycle(dense_dropout)):
         x = tf.keras.layers.Dense(units)(x)
-        x = _ACTIVATIONS[activation]()(x)
-        if dense_dropout:
-            x = tf.keras.layers.Dropout(dense_dropout)(x)
+        x = _activated(x, next(activations), leaky_slope)
+        if rate:
+            x = tf.keras.layers.Dropout(rate)(x)
+    return x
+
+
+def _activated(x: tf.Tensor, activation: str, leaky_slope: float) -> tf.Tensor:
+    if activation == "relu":
+        return tf.keras.layers.ReLU()(x)
+    if activation == "leaky_relu":
+        return tf.keras.layers.LeakyReLU(leaky_slope)(x)
     return x

@@ -8,15 +8,16 @@ multi-layer perceptron of "Deep-learning-based system for image classification" 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import tensorflow as tf
 
 
-def layers(x: tf.Tensor, *, hidden: Sequence[int], dropout: float) -> tf.Tensor:
+def layers(x: tf.Tensor, *, hidden: Sequence[int], dropout: Sequence[float]) -> tf.Tensor:
     """Add the layers; the parameters are those of the config's `Mlp`."""
     x = tf.keras.layers.Flatten()(x)
-    for units in hidden:
+    for units, rate in zip(hidden, cycle(dropout)):
         x = tf.keras.layers.Dense(units, activation="relu")(x)
-        if dropout:
-            x = tf.keras.layers.Dropout(dropout)(x)
+        if rate:
+            x = tf.keras.layers.Dropout(rate)(x)
     return x
