@@ -142,10 +142,14 @@ def test_why_rows_could_not_be_read_is_told_in_our_words(
 ) -> None:
     plan = planner.plan_once(shards, 1, 4)
     (tmp_path / shards[3].path).unlink()
-    with pytest.raises(RunError) as caught:
+
+    def read() -> None:
         source = make(plan, World())
         with pipeline.reading(source):
             rows(source.epoch(plan))
+
+    with pytest.raises(RunError) as caught:
+        read()
     assert str(caught.value) == (
         f"{tmp_path}/train/3.parquet is missing; restore it, or run preprocess again with a new "
         "--output"
