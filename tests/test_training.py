@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -40,6 +41,23 @@ def test_a_finished_training_is_not_repeated(start: Train, tmp_path: Path) -> No
     assert (tmp_path / "model" / "model.json").read_bytes() == card
 
 
+def test_killed_between_its_last_checkpoint_and_its_end_nothing_is_missing(
+    start: Train, tmp_path: Path
+) -> None:
+    finish(start("model"))
+    epochs = history(tmp_path / "model")
+    version = model_directory.read_card(str(tmp_path / "model")).version
+    (tmp_path / "model" / "model.json").unlink()
+    path = tmp_path / "model" / "history.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({**whole, "epochs": whole["epochs"][:3]}))
+    said = finish(start("model"))
+    assert said.splitlines()[-1] == f"model: {tmp_path}/model"
+    assert history(tmp_path / "model") == epochs
+    assert model_directory.read_card(str(tmp_path / "model")).version == version
+
+
+@pytest.mark.slow
 def test_killed_after_an_epoch_it_goes_on_to_the_same_weights(start: Train, tmp_path: Path) -> None:
     finish(start("undisturbed"))
     process = start("killed")
@@ -54,6 +72,7 @@ def test_killed_after_an_epoch_it_goes_on_to_the_same_weights(start: Train, tmp_
         np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.slow
 def test_more_epochs_go_on_from_a_finished_training(start: Train, tmp_path: Path) -> None:
     finish(start("at_once"))
     finish(start("in_two", epochs=2))
@@ -99,6 +118,7 @@ def test_validation_is_the_same_on_any_number_of_ranks(start: Train, tmp_path: P
     assert set(of_1) >= {"val_loss"}
 
 
+@pytest.mark.slow
 def test_more_ranks_than_row_groups(start: Train, tmp_path: Path) -> None:
     finish(start("model", ranks=3, batch_size=12, epochs=1))
     assert history(tmp_path / "model")[0]["epoch"] == 1

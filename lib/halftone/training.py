@@ -268,8 +268,12 @@ class _Run:
         checkpoint.write(self._checkpoints, made)
         best = best_epoch(made.history)
         checkpoint.keep(self._checkpoints, self._settings.keep_checkpoints, best)
+        self._write_history(made.history)
+
+    def _write_history(self, history: History) -> None:
         storage.write_json(
-            storage.join(self._output, HISTORY), {"best_epoch": best, "epochs": made.history}
+            storage.join(self._output, HISTORY),
+            {"best_epoch": best_epoch(history), "epochs": history},
         )
 
     def _save_middle(self, number: int, plan: Plan, step: int, sums: list[list[float]]) -> None:
@@ -296,6 +300,8 @@ class _Run:
     def publish(self, train_secs: float) -> None:
         """Write the model directory from the best epoch's checkpoint, its card last."""
         self._wait()
+        # A job that was killed may have left the last checkpoint and no history of it.
+        self._write_history(self._history)
         publishing.publish(
             self._config,
             self._manifest,
