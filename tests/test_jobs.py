@@ -86,6 +86,7 @@ def results(tmp_path: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [PYTHON, SUBMIT], ids=["python", "spark-submit"])
 def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, by: list[str]) -> None:
     out = tmp_path / "out"
@@ -98,6 +99,7 @@ def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, by: list[str]
     assert all(Path(row["key"]).exists() for row in found["rows"])
 
 
+@pytest.mark.slow
 def test_flags_and_overrides_win_over_the_file(conf: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     arguments = ["--output", other / "data", "--set", "splits.test_fraction=0.5"]
@@ -124,6 +126,7 @@ def test_flags_and_overrides_win_over_the_file(conf: Path, tmp_path: Path) -> No
     assert (new["inputs"], new["rejects"], new["labelled"]) == (made["inputs"], 0, new["rows"])
 
 
+@pytest.mark.slow
 def test_the_switches_of_preprocess(conf: Path, tmp_path: Path) -> None:
     images = Path(yaml.safe_load(conf.read_text())["paths"]["images"])
     dataset = tmp_path / "out" / "dataset"
@@ -165,6 +168,7 @@ def test_stages_in_the_wrong_order(conf: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_full_disk_is_told_and_the_standing_version_stays(conf: Path, tmp_path: Path) -> None:
     disk = tmp_path / "out"

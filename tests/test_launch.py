@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from halftone import interfaces, launch, manifest, model_directory, planner
@@ -167,6 +168,7 @@ def test_ranks_in_spark_executors(start: Train, tmp_path: Path) -> None:
     assert re.findall(r"^=== attempt (\d), ", log, re.MULTILINE) == ["1", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INTERFACE is None, reason="needs a network interface besides the loopback")
 def test_a_rank_on_another_host(
     start: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -189,19 +191,34 @@ def test_a_rank_on_another_host(
     assert ", other.invalid, by ssh with pid " in log
 
 
-def test_what_failed_first_is_said_last(start: Train, dataset: Path, tmp_path: Path) -> None:
+def shard_of_rank_1(dataset: Path) -> Path:
+    """The last shard that only rank 1 of 2 reads."""
     plan = planner.plan_epoch(
         manifest.read(str(dataset)).shards("train"), size=2, batch_size=16, seed=7, epoch=1
     )
     path = plan.pieces[1][-1].shard.path
     assert all(piece.shard.path != path for piece in plan.pieces[0])
-    (dataset / path).write_bytes(b"no Parquet")
+    return dataset / path
+
+
+def test_a_damaged_shard_is_said_once_and_not_tried_again(start: Train, dataset: Path) -> None:
+    shard = shard_of_rank_1(dataset)
+    shard.write_bytes(b"no Parquet")
+    said = finish(start("model", ranks=2), code=1).splitlines()
+    assert said[-1].startswith(f"failed: rank 1: {shard} is damaged (Parquet magic bytes not ")
+    assert said[-1].endswith("); restore it, or run preprocess again with a new --output")
+    assert not any(line.startswith(("Traceback", "restarting")) for line in said)
+
+
+def test_what_failed_first_is_said_last(start: Train, dataset: Path, tmp_path: Path) -> None:
+    shard = shard_of_rank_1(dataset)
+    pq.write_table(pq.read_table(shard).drop(["image"]), shard)  # what no one foresees
     said = finish(start("model", ranks=2, max_restarts=0), code=1).splitlines()
     log = tmp_path / "model" / "logs" / "rank-1.log"
-    assert said[-1].startswith("failed: rank 1: pyarrow.lib.ArrowInvalid: Parquet magic bytes not ")
-    assert said[-1].endswith(
-        ", and train.max_restarts is 0; run the same command again to go on from the start. "
-        f"Its log is {log}"
+    assert said[-1] == (
+        "failed: rank 1: KeyError: 'Field \"image\" does not exist in table schema', and "
+        "train.max_restarts is 0; run the same command again to go on from the start. Its log is "
+        f"{log}"
     )
     assert not any(line.startswith("Traceback") for line in said)
     assert "\nTraceback (most recent call last):\n" in log.read_text()

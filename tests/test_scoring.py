@@ -82,6 +82,7 @@ def shard_rows(dataset: Path, split: str) -> list[dict[str, Any]]:
     return [row for shard in shards for row in pq.read_table(dataset / shard.path).to_pylist()]
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_the_network_and_metrics_those_of_scikit_learn(
     run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path
 ) -> None:
@@ -141,6 +142,7 @@ def test_scored_again_nothing_is_done(run: Run, save_model: SaveModel, tmp_path:
     assert (tmp_path / "scores" / "report.html").stat().st_mtime_ns == stamp
 
 
+@pytest.mark.slow
 def test_a_new_model_replaces_the_scores_without_litter(
     run: Run, save_model: SaveModel, tmp_path: Path
 ) -> None:
@@ -180,6 +182,7 @@ def test_rows_say_which_model_and_dataset_they_are_of(
     assert {(row["model_version"], row["fingerprint"]) for row in rows} == {("v0.0", fingerprint)}
 
 
+@pytest.mark.slow
 def test_of_a_grown_dataset_only_the_new_shards_are_scored(
     run: Run,
     save_model: SaveModel,

@@ -13,6 +13,7 @@ from conftest import DrawImages
 from halftone import catalogue, columns, ingest, staging
 from halftone.catalogue import ENTRIES, Catalogue, Unusable
 from halftone.config import Config
+from halftone.images import PixelSpec
 from halftone.incremental import Delta
 from tables import table
 from test_manifest import example
@@ -87,16 +88,16 @@ def test_a_name_does_not_depend_on_how_the_columns_lie_in_memory(config: MakeCon
     ],
 )
 def test_a_plan_has_blocks_for_all_cores_and_none_too_large(
-    tmp_path: Path, config: MakeConfig, images: int, cores: int, blocks: list[int]
+    tmp_path: Path, images: int, cores: int, blocks: list[int]
 ) -> None:
-    entries = columns.take(FOUND.entries, [0] * images)
-    work, count = staging._plan_work("/i", entries, config(), str(tmp_path), cores)
+    what = ("/i", columns.take(FOUND.entries, [0] * images), PixelSpec(16, 16, 1), 8, str(tmp_path))
+    work, count = staging.plan_work(*what, cores)
     assert count == len(blocks)
     metadata = pq.ParquetFile(tmp_path / "plan.parquet").metadata
     assert [metadata.row_group(n).num_rows for n in range(count)] == blocks
     assert (work.root, work.parts) == ("/i", f"{tmp_path}/parts")
     # A run that goes on after a kill does so with the blocks that there were, on any machine.
-    assert staging._plan_work("/i", entries, config(), str(tmp_path), 3 * cores) == (work, count)
+    assert staging.plan_work(*what, 3 * cores) == (work, count)
 
 
 def test_parts_are_staged_below_the_dataset_under_the_run_s_name(

@@ -91,6 +91,7 @@ def score(
     return score_
 
 
+@pytest.mark.slow
 def test_the_threshold_is_the_best_of_the_validation_split(score: Score) -> None:
     _, labels, probabilities, _ = score(split="validation")
     best = decision.best_f1_threshold(labels, probabilities[:, 1])
@@ -104,6 +105,7 @@ def test_the_threshold_is_the_best_of_the_validation_split(score: Score) -> None
     assert plain["threshold"] == {"value": 0.5, "rule": "0.5"}
 
 
+@pytest.mark.slow
 def test_the_temperature_is_that_of_the_validation_split(score: Score) -> None:
     _, labels, probabilities, _ = score(split="validation")
     temperature = calibration.temperature(labels, probabilities)

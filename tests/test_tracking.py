@@ -54,6 +54,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     one.stop()
 
 
+@pytest.mark.slow
 def test_a_training_has_one_run_over_all_its_attempts(
     output: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +144,7 @@ def test_settings_and_the_dataset_are_kept(output: Path, tmp_path: Path) -> None
     }
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_and_comes_back_has_all_in_the_end(
     output: Path, server: Server, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
