@@ -91,6 +91,7 @@ def test_who_knows_which_library() -> None:
     assert users("pyspark") == {
         *("estimate", "executors", "launch", "new_images", "preprocess", "scorer", "scoring"),
         *("rank_task", "session", "spark_slots", "staging", "tasks", "version"),
+        "experiment.datasets",
     }
 
 

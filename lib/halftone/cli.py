@@ -33,9 +33,18 @@ def run_job(
     arguments = _parser(description, flags, switches).parse_args(argv)
     given = {key: getattr(arguments, key) for key in flags.values()}
     names = [switch.lstrip("-").replace("-", "_") for switch in switches]
-    try:
+
+    def work() -> None:
         loaded = config.load(arguments.config, arguments.set, given)
         job(loaded, **{name: getattr(arguments, name) for name in names})
+
+    return exit_code(work)
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Do the work, say on stderr what ended it early, and return the job's exit code."""
+    try:
+        work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -487,7 +487,7 @@ def load(
     Raises:
         ConfigError: the file cannot be read, or a setting is wrong; every mistake is named.
     """
-    raw = _read_yaml(path)
+    raw = read_yaml(path)
     for override in overrides:
         _override(raw, override)
     for name, value in paths.items():
@@ -550,7 +550,8 @@ def _parse_yaml(text: str, source: str) -> Any:
         raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
 
 
-def _read_yaml(path: str) -> dict[str, Any]:
+def read_yaml(path: str) -> dict[str, Any]:
+    """Read the settings in the file at `path`. Raises ConfigError."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:

@@ -1,0 +1,87 @@
+"""The datasets of an experiment: one for all runs whose images, pixels and splits are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Callable, NamedTuple
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from halftone import catalogue, columns, listing, splits, storage
+from halftone.config import Config
+from halftone.errors import InputError
+from halftone.preprocess import preprocess
+
+_FOLDER, _SUBSETS = "datasets", "subsets"
+
+
+class Dataset(NamedTuple):
+    url: str
+    fingerprint: str
+
+
+def digest(config: Config) -> str:
+    """Name what decides which rows a dataset has."""
+    settings = config.model_dump(mode="json", include={"seed", "pixels", "splits", "preprocess"})
+    images = storage.normalise(str(config.paths.images))
+    text = json.dumps({**settings, "images": images}, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def make(
+    configs: Sequence[Config], output: str, session: Callable[[], SparkSession]
+) -> dict[str, Dataset]:
+    """Make the datasets that the configs need, or bring them up to date; return them by digest.
+
+    Raises:
+        InputError, RunError: one cannot be made.
+    """
+    made: dict[str, Dataset] = {}
+    for key, config in {digest(config): config for config in configs}.items():
+        url = storage.join(output, _FOLDER, key)
+        print(f"dataset: {url}", flush=True)
+        manifest, _ = preprocess(config, str(config.paths.images), url, session)
+        made[key] = Dataset(url, manifest.fingerprint)
+    return made
+
+
+def with_subset(config: Config, output: str, num_images: int) -> Config:
+    """Return the config with a catalogue of `num_images` images, as many of each class.
+
+    The catalogue is written once, below `output`; images that arrive later do not change it.
+
+    Raises:
+        InputError: that is less than one image a class.
+    """
+    url = storage.join(output, _SUBSETS, f"{digest(config)}-{num_images}.parquet")
+    if not storage.exists(url):
+        storage.write_table(url, _subset(config, num_images))
+    changed = config.preprocess.model_copy(update={"catalogue": url})
+    return config.model_copy(update={"preprocess": changed})
+
+
+def _subset(config: Config, num_images: int) -> pa.Table:
+    root, table = storage.normalise(str(config.paths.images)), config.preprocess.catalogue
+    if table is None:
+        listed = listing.of_folder(root, config.preprocess.suffixes)
+    else:
+        listed = listing.of_table(storage.normalise(table))
+    files = listed.files
+    if not listed.has_labels:
+        found = catalogue.labels(files, config.preprocess.label_from)
+        files = files.set_column(files.schema.get_field_index("label"), "label", found)
+    rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for row, (path, label) in enumerate(columns.rows(files, "path", "label")):
+        if label:
+            rows[label].append((splits.order(path, config.seed, "subset"), row))
+    each = num_images // max(1, len(rows))
+    if rows and each < 1:
+        raise InputError(
+            f"{root}: --subset {num_images} is less than one image for each of {len(rows)} "
+            f"classes; give {len(rows)} or more"
+        )
+    return columns.take(files, [row for own in rows.values() for _, row in sorted(own)[:each]])
