@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Optional
 
+import choice
 import contestants
 import feed_page
 import measure
@@ -37,7 +38,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     asked = _parser().parse_args(argv)
     asked.work = asked.work.resolve()
     asked.work.mkdir(parents=True, exist_ok=True)
-    chosen = _choose(asked.only)
+    chosen = choice.chosen(asked.only, ALL)
     tables, record, failures = [], {}, []
     for text in asked.shapes.split(","):
         with measure.run_folder(asked.work) as folder:
@@ -62,15 +63,6 @@ def _shape(text: str) -> Shape:
     except ValueError:
         raise SystemExit(f"error: --shapes {text}: give HEIGHTxWIDTHxCHANNELS") from None
     return height_px, width_px, channels
-
-
-def _choose(only: Optional[str]) -> list[Contestant]:
-    known = [contestant.name for contestant in ALL]
-    names = only.split(",") if only else known
-    strange = sorted(set(names) - set(known))
-    if strange:
-        raise SystemExit(f"error: --only {', '.join(strange)}: there are {', '.join(known)}")
-    return [contestant for contestant in ALL if contestant.name in names]
 
 
 def _run(

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+import choice
 import contestants
 import measure
 import outputs
@@ -83,17 +84,11 @@ def _field(asked: argparse.Namespace, folder: Path) -> Field:
 
 def _choose(asked: argparse.Namespace) -> tuple[list[Contestant], dict[str, str]]:
     """Who runs, and who does not and why."""
-    known = [contestant.name for contestant in contestants.ALL]
-    only = asked.only.split(",") if asked.only else known
-    strange = sorted(set(only) - set(known))
-    if strange:
-        raise SystemExit(f"error: --only {', '.join(strange)}: there are {', '.join(known)}")
+    wanted = choice.chosen(asked.only, contestants.ALL)
     packages = [contestant.package for contestant in contestants.ALL if contestant.package]
     there = contestants.installed(asked.bench_python, packages)
     chosen, skipped = [], {}
-    for contestant in contestants.ALL:
-        if contestant.name not in only:
-            continue
+    for contestant in wanted:
         if contestant.package and contestant.package not in there:
             skipped[contestant.name] = "not installed; see requirements-bench.txt"
             print(f"{contestant.name}: skipped, {skipped[contestant.name]}", flush=True)

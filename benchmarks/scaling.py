@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+import choice
 import measure
 import page
 from pinned import WAYS, Network, Settings, TrainingError, Trainings, two_cores
@@ -61,7 +62,7 @@ class Entry(NamedTuple):
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Returns the exit code: 0 all runs counted, 1 some did not."""
     asked = _parser().parse_args(argv)
-    networks = _choose(asked.only)
+    networks = choice.chosen(asked.only, _NETWORKS)
     asked.work = asked.work.resolve()
     asked.work.mkdir(parents=True, exist_ok=True)
     entries, failures = _run_all(asked, networks)
@@ -74,15 +75,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         {name: version(name) for name in ("tensorflow", "horovod", "petastorm")},
     )
     return 1 if failures else 0
-
-
-def _choose(only: Optional[str]) -> list[Network]:
-    known = [network.name for network in _NETWORKS]
-    names = only.split(",") if only else known
-    strange = sorted(set(names) - set(known))
-    if strange:
-        raise SystemExit(f"error: --only {', '.join(strange)}: there are {', '.join(known)}")
-    return [network for network in _NETWORKS if network.name in names]
 
 
 def _run_all(

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+import choice
 import contestants
 import measure
 import page
@@ -166,7 +167,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     asked = _parser().parse_args(argv)
     asked.work = asked.work.resolve()
     asked.work.mkdir(parents=True, exist_ok=True)
-    networks = [one for one in _NETWORKS if one.name in (asked.only or one.name).split(",")]
+    networks = choice.chosen(asked.only, _NETWORKS)
     entries, failures = _run_all(asked, networks)
     page.publish(
         "score" if not asked.only else f"score-{asked.only.replace(',', '-')}",
