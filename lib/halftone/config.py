@@ -523,6 +523,13 @@ def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Settings that are not the same in both: (dotted key, old, new), None where there is none."""
+    old_flat, new_flat = flat(old), flat(new)
+    pairs = ((key, old_flat.get(key), new_flat.get(key)) for key in sorted({*old_flat, *new_flat}))
+    return [(key, one, other) for key, one, other in pairs if one != other]
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads 1e-3 as the number that it is, and refuses a key given twice."""
 

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
-from halftone.config import Config, Pixels, flat
+from halftone.config import Config, Pixels, differing
 from halftone.errors import InputError
 from halftone.manifest import Manifest
 from halftone.schema import SCHEMA_VERSION
@@ -171,16 +171,11 @@ def origin(config: Config, manifest: Manifest) -> dict[str, Any]:
 
 def check_origin(output: str, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raise InputError where what is at `output` comes from another origin than `new`."""
-    old_flat, new_flat = flat(old), flat(new)
-    differing = [
-        f"{key}: {old_flat.get(key)!r} there, {new_flat.get(key)!r} now"
-        for key in sorted({*old_flat, *new_flat})
-        if old_flat.get(key) != new_flat.get(key)
-    ]
-    if differing:
+    changes = [f"{key}: {one!r} there, {other!r} now" for key, one, other in differing(old, new)]
+    if changes:
         raise InputError(
             f"{output}: a training with other settings is there, and is not continued: "
-            f"{'; '.join(differing)}. Give another --output, or remove it"
+            f"{'; '.join(changes)}. Give another --output, or remove it"
         )
 
 

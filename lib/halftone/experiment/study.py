@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Optional
 
 from halftone import lifeline, storage
-from halftone.config import flat
+from halftone.config import differing
 from halftone.errors import InputError, StoppedError
 from halftone.experiment import datasets, run_job
 from halftone.experiment.datasets import Dataset
@@ -31,16 +31,14 @@ def check_place(trials: Sequence[Trial], output: str) -> None:
             there = storage.read_json(storage.join(folder, run_job.SETTINGS))
         except FileNotFoundError:
             continue
-        old, new = flat(there), flat(run_job.settings(one.config))
-        differing = [
-            f"{key} {old.get(key)!r} there, {new.get(key)!r} now"
-            for key in sorted({*old, *new})
-            if old.get(key) != new.get(key)
+        changes = [
+            f"{key} {old!r} there, {new!r} now"
+            for key, old, new in differing(there, run_job.settings(one.config))
         ]
-        if differing:
+        if changes:
             raise InputError(
                 f"{folder}: a run with other settings is there, and is left alone: "
-                f"{'; '.join(differing)}. Give another --output, or remove it"
+                f"{'; '.join(changes)}. Give another --output, or remove it"
             )
 
 
