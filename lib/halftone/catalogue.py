@@ -69,11 +69,8 @@ def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
         InputError: no folder at `root`, no images in it, fewer than two classes, or a path that
             names no split where `splits.from_path` says that it must.
     """
-    listed = _listed(root, config)
-    files = listed.files
-    if not listed.has_labels:
-        found = labels(files, config.preprocess.label_from)
-        files = files.set_column(files.schema.get_field_index("label"), "label", found)
+    listed = listing.of(root, config.preprocess.catalogue, config.preprocess.suffixes)
+    files = labelled(listed, config.preprocess.label_from)
     is_labelled = _is_said(files["label"])
     unusable = [*_without_text(listed), *_without_label(listed, ~is_labelled, config)]
     files = columns.where(files, is_labelled)
@@ -82,22 +79,22 @@ def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
     return Catalogue(root, _in_order(files, config), unusable, listed.ignored)
 
 
-def _listed(root: str, config: Config) -> Listing:
-    table = config.preprocess.catalogue
-    if table is None:
-        return listing.of_folder(root, config.preprocess.suffixes)
-    return listing.of_table(storage.normalise(table))
-
-
 def _is_said(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return np.asarray(columns.numbers(pc.binary_length(text)) > 0)
 
 
-def labels(files: pa.Table, label_from: str) -> pa.ChunkedArray:
-    """The label that each path names, or an empty text."""
+def labelled(listed: Listing, label_from: str) -> pa.Table:
+    """Return listing.FILES with labels: those that were listed or, without them, of the paths.
+
+    Where a path names none it is an empty text.
+    """
+    files = listed.files
+    if listed.has_labels:
+        return files
     pattern = re.compile(label_from)
     paths = (path for (path,) in columns.rows(files, "path"))
-    return columns.of_texts(splits.captured(pattern, path) or "" for path in paths)
+    found = columns.of_texts(splits.captured(pattern, path) or "" for path in paths)
+    return files.set_column(files.schema.get_field_index("label"), "label", found)
 
 
 def _without_text(listed: Listing) -> Iterator[Unusable]:

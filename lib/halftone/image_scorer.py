@@ -29,17 +29,19 @@ def score_piece(
         return scored.of(work, storage.read_table(piece))
     target = ingest.part_url(blocks, piece)
     rejects = storage.join(blocks.parts, f"{REJECTS}{piece:06d}.parquet")
-    if not storage.exists(target):
+    if storage.exists(target):
+        made = storage.read_table(target)
+        rejected = columns.nothing(schema.REJECTS)
+        if storage.exists(rejects):
+            rejected = storage.read_table(rejects)
+    else:
         entries = storage.read_row_group(blocks.plan, piece)
         part = ingest.stage(blocks.root, entries, blocks.pixels, blocks.read_threads)
-        rejected = ingest.rejected(part)
+        made, rejected = _predicted(work, ingest.decoded(part)), ingest.rejected(part)
         if rejected.num_rows:
             storage.write_table(rejects, rejected)
-        storage.write_table(target, _predicted(work, ingest.decoded(part)))  # says that all is done
-    reasons = []
-    if storage.exists(rejects):
-        reasons = storage.read_table(rejects, [schema.REASON])[schema.REASON].to_pylist()
-    return scored.of(work, storage.read_table(target), reasons)
+        storage.write_table(target, made)  # says that all is done
+    return scored.of(work, made, rejected[schema.REASON].to_pylist())
 
 
 def _predicted(work: Work, part: pa.Table) -> pa.Table:

@@ -6,7 +6,7 @@ import io
 from collections import Counter
 from collections import Counter as CounterOf
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,6 +43,15 @@ class Listing(NamedTuple):
     has_labels: bool  # whether it could say of an image what its label is
     ignored: dict[str, int]  # number of files by an ending that is not an image's
     not_text: list[FileInfo]  # images whose names are not UTF-8, and fit into no column of text
+
+
+def of(root: str, table: Optional[str], suffixes: Sequence[str]) -> Listing:
+    """List what the table at the URL `table` names or, where there is none, what is below `root`.
+
+    Raises:
+        InputError: as `of_table` and `of_folder`.
+    """
+    return of_folder(root, suffixes) if table is None else of_table(storage.normalise(table))
 
 
 def of_folder(root: str, suffixes: Sequence[str]) -> Listing:

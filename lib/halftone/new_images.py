@@ -27,7 +27,6 @@ from halftone import (
     kept_scores,
     listing,
     manifest,
-    metrics,
     model_directory,
     scored,
     scorer,
@@ -121,7 +120,7 @@ def score(
         "ignored": found.ignored,
         "predicted": {label: made.predicted[label] for label in card.labels},
         "labelled": known,
-        "metrics": _metrics(made, card, config, work) if known else None,
+        "metrics": scores.figures(made, work, settings) if known else None,
         "model_version": card.version,
         **files,
         "scored_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -148,24 +147,17 @@ def _validation_data(config: Config, card: Card, model: str) -> Optional[Manifes
 
 
 def _found(root: str, config: Config, card: Card) -> _Found:
-    table = config.score.catalogue
-    if table is None:
-        listed = listing.of_folder(root, config.preprocess.suffixes)
-    else:
-        listed = listing.of_table(storage.normalise(table))
+    listed = listing.of(root, config.score.catalogue, config.preprocess.suffixes)
     if listed.not_text:
         shown = listed.not_text[0].path.encode("utf-8", "backslashreplace").decode()
         raise InputError(
             f"{root}: the names of {len(listed.not_text)} images are not UTF-8 text, such as "
             f"{shown}; rename them"
         )
-    files = listed.files
-    labels = files["label"]
+    files = catalogue.labelled(listed, config.preprocess.label_from)
     if listed.has_labels:
-        _check_labels(str(table), labels, card)
-    else:
-        labels = catalogue.labels(files, config.preprocess.label_from)
-    places = columns.places(labels, columns.of_text(card.labels))
+        _check_labels(str(config.score.catalogue), files["label"], card)
+    places = columns.places(files["label"], columns.of_text(card.labels))
     # The name of a folder need not be a class.
     names = columns.of_text([*card.labels, ""])
     rows = np.where(places < 0, len(card.labels), places)
@@ -198,8 +190,6 @@ def _work(
 ) -> Work:
     dataset = storage.normalise(config.paths.dataset or "")
     own = scorer.of(spark, dataset, card, model, config.score.batch_size)
-    if data is None:
-        return own.work._replace(threshold=float(config.score.threshold))
     return thresholds.settled(own, config.score, data).work
 
 
@@ -239,14 +229,3 @@ def _named(names: list[str], run: str, start: str, kept: Iterable[str]) -> list[
     """The paths of those of a run's files whose names begin so, but for those that are kept."""
     found = (storage.join(PREDICTIONS, run, name) for name in names if name.startswith(start))
     return [path for path in found if path not in set(kept)]
-
-
-def _metrics(made: Scored, card: Card, config: Config, work: Work) -> dict[str, Any]:
-    return metrics.summarise(
-        made.tally,
-        card.labels,
-        top_ks=config.score.top_ks,
-        threshold=work.threshold,
-        rule=str(config.score.threshold),
-        temperature=work.temperature,
-    )

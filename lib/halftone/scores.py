@@ -14,10 +14,12 @@ import json
 from collections.abc import Iterable
 from typing import Any, Optional
 
-from halftone import schema, storage
+from halftone import metrics, schema, storage
 from halftone.config import Score
 from halftone.errors import InputError
 from halftone.model_directory import Card
+from halftone.predict import Work
+from halftone.scored import Scored
 
 METRICS = "metrics.json"
 REPORT = "report.html"
@@ -42,6 +44,18 @@ def named(*parts: Any) -> str:
     """A short name for all that `parts` say."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def figures(made: Scored, work: Work, settings: Score) -> dict[str, Any]:
+    """What metrics.json says of the rows whose label is known, see metrics.summarise."""
+    return metrics.summarise(
+        made.tally,
+        list(work.labels),
+        top_ks=settings.top_ks,
+        threshold=work.threshold,
+        rule=str(settings.threshold),
+        temperature=work.temperature,
+    )
 
 
 def standing(output: str) -> dict[str, Any]:

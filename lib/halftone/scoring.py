@@ -15,7 +15,6 @@ from pyspark.sql import SparkSession
 from halftone import (
     machine,
     manifest,
-    metrics,
     model_directory,
     report,
     scorer,
@@ -81,14 +80,7 @@ def score(
         "run": run,
         "basis": basis,
         "split": settings.split,
-        **metrics.summarise(
-            scored.tally,
-            card.labels,
-            top_ks=settings.top_ks,
-            threshold=own.work.threshold,
-            rule=str(settings.threshold),
-            temperature=own.work.temperature,
-        ),
+        **scores.figures(scored, own.work, settings),
         "model_version": card.version,
         "fingerprint": data.fingerprint,
         "predictions": files,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 from halftone import calibration, decision
 from halftone.config import Score
 from halftone.errors import InputError
@@ -35,10 +37,15 @@ def need_validation(settings: Score) -> bool:
     return settings.calibrate or isinstance(settings.threshold, str)
 
 
-def settled(scorer: Scorer, settings: Score, data: Manifest) -> Scorer:
-    """Return the scorer with the temperature and the threshold that it is to predict with."""
+def settled(scorer: Scorer, settings: Score, data: Optional[Manifest]) -> Scorer:
+    """Return the scorer with the temperature and the threshold that it is to predict with.
+
+    Args:
+        data: needed where `need_validation` says so.
+    """
     if not need_validation(settings):
         return scorer._replace(work=scorer.work._replace(threshold=float(settings.threshold)))
+    assert data is not None
     label_ids, probabilities = scorer.probabilities(data.shards(VALIDATION), "calibrate")
     temperature = 1.0
     if settings.calibrate:

@@ -65,15 +65,9 @@ def with_subset(config: Config, output: str, num_images: int) -> Config:
 
 
 def _subset(config: Config, num_images: int) -> pa.Table:
-    root, table = storage.normalise(str(config.paths.images)), config.preprocess.catalogue
-    if table is None:
-        listed = listing.of_folder(root, config.preprocess.suffixes)
-    else:
-        listed = listing.of_table(storage.normalise(table))
-    files = listed.files
-    if not listed.has_labels:
-        found = catalogue.labels(files, config.preprocess.label_from)
-        files = files.set_column(files.schema.get_field_index("label"), "label", found)
+    root, settings = storage.normalise(str(config.paths.images)), config.preprocess
+    listed = listing.of(root, settings.catalogue, settings.suffixes)
+    files = catalogue.labelled(listed, settings.label_from)
     rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for row, (path, label) in enumerate(columns.rows(files, "path", "label")):
         if label:
