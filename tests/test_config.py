@@ -125,6 +125,10 @@ MISTAKES = [
         "train: batch_size 3 does not divide among 8 ranks; use 8",
     ),
     (
+        "train: {decay: cosine, warmup_epochs: 2, epochs: 2}",
+        "train: warmup_epochs 2 of 2 epochs leave none for decay cosine; use fewer",
+    ),
+    (
         "train: {launcher: process, ranks: 2}",
         "train: launcher process runs 1 rank, ranks is 2; use launcher auto, horovodrun or spark",
     ),

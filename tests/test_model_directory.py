@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
 from halftone import model_directory
+from halftone.config import Config
 from halftone.errors import InputError
 from halftone.model_directory import Restart
+from test_manifest import example
 
 
 def test_restarts_are_added_to_those_before(tmp_path: Path) -> None:
@@ -54,3 +57,30 @@ def test_a_place_that_is_something_else(tmp_path: Path, names: list[str], held: 
     assert str(caught.value) == (
         f"{tmp_path}: exists and is not a model (it holds {held}); give another --output"
     )
+
+
+def test_a_training_from_before_there_was_a_setting_goes_on(config: Callable[..., Config]) -> None:
+    before = model_directory.origin(config(), example())
+    del before["train"]["decay"]
+    model_directory.check_origin("out/model", before, model_directory.origin(config(), example()))
+    falling = model_directory.origin(config(train={"decay": "cosine", "epochs": 3}), example())
+    with pytest.raises(InputError) as caught:
+        model_directory.check_origin("out/model", before, falling)
+    assert str(caught.value) == (
+        "out/model: a training with other settings is there, and is not continued: "
+        "train.decay: 'none' there, 'cosine' now; train.epochs: None there, 3 now. "
+        "Give another --output, or remove it"
+    )
+
+
+def test_how_many_epochs_counts_where_the_learning_rate_falls_with_them(
+    config: Callable[..., Config],
+) -> None:
+    few, many = (
+        [
+            model_directory.origin(config(train={"decay": decay, "epochs": epochs}), example())
+            for decay in ("none", "cosine")
+        ]
+        for epochs in (3, 4)
+    )
+    assert [one == other for one, other in zip(few, many)] == [True, False]

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from halftone.config import Train
-from halftone.step import Network, Warmup
+from halftone.step import Network, Rate
 
 PIXELS = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.5, 0.5]], np.float32)
 LABELS = np.array([[1], [1], [0], [0]], np.int32)
@@ -86,13 +86,37 @@ def test_aggregated_steps_are_one_step_of_their_mean() -> None:
 
 
 def test_the_learning_rate_warms_up_over_updates() -> None:
-    rate = Warmup(peak=0.4, updates=4)
+    rate = Rate(peak=0.4, warmup=4, last=0)
     assert [round(float(rate(update)), 6) for update in range(6)] == [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
     made = network(epoch_steps=4, warmup_epochs=1)
     run(made, ONES)
     np.testing.assert_allclose(
         learned(made), -gradient(np.zeros(3), PIXELS, LABELS, ONES) / 4, atol=1e-6
     )
+
+
+def test_the_learning_rate_falls_as_half_a_cosine() -> None:
+    rate = Rate(peak=0.4, warmup=2, last=6)
+    rates = [round(float(rate(update)), 6) for update in range(8)]
+    assert rates == [0.2, 0.4, 0.4, 0.341421, 0.2, 0.058579, 0.0, 0.0]
+    made = network(epoch_steps=1, epochs=2, decay="cosine")
+    run(made, ONES)
+    first = -gradient(np.zeros(3), PIXELS, LABELS, ONES)
+    np.testing.assert_allclose(learned(made), first, atol=1e-6)
+    run(made, ONES)
+    second = first - gradient(first, PIXELS, LABELS, ONES) / 2
+    np.testing.assert_allclose(learned(made), second, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_weight_decay_takes_off_kernels_alone(optimizer: str) -> None:
+    plain, decayed = network(optimizer=optimizer), network(optimizer=optimizer, weight_decay=0.01)
+    start = [np.array([[3.0], [-2.0]], np.float32), np.array([5.0], np.float32)]
+    for made in (plain, decayed):
+        made.set_weights(start)
+        run(made, ONES)
+    off = learned(plain) - learned(decayed)
+    np.testing.assert_allclose(off, [0.03, -0.02, 0.0], atol=1e-6)
 
 
 def test_scaling_by_one_rank_changes_nothing() -> None:

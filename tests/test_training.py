@@ -91,6 +91,25 @@ def test_another_training_is_not_continued(start: Train, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.slow
+def test_a_training_starts_from_the_weights_of_another(start: Train, tmp_path: Path) -> None:
+    first, model = str(tmp_path / "first"), {**MODEL, "batch_norm": False}
+    finish(start("first", model=model))
+    # So small a step changes nothing that a loss would show.
+    said = finish(start("second", start_from=first, epochs=1, learning_rate=1e-9, model=model))
+    assert f"starting from the weights of {first}\n" in said
+    before, after = history(tmp_path / "first"), history(tmp_path / "second")
+    best = before[model_directory.read_card(first).best_epoch - 1]
+    assert after[0]["val_loss"] == pytest.approx(best["val_loss"], abs=1e-6)
+    other = {**model, "filters": [4, 8]}
+    said = finish(start("third", start_from=first, model=other), code=2)
+    assert said == (
+        f"error: train.start_from: the network at {first} is another one: filters (4,) there, "
+        "(4, 8) here. Give train.model and train.normalise as they are there, or leave "
+        "start_from out\n"
+    )
+
+
 def test_two_ranks_agree_and_read_every_row(start: Train, tmp_path: Path) -> None:
     said = finish(start("model", ranks=2))
     assert "2 ranks (horovodrun), batch 16 = 2 x 8" in said

@@ -354,6 +354,17 @@ class Train(Section):
     warmup_epochs: int = Field(
         0, ge=0, description="the learning rate rises to its value over so many epochs"
     )
+    decay: Literal["none", "cosine"] = Field(
+        "none",
+        description="cosine: after the warm-up the learning rate falls to 0 at the last epoch's "
+        "end, as half a cosine",
+    )
+    weight_decay: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="a step takes this times the learning rate off kernels, not off biases",
+    )
     clip_norm: Optional[float] = Field(
         None, gt=0.0, description="gradients are scaled down to this global norm"
     )
@@ -365,6 +376,9 @@ class Train(Section):
     )
     aggregate_steps: int = Field(
         1, ge=1, description="steps whose gradients a rank adds up before ranks exchange them"
+    )
+    start_from: Optional[str] = Field(
+        None, description="a model of the same network and classes, whose weights are the first"
     )
     patience: Optional[int] = Field(
         None, ge=1, description="stop after so many epochs without a better validation loss"
@@ -388,13 +402,18 @@ class Train(Section):
     keep_checkpoints: int = Field(2, ge=1, description="newest ones, besides the best")
 
     @model_validator(mode="after")
-    def _batch_divides(self) -> Train:
+    def _settings_fit_together(self) -> Train:
         if self.batch_size % self.ranks:
             below = self.batch_size // self.ranks * self.ranks
             cures = " or ".join(str(size) for size in (below, below + self.ranks) if size)
             raise ValueError(
                 f"batch_size {self.batch_size} does not divide among {self.ranks} ranks; "
                 f"use {cures}"
+            )
+        if self.decay == "cosine" and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs {self.warmup_epochs} of {self.epochs} epochs leave none for decay "
+                "cosine; use fewer"
             )
         if self.launcher == "process" and self.ranks > 1:
             raise ValueError(

@@ -22,7 +22,7 @@ from halftone import (
     tracking,
 )
 from halftone.attempts import Start
-from halftone.config import Config, Convnet, Train
+from halftone.config import Config, Convnet, Train, differing
 from halftone.errors import InputError
 from halftone.manifest import Manifest
 from halftone.model_directory import CARD, CHECKPOINTS, CURVES, HISTORY, Card
@@ -58,6 +58,8 @@ def train(config: Config, dataset: str, output: str, session: Callable[[], Spark
         data.pixel_statistics(TRAIN)  # the ranks will need them
     if isinstance(settings.model, Convnet):
         settings.model.check_images(*data.shape()[:2])
+    if settings.start_from:
+        _check_start(settings, data, dataset)
     launcher = _launcher(settings)
     start = _starter(launcher, settings, rank.job(config, data, dataset, output), session)
     print(
@@ -128,6 +130,23 @@ def _is_finished(config: Config, data: Manifest, output: str) -> bool:
     card = model_directory.read_card(output)
     model_directory.check_origin(output, card.origin, origin)
     return card.config.train.epochs >= config.train.epochs
+
+
+def _check_start(settings: Train, data: Manifest, dataset: str) -> None:
+    """Raise InputError where the weights of `start_from` are not those of this network."""
+    url = str(settings.start_from)
+    card = model_directory.read_card(url)
+    model_directory.check_fits(card, data, url, dataset)
+    there, here = (
+        {**one.model.model_dump(), "normalise": one.normalise}
+        for one in (card.config.train, settings)
+    )
+    changes = [f"{key} {old!r} there, {new!r} here" for key, old, new in differing(there, here)]
+    if changes:
+        raise InputError(
+            f"train.start_from: the network at {url} is another one: {'; '.join(changes)}. Give "
+            "train.model and train.normalise as they are there, or leave start_from out"
+        )
 
 
 def _draw_curves(output: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
-from halftone.config import Config, Pixels, differing
+from halftone.config import Config, Pixels, Train, differing
 from halftone.errors import InputError
 from halftone.manifest import Manifest
 from halftone.schema import SCHEMA_VERSION
@@ -32,6 +32,11 @@ LOGS = "logs"
 RESTARTS = "restarts.json"
 STOP = "stop"  # while it is there, ranks write a checkpoint and end
 TRACKING = "mlflow.json"
+# Settings of a training that may change from one of its epochs to the next.
+_FREE = {
+    *("epochs", "patience", "ranks", "launcher", "hosts", "network_interface"),
+    *("max_restarts", "keep_checkpoints"),
+}
 # What may be there before there is a checkpoint.
 _BEFORE = {LOGS, RESTARTS, STOP, TRACKING}
 
@@ -156,22 +161,24 @@ def check_place(root: str) -> None:
 def origin(config: Config, manifest: Manifest) -> dict[str, Any]:
     """Everything that decides what a training does from one epoch to the next.
 
-    Not part of it: how many epochs, on how many ranks, and how many checkpoints are kept.
+    Not part of it: how many epochs (unless the learning rate falls with them), on how many ranks,
+    and how many checkpoints are kept.
     """
-    free = {
-        *("epochs", "patience", "ranks", "launcher", "hosts", "network_interface"),
-        *("max_restarts", "keep_checkpoints"),
-    }
-    return {
-        "seed": config.seed,
-        "train": config.train.model_dump(mode="json", exclude=free),
-        "fingerprint": manifest.fingerprint,
-    }
+    settings = config.train
+    decided = settings.model_dump(mode="json", exclude=_FREE)
+    if settings.decay != "none":
+        decided["epochs"] = settings.epochs
+    if settings.start_from:
+        decided["start_from"] = read_card(settings.start_from).version
+    return {"seed": config.seed, "train": decided, "fingerprint": manifest.fingerprint}
 
 
 def check_origin(output: str, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raise InputError where what is at `output` comes from another origin than `new`."""
-    changes = [f"{key}: {one!r} there, {other!r} now" for key, one, other in differing(old, new)]
+    # A setting that there was none of yet was what it is by default.
+    usual = Train().model_dump(mode="json", exclude=_FREE)
+    was = {**old, "train": {**usual, **old["train"]}}
+    changes = [f"{key}: {one!r} there, {other!r} now" for key, one, other in differing(was, new)]
     if changes:
         raise InputError(
             f"{output}: a training with other settings is there, and is not continued: "

@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from halftone import calibration, decision, storage
+from halftone import calibration, decision
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -47,18 +47,14 @@ def probabilities(work: Work, images: npt.NDArray[np.uint8]) -> Probabilities:
 @lru_cache(maxsize=1)
 def _load(url: str, threads: int) -> Callable[[npt.NDArray[np.uint8]], Probabilities]:
     """Load a network from storage; a worker keeps it for all its tasks."""
-    import tempfile
-
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf  # here, as only workers need it
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "network.keras")
-        with open(path, "wb") as file:
-            file.write(storage.read_bytes(url))
-        model: Any = tf.keras.models.load_model(path, compile=False)
+    from halftone import saved_network
+
+    model: Any = saved_network.load(url)
     forward = tf.function(lambda batch: model(batch, training=False))
 
     def predict(batch: npt.NDArray[np.uint8]) -> Probabilities:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import halftone
-from halftone import model_directory, models
+from halftone import model_directory, models, saved_network
 from halftone.checkpoint import Checkpoint
 from halftone.config import Config, Spark
 from halftone.manifest import Manifest
@@ -68,16 +66,8 @@ def publish(
             # How Spark was started is none of the model's, and may hold passwords.
             config=config.model_copy(update={"spark": Spark()}),
         ),
-        _as_file(trained),
+        saved_network.as_file(trained),
     )
-
-
-def _as_file(trained: tf.keras.Model) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:  # Keras writes to local paths only
-        path = os.path.join(folder, "network.keras")
-        trained.save(path)
-        with open(path, "rb") as file:
-            return file.read()
 
 
 def _digest(weights: list[Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import horovod.tensorflow as hvd
@@ -98,29 +99,44 @@ class Network(tf.keras.Model):
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
 
 
-class Warmup(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in equal steps to `peak` over the first `updates` updates.
+class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises to `peak`, and then stays or falls to 0.
 
-    From "Accurate, Large Minibatch SGD" (Goyal et al., 2017, section 2.2): gradual warm-up.
+    Args:
+        warmup: updates over which it rises in equal steps, from "Accurate, Large Minibatch SGD"
+            (Goyal et al., 2017, section 2.2).
+        last: updates after which it is 0, having fallen as half a cosine, from "SGDR" (Loshchilov
+            and Hutter, 2017, section 3), without restarts; 0: it stays at `peak`.
     """
 
-    def __init__(self, peak: float, updates: int) -> None:
-        self._peak, self._updates = peak, updates
+    def __init__(self, peak: float, warmup: int, last: int) -> None:
+        self._peak, self._warmup, self._last = peak, warmup, last
 
     def __call__(self, update: tf.Tensor) -> tf.Tensor:
-        done = tf.cast(update + 1, tf.float32) / self._updates
-        return self._peak * tf.minimum(done, 1.0)
+        done = tf.cast(update, tf.float32)
+        risen = tf.minimum((done + 1) / max(1, self._warmup), 1.0)
+        if not self._last:
+            return self._peak * risen
+        left = (done - self._warmup) / (self._last - self._warmup)
+        return self._peak * risen * (1 + tf.cos(math.pi * tf.clip_by_value(left, 0.0, 1.0))) / 2
 
     def get_config(self) -> dict[str, Any]:
-        return {"peak": self._peak, "updates": self._updates}
+        return {"peak": self._peak, "warmup": self._warmup, "last": self._last}
 
 
 def _optimizer(settings: Train, epoch_updates: int) -> tf.keras.optimizers.Optimizer:
     rate = settings.learning_rate * (hvd.size() if settings.scale_learning_rate else 1)
-    if settings.warmup_epochs:
-        rate = Warmup(rate, settings.warmup_epochs * epoch_updates)
+    last = settings.epochs * epoch_updates if settings.decay == "cosine" else 0
+    if settings.warmup_epochs or last:
+        rate = Rate(rate, settings.warmup_epochs * epoch_updates, last)
+    common = {
+        "global_clipnorm": settings.clip_norm,
+        "weight_decay": settings.weight_decay or None,
+    }
     if settings.optimizer == "adam":
-        return tf.keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm)
-    return tf.keras.optimizers.SGD(
-        rate, momentum=settings.momentum, global_clipnorm=settings.clip_norm
-    )
+        made = tf.keras.optimizers.Adam(rate, **common)
+    else:
+        made = tf.keras.optimizers.SGD(rate, momentum=settings.momentum, **common)
+    if settings.weight_decay:
+        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return made

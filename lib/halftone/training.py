@@ -11,9 +11,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Optional
 
 import horovod.tensorflow as hvd
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
-from halftone import checkpoint, model_directory, pipeline, planner, publishing, repeatable, storage
+from halftone import (
+    checkpoint,
+    model_directory,
+    pipeline,
+    planner,
+    publishing,
+    repeatable,
+    saved_network,
+    storage,
+)
 from halftone.checkpoint import Checkpoint, Middle
 from halftone.config import Config
 from halftone.errors import RunError, StoppedError
@@ -242,6 +253,9 @@ class _Run:
                 history, middle = found.history, found.middle
                 done = f"{found.epoch}, step {middle.step} of the next" if middle else found.epoch
                 print(f"going on after epoch {done}, from {self._checkpoints}", flush=True)
+            elif self._settings.start_from:
+                self._model.set_weights(_weights(self._settings.start_from))
+                print(f"starting from the weights of {self._settings.start_from}", flush=True)
         # Horovod: rank 0 may be the only one that can read the folder.
         hvd.broadcast_variables(self._model.variables + list(self._model.optimizer.variables), 0)
         history, middle = hvd.broadcast_object((history, middle), 0)
@@ -310,6 +324,14 @@ class _Run:
             ranks=self._world.size,
             train_secs=train_secs,
         )
+
+
+def _weights(model: str) -> list[npt.NDArray[np.float32]]:
+    card = model_directory.read_card(model)
+    weights: list[npt.NDArray[np.float32]] = saved_network.load(
+        storage.join(model, card.network)
+    ).get_weights()
+    return weights
 
 
 _ON = "run the same command again to go on"
