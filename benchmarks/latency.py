@@ -23,7 +23,7 @@ import outputs
 import pictures
 import results
 from delay_proxy import DelayProxy, delay_proxy
-from s3_server import INSTALL, KEY, REGION, SECRET, s3_server, upload
+from s3_server import INSTALL, KEY, REGION, SECRET, program, s3_server, upload
 
 _HERE = Path(__file__).resolve().parent
 _HADOOP_AWS = "org.apache.hadoop:hadoop-aws:3.3.4"  # of the Hadoop that pyspark 3.5 brings
@@ -48,14 +48,13 @@ class Store(NamedTuple):
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Returns the exit code: 0 all runs counted, 1 some did not."""
     asked = _parser().parse_args(argv)
-    program = shutil.which(asked.server)
-    if program is None:
-        raise SystemExit(f"error: no S3 server at {asked.server}; install one with\n  {INSTALL}")
+    if shutil.which(asked.server) is None:
+        raise SystemExit(f"error: no S3 server at {asked.server}; make one with\n  {INSTALL}")
     asked.work = asked.work.resolve()
     asked.work.mkdir(parents=True, exist_ok=True)
     folder = pictures.drawn(asked.work, asked.count, asked.size_px)
     jars = _jars(asked.work)
-    with s3_server(Path(program), asked.work) as port:
+    with s3_server(asked.server, asked.work) as port:
         upload(port, folder, pictures.found(folder), _BUCKET)
         with delay_proxy(port, asked.delay_ms / 1000) as proxy:
             store = Store(proxy, jars)
@@ -166,12 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=7, help="of the order within a round")
     parser.add_argument("--timeout-secs", type=float, default=3600, help="for one run (3600)")
     parser.add_argument("--work", type=Path, default=_HERE / ".work", help="drawn files and logs")
-    installed = _HERE / ".work" / "bin" / "versitygw"
     parser.add_argument(
-        "--server",
-        default=str(installed) if installed.exists() else "versitygw",
-        metavar="PROGRAM",
-        help="a versitygw; default: the one in .work/bin, or on the PATH",
+        "--server", type=Path, default=program(), metavar="PROGRAM", help="a versitygw"
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""A real S3 server on this machine for the time of a benchmark: versitygw over a local folder."""
+"""A real S3 server on this machine, for a benchmark or a test: versitygw over a local folder."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from pathlib import Path
 
 import s3fs
 
-# Made up here, for a server that only this machine sees and that ends with the benchmark.
-KEY, SECRET, REGION = "benchmark", "benchmark-on-loopback", "us-east-1"
-INSTALL = (
-    'GOBIN="$PWD/benchmarks/.work/bin" go install github.com/versity/versitygw/cmd/versitygw@v1.8.0'
-)
+# build.sh reads these. The sum is Go's, of the sources.
+VERSION = "v1.8.0"
+CHECKSUM = "h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc="
+INSTALL = "./build.sh s3-server"
+
+# Made up here, for a server that only this machine sees and that ends with who started it.
+KEY, SECRET, REGION = "loopback-key", "loopback-secret-7c9a1f", "us-east-1"
 _START_SECS = 30
+
+
+def program() -> Path:
+    """Where build.sh puts the server."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halftone"
+    return Path(os.environ.get("HALFTONE_CACHE") or cache) / "bin" / f"versitygw-{VERSION}"
 
 
 @contextmanager

@@ -73,7 +73,7 @@ MISTAKES = [
     (
         "epoch: 3",
         "epoch: unknown key; valid here: name, seed, paths, pixels, splits, preprocess, train, "
-        "score, tracking, spark",
+        "score, tracking, retrain, storage, spark",
     ),
     (
         "pixels: {heigth_px: 3}",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -9,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from halftone import storage
+from halftone.errors import InputError
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -30,6 +33,48 @@ def test_bytes_come_back(root: str) -> None:
     assert storage.exists(url)
     with pytest.raises(FileNotFoundError):
         storage.read_bytes(storage.join(root, "other"))
+
+
+def test_a_new_file_is_written_where_none_is(root: str) -> None:
+    url = storage.join(root, "deep", "lock")
+    assert storage.write_new(url, b"mine")
+    assert not storage.write_new(url, b"another's")
+    assert storage.read_bytes(url) == b"mine"
+    assert storage.list_names(storage.join(root, "deep")) == ["lock"]
+    # The answer was lost: the same call again finds that it was the one.
+    assert storage.write_new(url, b"mine")
+    storage.remove(url)
+    assert storage.write_new(url, b"another's")
+
+
+def test_of_many_at_once_one_makes_the_new_file(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(8) as pool:
+        for turn in range(20):
+            path = str(tmp_path / f"lock-{turn}")
+            words = [f"{turn} {number}".encode() for number in range(8)]
+            made = list(pool.map(storage.write_new, [path] * 8, words))
+            assert made.count(True) == 1
+            assert storage.read_bytes(path) == words[made.index(True)]
+    assert len(os.listdir(tmp_path)) == 20
+
+
+def test_a_new_file_on_a_mount_that_knows_no_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: str, target: str) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = str(tmp_path / "lock")
+    assert storage.write_new(path, b"mine")
+    assert not storage.write_new(path, b"another's")
+    assert os.listdir(tmp_path) == ["lock"]
+
+
+def test_a_new_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        storage.write_new(str(tmp_path / "file" / "lock"), b"mine")
 
 
 def test_json_comes_back(root: str) -> None:
@@ -118,11 +163,34 @@ def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path) -> None:
         ("/a/../b", "/b"),
         ("file:///a/b", "/a/b"),
         ("file:/a/b", "/a/b"),
+        ("file:a/b", "/a/b"),
         ("s3://bucket/a/", "s3://bucket/a"),
+        ("s3a://bucket/a", "s3://bucket/a"),
+        ("s3n://bucket/a", "s3://bucket/a"),
+        ("gcs://bucket/a", "gs://bucket/a"),
+        ("abfs://box@account.dfs.core.windows.net/a/", "abfs://box@account.dfs.core.windows.net/a"),
+        ("dbfs:/a/b", "/dbfs/a/b"),
+        ("dbfs:///a/b/", "/dbfs/a/b"),
+        ("/dbfs/a/b", "/dbfs/a/b"),
+        ("dbfs:/Volumes/main/raw/faces", "/Volumes/main/raw/faces"),
+        ("dbfs:///Volumes/main/raw/faces", "/Volumes/main/raw/faces"),
+        ("/dbfs/Volumes/main/raw/faces", "/Volumes/main/raw/faces"),
+        ("/Volumes/main/raw/faces/", "/Volumes/main/raw/faces"),
+        ("/data/dbfs:/a", "/data/dbfs:/a"),
     ],
 )
 def test_one_spelling(url: str, spelled: str) -> None:
     assert storage.normalise(url) == spelled
+    assert storage.normalise(spelled) == spelled
+
+
+def test_a_password_in_a_path_is_refused_and_not_shown() -> None:
+    with pytest.raises(InputError) as raised:
+        storage.normalise("s3://AKIA:hidden@bucket/a")
+    assert str(raised.value) == (
+        "a path that begins with s3:// holds a password; take it out, and give it as "
+        "docs/storage.md says"
+    )
 
 
 def test_a_relative_path_is_made_absolute() -> None:

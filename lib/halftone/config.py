@@ -480,6 +480,133 @@ class Tracking(Section):
     experiment: Optional[str] = Field(None, description="default: the config's name")
 
 
+class Gate(Section):
+    """When a challenger becomes champion: both are judged on the same rows of `score.split`."""
+
+    measure: Literal["accuracy", "f1"] = Field(
+        "accuracy", description="by which the better one is told; f1 as metrics.json has it"
+    )
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1.0, description="that a difference is no chance (two-sided, paired)"
+    )
+    max_class_drop: float = Field(
+        0.05, ge=0.0, le=1.0, description="by which the recall of no class may fall"
+    )
+    floor: float = Field(
+        0.0, ge=0.0, le=1.0, description="of the measure: what is below it is never promoted"
+    )
+
+
+class Drift(Section):
+    """How much images may differ from those before, by population stability index (PSI)."""
+
+    warn: float = Field(0.1, gt=0.0, description="from which PSI on it is said")
+    stop: float = Field(0.25, gt=0.0, description="from which PSI on nothing is trained")
+    confidence: float = Field(
+        0.999, gt=0.5, lt=1.0, description="that so large a PSI of so few images is no chance"
+    )
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Drift:
+        if self.stop < self.warn:
+            raise ValueError(f"stop {self.stop:g} is below warn {self.warn:g}; warn comes first")
+        return self
+
+
+class Keep(Section):
+    """What is left of earlier nights. What the champion needs stays in any case."""
+
+    nights: int = Field(10, ge=1, description="newest ones whose model and scores are kept")
+    datasets: int = Field(3, ge=1, description="newest ones that are kept")
+    days: float = Field(30.0, ge=0.0, description="what is younger is kept too")
+
+
+class Retrain(Section):
+    """Scheduled retraining: new images to a better champion."""
+
+    folder: Optional[str] = Field(
+        None, description="nights, kept datasets, history and the lock; local path or URL"
+    )
+    registered_model: Optional[str] = Field(
+        None,
+        pattern=r"^[^/:@]+$",
+        description="its name in MLflow, CATALOG.SCHEMA.NAME in Unity Catalog; default: name",
+    )
+    start: Literal["champion", "scratch"] = Field(
+        "champion", description="first weights: the champion's, where its network is the same"
+    )
+    prune: bool = Field(False, description="forget images that are no longer there")
+    gate: Gate = Gate()
+    drift: Drift = Drift()
+    keep: Keep = Keep()
+    lock_secs: float = Field(
+        600.0, ge=1.0, description="after so long without a sign of life an owner counts as dead"
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="calls that may fail at a night before the next one begins anew"
+    )
+    fail_on_refusal: bool = Field(
+        False, description="exit code 3, not 0, where gate or drift refuse"
+    )
+    webhook: Optional[str] = Field(
+        None,
+        pattern=r"^(https?://.+|\$[A-Za-z_][A-Za-z0-9_]*)$",
+        description="URL to which the outcome is sent as JSON; $NAME: the environment's variable",
+    )
+    outcome_file: Optional[str] = Field(
+        None, description="file or URL that the outcome is written to as JSON"
+    )
+
+
+# Names of options that hold what nobody may read, at any depth; and texts that do.
+_CREDENTIAL = re.compile(
+    r"(^|[._])(key|secret|token|pass(word|wd)?|username|credentials?|sas|connection_string)([._]|$)"
+    r"|access_?key|ssecustomerkey",
+    re.IGNORECASE,
+)
+_SECRET_TEXT = re.compile(r"://[^/@]*:[^/@]*@|AccountKey=|SharedAccessSignature=|[?&]sig=")
+_CHAINS = {
+    "s3": "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), a profile (AWS_PROFILE) or "
+    "the machine's role",
+    "gs": "the environment (GOOGLE_APPLICATION_CREDENTIALS), gcloud's login or the machine's "
+    "service account",
+    "abfs": "the environment (AZURE_STORAGE_ACCOUNT_KEY, AZURE_CLIENT_SECRET and their like) or "
+    "the machine's identity",
+}
+
+
+class Storage(Section):
+    """How stores behind URLs are reached. No credentials: they come by the stores' own ways."""
+
+    options: dict[Literal["s3", "gs", "abfs", "hdfs", "webhdfs"], dict[str, Any]] = Field(
+        default_factory=dict,
+        description="by protocol, what fsspec's client takes, such as s3: {endpoint_url: ...}",
+    )
+
+    @model_validator(mode="after")
+    def _holds_no_credentials(self) -> Storage:
+        for protocol, options in self.options.items():
+            for key, value in _leaves(options):
+                if _CREDENTIAL.search(key) or _SECRET_TEXT.search(str(value)):
+                    chain = _CHAINS.get(protocol, "the environment of its own client")
+                    raise ValueError(
+                        f"options.{protocol}.{key} holds a credential, which would be in all that "
+                        f"is written; take it out, and give it by {chain}"
+                    )
+        return self
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All values inside of dicts and lists, by their dotted keys."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in items:
+        name = f"{prefix}{key}"
+        if isinstance(inner, (dict, list)) and not _CREDENTIAL.search(name.rpartition(".")[2]):
+            yield from _leaves(inner, f"{name}.")
+        else:
+            yield name, inner
+
+
 class Config(Section):
     """One run, whole."""
 
@@ -492,6 +619,8 @@ class Config(Section):
     train: Train = Train()
     score: Score = Score()
     tracking: Tracking = Tracking()
+    retrain: Retrain = Retrain()
+    storage: Storage = Storage()
     spark: Spark = Spark()
 
 

@@ -82,7 +82,7 @@ def read(
     for piece in pieces:
         try:
             table: pa.Table = next(tables, None)
-        except (pa.ArrowException, OSError):
+        except Exception:  # stores have errors of their own kinds
             _check_all(root, pieces)
             raise  # of a store that was away for a moment
         rows = 0 if table is None else table.num_rows

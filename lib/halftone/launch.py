@@ -26,7 +26,7 @@ from halftone.config import Config, Convnet, Train, differing
 from halftone.errors import InputError
 from halftone.manifest import Manifest
 from halftone.model_directory import CARD, CHECKPOINTS, CURVES, HISTORY, Card
-from halftone.session import is_local, submitted_conf
+from halftone.session import borrowed, is_local, submitted_conf
 from halftone.splits import TRAIN
 
 
@@ -44,6 +44,9 @@ def train(config: Config, dataset: str, output: str, session: Callable[[], Spark
         KeyboardInterrupt: so did SIGINT.
     """
     dataset, output = storage.normalise(dataset), storage.normalise(output)
+    if config.train.start_from:
+        first = {"start_from": storage.normalise(config.train.start_from)}
+        config = config.model_copy(update={"train": config.train.model_copy(update=first)})
     data = manifest.read(dataset)
     if _is_finished(config, data, output):
         print(f"nothing to do: the training at {output} is finished", flush=True)
@@ -108,9 +111,9 @@ def _launcher(settings: Train) -> str:
         return settings.launcher
     if settings.ranks == 1:
         return "process"
-    active, submitted = SparkSession.getActiveSession(), submitted_conf()
-    if active is not None:
-        master = active.sparkContext.master
+    given, submitted = borrowed(), submitted_conf()
+    if given is not None:
+        master = given.sparkContext.master
     elif submitted is not None:
         master = submitted.get("spark.master")
     else:

@@ -12,7 +12,7 @@ import tensorflow as tf
 import halftone
 from halftone import model_directory, models, saved_network
 from halftone.checkpoint import Checkpoint
-from halftone.config import Config, Spark
+from halftone.config import Config, Spark, Storage
 from halftone.manifest import Manifest
 from halftone.model_directory import Card
 from halftone.schema import SCHEMA_VERSION
@@ -63,8 +63,9 @@ def publish(
             train_secs=round(train_secs, 3),
             restarts=model_directory.restarts(output),
             origin=best.origin,
-            # How Spark was started is none of the model's, and may hold passwords.
-            config=config.model_copy(update={"spark": Spark()}),
+            # How Spark was started and stores are reached is none of the model's, and may hold
+            # passwords.
+            config=config.model_copy(update={"spark": Spark(), "storage": Storage()}),
         ),
         saved_network.as_file(trained),
     )

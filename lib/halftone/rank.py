@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from halftone import cores, interfaces, lifeline, rank_words
+from halftone import cores, interfaces, lifeline, rank_words, stores
 from halftone.config import Config, Spark, from_mapping
 from halftone.manifest import Manifest
 from halftone.rank_words import READY, STOPPED, Word
@@ -84,6 +84,7 @@ def _work(job: Mapping[str, Any]) -> int:
         int(os.environ["HOROVOD_LOCAL_RANK"]), int(os.environ["HOROVOD_LOCAL_SIZE"])
     )
     config = from_mapping(job["config"], source="the launcher's config")
+    stores.use(config.storage.options)
     interface = interfaces.chosen(
         config.train.network_interface, os.environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"]
     )

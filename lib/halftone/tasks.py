@@ -86,9 +86,15 @@ def _reporting(
     done: Optional[Callable[[], int]] = None,
 ) -> Iterator[None]:
     """Print the progress of the body's Spark job, and say in our words what fails in it."""
+    group = f"halftone-{what}-{time.monotonic_ns()}"
+    session.sparkContext.setJobGroup(group, what)
     try:
-        with progress.reporting(done or _tasks_done(session, what, total), what, total, unit):
+        with progress.reporting(done or _tasks_done(session, group, total), what, total, unit):
             yield
+    except KeyboardInterrupt:
+        # A session that is borrowed, as a notebook's, lives on, and the job would go on with it.
+        session.sparkContext.cancelJobGroup(group)
+        raise
     except Py4JJavaError as error:
         raise RunError(
             f"{what}: {cause(str(error.java_exception))}; what is done is kept, run again to go on"
@@ -99,13 +105,12 @@ def cause(text: str) -> str:
     """Find in Spark's report what the worker said last: its exception, or that it is gone."""
     in_worker = re.search(r"PythonException: (Traceback .*?)\n\n?\s+at ", text, re.DOTALL)
     if in_worker:
-        return in_worker.group(1).strip().splitlines()[-1]
+        last = in_worker.group(1).strip().splitlines()[-1]
+        return re.sub(r"^halftone\.(\w+\.)+\w+Error: ", "", last)  # in our words already
     return text.splitlines()[0].split("Exception: ", 1)[-1]
 
 
-def _tasks_done(session: SparkSession, what: str, total: int) -> Callable[[], int]:
-    group = f"halftone-{what}-{time.monotonic_ns()}"
-    session.sparkContext.setJobGroup(group, what)
+def _tasks_done(session: SparkSession, group: str, total: int) -> Callable[[], int]:
     tracker = session.sparkContext.statusTracker()
 
     def done() -> int:

@@ -1,0 +1,169 @@
+"""An HTTP proxy before a store that puts faults in: errors, broken bodies, slow answers.
+
+It runs in a thread of the test, which says by a function what becomes of a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Callable, Optional
+
+# What becomes of a request.
+PASS, RESET, SLOW, HANG = "pass", "reset", "slow", "hang"
+ERROR_403, ERROR_500, ERROR_503 = "403", "500", "503"
+FAULTS = (ERROR_500, ERROR_503, RESET, SLOW)
+_SLOW_SECS = 0.5
+_ERRORS = {
+    ERROR_403: ("403 Forbidden", "AccessDenied"),
+    ERROR_500: ("500 Internal Server Error", "InternalError"),
+    ERROR_503: ("503 Service Unavailable", "ServiceUnavailable"),
+}
+Fault = Callable[[str, str], str]  # of method and target, such as GET and /bucket/key?...
+
+
+def none(method: str, target: str) -> str:
+    return PASS
+
+
+def some(share: float, seed: int) -> Fault:
+    """Let a share of the requests meet a fault, of each kind in turn."""
+    chosen, kinds = random.Random(seed), itertools.cycle(FAULTS)
+    return lambda method, target: next(kinds) if chosen.random() < share else PASS
+
+
+class FaultProxy:
+    def __init__(self, target_port: int) -> None:
+        self.fault: Fault = none
+        self.requests: list[tuple[str, str, str]] = []  # method, target, what became of it
+        self.port = 0
+        self._target_port = target_port
+        self._loop = asyncio.new_event_loop()
+        self._is_up = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def count(self, what: str) -> int:
+        return sum(became == what for _, _, became in self.requests)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._is_up.wait()
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _end(self) -> None:
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
+        )
+        self.port = server.sockets[0].getsockname()[1]
+        self._is_up.set()
+        self._loop.run_forever()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        above: Optional[asyncio.StreamWriter] = None
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            below, above = await asyncio.open_connection("127.0.0.1", self._target_port)
+            while await self._pass_one(reader, writer, below, above):
+                pass
+        writer.close()
+        if above is not None:
+            above.close()
+
+    async def _pass_one(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        below: asyncio.StreamReader,
+        above: asyncio.StreamWriter,
+    ) -> bool:
+        """Pass one request and its answer on, or not; say whether the connection goes on."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
+        what = self.fault(method, target)
+        self.requests.append((method, target, what))
+        if what == HANG:
+            await asyncio.sleep(3600)
+        if b"expect: 100-continue" in head.lower():
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            head = _without(head, b"expect")
+        body = await _body(head, reader)
+        if what in _ERRORS:
+            writer.write(_error(method, *_ERRORS[what]))
+            await writer.drain()
+            return True
+        if what == SLOW:
+            await asyncio.sleep(_SLOW_SECS)
+        above.write(head + body)
+        await above.drain()
+        answer = await below.readuntil(b"\r\n\r\n")
+        content = b"" if method == "HEAD" else await _body(answer, below)
+        if what == RESET:  # in the middle of the body, or before an answer that has none
+            writer.write(answer + content[: len(content) // 2] if content else b"")
+            await writer.drain()
+            writer.transport.abort()
+            return False
+        writer.write(answer + content)
+        await writer.drain()
+        return True
+
+
+def _without(head: bytes, name: bytes) -> bytes:
+    lines = head.split(b"\r\n")
+    return b"\r\n".join(line for line in lines if not line.lower().startswith(name + b":"))
+
+
+async def _body(head: bytes, reader: asyncio.StreamReader) -> bytes:
+    """Read the body that belongs to a head, as it is on the wire."""
+    lines = (line.partition(b":") for line in head.lower().split(b"\r\n")[1:])
+    fields = {name.strip(): value.strip() for name, _, value in lines}
+    if fields.get(b"transfer-encoding") != b"chunked":
+        return await reader.readexactly(int(fields.get(b"content-length", b"0")))
+    body, is_last = b"", False
+    while not is_last:
+        line = await reader.readline()
+        size = int(line.split(b";")[0], 16)
+        is_last = not size
+        body += line + (await _trailer(reader) if is_last else await reader.readexactly(size + 2))
+    return body
+
+
+async def _trailer(reader: asyncio.StreamReader) -> bytes:
+    lines = [await reader.readline()]
+    while lines[-1].strip():
+        lines.append(await reader.readline())
+    return b"".join(lines)
+
+
+def _error(method: str, status: str, code: str) -> bytes:
+    text = f"<Error><Code>{code}</Code><Message>put in by a test</Message></Error>"
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(text)}"
+    return f"{head}\r\n\r\n{'' if method == 'HEAD' else text}".encode()
+
+
+@contextmanager
+def fault_proxy(target_port: int) -> Iterator[FaultProxy]:
+    """Serve a proxy on 127.0.0.1 before `target_port` until the end of the context."""
+    proxy = FaultProxy(target_port)
+    proxy.start()
+    try:
+        yield proxy
+    finally:
+        proxy.stop()

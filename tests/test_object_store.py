@@ -1,0 +1,243 @@
+"""Storage on a real S3 server over HTTP, with and without faults on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import fault_proxy
+from halftone import catalogue, checkpoint, columns, images, ingest, storage, stores
+from halftone.checkpoint import Checkpoint
+from halftone.errors import InputError, RunError
+from object_store import ROOT, ObjectStore, served
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    with served(tmp_path_factory.mktemp("s3")) as store:
+        yield store
+
+
+@pytest.fixture
+def store(server: ObjectStore, request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
+    """The server without faults, before and after."""
+    server.proxy.requests.clear()
+    yield server
+    server.proxy.fault = fault_proxy.none
+
+
+@pytest.fixture
+def root(store: ObjectStore, request: pytest.FixtureRequest) -> str:
+    return f"{ROOT}/{request.node.name}"
+
+
+def test_what_is_written_is_read_listed_and_removed(root: str) -> None:
+    for name in ("b/2.jpg", "b/1.jpg", "a[1].txt", "b/_tmp/x.jpg"):
+        storage.write_bytes(storage.join(root, name), name.encode())
+    assert [(file.path, file.size_bytes) for file in storage.list_files(root)] == [
+        ("a[1].txt", 8),
+        ("b/1.jpg", 7),
+        ("b/2.jpg", 7),
+    ]
+    assert all(file.modified > 1.7e9 for file in storage.list_files(root))
+    assert storage.list_names(root) == ["a[1].txt", "b"]
+    assert storage.list_names(f"{root}/b/1.jpg") == []
+    assert storage.read_many([f"{root}/a[1].txt", f"{root}/b/1.jpg"]) == [b"a[1].txt", b"b/1.jpg"]
+    storage.remove(f"{root}/b")
+    storage.remove(f"{root}/b")
+    assert storage.list_names(root) == ["a[1].txt"]
+    with pytest.raises(NotADirectoryError):
+        storage.list_files(f"{root}/a[1].txt")
+    with pytest.raises(FileNotFoundError):
+        storage.list_files(f"{root}/nowhere")
+
+
+def test_what_others_write_is_seen_at_once(store: ObjectStore, root: str) -> None:
+    assert storage.list_names(root) == []
+    for name in ("one", "two"):
+        store.client().pipe_file(f"{root}/{name}", b"")
+        assert storage.exists(f"{root}/{name}")
+        assert name in storage.list_names(root)
+
+
+def test_tables_come_back(root: str) -> None:
+    table = pa.table({"n": [1, 2, 3], "b": [b"x", b"y", b"z"]})
+    storage.write_table(f"{root}/t.parquet", table, rows_per_group=2)
+    assert storage.read_table(f"{root}/t.parquet") == table
+    assert storage.num_row_groups(f"{root}/t.parquet") == 2
+    assert storage.read_row_group(f"{root}/t.parquet", 1).to_pydict() == {"n": [3], "b": [b"z"]}
+
+
+def test_a_listing_of_more_than_one_page(store: ObjectStore, root: str) -> None:
+    names = [f"{number:04d}.jpg" for number in range(1005)]
+    store.client().pipe({f"{root}/{name}": b"" for name in names})
+    assert [file.path for file in storage.list_files(root)] == names
+    assert storage.list_names(root) == names
+    pages = [target for method, target, _ in store.proxy.requests if "list-type=2" in target]
+    assert len(pages) == 4
+    storage.remove(root)
+    assert storage.list_names(root) == []
+
+
+def test_of_many_at_once_one_makes_the_new_file(store: ObjectStore, root: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(5):
+            url, words = f"{root}/lock-{turn}", [f"{turn} {n}".encode() for n in range(8)]
+            made = list(pool.map(storage.write_new, [url] * 8, words))
+            assert made.count(True) == 1
+            assert storage.read_bytes(url) == words[made.index(True)]
+
+
+@pytest.mark.slow  # the client waits 15 seconds for what will not come
+def test_a_new_file_whose_answer_was_lost_is_still_its_maker_s(
+    store: ObjectStore, root: str
+) -> None:
+    put = (fault_proxy.RESET if number == 0 else fault_proxy.PASS for number in range(100))
+    store.proxy.fault = lambda method, target: next(put) if method == "PUT" else fault_proxy.PASS
+    assert storage.write_new(f"{root}/lock", b"mine")
+    assert not storage.write_new(f"{root}/lock", b"another's")
+    assert store.proxy.count(fault_proxy.RESET) == 1
+
+
+def test_faults_on_the_way_change_nothing(store: ObjectStore, root: str) -> None:
+    store.proxy.fault = fault_proxy.some(0.2, seed=3)
+    data = {f"{root}/{number:02d}": bytes([number]) * 50_000 for number in range(16)}
+    for url, content in data.items():
+        storage.write_bytes(url, content)
+    assert storage.read_many(list(data)) == list(data.values())
+    assert [file.size_bytes for file in storage.list_files(root)] == [50_000] * 16
+    assert all(store.proxy.count(fault) for fault in fault_proxy.FAULTS)
+
+
+@pytest.mark.slow
+def test_a_large_file_in_parts_is_there_whole_or_not_at_all(store: ObjectStore, root: str) -> None:
+    old, new = b"old", np.random.default_rng(1).bytes(101 * 2**20)
+    storage.write_bytes(f"{root}/large", old)
+    # The last of its requests, without which the parts are nothing.
+    store.proxy.fault = lambda method, target: (
+        fault_proxy.ERROR_403 if method == "POST" and "uploadId" in target else fault_proxy.PASS
+    )
+    with pytest.raises(stores.StoreError):
+        storage.write_bytes(f"{root}/large", new)
+    assert storage.read_bytes(f"{root}/large") == old
+    store.proxy.fault = fault_proxy.none
+    storage.write_bytes(f"{root}/large", new)
+    assert storage.read_bytes(f"{root}/large") == new
+    parts = [target for method, target, _ in store.proxy.requests if "partNumber" in target]
+    assert len(parts) == 6
+    assert storage.list_names(root) == ["large"]
+
+
+def test_a_store_that_refuses_is_told_with_the_cure(store: ObjectStore, root: str) -> None:
+    storage.write_bytes(f"{root}/a", b"")
+    store.proxy.fault = lambda method, target: fault_proxy.ERROR_403
+    said = (
+        f"{root}/a: the store at {store.proxy.url} refuses: put in by a test; check the "
+        "credentials and what they may do (docs/storage.md says where they are looked for)"
+    )
+    for call in (storage.read_bytes, storage.list_names, storage.list_files, storage.read_table):
+        with pytest.raises(RunError) as raised:
+            call(f"{root}/a")
+        assert str(raised.value).replace("Forbidden", "put in by a test") == said
+    with pytest.raises(RunError) as raised:
+        storage.write_bytes(f"{root}/a", b"new")
+    assert str(raised.value) == said
+    store.proxy.fault = fault_proxy.none
+    assert storage.read_bytes(f"{root}/a") == b""
+
+
+@pytest.fixture
+def impatient(store: ObjectStore) -> Iterator[None]:
+    """The client tries twice and not five times."""
+    stores.use({"s3": {"config_kwargs": {"retries": {"max_attempts": 1}}}})
+    yield
+    stores.use({"s3": {"config_kwargs": {}}})
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_store_that_is_away_is_told_with_the_cure(store: ObjectStore, root: str) -> None:
+    store.proxy.fault = lambda method, target: fault_proxy.ERROR_503
+    # Not as an empty folder, nor as a file that is not there.
+    for call in (storage.list_names, storage.exists, storage.read_bytes):
+        with pytest.raises(RunError) as raised:
+            call(f"{root}/a")
+        said = str(raised.value).replace("Service Unavailable", "put in by a test")
+        assert said == (
+            f"{root}/a: the store at {store.proxy.url} does not answer as it should: [Errno 16] "
+            "put in by a test; check storage.options and the network, and once it answers run the "
+            "same command again to go on"
+        )
+
+
+@pytest.mark.usefixtures("impatient")
+def test_no_connection_is_told(server: ObjectStore, root: str) -> None:
+    stores.use({"s3": {"endpoint_url": "http://127.0.0.1:9"}})
+    try:
+        with pytest.raises(RunError, match="at http://127\\.0\\.0\\.1:9 does not"):
+            storage.read_bytes(f"{root}/a")
+    finally:
+        stores.use(server.options)
+
+
+def test_a_bucket_that_is_not_there(store: ObjectStore) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.list_files("s3://nobody-has-this/images")
+    with pytest.raises(InputError) as raised:
+        storage.write_bytes("s3://nobody-has-this/a", b"")
+    assert str(raised.value) == (
+        "s3://nobody-has-this/a: cannot be written: The specified bucket does not exist; make the "
+        "bucket, or correct the path"
+    )
+
+
+def staged(root: str, *names: str) -> pa.Table:
+    entries = pa.table(
+        [
+            columns.of_text(names),
+            columns.of_text(["a"] * len(names)),
+            columns.of_numbers([0] * len(names), pa.int8()),
+            columns.of_numbers([-1] * len(names), pa.int64()),
+            columns.of_numbers([0.0] * len(names), pa.float64()),
+        ],
+        schema=catalogue.ENTRIES,
+    )
+    return ingest.stage(root, entries, images.PixelSpec(height_px=8, width_px=8, channels=1), 2)
+
+
+def test_an_image_that_vanished_is_a_reject_and_the_others_are_not(
+    store: ObjectStore, root: str
+) -> None:
+    storage.write_bytes(f"{root}/empty.jpg", b"")
+    part = staged(root, "empty.jpg", "gone.jpg")
+    assert part["status"].to_pylist() == ["empty", "unreadable"]
+    assert part["detail"].to_pylist()[1] == "it was listed, and is no longer there"
+
+
+def test_a_store_that_refuses_is_no_bad_image(store: ObjectStore, root: str) -> None:
+    storage.write_bytes(f"{root}/a.jpg", b"")
+    store.proxy.fault = lambda method, target: (
+        fault_proxy.ERROR_403 if target.endswith("a.jpg") else fault_proxy.PASS
+    )
+    with pytest.raises(RunError, match=f"^{root}/a.jpg: the store at .* refuses: "):
+        staged(root, "a.jpg")
+
+
+def test_a_checkpoint_that_is_not_taken_leaves_the_older_one(
+    store: ObjectStore, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "_RETRY_AFTER_SECS", (0.01,))
+    made = Checkpoint([np.ones(3)], [], [{"epoch": 1, "loss": 0.5}], {})
+    checkpoint.write(root, made)
+    store.proxy.fault = lambda method, target: (
+        fault_proxy.ERROR_403 if method == "PUT" else fault_proxy.PASS
+    )
+    with pytest.raises(RunError, match="could not be written in 2 tries"):
+        checkpoint.write(root, made._replace(history=made.history * 2))
+    assert checkpoint.epochs(root) == [1]
+    found = checkpoint.last(root)
+    assert found is not None
+    assert found.history == made.history

@@ -1,0 +1,135 @@
+"""What stores are told, by the config and by the environment of processes elsewhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from pyspark.sql import SparkSession
+
+from halftone import stores, tasks
+from halftone.config import ConfigError, Spark, from_mapping
+from halftone.errors import RunError
+from halftone.session import spark_session
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Undo what `stores.use` does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(fsspec.config.conf, "s3", {})
+        patch.setattr(stores, "_used", set())
+        patch.setenv("FSSPEC_S3", "{}")
+        yield
+    stores._client.cache_clear()
+
+
+def options(of: dict[str, Any]) -> Any:
+    return from_mapping({"storage": {"options": of}}, source="run.yaml").storage.options
+
+
+def test_options_reach_the_client() -> None:
+    given = {"endpoint_url": "http://store:9000", "config_kwargs": {"read_timeout": 7}}
+    stores.use(options({"s3": given}))
+    client, path = stores.opened("s3://bucket/a/")
+    assert path == "bucket/a"
+    assert client.endpoint_url == "http://store:9000"
+    assert client.config_kwargs == {"read_timeout": 7, "max_pool_connections": 64}
+    assert not client.dircache.use_listings_cache
+
+
+def test_options_reach_processes_that_start_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", "http://older")
+    stores.use({"s3": {"endpoint_url": "http://store:9000"}})
+    say = "import fsspec; print(fsspec.filesystem('s3').endpoint_url)"
+    done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
+    assert done.stdout == "http://store:9000\n"
+    assert stores.environment() == {"FSSPEC_S3": '{"endpoint_url": "http://store:9000"}'}
+
+
+def test_options_reach_the_workers_of_a_session_that_was_there(spark: SparkSession) -> None:
+    def endpoint(number: int) -> str:
+        import fsspec as fresh  # a worker's own
+
+        return str(fresh.filesystem("s3").endpoint_url)
+
+    stores.use({"s3": {"endpoint_url": "http://store:9001"}})
+    with spark_session("another", Spark()) as session:
+        assert session is spark
+        found = tasks.run(session, endpoint, 2, slices=2, what="ask", total=2, unit="workers")
+    assert found == ["http://store:9001"] * 2
+
+
+@pytest.mark.parametrize(
+    ("protocol", "given", "key", "chain"),
+    [
+        ("s3", {"key": "hidden"}, "key", "AWS_ACCESS_KEY_ID"),
+        ("s3", {"secret": "hidden"}, "secret", "AWS_PROFILE"),
+        ("s3", {"client_kwargs": {"aws_session_token": "hidden"}}, None, "machine's role"),
+        ("s3", {"endpoint_url": "https://me:hidden@store"}, "endpoint_url", "AWS_PROFILE"),
+        ("gs", {"token": {"private_key": "hidden"}}, "token", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("abfs", {"account_key": "hidden"}, "account_key", "AZURE_STORAGE_ACCOUNT_KEY"),
+        ("abfs", {"sas_token": "hidden"}, "sas_token", "AZURE_STORAGE_ACCOUNT_KEY"),
+        ("abfs", {"connection_string": "hidden"}, "connection_string", "machine's identity"),
+        ("webhdfs", {"password": "hidden"}, "password", "the environment of its own client"),
+    ],
+)
+def test_credentials_in_the_options_are_refused_and_not_shown(
+    protocol: str, given: dict[str, Any], key: str, chain: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        options({protocol: given})
+    said = str(raised.value)
+    name = key or "client_kwargs.aws_session_token"
+    assert f"storage: options.{protocol}.{name} holds a credential" in said
+    assert chain in said
+    assert "hidden" not in said
+
+
+@given(
+    some.sampled_from(["secret", "password", "sas_token", "aws_secret_access_key", "token"]),
+    some.lists(some.sampled_from(["client_kwargs", "s3", "extra"]), max_size=3),
+)
+def test_a_credential_is_found_at_any_depth(key: str, above: list[str]) -> None:
+    nested: dict[str, Any] = {key: "hidden"}
+    for name in above:
+        nested = {name: nested}
+    with pytest.raises(ConfigError, match="holds a credential"):
+        options({"s3": nested})
+
+
+def test_what_is_no_credential_is_taken() -> None:
+    given = {
+        "s3": {
+            "anon": True,
+            "profile": "work",
+            "s3_additional_kwargs": {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:1"},
+        },
+        "abfs": {"account_name": "pictures", "anon": False},
+    }
+    assert options(given) == given
+
+
+def test_a_store_that_there_is_none_of() -> None:
+    with pytest.raises(ConfigError) as raised:
+        options({"s4": {}})
+    assert "must be 's3', 'gs', 'abfs', 'hdfs' or 'webhdfs'" in str(raised.value)
+
+
+def test_errors_that_are_not_a_store_s_pass() -> None:
+    with pytest.raises(FileNotFoundError), stores.told("s3://bucket/a"):
+        raise FileNotFoundError("a")
+    with pytest.raises(ZeroDivisionError), stores.told("s3://bucket/a"):
+        json.loads(str(1 / 0))
+    with (
+        pytest.raises(RunError, match="the store refuses: no; check the credentials"),
+        stores.told("s3://bucket/a"),
+    ):
+        raise PermissionError("no")
