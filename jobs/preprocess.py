@@ -38,4 +38,4 @@ if __name__ == "__main__":
         "--retry-rejects": "read the rejected images again, and no others",
         "--prune": "forget images that are no longer there",
     }
-    sys.exit(cli.run_job(job, __doc__, flags, switches=switches))
+    sys.exit(cli.run_job(job, __doc__, flags, switches=switches, writes=["dataset"]))

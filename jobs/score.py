@@ -36,4 +36,4 @@ if __name__ == "__main__":
         "--output": "scores",
         "--baseline": "baseline",
     }
-    sys.exit(cli.run_job(job, __doc__, flags))
+    sys.exit(cli.run_job(job, __doc__, flags, writes=["scores"]))

@@ -28,4 +28,5 @@ def job(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run_job(job, __doc__, {"--dataset": "dataset", "--output": "model"}))
+    flags = {"--dataset": "dataset", "--output": "model"}
+    sys.exit(cli.run_job(job, __doc__, flags, writes=["model"]))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -16,6 +17,17 @@ def test_a_session_that_is_there_is_borrowed_and_left_running(spark: SparkSessio
         assert borrowed is spark
     assert spark.range(3).count() == 3
     assert num_cores(spark) == 2
+
+
+def test_a_session_made_in_another_thread_is_borrowed_too(spark: SparkSession) -> None:
+    def other() -> bool:
+        assert SparkSession.getActiveSession() is None
+        with spark_session("other", Spark(master="local[1]")) as borrowed:
+            return borrowed is spark
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(other).result()
+    assert spark.range(3).count() == 3
 
 
 OWN = """

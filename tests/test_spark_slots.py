@@ -23,23 +23,24 @@ def test_slots_of_this_machine(spark: SparkSession) -> None:
     )
 
 
-# Two executors of two cores each, and of a GPU each, so to speak.
+# Three executors of two cores each, and of a GPU each, so to speak.
 CLUSTER = """
 import sys
 from halftone import spark_slots
 from halftone.config import Spark
 from halftone.errors import InputError
-from halftone.session import spark_session
+from halftone.session import num_cores, spark_session
 amounts = {f"spark.{of}.resource.gpu.amount": "1" for of in ("worker", "executor", "task")}
 scripts = {f"spark.{of}.resource.gpu.discoveryScript": sys.argv[1] for of in ("worker", "executor")}
 conf = {"spark.executor.memory": "512m", "spark.ui.enabled": "false", **amounts, **scripts}
 conf.update({f"spark.driver.{name}": "127.0.0.1" for name in ("host", "bindAddress")})
-with spark_session("slots", Spark(master="local-cluster[2,2,512]", conf=conf)) as spark:
-    spark_slots.wait_for(spark, 2)
+with spark_session("slots", Spark(master="local-cluster[3,2,512]", conf=conf)) as spark:
+    print(num_cores(spark), "tasks at once")
+    spark_slots.wait_for(spark, 3)
     print(spark_slots.count(spark), "of", spark.sparkContext.defaultParallelism, "cores")
     spark_slots._WAIT_SECS = 0.0
     try:
-        spark_slots.wait_for(spark, 3)
+        spark_slots.wait_for(spark, 4)
     except InputError as error:
         print(error)
 """
@@ -59,9 +60,10 @@ def test_slots_of_a_cluster_with_gpus(tmp_path: Path) -> None:
         env={**os.environ, "SPARK_WORKER_DIR": str(tmp_path / "work")},
     )
     said = done.stdout.splitlines()
-    assert all(line.startswith("waiting for executors: ") for line in said[:-2])
-    assert said[-2:] == [
-        "2 of 4 cores",
-        "train.ranks is 3, but Spark has 2 slots to run them in at once (a task takes 1 GPU of an "
-        "executor's 1); use train.ranks=2, or give Spark more executors, cores or GPUs",
+    assert all(line.startswith("waiting for executors") for line in said[:-3])
+    assert said[-3:] == [
+        "3 tasks at once",
+        "3 of 6 cores",
+        "train.ranks is 4, but Spark has 3 slots to run them in at once (a task takes 1 GPU of an "
+        "executor's 1); use train.ranks=3, or give Spark more executors, cores or GPUs",
     ]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
-from halftone import config
+from halftone import config, stores
 from halftone.errors import InputError, RunError, StoppedError
 
 
@@ -21,6 +21,7 @@ def run_job(
     flags: Mapping[str, str],
     argv: Optional[Sequence[str]] = None,
     switches: Mapping[str, str] = {},
+    writes: Sequence[str] = (),
 ) -> int:
     """Parse the command line, load the config, call `job`, and return the exit code.
 
@@ -29,14 +30,24 @@ def run_job(
             such as {"--input": "images"}.
         switches: flags without a value and their help, such as {"--prune": "..."}; the job gets
             each as an argument of its name.
+        writes: those of the settings in `flags` that name what the job writes; with them the job
+            has a flag --check, which looks at the cluster in its place.
     """
-    arguments = _parser(description, flags, switches).parse_args(argv)
+    arguments = _parser(description, flags, switches, bool(writes)).parse_args(argv)
     given = {key: getattr(arguments, key) for key in flags.values()}
     names = [switch.lstrip("-").replace("-", "_") for switch in switches]
 
     def work() -> None:
         loaded = config.load(arguments.config, arguments.set, given)
-        job(loaded, **{name: getattr(arguments, name) for name in names})
+        stores.use(loaded.storage.options)
+        if writes and arguments.check:
+            from halftone import check  # here, as no job needs it
+
+            paths = loaded.paths.model_dump(include=set(flags.values()), exclude_none=True)
+            written = {key: paths.pop(key) for key in writes if key in paths}
+            check.run(loaded, paths, written)
+        else:
+            job(loaded, **{name: getattr(arguments, name) for name in names})
 
     return exit_code(work)
 
@@ -65,12 +76,14 @@ def exit_code(work: Callable[[], None]) -> int:
 
 
 def _parser(
-    description: str, flags: Mapping[str, str], switches: Mapping[str, str]
+    description: str, flags: Mapping[str, str], switches: Mapping[str, str], has_check: bool
 ) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
     for flag, key in flags.items():
         parser.add_argument(flag, dest=key, metavar="URL", help=f"overrides paths.{key}")
+    if has_check:
+        switches = {**switches, "--check": "look at driver, executors and paths, and do no work"}
     for switch, meaning in switches.items():
         parser.add_argument(switch, action="store_true", help=meaning)
     parser.add_argument(

@@ -27,7 +27,7 @@ from halftone.errors import RunError
 from halftone.rank_connection import Driver, Task
 from halftone.stop_request import StopRequest
 
-_START_SECS = 120.0
+_START_SECS = 600.0  # an executor may have to fetch and unpack its Python first
 _END_SECS = 10.0
 _LOOK_EVERY_SECS = 0.2
 # Settings in the driver's environment that ranks get too; all others are their machine's own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,15 +15,20 @@ _PACKAGES = ("tensorflow", "pyspark", "pyarrow", "numpy", "opencv-python-headles
 
 def described() -> dict[str, Any]:
     """Cores, memory in bytes, and versions by name; for the driver, where Spark has several."""
-    versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:  # a cluster's own build
-            continue
     return {
         "cores": os.cpu_count(),
         "memory_bytes": int(psutil.virtual_memory().total),
         "system": f"{platform.system()} {platform.machine()}",
-        "versions": versions,
+        "versions": {"python": platform.python_version(), **versions(_PACKAGES)},
     }
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """The versions of installed packages, without those that are not."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a cluster's own build
+            continue
+    return found

@@ -25,7 +25,7 @@ def run(driver: Driver, numbers: Iterable[int]) -> Iterator[None]:
     # The driver may be gone, or want no more ranks: nobody is left to tell of an error here.
     with ExitStack() as stack, suppress(ConnectionError):
         # In Spark's own folder for this application, which it removes even if this task is killed.
-        root = SparkFiles.getRootDirectory()
+        root = os.path.abspath(SparkFiles.getRootDirectory())
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=root))
         connection = stack.enter_context(
             socket.create_connection((driver.host, driver.port), _CONNECT_SECS)
@@ -34,7 +34,7 @@ def run(driver: Driver, numbers: Iterable[int]) -> Iterator[None]:
         out_of_memory_before = death.out_of_memory_kills()
         process = subprocess.Popen(
             [sys.executable, *rank.COMMAND],
-            env={**os.environ, **_environment(), "TMPDIR": folder},
+            env={**os.environ, **environment(), "TMPDIR": folder},
             stdin=connection.fileno(),
             stdout=connection.fileno(),
             stderr=subprocess.STDOUT,
@@ -47,9 +47,9 @@ def run(driver: Driver, numbers: Iterable[int]) -> Iterator[None]:
     yield from ()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """What a rank needs besides the worker's environment: packages of --py-files, and its GPUs."""
-    found = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    found = {"PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path)}
     context = TaskContext.get()
     gpus = context.resources().get("gpu") if context else None
     if gpus is not None and "CUDA_VISIBLE_DEVICES" not in os.environ:

@@ -12,6 +12,7 @@ from typing import Optional
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from halftone import spark_slots, stores
 from halftone.config import Spark
 
 # Ours where Spark runs inside this process; on a cluster spark-submit's settings stand.
@@ -41,15 +42,23 @@ def spark_session(name: str, settings: Spark) -> Iterator[SparkSession]:
     """Yield the active session, or one of our own that is stopped at the end."""
     if _stopping is not None:
         _stopping.join()
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        yield active
+    given = borrowed()
+    session = given or _start(name, settings)
+    # Of the Python workers, wherever they run.
+    session.sparkContext.environment.update(stores.environment())
+    if given is not None:
+        yield given
         return
-    session = _start(name, settings)
     try:
         yield session
     finally:
         _stop(session)
+
+
+def borrowed() -> Optional[SparkSession]:
+    """The session that someone else made, and will stop; None where there is none."""
+    # Spark calls one active in the thread alone that made it.
+    return SparkSession.getActiveSession() or SparkSession._instantiatedSession
 
 
 def _start(name: str, settings: Spark) -> SparkSession:
@@ -102,5 +111,5 @@ def is_local(master: str) -> bool:
 
 
 def num_cores(session: SparkSession) -> int:
-    """Number of tasks that run at once, as far as Spark says."""
-    return max(1, session.sparkContext.defaultParallelism)
+    """Number of tasks that run at once."""
+    return max(1, spark_slots.settled(session))

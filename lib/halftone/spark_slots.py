@@ -7,10 +7,13 @@ import time
 from pyspark.sql import SparkSession
 
 from halftone.errors import InputError
-from halftone.session import is_local
 
-# Executors of a cluster register some seconds after the driver.
+# Executors of a cluster register some seconds after the driver, and not all at once.
 _WAIT_SECS = 60.0
+_SETTLE_SECS = 3.0
+_LOOK_EVERY_SECS = 0.5
+# What `settled` found, by application.
+_settled: dict[str, int] = {}
 
 
 def wait_for(spark: SparkSession, ranks: int) -> None:
@@ -22,7 +25,7 @@ def wait_for(spark: SparkSession, ranks: int) -> None:
     conf = spark.sparkContext.getConf()
     if conf.get("spark.dynamicAllocation.enabled") == "true":
         return  # executors come when there are tasks
-    patience_secs = 0.0 if is_local(str(spark.sparkContext.master)) else _WAIT_SECS
+    patience_secs = 0.0 if _is_local(spark) else _WAIT_SECS
     give_up_at = time.monotonic() + patience_secs
     said = -1
     while (found := count(spark)) < ranks:
@@ -31,7 +34,44 @@ def wait_for(spark: SparkSession, ranks: int) -> None:
         if found != said:
             print(f"waiting for executors: {found} of {ranks} slots", flush=True)
             said = found
-        time.sleep(0.5)
+        time.sleep(_LOOK_EVERY_SECS)
+
+
+def settled(spark: SparkSession) -> int:
+    """How many tasks run at once when all executors have come; 0 where none comes in a minute.
+
+    Spark's own number, asked as soon as a job has begun, is 2 on a standalone cluster of any size.
+    """
+    application = str(spark.sparkContext.applicationId)
+    if not _settled.get(application):
+        _settled[application] = _settle(spark)
+    return _settled[application]
+
+
+def _settle(spark: SparkSession) -> int:
+    conf = spark.sparkContext.getConf()
+    if _is_local(spark):
+        return count(spark)
+    if conf.get("spark.dynamicAllocation.enabled") == "true":
+        # They come when there are tasks, as many as may.
+        each = int(str(conf.get("spark.executor.cores", "1"))) // int(
+            str(conf.get("spark.task.cpus", "1"))
+        )
+        at_most = int(str(conf.get("spark.dynamicAllocation.maxExecutors", "0")))
+        return max(count(spark), at_most * each, spark.sparkContext.defaultParallelism)
+    found, since = count(spark), time.monotonic()
+    if not found:
+        print("waiting for executors", flush=True)
+    while time.monotonic() < since + (_SETTLE_SECS if found else _WAIT_SECS):
+        now = count(spark)
+        if now != found:
+            found, since = now, time.monotonic()
+        time.sleep(_LOOK_EVERY_SECS)
+    return found
+
+
+def _is_local(spark: SparkSession) -> bool:
+    return bool(spark.sparkContext._jsc.sc().isLocal())
 
 
 def count(spark: SparkSession) -> int:

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# A job on Kubernetes; driver and executors are pods of one image, which conf/deploy/Dockerfile makes:
+#
+#   ./build.sh package
+#   docker build -f conf/deploy/Dockerfile -t REGISTRY/halftone:1 . && docker push REGISTRY/halftone:1
+#   export MASTER=k8s://https://HOST:6443 IMAGE=REGISTRY/halftone:1
+#   conf/deploy/kubernetes.sh preprocess --config conf/faces.yaml --input s3://bucket/faces
+#   GPUS=1 conf/deploy/kubernetes.sh train --config conf/faces.yaml
+#
+# Files of conf/ are those in the image. NAMESPACE, SERVICE_ACCOUNT, EXECUTORS, and of one executor
+# CORES, MEMORY (of the JVM) and OVERHEAD (for Python) may be set; SUBMIT_ARGS goes to spark-submit. A
+# rank of a training takes an executor whole, so that train.ranks is EXECUTORS.
+set -euo pipefail
+job=$1
+shift
+cores=${CORES:-4}
+task=()
+if [[ $job = train ]]; then
+    task=(--conf "spark.task.cpus=$cores")
+fi
+if [[ -n ${GPUS:-} ]]; then
+    task+=(
+        --conf "spark.executor.resource.gpu.amount=$GPUS"
+        --conf "spark.task.resource.gpu.amount=$GPUS"
+        --conf spark.executor.resource.gpu.vendor=nvidia.com
+        --conf spark.executor.resource.gpu.discoveryScript=/opt/halftone/conf/deploy/gpus.sh
+    )
+fi
+# shellcheck disable=SC2086 # several arguments are meant
+exec "${SPARK_SUBMIT:-spark-submit}" \
+    --master "$MASTER" \
+    --deploy-mode cluster \
+    --name "halftone-$job" \
+    --conf spark.kubernetes.namespace="${NAMESPACE:-default}" \
+    --conf spark.kubernetes.authenticate.driver.serviceAccountName="${SERVICE_ACCOUNT:-spark}" \
+    --conf spark.kubernetes.container.image="$IMAGE" \
+    --conf spark.executor.instances="${EXECUTORS:-4}" \
+    --conf spark.executor.cores="$cores" \
+    --conf spark.executor.memory="${MEMORY:-2g}" \
+    --conf spark.executor.memoryOverhead="${OVERHEAD:-6g}" \
+    --conf spark.pyspark.python=/opt/halftone/environment/bin/python \
+    --py-files local:///opt/halftone/dist/halftone.zip \
+    "${task[@]}" \
+    ${SUBMIT_ARGS:-} \
+    "local:///opt/halftone/jobs/$job.py" "$@"

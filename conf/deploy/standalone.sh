@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# A job on a standalone cluster; the driver runs here, the executors from the packed environment:
+#
+#   ./build.sh package
+#   MASTER=spark://HOST:7077 conf/deploy/standalone.sh preprocess --config conf/faces.yaml
+#   MASTER=spark://HOST:7077 GPUS=1 conf/deploy/standalone.sh train --config conf/faces.yaml
+#
+# Paths must be on storage that driver and workers see: s3://, hdfs://, a shared file system. What
+# is in SUBMIT_ARGS goes to spark-submit, such as SUBMIT_ARGS='--total-executor-cores 64'. With GPUS
+# each rank of a training gets so many; the workers must have been started with theirs (docs/deploy.md).
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+job=$1
+shift
+gpus=()
+if [[ -n ${GPUS:-} ]]; then
+    gpus=(
+        --conf "spark.executor.resource.gpu.amount=$GPUS"
+        --conf "spark.task.resource.gpu.amount=$GPUS"
+    )
+fi
+# shellcheck disable=SC2086 # several arguments are meant
+exec "${SPARK_SUBMIT:-spark-submit}" \
+    --master "$MASTER" \
+    --deploy-mode client \
+    --archives "$root/dist/environment.tar.gz#environment" \
+    --py-files "$root/dist/halftone.zip" \
+    --conf spark.pyspark.driver.python="${DRIVER_PYTHON:-$root/.venv/bin/python}" \
+    --conf spark.pyspark.python=./environment/bin/python \
+    "${gpus[@]}" \
+    ${SUBMIT_ARGS:-} \
+    "$root/jobs/$job.py" "$@"

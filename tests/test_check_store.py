@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from halftone import check_store, storage
+from halftone.check_store import NOT_SHARED, Probe
+
+
+@pytest.fixture(params=["local", "remote"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "data") if request.param == "local" else f"memory://{tmp_path.name}/data"
+
+
+def test_a_store_that_does_what_it_should(folder: str) -> None:
+    storage.write_bytes(storage.join(folder, "in", "one.png"), b"1")
+    probe = Probe((storage.join(folder, "in"),), (storage.join(folder, "a", "out"),), "token")
+    with check_store.planted(probe) as errors:
+        assert errors == {probe.writes[0]: ""}
+        for name in ("driver", "executor-1"):
+            assert check_store.answers(probe, name) == {probe.reads[0]: "", probe.writes[0]: ""}
+        assert storage.list_names(storage.join(probe.writes[0], ".halftone-check-token")) == [
+            "planted"
+        ]
+    assert storage.list_names(folder) == ["in"]
+
+
+def test_what_stands_is_left_alone(folder: str) -> None:
+    storage.write_bytes(storage.join(folder, "model.json"), b"{}")
+    with check_store.planted(Probe((), (folder,), "token")):
+        pass
+    assert storage.list_names(folder) == ["model.json"]
+
+
+def test_a_folder_that_another_machine_does_not_see(folder: str) -> None:
+    probe = Probe((), (folder,), "token")
+    assert check_store.answers(probe, "executor-1") == {folder: NOT_SHARED}
+    assert not storage.exists(folder)
+
+
+def test_nothing_to_read(folder: str) -> None:
+    assert check_store.answers(Probe((folder,), (), "token"), "driver") == {
+        folder: "nothing is there"
+    }
+
+
+def test_a_store_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    url = str(tmp_path / "file" / "out")
+    with check_store.planted(Probe((), (url,), "token")) as errors:
+        assert errors == {url: "NotADirectoryError: Not a directory"}
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("Forbidden")
+
+    monkeypatch.setattr(fsspec.filesystem("memory"), "pipe_file", refuse)
+    with check_store.planted(Probe((), ("memory://refused/out",), "token")) as errors:
+        assert errors == {"memory://refused/out": "PermissionError: Forbidden"}

@@ -1,0 +1,189 @@
+"""The jobs on a Spark standalone cluster whose executors have nothing but what is shipped."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import psutil
+import pytest
+import yaml
+
+import standalone_cluster
+from conftest import stripes
+from halftone import model_directory
+from standalone_cluster import Cluster
+from test_jobs import ROOT, litter, results, run
+from training_jobs import history
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+class Place(NamedTuple):
+    """A cluster, and a folder with a config whose jobs take seconds."""
+
+    cluster: Cluster
+    folder: Path
+    conf: Path
+
+    def start(self, job: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a job as its user does, from a folder that holds nothing."""
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir(exist_ok=True)
+        nodes = self.cluster.folder
+        environment = {
+            **standalone_cluster.environment(nodes),
+            "MASTER": self.cluster.master,
+            "SPARK_SUBMIT": str(nodes / "spark" / "bin" / "spark-submit"),
+            "DRIVER_PYTHON": sys.executable,
+            "SUBMIT_ARGS": "--driver-memory 512m --executor-memory 512m",
+        }
+        return subprocess.Popen(
+            [ROOT / "conf/deploy/standalone.sh", job, "--config", str(self.conf), *arguments],
+            env=environment,
+            cwd=elsewhere,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def finish(self, process: subprocess.Popen[str]) -> list[str]:
+        said, _ = process.communicate(timeout=1500)
+        assert process.returncode == 0, said
+        self.cluster.tidy()
+        return said.splitlines()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    subprocess.run([sys.executable, ROOT / "conf/deploy/pack.py", ROOT / "dist"], check=True)
+    folder = tmp_path_factory.mktemp("cluster")
+    for kind, name in enumerate(("lying", "upright")):
+        (folder / "images" / name).mkdir(parents=True)
+        for index in range(80):
+            picture = stripes(kind, seed=1000 * kind + index)
+            cv2.imwrite(str(folder / "images" / name / f"{index:04d}.png"), picture)
+    with standalone_cluster.running(tmp_path_factory.mktemp("nodes")) as cluster:
+        yield Place(cluster, folder, config(folder))
+
+
+def config(folder: Path) -> Path:
+    settings: dict[str, Any] = {
+        "name": "stripes",
+        "seed": 7,
+        "paths": {
+            "images": str(folder / "images"),
+            **{name: str(folder / "out" / name) for name in ("dataset", "model", "scores")},
+        },
+        "pixels": {"height_px": 16, "width_px": 16},
+        "splits": {"validation_fraction": 0.2, "test_fraction": 0.2},
+        "tracking": {"enabled": False},
+        "train": {
+            "ranks": 2,
+            "epochs": 30,
+            "batch_size": 16,
+            "learning_rate": 0.01,
+            "model": {"name": "convnet", "filters": [4], "dense": [8]},
+        },
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_executors_have_what_was_shipped_and_nothing_else(place: Place) -> None:
+    (place.folder / "out").mkdir(exist_ok=True)
+    said = place.finish(place.start("train", "--check", "--dataset", str(place.folder / "images")))
+    assert not [line for line in said if line.startswith("WRONG")]
+    assert re.search(r"^ok +horovod's build +gloo +gloo$", "\n".join(said), re.MULTILINE)
+    assert re.search(r"^ok +executors +2 of 2 slots$", "\n".join(said), re.MULTILINE)
+    assert not any((place.folder / "out").iterdir())
+    nodes = place.cluster.folder
+    for number in (1, 2):
+        (line,) = [line for line in said if f"/worker-{number}/" in line]
+        own = rf"{nodes}/worker-{number}/app-\d+-\d+/\d"
+        assert re.fullmatch(
+            rf".*, pid \d+: \d+ cores, [\d.]+ GiB, \d+ GPUs; Python {own}/environment, "
+            rf"Halftone {own}/halftone.zip/halftone, in {own}",
+            line,
+        )
+
+
+def test_killed_executors_change_no_result(place: Place) -> None:
+    out = place.folder / "out"
+    for job in ("preprocess", "train", "score"):
+        run(job, "--config", place.conf)
+    undisturbed, learnt = results(place.folder), history(out / "model")
+    out.rename(place.folder / "undisturbed")
+
+    process = place.start("preprocess")
+    kill_executor(place, process)
+    place.finish(process)
+
+    process = place.start("train")
+    wait_for(process, out / "model" / "checkpoints" / "epoch-0002.npz")
+    ranks = suspended_ranks(place)
+    for rank in ranks:
+        assert_is_of_the_shipped(rank)
+    kill_executor(place, process)
+    for rank in ranks:
+        with suppress(psutil.NoSuchProcess):  # that of the killed executor
+            rank.resume()
+    said = place.finish(process)
+    assert any("2 ranks (spark), batch 16 = 2 x 8" in line for line in said)
+    (restart,) = model_directory.read_card(str(out / "model")).restarts
+    assert re.fullmatch(r"rank [01] was lost with its Spark task", restart.message)
+    assert restart.epoch >= 2
+    assert history(out / "model") == learnt
+
+    process = place.start("score")
+    kill_executor(place, process)
+    place.finish(process)
+
+    assert results(place.folder) == undisturbed
+    assert litter(out) == []
+
+
+def wait_for(process: subprocess.Popen[str], path: Path) -> None:
+    """Wait for what a job writes: it may take long, as each executor unpacks its environment."""
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+
+
+def kill_executor(place: Place, process: subprocess.Popen[str]) -> None:
+    """Kill the JVM of an executor that is at work."""
+    place.cluster.executor_at_work().kill()
+    assert process.poll() is None
+
+
+def suspended_ranks(place: Place) -> list[psutil.Process]:
+    """The ranks in all executors; suspended, so that they do not end meanwhile."""
+    found = [
+        process
+        for executor in place.cluster.executors()
+        for process in standalone_cluster.children(executor)
+        if "halftone.rank" in standalone_cluster.command_of(process)
+    ]
+    for process in found:
+        process.suspend()
+    assert len(found) == 2
+    return found
+
+
+def assert_is_of_the_shipped(rank: psutil.Process) -> None:
+    """The rank can import, and has loaded, nothing of this repository."""
+    assert re.search(r"/worker-[12]/app-\S+/\d$", rank.cwd())
+    path = rank.environ()["PYTHONPATH"].split(os.pathsep)
+    assert f"{rank.cwd()}/halftone.zip" in path
+    libraries = {area.path for area in rank.memory_maps()}
+    assert any(name.startswith(f"{rank.cwd()}/environment/") for name in libraries)
+    assert not [name for name in (*path, *libraries) if Path(name).is_relative_to(ROOT)]
