@@ -15,9 +15,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, metavar="FILE", help="the experiment's YAML")
     parser.add_argument("--input", metavar="URL", help="overrides base.paths.images")
-    parser.add_argument("--output", metavar="DIR", help="default: out/experiments/NAME")
+    parser.add_argument("--output", metavar="URL", help="default: out/experiments/NAME")
     parser.add_argument("--epochs", type=int, metavar="N", help="of every run, instead of its own")
-    parser.add_argument("--subset", type=int, metavar="N", help="take N images, even over classes")
+    parser.add_argument("--subset", type=int, metavar="N", help="N images, even over classes")
     given = parser.parse_args()
     return cli.exit_code(
         lambda: command.run(given.config, given.input, given.output, given.epochs, given.subset)

@@ -17,12 +17,21 @@ def error_of(raw: dict[str, Any]) -> str:
 
 RUN = {"name": "one"}
 VALUES = {"train.epochs": [1, 2]}
-TOP = "name, about, source, synthetic, parallel, base, runs, grid, random"
+TOP = (
+    "runs, grid, random, search, choose, name, about, source, synthetic, parallel, on, score, "
+    "folds, base, stages"
+)
+
+
+def searched(prune: bool = False, **given: Any) -> dict[str, Any]:
+    """A search of one key, in a range."""
+    return {"trials": 2, "prune": prune, "space": {"key": given or {"low": 1, "high": 9}}}
+
 
 MISTAKES = [
     ({"runs": [RUN]}, "name: is missing"),
-    ({"name": "a"}, "no runs: give runs, grid or random"),
-    ({"name": "a", "grid": {}, "runs": []}, "no runs: give runs, grid or random"),
+    ({"name": "a"}, "no runs; give runs, grid, random or search"),
+    ({"name": "a", "grid": {}, "runs": []}, "no runs; give runs, grid, random or search"),
     (
         {"name": "a", "run": [RUN]},
         f"run: unknown key; did you mean runs? valid here: {TOP}",
@@ -32,8 +41,9 @@ MISTAKES = [
         "runs.0.sets: unknown key; did you mean set? valid here: name, set, paper, note",
     ),
     (
-        {"name": "a", "runs": [{"name": "one", "paper": {"f1": 0.9}}]},
-        "runs.0.paper.f1: unknown key; valid here: accuracy, loss",
+        {"name": "a", "runs": [{"name": "one", "paper": {"auc": 0.9}}]},
+        "runs.0.paper.auc: unknown key; valid here: accuracy, loss, precision, recall, f1, "
+        "mistakes, train_secs",
     ),
     (
         {"name": "a", "runs": [{"name": "one", "paper": {"accuracy": 98.2}}]},
@@ -50,7 +60,7 @@ MISTAKES = [
     ),
     (
         {"name": "a", "grid": {"train.epochs": 3}},
-        "grid.train.epochs = 3: must be a valid array",
+        "grid.train.epochs = 3: must be a list of values, or a mapping of names to values",
     ),
     (
         {"name": "a", "grid": {"train.epochs": []}},
@@ -67,6 +77,117 @@ MISTAKES = [
     (
         {"name": "a", "random": {"form": VALUES, "from": VALUES, "count": 1}},
         "random.form: unknown key; did you mean from? valid here: from, count, seed, balance",
+    ),
+    (
+        {"name": "a", "stages": [{"name": "b", "runs": [RUN]}], "grid": VALUES},
+        "grid: stands beside stages; move it into one of them",
+    ),
+    (
+        {"name": "a", "stages": [{"name": "b", "runs": [RUN]}, {"name": "b", "grid": VALUES}]},
+        'stages.1.name = "b": is that of an earlier stage',
+    ),
+    (
+        {"name": "a", "stages": [{"name": "b", "runs": [RUN], "best_of": "c"}]},
+        'stages.0.best_of = "c": must be an earlier stage: there is none',
+    ),
+    (
+        {
+            "name": "a",
+            "stages": [
+                {"name": "b", "runs": [RUN]},
+                {"name": "c", "runs": [RUN], "best_of": "d"},
+                {"name": "d", "runs": [RUN]},
+            ],
+        },
+        'stages.1.best_of = "d": must be an earlier stage: b',
+    ),
+    (
+        {"name": "a", "stages": [{"name": "b"}]},
+        "stages.0: no runs; give runs, grid, random or search",
+    ),
+    (
+        {"name": "a", "stages": [{"name": "b", "runs": [RUN], "best": "c"}]},
+        "stages.0.best: unknown key; did you mean best_of? valid here: runs, grid, random, "
+        "search, choose, name, about, best_of, set, subset",
+    ),
+    (
+        {"name": "a", "runs": [RUN], "choose": {"metric": "f1"}},
+        'choose.metric = "f1": is of a split that is scored, and score does not name validation; '
+        "add it there",
+    ),
+    (
+        {"name": "a", "runs": [RUN], "search": searched()},
+        "search: stands beside runs; give it a stage of its own",
+    ),
+    ({"name": "a", "search": {"trials": 1}}, "search.space: is missing"),
+    (
+        {"name": "a", "search": {**searched(), "sampler": "gaussian"}},
+        "search.sampler = \"gaussian\": must be 'tpe', 'gp', 'random' or 'grid'",
+    ),
+    (
+        {"name": "a", "search": searched(prune=True), "folds": 3},
+        "search.prune: does not go together with folds; take one out",
+    ),
+    (
+        {
+            "name": "a",
+            "score": ["validation"],
+            "choose": {"metric": "f1"},
+            "search": searched(prune=True),
+        },
+        "search.prune: an epoch has no f1; choose loss or accuracy",
+    ),
+    (
+        {"name": "a", "search": {"trials": 1, "space": {}}},
+        "search.space: has no keys; give at least one with its values or its range",
+    ),
+    (
+        {
+            "name": "a",
+            "search": {
+                "trials": 5,
+                "space": {"seed": [1, 2], "train.epochs": {"low": 1, "high": 2}},
+            },
+        },
+        "search.trials = 5: is more than the 4 combinations of search.space",
+    ),
+    (
+        {"name": "a", "search": {**searched(low=0.1, high=1), "sampler": "grid"}},
+        "search.space.key: sampler grid needs a list of values, or a step",
+    ),
+    *(
+        ({"name": "a", "search": searched(**given)}, f"search.space.key{said}")
+        for given, said in (
+            ({"low": 2, "high": 2}, ": low 2 must be below high 2"),
+            (
+                {"low": 0, "high": 2, "log": True},
+                ": low 0 has no logarithm; give one above 0, or log: false",
+            ),
+            (
+                {"low": 1, "high": 2, "log": True, "step": 1},
+                ": step 1 and log: true do not go together; take one out",
+            ),
+            (
+                {"low": 1, "high": 2, "step": 0},
+                ": step 0 must be above 0 and at most high - low = 1",
+            ),
+            ({"low": 1, "high": 9, "step": 0.5}, ": step 0.5 must be whole, as low and high are"),
+            ({"low": 1}, ".high: is missing"),
+            ({"low": 1, "high": "many"}, '.high = "many": must be a number'),
+            ({"low": 1, "high": 2, "log": 3}, ".log = 3: must be true or false"),
+            (
+                {"low": 1, "high": 2, "base": 3},
+                ".base: unknown key; valid here: low, high, log, step",
+            ),
+        )
+    ),
+    (
+        {"name": "a", "search": {"trials": 1, "space": {"key": 3}}},
+        "search.space.key = 3: must be a list of values, or {low, high, log, step}",
+    ),
+    (
+        {"name": "a", "search": {"trials": 1, "space": {"key": []}}},
+        "search.space.key: has no values; give at least one",
     ),
     (
         {"name": "a", "random": {"from": {}, "count": 1}},

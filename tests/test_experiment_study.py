@@ -88,7 +88,7 @@ def test_a_killed_study_goes_on_and_a_failed_run_stops_no_other(
     ]
     done = f"nothing to do: the training at {out}/runs/good/model is finished"
     assert (out / "runs" / "good" / "log").read_text().startswith(done + "\n")
-    assert f"failed: bad: {error}" in (out / "table.md").read_text()
+    assert f"bad: failed: {error}" in (out / "table.md").read_text()
     assert (out / "runs" / "bad" / "log").read_text().splitlines()[-1] == error
     assert "shrunk by --epochs 2, --subset 60: not to be compared with a paper's figures" in said
     rows = {row["run"]: row for row in csv.DictReader((out / "table.csv").open())}
@@ -119,6 +119,7 @@ def test_a_run_of_other_settings_is_left_alone(
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
     there = run_job.settings(config(train={"epochs": 20}))
+    del there["train"]["clip_norm"]  # as if it was written before there was such a setting
     (folder / "settings.json").write_text(json.dumps(there))
     # Where it is, and how it is tracked, may change.
     same = config(name="b", train={"epochs": 20}, tracking={"enabled": False})
@@ -128,14 +129,6 @@ def test_a_run_of_other_settings_is_left_alone(
     assert str(caught.value) == (
         f"{folder}: a run with other settings is there, and is left alone: train.epochs 20 there, "
         "2 now. Give another --output, or remove it"
-    )
-
-
-def test_the_output_must_be_a_folder_of_this_machine() -> None:
-    with pytest.raises(InputError) as caught:
-        study.check_place([], "s3://bucket/out")
-    assert str(caught.value) == (
-        "s3://bucket/out: an experiment's output must be a folder of this machine"
     )
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-import html
-import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,6 +14,7 @@ from typing import Any
 import matplotlib
 import pytest
 
+import browser
 from halftone import contact_sheet, report
 from halftone.model_directory import Restart
 from report_pages import (
@@ -35,8 +33,6 @@ from report_pages import (
     old_metrics,
     some_mistakes,
 )
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def rich(labels: list[str], **changes: Any) -> dict[str, Any]:
@@ -270,29 +266,12 @@ def test_an_old_page_has_no_figures_of_what_it_does_not_know() -> None:
 
 # --- in a browser ---------------------------------------------------------------------------------
 
-# The page within a frame as wide as a phone or a desk; a frame has the media queries of its width.
-_FRAME = """<!DOCTYPE html><meta charset="utf-8"><body>
-<iframe style="border: 0; width: {width}px; height: 900px" srcdoc="{page}"></iframe>
-<script>onload = () => {{
-  const page = document.querySelector("iframe").contentDocument;
-  const images = [...page.images];
-  document.body.outerHTML = "<pre>" + JSON.stringify({{
-    beyond: page.documentElement.scrollWidth - page.documentElement.clientWidth,
-    images: images.length,
-    broken: images.filter((image) => !image.complete || !image.naturalWidth).length,
-    sections: page.querySelectorAll("section").length,
-  }}) + "</pre>";
-}}</script>"""
 
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("case", ["rich, two classes", "rich, a hundred classes", "rich, hostile"])
 def test_in_a_browser_it_fits_and_all_pictures_show(case: str, width: int, tmp_path: Path) -> None:
-    framed = _FRAME.format(width=width, page=html.escape(text(case)))
-    said, _ = browse(framed, tmp_path)
-    seen = json.loads(re.findall(r"<pre>(.*)</pre>", said)[0])
-    assert seen == {
+    assert browser.seen(text(case), width, tmp_path) == {
         "beyond": 0,
         "images": len(page(case).all("img")),
         "broken": 0,
@@ -300,56 +279,22 @@ def test_in_a_browser_it_fits_and_all_pictures_show(case: str, width: int, tmp_p
     }
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("case", ["rich, two classes", "rich, hostile"])
 def test_a_browser_asks_no_network_and_has_nothing_to_complain_of(
     case: str, tmp_path: Path
 ) -> None:
-    said, complaints = browse(text(case), tmp_path)
+    said, complaints = browser.browse(text(case), tmp_path)
     assert said.count("<section") == len(page(case).all("section"))
     assert "CONSOLE" not in complaints
-    assert requests_of_the_page(tmp_path) == []
+    assert browser.requests_of_the_page(tmp_path) == []
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
 def test_the_test_before_would_see_both(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/a.png"
-    _, complaints = browse(f'<img src="{url}"><script>console.error("oh")</script>', tmp_path)
-    assert "CONSOLE" in complaints
-    assert requests_of_the_page(tmp_path) == [url]
-
-
-def requests_of_the_page(tmp_path: Path) -> list[str]:
-    """What the page wanted from a network. The browser's own requests are of no origin."""
-    log = json.loads((tmp_path / "net.json").read_text())
-    start = log["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
-    asked = [event["params"] for event in log["events"] if event["type"] == start]
-    return [
-        each["url"]
-        for each in asked
-        if each.get("initiator", "not an origin") != "not an origin"
-        and not each["url"].startswith(("data:", "file:"))
-    ]
-
-
-def browse(written: str, tmp_path: Path) -> tuple[str, str]:
-    """What the browser made of a page, as HTML, and what it wrote about it."""
-    path = tmp_path / "page.html"
-    path.write_text(written, encoding="utf-8")
-    run = subprocess.run(
-        [
-            str(CHROMIUM),
-            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-            *("--disable-component-update", "--disable-sync", "--no-first-run"),
-            *("--enable-logging=stderr", "--window-size=1400,1000"),
-            f"--user-data-dir={tmp_path / 'browser'}",
-            f"--log-net-log={tmp_path / 'net.json'}",
-            "--dump-dom",
-            path.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
+    _, complaints = browser.browse(
+        f'<img src="{url}"><script>console.error("oh")</script>', tmp_path
     )
-    assert run.returncode == 0, run.stderr
-    return run.stdout, run.stderr
+    assert "CONSOLE" in complaints
+    assert browser.requests_of_the_page(tmp_path) == [url]

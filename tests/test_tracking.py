@@ -112,6 +112,41 @@ def test_a_training_has_one_run_over_all_its_attempts(
     assert dict(os.environ) == before
 
 
+@pytest.mark.slow
+def test_a_study_is_the_parent_of_its_trainings_over_all_calls(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    study = tmp_path / "study"
+
+    def call(epochs: int) -> None:
+        about = {"stages": "search, final"}
+        with tracking.following_study(faces(name="stripes"), about, str(study), ["table.md"]):
+            wait_for((study / "mlflow.json").exists)
+            with monkeypatch.context() as patched:
+                patched.setenv(tracking.PARENT, str(study))
+                with following(output, name="one", tracking={"experiment": "stripes"}):
+                    learn(output, epochs=epochs)
+            (study / "table.md").write_text(f"after {epochs}")
+
+    call(epochs=1)
+    call(epochs=2)
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name("stripes")
+    assert found is not None
+    runs = {run.info.run_name: run for run in client.search_runs([found.experiment_id])}
+    assert set(runs) == {"stripes", "one"}
+    parent, training = runs["stripes"], runs["one"]
+    assert training.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert "mlflow.parentRunId" not in parent.data.tags
+    assert by_epoch(uri, training, "loss") == [(1, 1.0), (2, 0.5)]
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert parent.data.tags["stages"] == "search, final"
+    assert files(uri, parent) == ["table.md"]
+    kept = client.download_artifacts(parent.info.run_id, "table.md", str(tmp_path))
+    assert Path(kept).read_text() == "after 2"
+
+
 def test_settings_and_the_dataset_are_kept(output: Path, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/own/runs.db"
     conf = {"spark.hadoop.fs.s3a.secret.key": "s3cr3t", "spark.note": "x" * 501}
@@ -280,7 +315,8 @@ def test_which_store_it_is(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    job = tracking._job(faces(tracking={"uri": uri}), example(), "/data", "/model")
+    job = tracking._job(faces(tracking={"uri": uri}), {}, {}, "/model")
+    assert job is not None
     expected = expected.replace("CWD", str(tmp_path)).replace("PARENT", str(tmp_path.parent))
     assert job["uri"] == expected
     assert job["experiment"] == ("/Shared/faces" if expected == "databricks" else "faces")
@@ -291,5 +327,7 @@ def test_a_password_is_shown_nowhere() -> None:
     assert hide("http://me:p@ss@host:1/x failed") == "http://me:***@host:1/x failed"
     assert hide("postgresql+psycopg2://u:p@h/db") == "postgresql+psycopg2://u:***@h/db"
     assert hide("sqlite:////a:b@c http://h:80/a") == "sqlite:////a:b@c http://h:80/a"
-    job = tracking._job(faces(tracking={"uri": "http://u:p@h"}), example(), "/data", "/model")
+    config = faces(tracking={"uri": "http://u:p@h"})
+    job = tracking._job(config, tracking._settings(config), {}, "/model")
+    assert job is not None
     assert job["params"]["tracking.uri"] == "http://u:***@h"

@@ -18,7 +18,7 @@ Train = Callable[..., "subprocess.Popen[str]"]
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    said, _ = process.communicate(timeout=300)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == code, said
     return said
 

@@ -1,4 +1,7 @@
-"""A training's run in MLflow. Importing MLflow takes seconds: only the tracker's process does."""
+"""A training's run in MLflow, or a study's.
+
+Importing MLflow takes seconds: only the tracker's process does.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any, Optional
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from halftone import mlflow_store, storage
 from halftone.model_directory import CARD, CURVES, HISTORY, LOGS, TRACKING
@@ -29,12 +33,24 @@ class MlflowRun:
         experiment: its name; made where there is none.
         output: the model directory, which keeps the run's id.
         params, tags: of the run; what differs from an earlier attempt becomes a tag.
+        name: None leaves it to MLflow.
+        parent: the output of what it is a part of, which keeps the id of that run.
+        files: below `output`, to be sent in the end; None: those of a model directory.
     """
 
     def __init__(
-        self, uri: str, experiment: str, output: str, params: dict[str, str], tags: dict[str, str]
+        self,
+        uri: str,
+        experiment: str,
+        output: str,
+        params: dict[str, str],
+        tags: dict[str, str],
+        name: Optional[str] = None,
+        parent: Optional[str] = None,
+        files: Optional[list[str]] = None,
     ) -> None:
         self._uri, self._experiment, self._output = uri, experiment, output
+        self._asked_name, self._parent, self._file_names = name, parent, files
         self._client = mlflow_store.connect(uri)
         run = self._found() or self._created()
         self._id, self._name = run.info.run_id, run.info.run_name
@@ -51,6 +67,8 @@ class MlflowRun:
 
     def send_outcome(self, message: str) -> None:
         """Send what the training failed of, or what it came to."""
+        for key, value in self._parent_tags().items():
+            self._client.set_tag(self._id, key, value)
         card = self._card()
         if message:
             self._client.set_tag(self._id, "error", _cut(message, _TAG_CHARS))
@@ -64,7 +82,7 @@ class MlflowRun:
         with tempfile.TemporaryDirectory() as folder:  # MLflow takes local files only
             for place, name in self._files().items():
                 path = Path(folder, place)
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(storage.read_bytes(storage.join(self._output, name)))
             self._client.log_artifacts(self._id, folder)
 
@@ -95,7 +113,8 @@ class MlflowRun:
 
     def _created(self) -> Run:
         run = self._client.create_run(
-            mlflow_store.experiment_id(self._client, self._uri, self._experiment)
+            mlflow_store.experiment_id(self._client, self._uri, self._experiment),
+            run_name=self._asked_name,
         )
         storage.write_json(
             storage.join(self._output, TRACKING),
@@ -114,7 +133,8 @@ class MlflowRun:
             if old.get(key, value) != value
         ]
         more = {"changed": "; ".join(changed)} if changed else {}
-        tagged = resolve_tags({**tags, **more})  # who, from which commit, on which cluster
+        # And who did it, from which commit, on which cluster.
+        tagged = resolve_tags({**tags, **self._parent_tags(), **more})
         self._client.log_batch(
             self._id,
             tags=[
@@ -128,6 +148,13 @@ class MlflowRun:
             self._client.delete_tag(self._id, "error")
         self._client.update_run(self._id, "RUNNING")
 
+    def _parent_tags(self) -> dict[str, str]:
+        """None as long as the parent has no run in this store."""
+        kept = _read_json(storage.join(self._parent, TRACKING)) if self._parent else {}
+        if kept.get("tracking_uri") != without_password(self._uri):
+            return {}
+        return {MLFLOW_PARENT_RUN_ID: str(kept["run_id"])}
+
     def _send(self, values: dict[str, Any], step: int) -> None:
         now_msecs = int(time.time() * 1000)
         self._client.log_batch(
@@ -140,8 +167,10 @@ class MlflowRun:
         )
 
     def _files(self) -> dict[str, str]:
-        """Files of the model directory, each by its place among the run's artifacts."""
+        """Files that there are, each by its place among the run's artifacts."""
         held = storage.list_names(self._output)
+        if self._file_names is not None:
+            return {name: name for name in self._file_names if name in held}
         logs = storage.list_names(storage.join(self._output, LOGS))
         names = [name for name in (CARD, HISTORY, CURVES) if name in held]
         names += [f"{LOGS}/{name}" for name in logs if name.endswith(".log")]

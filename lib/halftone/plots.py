@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from halftone.model_directory import best_epoch
 
@@ -71,6 +71,15 @@ def dress(axes: Axes, theme: Theme, title: str = "") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def log_x(axes: Axes, low: float, high: float) -> None:
+    """Make the x axis logarithmic; its values reach from `low` to `high`."""
+    axes.set_xscale("log")
+    # Matplotlib's own labels are formulas, which are not set here: see _settings.
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high / low < 1000 else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def legend(figure: Figure, axes: Axes, columns: int) -> None:
     """Put the legend of `axes` below all of them, where it covers no line."""
     handles, labels = axes.get_legend_handles_labels()
@@ -95,7 +104,7 @@ def curve(
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
-        _draw_curve(axes, theme, what, epochs, train, validation, chosen)
+        draw_curve(axes, theme, what, epochs, train, validation, chosen)
         legend(figure, axes, columns=3)
 
     return both((4.6, 3.0), draw, alt)
@@ -111,7 +120,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]]) -> bytes:
     with _settings(LIGHT):
         figure = Figure(figsize=(9.2, 3.6), layout="constrained", dpi=120, facecolor="white")
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-            _draw_curve(
+            draw_curve(
                 axes,
                 LIGHT,
                 name.capitalize(),
@@ -126,7 +135,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]]) -> bytes:
     return data.getvalue()
 
 
-def _draw_curve(
+def draw_curve(
     axes: Axes,
     theme: Theme,
     what: str,
@@ -135,6 +144,7 @@ def _draw_curve(
     validation: Sequence[Optional[float]],
     chosen: Optional[int],
 ) -> None:
+    """Draw a metric of train and validation over the epochs; None leaves a gap."""
     marked = len(epochs) <= _MARKERS_UP_TO
     for name, values, colour, stroke, marker in zip(
         ("train", "validation"), (train, validation), theme.lines, STROKES, "os"

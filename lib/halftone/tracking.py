@@ -15,9 +15,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, Optional
 
 import halftone
 from halftone import storage
@@ -26,6 +26,8 @@ from halftone.errors import StoppedError
 from halftone.manifest import Manifest
 
 SQLITE = "sqlite:///"
+# The environment's name for the output of the study that a training is a part of, if it is of one.
+PARENT = "HALFTONE_STUDY"
 # A server that is there has long answered; a large network may take its time.
 _END_SECS = 300.0
 # What Spark itself hides in its logs, and a little more.
@@ -42,10 +44,39 @@ def following(config: Config, manifest: Manifest, dataset: str, output: str) -> 
     as FINISHED, after StoppedError or an interrupt as KILLED, after another error as FAILED.
     MLflow neither stops a training nor holds it up: what is wrong is said once, on stderr.
     """
-    if not config.tracking.enabled:
+    rows = {f"rows.{split}": sum(counts.values()) for split, counts in manifest.counts.items()}
+    tags = {
+        "dataset": dataset,
+        "dataset_version": str(manifest.version),
+        "dataset_fingerprint": manifest.fingerprint,
+    }
+    parent = os.environ.get(PARENT)
+    with _tracked(_job(config, {**_settings(config), **rows}, tags, output, parent=parent)):
+        yield
+
+
+@contextmanager
+def following_study(
+    config: Config, about: Mapping[str, str], output: str, files: Sequence[str]
+) -> Iterator[None]:
+    """Keep an MLflow run of a study, whose trainings the body does and whose `files` it leaves.
+
+    As `following`. The runs of its trainings are below it where PARENT in their environment is
+    `output`.
+
+    Args:
+        config: what its trainings have in common.
+        about: what the study is, as tags.
+    """
+    with _tracked(_job(config, _settings(config), about, output, files=files)):
+        yield
+
+
+@contextmanager
+def _tracked(job: Optional[dict[str, Any]]) -> Iterator[None]:
+    if job is None:
         yield
         return
-    job = _job(config, manifest, dataset, storage.normalise(output))
     with tempfile.TemporaryFile() as noise:  # of MLflow and others; read only if the process fails
         tracker = _Tracker(job, noise)
         try:
@@ -118,29 +149,40 @@ def _relay(lines: IO[str]) -> None:
         print(text, file=getattr(sys, stream), flush=True)
 
 
-def _job(config: Config, manifest: Manifest, dataset: str, output: str) -> dict[str, Any]:
-    """All that the tracker has to know of a training."""
-    uri = store_uri(config.tracking)
+def _settings(config: Config) -> dict[str, Any]:
+    return flat(config.model_dump(mode="json", exclude={"retrain"}))
+
+
+def _job(
+    config: Config,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    output: str,
+    *,
+    parent: Optional[str] = None,
+    files: Optional[Sequence[str]] = None,
+) -> Optional[dict[str, Any]]:
+    """All that the tracker has to know; None where it has nothing to do."""
+    if not config.tracking.enabled:
+        return None
+    uri, output = store_uri(config.tracking), storage.normalise(output)
     experiment = config.tracking.experiment or config.name
     if uri.startswith("databricks") and not experiment.startswith("/"):
         experiment = f"/Shared/{experiment}"  # there an experiment is a path in the workspace
-    rows = {f"rows.{split}": sum(counts.values()) for split, counts in manifest.counts.items()}
     return {
         "uri": uri,
         "experiment": experiment,
         "output": output,
-        "params": {
-            _NOT_IN_NAMES.sub("_", key): _param(key, value)
-            for key, value in {**flat(config.model_dump(mode="json")), **rows}.items()
-        },
+        "params": {_NOT_IN_NAMES.sub("_", key): _param(key, params[key]) for key in params},
         "tags": {
             "halftone_version": halftone.__version__,
-            "dataset": dataset,
-            "dataset_version": str(manifest.version),
-            "dataset_fingerprint": manifest.fingerprint,
             "output": output,
             "mlflow.source.name": sys.argv[0],
+            **tags,
         },
+        "name": config.name if parent or files else None,
+        "parent": parent,
+        "files": files,
     }
 
 

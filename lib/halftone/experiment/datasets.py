@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import cache
 from typing import Callable, NamedTuple
 
 import pyarrow as pa
@@ -16,7 +19,7 @@ from halftone.config import Config
 from halftone.errors import InputError
 from halftone.preprocess import preprocess
 
-_FOLDER, _SUBSETS = "datasets", "subsets"
+FOLDER, _SUBSETS = "datasets", "subsets"
 
 
 class Dataset(NamedTuple):
@@ -32,21 +35,37 @@ def digest(config: Config) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def make(
-    configs: Sequence[Config], output: str, session: Callable[[], SparkSession]
-) -> dict[str, Dataset]:
-    """Make the datasets that the configs need, or bring them up to date; return them by digest.
+class Datasets:
+    """Those of an experiment, each made or brought up to date when it is first asked for.
 
-    Raises:
-        InputError, RunError: one cannot be made.
+    Args:
+        session: gives the SparkSession, for as long as it takes to make datasets.
     """
-    made: dict[str, Dataset] = {}
-    for key, config in {digest(config): config for config in configs}.items():
-        url = storage.join(output, _FOLDER, key)
-        print(f"dataset: {url}", flush=True)
-        manifest, _ = preprocess(config, str(config.paths.images), url, session)
-        made[key] = Dataset(url, manifest.fingerprint)
-    return made
+
+    def __init__(
+        self, output: str, session: Callable[[], AbstractContextManager[SparkSession]]
+    ) -> None:
+        self._output, self._session = output, session
+        self._made: dict[str, Dataset] = {}
+        self._lock = threading.Lock()
+
+    def of(self, config: Config) -> Dataset:
+        """Raises InputError, RunError where it cannot be made."""
+        self.make([config])
+        return self._made[digest(config)]
+
+    def make(self, configs: Sequence[Config]) -> None:
+        """Make all that the configs need. Raises InputError, RunError where one cannot be made."""
+        with self._lock, ExitStack() as stack:
+            session = cache(lambda: stack.enter_context(self._session()))
+            for config in configs:
+                key = digest(config)
+                if key in self._made:
+                    continue
+                url = storage.join(self._output, FOLDER, key)
+                print(f"dataset: {url}", flush=True)
+                manifest, _ = preprocess(config, str(config.paths.images), url, session)
+                self._made[key] = Dataset(url, manifest.fingerprint)
 
 
 def with_subset(config: Config, output: str, num_images: int) -> Config:

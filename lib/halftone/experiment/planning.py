@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from halftone import config, splits
-from halftone.config import Config, ConfigError, Convnet
-from halftone.experiment.spec import Draw, Paper, Run, Spec
+from halftone.config import Config, ConfigError, Convnet, Spark
+from halftone.experiment import combining, spaces
+from halftone.experiment.combining import Combination
+from halftone.experiment.spaces import Range, Settings
+from halftone.experiment.spec import Paper, Run, Spec, Stage
 
-Settings = dict[str, Any]  # by dotted key
+Layers = tuple[Settings, ...]  # each laid over those before it
 
 
 class Trial(NamedTuple):
@@ -23,39 +25,141 @@ class Trial(NamedTuple):
     config: Config
     paper: Paper = Paper()
     note: str = ""
+    stage: str = ""
+    layers: Layers = ()  # of its stage and itself, over the base
+    folds: int = 0  # as many trainings; 0 where it is a single one
+    proposed: Mapping[str, Any] = MappingProxyType({})  # by a search, by the keys of its space
+
+    def configs(self) -> list[Config]:
+        """Those of its trainings."""
+        return [
+            self.config.model_copy(
+                update={"splits": self.config.splits.model_copy(update={"fold": number})}
+            )
+            for number in range(self.folds or 1)
+        ]
 
 
-class Plan(NamedTuple):
-    base: Config  # what all runs have in common
-    trials: list[Trial]
-
-
-def plan(spec: Spec, source: str, overrides: Mapping[str, Any] = {}) -> Plan:
-    """Give each run its config.
+class Planner:
+    """Gives each run its config.
 
     Args:
         source: what errors call the file.
         overrides: settings by dotted key that win over those of every run.
 
     Raises:
-        ConfigError: a run's settings are wrong, do not fit the size of the images or the place of
-            the outputs, or two runs have one name.
+        ConfigError: the settings that all runs have in common are wrong.
     """
-    runs = [*spec.runs, *_grid(spec.grid), *_drawn(spec.random, source)]
-    twice = [name for name, count in Counter(run.name for run in runs).items() if count > 1]
-    if twice:
-        raise ConfigError(f"{source}: two runs have the name {twice[0]}; rename one")
-    raw = laid_over({"tracking": {"experiment": spec.name}, **spec.base}, overrides)
-    base = _checked(raw, f"{source}: base")
-    # Where the base leaves the network to the defaults, a run may still change a part of it.
-    raw = laid_over(raw, {"train.model.name": base.train.model.name})
-    trials = []
-    for run in runs:
-        own = laid_over(laid_over(raw, run.set), {**overrides, "name": run.name})
-        checked = _checked(own, f"{source}: run {run.name}")
-        _check_size(checked, f"{source}: run {run.name}")
-        trials.append(Trial(run.name, checked, run.paper, run.note))
-    return Plan(base, trials)
+
+    def __init__(self, spec: Spec, source: str, overrides: Mapping[str, Any] = {}) -> None:
+        self._spec, self._source, self._overrides = spec, source, overrides
+        raw = laid_over(spec.base, overrides)
+        self.base = _checked(raw, f"{source}: base")
+        if self.base.tracking.experiment is None:
+            raw = laid_over(raw, {"tracking.experiment": spec.name})
+            self.base = _checked(raw, f"{source}: base")
+        # Where the base leaves the network to the defaults, a run may still change a part of it.
+        self._raw = laid_over(raw, {"train.model.name": self.base.train.model.name})
+
+    def check(self) -> dict[str, list[Trial]]:
+        """Check all stages, as far as they are known: each by the first run of an earlier stage.
+
+        Returns the runs of each stage by its name; of a search none.
+
+        Raises:
+            ConfigError: a run's settings are wrong, do not fit the size of the images or the place
+                of the outputs, or two runs of a stage have one name.
+        """
+        first: dict[str, Layers] = {}
+        found: dict[str, list[Trial]] = {}
+        for stage in self._spec.all_stages():
+            under = first[stage.best_of] if stage.best_of else ()
+            tried = self._tried(stage, under) if stage.search else self.listed(stage, under)
+            first[stage.name] = tried[0].layers
+            found[stage.name] = [] if stage.search else tried
+        return found
+
+    def listed(self, stage: Stage, under: Layers) -> list[Trial]:
+        """The runs of a stage without a search, over the settings of an earlier stage's best."""
+        runs = [*stage.runs, *self._combined(stage)]
+        twice = [name for name, count in Counter(run.name for run in runs).items() if count > 1]
+        if twice:
+            raise ConfigError(f"{self._at(stage)}: two runs have the name {twice[0]}; rename one")
+        return [self.trial(stage, under, run) for run in runs]
+
+    def trial(
+        self,
+        stage: Stage,
+        under: Layers,
+        run: Run,
+        proposed: Mapping[str, Any] = MappingProxyType({}),
+        what: str = "run",
+    ) -> Trial:
+        """Give one run its config.
+
+        Args:
+            under: settings of an earlier stage's best run.
+            proposed: by a search.
+            what: it is called in errors.
+
+        Raises:
+            ConfigError: it cannot be run.
+        """
+        layers = (*under, stage.set, run.set)
+        name = f"{stage.name}.{run.name}" if stage.name else run.name
+        raw = reduce(laid_over, (*layers, {**self._overrides, "name": name}), self._raw)
+        if self._spec.folds is not None:
+            raw = laid_over(raw, {"splits.folds": self._spec.folds, "splits.fold": 0})
+        place = f"{self._at(stage)}: {what}" + f" {run.name}" * (what == "run")
+        checked = _checked(raw, place)
+        _check_size(checked, place)
+        self._check_ranks(checked, place)
+        if self._spec.on == "spark":
+            # The run's own small Spark is one of its machine.
+            checked = checked.model_copy(update={"spark": Spark()})
+        folds = self._spec.folds or 0
+        return Trial(run.name, checked, run.paper, run.note, stage.name, layers, folds, proposed)
+
+    def _combined(self, stage: Stage) -> Iterator[Run]:
+        drawn: list[Combination] = []
+        if stage.random is not None:
+            try:
+                drawn = combining.draw(stage.random)
+            except ValueError as error:
+                raise ConfigError(f"{self._at(stage)}: {error}") from None
+        every = combining.combinations(stage.grid) if stage.grid else ()
+        for one in (*every, *drawn):
+            yield Run(name=one.name, set=spaces.spread(one.settings))
+
+    def _tried(self, stage: Stage, under: Layers) -> list[Trial]:
+        """A run for each value, or end of a range, of a search's space: one changed at a time."""
+        assert stage.search is not None
+        ends: dict[str, list[Any]] = {}
+        for key, given in stage.search.space.items():
+            asked = spaces.of_search(given)
+            ends[key] = [asked.low, asked.high] if isinstance(asked, Range) else asked
+        first = {key: values[0] for key, values in ends.items()}
+        every = [first, *({**first, key: value} for key in ends for value in ends[key][1:])]
+        return [
+            self.trial(stage, under, Run(name="tried", set=spaces.spread(one)), one, "search.space")
+            for one in every
+        ]
+
+    def _at(self, stage: Stage) -> str:
+        return f"{self._source}: stage {stage.name}" if stage.name else self._source
+
+    def _check_ranks(self, checked: Config, source: str) -> None:
+        ranks = checked.train.ranks
+        if ranks > 1 and self._spec.on == "spark":
+            raise ConfigError(
+                f"{source}: train.ranks is {ranks}, and on: spark gives a run one slot; use "
+                "on: processes with parallel: 1"
+            )
+        if ranks > 1 and self._spec.parallel > 1:
+            raise ConfigError(
+                f"{source}: train.ranks is {ranks}, and parallel is {self._spec.parallel}; runs of "
+                "several ranks go one after the other: use parallel: 1"
+            )
 
 
 def laid_over(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,76 +173,6 @@ def laid_over(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
     return laid
 
 
-def combinations(space: Mapping[str, Sequence[Any]]) -> Iterator[Settings]:
-    """All combinations of a value for each key, the last key's changing first."""
-    for values in itertools.product(*space.values()):
-        yield dict(zip(space, values))
-
-
-def draw(settings: Draw) -> list[Settings]:
-    """Choose `count` of all combinations, none twice: a pure function of the space and the seed.
-
-    With `balance` no value of that key is drawn more than once more than another.
-
-    Raises:
-        ValueError: there are not so many combinations.
-    """
-    shuffled = sorted(
-        combinations(settings.from_),
-        key=lambda one: splits.order(_as_text(one), settings.seed, "draw"),
-    )
-    if settings.count > len(shuffled):
-        raise ValueError(
-            f"random.count = {settings.count}: is more than the {len(shuffled)} combinations of "
-            "random.from"
-        )
-    if settings.balance is not None:
-        seen: Counter[str] = Counter()
-        turns = []
-        for one in shuffled:
-            value = _as_text(one[settings.balance])
-            turns.append(seen[value])
-            seen[value] += 1
-        # The sort is stable: the first of each value, then the second of each, and so on.
-        shuffled = [one for _, one in sorted(zip(turns, shuffled), key=lambda pair: pair[0])]
-    return shuffled[: settings.count]
-
-
-def name_of(settings: Settings) -> str:
-    """What a combination is called: the last part of each key, and the value."""
-    last = Counter(key.rpartition(".")[2] for key in settings)
-    parts = []
-    for key, value in settings.items():
-        short = key.rpartition(".")[2]
-        parts.append(f"{short if last[short] == 1 else key}-{_in_name(value)}")
-    # A folder of this name must be possible, also where the key is a mistake, named as such later.
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(parts)).lstrip("._-") or "run"
-
-
-def _in_name(value: Any) -> str:
-    if isinstance(value, dict):
-        return "-".join(f"{key}-{_in_name(inner)}" for key, inner in value.items())
-    if isinstance(value, list):
-        return "x".join(map(_in_name, value)) or "none"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _as_text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
-def _grid(space: Mapping[str, list[Any]]) -> list[Run]:
-    return [Run(name=name_of(one), set=one) for one in combinations(space)] if space else []
-
-
-def _drawn(settings: Optional[Draw], source: str) -> list[Run]:
-    try:
-        drawn = draw(settings) if settings else []
-    except ValueError as error:
-        raise ConfigError(f"{source}: {error}") from None
-    return [Run(name=name_of(one), set=one) for one in drawn]
-
-
 def _checked(raw: Mapping[str, Any], source: str) -> Config:
     checked = config.from_mapping(raw, source)
     placed = [name for name, value in checked.paths if value is not None and name != "images"]
@@ -149,8 +183,8 @@ def _checked(raw: Mapping[str, Any], source: str) -> Config:
         )
     if checked.score.split != splits.TEST:
         raise ConfigError(
-            f'{source}: score.split = "{checked.score.split}": an experiment scores the test '
-            "split; take it out"
+            f'{source}: score.split = "{checked.score.split}": an experiment scores the splits '
+            "that its own score names; take it out"
         )
     if not checked.paths.images:
         raise ConfigError(f"{source}: paths.images is not set; give it there or as --input URL")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 from pydantic import Field, ValidationError
 
 from halftone.config import ConfigError, Section, read_yaml
+from halftone.experiment import spaces
 
 # A run's name is that of its folder.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -20,6 +22,11 @@ class Paper(Section):
 
     accuracy: Optional[float] = Field(None, ge=0.0, le=1.0)
     loss: Optional[float] = Field(None, ge=0.0)
+    precision: Optional[float] = Field(None, ge=0.0, le=1.0)
+    recall: Optional[float] = Field(None, ge=0.0, le=1.0)
+    f1: Optional[float] = Field(None, ge=0.0, le=1.0)
+    mistakes: Optional[int] = Field(None, ge=0)
+    train_secs: Optional[float] = Field(None, ge=0.0)
 
 
 class Run(Section):
@@ -34,7 +41,10 @@ class Run(Section):
 class Draw(Section):
     """Runs drawn from all combinations of values, none twice."""
 
-    from_: dict[str, list[Any]] = Field(alias="from", description="values by dotted key")
+    from_: dict[str, Any] = Field(
+        alias="from",
+        description="by dotted key, or several with commas between: values, or names to values",
+    )
     count: int = Field(ge=1)
     seed: int = Field(0, ge=0)
     balance: Optional[str] = Field(
@@ -42,25 +52,90 @@ class Draw(Section):
     )
 
 
-class Spec(Section):
-    """An experiment, whole."""
+class Search(Section):
+    """Runs that are proposed one after the other, by what came of those before."""
+
+    sampler: Literal["tpe", "gp", "random", "grid"] = Field(
+        "tpe",
+        description="tpe: tree-structured Parzen estimator; gp: Gaussian process; grid: in order",
+    )
+    trials: int = Field(ge=1)
+    seed: int = Field(0, ge=0)
+    prune: bool = Field(
+        False, description="stop a run that at an epoch is worse than the median of those before"
+    )
+    space: dict[str, Any] = Field(
+        description="by dotted key, or several with commas between: a list of values, or "
+        "{low, high, log, step}"
+    )
+
+
+class Choose(Section):
+    """What makes a run the best of its stage."""
+
+    split: Literal["train", "validation"] = "validation"
+    metric: Literal["loss", "accuracy", "f1"] = "loss"
+
+    @property
+    def sign(self) -> int:
+        """What a figure is to be multiplied with, so that less is better."""
+        return 1 if self.metric == "loss" else -1
+
+
+class Kinds(Section):
+    """Where runs come from."""
+
+    runs: tuple[Run, ...] = ()
+    grid: dict[str, Any] = Field(
+        default_factory=dict, description="as random.from, of which all combinations are run"
+    )
+    random: Optional[Draw] = None
+    search: Optional[Search] = None
+    choose: Choose = Choose()
+
+    def kinds(self) -> list[str]:
+        """Those that are given."""
+        return [name for name in ("runs", "grid", "random", "search") if getattr(self, name)]
+
+
+class Stage(Kinds):
+    """One step of an experiment."""
+
+    name: str = Field(pattern=NAME)
+    about: str = ""
+    best_of: Optional[str] = Field(
+        None, description="an earlier stage: the settings of its best run hold for all runs here"
+    )
+    set: dict[str, Any] = Field(default_factory=dict, description="settings of all its runs")
+    subset: Optional[int] = Field(None, ge=1, description="images, as many of each class")
+
+
+class Spec(Kinds):
+    """An experiment, whole. Its own runs, grid, random and search are those of a single stage."""
 
     name: str = Field(pattern=NAME)
     about: str = Field("", description="the paper, and its section")
     source: str = Field("", description="where the images are from")
     synthetic: bool = Field(False, description="the images are drawn by code")
-    parallel: int = Field(1, ge=1, description="runs at a time, which share this machine's cores")
+    parallel: int = Field(1, ge=1, description="runs at a time")
+    on: Literal["processes", "spark"] = Field(
+        "processes", description="of this machine, which share its cores; spark: a slot for each"
+    )
+    score: tuple[Literal["train", "validation", "test"], ...] = Field(
+        ("test",), description="splits that are scored with the best model, for all their metrics"
+    )
+    folds: Optional[int] = Field(
+        None, ge=2, le=100, description="each run is as many trainings, see splits.folds"
+    )
     base: dict[str, Any] = Field(
         default_factory=dict, description="settings of all runs, as in any config"
     )
-    runs: tuple[Run, ...] = ()
-    grid: dict[str, list[Any]] = Field(
-        default_factory=dict, description="values by dotted key, of which all combinations are run"
-    )
-    random: Optional[Draw] = None
+    stages: tuple[Stage, ...] = ()
 
-
-_SECTIONS: dict[str, type[Section]] = {"runs": Run, "paper": Paper, "random": Draw}
+    def all_stages(self) -> tuple[Stage, ...]:
+        """Its stages; what the short form describes is a stage without a name."""
+        own = {name: getattr(self, name) for name in Kinds.model_fields}
+        return self.stages or (Stage.model_construct(name="", **own),)
 
 
 def load(path: str) -> Spec:
@@ -75,40 +150,97 @@ def from_mapping(raw: Mapping[str, Any], source: str) -> Spec:
     except ValidationError as error:
         mistakes = [_mistake(dict(item)) for item in error.errors(include_url=False)]
     else:
-        mistakes = _of_search_space(spec)
+        mistakes = _of_stages(spec)
     if mistakes:
         heading = f"{source}: {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
         raise ConfigError("\n".join([heading, *(f"  {line}" for line in mistakes)]))
     return spec
 
 
-def _of_search_space(spec: Spec) -> list[str]:
-    """What is wrong with the values to be combined."""
-    if not (spec.runs or spec.grid or spec.random):
-        return ["no runs: give runs, grid or random"]
-    found = _of_values("grid", spec.grid)
-    if spec.random is not None:
-        found += _of_values("random.from", spec.random.from_)
-        if not spec.random.from_:
-            found.append("random.from: has no keys; give at least one with its values")
-        elif spec.random.balance not in (None, *spec.random.from_):
+def _of_stages(spec: Spec) -> list[str]:
+    """What is wrong with the stages, together and each."""
+    if spec.stages and spec.kinds():
+        return [f"{spec.kinds()[0]}: stands beside stages; move it into one of them"]
+    found, earlier = [], set[str]()
+    for number, stage in enumerate(spec.all_stages()):
+        at = f"stages.{number}." if spec.stages else ""
+        if stage.name in earlier:
+            found.append(f"{at}name = {json.dumps(stage.name)}: is that of an earlier stage")
+        if stage.best_of is not None and stage.best_of not in earlier:
+            names = ", ".join(sorted(earlier)) or "there is none"
             found.append(
-                f"random.balance = {json.dumps(spec.random.balance)}: must be one of the keys of "
-                f"random.from: {', '.join(spec.random.from_)}"
+                f"{at}best_of = {json.dumps(stage.best_of)}: must be an earlier stage: {names}"
+            )
+        earlier.add(stage.name)
+        if not stage.kinds():
+            found.append(f"{at[:-1]}: no runs".lstrip(": ") + "; give runs, grid, random or search")
+        found += [at + mistake for mistake in (*_of_kinds(stage), *_of_choice(stage, spec))]
+    return found
+
+
+def _of_kinds(stage: Stage) -> list[str]:
+    """What is wrong with where a stage's runs come from."""
+    kinds = stage.kinds()
+    if stage.search is not None:
+        if len(kinds) > 1:
+            return [f"search: stands beside {kinds[0]}; give it a stage of its own"]
+        return _of_search(stage.search)
+    found = spaces.mistakes("grid", stage.grid)
+    if stage.random is not None:
+        found += spaces.mistakes("random.from", stage.random.from_)
+        if not stage.random.from_:
+            found.append("random.from: has no keys; give at least one with its values")
+        elif stage.random.balance not in (None, *stage.random.from_):
+            found.append(
+                f"random.balance = {json.dumps(stage.random.balance)}: must be one of the keys of "
+                f"random.from: {', '.join(stage.random.from_)}"
             )
     return found
 
 
-def _of_values(where: str, space: Mapping[str, list[Any]]) -> list[str]:
-    found = []
-    for key, values in space.items():
-        written = [json.dumps(value, sort_keys=True) for value in values]
-        twice = next((value for value in written if written.count(value) > 1), None)
-        if not values:
-            found.append(f"{where}.{key}: has no values; give at least one")
-        elif twice is not None:
-            found.append(f"{where}.{key}: has the value {twice} twice; take one out")
+def _of_search(search: Search) -> list[str]:
+    found = spaces.mistakes("search.space", search.space, is_search=True)
+    if not search.space:
+        found.append("search.space: has no keys; give at least one with its values or its range")
+    if found:
+        return found
+    values = {key: spaces.every(given) for key, given in search.space.items()}
+    endless = [key for key, every in values.items() if every is None]
+    count = math.prod(len(every or ()) for every in values.values())
+    if search.sampler == "grid" and endless:
+        return [f"search.space.{endless[0]}: sampler grid needs a list of values, or a step"]
+    if not endless and search.trials > count:
+        return [
+            f"search.trials = {search.trials}: is more than the {count} combinations of "
+            "search.space"
+        ]
+    return []
+
+
+def _of_choice(stage: Stage, spec: Spec) -> list[str]:
+    """What is wrong with what makes a run the best, and with what needs it early."""
+    choose, found = stage.choose, []
+    if choose.metric == "f1" and choose.split not in spec.score:
+        found.append(
+            f'choose.metric = "f1": is of a split that is scored, and score does not name '
+            f"{choose.split}; add it there"
+        )
+    if stage.search is not None and stage.search.prune:
+        if choose.metric == "f1":
+            found.append("search.prune: an epoch has no f1; choose loss or accuracy")
+        if spec.folds is not None:
+            found.append("search.prune: does not go together with folds; take one out")
     return found
+
+
+_SECTIONS: dict[str, type[Section]] = {
+    "stages": Stage,
+    "runs": Run,
+    "paper": Paper,
+    "random": Draw,
+    "search": Search,
+    "choose": Choose,
+}
 
 
 def _mistake(error: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""One run of an experiment, as a process of its own: TensorFlow's settings are a process's.
+"""One training of an experiment, as a process of its own: TensorFlow's settings are a process's.
 
     python -m halftone.experiment.trial
 
@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
+from functools import cache
 from typing import Any
 
-from halftone import cores, lifeline
+from halftone import cores, lifeline, splits
 from halftone.errors import InputError, RunError, StoppedError
 
 COMMAND = ("-X", "faulthandler", "-m", "halftone.experiment.trial")
 MODEL, SCORES, RESULT = "model", "scores", "result.json"
+
+
+def scores_name(split: str) -> str:
+    """The folder of the scores of a split, beside the model."""
+    return SCORES if split == splits.TEST else f"{SCORES}-{split}"
 
 
 def main() -> int:
@@ -28,6 +33,7 @@ def main() -> int:
     # Before anything is imported that starts threads.
     cores.keep_to_share(job["slot"], job["parallel"])
     lifeline.end_with_input()
+    os.environ.update(job["environment"])
     try:
         _work(job)
     except StoppedError as error:
@@ -43,34 +49,41 @@ def _end(error: Exception, code: int) -> int:
 
 
 def _work(job: Mapping[str, Any]) -> None:
-    from halftone import config, launch, rank, scoring, storage, summary
+    from halftone import config, launch, manifest, rank, scoring, storage, stores, summary
+    from halftone.experiment import results
     from halftone.model_directory import HISTORY
     from halftone.session import spark_session
 
+    started = time.monotonic()
     rank.guard()
     settings = config.from_mapping(job["config"], source="the experiment's config")
-    model, scores = (storage.join(job["folder"], name) for name in (MODEL, SCORES))
+    stores.use(settings.storage.options)
+    model = storage.join(job["folder"], MODEL)
+    measured = {}
     with ExitStack() as stack:
-        session = partial(
-            stack.enter_context, spark_session(f"experiment: {settings.name}", settings.spark)
-        )
+        name = f"experiment: {settings.name}"
+        session = cache(lambda: stack.enter_context(spark_session(name, settings.spark)))
         card = launch.train(settings, job["dataset"], model, session)
         print(summary.of_model(card, model), flush=True)
-        scored = scoring.score(settings, job["dataset"], model, scores, session)
-    print(summary.of_scores(scored, scores), flush=True)
+        data = manifest.read(job["dataset"])
+        for split in job["score"]:
+            if not data.shards(split):
+                continue
+            own = settings.score.model_copy(update={"split": split})
+            scores = storage.join(job["folder"], scores_name(split))
+            scored = scoring.score(
+                settings.model_copy(update={"score": own}), job["dataset"], model, scores, session
+            )
+            print(summary.of_scores(scored, scores), flush=True)
+            measured[split] = results.of_scores(scored)
     history = storage.read_json(storage.join(model, HISTORY))["epochs"]
-    best = next(entry for entry in history if entry["epoch"] == card.best_epoch)
     result = {
         "identity": job["identity"],
+        "state": "finished",
         "parameters": _num_parameters(card),
-        "epochs": len(history),
-        "best_epoch": card.best_epoch,
-        "train": {"accuracy": best["accuracy"], "loss": best["loss"]},
-        "validation": {name: best.get(f"val_{name}") for name in ("accuracy", "loss")},
-        "test": {name: scored[name] for name in ("accuracy", "loss")},
-        # Of all its epochs, also of those that an earlier process did.
-        "train_secs": round(sum(entry["secs"] for entry in history), 3),
-        "images_per_sec": statistics.median(entry["images_per_sec"] for entry in history),
+        **results.of_history(history, card.best_epoch),
+        **measured,
+        "secs": round(time.monotonic() - started, 3),
     }
     storage.write_json(storage.join(job["folder"], RESULT), result)
 
@@ -82,15 +95,6 @@ def _num_parameters(card: Any) -> int:
     # How pixels are normalised has no parameters.
     network = models.build(settings.model.model_dump(), card.shape(), len(card.labels), "0..1")
     return int(network.count_params())
-
-
-def command() -> list[str]:
-    return [sys.executable, *COMMAND]
-
-
-def environment() -> dict[str, str]:
-    """This process's, but for the Spark that spark-submit gave it: a trial has its own."""
-    return {name: value for name, value in os.environ.items() if "PYSPARK_GATEWAY" not in name}
 
 
 if __name__ == "__main__":

@@ -6,13 +6,9 @@ A new section is one more of each, named here and in page.html.j2.
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
-
-from halftone import plots
 from halftone.examples import Example
 from halftone.manifest import Manifest
 from halftone.model_directory import Card
@@ -27,14 +23,12 @@ from halftone.report import (
     pictures,
     reliability,
     run,
-    words,
+    templates,
 )
 from halftone.report.pictures import Reject
 from halftone.report.words import percent
 
 __all__ = ["Reject", "percent", "render"]
-
-_FILTERS = ("change", "count", "duration", "images", "moment", "percent", "ratio", "size")
 
 
 def render(
@@ -67,54 +61,37 @@ def render(
     rejected = [Reject(*reject) for reject in rejects]
     seen = [reject.pixels for reject in rejected if reject.pixels is not None]
     kept_px = pictures.kept_px([each.pixels for each in (*mistakes, *least_certain)] + seen)
-    return _template().render(
-        card=card,
-        history=history,
-        manifest=manifest,
-        metrics=metrics,
-        ramps={
-            "light": plots.ramp(plots.LIGHT, confusions.LEVELS),
-            "dark": plots.ramp(plots.DARK, confusions.LEVELS),
-        },
-        caution=measures.caution(card, manifest, metrics),
-        verdict=measures.verdict(metrics),
-        measures=measures.measures(metrics),
-        classes=measures.classes(metrics),
-        decision=measures.decision(metrics),
-        matrix=confusions.matrix(metrics),
-        pairs=confusions.pairs(metrics),
-        areas=areas.figures(metrics),
-        reliability=reliability.figure(metrics),
-        sureness=reliability.sureness(metrics),
-        distribution=distribution.figure(metrics),
-        comparison=comparison.compare(metrics, baseline),
-        curves=learning.figures(card.best_epoch, history),
-        with_validation=learning.has_validation(history),
-        images_per_sec=learning.images_per_sec(history),
-        mistakes=pictures.scored(mistakes, manifest.images, kept_px),
-        least_certain=pictures.scored(least_certain, manifest.images, kept_px),
-        data=dataset.counts(manifest),
-        rejects=pictures.rejected(rejected, manifest.images, kept_px),
-        sheet=pictures.sheet(contact_sheet),
-        settings=run.changed(card.config),
-        machine=run.machine(machine),
+    return (
+        templates.environment()
+        .get_template("page.html.j2")
+        .render(
+            halftone_version=card.halftone_version,
+            card=card,
+            history=history,
+            manifest=manifest,
+            metrics=metrics,
+            ramps=confusions.ramps(),
+            caution=measures.caution(card, manifest, metrics),
+            verdict=measures.verdict(metrics),
+            measures=measures.measures(metrics),
+            classes=measures.classes(metrics),
+            decision=measures.decision(metrics),
+            matrix=confusions.matrix(metrics),
+            pairs=confusions.pairs(metrics),
+            areas=areas.figures(metrics),
+            reliability=reliability.figure(metrics),
+            sureness=reliability.sureness(metrics),
+            distribution=distribution.figure(metrics),
+            comparison=comparison.compare(metrics, baseline),
+            curves=learning.figures(card.best_epoch, history),
+            with_validation=learning.has_validation(history),
+            images_per_sec=learning.images_per_sec(history),
+            mistakes=pictures.scored(mistakes, manifest.images, kept_px),
+            least_certain=pictures.scored(least_certain, manifest.images, kept_px),
+            data=dataset.counts(manifest),
+            rejects=pictures.rejected(rejected, manifest.images, kept_px),
+            sheet=pictures.sheet(contact_sheet),
+            settings=run.changed(card.config),
+            machine=run.machine(machine),
+        )
     )
-
-
-def _template() -> Template:
-    environment = Environment(
-        # Not Jinja's own loader for packages: it cannot always read from a zip on sys.path.
-        loader=FunctionLoader(_source),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update({name: getattr(words, name) for name in _FILTERS})
-    return environment.get_template("page.html.j2")
-
-
-def _source(name: str) -> str:
-    source = pkgutil.get_data(__name__, name)
-    assert source is not None, f"{name} is missing from the package"
-    return source.decode("utf-8")

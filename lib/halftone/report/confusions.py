@@ -12,9 +12,14 @@ from halftone.plots import Drawn, Theme
 from halftone.report.measures import Metrics, is_binary, right
 from halftone.report.words import count
 
-LEVELS = 10  # shades of the matrix
+_LEVELS = 10  # shades of the matrix
 _NUMBERS_UP_TO = 20  # classes; a matrix of more is drawn without numbers
 _CONFUSIONS_SHOWN = 10
+
+
+def ramps() -> dict[str, list[tuple[str, str]]]:
+    """Colours of the shades, see plots.ramp: by theme."""
+    return {"light": plots.ramp(plots.LIGHT, _LEVELS), "dark": plots.ramp(plots.DARK, _LEVELS)}
 
 
 def matrix(metrics: Metrics) -> dict[str, Any]:
@@ -28,7 +33,7 @@ def matrix(metrics: Metrics) -> dict[str, Any]:
         (
             label,
             [
-                (cell, 1 + int(share * (LEVELS - 2)) if cell else 0)
+                (cell, 1 + int(share * (_LEVELS - 2)) if cell else 0)
                 for cell, share in zip(row, shares_of_row)
             ],
         )

@@ -1,0 +1,41 @@
+"""A training's figures from its history and its scores, see halftone.experiment.outcomes."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from halftone.splits import SPLITS, TEST, TRAIN, VALIDATION
+
+# Of metrics.json.
+_MEASURED = ("loss", "accuracy", "precision", "recall", "f1", "rows")
+
+History = Sequence[Mapping[str, Any]]
+
+
+def of_history(history: History, best_epoch: int) -> dict[str, Any]:
+    """What is known of a training by its epochs; nothing of the test split."""
+    best = next(entry for entry in history if entry["epoch"] == best_epoch)
+    keys = {TRAIN: "{}", VALIDATION: "val_{}", TEST: ""}
+    return {
+        "epochs": len(history),
+        "best_epoch": best_epoch,
+        **{
+            split: {name: best.get(keys[split].format(name)) for name in ("loss", "accuracy")}
+            for split in SPLITS
+        },
+        # Of all its epochs, also of those that an earlier process did.
+        "train_secs": round(sum(entry["secs"] for entry in history), 3),
+        "images_per_sec": statistics.median(entry["images_per_sec"] for entry in history),
+    }
+
+
+def of_scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured on a split."""
+    confusion = metrics["confusion"]
+    right = sum(row[number] for number, row in enumerate(confusion))
+    return {
+        **{name: metrics[name] for name in _MEASURED},
+        "mistakes": metrics["rows"] - right,
+    }

@@ -1,0 +1,99 @@
+"""What proposes a search's next run, as Optuna calls things."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+
+from halftone import splits
+from halftone.experiment import spaces
+from halftone.experiment.spaces import Range, Settings
+from halftone.experiment.spec import Search
+
+# A run is compared with the median of the others once so many have ended, and it so many epochs.
+_PRUNE_AFTER_TRIALS, _PRUNE_AFTER_EPOCHS = 3, 1
+
+
+def distributions(search: Search) -> dict[str, BaseDistribution]:
+    """What to choose from, by the keys of the space."""
+    return {key: _distribution(given) for key, given in search.space.items()}
+
+
+def _distribution(given: Any) -> BaseDistribution:
+    asked = spaces.of_search(given)
+    if not isinstance(asked, Range):
+        # Optuna's choices are plain values, not lists.
+        return CategoricalDistribution([json.dumps(value) for value in asked])
+    if asked.is_whole:
+        return IntDistribution(int(asked.low), int(asked.high), asked.log, int(asked.step or 1))
+    values = asked.values()
+    high = values[-1] if values else asked.high
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the last step may be a hair shorter
+        return FloatDistribution(float(asked.low), float(high), asked.log, asked.step)
+
+
+def rounded(space: Mapping[str, BaseDistribution], params: dict[str, Any]) -> dict[str, Any]:
+    """What was proposed, with no more digits than a reader wants."""
+
+    def of(key: str, value: Any) -> Any:
+        own = space[key]
+        if not isinstance(own, FloatDistribution) or own.step is not None:
+            return value
+        return min(max(float(f"{value:.4g}"), own.low), own.high)
+
+    return {key: of(key, value) for key, value in params.items()}
+
+
+def settings(search: Search, params: dict[str, Any]) -> Settings:
+    """What was proposed, by the keys of the space."""
+    return {
+        key: json.loads(params[key]) if isinstance(given, list) else params[key]
+        for key, given in search.space.items()
+    }
+
+
+def params(search: Search, proposed: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, as Optuna has it."""
+    return {
+        key: json.dumps(proposed[key]) if isinstance(given, list) else proposed[key]
+        for key, given in search.space.items()
+    }
+
+
+def sampler(search: Search, number: int, attempt: int) -> BaseSampler:
+    """The sampler for one proposal.
+
+    Each has one of its own, of a seed of its own: so a search that goes on after it was killed
+    proposes what it would have proposed.
+    """
+    seed = splits.order(f"{number}:{attempt}", search.seed, "propose") % 2**32
+    space = distributions(search)
+    num_startup = max(4, 2 * len(space))
+    if search.sampler == "gp":
+        from halftone.experiment.gaussian import GaussianProcessSampler  # scikit-learn's second
+
+        return GaussianProcessSampler(space, seed, num_startup)
+    if search.sampler == "tpe":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return TPESampler(
+                n_startup_trials=num_startup, multivariate=True, constant_liar=True, seed=seed
+            )
+    return RandomSampler(seed)
+
+
+def pruner() -> optuna.pruners.BasePruner:
+    # Optuna: a step below the second number is not looked at; our first epoch is 1.
+    return optuna.pruners.MedianPruner(_PRUNE_AFTER_TRIALS, _PRUNE_AFTER_EPOCHS + 1)

@@ -1,0 +1,46 @@
+"""Where pages are made: templates beside the modules of a package, and the filters they know."""
+
+from __future__ import annotations
+
+import pkgutil
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from halftone.report.words import (
+    change,
+    count,
+    duration,
+    images,
+    moment,
+    percent,
+    ratio,
+    size,
+)
+
+_FILTERS = (change, count, duration, images, moment, percent, ratio, size)
+_OWN = __name__.rpartition(".")[0]
+
+
+def environment(package: str = _OWN) -> Environment:
+    """Find templates in `package`, and what it has not in the report's."""
+
+    def source(name: str) -> str:
+        for place in (package, _OWN):
+            try:
+                found = pkgutil.get_data(place, name)
+            except OSError:
+                continue
+            if found is not None:
+                return found.decode("utf-8")
+        raise AssertionError(f"{name} is missing from the package")
+
+    made = Environment(
+        # Not Jinja's own loader for packages: it cannot always read from a zip on sys.path.
+        loader=FunctionLoader(source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update({each.__name__: each for each in _FILTERS})
+    return made
