@@ -1,0 +1,40 @@
+"""A dataset to TFRecord files, for tf.data on a TPU.
+
+python jobs/export.py --config conf/local.yaml --output out/demo/tfrecord
+spark-submit --py-files dist/halftone.zip jobs/export.py --config conf/faces.yaml --output gs://B/P
+"""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from functools import partial
+
+from halftone import cli, config, export, stores
+from halftone.session import spark_session
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
+    parser.add_argument("--dataset", metavar="URL", help="overrides paths.dataset")
+    parser.add_argument("--output", required=True, metavar="URL", help="where the files go")
+    parser.add_argument("--gzip", action="store_true", help="compress the files")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
+    given = parser.parse_args()
+
+    def job() -> None:
+        settings = config.load(given.config, given.set, {"dataset": given.dataset})
+        stores.use(settings.storage.options)
+        dataset = config.required(settings.paths.dataset, "dataset", "--dataset")
+        with ExitStack() as stack:
+            session = partial(
+                stack.enter_context, spark_session(f"{settings.name}: export", settings.spark)
+            )
+            made = export.export(dataset, given.output, "GZIP" if given.gzip else "", session)
+        print(export.text(made, given.output))
+
+    return cli.exit_code(job)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
