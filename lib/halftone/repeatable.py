@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from halftone import cores
+from halftone.errors import InputError
 from halftone.world import World
 
 # The state of a layer's generator of random numbers.
@@ -20,6 +21,9 @@ def prepare(world: World, seed: int, precision: str) -> None:
 
     Args:
         precision: the Keras policy that layers made from now on compute in.
+
+    Raises:
+        InputError: TensorFlow was used in this process before, as in a notebook.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -30,7 +34,13 @@ def prepare(world: World, seed: int, precision: str) -> None:
     else:
         # To the bit on CPUs only: on GPUs it costs speed, and some layers cannot.
         tf.config.experimental.enable_op_determinism()
-    tf.config.threading.set_intra_op_parallelism_threads(cores.threads(world.local_size))
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(cores.threads(world.local_size))
+    except RuntimeError:
+        raise InputError(
+            "TensorFlow is already at work in this process, and its threads are set; restart the "
+            "notebook's kernel, or set train.launcher to horovodrun"
+        ) from None
     tf.keras.utils.set_random_seed(seed)
     # Layers then draw from generators that can be set back at each epoch.
     tf.keras.backend.experimental.enable_tf_random_generator()

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from halftone import columns, contact_sheet, images, schema, storage
 from halftone.images import PixelSpec
+from halftone.splits import TRAIN
 
 # More would make a picture that no one scrolls through.
 _CLASSES, _EACH = 60, 24
@@ -28,18 +29,19 @@ def of_dataset(
     counts: dict[str, int],
     rejects: pa.Table,
     spec: PixelSpec,
+    split: str = TRAIN,
 ) -> bytes:
     """Draw the first images of each class, and rejects by reason, as a PNG.
 
     Args:
-        shard_urls: of the train split; the first few are read, as each holds all classes.
-        counts: rows by label, for the titles.
+        shard_urls: of the split; the first few are read, as each holds all classes.
+        counts: rows of the split by label, for the titles.
         rejects: schema.REJECTS.
     """
     groups = []
     found = _by_label(shard_urls, (spec.height_px, spec.width_px, spec.channels))
     for label in list(counts)[:_CLASSES]:
-        title = f"{label}, {counts[label]:,} in train"
+        title = f"{label}, {counts[label]:,} in {split}"
         groups.append((title, found.get(label, [])))
     if len(counts) > _CLASSES:
         groups.append((f"and {len(counts) - _CLASSES} more classes", []))
