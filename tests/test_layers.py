@@ -66,9 +66,11 @@ def test_no_module_needs_itself(name: str) -> None:
     assert name not in reach(name)
 
 
-@pytest.mark.parametrize("name", ["config", "schema", "storage", "splits", "world", "errors"])
+@pytest.mark.parametrize(
+    "name", ["config", "schema", "storage", "stores", "splits", "world", "errors"]
+)
 def test_the_floor_imports_nothing_else_of_the_package(name: str) -> None:
-    assert own(f"halftone.{name}") <= {"halftone.errors"}
+    assert own(f"halftone.{name}") <= {"halftone.errors", "halftone.stores"}
 
 
 @pytest.mark.parametrize("package", ["images", "models", "drawing"])
@@ -86,14 +88,20 @@ def test_who_knows_which_library() -> None:
     assert {name.split(".")[0] for name in users("simplejpeg")} == {"images"}
     assert {name.split(".")[0] for name in users("tensorflow")} == {
         *("models", "pipeline", "predict", "publishing", "repeatable", "saved_network"),
-        *("step", "training", "watch"),
+        *("export_shard", "step", "training", "watch"),
     }
-    assert users("mlflow") == {"mlflow_model", "mlflow_run", "mlflow_store", "tracking"}
+    assert users("mlflow") == {
+        *("mlflow_model", "mlflow_run", "mlflow_store", "retrain.registry", "tracking"),
+    }
     assert users("pyspark") == {
         *("estimate", "executors", "launch", "new_images", "preprocess", "scorer", "scoring"),
-        *("rank_task", "session", "spark_slots", "staging", "tasks", "version"),
-        "experiment.datasets",
+        *("export", "rank_task", "session", "spark_slots", "staging", "tasks", "version"),
+        *("check", "experiment.command", "experiment.datasets", "experiment.places", "notebook"),
+        *("retrain.command", "retrain.job", "retrain.new_rows"),
     }
+    assert users("optuna") == {"experiment.gaussian", "experiment.samplers", "experiment.search"}
+    assert users("sklearn") == {"experiment.gaussian"}
+    assert users("IPython") == {"notebook", "notebook_pictures"}
 
 
 def test_preprocess_needs_no_tensorflow() -> None:
@@ -103,7 +111,8 @@ def test_preprocess_needs_no_tensorflow() -> None:
 
 
 def test_workers_that_decode_or_predict_need_no_spark() -> None:
-    for name in ("ingest", "shards", "shard_scorer", "image_scorer", "feed", "training", "rank"):
+    workers = ("ingest", "shards", "shard_scorer", "image_scorer", "feed", "training", "rank")
+    for name in (*workers, "retrain.traits"):
         needed = {other.removeprefix("halftone.") for other in reach(f"halftone.{name}")}
         assert not (needed | {name}) & users("pyspark"), name
 

@@ -59,7 +59,7 @@ def _downloaded(model: str, uri: str) -> Iterator[str]:
         raise InputError(
             f"{model}: there is no MLflow at {uri}; check tracking.uri or MLFLOW_TRACKING_URI"
         )
-    with tempfile.TemporaryDirectory() as folder, _told(uri):
+    with tempfile.TemporaryDirectory() as folder, told(uri):
         try:
             client = MlflowClient(uri)
             path = client.download_artifacts(*_place(model, client), folder)
@@ -91,7 +91,7 @@ def _place(model: str, client: MlflowClient) -> tuple[str, str]:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
+def told(uri: str) -> Iterator[None]:
     """Tell MLflow by environment, which is the only way, where its server is.
 
     And to ask one that does not answer twice, and not for minutes.

@@ -1,0 +1,67 @@
+"""A champion made by the user's word: --promote VERSION and --rollback."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from halftone.errors import InputError
+from halftone.retrain import history, journal
+from halftone.retrain.history import BY_HAND, BY_ROLLBACK, PROMOTED
+from halftone.retrain.job import Job
+from halftone.retrain.journal import BEGIN, OUTCOME, Journal
+from halftone.retrain.lock import Lock
+from halftone.retrain.night import Night
+from halftone.retrain.steps import point
+
+
+def promote(job: Job, held: Lock, number: str) -> dict[str, Any]:
+    """Make version `number` champion. Raises InputError where there is none."""
+    return _move(job, held, number, BY_HAND, f"--promote {number}")
+
+
+def rollback(job: Job, held: Lock) -> dict[str, Any]:
+    """Make the champion before this one champion. Raises InputError where there is none."""
+    champion = job.registry.champion()
+    now = champion.number if champion else None
+    before = history.before_champion(history.outcomes(job.root), now)
+    return _move(job, held, before, BY_ROLLBACK, f"--rollback from {now} to {before}")
+
+
+def _move(job: Job, held: Lock, number: str, kind: str, reason: str) -> dict[str, Any]:
+    version = job.registry.version(number) if number.isdigit() else None
+    if version is None:
+        there = ", ".join(one.number for one in job.registry.versions()) or "none"
+        raise InputError(f"{reason}: {job.registry} has no version {number}; it has {there}")
+    champion = job.registry.champion()
+    among = journal.nights(job.root)
+    unfinished = journal.open_night(job.root, among)
+    if unfinished is not None:
+        # What it was about to decide was meant for another champion.
+        Night(job, Journal(job.root, unfinished, held), held).close(f"set aside by {reason}")
+    own = Journal(job.root, (among[-1] if among else 0) + 1, held)
+    own.record(BEGIN, {"settings": "", "by_hand": reason})
+    point(job.registry.point, held, version)
+    outcome = own.record(
+        OUTCOME,
+        {
+            "night": own.night,
+            "kind": kind,
+            "outcome": PROMOTED,
+            "reason": reason,
+            "begun_at": None,
+            "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "new_images": 0,
+            "new_rejects": 0,
+            "rows": None,
+            "dataset_version": None,
+            "basis": None,
+            "champion_before": champion.number if champion else None,
+            "challenger": None,
+            "champion": version.number,
+            "measures": {},
+            "drift": {},
+        },
+    )
+    Night(job, own, held).end(outcome)
+    return outcome

@@ -1,0 +1,92 @@
+"""What of a night is done: one small file a step, written whole, on storage.
+
+nights/000012/01-begin.json and so on. A step's file holds what the later steps need of it, so a
+night that was killed goes on in another process after the last step that has a file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from datetime import datetime, timezone
+from typing import Any, Callable, Optional
+
+from halftone import storage
+from halftone.retrain.lock import Lock, LostError
+
+NIGHTS = "nights"
+BEGIN, OUTCOME, ENDED = "begin", "outcome", "ended"
+# In their order; a night need not have all of them.
+STEPS = (
+    BEGIN, "preprocess", "snapshot", "drift", "start", "train", "register", "score", "gate",
+    "promote", OUTCOME, "page", "notify", "tidy", ENDED,
+)  # fmt: skip
+ATTEMPT = "attempt"
+_NIGHT = re.compile(r"^\d{6}$")
+
+Entry = dict[str, Any]
+
+
+class Journal:
+    """The steps of one night."""
+
+    def __init__(self, root: str, night: int, lock: Optional[Lock] = None) -> None:
+        self.night, self.folder = night, night_folder(root, night)
+        self._lock = lock
+
+    def step(self, name: str, work: Callable[[], Entry]) -> Entry:
+        """Return what step `name` has left; do its work first where it is not done.
+
+        Raises:
+            LostError: another process goes on with this night.
+        """
+        done = self.read(name)
+        return self.record(name, work()) if done is None else done
+
+    def record(self, name: str, entry: Entry) -> Entry:
+        """Note that step `name` is done. What is noted is never changed."""
+        assert self._lock is not None, "a night is read without its lock, and written with it"
+        self._lock.check()
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        whole = {"at": now, "fence": self._lock.number, "token": secrets.token_hex(8), **entry}
+        text = json.dumps(whole, indent=2) + "\n"
+        if not storage.write_new(self._url(name), text.encode()):
+            raise LostError(f"{self._url(name)}: another process has written it; it goes on there")
+        entry_read: Entry = json.loads(text)
+        return entry_read
+
+    def read(self, name: str) -> Optional[Entry]:
+        try:
+            found: Entry = storage.read_json(self._url(name))
+        except FileNotFoundError:
+            return None
+        return found
+
+    def add_attempt(self) -> int:
+        """Note that a process takes this night up; return how many have."""
+        count = 1
+        while self.read(f"{ATTEMPT}-{count}") is not None:
+            count += 1
+        self.record(f"{ATTEMPT}-{count}", {})
+        return count
+
+    def _url(self, name: str) -> str:
+        number = f"{STEPS.index(name) + 1:02d}-" if name in STEPS else ""
+        return storage.join(self.folder, f"{number}{name}.json")
+
+
+def night_folder(root: str, night: int) -> str:
+    return storage.join(root, NIGHTS, f"{night:06d}")
+
+
+def nights(root: str) -> list[int]:
+    """All nights there are, in order."""
+    names = storage.list_names(storage.join(root, NIGHTS))
+    return [int(name) for name in names if _NIGHT.match(name)]
+
+
+def open_night(root: str, among: list[int]) -> Optional[int]:
+    """The last of the nights, where it has not ended."""
+    last = among[-1] if among else None
+    return last if last and Journal(root, last).read(ENDED) is None else None

@@ -1,0 +1,27 @@
+"""What of earlier nights may go: pure, by count and age."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+
+class Kept(NamedTuple):
+    """A night's model and scores, or a dataset."""
+
+    name: str
+    at: datetime
+
+
+def removable(
+    there: Sequence[Kept], count: int, days: float, needed: Collection[str], now: datetime
+) -> list[str]:
+    """Names of those that may go, the oldest first.
+
+    Not those that are among the `count` newest, nor those that are younger, nor what is needed.
+    """
+    by_age = sorted(there, key=lambda one: (one.at, one.name))
+    old = by_age[:-count] if count else by_age
+    limit = now - timedelta(days=days)
+    return [one.name for one in old if one.at <= limit and one.name not in needed]

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import pytest
+
+from halftone import config
+from halftone.config import ConfigError, Drift
+from halftone.retrain import drift
+from halftone.retrain.drift import Rejects
+from halftone.retrain.traits import BINS, MEASURES, NONE, Traits
+
+SOME = Rejects(1000, 10)
+NO_NEW = Rejects(0, 0)
+
+
+def traits(classes: dict[str, int], **peaks: int) -> Traits:
+    """Rows of these classes; each measure has all of them in four bins around one."""
+    rows = sum(classes.values())
+    histograms = {}
+    for name in MEASURES:
+        middle = peaks.get(name.replace(" ", "_"), 20)
+        counts = [0] * BINS
+        for step in range(4):
+            counts[middle + step] = rows // 4
+        histograms[name] = counts
+    return Traits(classes, histograms)
+
+
+BEFORE = traits({"comic": 400, "photo": 400})
+
+
+def levels(new: Traits, now: Rejects = NO_NEW, **settings: Any) -> dict[str, str]:
+    found = drift.findings(BEFORE, new, SOME, now, Drift(**settings))
+    return {one.what: one.level for one in found if one.level != drift.OK}
+
+
+def test_the_same_is_no_drift() -> None:
+    assert levels(traits({"comic": 40, "photo": 40})) == {}
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (traits({"comic": 40, "photo": 40}, pixel_mean=50), "pixel mean"),
+        (traits({"comic": 40, "photo": 40}, pixel_deviation=5), "pixel deviation"),
+        (traits({"comic": 40, "photo": 40}, image_size=30), "image size"),
+        (traits({"comic": 40, "photo": 40}, file_size=30), "file size"),
+        (traits({"comic": 78, "photo": 2}), "class shares"),
+    ],
+)
+def test_each_measure_is_seen(new: Traits, expected: str) -> None:
+    assert levels(new) == {expected: drift.STOP}
+
+
+def test_a_share_of_rejects_is_that_of_this_night() -> None:
+    same = traits({"comic": 40, "photo": 40})
+    assert levels(same, Rejects(100, 1)) == {}
+    assert levels(same, Rejects(100, 60)) == {"share of rejects": drift.STOP}
+    assert levels(NONE, Rejects(40, 40)) == {"share of rejects": drift.STOP}
+
+
+def test_a_small_drift_warns() -> None:
+    new = traits({"comic": 560, "photo": 240})
+    assert levels(new) == {"class shares": drift.WARN}
+    assert levels(new, stop=0.15) == {"class shares": drift.STOP}
+    assert levels(new, warn=0.2) == {}
+
+
+def test_few_images_are_not_judged_by_chance() -> None:
+    assert levels(traits({"comic": 4, "photo": 0})) == {}
+    assert levels(traits({"comic": 4, "photo": 0}), confidence=0.6) == {"class shares": drift.STOP}
+
+
+def test_without_rows_before_there_is_nothing_to_compare() -> None:
+    assert drift.findings(NONE, BEFORE, NO_NEW, Rejects(800, 0), Drift()) == []
+    assert drift.new_classes(NONE, BEFORE) == []
+
+
+def test_new_classes_are_named() -> None:
+    new = traits({"photo": 4, "sketch": 4, "etching": 4})
+    assert drift.new_classes(BEFORE, new) == ["etching", "sketch"]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [(["ok", "warn", "ok"], "warn"), (["warn", "stop"], "stop"), (["ok"], "ok"), ([], "ok")],
+)
+def test_the_worst_level_counts(found: list[str], expected: str) -> None:
+    assert drift.worst([drift.Finding("x", 0.0, 0.0, level) for level in found]) == expected
+
+
+def test_what_has_drifted_most_is_said_first() -> None:
+    found = [
+        drift.Finding("class shares", 0.5213, 0.1, drift.STOP),
+        drift.Finding("image size", 0.12, 0.1, drift.WARN),
+        drift.Finding("pixel mean", 3.41, 0.1, drift.STOP),
+    ]
+    said = drift.described(found, drift.STOP)
+    assert said == "pixel mean (PSI 3.41), class shares (PSI 0.52)"
+
+
+def error(raw: dict[str, Any]) -> Optional[str]:
+    with pytest.raises(ConfigError) as caught:
+        config.from_mapping({"retrain": raw}, source="test")
+    return str(caught.value)
+
+
+def test_stop_below_warn_is_refused() -> None:
+    assert error({"drift": {"warn": 0.3, "stop": 0.2}}) == (
+        "test: 1 mistake\n  retrain.drift: stop 0.2 is below warn 0.3; warn comes first"
+    )

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from halftone.retrain import journal, lock
+from halftone.retrain.journal import BEGIN, ENDED, STEPS, Journal
+from halftone.retrain.lock import Lock, LostError
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Lock]:
+    with lock.held(str(tmp_path / "lock"), 600.0, print) as own:
+        yield own
+
+
+def test_a_step_is_done_once(tmp_path: Path, held: Lock) -> None:
+    done: list[str] = []
+    for _ in range(2):
+        own = Journal(str(tmp_path), 12, held)
+        entry = own.step("train", lambda: {"model": str(done.append("train"))})
+    assert done == ["train"]
+    assert (entry["model"], entry["fence"]) == ("None", 1)
+    assert [path.name for path in (tmp_path / "nights" / "000012").iterdir()] == ["06-train.json"]
+
+
+def test_a_step_that_failed_is_not_done(tmp_path: Path, held: Lock) -> None:
+    own = Journal(str(tmp_path), 1, held)
+    with pytest.raises(ZeroDivisionError):
+        own.step("train", lambda: {"model": 1 // 0})
+    assert own.read("train") is None
+    assert own.step("train", lambda: {"model": 5})["model"] == 5
+
+
+def test_what_another_has_written_is_not_written_over(tmp_path: Path, held: Lock) -> None:
+    own, other = (Journal(str(tmp_path), 1, held) for _ in range(2))
+    other.record("gate", {"action": "keep"})
+    with pytest.raises(LostError) as caught:
+        own.record("gate", {"action": "promote"})
+    assert str(caught.value) == (
+        f"{tmp_path}/nights/000001/09-gate.json: another process has written it; it goes on there"
+    )
+    entry = own.read("gate")
+    assert entry is not None
+    assert entry["action"] == "keep"
+
+
+def test_who_has_lost_the_lock_writes_nothing(tmp_path: Path, held: Lock) -> None:
+    path = tmp_path / "lock" / "000001.json"
+    (tmp_path / "lock" / "000002.json").write_bytes(path.read_bytes())
+    own = Journal(str(tmp_path), 1, held)
+    with pytest.raises(LostError, match="has taken over the lock"):
+        own.step("gate", dict)
+    assert own.read("gate") is None
+
+
+def test_attempts_are_counted(tmp_path: Path, held: Lock) -> None:
+    counts = [Journal(str(tmp_path), 3, held).add_attempt() for _ in range(3)]
+    assert counts == [1, 2, 3]
+
+
+def test_the_last_night_is_open_until_it_has_ended(tmp_path: Path, held: Lock) -> None:
+    root = str(tmp_path)
+    assert journal.nights(root) == []
+    assert journal.open_night(root, []) is None
+    for number in (1, 2):
+        Journal(root, number, held).record(BEGIN, {})
+    assert journal.nights(root) == [1, 2]
+    assert journal.open_night(root, [1, 2]) == 2
+    Journal(root, 2, held).record(ENDED, {})
+    assert journal.open_night(root, [1, 2]) is None
+
+
+class Killed(BaseException):
+    pass
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(STEPS)), st.booleans()), max_size=12))
+def test_whatever_kills_there_are_each_finished_step_is_done_once(
+    tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[int, bool]]
+) -> None:
+    """A kill comes in the middle of a step's work, or behind it and before its entry."""
+    root = str(tmp_path_factory.mktemp("kills"))
+    finished: list[str] = []
+
+    def run(kill: tuple[int, bool]) -> dict[str, int]:
+        seen = {}
+        with lock.held(f"{root}/lock", 600.0, print) as held:
+            own = Journal(root, 1, held)
+            for number, name in enumerate(STEPS):
+
+                def work(number: int = number, name: str = name) -> journal.Entry:
+                    if kill == (number, False):
+                        raise Killed
+                    if kill == (number, True):
+                        own.record(name, {"value": number})
+                        finished.append(name)
+                        raise Killed
+                    finished.append(name)
+                    return {"value": number}
+
+                seen[name] = own.step(name, work)["value"]
+        return seen
+
+    for kill in kills:
+        try:
+            run(kill)
+        except Killed:
+            continue
+    assert run((-1, False)) == {name: number for number, name in enumerate(STEPS)}
+    assert finished == list(STEPS)

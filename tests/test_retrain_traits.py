@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from halftone import schema, storage
+from halftone.retrain import traits
+from halftone.retrain.traits import BINS, NONE, Traits
+
+
+def row(key: str, label: str, pixels: np.ndarray, digest: bytes = bytes(16)) -> dict[str, Any]:
+    return {
+        "key": key, "label": label, "label_id": 0, "image": pixels.astype(np.uint8).tobytes(),
+        "source_height_px": 64, "source_width_px": 32, "source_bytes": 1024,
+        "source_modified": 0.0, "source_digest": digest, "perceptual_hash": 0,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> str:
+    flat, halves = np.full((4, 4), 102), np.repeat([[0, 200]], 8, axis=0)
+    rows = [row("a", "photo", flat), row("b", "photo", halves), row("c", "comic", flat, b"x" * 16)]
+    url = str(tmp_path / "shard.parquet")
+    storage.write_table(url, pa.Table.from_pylist(rows, schema=schema.ROWS))
+    return url
+
+
+def bins(histogram: list[int]) -> dict[int, int]:
+    return {number: count for number, count in enumerate(histogram) if count}
+
+
+def test_rows_are_counted_by_what_they_look_like(shard: str) -> None:
+    every, new = traits.of_shard([shard], {}, 0)
+    assert every == new
+    assert every.classes == {"comic": 1, "photo": 2}
+    histograms = {name: bins(counts) for name, counts in every.histograms.items()}
+    assert histograms == {
+        "pixel mean": {25: 3},  # 100 and 102 of 256
+        "pixel deviation": {0: 2, 50: 1},  # 100 of 128
+        "image size": {22: 3},  # 2**11 pixels
+        "file size": {20: 3},  # 2**10 bytes
+    }
+
+
+def test_what_was_there_before_is_not_new_unless_it_has_changed(shard: str) -> None:
+    known = {"a": bytes(16), "c": b"y" * 16}
+    _, new = traits.of_shard([shard], known, 0)
+    assert new.classes == {"comic": 1, "photo": 1}
+    assert bins(new.histograms["pixel deviation"]) == {0: 1, 50: 1}
+
+
+def test_parts_add_up(shard: str) -> None:
+    every, _ = traits.of_shard([shard], {}, 0)
+    both = traits.total([every, NONE, every])
+    assert both.classes == {"comic": 2, "photo": 4}
+    assert bins(both.histograms["pixel mean"]) == {25: 6}
+    assert traits.total([]) == NONE == Traits({}, {name: [0] * BINS for name in NONE.histograms})
