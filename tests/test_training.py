@@ -92,6 +92,17 @@ def test_another_training_is_not_continued(start: Train, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_without_shuffling_all_epochs_have_one_order(start: Train, tmp_path: Path) -> None:
+    for cache in ("memory", "none"):
+        finish(start(cache, cache=cache, shuffle=False))
+    # Rows that are kept come as the first epoch reads them, those that are streamed anew.
+    for kept, streamed in zip(weights(tmp_path / "memory"), weights(tmp_path / "none")):
+        np.testing.assert_array_equal(kept, streamed)
+    finish(start("shuffled", cache="none"))
+    assert history(tmp_path / "shuffled") != history(tmp_path / "none")
+
+
+@pytest.mark.slow
 def test_a_training_starts_from_the_weights_of_another(start: Train, tmp_path: Path) -> None:
     first, model = str(tmp_path / "first"), {**MODEL, "batch_norm": False}
     finish(start("first", model=model))

@@ -345,6 +345,11 @@ class Train(Section):
         "it reads its part from storage at each epoch, and ranks exchange parts; auto: memory "
         "where the parts of a machine's ranks fit into a quarter of its memory",
     )
+    shuffle: bool = Field(
+        True,
+        description="every epoch has an order of its own; false: all have one, which is that of "
+        "the dataset, a hash's",
+    )
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(64, ge=1, description="rows a step over all ranks together")
     optimizer: Literal["adam", "sgd"] = "adam"

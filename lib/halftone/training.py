@@ -149,7 +149,7 @@ class _Run:
         watch = Watch(self._model, progress, first_step, self._watch_steps(plan), self._wish)
         self._model.reset_steps(first_step)
         source, steps = self._source(TRAIN, plan), plan.steps - first_step
-        rows = source.epoch(plan, text, first_step)
+        rows = source.epoch(plan, text if self._settings.shuffle else "", first_step)
         with pipeline.reading(source):
             self._model.fit(rows, steps_per_epoch=steps, verbose=0, callbacks=[watch])
         if watch.done == plan.steps:
@@ -201,7 +201,7 @@ class _Run:
             self._world.size,
             self._settings.batch_size,
             self._config.seed,
-            1 if self._is_kept else number,
+            number if self._settings.shuffle and not self._is_kept else 1,
             self._settings.aggregate_steps,
         )
 
