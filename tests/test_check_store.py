@@ -2,10 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fsspec
 import pytest
 
-from halftone import check_store, storage
+from halftone import check_store, storage, stores
 from halftone.check_store import NOT_SHARED, Probe
 
 
@@ -55,6 +54,10 @@ def test_a_store_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("Forbidden")
 
-    monkeypatch.setattr(fsspec.filesystem("memory"), "pipe_file", refuse)
-    with check_store.planted(Probe((), ("memory://refused/out",), "token")) as errors:
-        assert errors == {"memory://refused/out": "PermissionError: Forbidden"}
+    url = "memory://refused/out"
+    monkeypatch.setattr(stores.opened(url)[0], "pipe_file", refuse)
+    with check_store.planted(Probe((), (url,), "token")) as errors:
+        assert errors == {
+            url: f"{url}/.halftone-check-token/planted: the store refuses: Forbidden; check the "
+            "credentials and what they may do (docs/storage.md says where they are looked for)"
+        }

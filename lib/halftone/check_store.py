@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Callable, NamedTuple
 
 from halftone import storage
+from halftone.errors import RunError
 
 _PLANTED, _PLANTED_NAME = b"halftone --check", "planted"
 NOT_SHARED = "what the driver wrote is not there"
@@ -53,7 +54,9 @@ def answers(probe: Probe, name: str) -> dict[str, str]:
 def _answer(ask: Callable[..., str], url: str, *arguments: str) -> str:
     try:
         return ask(url, *arguments)
-    except Exception as error:  # each store raises its own kind
+    except RunError as error:  # in our words, with the cure
+        return str(error)
+    except Exception as error:  # a folder of this machine raises its own kinds
         text = getattr(error, "strerror", None) or " ".join(str(error).split())
         return f"{type(error).__name__}: {text}"
 
