@@ -1,11 +1,14 @@
-"""Where pages are made: templates beside the modules of a package, and the filters they know."""
+"""Where pages are made: templates beside the modules of a package, and what all of them know."""
 
 from __future__ import annotations
 
 import pkgutil
+from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+import halftone
+from halftone.report.confusions import ramps
 from halftone.report.words import (
     change,
     count,
@@ -21,7 +24,13 @@ _FILTERS = (change, count, duration, images, moment, percent, ratio, size)
 _OWN = __name__.rpartition(".")[0]
 
 
-def environment(package: str = _OWN) -> Environment:
+def page(template: str, package: str = _OWN, /, **values: Any) -> str:
+    """Fill in a page with `values`; it is by this Halftone unless they say otherwise."""
+    known = {"halftone_version": halftone.__version__, "ramps": ramps()}
+    return _environment(package).get_template(template).render({**known, **values})
+
+
+def _environment(package: str) -> Environment:
     """Find templates in `package`, and what it has not in the report's."""
 
     def source(name: str) -> str:

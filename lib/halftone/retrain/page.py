@@ -8,10 +8,9 @@ from typing import Any, Optional
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-import halftone
 from halftone import plots, storage
 from halftone.plots import Drawn, Theme
-from halftone.report import confusions, templates
+from halftone.report import templates
 from halftone.report.words import ratio
 from halftone.retrain import history
 from halftone.retrain.history import KEPT, PROMOTED, REFUSED, Outcome
@@ -39,19 +38,15 @@ def render(name: str, past: Sequence[Outcome], measure: str, floor: float) -> st
         past: of all nights, in order.
         measure, floor: the gate's.
     """
-    return (
-        templates.environment(__package__)
-        .get_template("nights.html.j2")
-        .render(
-            halftone_version=halftone.__version__,
-            ramps=confusions.ramps(),
-            name=name,
-            measure=measure,
-            past=past,
-            champion=history.last_champion(past),
-            last_promoted=next((one for one in reversed(past) if one["outcome"] == PROMOTED), None),
-            figure=figure(past, measure, floor),
-        )
+    return templates.page(
+        "nights.html.j2",
+        __package__,
+        name=name,
+        measure=measure,
+        past=past,
+        champion=history.last_champion(past),
+        last_promoted=next((one for one in reversed(past) if one["outcome"] == PROMOTED), None),
+        figure=figure(past, measure, floor),
     )
 
 

@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
-import halftone
 from halftone.config import Config
 from halftone.experiment import rows
 from halftone.experiment.outcomes import StageOutcomes
@@ -60,18 +59,14 @@ def render(
         _part(stage, own, base, output, described, mistakes.lines(own, found, kept_px))
         for stage, own, described, found in zip(stages, made, spec.all_stages(), wrong)
     ]
-    return (
-        templates.environment(__name__)
-        .get_template("experiment.html.j2")
-        .render(
-            halftone_version=halftone.__version__,
-            ramps=confusions.ramps(),
-            spec=spec,
-            parts=parts,
-            shrunk=shrunk,
-            said=said,
-            best=_best(made, output),
-        )
+    return templates.page(
+        "experiment.html.j2",
+        __name__,
+        spec=spec,
+        parts=parts,
+        shrunk=shrunk,
+        said=said,
+        best=_best(made, output),
     )
 
 
