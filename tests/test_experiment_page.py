@@ -21,7 +21,7 @@ import browser
 import report_pages
 from experiment_runs import a_result, config
 from halftone import columns, manifest, metrics, plots, schema, scored, storage, tally
-from halftone.config import Config, Pixels
+from halftone.config import Config, Paths, Pixels
 from halftone.experiment import rows, spec, table
 from halftone.experiment.outcomes import Outcome, StageOutcomes
 from halftone.experiment.page import curves, labels, times, trials
@@ -93,11 +93,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         an_outcome(root, "dead", config(epochs=3)),
         an_outcome(root, "slow", config(epochs=4), a_result(state="pruned", epochs=1, test={})),
     ]
-    asked = {"name": "study", "about": "Rossi <2022>", "synthetic": True}
+    asked: dict[str, Any] = {"name": "study", "about": "Rossi <2022>"}
+    (root / "sample.json").write_text('{"what": "synthetic: <code> drew them"}')
+    base = BASE.model_copy(update={"paths": Paths(images=str(root))})
     asked["search"] = {"trials": 3, "space": {"train.epochs": [3, 4, 10]}}
     made = spec.from_mapping(asked, "test")
     stage = StageOutcomes("", "", outcomes, "best")
-    table.write(made, BASE, [stage], str(root), ["--epochs 2"])
+    table.write(made, base, [stage], str(root), ["--epochs 2"])
     return root
 
 
@@ -158,7 +160,7 @@ def test_the_table(page: Page) -> None:
 def test_what_must_be_read_with_it(page: Page) -> None:
     words = page.words()
     assert "Shrunk by --epochs 2: not to be compared with a paper's figures." in words
-    assert "The images are drawn by code (synthetic)" in words
+    assert "The images are synthetic: <code> drew them." in words
     assert "Rossi <2022>" in words
     assert "Marked is the best run: the lowest validation loss." in words
     assert "best: a & b" in words

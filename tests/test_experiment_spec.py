@@ -18,7 +18,7 @@ def error_of(raw: dict[str, Any]) -> str:
 RUN = {"name": "one"}
 VALUES = {"train.epochs": [1, 2]}
 TOP = (
-    "runs, grid, random, search, choose, name, about, source, synthetic, parallel, on, score, "
+    "runs, grid, random, search, choose, name, about, source, parallel, on, score, "
     "folds, base, stages"
 )
 

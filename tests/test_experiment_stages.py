@@ -89,7 +89,6 @@ def test_a_killed_search_goes_on_prunes_and_hands_its_best_to_the_next_stage(
     ]
     asked = {
         "name": "stripes",
-        "synthetic": True,
         "base": base,
         "stages": [
             {
@@ -122,6 +121,7 @@ def test_a_killed_search_goes_on_prunes_and_hands_its_best_to_the_next_stage(
     said = finish(start(asked), 1).splitlines()
 
     assert "search.trial-001: finished before, and kept" in said
+    (rows,) = (line for line in said if line.startswith("final: rows: "))
     assert first.stat().st_mtime_ns == written
     proposed = [
         read(folder / "proposal.json")["proposed"]["train"]
@@ -147,6 +147,8 @@ def test_a_killed_search_goes_on_prunes_and_hands_its_best_to_the_next_stage(
         for path in (tmp_path / "out" / "datasets").glob("*/manifest.json")
     ]
     assert len(held_out) == 2
+    test_rows = final["test"]["rows"]
+    assert rows == f"final: rows: {80 - test_rows} to train on, {test_rows} to test"
     assert min(held_out) == 0 < max(held_out)
 
     client = MlflowClient(uri)
@@ -167,7 +169,6 @@ def test_folds_in_spark_s_tasks_are_one_row_with_all_metrics(
     base = stripes(draw_images(each=40), tracking={"enabled": False}, spark={"master": "local[2]"})
     asked = {
         "name": "stripes",
-        "synthetic": True,
         "on": "spark",
         "parallel": 2,
         "folds": 2,

@@ -30,7 +30,6 @@ def job(tmp_path: Path, draw_images: DrawImages) -> Callable[..., subprocess.Pop
     """Start the job on two runs, the first of which must fail: 60 images, a tiny network."""
     asked: dict[str, Any] = {
         "name": "stripes",
-        "synthetic": True,
         "parallel": 2,
         "base": {
             "seed": 7,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiment_runs import a_result, config
-from halftone.config import Config, from_mapping
+from halftone.config import Config, Paths, from_mapping
 from halftone.experiment import rows, spec, table, terminal
 from halftone.experiment.outcomes import Outcome, StageOutcomes, of_folds
 from halftone.experiment.planning import Trial
@@ -52,7 +52,7 @@ DONE = [
     failed("dense", MLP),
 ]
 STUDY = spec.from_mapping(
-    {"name": "study", "about": "Rossi 2022", "synthetic": True, "runs": [{"name": "plain"}]}, "test"
+    {"name": "study", "about": "Rossi 2022", "runs": [{"name": "plain"}]}, "test"
 )
 
 
@@ -181,13 +181,18 @@ def test_why_the_best_is_the_best(choose: Choose, val_loss: Optional[float], wor
 
 
 def test_all_forms_are_written_with_what_must_be_read_with_them(tmp_path: Path) -> None:
-    said = table.write(
-        STUDY, BASE, [stage(DONE, "wide")], str(tmp_path), ["--epochs 2", "--subset 400"]
-    )
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "sample.json").write_text('{"what": "synthetic: code drew them"}')
+    rows = [{"train": 768, "validation": 192, "test": 1240}, {"train": 960, "test": 1240}]
+    done = stage(DONE, "wide", rows=rows)
+    base = BASE.model_copy(update={"paths": Paths(images=str(images))})
+    said = table.write(STUDY, base, [done], str(tmp_path), ["--epochs 2", "--subset 400"])
     remarks = [
         "experiment: study (Rossi 2022)",
-        "images: /data/images, drawn by code (synthetic): they say nothing about real ones",
+        f"images: {images}, synthetic: code drew them",
         "shrunk by --epochs 2, --subset 400: not to be compared with a paper's figures",
+        "rows: 768 to 960 to train on, 0 to 192 held out to validate, 1,240 to test",
         "* the best run, wide: the lowest validation loss; kept in out/runs/wide",
         "plain: as section 4 has it",
         "dense: failed: was killed by signal 9; its log is out/runs/dense/log",
@@ -224,12 +229,14 @@ def test_stages_have_a_table_each(tmp_path: Path) -> None:
         },
         "test",
     )
-    own = [stage([DONE[0]], "plain", name="first")]
+    own = [stage([DONE[0]], "plain", name="first", rows=[{"train": 3, "test": 1}])]
     assert "== second ==" not in table.write(asked, BASE, own, str(tmp_path))
     own.append(stage([DONE[1]], "wide", name="second", about="why"))
     said = table.write(asked, BASE, own, str(tmp_path)).splitlines()
     assert [line for line in said if line.startswith("==")] == ["== first ==", "== second =="]
     assert "figures are means over 2 folds, ± their standard deviation" in said
+    assert "images: /data/images" in said
+    assert "first: rows: 3 to train on, 1 to test" in said
     assert "first: at most 1,000 images, as many of each class" in said
     assert "second: * the best run, wide: the lowest validation loss; kept in out/runs/wide" in said
     page = (tmp_path / "table.md").read_text().splitlines()

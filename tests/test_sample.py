@@ -266,6 +266,17 @@ def run(output: Path, *more: str) -> int:
     return sample.main(["--output", str(output), "--size-px", "64", "--processes", "1", *more])
 
 
+def test_a_folder_says_what_its_images_are(tmp_path: Path) -> None:
+    assert sample.kind_of(str(tmp_path / "none")) == ""
+    folder = str(sample.draw(tmp_path / "drawn", 1, seed=7, size_px=64, processes=1))
+    assert sample.kind_of(folder) == (
+        "synthetic: every picture was drawn by code, none shows a real person"
+    )
+    for text in ("{", "[1]", '{"pairs": 3}'):
+        (tmp_path / "sample.json").write_text(text)
+        assert sample.kind_of(str(tmp_path)) == ""
+
+
 def test_the_command_says_where_and_that_it_is_synthetic(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

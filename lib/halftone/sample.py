@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from halftone import drawing
+from halftone import drawing, storage
 from halftone.drawing.damage import BROKEN, broken_files
 from halftone.drawing.label import DRAWING, find_label, label_of, with_label
 from halftone.drawing.workers import count_cores, worker_map
@@ -33,6 +33,7 @@ from halftone.progress import reporting
 MAX_PAIRS = 100_000  # five digits in a file's name
 SYNTHETIC = "synthetic: every picture was drawn by code, none shows a real person"
 
+_DESCRIPTION = "sample.json"
 _CURE = "choose another output, or delete that directory"
 _Task = tuple[str, str, int, int, int]  # output, kind, pair, seed, size_px
 
@@ -72,8 +73,17 @@ def draw(
     with _unfinished(output):
         _draw_all(missing, 2 * pairs, processes)
         _write_broken(output, pairs, seed, size_px)
-        _write(output, "sample.json", _description(parameters))
+        _write(output, _DESCRIPTION, _description(parameters))
     return output
+
+
+def kind_of(folder: str) -> str:
+    """What a folder of images, or a URL, says of its images in a sample.json; mostly nothing."""
+    try:
+        described = storage.read_json(storage.join(folder, _DESCRIPTION))
+        return str(described["what"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def _name(kind: str, pair: int) -> str:
@@ -103,7 +113,7 @@ def _check(output: Path, pairs: int, seed: int, size_px: int, processes: int) ->
 
 def _is_drawn(output: Path, parameters: dict[str, int]) -> bool:
     """Whether `output` holds the finished sample; raises if it holds a different one."""
-    path = output / "sample.json"
+    path = output / _DESCRIPTION
     if not path.exists():
         return False
     try:

@@ -25,6 +25,7 @@ FOLDER, _SUBSETS = "datasets", "subsets"
 class Dataset(NamedTuple):
     url: str
     fingerprint: str
+    rows: dict[str, int]  # by split
 
 
 def digest(config: Config) -> str:
@@ -65,7 +66,8 @@ class Datasets:
                 url = storage.join(self._output, FOLDER, key)
                 print(f"dataset: {url}", flush=True)
                 manifest, _ = preprocess(config, str(config.paths.images), url, session)
-                self._made[key] = Dataset(url, manifest.fingerprint)
+                rows = {split: sum(own.values()) for split, own in manifest.counts.items()}
+                self._made[key] = Dataset(url, manifest.fingerprint, rows)
 
 
 def with_subset(config: Config, output: str, num_images: int) -> Config:

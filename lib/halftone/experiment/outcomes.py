@@ -60,6 +60,7 @@ class StageOutcomes(NamedTuple):
     outcomes: list[Outcome]
     best: Optional[str]  # the run's name; None where no run is finished
     choose: Choose = Choose()  # what makes it the best
+    rows: Sequence[Mapping[str, int]] = ()  # by split, of the dataset of each training
 
 
 def figure(result: Result, split: str, metric: str) -> Optional[float]:

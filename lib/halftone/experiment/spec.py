@@ -116,7 +116,6 @@ class Spec(Kinds):
     name: str = Field(pattern=NAME)
     about: str = Field("", description="the paper, and its section")
     source: str = Field("", description="where the images are from")
-    synthetic: bool = Field(False, description="the images are drawn by code")
     parallel: int = Field(1, ge=1, description="runs at a time")
     on: Literal["processes", "spark"] = Field(
         "processes", description="of this machine, which share its cores; spark: a slot for each"

@@ -59,7 +59,12 @@ class Stages:
         found = study.run(source, self._desk, self._spec.parallel)
         best = outcomes.best(found, stage.choose)
         return StageOutcomes(
-            stage.name, stage.about, found, best.trial.name if best else None, stage.choose
+            stage.name,
+            stage.about,
+            found,
+            best.trial.name if best else None,
+            stage.choose,
+            [self._made.of(own).rows for one in found for own in one.trial.configs()],
         )
 
     def _under(self, stage: Stage, done: Sequence[StageOutcomes]) -> Layers:

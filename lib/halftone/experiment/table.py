@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halftone import storage
+from halftone import sample, storage
 from halftone.config import Config
 from halftone.experiment import page, rows, terminal
 from halftone.experiment.outcomes import StageOutcomes
 from halftone.experiment.rows import Row
 from halftone.experiment.spec import Spec
+from halftone.splits import TEST, TRAIN, VALIDATION
 
 MARKDOWN, CSV, PAGE = "table.md", "table.csv", "index.html"
 
@@ -27,11 +28,13 @@ def write(
 ) -> str:
     """Write all forms to `output`; return the table and its remarks as a terminal shows them."""
     made = [rows.of_stage(stage, base) for stage in stages]
-    said = remarks(spec, stages, str(base.paths.images), shrunk)
+    images = str(base.paths.images)
+    kind = sample.kind_of(images)
+    said = remarks(spec, stages, images, shrunk, kind)
     forms = {
         MARKDOWN: as_markdown(spec, base, stages, made, said),
         CSV: as_csv(stages, made),
-        PAGE: page.render(spec, base, stages, made, said, output, shrunk),
+        PAGE: page.render(spec, base, stages, made, said, output, shrunk, kind),
     }
     for name, text in forms.items():
         storage.write_bytes(storage.join(output, name), text.encode())
@@ -41,10 +44,17 @@ def write(
 
 
 def remarks(
-    spec: Spec, stages: Sequence[StageOutcomes], images: str, shrunk: Sequence[str]
+    spec: Spec,
+    stages: Sequence[StageOutcomes],
+    images: str,
+    shrunk: Sequence[str] = (),
+    kind: str = "",
 ) -> list[str]:
-    """What must be read with the table: whose images, what was shrunk, what a paper left open."""
-    kind = "drawn by code (synthetic): they say nothing about real ones" if spec.synthetic else ""
+    """What must be read with the table: whose images, what was shrunk, what a paper left open.
+
+    Args:
+        kind: what the folder of images says of them.
+    """
     lines = [f"experiment: {spec.name}" + f" ({spec.about})" * bool(spec.about)]
     lines.append(f"images: {', '.join(filter(None, [images, spec.source, kind]))}")
     if shrunk:
@@ -53,6 +63,8 @@ def remarks(
         lines.append(f"figures are means over {spec.folds} folds, ± their standard deviation")
     for stage, described in zip(stages, spec.all_stages()):
         where = f"{stage.name}: " if stage.name else ""
+        sizes = _sizes(stage.rows)
+        lines += [f"{where}{sizes}"] if sizes else []
         if described.subset:
             lines.append(f"{where}at most {described.subset:,} images, as many of each class")
         by = rows.chosen_by(stage)
@@ -65,6 +77,18 @@ def remarks(
             if one.error:
                 lines.append(f"{where}{one.trial.name}: failed: {one.error}; its log is {one.log}")
     return lines
+
+
+def _sizes(rows: Sequence[Mapping[str, int]]) -> str:
+    """How many images a stage's trainings had of each split, in words."""
+    uses = {TRAIN: "to train on", VALIDATION: "held out to validate", TEST: "to test"}
+    parts = []
+    for split, use in uses.items():
+        counts = sorted({own.get(split, 0) for own in rows})
+        if counts and counts[-1]:
+            span = counts[:1] + counts[-1:] * (len(counts) > 1)
+            parts.append(f"{' to '.join(f'{count:,}' for count in span)} {use}")
+    return "rows: " * bool(parts) + ", ".join(parts)
 
 
 def as_csv(stages: Sequence[StageOutcomes], made: Sequence[Sequence[Row]]) -> str:

@@ -43,6 +43,7 @@ def render(
     said: Sequence[str],
     output: str,
     shrunk: Sequence[str],
+    kind: str,
 ) -> str:
     """Return the page. Pictures are drawn from what the runs left below `output`.
 
@@ -50,6 +51,7 @@ def render(
         made: the rows of each stage's table.
         said: the remarks that belong to the tables.
         shrunk: the flags that made the experiment smaller.
+        kind: what the folder of images says of them.
     """
     shards = mistakes.shards(output)
     wrong = [[mistakes.of_run(row.outcome, shards) for row in own] for own in made]
@@ -65,6 +67,7 @@ def render(
         spec=spec,
         parts=parts,
         shrunk=shrunk,
+        kind=kind,
         said=said,
         best=_best(made, output),
     )
