@@ -254,6 +254,26 @@ def refused(tmp_path: Path, config: Callable[..., Config]) -> Callable[..., str]
     return refused_
 
 
+def test_batch_normalisation_that_training_ends_too_early_for(
+    config: Callable[..., Config],
+) -> None:
+    def notes(rows: int, epochs: int = 12, **settings: object) -> list[str]:
+        model = {"name": "convnet", "batch_norm": True, **settings}
+        train = {"epochs": epochs, "batch_size": 64, "model": model}
+        return launch.notes(config(train=train).train, rows)
+
+    assert notes(864) == [
+        "after all 168 steps batch normalisation's running mean and deviation, with which the "
+        "model validates and scores, are still 18% what they began with; use "
+        "train.model.batch_norm_momentum 0.9 (it is 0.99), or more epochs"
+    ]
+    assert notes(864, batch_norm_momentum=0.9) == []
+    assert notes(864, batch_norm=False) == []
+    # 0.99 to the power of 298 is 0.0500 rounded up, of 299 below it.
+    assert len(notes(298 * 64, epochs=1)) == 1
+    assert notes(298 * 64 + 1, epochs=1) == []
+
+
 def test_images_too_small_for_the_network(refused: Callable[..., str]) -> None:
     assert refused(model={"name": "convnet", "filters": [4, 4, 4]}) == (
         "images of height 8 px are too small for train.model: the pooling after convolution 2 "

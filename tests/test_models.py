@@ -128,6 +128,26 @@ def test_a_leaky_relu_lets_the_slope_s_part_of_what_is_negative_through() -> Non
         np.testing.assert_allclose(leaky(np.array([-10.0, 10.0])), [said, 10.0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("is_before", [False, True])
+def test_batch_normalisation_follows_the_batches_as_fast_as_told(is_before: bool) -> None:
+    settings = config.Convnet(
+        filters=(1,),
+        batch_norm=True,
+        batch_norm_before_activation=is_before,
+        batch_norm_momentum=0.75,
+        dense=(),
+    )
+    model = models.build(settings.model_dump(), (4, 4, 1), 2, "0..1")
+    kinds = tf.keras.layers.Conv2D, tf.keras.layers.BatchNormalization
+    convolution, normalisation = (
+        next(one for one in model.layers if isinstance(one, kind)) for kind in kinds
+    )
+    convolution.set_weights([np.zeros((3, 3, 1, 1)), np.array([8.0])])
+    model(np.zeros((2, 4, 4, 1), np.uint8), training=True)
+    # From 0 a quarter of the way to the batch's mean.
+    np.testing.assert_allclose(normalisation.moving_mean, [2.0])
+
+
 def test_layers_keep_the_names_that_published_models_have() -> None:
     settings = config.Convnet(batch_norm=True, conv_dropout=0.25, dense_dropout=0.5)
     tf.keras.backend.clear_session()
@@ -182,6 +202,7 @@ def test_settings_from_before_are_written_as_they_were() -> None:
         "leaky_slope": 0.3,
         "batch_norm": False,
         "batch_norm_before_activation": False,
+        "batch_norm_momentum": 0.99,
         "conv_dropout": 0.0,
         "global_average": False,
         "dense": [128],

@@ -227,6 +227,13 @@ class Convnet(Section):
     batch_norm_before_activation: bool = Field(
         False, description="batch_norm stands before the activation, not after it"
     )
+    batch_norm_momentum: float = Field(
+        0.99,
+        ge=0.0,
+        lt=1.0,
+        description="how much a batch leaves of the running mean and deviation; where a training "
+        "has fewer than some 500 steps take 0.9, or it ends before these follow",
+    )
     conv_dropout: _Fraction = Field(0.0, description="after every pooling")
     global_average: bool = Field(
         False, description="the dense layers get each feature map's mean, not all of its values"

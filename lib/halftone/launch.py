@@ -29,6 +29,8 @@ from halftone.model_directory import CARD, CHECKPOINTS, CURVES, HISTORY, Card
 from halftone.session import borrowed, is_local, submitted_conf
 from halftone.splits import TRAIN
 
+_SLOW_STATISTICS = 0.05  # of the first values of batch normalisation, left at the end
+
 
 def train(config: Config, dataset: str, output: str, session: Callable[[], SparkSession]) -> Card:
     """Train on the dataset at `dataset` and return the card of the model at `output`.
@@ -71,6 +73,8 @@ def train(config: Config, dataset: str, output: str, session: Callable[[], Spark
         f"{settings.batch_size // settings.ranks}",
         flush=True,
     )
+    for note in notes(settings, rows):
+        print(f"note: {note}", flush=True)
     with tracking.following(config, data, dataset, output):
         with stop_request.listening(output) as asked:
             if start is None:
@@ -79,6 +83,26 @@ def train(config: Config, dataset: str, output: str, session: Callable[[], Spark
                 attempts.run(start, output, settings.ranks, settings.max_restarts, asked)
         _draw_curves(output)
     return model_directory.read_card(output)
+
+
+def notes(settings: Train, rows: int) -> list[str]:
+    """What to know of settings that can be trained with, and hardly as they are meant.
+
+    Args:
+        rows: of the train split.
+    """
+    model = settings.model
+    if not isinstance(model, Convnet) or not model.batch_norm or settings.start_from:
+        return []
+    steps = settings.epochs * -(-rows // settings.batch_size)
+    left = model.batch_norm_momentum**steps
+    if left < _SLOW_STATISTICS:
+        return []
+    return [
+        f"after all {steps:,} steps batch normalisation's running mean and deviation, with which "
+        f"the model validates and scores, are still {left:.0%} what they began with; use "
+        f"train.model.batch_norm_momentum 0.9 (it is {model.batch_norm_momentum:g}), or more epochs"
+    ]
 
 
 def _starter(

@@ -33,6 +33,7 @@ def layers(
     leaky_slope: float,
     batch_norm: bool,
     batch_norm_before_activation: bool,
+    batch_norm_momentum: float,
     conv_dropout: float,
     global_average: bool,
     dense: Sequence[int],
@@ -45,10 +46,10 @@ def layers(
     for number, (num_filters, kernel_px, stride_px) in enumerate(sides, 1):
         x = tf.keras.layers.Conv2D(num_filters, kernel_px, stride_px, padding)(x)
         if batch_norm and batch_norm_before_activation:
-            x = tf.keras.layers.BatchNormalization()(x)
+            x = tf.keras.layers.BatchNormalization(momentum=batch_norm_momentum)(x)
         x = _activated(x, next(activations), leaky_slope)
         if batch_norm and not batch_norm_before_activation:
-            x = tf.keras.layers.BatchNormalization()(x)
+            x = tf.keras.layers.BatchNormalization(momentum=batch_norm_momentum)(x)
         if pool_after is None or number in pool_after:
             x = _POOLINGS[pooling](2, padding=pool_padding)(x)
             if conv_dropout:
