@@ -71,12 +71,18 @@ REGULARISED: dict[str, Settings] = {
 VARIANTS: dict[str, Settings] = {
     "base": {},
     "dropout": {"conv_dropout": 0.25, "dense_dropout": 0.5},
-    "batch norm": {"conv_dropout": 0.25, "dense_dropout": 0.5, "batch_norm": True},
+    "batch norm": {
+        "conv_dropout": 0.25,
+        "dense_dropout": 0.5,
+        "batch_norm": True,
+        "batch_norm_momentum": 0.9,
+    },
     "dense": {
         "conv_dropout": 0.25,
         "dense": [128, 128],
         "dense_dropout": [0.5, 0.25],
         "batch_norm": True,
+        "batch_norm_momentum": 0.9,
     },
 }
 REGULARISED_COUNTS = {
@@ -238,6 +244,7 @@ VGG: Settings = {
     "pool_after": [2, 4, 6, 8],
     "batch_norm": True,
     "batch_norm_before_activation": True,
+    "batch_norm_momentum": 0.9,
     "conv_dropout": 0.2,
     "dense": [256],
     "dense_dropout": 0.2,
