@@ -46,10 +46,12 @@ def plan_epoch(
     """Deal the shards out to `size` ranks, anew for each (seed, epoch).
 
     Args:
+        shards: in the manifest's order, which its fingerprint is of. By name they would be in an
+            order that follows from when and where the images were written.
         batch_size: rows a step over all ranks together; `size` divides it.
         aggregate_steps: the number of steps is made a multiple of it.
     """
-    shuffled = sorted(shards, key=lambda shard: shard.path)
+    shuffled = list(shards)
     random.Random(f"{seed}:{epoch}").shuffle(shuffled)
     plan = plan_once(shuffled, size, batch_size)
     for rank, own in enumerate(plan.pieces):
