@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -64,14 +63,10 @@ def discordant(cells: Cells) -> tuple[int, int]:
 
 def mcnemar(won: int, lost: int) -> float:
     """How often chance alone would give so unequal counts, or more so: two-sided, exact."""
-    total, least = won + lost, min(won, lost)
-    if won == lost:
-        return 1.0
-    terms = [
-        math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1)
-        for k in range(least + 1)
-    ]
-    return min(1.0, 2 * math.fsum(math.exp(term - total * math.log(2)) for term in terms))
+    from scipy.stats import binomtest  # here, as it takes a second and few nights get so far
+
+    total = won + lost
+    return float(binomtest(min(won, lost), total).pvalue) if total else 1.0
 
 
 def recalls(cells: Cells, side: int) -> dict[int, float]:
