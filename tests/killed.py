@@ -35,7 +35,7 @@ from halftone.retrain import command
 from halftone.retrain.command import Asked
 from halftone.retrain.journal import STEPS, Entry, Journal
 from halftone.retrain.registry import Registry
-from retrained import NAME, last_line
+from retrained import NAME, in_a_process, last_line
 
 __all__ = ["mlflow", "pyspark", "training"]  # imported so that no call spends its seconds on it
 
@@ -50,18 +50,6 @@ def main(folder: Path) -> None:
         if step == "gate":
             in_a_process(lambda: call(folder, None, "", dry_run=True))
     in_a_process(lambda: call(folder, None, ""))
-
-
-def in_a_process(work: Callable[[], None]) -> int:
-    sys.stdout.flush()
-    process = os.fork()
-    if not process:
-        try:
-            work()
-        finally:
-            sys.stdout.flush()
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def call(folder: Path, kill_at: Optional[str], when: str, dry_run: bool = False) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import cv2
 import numpy as np
@@ -60,6 +62,19 @@ def write_config(folder: Path, epochs: int = 2, **retrain: Any) -> Path:
     path = folder / "retrain.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path
+
+
+def in_a_process(work: Callable[[], object]) -> int:
+    """Do `work` in a process forked here; return how that ended, -9 where it was killed."""
+    sys.stdout.flush()
+    process = os.fork()
+    if not process:
+        try:
+            work()
+        finally:
+            sys.stdout.flush()
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def last_line(said: str) -> dict[str, Any]:

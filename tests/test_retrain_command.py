@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,11 +20,12 @@ import saved_model
 from halftone import config as configs
 from halftone import mlflow_store
 from halftone.config import Config, Tracking
-from halftone.errors import RunError
-from halftone.retrain import command, lock, steps
+from halftone.errors import RunError, StoppedError
+from halftone.retrain import command, job, journal, lock, notify, steps
 from halftone.retrain.command import Asked
+from halftone.retrain.job import Job
 from halftone.retrain.registry import CHAMPION, Registry
-from retrained import JOB, NAME, last_line, outcomes, write_config
+from retrained import JOB, NAME, in_a_process, last_line, outcomes, write_config
 
 Call = Callable[..., "tuple[int, dict[str, Any], str]"]
 
@@ -124,16 +127,119 @@ def test_what_may_be_mended_is_tried_again_and_not_for_ever(
         code, last, _ = call(overrides=["retrain.max_attempts=2", f"retrain.outcome_file={file}"])
         told.append((code, last["outcome"], last["reason"], last.get("night")))
         assert json.loads(file.read_text())["outcome"] == "failed"
-    closed = "the store is away (attempt 2, retrain.max_attempts is 2; the next night begins anew)"
+    closed = (
+        "the store is away (attempt 2 at the step preprocess, retrain.max_attempts is 2; the next "
+        "night begins anew)"
+    )
     assert told == [
         (5, "failed", "the store is away", None),
         (5, "failed", closed, 1),
         (5, "failed", "the store is away", None),
     ]
-    assert sorted(path.name for path in (tmp_path / "retrain" / "nights").iterdir()) == [
-        "000001",
-        "000002",
-    ]
+    assert nights(tmp_path) == ["000001", "000002"]
+
+
+def kill(*given: Any, **more: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_night_that_is_killed_again_and_again_is_given_up(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once() -> tuple[int, dict[str, Any], str]:
+        return call(overrides=["retrain.max_attempts=2"])
+
+    monkeypatch.setattr(steps, "preprocess", kill)
+    assert [in_a_process(once) for _ in range(2)] == [-9, -9]
+    code, last, _ = once()
+    assert (code, last["outcome"], last["night"], last["reason"]) == (
+        5,
+        "failed",
+        1,
+        "2 calls, which is retrain.max_attempts, got no further than the step preprocess: they "
+        "were killed or stopped. See the log and the machine (memory, a limit of time); the next "
+        "night begins anew",
+    )
+    assert in_a_process(once) == -9
+    assert nights(tmp_path) == ["000001", "000002"]
+
+
+def test_a_training_that_gets_further_is_not_given_up(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(job: Job, folder: str, *given: Any) -> None:
+        done = Path(folder, "model", "checkpoints")
+        done.mkdir(parents=True, exist_ok=True)
+        if len(list(done.iterdir())) < 4:
+            (done / f"epoch-{len(list(done.iterdir())) + 1:04d}.npz").touch()
+        kill()
+
+    def once() -> tuple[int, dict[str, Any], str]:
+        return call(overrides=["retrain.max_attempts=2"])
+
+    left(tmp_path, preprocess=TAKEN_IN, snapshot={"dataset": ""}, drift=NO_DRIFT, start={})
+    monkeypatch.setattr(steps, "train", train)
+    assert [in_a_process(once) for _ in range(5)] == [-9] * 5
+    code, last, _ = once()
+    assert (code, last["night"]) == (5, 1)
+    assert "2 calls, which is retrain.max_attempts, got no further than the step train: " in str(
+        last["reason"]
+    )
+
+
+def test_a_kill_behind_the_outcome_changes_none(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "tell", kill)  # no images: the night ends at once
+    codes = [in_a_process(lambda: call(overrides=["retrain.max_attempts=2"])) for _ in range(2)]
+    assert codes == [-9, -9]
+    code, last, err = call(overrides=["retrain.max_attempts=2"])
+    assert (code, last["outcome"], last["night"]) == (2, "failed", 1)
+    assert last["reason"].startswith(f"{tmp_path}/images: ")
+    assert err.startswith("notify: 2 calls, which is retrain.max_attempts, got no further than ")
+    assert err.endswith("; the outcome stands\n")
+    assert (tmp_path / "retrain" / "nights" / "000001" / "15-ended.json").exists()
+
+
+def test_a_promotion_that_a_kill_kept_from_being_told_is_told_by_who_closes_the_night(
+    call: Call, registry: Registry, tmp_path: Path
+) -> None:
+    register(tmp_path, registry, configs.load(str(tmp_path / "retrain.yaml")), 2)
+    second = registry.version("2")
+    assert second is not None
+    registry.point(CHAMPION, second)
+    left(
+        tmp_path,
+        preprocess=TAKEN_IN,
+        snapshot={"dataset": ""},
+        drift=NO_DRIFT,
+        start={"champion": "1"},
+        train={"model": ""},
+        register={"version": "2"},
+        score={"measures": {}},
+        gate={"action": "promote", "reason": "better by more than chance"},
+    )
+    assert call(overrides=["train.epochs=3"])[1]["night"] == 2
+    told = [(one["outcome"], one["champion_before"], one["champion"]) for one in outcomes(tmp_path)]
+    assert told == [("promoted", "1", "2"), ("failed", None, "2")]
+    assert outcomes(tmp_path)[0]["reason"] == "better by more than chance"
+
+
+TAKEN_IN = {"basis": "b", "new_images": 1, "new_rejects": 0, "rows": 9, "dataset_version": 1}
+NO_DRIFT = {"level": "ok", "reason": ""}
+
+
+def left(tmp_path: Path, **entries: journal.Entry) -> None:
+    """Leave a night whose process is gone behind the last of these steps."""
+    settings = job.of(configs.load(str(tmp_path / "retrain.yaml")), pytest.fail).basis("")
+    with lock.held(str(tmp_path / "retrain" / "lock"), 600.0, print) as held:
+        own = journal.Journal(str(tmp_path / "retrain"), 1, held)
+        for name, entry in {"begin": {"settings": settings}, **entries}.items():
+            own.record(name, entry)
+
+
+def nights(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "retrain" / "nights").iterdir())
 
 
 def test_a_night_whose_settings_have_changed_is_closed(
@@ -145,7 +251,7 @@ def test_a_night_whose_settings_have_changed_is_closed(
     monkeypatch.setattr(steps, "preprocess", away)
     assert call()[0] == 5
     assert call(overrides=["retrain.lock_secs=60", "retrain.keep.days=3"])[0] == 5
-    assert [path.name for path in (tmp_path / "retrain" / "nights").iterdir()] == ["000001"]
+    assert nights(tmp_path) == ["000001"]
     assert call(overrides=["train.epochs=3"])[0] == 5
     assert [(one["night"], one["reason"]) for one in outcomes(tmp_path)] == [
         (1, "the settings have changed since it began; the next night takes up all of it")
@@ -220,9 +326,51 @@ def test_history_before_the_first_night(tmp_path: Path, capsys: pytest.CaptureFi
         ({"outcome": "failed", "exit_code": 2}, False, 2),
     ],
 )
-def test_exit_codes(outcome: Mapping[str, Any], fails: bool, expected: int) -> None:
+def test_exit_codes_of_outcomes(outcome: Mapping[str, Any], fails: bool, expected: int) -> None:
     settings = configs.from_mapping({"retrain": {"fail_on_refusal": fails}}, source="test")
     assert command.exit_code(settings, dict(outcome)) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "outcome", "said"),
+    [
+        (StoppedError("the checkpoint stands"), 143, "stopped", "stopped: the checkpoint stands\n"),
+        (
+            KeyboardInterrupt(), 130, "interrupted",
+            "interrupted: run the same command again to go on\n",
+        ),
+    ],
+)  # fmt: skip
+def test_who_stops_a_night_leaves_it_to_the_next_call(
+    call: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    outcome: str,
+    said: str,
+) -> None:
+    def stopped(*given: Any, **more: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(notify, "tell", lambda *given: pytest.fail("nothing has come of it"))
+    monkeypatch.setattr(steps, "preprocess", stopped)
+    for _ in range(2):
+        found, last, err = call()
+        assert (found, last["outcome"], last["exit_code"], err) == (code, outcome, code, said)
+    assert nights(tmp_path) == ["000001"]
+
+
+def test_from_scratch_where_that_is_asked(registry: Registry, tmp_path: Path) -> None:
+    config = configs.load(str(write_config(tmp_path, start="scratch")))
+    own = job.of(config, pytest.fail)
+    register(tmp_path, registry, config, 1)
+    first = registry.version("1")
+    assert first is not None
+    why = ["there is no champion yet", "retrain.start is scratch"]
+    assert steps.start(own, "d") == {"champion": None, "weights": None, "why": why[0]}
+    registry.point(CHAMPION, first)
+    assert steps.start(own, "d") == {"champion": "1", "weights": None, "why": why[1]}
 
 
 def test_the_job_from_a_shell(tmp_path: Path) -> None:

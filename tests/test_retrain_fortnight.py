@@ -88,7 +88,8 @@ def test_two_weeks(tmp_path: Path) -> None:
     assert history.champions(past) == ["1", "2"]
     command = [sys.executable, JOB, "--config", str(tmp_path / "retrain.yaml"), "--history"]
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert [line.split()[0] for line in table[2:]] == [str(one["night"]) for one in past]
+    assert [line.split()[0] for line in table[2:-2]] == [str(one["night"]) for one in past]
+    assert table[-1] == "champion: version 2"
     assert all(line.endswith(one["reason"]) for line, one in zip(table[2:], past))
 
     # The night that was killed while it trained went on from its checkpoint, and began once.

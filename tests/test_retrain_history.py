@@ -13,12 +13,10 @@ from halftone.retrain.journal import BEGIN, OUTCOME, Journal
 def outcome(
     night: int, kind: str, champion: Optional[str] = None, by: str = "night", **more: Any
 ) -> dict[str, Any]:
-    return {
-        "night": night, "kind": by, "outcome": kind, "reason": f"reason {night}",
-        "at": f"2026-03-{night:02d}T02:11:40+00:00", "new_images": 0, "new_rejects": 0,
-        "basis": f"basis-{night}" if by == "night" else None, "champion_before": None,
-        "challenger": None, "champion": champion, "measures": {}, "drift": {}, **more,
-    }  # fmt: skip
+    own = {"at": f"2026-03-{night:02d}T02:11:40+00:00", **more}
+    if by == "night":
+        own["basis"] = f"basis-{night}"
+    return history.outcome(night, by, kind, f"reason {night}", champion, own)
 
 
 PAST = [
@@ -33,7 +31,7 @@ PAST = [
 
 def test_the_line_of_champions() -> None:
     assert history.champions(PAST) == ["1", "3"]
-    assert history.champions([*PAST, outcome(7, "promoted", "2", by="promote")]) == ["1", "3", "2"]
+    assert history.champions([*PAST, outcome(7, "promoted", "2", by="hand")]) == ["1", "3", "2"]
 
 
 def test_a_rollback_goes_back_and_further_back() -> None:
@@ -86,18 +84,24 @@ def test_the_table() -> None:
     ]  # fmt: skip
     assert history.text(past) == "\n".join(
         [
-            "night             ended    new  rejects          champion        challenger"
-            "               outcome  why",
-            "-----  ----------------  -----  -------  ----------------  ----------------"
-            "  --------------------  ---",
-            "3      2026-03-03 02:11  1,200        3  1: 0.9100 0.9050  3: 0.9500 0.9512"
-            "              promoted  reason 3",
-            "4      2026-03-04 02:11      0        0                                    "
-            "               nothing  reason 4",
-            "5      2026-03-05 02:11      0        0                                    "
-            "  promoted by rollback  reason 5",
+            "night       ended (UTC)    new  rejects  champion: accuracy, F1"
+            "  challenger: accuracy, F1               outcome  why",
+            "-----  ----------------  -----  -------  ----------------------"
+            "  ------------------------  --------------------  ---",
+            "3      2026-03-03 02:11  1,200        3       1: 0.9100, 0.9050"
+            "         3: 0.9500, 0.9512              promoted  reason 3",
+            "4      2026-03-04 02:11      0        0                        "
+            "                                         nothing  reason 4",
+            "5      2026-03-05 02:11      0        0                        "
+            "                            promoted by rollback  reason 5",
+            "",
+            "champion: version 1",
         ]
     )
+
+
+def test_the_table_before_the_first_champion() -> None:
+    assert history.text([outcome(1, "nothing")]).endswith("  reason 1\n\nchampion: none yet")
 
 
 def test_nights_without_an_outcome_are_left_out(tmp_path: Path) -> None:

@@ -58,9 +58,22 @@ def test_who_has_lost_the_lock_writes_nothing(tmp_path: Path, held: Lock) -> Non
     assert own.read("gate") is None
 
 
-def test_attempts_are_counted(tmp_path: Path, held: Lock) -> None:
-    counts = [Journal(str(tmp_path), 3, held).add_attempt() for _ in range(3)]
-    assert counts == [1, 2, 3]
+def test_attempts_are_counted_by_place(tmp_path: Path, held: Lock) -> None:
+    places = [{"step": "begin"}, {"step": "train", "checkpoints": []}]
+    places.append({**places[1], "checkpoints": ["epoch-0001.npz"]})
+    own = Journal(str(tmp_path), 3, held)
+    counts = [own.add_attempt(places[number]) for number in (0, 0, 1, 1, 1, 2, 2)]
+    # Who leaves a place to another one has tried to pass that.
+    assert counts == [1, 2, 2, 3, 4, 2, 3]
+
+
+def test_the_open_step_is_behind_the_last_one_that_is_done(tmp_path: Path, held: Lock) -> None:
+    own = Journal(str(tmp_path), 3, held)
+    assert own.open_step() == "begin"
+    for step, open_step in ((BEGIN, "preprocess"), ("drift", "start"), ("tidy", ENDED)):
+        own.record(step, {})
+        own.add_attempt({})
+        assert own.open_step() == open_step
 
 
 def test_the_last_night_is_open_until_it_has_ended(tmp_path: Path, held: Lock) -> None:

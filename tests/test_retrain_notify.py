@@ -17,7 +17,8 @@ from halftone.errors import InputError
 from halftone.retrain import notify
 from tracked import free_port
 
-OUTCOME = {"outcome": "promoted", "night": 3}
+OUTCOME = {"id": "4f2a90c1", "outcome": "promoted", "night": 3}
+TOLD = {"model": "faces", **OUTCOME}
 
 
 class Hook(HTTPServer):
@@ -25,13 +26,16 @@ class Hook(HTTPServer):
 
     def __init__(self) -> None:
         self.codes = [200]
-        self.got: list[tuple[str, str, Any]] = []
+        self.got: list[tuple[str, Any]] = []
+        self.keys: list[str] = []
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                hook.got.append((self.path, self.headers["Content-Type"], json.loads(body)))
+                assert self.headers["Content-Type"] == "application/json"
+                hook.got.append((self.path, json.loads(body)))
+                hook.keys.append(self.headers["Idempotency-Key"])
                 self.send_response(hook.codes.pop(0) if len(hook.codes) > 1 else hook.codes[0])
                 self.end_headers()
 
@@ -60,19 +64,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_both_are_told(hook: Hook, tmp_path: Path) -> None:
     file = tmp_path / "last" / "outcome.json"
-    assert notify.tell(Retrain(webhook=hook.url, outcome_file=str(file)), OUTCOME) == []
-    assert hook.got == [("/hooks/s3cret", "application/json", OUTCOME)]
-    assert json.loads(file.read_text()) == OUTCOME
+    assert notify.tell(Retrain(webhook=hook.url, outcome_file=str(file)), "faces", OUTCOME) == []
+    assert hook.got == [("/hooks/s3cret", TOLD)]
+    assert json.loads(file.read_text()) == TOLD
 
 
 def test_none_is_told_where_none_is_set() -> None:
-    assert notify.tell(Retrain(), OUTCOME) == []
+    assert notify.tell(Retrain(), "faces", OUTCOME) == []
 
 
 def test_a_hook_that_fails_for_a_moment_is_asked_again(hook: Hook) -> None:
     hook.codes = [500, 503, 200]
-    assert notify.tell(Retrain(webhook=hook.url), OUTCOME) == []
-    assert len(hook.got) == 3
+    assert notify.tell(Retrain(webhook=hook.url), "faces", OUTCOME) == []
+    assert [told for _, told in hook.got] == [TOLD] * 3
+    # Whoever acts on it can tell that it is one outcome.
+    assert hook.keys == [OUTCOME["id"]] * 3
 
 
 def test_a_hook_that_goes_on_failing_is_said_without_its_secret(
@@ -80,12 +86,13 @@ def test_a_hook_that_goes_on_failing_is_said_without_its_secret(
 ) -> None:
     hook.codes = [404]
     said = "retrain.webhook at 127.0.0.1 was not told, in 3 tries: HTTP 404"
-    assert notify.tell(Retrain(webhook=hook.url), OUTCOME) == [said]
+    assert notify.tell(Retrain(webhook=hook.url), "faces", OUTCOME) == [said]
     assert capsys.readouterr().err == f"notify: {said}\n"
 
 
 def test_a_hook_that_is_away() -> None:
-    (said,) = notify.tell(Retrain(webhook=f"http://127.0.0.1:{free_port()}/s3cret"), OUTCOME)
+    settings = Retrain(webhook=f"http://127.0.0.1:{free_port()}/s3cret")
+    (said,) = notify.tell(settings, "faces", OUTCOME)
     assert said == (
         "retrain.webhook at 127.0.0.1 was not told, in 3 tries: [Errno 111] Connection refused"
     )
@@ -93,15 +100,23 @@ def test_a_hook_that_is_away() -> None:
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    (said,) = notify.tell(Retrain(outcome_file=str(tmp_path / "file" / "outcome.json")), OUTCOME)
+    settings = Retrain(outcome_file=str(tmp_path / "file" / "outcome.json"))
+    (said,) = notify.tell(settings, "faces", OUTCOME)
     assert said.startswith(f"retrain.outcome_file {tmp_path}/file/outcome.json: ")
+
+
+def test_a_file_that_no_store_takes_keeps_nothing_from_the_hook(hook: Hook) -> None:
+    settings = Retrain(webhook=hook.url, outcome_file="no-store://nobody/last.json")
+    (said,) = notify.tell(settings, "faces", OUTCOME)
+    assert said.startswith("retrain.outcome_file no-store://nobody/last.json: ")
+    assert len(hook.got) == 1
 
 
 def test_the_url_may_come_from_the_environment(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRAIN_HOOK", hook.url)
     settings = Retrain(webhook="$RETRAIN_HOOK")
     notify.check(settings)
-    assert notify.tell(settings, OUTCOME) == []
+    assert notify.tell(settings, "faces", OUTCOME) == []
     assert len(hook.got) == 1
 
 

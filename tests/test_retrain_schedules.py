@@ -21,7 +21,8 @@ COMMAND = ".venv/bin/python jobs/retrain.py --config conf/retrain.yaml"
 
 # Imports the DAG as a scheduler does, and runs its task on a clone whose job ends with CODE.
 IN_AIRFLOW = """
-import os, sys
+import os
+from datetime import timedelta
 from airflow.models import DagBag
 from airflow.utils.state import DagRunState
 bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False)
@@ -30,7 +31,7 @@ dag = bag.dags["halftone_retrain"]
 assert (dag.schedule_interval, dag.catchup, dag.max_active_runs) == ("0 2 * * *", False, 1)
 (only,) = dag.tasks
 assert (only.retries, only.retry_delay.total_seconds()) == (2, 900.0)
-only.retries = 0  # or the test would wait for them
+only.retry_delay = timedelta(0)  # or the test would wait for them
 run = dag.test()
 (task,) = run.get_task_instances()
 print("RESULT", run.state, task.state, task.xcom_pull(task_ids="retrain"))
@@ -88,7 +89,7 @@ def clone(folder: Path, code: int) -> None:
     """A clone whose Python says what it was called with, and ends with `code`."""
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True, exist_ok=True)
-    python.write_text(f'#!/bin/sh\necho "$@"\nexit {code}\n')
+    python.write_text(f'#!/bin/sh\necho >>calls\necho "$@"\nexit {code}\n')
     python.chmod(0o755)
 
 
@@ -98,7 +99,7 @@ def clone(folder: Path, code: int) -> None:
     reason="HALFTONE_AIRFLOW names no Python that has Airflow; see docs/retraining.md",
 )
 def test_airflow_takes_the_dag(tmp_path: Path) -> None:
-    """The outcome is the task's; 4 is skipped, and 5 is tried again by Airflow itself."""
+    """The outcome is the task's; 4 is skipped, and 5, but no 2 or 3, is tried again."""
     python = os.environ["HALFTONE_AIRFLOW"]
     (tmp_path / "dags").mkdir()
     shutil.copy(SCHEDULES / "airflow_dag.py", tmp_path / "dags")
@@ -112,14 +113,18 @@ def test_airflow_takes_the_dag(tmp_path: Path) -> None:
     migrate = [python, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=environment, check=True, capture_output=True)
     said = shlex.join(shlex.split(COMMAND)[1:])
-    for code, expected in {
-        0: f"RESULT success success {said}",
-        4: "RESULT success skipped None",
-        5: "RESULT failed failed None",
-    }.items():
+    for code, calls, expected in (
+        (0, 1, f"RESULT success success {said}"),
+        (2, 1, "RESULT failed failed None"),
+        (3, 1, "RESULT failed failed None"),
+        (4, 1, "RESULT success skipped None"),
+        (5, 3, "RESULT failed failed None"),
+    ):
         clone(tmp_path, code)
+        (tmp_path / "calls").write_text("")
         done = subprocess.run(
             [python, "-c", IN_AIRFLOW], env=environment, capture_output=True, text=True, check=False
         )
         results = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
         assert results == [expected], done.stdout[-3000:] + done.stderr[-3000:]
+        assert (tmp_path / "calls").read_text() == calls * "\n", code

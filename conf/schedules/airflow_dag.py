@@ -8,20 +8,26 @@ import os
 from datetime import datetime, timedelta, timezone
 
 from airflow import DAG
+from airflow.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.operators.bash import BashOperator
 
-HOME = os.environ.get("HALFTONE_HOME", "/opt/halftone")
-# 2 and 3 want a human, and another try would end the same: 99 is what Airflow takes for "skipped",
-# so that the task is told apart from one that failed. 4: another call is at it, and does the work.
-COMMAND = f"""
-cd {HOME!r} || exit 2
-.venv/bin/python jobs/retrain.py --config conf/retrain.yaml
-code=$?
-case $code in
-    4) exit 99 ;;
-    *) exit $code ;;
-esac
-"""
+
+class Retrain(BashOperator):
+    """Wants a human, and tries no more, at exit codes 2 and 3.
+
+    Another try would find nothing new since, and end well: nobody would hear of what was refused.
+    """
+
+    def execute(self, context):
+        try:
+            return super().execute(context)
+        except AirflowSkipException:
+            raise
+        except AirflowException as error:
+            if getattr(self.subprocess_hook.sub_process, "returncode", None) in (2, 3):
+                raise AirflowFailException(str(error)) from error
+            raise
+
 
 with DAG(
     dag_id="halftone_retrain",
@@ -32,10 +38,11 @@ with DAG(
     max_active_runs=1,
     tags=["halftone"],
 ) as dag:
-    BashOperator(
+    Retrain(
         task_id="retrain",
-        bash_command=COMMAND,
-        skip_on_exit_code=99,
+        bash_command=".venv/bin/python jobs/retrain.py --config conf/retrain.yaml",
+        cwd=os.environ.get("HALFTONE_HOME", "/opt/halftone"),
+        skip_on_exit_code=4,  # another call is at it, and does the work
         retries=2,
         retry_delay=timedelta(minutes=15),
         execution_timeout=timedelta(hours=8),

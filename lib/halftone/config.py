@@ -555,7 +555,9 @@ class Retrain(Section):
         600.0, ge=1.0, description="after so long without a sign of life an owner counts as dead"
     )
     max_attempts: int = Field(
-        3, ge=1, description="calls that may fail at a night before the next one begins anew"
+        5,
+        ge=1,
+        description="calls that a step may take, failed or killed, before a night is closed",
     )
     fail_on_refusal: bool = Field(
         False, description="exit code 3, not 0, where gate or drift refuse"

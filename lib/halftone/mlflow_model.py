@@ -94,10 +94,10 @@ def _place(model: str, client: MlflowClient) -> tuple[str, str]:
 def told(uri: str) -> Iterator[None]:
     """Tell MLflow by environment, which is the only way, where its server is.
 
-    And to ask one that does not answer twice, and not for minutes.
+    And to ask one that does not answer twice, and not for minutes, and to draw no bars.
     """
-    before = dict(os.environ)
-    os.environ.update({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", **before})
+    before, bars = dict(os.environ), "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+    os.environ.update({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", bars: "false", **before})
     os.environ["MLFLOW_TRACKING_URI"] = uri
     try:
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
 from halftone.errors import InputError
@@ -42,26 +41,8 @@ def _move(job: Job, held: Lock, number: str, kind: str, reason: str) -> dict[str
     own = Journal(job.root, (among[-1] if among else 0) + 1, held)
     own.record(BEGIN, {"settings": "", "by_hand": reason})
     point(job.registry.point, held, version)
-    outcome = own.record(
-        OUTCOME,
-        {
-            "night": own.night,
-            "kind": kind,
-            "outcome": PROMOTED,
-            "reason": reason,
-            "begun_at": None,
-            "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "new_images": 0,
-            "new_rejects": 0,
-            "rows": None,
-            "dataset_version": None,
-            "basis": None,
-            "champion_before": champion.number if champion else None,
-            "challenger": None,
-            "champion": version.number,
-            "measures": {},
-            "drift": {},
-        },
-    )
+    before = {"champion_before": champion.number if champion else None}
+    made = history.outcome(own.night, kind, PROMOTED, reason, version.number, before)
+    outcome = own.record(OUTCOME, made)
     Night(job, own, held).end(outcome)
     return outcome

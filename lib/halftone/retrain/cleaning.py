@@ -6,13 +6,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 from halftone import storage
-from halftone.retrain import duel, history, journal, retention, snapshot
+from halftone.retrain import drifting, duel, history, journal, retention, snapshot, steps
 from halftone.retrain.job import Job
 from halftone.retrain.journal import BEGIN, Journal
 from halftone.retrain.registry import Version
 from halftone.retrain.retention import Kept
 
-_HEAVY = ("model", duel.SCORES)
+_HEAVY = (steps.MODEL, duel.SCORES)
 
 
 def tidy(job: Job) -> dict[str, Any]:
@@ -38,6 +38,7 @@ def tidy(job: Job) -> dict[str, Any]:
     datasets = retention.removable(kept, keep.datasets, keep.days, in_use, now)
     for url in datasets:
         storage.remove(url)
+    storage.remove(storage.join(job.root, steps.FETCHED))  # the next training asks MLflow anew
     return {
         "nights": [int(number) for number in gone],
         "versions": [number for number in removed if number],
@@ -74,7 +75,7 @@ def _remove_night(job: Job, own: Journal, versions: dict[str, Version]) -> str:
     version = versions.get(own.folder)
     if version is not None:
         job.registry.remove(version)
-    for name in _HEAVY:
+    for name in (*_HEAVY, drifting.TRAITS):
         storage.remove(storage.join(own.folder, name))
     return version.number if version else ""
 

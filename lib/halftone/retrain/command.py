@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cache, partial
@@ -17,15 +17,14 @@ from halftone import config as configs
 from halftone import storage, stores
 from halftone.config import Config
 from halftone.errors import InputError, RunError, StoppedError
-from halftone.retrain import by_hand, history, job, journal, lock, notify
+from halftone.retrain import by_hand, history, job, lock, notify, tries
 from halftone.retrain.history import FAILED, HELD, REFUSED
 from halftone.retrain.job import Job
-from halftone.retrain.journal import BEGIN, Journal
 from halftone.retrain.lock import BusyError, Lock, LostError
-from halftone.retrain.night import Night
+from halftone.retrain.tries import WRONG_INPUT, say
 from halftone.session import spark_session
 
-DONE, WRONG_INPUT, GATE_REFUSED, BUSY, MAY_BE_RETRIED = 0, 2, 3, 4, 5
+DONE, GATE_REFUSED, BUSY, MAY_BE_RETRIED = 0, 3, 4, 5
 STOPPED, INTERRUPTED = 143, 130
 
 
@@ -53,6 +52,8 @@ def main(asked: Asked) -> int:
         return run(config, asked)
     except InputError as error:
         return _ended(error, WRONG_INPUT, "error", "input")
+    except RunError as error:  # the history's store is away
+        return _ended(error, MAY_BE_RETRIED, "failed", FAILED)
 
 
 def run(config: Config, asked: Asked) -> int:
@@ -71,9 +72,10 @@ def run(config: Config, asked: Asked) -> int:
         try:
             outcome = _locked(own, partial(_asked_for, own, asked))
         except Exception as error:
-            return _failed(config, error)
+            return _failed(own, error)
         except KeyboardInterrupt as error:
-            return _ended(error, INTERRUPTED, "interrupted", "interrupted")
+            said = KeyboardInterrupt(str(error) or "run the same command again to go on")
+            return _ended(said, INTERRUPTED, "interrupted", "interrupted")
     code = exit_code(config, outcome)
     print(json.dumps({**_shown(outcome), "exit_code": code}), flush=True)
     return code
@@ -91,7 +93,7 @@ def _asked_for(own: Job, asked: Asked, held: Lock) -> dict[str, Any]:
         return by_hand.promote(own, held, asked.promote)
     if asked.rollback:
         return by_hand.rollback(own, held)
-    return _night(own, held)
+    return tries.night(own, held)
 
 
 def _locked(own: Job, work: Callable[[Lock], dict[str, Any]]) -> dict[str, Any]:
@@ -107,70 +109,23 @@ def _end_at_once(error: LostError) -> None:
     os._exit(BUSY)
 
 
-def _night(own: Job, held: Lock) -> dict[str, Any]:
-    """Go on with the night that has not ended, or begin one."""
-    among = journal.nights(own.root)
-    number = journal.open_night(own.root, among)
-    if number is not None:
-        night = Night(own, Journal(own.root, number, held), held)
-        begun = night.journal.read(BEGIN)
-        if begun is None or begun["settings"] == own.basis(""):
-            print(f"night {number}: going on", flush=True)
-            return _tried(night)
-        word = begun.get("by_hand")
-        night.close(
-            f"{word}: killed on the way; say it again"
-            if word
-            else "the settings have changed since it began; the next night takes up all of it"
-        )
-    number = (among[-1] if among else 0) + 1
-    print(f"night {number}: begins", flush=True)
-    return _tried(Night(own, Journal(own.root, number, held), held))
-
-
-def _tried(night: Night) -> dict[str, Any]:
-    """Run the night; close it where another try would be of no use."""
-    attempt = night.journal.add_attempt()
-    try:
-        return night.run()
-    except InputError as error:
-        closed = night.close(str(error))
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return {**closed, "exit_code": WRONG_INPUT}
-    except (StoppedError, LostError):
-        raise
-    except Exception as error:
-        if attempt < night.job.settings.max_attempts:
-            raise
-        _say("failed", error)
-        return night.close(
-            f"{error} (attempt {attempt}, retrain.max_attempts is "
-            f"{night.job.settings.max_attempts}; the next night begins anew)"
-        )
-
-
-def _failed(config: Config, error: Exception) -> int:
+def _failed(own: Job, error: Exception) -> int:
     if isinstance(error, InputError):
         return _ended(error, WRONG_INPUT, "error", "input")
     if isinstance(error, (BusyError, LostError)):
         return _ended(error, BUSY, "busy", "busy")
     if isinstance(error, StoppedError):
         return _ended(error, STOPPED, "stopped", "stopped")
-    notify.tell(config.retrain, {"outcome": FAILED, "reason": str(error), "may_be_retried": True})
+    outcome = {"outcome": FAILED, "reason": str(error), "may_be_retried": True}
+    notify.tell(own.settings, own.registry.name, {"id": secrets.token_hex(8), **outcome})
     return _ended(error, MAY_BE_RETRIED, "failed", FAILED)
 
 
 def _ended(error: BaseException, code: int, word: str, outcome: str) -> int:
-    _say(word, error)
+    say(word, error)
     reason = str(error) or type(error).__name__
     print(json.dumps({"outcome": outcome, "reason": reason, "exit_code": code}), flush=True)
     return code
-
-
-def _say(word: str, error: BaseException) -> None:
-    if not isinstance(error, (InputError, RunError, OSError, KeyboardInterrupt)):
-        traceback.print_exception(type(error), error, error.__traceback__)
-    print(f"{word}: {error}", file=sys.stderr, flush=True)
 
 
 def _history(config: Config) -> str:

@@ -10,7 +10,7 @@ from halftone.retrain.drift import Finding, Rejects
 from halftone.retrain.job import Job
 from halftone.retrain.journal import Entry, Journal
 
-_TRAITS = "traits.json"
+TRAITS = "traits.json"
 ACCEPTED = "accepted"
 
 
@@ -35,12 +35,12 @@ def check(job: Job, night: int, before: Entry, made: Entry, dataset: str) -> Ent
     last = _last_passed(job.root, night)
     counted = new_rows.ByShard()
     if last is not None:
-        raw = storage.read_json(storage.join(journal.night_folder(job.root, last.night), _TRAITS))
+        raw = storage.read_json(storage.join(journal.night_folder(job.root, last.night), TRAITS))
         counted = new_rows.from_json(raw)
     earlier = _entry(last)["dataset"] if last else None
     found = new_rows.count(dataset, earlier, counted, job.session)
     storage.write_json(
-        storage.join(journal.night_folder(job.root, night), _TRAITS),
+        storage.join(journal.night_folder(job.root, night), TRAITS),
         new_rows.as_json(found.by_shard),
     )
     findings = drift.findings(found.before, found.new, *rejects(before, made), job.settings.drift)

@@ -32,7 +32,9 @@ def score(
         why = _misfit(champion, dataset)
         if not why:
             baseline = _place(folder, CHAMPION)
+            print("scoring the champion", flush=True)
             _score(job, dataset, champion, baseline, None)
+    print("scoring the challenger", flush=True)
     _score(job, dataset, model, _place(folder, CHALLENGER), baseline)
     return {"champion": baseline, "challenger": _place(folder, CHALLENGER), "misfit": why}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any, Optional
 
 from halftone import summary
@@ -19,9 +20,40 @@ DRY_RUN = "dry-run"
 _DECIDED = (PROMOTED, KEPT, REFUSED)
 
 # How a champion came to be one.
-BY_NIGHT, BY_HAND, BY_ROLLBACK = "night", "promote", "rollback"
+BY_NIGHT, BY_HAND, BY_ROLLBACK = "night", "hand", "rollback"
 
 Outcome = dict[str, Any]
+
+
+def outcome(
+    night: int, kind: str, what: str, reason: str, champion: Optional[str], more: Outcome
+) -> Outcome:
+    """All that is told of a night.
+
+    Args:
+        kind: how a champion came to be one, see above.
+        champion: behind it.
+        more: what this night has, of that which is else nothing.
+    """
+    return {
+        "night": night,
+        "kind": kind,
+        "outcome": what,
+        "reason": reason,
+        "begun_at": None,
+        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "new_images": 0,
+        "new_rejects": 0,
+        "rows": None,
+        "dataset_version": None,
+        "basis": None,
+        "champion_before": None,
+        "challenger": None,
+        "champion": champion,
+        "measures": {},
+        "drift": {},
+        **more,
+    }
 
 
 def outcomes(root: str) -> list[Outcome]:
@@ -75,8 +107,10 @@ def last_champion(past: Sequence[Outcome]) -> Optional[str]:
 
 
 def text(past: Sequence[Outcome]) -> str:
-    """The table that --history prints."""
-    header = ["night", "ended", "new", "rejects", "champion", "challenger", "outcome"]
+    """What --history prints: a table, and the champion of now as far as it knows."""
+    header = ["night", "ended (UTC)", "new", "rejects"]
+    header += [f"{side}: accuracy, F1" for side in ("champion", "challenger")]
+    header.append("outcome")
     rows = [
         [
             str(one["night"]),
@@ -92,15 +126,17 @@ def text(past: Sequence[Outcome]) -> str:
     reasons = ["why", "---", *(one["reason"] for one in past)]
     lines = summary.table(header, rows).split("\n")
     width = max(map(len, lines))
-    return "\n".join(f"{line.ljust(width)}  {why}" for line, why in zip(lines, reasons))
+    told = [f"{line.ljust(width)}  {why}" for line, why in zip(lines, reasons)]
+    champion = last_champion(past)
+    return "\n".join([*told, "", f"champion: {f'version {champion}' if champion else 'none yet'}"])
 
 
 def _scored(one: Outcome, side: str) -> str:
-    """Such as `3: 0.9512 0.9488`: the version, its accuracy and its F1."""
+    """Such as `3: 0.9512, 0.9488`: the version, its accuracy and its F1."""
     number = one["champion_before"] if side == "champion" else one["challenger"]
     measures = one["measures"].get(side)
     if number is None:
         return ""
     if not measures:
         return str(number)
-    return f"{number}: {measures['accuracy']:.4f} {measures['f1']:.4f}"
+    return f"{number}: {measures['accuracy']:.4f}, {measures['f1']:.4f}"

@@ -17,10 +17,11 @@ from halftone.retrain.lock import Lock, LostError
 
 NIGHTS = "nights"
 BEGIN, OUTCOME, ENDED = "begin", "outcome", "ended"
+AFTERWARDS = ("page", "notify", "tidy")  # on which nothing else depends
 # In their order; a night need not have all of them.
 STEPS = (
     BEGIN, "preprocess", "snapshot", "drift", "start", "train", "register", "score", "gate",
-    "promote", OUTCOME, "page", "notify", "tidy", ENDED,
+    "promote", OUTCOME, *AFTERWARDS, ENDED,
 )  # fmt: skip
 ATTEMPT = "attempt"
 _NIGHT = re.compile(r"^\d{6}$")
@@ -49,7 +50,7 @@ class Journal:
         assert self._lock is not None, "a night is read without its lock, and written with it"
         self._lock.check()
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        whole = {"at": now, "fence": self._lock.number, "token": secrets.token_hex(8), **entry}
+        whole = {"at": now, "fence": self._lock.number, "id": secrets.token_hex(8), **entry}
         text = json.dumps(whole, indent=2) + "\n"
         if not storage.write_new(self._url(name), text.encode()):
             raise LostError(f"{self._url(name)}: another process has written it; it goes on there")
@@ -63,13 +64,23 @@ class Journal:
             return None
         return found
 
-    def add_attempt(self) -> int:
-        """Note that a process takes this night up; return how many have."""
-        count = 1
-        while self.read(f"{ATTEMPT}-{count}") is not None:
-            count += 1
-        self.record(f"{ATTEMPT}-{count}", {})
-        return count
+    def open_step(self) -> str:
+        """The step that comes behind the last one that is done."""
+        numbers = [int(name[:2]) for name in storage.list_names(self.folder) if name[:2].isdigit()]
+        return STEPS[max(numbers, default=0)]
+
+    def add_attempt(self, place: Entry) -> int:
+        """Note that a process takes this night up at `place`; return how many have tried to pass.
+
+        Args:
+            place: how far the night is; the process before got there and no further.
+        """
+        earlier: list[Entry] = []
+        while (found := self.read(f"{ATTEMPT}-{len(earlier) + 1}")) is not None:
+            earlier.append(found)
+        self.record(f"{ATTEMPT}-{len(earlier) + 1}", place)
+        there = sum(place.items() <= found.items() for found in earlier)
+        return 1 + there + (there < len(earlier))
 
     def _url(self, name: str) -> str:
         number = f"{STEPS.index(name) + 1:02d}-" if name in STEPS else ""

@@ -7,9 +7,9 @@ night that was killed goes on in another process behind the last step that is do
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timezone
 from typing import Any, Callable, NamedTuple, Optional
 
+from halftone.errors import RunError
 from halftone.retrain import (
     cleaning,
     drift,
@@ -26,6 +26,8 @@ from halftone.retrain.job import Job
 from halftone.retrain.journal import BEGIN, ENDED, OUTCOME, Entry, Journal
 from halftone.retrain.lock import Lock, LostError
 
+# What an outcome tells of what was taken in.
+_TAKEN_IN = ("new_images", "new_rejects", "rows", "dataset_version", "basis")
 _OUTCOMES = {gate.PROMOTE: PROMOTED, gate.KEEP: KEPT, gate.REFUSE: REFUSED}
 
 
@@ -51,11 +53,18 @@ class Night(NamedTuple):
         self.end(outcome)
         return outcome
 
-    def close(self, reason: str) -> Entry:
-        """End the night without a decision; the next one takes up all that is new."""
+    def close(self, reason: str, exit_code: Optional[int] = None) -> Entry:
+        """End the night without a decision; the next one takes up all that is new.
+
+        Args:
+            exit_code: that of the call which closes it, where it is of a kind of its own.
+        """
         outcome = self.journal.read(OUTCOME)
         if outcome is None:
-            outcome = self.journal.record(OUTCOME, self._outcome(FAILED, reason))
+            more = {} if exit_code is None else {"exit_code": exit_code}
+            is_promoted = self._has_promoted()
+            found = self._work() if is_promoted else self._outcome(FAILED, reason, more)
+            outcome = self.journal.record(OUTCOME, found)
         self.end(outcome)
         return outcome
 
@@ -63,7 +72,9 @@ class Night(NamedTuple):
         """Do what follows an outcome, and does not change it any more."""
         if outcome["outcome"] != NOTHING:
             self._if_possible("page", lambda: page.write(self.job))
-        self._if_possible("notify", lambda: notify.tell(self.job.settings, outcome))
+        self._if_possible(
+            "notify", lambda: notify.tell(self.job.settings, self.job.registry.name, outcome)
+        )
         if outcome["outcome"] != NOTHING:
             self._if_possible("tidy", lambda: cleaning.tidy(self.job))
         self.journal.step(ENDED, dict)
@@ -135,32 +146,34 @@ class Night(NamedTuple):
         )
 
     def _outcome(self, kind: str, reason: str, more: Optional[Entry] = None) -> Entry:
-        made = self.journal.read("preprocess") or {}
-        begun = self.journal.read(BEGIN) or {}
-        if kind == NOTHING:  # MLflow's seconds are not spent on it
-            champion = history.last_champion(history.outcomes(self.job.root))
-        else:
-            own = self.job.registry.champion()
-            champion = own.number if own else None
-        return {
-            "night": self.journal.night,
-            "kind": BY_NIGHT,
-            "outcome": kind,
-            "reason": reason,
+        begun, made = (self.journal.read(step) or {} for step in (BEGIN, "preprocess"))
+        own = {
             "begun_at": begun.get("at"),
-            "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "new_images": made.get("new_images", 0),
-            "new_rejects": made.get("new_rejects", 0),
-            "rows": made.get("rows"),
-            "dataset_version": made.get("dataset_version"),
-            "basis": made.get("basis"),
-            "champion_before": None,
-            "challenger": None,
-            "champion": champion,
-            "measures": {},
             "drift": self.journal.read("drift") or {},
+            **{name: made[name] for name in _TAKEN_IN if name in made},
             **(more or {}),
         }
+        return history.outcome(
+            self.journal.night, BY_NIGHT, kind, reason, self._champion(kind), own
+        )
+
+    def _champion(self, kind: str) -> Optional[str]:
+        """The champion behind an outcome."""
+        if kind != NOTHING:  # on which MLflow's seconds are not spent
+            try:
+                found = self.job.registry.champion()
+                return found.number if found else None
+            except RunError:
+                if kind != FAILED:  # nor must a night stay open for ever as MLflow is away
+                    raise
+        return history.last_champion(history.outcomes(self.job.root))
+
+    def _has_promoted(self) -> bool:
+        """Whether the promotion is done, and the night was killed before it could say so."""
+        decided, made = self.journal.read("gate"), self.journal.read("register")
+        if self.job.dry_run or not decided or not made or decided["action"] != gate.PROMOTE:
+            return False
+        return self._champion(PROMOTED) == str(made["version"])
 
     def _if_possible(self, name: str, work: Callable[[], Any]) -> None:
         """Do a step of which nothing else depends: a failure is said, and noted."""
@@ -171,7 +184,12 @@ class Night(NamedTuple):
             except LostError:
                 raise
             except Exception as error:
-                print(f"{name}: {error}; the outcome stands", file=sys.stderr, flush=True)
-                return {"result": None, "error": str(error)}
+                return let_go(name, str(error))
 
         self.journal.step(name, tried)
+
+
+def let_go(step: str, error: str) -> Entry:
+    """Say that a step behind the outcome is not done; return what is noted instead."""
+    print(f"{step}: {error}; the outcome stands", file=sys.stderr, flush=True)
+    return {"result": None, "error": error}

@@ -30,17 +30,22 @@ def check(settings: Retrain) -> None:
         )
 
 
-def tell(settings: Retrain, outcome: Mapping[str, Any]) -> list[str]:
-    """Tell both, where they are set; return what went wrong, which is said on stderr too."""
-    body = (json.dumps(outcome, indent=2) + "\n").encode()
+def tell(settings: Retrain, model: str, outcome: Mapping[str, Any]) -> list[str]:
+    """Tell both, where they are set; return what went wrong, which is said on stderr too.
+
+    Args:
+        model: the registered model's name.
+        outcome: its `id` is the same where a crash has it told a second time.
+    """
+    body = (json.dumps({"model": model, **outcome}, indent=2) + "\n").encode()
     wrong = []
     if settings.outcome_file:
         try:
             storage.write_bytes(storage.normalise(settings.outcome_file), body)
-        except OSError as error:
+        except Exception as error:  # each store raises its own kind
             wrong.append(f"retrain.outcome_file {settings.outcome_file}: {error}")
     if settings.webhook:
-        said = _send(_url(settings), body)
+        said = _send(_url(settings), body, str(outcome["id"]))
         if said:  # the URL itself may be the secret that lets one in
             host = urlsplit(_url(settings)).hostname
             tries = len(_RETRY_AFTER_SECS) + 1
@@ -55,13 +60,12 @@ def _url(settings: Retrain) -> str:
     return os.environ.get(given[1:], "") if given.startswith("$") else given
 
 
-def _send(url: str, body: bytes) -> str:
+def _send(url: str, body: bytes, key: str) -> str:
     """Return what the last try failed of; an empty text where one succeeded."""
     said = ""
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
     for delay_secs in (*_RETRY_AFTER_SECS, None):
-        request = urllib.request.Request(
-            url, data=body, headers={"Content-Type": "application/json"}, method="POST"
-        )
+        request = urllib.request.Request(url, data=body, headers=headers, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECS):
                 return ""

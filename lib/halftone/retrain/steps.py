@@ -13,7 +13,7 @@ from halftone.retrain.lock import Lock
 from halftone.retrain.registry import CHALLENGER, CHAMPION, Version
 
 MODEL = "model"
-_FETCHED = "champion"
+FETCHED = "champion"
 
 
 def begin(job: Job) -> Entry:
@@ -133,7 +133,7 @@ def _version(job: Job, number: Optional[str]) -> Optional[Version]:
 
 
 def _fetched(job: Job, champion: Version) -> str:
-    return job.registry.fetch(champion, storage.join(job.root, _FETCHED))
+    return job.registry.fetch(champion, storage.join(job.root, FETCHED))
 
 
 def _counts(dataset: str) -> Entry:
