@@ -414,7 +414,7 @@ package() {
 clean() {
     rm -rf .venv dist out build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
         spark-warehouse metastore_db derby.log
-    find lib jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+    find lib jobs tests benchmarks conf -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
     printf '==> Removed .venv, dist, out and caches\n'
     [[ ! -d $cache/wheels ]] || printf '    The compiled Horovod stays; to remove it: rm -rf %q\n' "$cache/wheels"
 }

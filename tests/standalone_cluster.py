@@ -68,13 +68,16 @@ def children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What a node has: no PYTHONPATH, no Python of ours, and Spark in a place of its own."""
+    """What a node has: no PYTHONPATH, no Python of ours, and Spark in a place of its own.
+
+    And the account of a store, where a test has one.
+    """
     home = folder / "spark"
     if not home.exists():
         shutil.copytree(Path(pyspark.__file__).parent, home, copy_function=_link)
-    java = {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
+    own = {"JAVA_HOME", *(name for name in os.environ if name.startswith("AWS_"))}
     return {
-        **java,
+        **{name: os.environ[name] for name in own if name in os.environ},
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(folder),
         "SPARK_HOME": str(home),

@@ -87,6 +87,21 @@ def test_spark_refuses_a_line_that_is_wrong(spark: SparkSession, tmp_path: Path)
         parsed(spark, given)
 
 
+def test_an_environment_that_all_nodes_see_is_not_sent(tmp_path: Path) -> None:
+    sent = submitted(tmp_path, "standalone", "score", "--config", "x")
+    assert f"{ROOT}/dist/environment.tar.gz#environment" in sent
+    assert conf(sent)["spark.pyspark.python"] == "./environment/bin/python"
+    seen = submitted(tmp_path, "standalone", "score", "--config", "x", ENVIRONMENT="/nfs/python")
+    assert [word for word in sent if word not in seen] == [
+        "--archives",
+        f"{ROOT}/dist/environment.tar.gz#environment",
+        "spark.pyspark.python=./environment/bin/python",
+    ]
+    assert [word for word in seen if word not in sent] == [
+        "spark.pyspark.python=/nfs/python/bin/python"
+    ]
+
+
 @pytest.mark.parametrize("cluster", sorted(SETTINGS))
 @pytest.mark.parametrize("job", ["preprocess", "train"])
 def test_settings_that_spark_knows(

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import cv2
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -75,6 +77,13 @@ class Site:
     def json(self, path: str) -> Any:
         return json.loads(self.store.client().cat_file(f"{BUCKET}/{path}"))
 
+    def rows(self, scores: str) -> dict[str, Any]:
+        """The predictions of the scores in a folder, by key."""
+        names = self.json(f"{scores}/metrics.json")["predictions"]
+        files = [self.store.client().cat_file(f"{BUCKET}/{scores}/{name}") for name in names]
+        rows = [row for data in files for row in pq.read_table(BytesIO(data)).to_pylist()]
+        return {row["key"]: row for row in rows}
+
     def draw(self, first: int, last: int) -> None:
         drawn = {
             f"{BUCKET}/images/{name}/{index:04d}.png": cv2.imencode(
@@ -121,6 +130,20 @@ def test_all_stages_with_every_path_on_the_store(done: Site) -> None:
     assert held == {"images", "dataset", "model", "scores"}
     assert not [path for path in found if "_staging" in path]
     assert f"{BUCKET}/model/logs/rank-1.log" in found
+
+
+@pytest.mark.slow
+def test_raw_images_of_the_store_are_scored_as_those_of_the_dataset(done: Site) -> None:
+    said = done.run("score", "--images", f"{ROOT}/images", "--output", f"{ROOT}/new")
+    assert said[-1] == f"scores: {ROOT}/new"
+    new = done.json("new/metrics.json")
+    assert (new["inputs"], new["rows"], new["rejects"], new["labelled"]) == (120, 120, 0, 120)
+    rows, known = done.rows("new"), done.rows("scores")
+    assert len(rows) == 120
+    assert len(known) == done.json("scores/metrics.json")["rows"]
+    for key, row in known.items():
+        assert rows[key]["probability"] == pytest.approx(row["probability"], abs=1e-5)
+        assert rows[key]["label"] == row["label"]
 
 
 @pytest.mark.slow

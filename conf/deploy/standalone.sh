@@ -8,6 +8,8 @@
 # Paths must be on storage that driver and workers see: s3://, hdfs://, a shared file system. What
 # is in SUBMIT_ARGS goes to spark-submit, such as SUBMIT_ARGS='--total-executor-cores 64'. With GPUS
 # each rank of a training gets so many; the workers must have been started with theirs (docs/deploy.md).
+# ENVIRONMENT is a folder that all nodes see and in which dist/environment.tar.gz is unpacked: with it
+# the archive is not sent.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 job=$1
@@ -19,14 +21,20 @@ if [[ -n ${GPUS:-} ]]; then
         --conf "spark.task.resource.gpu.amount=$GPUS"
     )
 fi
+sent=(
+    --archives "$root/dist/environment.tar.gz#environment"
+    --conf spark.pyspark.python=./environment/bin/python
+)
+if [[ -n ${ENVIRONMENT:-} ]]; then
+    sent=(--conf "spark.pyspark.python=$ENVIRONMENT/bin/python")
+fi
 # shellcheck disable=SC2086 # several arguments are meant
 exec "${SPARK_SUBMIT:-spark-submit}" \
     --master "$MASTER" \
     --deploy-mode client \
-    --archives "$root/dist/environment.tar.gz#environment" \
     --py-files "$root/dist/halftone.zip" \
     --conf spark.pyspark.driver.python="${DRIVER_PYTHON:-$root/.venv/bin/python}" \
-    --conf spark.pyspark.python=./environment/bin/python \
+    "${sent[@]}" \
     "${gpus[@]}" \
     ${SUBMIT_ARGS:-} \
     "$root/jobs/$job.py" "$@"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Callable, NamedTuple, Optional
 
@@ -58,13 +59,15 @@ def run(config: Config, reads: Mapping[str, str], writes: Mapping[str, str]) -> 
     with spark_session(f"{config.name}: check", config.spark) as spark:
         master = str(spark.sparkContext.master)
         java = str(spark._jvm.java.lang.System.getProperty("java.version"))  # type: ignore[union-attr]
-        with check_store.planted(probe) as errors:
-            driver = _look("driver", java, probe, needs_horovod=trains)
-            driver.stores.update({url: error for url, error in errors.items() if error})
+        with check_store.planted(probe) as errors, ThreadPoolExecutor(1) as pool:
+            # While executors unpack what they get.
+            looking = pool.submit(_look, "driver", java, probe, trains)
             # A file that the driver could not write, executors would miss: that is said once.
             asked = probe._replace(writes=tuple(url for url in errors if not errors[url]))
             slots = spark_slots.settled(spark)
             seen = _seen(spark, slots, asked, trains)
+            driver = looking.result()
+            driver.stores.update({url: error for url, error in errors.items() if error})
         ranks = config.train.ranks if trains and not is_local(master) else 1
         lines = [
             *check_table.of_versions(driver, seen.places),

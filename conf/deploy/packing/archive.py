@@ -1,0 +1,68 @@
+"""The environment as a tar archive that runs wherever it is unpacked."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import tarfile
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+from packing.libraries import loaded_part
+from packing.members import LIB, Member
+
+# The dynamic linker finds a libpython only where the interpreter was installed.
+FIND_LIBRARY = """#!/bin/sh
+bin=$(cd "${{0%/*}}" && pwd)
+export LD_LIBRARY_PATH="$bin/../lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
+exec "$bin/{python}" "$@"
+"""
+
+
+def write(archive: tarfile.TarFile, members: Iterable[Member]) -> int:
+    """Add all members and the interpreter; return the size in bytes of what is packed."""
+    size_bytes = sum(add(archive, source, target) for source, target in members)
+    _write_interpreter(archive)
+    return size_bytes
+
+
+def add(archive: tarfile.TarFile, source: Path, target: Path) -> int:
+    """Add a file, and of a library what is loaded; return its size in bytes."""
+    # Some of the standard library are links to others.
+    entry = archive.gettarinfo(source.resolve(), str(target))
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mtime = int(entry.mtime)  # a fraction takes a kilobyte
+    with open(source, "rb") as file:
+        part = loaded_part(file) if entry.isfile() else None
+        if part is not None:
+            entry.size = len(part)
+        file.seek(0)
+        archive.addfile(entry, part or file)
+    return entry.size
+
+
+def _write_interpreter(archive: tarfile.TarFile) -> None:
+    python = Path(sys.executable).resolve()
+    archive.add(python, f"bin/{LIB.name}")
+    name = sysconfig.get_config_var("INSTSONAME")
+    library = Path(sysconfig.get_config_var("LIBDIR"), name)
+    # Debian says so of its Python, which holds all of it; the library is a package of its own.
+    if sysconfig.get_config_var("Py_ENABLE_SHARED") and library.exists():
+        add(archive, library, Path("lib", name))
+        text = FIND_LIBRARY.format(python=LIB.name).encode()
+        entry = tarfile.TarInfo("bin/python")
+        entry.mode, entry.size = 0o755, len(text)
+        archive.addfile(entry, BytesIO(text))
+    else:
+        _link(archive, "bin/python", LIB.name)
+    _link(archive, "bin/python3", "python")
+    # Debian's Python looks for packages in a folder of its own name.
+    _link(archive, str(LIB / "dist-packages"), "site-packages")
+
+
+def _link(archive: tarfile.TarFile, name: str, to: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = tarfile.SYMTYPE, to
+    archive.addfile(entry)
