@@ -132,7 +132,8 @@ def _remarks(asked: argparse.Namespace, chosen: Sequence[Contestant]) -> list[st
             for contestant in chosen
             if contestant.is_slow
         ),
-        "All deliver to a Python loop, in one process; page cache warm. CPU: of all its threads.",
+        "What is tf.data is taken inside TensorFlow's graph, as Keras' fit does it, limits by a "
+        "Python loop. One process, page cache warm. CPU: of all its threads.",
         f"Medians of {asked.rounds} passes that alternate between contestants, after one that does "
         "not count; ratios are medians of the ratios within a round.",
     ]

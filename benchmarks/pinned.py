@@ -31,13 +31,13 @@ class Network(NamedTuple):
     name: str
     what: str  # for the table's legend
     model: Mapping[str, Any]  # the config's train.model
+    shape: Shape  # of an image
     rank_rows: int  # of an epoch on one rank
 
 
 class Settings(NamedTuple):
     """What all runs have in common."""
 
-    shape: Shape
     rank_batch: int  # rows a step on each rank
     epochs: int
     timeout_secs: float
@@ -72,7 +72,7 @@ class Trainings:
         self._config = self._folder / "config.yaml"
         self._config.write_text(yaml.safe_dump(config), encoding="utf-8")
         for ranks in (1, 2):
-            synthetic.dataset(self._dataset(ranks), ranks * network.rank_rows, settings.shape)
+            synthetic.dataset(self._dataset(ranks), ranks * network.rank_rows, network.shape)
 
     def run(self, way: str) -> tuple[float, list[list[float]]]:
         """Train in one of WAYS.

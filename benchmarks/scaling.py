@@ -21,30 +21,31 @@ from typing import NamedTuple, Optional
 import choice
 import measure
 import page
+import yaml
 from pinned import WAYS, Network, Settings, TrainingError, Trainings, two_cores
 
 _HERE = Path(__file__).resolve().parent
 _SHAPE = (64, 64, 1)
-_VGG = {
-    "name": "convnet",
-    "filters": [64, 128, 256, 512],
-    "kernels_px": [5],
-    "padding": "same",
-    "batch_norm": True,
-    "conv_dropout": 0.2,
-    "dense": [256],
-    "dense_dropout": 0.2,
-}
+_PAPER = _HERE.parent / "conf" / "experiments" / "vgg13-bayes.yaml"
+_VGG = yaml.safe_load(_PAPER.read_text())["base"]
 # So many rows that an epoch takes some seconds.
 _NETWORKS = (
-    Network("mlp", "logistic regression, the smallest", {"name": "mlp", "hidden": []}, 64_000),
-    Network("convnet", "the default, two convolutions of 32 filters", {"name": "convnet"}, 1_600),
+    Network(
+        "mlp", "logistic regression, the smallest", {"name": "mlp", "hidden": []}, _SHAPE, 64_000
+    ),
+    Network(
+        "convnet",
+        "the default, two convolutions of 32 filters",
+        {"name": "convnet"},
+        _SHAPE,
+        1_600,
+    ),
     Network(
         "vgg",
-        "filters 64, 128, 256, 512 with batch normalisation and dropout, dense 256; each pair of "
-        "VGG's 3x3 convolutions is one of 5x5, which sees as far",
-        _VGG,
-        96,
+        "the VGG-13 of conf/experiments/vgg13-bayes.yaml, 9.4 million parameters",
+        _VGG["train"]["model"],
+        tuple(_VGG["pixels"].values()),
+        128,
     ),
 )
 
@@ -67,7 +68,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     asked.work.mkdir(parents=True, exist_ok=True)
     entries, failures = _run_all(asked, networks)
     page.publish(
-        "scaling",
+        "-".join(["scaling", *(asked.only or "").split(",")]).rstrip("-"),
         "Training on 2 ranks",
         [_table(networks, entries)],
         [*failures, *_remarks(asked, networks)],
@@ -81,7 +82,7 @@ def _run_all(
     asked: argparse.Namespace, networks: Sequence[Network]
 ) -> tuple[list[Entry], list[str]]:
     """Return the runs that count, and what is to be said of the others."""
-    settings = Settings(_SHAPE, asked.rank_batch, asked.epochs, asked.timeout_secs)
+    settings = Settings(asked.rank_batch, asked.epochs, asked.timeout_secs)
     cores = two_cores()
     entries, failures = [], []
     with measure.run_folder(asked.work) as folder:
@@ -124,13 +125,16 @@ def _table(networks: Sequence[Network], entries: Sequence[Entry]) -> str:
 
 
 def _remarks(asked: argparse.Namespace, networks: Sequence[Network]) -> list[str]:
-    height_px, width_px, channels = _SHAPE
     return [
         *(f"{way}: {what}." for way, what in WAYS.items()),
-        *(f"{each.name}: {each.what}; {each.rank_rows:,} rows a rank." for each in networks),
-        f"Drawn rows of {height_px}x{width_px}x{channels}, {asked.rank_batch} a step on each rank, "
-        f"kept in memory. Images/s are of the run's history.json: of {asked.epochs} epochs the "
-        "first does not count, and a run's rate is the median of the others.",
+        *(
+            f"{each.name}: {each.what}; {each.rank_rows:,} rows of "
+            f"{'x'.join(map(str, each.shape))} a rank."
+            for each in networks
+        ),
+        f"Drawn rows, {asked.rank_batch} a step on each rank, kept in memory. Images/s are of the "
+        f"run's history.json: of {asked.epochs} epochs the first does not count, and a run's rate "
+        "is the median of the others.",
         f"Medians of {asked.rounds} rounds; ratios are medians of the ratios within a round.",
     ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from feeds.rows import BATCH, SEED, Pass, Task, drained
+from feeds.rows import BATCH, SEED, Pass, Task
+from feeds.taken import taken
 
 from halftone import planner, repeatable
 from halftone.pipeline import Kept, Source, Streamed
@@ -37,6 +38,6 @@ def kept_source(task: Task) -> Source:
 
 
 def _delivered(source: Source, epoch: Plan, number: int) -> int:
-    rows = drained(source.epoch(epoch, f"{SEED}:{number}:0"))
+    rows = taken(source.epoch(epoch, f"{SEED}:{number}:0"))
     fill = epoch.steps * BATCH - epoch.rows(0)  # rows of weight 0 in the last batch
     return rows - fill

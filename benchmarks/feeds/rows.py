@@ -36,7 +36,7 @@ class Task(NamedTuple):
 
 
 def drained(batches: Iterable[Sequence[Any]]) -> int:
-    """Take all batches as a training loop would, and return the number of their rows."""
+    """Take all batches of NumPy arrays, and return the number of their rows."""
     return sum(len(batch[1]) for batch in batches)
 
 

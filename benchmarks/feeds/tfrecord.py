@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import tensorflow as tf
-from feeds.rows import BATCH, SEED, Pass, Task, drained
+from feeds.rows import BATCH, SEED, Pass, Task
+from feeds.taken import taken
 
 from halftone import manifest, schema, storage
 from halftone.splits import TRAIN
@@ -43,15 +44,17 @@ def _example(image: bytes, label_id: int) -> tf.train.Example:
 
 
 def as_uint8(task: Task) -> Pass:
-    return lambda number: drained(_epoch(task))
+    epoch = _epoch(task)
+    return lambda number: taken(epoch)
 
 
 def as_float32(task: Task) -> Pass:
-    return lambda number: drained(_epoch(task, as_float=True))
+    epoch = _epoch(task, as_float=True)
+    return lambda number: taken(epoch)
 
 
 def shuffled(task: Task) -> Pass:
-    return lambda number: drained(_epoch(task, shuffle_seed=SEED + number))
+    return lambda number: taken(_epoch(task, shuffle_seed=SEED + number))
 
 
 def _epoch(task: Task, shuffle_seed: int = 0, as_float: bool = False) -> tf.data.Dataset:

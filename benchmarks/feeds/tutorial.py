@@ -10,7 +10,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from feeds.rows import BATCH, Pass, Task, drained
+from feeds.rows import BATCH, Pass, Task
+from feeds.taken import taken
 
 from halftone import schema, storage
 
@@ -51,4 +52,4 @@ def _delivered(task: Task, kind: type) -> int:
         workers_count=_WORKERS,
     ) as reader:
         rows = make_petastorm_dataset(reader).flat_map(tf.data.Dataset.from_tensor_slices)
-        return drained(rows.batch(BATCH).prefetch(tf.data.AUTOTUNE))
+        return taken(rows.batch(BATCH).prefetch(tf.data.AUTOTUNE))
