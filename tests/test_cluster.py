@@ -22,14 +22,16 @@ import psutil
 import pytest
 import yaml
 
-import standalone_cluster
 from conftest import stripes
 from halftone import model_directory
 from object_store import BUCKET, ROOT, ObjectStore, served
-from standalone_cluster import Cluster
 from test_jobs import ROOT as REPOSITORY
 from test_jobs import litter, results, run
 from training_jobs import history
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+import standalone_cluster
+from standalone_cluster import Cluster
 
 Job = subprocess.Popen[str]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -24,20 +25,32 @@ SETTINGS = {
 
 
 def submitted(tmp_path: Path, cluster: str, *arguments: str, **settings: str) -> list[str]:
-    """What a script gives to spark-submit."""
+    """What a script gives to spark-submit, in a folder `halftone` that has its archive."""
+    archive = tmp_path / "halftone" / "dist" / "environment.tar.gz"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    archive.write_text("packed")
+    done = started(tmp_path, cluster, *arguments, **settings)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def started(
+    tmp_path: Path, cluster: str, *arguments: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """A script in a folder `halftone`, with a spark-submit that prints what it is given."""
+    scripts = tmp_path / "halftone" / "conf" / "deploy"
+    shutil.copytree(DEPLOY, scripts, dirs_exist_ok=True)
     submit = tmp_path / "spark-submit"
     submit.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
     submit.chmod(0o755)
     own = {**SETTINGS[cluster], "SPARK_SUBMIT": str(submit), "DRIVER_PYTHON": "/python"}
-    done = subprocess.run(
-        [DEPLOY / f"{cluster}.sh", *arguments],
+    return subprocess.run(
+        [scripts / f"{cluster}.sh", *arguments],
         env={"PATH": "/usr/bin:/bin", **own, **settings},
         capture_output=True,
         text=True,
-        check=True,
         cwd="/",
     )
-    return done.stdout.splitlines()
 
 
 def parsed(spark: SparkSession, arguments: list[str]) -> Any:
@@ -58,8 +71,8 @@ def conf(arguments: list[str]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("cluster", "master", "mode", "resource"),
     [
-        ("standalone", "spark://host:7077", "client", f"file:{ROOT}/jobs/train.py"),
-        ("yarn", "yarn", "client", f"file:{ROOT}/jobs/train.py"),
+        ("standalone", "spark://host:7077", "client", "file:{home}/jobs/train.py"),
+        ("yarn", "yarn", "client", "file:{home}/jobs/train.py"),
         ("kubernetes", "k8s://https://host:6443", "cluster", "local:///opt/halftone/jobs/train.py"),
     ],
 )
@@ -72,7 +85,7 @@ def test_spark_understands_the_lines(
         understood = parsed(spark, given)
         assert understood.master() == master
         assert understood.deployMode() == mode
-        assert understood.primaryResource() == resource
+        assert understood.primaryResource() == resource.format(home=tmp_path / "halftone")
         own = understood.childArgs()
         assert [own.apply(index) for index in range(own.size())] == list(arguments[1:])
         assert understood.driverMemory() == ("3g" if settings else None)
@@ -88,18 +101,68 @@ def test_spark_refuses_a_line_that_is_wrong(spark: SparkSession, tmp_path: Path)
 
 
 def test_an_environment_that_all_nodes_see_is_not_sent(tmp_path: Path) -> None:
+    home = tmp_path / "halftone"
     sent = submitted(tmp_path, "standalone", "score", "--config", "x")
-    assert f"{ROOT}/dist/environment.tar.gz#environment" in sent
-    assert conf(sent)["spark.pyspark.python"] == "./environment/bin/python"
     seen = submitted(tmp_path, "standalone", "score", "--config", "x", ENVIRONMENT="/nfs/python")
     assert [word for word in sent if word not in seen] == [
-        "--archives",
-        f"{ROOT}/dist/environment.tar.gz#environment",
-        "spark.pyspark.python=./environment/bin/python",
+        "--files",
+        f"{home}/dist/environment.packed,{home}/conf/deploy/python.sh",
+        "spark.pyspark.python=./python.sh",
     ]
     assert [word for word in seen if word not in sent] == [
         "spark.pyspark.python=/nfs/python/bin/python"
     ]
+    assert (home / "dist" / "environment.packed").read_text() == "packed"
+    (home / "dist" / "environment.tar.gz").unlink()
+    done = started(tmp_path, "standalone", "score", "--config", "x")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        f"standalone.sh: there is no {home}/dist/environment.tar.gz; make it: ./build.sh package\n",
+    )
+    started_all_the_same = started(tmp_path, "standalone", "score", ENVIRONMENT="/nfs/python")
+    assert started_all_the_same.returncode == 0
+
+
+def test_an_executor_unpacks_its_python_once(tmp_path: Path) -> None:
+    python = tmp_path / "packing" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nsleep 0.2; echo "$0: $*"\n')
+    python.chmod(0o755)
+    node = tmp_path / "node"
+    (node / "environment.part" / "left").mkdir(parents=True)  # by one that was killed
+    shutil.copy2(DEPLOY / "python.sh", node)
+    command = ["tar", "-czf", node / "environment.packed", "-C", python.parents[1], "bin"]
+    subprocess.run(command, check=True)
+    both = [
+        subprocess.Popen(
+            ["./python.sh", "-m", f"one {number}"], cwd=node, stdout=subprocess.PIPE, text=True
+        )
+        for number in range(2)
+    ]
+    said = [process.communicate(timeout=60)[0] for process in both]
+    assert said == [f"{node}/environment/bin/python: -m one {number}\n" for number in range(2)]
+    assert sorted(path.name for path in node.iterdir()) == [
+        "environment",
+        "environment.lock",
+        "python.sh",
+    ]
+    assert [path.name for path in (node / "environment").iterdir()] == ["bin"]
+
+
+def test_an_archive_that_does_not_unpack_starts_no_python(tmp_path: Path) -> None:
+    shutil.copy2(DEPLOY / "python.sh", tmp_path)
+    (tmp_path / "environment.packed").write_bytes(b"half")
+    done = subprocess.run(
+        [tmp_path / "python.sh"],
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "not in gzip format" in done.stderr
+    assert (tmp_path / "environment.packed").exists()
+    assert not (tmp_path / "environment").exists()
 
 
 @pytest.mark.parametrize("cluster", sorted(SETTINGS))

@@ -21,12 +21,19 @@ if [[ -n ${GPUS:-} ]]; then
         --conf "spark.task.resource.gpu.amount=$GPUS"
     )
 fi
-sent=(
-    --archives "$root/dist/environment.tar.gz#environment"
-    --conf spark.pyspark.python=./environment/bin/python
-)
 if [[ -n ${ENVIRONMENT:-} ]]; then
-    sent=(--conf "spark.pyspark.python=$ENVIRONMENT/bin/python")
+    python=(--conf "spark.pyspark.python=$ENVIRONMENT/bin/python")
+else
+    if [[ ! -e $root/dist/environment.tar.gz ]]; then
+        echo "standalone.sh: there is no $root/dist/environment.tar.gz; make it: ./build.sh package" >&2
+        exit 2
+    fi
+    # By its own name Spark would unpack it, in the driver as well, before it asks for executors.
+    ln -f "$root/dist/environment.tar.gz" "$root/dist/environment.packed"
+    python=(
+        --files "$root/dist/environment.packed,$root/conf/deploy/python.sh"
+        --conf spark.pyspark.python=./python.sh
+    )
 fi
 # shellcheck disable=SC2086 # several arguments are meant
 exec "${SPARK_SUBMIT:-spark-submit}" \
@@ -34,7 +41,7 @@ exec "${SPARK_SUBMIT:-spark-submit}" \
     --deploy-mode client \
     --py-files "$root/dist/halftone.zip" \
     --conf spark.pyspark.driver.python="${DRIVER_PYTHON:-$root/.venv/bin/python}" \
-    "${sent[@]}" \
+    "${python[@]}" \
     "${gpus[@]}" \
     ${SUBMIT_ARGS:-} \
     "$root/jobs/$job.py" "$@"

@@ -40,7 +40,7 @@ class Cluster:
         deadline = time.monotonic() + 15 * _START_SECS  # it unpacks the environment first
         while time.monotonic() < deadline:
             for process in self.executors():
-                if any("pyspark.daemon" in command_of(child) for child in children(process)):
+                if any(map(_is_daemon, children(process))):
                     return process
             time.sleep(0.05)
         raise TimeoutError(self.folder)
@@ -57,6 +57,12 @@ def command_of(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def _is_daemon(process: psutil.Process) -> bool:
+    """Whether it is Spark's, and not the shell that unpacks the Python for it."""
+    command = command_of(process)
+    return "pyspark.daemon" in command and "python" in Path(command[0]).name
 
 
 def children(process: psutil.Process) -> list[psutil.Process]:

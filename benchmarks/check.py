@@ -1,0 +1,129 @@
+"""How long --check takes on a cluster, from its start to its last line.
+
+    ./build.sh package
+    python benchmarks/check.py --rounds 3
+
+A Spark standalone master and two workers of one core each run on this machine. See
+benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import measure
+import page
+import standalone_cluster
+import yaml
+
+_HERE = Path(__file__).resolve().parent
+_ROOT = _HERE.parent
+_ARCHIVE = _ROOT / "dist" / "environment.tar.gz"
+_LEGEND = {
+    "sent": "the packed environment is sent to both executors, and each unpacks it",
+    "seen": "ENVIRONMENT=DIR: it is unpacked where all nodes see it",
+}
+
+
+class Entry(NamedTuple):
+    """One run of `--check`."""
+
+    name: str
+    turn: int
+    secs: float
+    error: Optional[str]  # why it does not count
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Returns the exit code: 0 all runs counted, 1 some did not."""
+    asked = _parser().parse_args(argv)
+    if not _ARCHIVE.exists():
+        raise SystemExit(
+            "error: there is no packed environment; make it with\n  ./build.sh package"
+        )
+    asked.work.mkdir(parents=True, exist_ok=True)
+    with measure.run_folder(asked.work.resolve()) as folder:
+        seen = folder / "environment"
+        seen.mkdir()
+        subprocess.run(["tar", "-xzf", _ARCHIVE, "-C", seen], check=True)
+        nodes = folder / "nodes"
+        nodes.mkdir()
+        with standalone_cluster.running(nodes) as cluster:
+            runs = _run_all(asked, cluster, folder, seen)
+    _publish(runs)
+    return 0 if all(entry.error is None for entry in runs) else 1
+
+
+def _run_all(
+    asked: argparse.Namespace, cluster: standalone_cluster.Cluster, folder: Path, seen: Path
+) -> list[Entry]:
+    config = folder / "config.yaml"
+    paths = {"dataset": str(folder / "nodes"), "model": str(folder / "out" / "model")}
+    config.write_text(yaml.safe_dump({"name": "check", "paths": paths, "train": {"ranks": 2}}))
+    settings = {
+        **standalone_cluster.environment(cluster.folder),
+        "MASTER": cluster.master,
+        "SPARK_SUBMIT": str(cluster.folder / "spark" / "bin" / "spark-submit"),
+        "DRIVER_PYTHON": sys.executable,
+        "SUBMIT_ARGS": "--driver-memory 512m --executor-memory 512m",
+    }
+    script = str(_ROOT / "conf" / "deploy" / "standalone.sh")
+    command = [script, "train", "--config", str(config), "--check"]
+    shuffle = random.Random(asked.seed).sample
+    runs = []
+    for turn in range(asked.rounds):
+        for name in shuffle(list(_LEGEND), len(_LEGEND)):
+            own = {**settings, "ENVIRONMENT": str(seen) if name == "seen" else ""}
+            log = folder / f"{name}-{turn + 1}.log"
+            run = measure.run(command, log, own, asked.timeout_secs)
+            error = None if run.exit_code == 0 else f"exit code {run.exit_code}"
+            if not error:
+                log.unlink()
+            cluster.tidy()
+            runs.append(Entry(name, turn, run.secs, error))
+            print(f"round {turn + 1}  {name}  {run.secs:5.1f} s  {error or ''}", flush=True)
+    return runs
+
+
+def _publish(runs: Sequence[Entry]) -> None:
+    rows = []
+    for name in _LEGEND:
+        secs = [entry.secs for entry in runs if entry.name == name and not entry.error]
+        if secs:
+            least_and_most = f"{min(secs):.1f}..{max(secs):.1f}"
+            rows.append([name, f"{statistics.median(secs):.1f}", least_and_most, str(len(secs))])
+    page.publish(
+        "check",
+        "--check of a training on a standalone cluster of two workers",
+        [page.table(["", "seconds", "min..max", "runs"], rows)],
+        [
+            *(f"{name}: {what}." for name, what in _LEGEND.items()),
+            "Whole spark-submits, Spark's start and end included. Driver, master, both workers and "
+            f"both executors share this machine's {os.cpu_count()} cores.",
+        ],
+        {"runs": [entry._asdict() for entry in runs]},
+        {},
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (3)")
+    parser.add_argument("--seed", type=int, default=7, help="of the order within a round")
+    parser.add_argument("--timeout-secs", type=float, default=600, help="for one run (600)")
+    parser.add_argument("--work", type=Path, default=_HERE / ".work", help="nodes and logs")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
