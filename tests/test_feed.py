@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from halftone import feed, planner, schema, storage
+from halftone.buffers import Buffers
 from halftone.errors import RunError
 from halftone.manifest import ShardFile
 from halftone.planner import Plan
@@ -45,7 +46,9 @@ def read(root: Path, plan: Plan, size: int = 1, shuffle_seed: str = "") -> list[
     return [
         [
             batch
-            for some in feed.batches(str(root), SHAPE, plan, World(rank, size), shuffle_seed)
+            for some in feed.batches(
+                str(root), SHAPE, plan, World(rank, size), shuffle_seed, Buffers()
+            )
             for batch in zip(*some)
         ]
         for rank in range(size)

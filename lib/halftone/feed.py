@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from halftone import columns, row_groups, schema, storage
+from halftone.buffers import Buffers, Pixels
 from halftone.errors import RunError
 from halftone.planner import Piece, Plan
 from halftone.world import World
 
-Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int32]
 Weights = npt.NDArray[np.float32]
 # (batches, batch, height, width, channels) uint8, (batches, batch) int32, (batches, batch)
@@ -23,17 +23,22 @@ Batches = tuple[Pixels, Labels, Weights]
 # Rows are shuffled within so many pieces at a time, besides the order of the pieces.
 _SHUFFLE_PIECES = 4
 _CURE = "restore it, or run preprocess again with a new --output"
-_ALIGNMENT_BYTES = 64
 
 
 def batches(
-    root: str, shape: tuple[int, int, int], plan: Plan, world: World, shuffle_seed: str = ""
+    root: str,
+    shape: tuple[int, int, int],
+    plan: Plan,
+    world: World,
+    shuffle_seed: str,
+    buffers: Buffers,
 ) -> Iterator[Batches]:
     """Yield the `plan.steps` batches of this rank, all of `plan.rank_batch` rows, some at a time.
 
     Args:
         root: the dataset's.
-        shuffle_seed: mixes the rows; without one they come in the dataset's order.
+        shuffle_seed: mixes the rows; with an empty one they come in the dataset's order.
+        buffers: where the pixels are.
 
     Raises:
         RunError: the shards do not hold the rows that the manifest says.
@@ -47,7 +52,7 @@ def batches(
         group = own[start : start + _SHUFFLE_PIECES]
         rows = sum(piece.rows for piece in group)
         kept = len(rest_labels)
-        images = empty((kept + rows, *shape))
+        images = buffers.pixels((kept + rows, *shape))
         labels = np.empty(kept + rows, np.int32)
         images[:kept], labels[:kept] = rest_images, rest_labels
         # Where each row goes is known before it is read, so that it is copied once.
@@ -105,14 +110,6 @@ def _check_all(root: str, pieces: Sequence[Piece]) -> None:
             raise RunError(f"{url} is missing; {_CURE}") from None
         except pa.ArrowException as error:
             raise RunError(f"{url} is damaged ({error}); {_CURE}") from None
-
-
-def empty(shape: tuple[int, ...]) -> Pixels:
-    """Pixels to be written, at an address from which TensorFlow takes them over without a copy."""
-    size = int(np.prod(shape))
-    raw = np.empty(size + _ALIGNMENT_BYTES, np.uint8)
-    offset = -raw.ctypes.data % _ALIGNMENT_BYTES
-    return raw[offset : offset + size].reshape(shape)
 
 
 def _shaped(images: Pixels, labels: Labels, size: int) -> Batches:

@@ -16,7 +16,8 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from halftone import feed
+from halftone import buffers, feed
+from halftone.buffers import Buffers
 from halftone.feed import Batches
 from halftone.planner import Plan
 from halftone.world import World
@@ -44,6 +45,7 @@ class Streamed:
 
     def __init__(self, root: str, shape: tuple[int, int, int], world: World, rank_batch: int):
         self._root, self._shape, self._world = root, shape, world
+        self._buffers = Buffers()
         self.failure: Optional[Exception] = None
         signature = (
             tf.TensorSpec((None, rank_batch, *shape), tf.uint8),
@@ -64,7 +66,12 @@ class Streamed:
     def _batches(self) -> Iterator[Batches]:
         try:
             for images, labels, weights in feed.batches(
-                self._root, self._shape, self._plan, self._world, self._shuffle_seed
+                self._root,
+                self._shape,
+                self._plan,
+                self._world,
+                self._shuffle_seed,
+                self._buffers,
             ):
                 yield images, labels[..., np.newaxis], weights
         except Exception as error:  # of which TensorFlow would pass on its words alone
@@ -78,7 +85,7 @@ class Kept:
     def __init__(self, root: str, shape: tuple[int, int, int], world: World, plan: Plan) -> None:
         self._plan, self._rows = plan, plan.rows(world.rank)
         self.failure: Optional[Exception] = None
-        images = feed.empty((self._rows + 1, *shape))
+        images = buffers.empty((self._rows + 1, *shape))
         images[self._rows] = 0  # fills up batches
         labels = np.zeros((self._rows + 1, 1), np.int32)
         done = 0
