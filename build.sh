@@ -316,8 +316,18 @@ install_project() {
     "$python" -m pip install "${pip_flags[@]}" --no-deps --no-build-isolation \
         --editable "$root" >>"$log" 2>&1
     "$python" -m pip check >>"$log" 2>&1
+    quicken_spark_submit
     finish
     project_stamp "$found_version" >"$venv/ready"
+}
+
+# Spark's own file for it, in this .venv alone; a SPARK_SUBMIT_OPTS that is set stands.
+quicken_spark_submit() {
+    local conf options
+    conf=$("$python" -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')/conf
+    options=$(sed -n 's/^_JVM_OPTIONS = "\(.*\)"/\1/p' "$root/lib/halftone/session.py")
+    mkdir -p "$conf"
+    printf 'export SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-%s}"\n' "$options" >"$conf/spark-env.sh"
 }
 
 # --- the S3 server of the tests -----------------------------------------------------------------

@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from pyspark.sql import SparkSession
 
 from halftone.config import Spark
@@ -48,7 +49,7 @@ def run(tmp_path: Path, *command: str) -> list[str]:
     """Run a command to its end; return the lines of its standard output."""
     folder = str(Path(sys.executable).parent)  # spark-submit takes the first python3 on the path
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "SPARK_SUBMIT_OPTS"},
         "PATH": f"{folder}:{os.environ['PATH']}",
         "PYSPARK_PYTHON": sys.executable,
     }
@@ -86,6 +87,23 @@ def test_what_spark_submit_was_told_wins_over_the_config(tmp_path: Path) -> None
     said = run(tmp_path, submit, "--master", "local[1]", *told, str(script))
     # Without a user interface: that is a default of ours where Spark is local.
     assert said == ["local[1]", "mine local[1] None", "7 OFF", "UTC"]
+
+
+JVM = """
+from halftone.config import Spark
+from halftone.session import spark_session
+with spark_session("mine", Spark(master="local[1]")) as session:
+    runtime = session._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean()
+    options = list(runtime.getInputArguments())
+    print(options.count("-XX:TieredStopAtLevel=1"), options.count("-XX:+UseSerialGC"))
+"""
+
+
+@pytest.mark.parametrize("by", ["python", "spark-submit"])
+def test_the_jvm_is_one_for_little_work(tmp_path: Path, by: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(JVM)
+    assert run(tmp_path, str(Path(sys.executable).parent / by), str(script)) == ["1 1"]
 
 
 def test_a_process_of_its_own_was_not_submitted() -> None:

@@ -23,7 +23,7 @@ _LOCAL_DEFAULTS = {
     "spark.log.level": "FATAL",  # what fails a job is said once, in our words
 }
 # The JVM has little to do, and is done before its second compiler would pay for itself. For a JVM
-# of our own; that of spark-submit is there before us.
+# of our own; that of spark-submit is there before us, and build.sh tells it the same.
 _JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # Images travel in few rows of many bytes: Spark's default of 10,000 rows could pass 2 GiB.
 _DEFAULTS = {
