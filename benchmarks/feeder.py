@@ -19,10 +19,14 @@ from feeds.rows import Task
 def main(function: str, dataset: str, records: str, num_shards: str) -> None:
     module, _, name = function.partition(":")
     prepare = getattr(importlib.import_module(f"feeds.{module}"), name)
-    one_pass = prepare(Task(dataset, records, int(num_shards)))
+    task = Task(dataset, records, int(num_shards))
+    expected = sum(shard.rows for shard in task.shards())
+    one_pass = prepare(task)
     for number, _ in enumerate(sys.stdin, start=1):
         start, cpu_start = time.perf_counter(), time.process_time()
         rows = one_pass(number)
+        if rows != expected:
+            raise SystemExit(f"error: a pass delivered {rows:,} of {expected:,} rows")
         took = {
             "rows": rows,
             "secs": time.perf_counter() - start,
