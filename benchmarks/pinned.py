@@ -33,6 +33,7 @@ class Network(NamedTuple):
     model: Mapping[str, Any]  # the config's train.model
     shape: Shape  # of an image
     rank_rows: int  # of an epoch on one rank
+    train: Mapping[str, Any] = {}  # the config's other settings in train
 
 
 class Settings(NamedTuple):
@@ -67,7 +68,7 @@ class Trainings:
         self._folder = folder / network.name
         self._folder.mkdir()
         self._logs = folder
-        train = {"model": dict(network.model), "epochs": settings.epochs}
+        train = {**network.train, "model": dict(network.model), "epochs": settings.epochs}
         config = {"name": network.name, "tracking": {"enabled": False}, "train": train}
         self._config = self._folder / "config.yaml"
         self._config.write_text(yaml.safe_dump(config), encoding="utf-8")

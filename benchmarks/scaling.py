@@ -42,10 +42,11 @@ _NETWORKS = (
     ),
     Network(
         "vgg",
-        "the VGG-13 of conf/experiments/vgg13-bayes.yaml, 9.4 million parameters",
+        "the VGG-13 of conf/experiments/vgg13-bayes.yaml, 9.4 million parameters; cycle_ms 10",
         _VGG["train"]["model"],
         tuple(_VGG["pixels"].values()),
         128,
+        {"cycle_ms": 10},  # a step takes more than two seconds
     ),
 )
 

@@ -389,6 +389,12 @@ class Train(Section):
     aggregate_steps: int = Field(
         1, ge=1, description="steps whose gradients a rank adds up before ranks exchange them"
     )
+    cycle_ms: float = Field(
+        1.0,
+        gt=0.0,
+        le=1000.0,
+        description="ranks ask each other so often for gradients to exchange; Horovod's cycle time",
+    )
     start_from: Optional[str] = Field(
         None, description="a model of the same network and classes, whose weights are the first"
     )

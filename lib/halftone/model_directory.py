@@ -35,7 +35,7 @@ TRACKING = "mlflow.json"
 # Settings of a training that may change from one of its epochs to the next.
 _FREE = {
     *("epochs", "patience", "ranks", "launcher", "hosts", "network_interface"),
-    *("max_restarts", "keep_checkpoints"),
+    *("cycle_ms", "max_restarts", "keep_checkpoints"),
 }
 # What may be there before there is a checkpoint.
 _BEFORE = {LOGS, RESTARTS, STOP, TRACKING}

@@ -60,6 +60,7 @@ def guard() -> None:
 def fit(config: Config, data: Manifest, dataset: str, output: str) -> None:
     """Train, as the rank that this process is."""
     guard()
+    os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{config.train.cycle_ms:g}")
     from halftone import training, world  # here, as they take TensorFlow's seconds to import
 
     training.fit(config, data, dataset, output, world.detect())
