@@ -68,13 +68,7 @@ def _run_all(
     config = folder / "config.yaml"
     paths = {"dataset": str(folder / "nodes"), "model": str(folder / "out" / "model")}
     config.write_text(yaml.safe_dump({"name": "check", "paths": paths, "train": {"ranks": 2}}))
-    settings = {
-        **standalone_cluster.environment(cluster.folder),
-        "MASTER": cluster.master,
-        "SPARK_SUBMIT": str(cluster.folder / "spark" / "bin" / "spark-submit"),
-        "DRIVER_PYTHON": sys.executable,
-        "SUBMIT_ARGS": "--driver-memory 512m --executor-memory 512m",
-    }
+    settings = cluster.submitting(Path(sys.executable))
     script = str(_ROOT / "conf" / "deploy" / "standalone.sh")
     command = [script, "train", "--config", str(config), "--check"]
     shuffle = random.Random(asked.seed).sample

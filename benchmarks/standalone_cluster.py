@@ -26,6 +26,20 @@ class Cluster:
     def __init__(self, folder: Path, master: str, workers: list[psutil.Process]) -> None:
         self.folder, self.master, self._workers = folder, master, workers
 
+    def submitting(self, python: Path) -> dict[str, str]:
+        """The environment in which conf/deploy/standalone.sh sends this cluster a small job.
+
+        Args:
+            python: the driver's.
+        """
+        return {
+            **environment(self.folder),
+            "MASTER": self.master,
+            "SPARK_SUBMIT": str(self.folder / "spark" / "bin" / "spark-submit"),
+            "DRIVER_PYTHON": str(python),
+            "SUBMIT_ARGS": "--driver-memory 512m --executor-memory 512m",
+        }
+
     def executors(self) -> list[psutil.Process]:
         """The executors' JVMs that run at the moment."""
         found = []

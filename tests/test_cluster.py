@@ -54,15 +54,7 @@ class Place(NamedTuple):
         """Start a job as its user does, from a folder that holds nothing."""
         elsewhere = self.folder / "elsewhere"
         elsewhere.mkdir(exist_ok=True)
-        nodes = self.cluster.folder
-        environment = {
-            **standalone_cluster.environment(nodes),
-            "MASTER": self.cluster.master,
-            "SPARK_SUBMIT": str(nodes / "spark" / "bin" / "spark-submit"),
-            "DRIVER_PYTHON": str(self.python / "bin" / "python"),
-            "SUBMIT_ARGS": "--driver-memory 512m --executor-memory 512m",
-            **settings,
-        }
+        environment = {**self.cluster.submitting(self.python / "bin" / "python"), **settings}
         return subprocess.Popen(
             [REPOSITORY / "conf/deploy/standalone.sh", job, "--config", str(conf), *arguments],
             env=environment,
