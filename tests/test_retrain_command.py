@@ -21,10 +21,10 @@ from halftone import config as configs
 from halftone import mlflow_store
 from halftone.config import Config, Tracking
 from halftone.errors import RunError, StoppedError
-from halftone.retrain import command, job, journal, lock, notify, steps
+from halftone.retrain import by_hand, command, job, journal, lock, notify, steps
 from halftone.retrain.command import Asked
 from halftone.retrain.job import Job
-from halftone.retrain.registry import CHAMPION, Registry
+from halftone.retrain.registry import CHAMPION, Registry, Version
 from retrained import JOB, NAME, in_a_process, last_line, outcomes, write_config
 
 Call = Callable[..., "tuple[int, dict[str, Any], str]"]
@@ -304,6 +304,54 @@ def test_a_hand_sets_aside_the_night_that_was_not_finished(
         ("failed", "set aside by --promote 1"),
         ("promoted", "--promote 1"),
     ]
+
+
+@pytest.fixture
+def killed_rollback(
+    call: Call, registry: Registry, tmp_path: Path, request: pytest.FixtureRequest
+) -> bool:
+    """A rollback from 3 to 2 that was killed behind the change of the alias, or ahead of it."""
+    is_moved: bool = request.param
+
+    def killed(set_alias: Callable[..., None], held: lock.Lock, version: Version) -> None:
+        if is_moved:
+            steps.point(set_alias, held, version)
+        raise KeyboardInterrupt
+
+    register(tmp_path, registry, configs.load(str(tmp_path / "retrain.yaml")), 3)
+    for number in ("1", "2", "3"):
+        assert call(promote=number)[0] == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(by_hand, "point", killed)
+        assert call(rollback=True)[0] == 130
+    assert champion(registry) == ("2" if is_moved else "3")
+    return is_moved
+
+
+@pytest.mark.parametrize("killed_rollback", [True, False], indirect=True)
+def test_the_next_night_tells_what_came_of_a_killed_rollback(
+    call: Call, tmp_path: Path, killed_rollback: bool
+) -> None:
+    assert call()[0] == 2  # there are no images
+    said = "--rollback from 3 to 2"
+    lost = ("failed", "3", f"{said}: killed on the way; say it again")
+    own, night = outcomes(tmp_path)[3:]
+    assert (own["outcome"], own["champion"], own["reason"]) == (
+        ("promoted", "2", said) if killed_rollback else lost
+    )
+    assert (night["night"], night["outcome"]) == (5, "failed")
+
+
+@pytest.mark.parametrize("killed_rollback", [True, False], indirect=True)
+def test_a_killed_rollback_said_again_goes_one_step_back(
+    call: Call, registry: Registry, tmp_path: Path, killed_rollback: bool
+) -> None:
+    code, last, _ = call(rollback=True)
+    assert (code, last["reason"], champion(registry)) == (0, "--rollback from 3 to 2", "2")
+    kinds = [one["outcome"] for one in outcomes(tmp_path)[3:]]
+    assert kinds == (["promoted"] if killed_rollback else ["failed", "promoted"])
+    assert call(rollback=True)[0] == 0
+    assert champion(registry) == "1"
 
 
 def test_history_before_the_first_night(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,12 @@ def test_the_line_of_champions() -> None:
     assert history.champions([*PAST, outcome(7, "promoted", "2", by="hand")]) == ["1", "3", "2"]
 
 
+def test_a_champion_that_is_made_one_again_stands_once_in_the_line() -> None:
+    past = [*PAST, outcome(7, "promoted", "3", by="hand")]
+    assert history.champions(past) == ["1", "3"]
+    assert history.before_champion(past, "3") == "1"
+
+
 def test_a_rollback_goes_back_and_further_back() -> None:
     assert history.before_champion(PAST[:4], "4") == "3"
     assert history.before_champion(PAST, "3") == "1"

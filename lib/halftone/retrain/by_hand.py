@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from halftone.errors import InputError
 from halftone.retrain import history, journal
@@ -10,7 +10,7 @@ from halftone.retrain.history import BY_HAND, BY_ROLLBACK, PROMOTED
 from halftone.retrain.job import Job
 from halftone.retrain.journal import BEGIN, OUTCOME, Journal
 from halftone.retrain.lock import Lock
-from halftone.retrain.night import Night
+from halftone.retrain.night import KILLED, Night
 from halftone.retrain.steps import point
 
 
@@ -20,11 +20,27 @@ def promote(job: Job, held: Lock, number: str) -> dict[str, Any]:
 
 
 def rollback(job: Job, held: Lock) -> dict[str, Any]:
-    """Make the champion before this one champion. Raises InputError where there is none."""
+    """Make the champion before this one champion. Raises InputError where there is none.
+
+    Said again after it was killed, it goes one step back and not two.
+    """
+    settled = _settled(job, held)
+    if settled and (settled["kind"], settled["outcome"]) == (BY_ROLLBACK, PROMOTED):
+        return settled
     champion = job.registry.champion()
     now = champion.number if champion else None
     before = history.before_champion(history.outcomes(job.root), now)
     return _move(job, held, before, BY_ROLLBACK, f"--rollback from {now} to {before}")
+
+
+def _settled(job: Job, held: Lock) -> Optional[dict[str, Any]]:
+    """The outcome of what was said by hand last, where that was killed on the way."""
+    number = journal.open_night(job.root, journal.nights(job.root))
+    if number is None:
+        return None
+    night = Night(job, Journal(job.root, number, held), held)
+    said = night.by_hand()
+    return night.close(f"{said}: {KILLED}") if said else None
 
 
 def _move(job: Job, held: Lock, number: str, kind: str, reason: str) -> dict[str, Any]:
@@ -39,10 +55,10 @@ def _move(job: Job, held: Lock, number: str, kind: str, reason: str) -> dict[str
         # What it was about to decide was meant for another champion.
         Night(job, Journal(job.root, unfinished, held), held).close(f"set aside by {reason}")
     own = Journal(job.root, (among[-1] if among else 0) + 1, held)
-    own.record(BEGIN, {"settings": "", "by_hand": reason})
-    point(job.registry.point, held, version)
     before = {"champion_before": champion.number if champion else None}
     made = history.outcome(own.night, kind, PROMOTED, reason, version.number, before)
+    own.record(BEGIN, {"settings": "", "by_hand": reason, "outcome": made})
+    point(job.registry.point, held, version)
     outcome = own.record(OUTCOME, made)
     Night(job, own, held).end(outcome)
     return outcome

@@ -70,7 +70,7 @@ def champions(past: Sequence[Outcome]) -> list[str]:
             continue
         if one["kind"] == BY_ROLLBACK:
             line.pop()
-        else:
+        elif line[-1:] != [one["champion"]]:  # else a rollback would change nothing
             line.append(one["champion"])
     return line
 

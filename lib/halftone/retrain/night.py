@@ -28,6 +28,8 @@ from halftone.retrain.lock import Lock, LostError
 
 # What an outcome tells of what was taken in.
 _TAKEN_IN = ("new_images", "new_rejects", "rows", "dataset_version", "basis")
+# What was said by hand, and was not done.
+KILLED = "killed on the way; say it again"
 _OUTCOMES = {gate.PROMOTE: PROMOTED, gate.KEEP: KEPT, gate.REFUSE: REFUSED}
 
 
@@ -62,11 +64,14 @@ class Night(NamedTuple):
         outcome = self.journal.read(OUTCOME)
         if outcome is None:
             more = {} if exit_code is None else {"exit_code": exit_code}
-            is_promoted = self._has_promoted()
-            found = self._work() if is_promoted else self._outcome(FAILED, reason, more)
+            found = self._reached() or self._outcome(FAILED, reason, more)
             outcome = self.journal.record(OUTCOME, found)
         self.end(outcome)
         return outcome
+
+    def by_hand(self) -> str:
+        """What was said by hand, such as `--promote 3`; "" for a night."""
+        return str((self.journal.read(BEGIN) or {}).get("by_hand", ""))
 
     def end(self, outcome: Entry) -> None:
         """Do what follows an outcome, and does not change it any more."""
@@ -168,12 +173,16 @@ class Night(NamedTuple):
                     raise
         return history.last_champion(history.outcomes(self.job.root))
 
-    def _has_promoted(self) -> bool:
-        """Whether the promotion is done, and the night was killed before it could say so."""
+    def _reached(self) -> Optional[Entry]:
+        """The outcome of a promotion that is done, and was killed before it could say so."""
+        begun = self.journal.read(BEGIN) or {}
+        if "by_hand" in begun:
+            said: Entry = begun["outcome"]
+            return said if self._champion(PROMOTED) == said["champion"] else None
         decided, made = self.journal.read("gate"), self.journal.read("register")
         if self.job.dry_run or not decided or not made or decided["action"] != gate.PROMOTE:
-            return False
-        return self._champion(PROMOTED) == str(made["version"])
+            return None
+        return self._work() if self._champion(PROMOTED) == str(made["version"]) else None
 
     def _if_possible(self, name: str, work: Callable[[], Any]) -> None:
         """Do a step of which nothing else depends: a failure is said, and noted."""
