@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from halftone.retrain import lock, owner
 from halftone.retrain.lock import BusyError, LostError
+from lock_race import race
 
 HOLD = """
 import sys, time
@@ -69,38 +69,12 @@ def test_it_is_released_by_an_error_too(tmp_path: Path) -> None:
 
 
 def test_of_many_at_once_one_gets_it(tmp_path: Path) -> None:
-    start, ended = threading.Barrier(8), threading.Barrier(8)
-
-    def work(_: int) -> int:
-        start.wait()
-        try:
-            with lock.held(str(tmp_path), 600.0, ignore) as held:
-                ended.wait()
-                return held.number
-        except BusyError:
-            ended.wait()
-            return 0
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sorted(pool.map(work, range(8))) == [0] * 7 + [1]
+    assert race(str(tmp_path), 8, dead_secs=600.0) == [0] * 7 + [1]
 
 
 def test_of_many_that_take_over_at_once_one_gets_it(tmp_path: Path) -> None:
     of_another_machine(tmp_path, 4, at=time.time() - 100)
-    start, ended = threading.Barrier(4), threading.Barrier(4)
-
-    def work(_: int) -> int:
-        start.wait()
-        try:
-            with lock.held(str(tmp_path), 1.0, ignore) as held:
-                ended.wait()
-                return held.number
-        except BusyError:
-            ended.wait()
-            return 0
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(work, range(4))) == [0, 0, 0, 5]
+    assert race(str(tmp_path), 4, dead_secs=1.0) == [0, 0, 0, 5]
 
 
 def test_a_killed_owner_of_this_machine_holds_nothing(tmp_path: Path) -> None:

@@ -9,9 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -23,7 +21,8 @@ from halftone.config import Tracking
 from halftone.retrain import command, lock
 from halftone.retrain.command import Asked
 from halftone.retrain.journal import Journal
-from halftone.retrain.lock import BusyError, LostError
+from halftone.retrain.lock import LostError
+from lock_race import race
 from object_store import BUCKET, ROOT, ObjectStore, served
 from retrained import JOB, NAME, draw, last_line, write_config
 
@@ -50,22 +49,9 @@ def from_far(store: ObjectStore, number: int) -> None:
     store.client().pipe_file(path, json.dumps(holding).encode())
 
 
-def test_of_many_at_once_one_takes_a_dead_ones_lock(store: ObjectStore, tmp_path: Path) -> None:
+def test_of_many_at_once_one_takes_a_dead_ones_lock(store: ObjectStore) -> None:
     from_far(store, 4)
-    start, ended = Barrier(4), Barrier(4)
-
-    def take(_: int) -> int:
-        start.wait()
-        try:
-            with lock.held(LOCK, 1.0, print) as held:
-                ended.wait()
-                return held.number
-        except BusyError:
-            ended.wait()
-            return 0
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(take, range(4))) == [0, 0, 0, 5]
+    assert race(LOCK, 4, dead_secs=1.0) == [0, 0, 0, 5]
 
 
 def test_an_owner_beats_and_notes_until_it_is_taken_over(store: ObjectStore) -> None:
