@@ -192,6 +192,14 @@ def test_a_path_that_a_job_needs() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("side_px", "padding", "left"), [(16, "valid", 2), (16, "same", 4), (5, "valid", 0)]
+)
+def test_what_convolutions_leave_of_a_side(side_px: int, padding: str, left: int) -> None:
+    model = config.Convnet(filters=(8, 8), padding=padding)  # type: ignore[arg-type]
+    assert model.side_after_px(side_px) == left
+
+
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.name)
 def test_a_shipped_config_is_valid_and_opens_with_its_command(path: Path) -> None:
     assert config.load(str(path)).name == path.stem.replace("local", "demo")

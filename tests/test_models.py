@@ -296,7 +296,7 @@ def test_images_too_small(
 
 @given(st.data())
 @hypothesis_settings(max_examples=25, deadline=None)
-def test_the_config_takes_images_that_the_network_takes(data: st.DataObject) -> None:
+def test_what_the_config_says_is_left_is_what_the_network_has(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 3))
     each = {"min_size": count, "max_size": count}
     model = config.Convnet(
@@ -309,14 +309,17 @@ def test_the_config_takes_images_that_the_network_takes(data: st.DataObject) -> 
         dense=(),
     )
     height_px, width_px = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))
-    shape = (height_px, width_px, 1)
-    try:
-        model.check_images(height_px, width_px)
-    except ConfigError:
+    left_px = model.side_after_px(height_px), model.side_after_px(width_px)
+    if min(left_px) < 1:
+        with pytest.raises(ConfigError, match="too small"):
+            model.check_images(height_px, width_px)
         with pytest.raises(ValueError, match=r"Negative dimension|<= 0"):
-            models.build(model.model_dump(), shape, 2, "0..1")
+            models.build(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
     else:
-        assert models.build(model.model_dump(), shape, 2, "0..1").output_shape == (None, 1)
+        model.check_images(height_px, width_px)
+        built = models.build(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
+        flatten = next(one for one in built.layers if isinstance(one, tf.keras.layers.Flatten))
+        assert flatten.input_shape == (None, *left_px, 2)
 
 
 @pytest.fixture

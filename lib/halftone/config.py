@@ -269,6 +269,12 @@ class Convnet(Section):
             )
         return self
 
+    def side_after_px(self, side_px: int) -> int:
+        """How much of an image's side is left after all convolutions and poolings; 0 if nothing."""
+        for window in self._windows():
+            side_px = window.side_after_px(side_px)
+        return side_px
+
     def check_images(self, height_px: int, width_px: int) -> None:
         """Raise ConfigError where nothing of such images would be left after a layer."""
         for side, side_px in (("height", height_px), ("width", width_px)):
