@@ -10,7 +10,7 @@ from halftone.retrain.history import BY_HAND, BY_ROLLBACK, PROMOTED
 from halftone.retrain.job import Job
 from halftone.retrain.journal import BEGIN, OUTCOME, Journal
 from halftone.retrain.lock import Lock
-from halftone.retrain.night import KILLED, Night
+from halftone.retrain.night import Night, undone
 from halftone.retrain.steps import point
 
 
@@ -39,8 +39,8 @@ def _settled(job: Job, held: Lock) -> Optional[dict[str, Any]]:
     if number is None:
         return None
     night = Night(job, Journal(job.root, number, held), held)
-    said = night.by_hand()
-    return night.close(f"{said}: {KILLED}") if said else None
+    reason = undone(night.journal.read(BEGIN) or {})
+    return night.close(reason) if reason else None
 
 
 def _move(job: Job, held: Lock, number: str, kind: str, reason: str) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _move(job: Job, held: Lock, number: str, kind: str, reason: str) -> dict[str
     own = Journal(job.root, (among[-1] if among else 0) + 1, held)
     before = {"champion_before": champion.number if champion else None}
     made = history.outcome(own.night, kind, PROMOTED, reason, version.number, before)
-    own.record(BEGIN, {"settings": "", "by_hand": reason, "outcome": made})
+    own.record(BEGIN, {"settings": "", "by_hand": made})
     point(job.registry.point, held, version)
     outcome = own.record(OUTCOME, made)
     Night(job, own, held).end(outcome)

@@ -28,8 +28,6 @@ from halftone.retrain.lock import Lock, LostError
 
 # What an outcome tells of what was taken in.
 _TAKEN_IN = ("new_images", "new_rejects", "rows", "dataset_version", "basis")
-# What was said by hand, and was not done.
-KILLED = "killed on the way; say it again"
 _OUTCOMES = {gate.PROMOTE: PROMOTED, gate.KEEP: KEPT, gate.REFUSE: REFUSED}
 
 
@@ -68,10 +66,6 @@ class Night(NamedTuple):
             outcome = self.journal.record(OUTCOME, found)
         self.end(outcome)
         return outcome
-
-    def by_hand(self) -> str:
-        """What was said by hand, such as `--promote 3`; "" for a night."""
-        return str((self.journal.read(BEGIN) or {}).get("by_hand", ""))
 
     def end(self, outcome: Entry) -> None:
         """Do what follows an outcome, and does not change it any more."""
@@ -175,9 +169,8 @@ class Night(NamedTuple):
 
     def _reached(self) -> Optional[Entry]:
         """The outcome of a promotion that is done, and was killed before it could say so."""
-        begun = self.journal.read(BEGIN) or {}
-        if "by_hand" in begun:
-            said: Entry = begun["outcome"]
+        said: Optional[Entry] = (self.journal.read(BEGIN) or {}).get("by_hand")
+        if said:
             return said if self._champion(PROMOTED) == said["champion"] else None
         decided, made = self.journal.read("gate"), self.journal.read("register")
         if self.job.dry_run or not decided or not made or decided["action"] != gate.PROMOTE:
@@ -196,6 +189,12 @@ class Night(NamedTuple):
                 return let_go(name, str(error))
 
         self.journal.step(name, tried)
+
+
+def undone(begun: Entry) -> str:
+    """Why what was said by hand is not done, where it was killed ahead of it; "" for a night."""
+    said = begun.get("by_hand")
+    return f"{said['reason']}: killed on the way; say it again" if said else ""
 
 
 def let_go(step: str, error: str) -> Entry:

@@ -14,7 +14,7 @@ from halftone.retrain import journal, steps
 from halftone.retrain.job import Job
 from halftone.retrain.journal import AFTERWARDS, BEGIN, Entry, Journal
 from halftone.retrain.lock import Lock, LostError
-from halftone.retrain.night import KILLED, Night, let_go
+from halftone.retrain.night import Night, let_go, undone
 
 WRONG_INPUT = 2  # the exit code
 
@@ -50,9 +50,8 @@ def _over(found: Night) -> str:
     begun = found.journal.read(BEGIN)
     if begun is None or begun["settings"] == found.job.basis(""):
         return ""
-    if found.by_hand():
-        return f"{found.by_hand()}: {KILLED}"
-    return "the settings have changed since it began; the next night takes up all of it"
+    changed = "the settings have changed since it began; the next night takes up all of it"
+    return undone(begun) or changed
 
 
 def _tried(found: Night, over: str) -> dict[str, Any]:
