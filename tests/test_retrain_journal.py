@@ -79,13 +79,17 @@ def test_the_open_step_is_behind_the_last_one_that_is_done(tmp_path: Path, held:
 def test_the_last_night_is_open_until_it_has_ended(tmp_path: Path, held: Lock) -> None:
     root = str(tmp_path)
     assert journal.nights(root) == []
-    assert journal.open_night(root, []) is None
+    assert journal.open_night(root, held) is None
+    assert journal.new_night(root, held).night == 1
     for number in (1, 2):
         Journal(root, number, held).record(BEGIN, {})
     assert journal.nights(root) == [1, 2]
-    assert journal.open_night(root, [1, 2]) == 2
-    Journal(root, 2, held).record(ENDED, {})
-    assert journal.open_night(root, [1, 2]) is None
+    unfinished = journal.open_night(root, held)
+    assert unfinished is not None
+    assert unfinished.night == 2
+    assert journal.new_night(root, held).night == 3
+    unfinished.record(ENDED, {})
+    assert journal.open_night(root, held) is None
 
 
 class Killed(BaseException):

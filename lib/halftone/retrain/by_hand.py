@@ -8,7 +8,7 @@ from halftone.errors import InputError
 from halftone.retrain import history, journal
 from halftone.retrain.history import BY_HAND, BY_ROLLBACK, PROMOTED
 from halftone.retrain.job import Job
-from halftone.retrain.journal import BEGIN, OUTCOME, Journal
+from halftone.retrain.journal import BEGIN, OUTCOME
 from halftone.retrain.lock import Lock
 from halftone.retrain.night import Night, undone
 from halftone.retrain.steps import point
@@ -35,12 +35,11 @@ def rollback(job: Job, held: Lock) -> dict[str, Any]:
 
 def _settled(job: Job, held: Lock) -> Optional[dict[str, Any]]:
     """The outcome of what was said by hand last, where that was killed on the way."""
-    number = journal.open_night(job.root, journal.nights(job.root))
-    if number is None:
+    unfinished = journal.open_night(job.root, held)
+    if unfinished is None:
         return None
-    night = Night(job, Journal(job.root, number, held), held)
-    reason = undone(night.journal.read(BEGIN) or {})
-    return night.close(reason) if reason else None
+    reason = undone(unfinished.read(BEGIN) or {})
+    return Night(job, unfinished, held).close(reason) if reason else None
 
 
 def _move(job: Job, held: Lock, number: str, kind: str, reason: str) -> dict[str, Any]:
@@ -49,12 +48,11 @@ def _move(job: Job, held: Lock, number: str, kind: str, reason: str) -> dict[str
         there = ", ".join(one.number for one in job.registry.versions()) or "none"
         raise InputError(f"{reason}: {job.registry} has no version {number}; it has {there}")
     champion = job.registry.champion()
-    among = journal.nights(job.root)
-    unfinished = journal.open_night(job.root, among)
+    unfinished = journal.open_night(job.root, held)
     if unfinished is not None:
         # What it was about to decide was meant for another champion.
-        Night(job, Journal(job.root, unfinished, held), held).close(f"set aside by {reason}")
-    own = Journal(job.root, (among[-1] if among else 0) + 1, held)
+        Night(job, unfinished, held).close(f"set aside by {reason}")
+    own = journal.new_night(job.root, held)
     before = {"champion_before": champion.number if champion else None}
     made = history.outcome(own.night, kind, PROMOTED, reason, version.number, before)
     own.record(BEGIN, {"settings": "", "by_hand": made})

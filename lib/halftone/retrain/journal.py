@@ -97,7 +97,13 @@ def nights(root: str) -> list[int]:
     return [int(name) for name in names if _NIGHT.match(name)]
 
 
-def open_night(root: str, among: list[int]) -> Optional[int]:
+def open_night(root: str, lock: Lock) -> Optional[Journal]:
     """The last of the nights, where it has not ended."""
-    last = among[-1] if among else None
-    return last if last and Journal(root, last).read(ENDED) is None else None
+    there = nights(root)
+    last = Journal(root, there[-1], lock) if there else None
+    return last if last and last.read(ENDED) is None else None
+
+
+def new_night(root: str, lock: Lock) -> Journal:
+    """The night behind all there are."""
+    return Journal(root, max(nights(root), default=0) + 1, lock)

@@ -12,7 +12,7 @@ from halftone.errors import InputError, RunError, StoppedError
 from halftone.model_directory import CHECKPOINTS
 from halftone.retrain import journal, steps
 from halftone.retrain.job import Job
-from halftone.retrain.journal import AFTERWARDS, BEGIN, Entry, Journal
+from halftone.retrain.journal import AFTERWARDS, BEGIN, Entry
 from halftone.retrain.lock import Lock, LostError
 from halftone.retrain.night import Night, let_go, undone
 
@@ -25,17 +25,15 @@ def night(job: Job, held: Lock) -> Entry:
     Raises:
         RunError: it failed, and the next call tries again.
     """
-    among = journal.nights(job.root)
-    number = journal.open_night(job.root, among)
-    if number is not None:
-        found = Night(job, Journal(job.root, number, held), held)
+    unfinished = journal.open_night(job.root, held)
+    if unfinished is not None:
+        found = Night(job, unfinished, held)
         over = _over(found)
         outcome = _tried(found, over)
         if not over:
             return outcome
-        print(f"night {number}: closed, {outcome['reason']}", flush=True)
-    number = (among[-1] if among else 0) + 1
-    return _tried(Night(job, Journal(job.root, number, held), held), "")
+        print(f"night {unfinished.night}: closed, {outcome['reason']}", flush=True)
+    return _tried(Night(job, journal.new_night(job.root, held), held), "")
 
 
 def say(word: str, error: BaseException) -> None:
