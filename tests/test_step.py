@@ -149,6 +149,28 @@ def test_the_first_step_whose_loss_is_not_finite_is_noted() -> None:
     assert made.first_bad_step == 8
 
 
+def test_news_of_a_bad_loss_come_with_its_step() -> None:
+    made = network()
+    run(made, ONES)
+    assert not made.has_news
+    made.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
+    run(made, ONES)
+    assert made.has_news
+    made.reset_steps(0)
+    assert not made.has_news
+
+
+def test_news_of_a_wish_to_stop_come_with_the_next_gradients() -> None:
+    made = network(aggregate_steps=2)
+    run(made, ONES, ONES)
+    made.ask_to_stop()
+    seen = []
+    for _ in range(2):
+        seen.append(made.has_news)
+        run(made, ONES)
+    assert [*seen, made.has_news] == [False, False, True]
+
+
 def test_the_weights_are_those_of_the_layers_alone() -> None:
     assert [array.shape for array in network(aggregate_steps=2).get_weights()] == [(2, 1), (1,)]
 

@@ -19,6 +19,8 @@ class _State:
     def __init__(self, summed: list[tf.Variable]) -> None:
         self.done = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.first_bad = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.is_asked = tf.Variable(False, trainable=False)
+        self.news = tf.Variable(0.0, trainable=False)  # the part of ranks that have any
         self.sums = [tf.Variable(tf.zeros_like(each), trainable=False) for each in summed]
 
 
@@ -49,6 +51,19 @@ class Network(tf.keras.Model):
         """Count steps on from `done`, the number of those done in this epoch."""
         self._state.done.assign(done)
         self._state.first_bad.assign(0)
+        self._state.news.assign(0.0)
+
+    def ask_to_stop(self) -> None:
+        """Let all ranks know with the next gradients that this one was asked to stop."""
+        self._state.is_asked.assign(True)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a rank had a loss that was not finite, or was asked to stop.
+
+        The same on all ranks: it came with the last gradients, so that to learn it costs nothing.
+        """
+        return bool(self._state.news.numpy() > 0)
 
     @property
     def first_bad_step(self) -> int:
@@ -87,13 +102,16 @@ class Network(tf.keras.Model):
             total.assign(tf.zeros_like(total))
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
+        news = tf.cast((self._state.first_bad > 0) | self._state.is_asked, tf.float32)
         if hvd.size() > 1:
+            news = hvd.allreduce(news, name="news")
             # Horovod: before anything looks at their size. A rank that skipped a step for
             # gradients of its own that are not finite would leave the others waiting.
             gradients = [
                 hvd.allreduce(gradient, compression=self._compression, name=f"gradient_{number}")
                 for number, gradient in enumerate(gradients)
             ]
+        self._state.news.assign(news)
         if self._scales_loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))

@@ -40,7 +40,7 @@ from halftone.watch import Watch
 from halftone.world import World
 
 History = list[dict[str, Any]]
-# How often ranks ask each other for news before it is known how long a step takes.
+# How often ranks look for news before it is known how long a step takes.
 _FIRST_WATCH_STEPS = 10
 
 

@@ -14,7 +14,7 @@ from halftone.stopping import Wish
 
 
 class Watch(tf.keras.callbacks.Callback):
-    """Every `every_steps` steps all ranks tell each other what they saw, and stop as one.
+    """Every `every_steps` steps ranks look whether one has news, and then stop as one.
 
     Args:
         first_step: steps of the epoch that were done before.
@@ -34,7 +34,9 @@ class Watch(tf.keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
         self.done += 1
         self._steps.one(lambda: {name: float((logs or {})[name]) for name in ("loss", "accuracy")})
-        if self.done % self._every_steps == 0:
+        if self._wish.is_made():
+            self._network.ask_to_stop()
+        if self.done % self._every_steps == 0 and self._network.has_news:
             self.agree()
 
     def agree(self) -> None:
