@@ -61,16 +61,14 @@ class Network(tf.keras.Model):
     def has_news(self) -> bool:
         """Whether a rank had a loss that was not finite, or was asked to stop.
 
-        The same on all ranks: it came with the last gradients, so that to learn it costs nothing.
+        The same on all ranks, without an exchange of its own: it came with the last gradients. To
+        look at it at every step would keep a GPU waiting.
         """
         return bool(self._state.news.numpy() > 0)
 
     @property
     def first_bad_step(self) -> int:
-        """The first step (from 1) whose loss was not finite, or 0.
-
-        To look at it at every step would keep a GPU waiting.
-        """
+        """The first step (from 1) whose loss was not finite on this rank, or 0."""
         return int(self._state.first_bad.numpy())
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
