@@ -24,9 +24,9 @@ from halftone.world import World
 
 # Keeping rows must leave room for the model, for Spark and for other jobs.
 _KEPT_MEMORY_FRACTION = 0.25
-_PREFETCH_BATCHES = 16
+_PREFETCH_BATCHES = 8
 # Gathered at once: a batch alone is too little work for what it costs TensorFlow to ask for it.
-_GATHERED_BATCHES = 8
+_GATHERED_BATCHES = 16
 
 
 class Source(Protocol):
@@ -56,7 +56,7 @@ class Streamed:
         self._dataset = (
             tf.data.Dataset.from_generator(self._batches, output_signature=signature)
             .prefetch(1)
-            .unbatch()
+            .flat_map(_one_by_one)
         )
 
     def epoch(self, plan: Plan, shuffle_seed: str = "", first_step: int = 0) -> tf.data.Dataset:
@@ -101,14 +101,14 @@ class Kept:
                 tf.zeros((plan.steps, plan.rank_batch), tf.int32), trainable=False
             )
 
-        def batches(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def batches(number: tf.Tensor) -> tf.data.Dataset:
             start = number * _GATHERED_BATCHES
             rows = self._order[start : start + _GATHERED_BATCHES]
             weights = tf.cast(rows < self._rows, tf.float32)
-            return tf.gather(pixels, rows), tf.gather(label_ids, rows), weights
+            return _one_by_one(tf.gather(pixels, rows), tf.gather(label_ids, rows), weights)
 
         count = -(-plan.steps // _GATHERED_BATCHES)
-        self._dataset = tf.data.Dataset.range(count).map(batches).unbatch()
+        self._dataset = tf.data.Dataset.range(count).flat_map(batches)
 
     def epoch(self, plan: Plan, shuffle_seed: str = "", first_step: int = 0) -> tf.data.Dataset:
         if plan != self._plan:
@@ -129,6 +129,11 @@ def reading(source: Source) -> Iterator[None]:
         if source.failure is None:
             raise
         raise source.failure from None
+
+
+def _one_by_one(*batches: tf.Tensor) -> tf.data.Dataset:
+    """Give batch by batch what is many of them; unlike unbatch() it does not copy them."""
+    return tf.data.Dataset.from_tensor_slices(batches)
 
 
 def _from_step(dataset: tf.data.Dataset, first_step: int) -> tf.data.Dataset:
