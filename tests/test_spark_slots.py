@@ -26,7 +26,7 @@ def test_slots_of_this_machine(spark: SparkSession) -> None:
 # Three executors of two cores each, and of a GPU each, so to speak.
 CLUSTER = """
 import sys
-from halftone import spark_slots
+from halftone import rank_task, spark_slots
 from halftone.config import Spark
 from halftone.errors import InputError
 from halftone.session import num_cores, spark_session
@@ -38,6 +38,9 @@ with spark_session("slots", Spark(master="local-cluster[3,2,512]", conf=conf)) a
     print(num_cores(spark), "tasks at once")
     spark_slots.wait_for(spark, 3)
     print(spark_slots.count(spark), "of", spark.sparkContext.defaultParallelism, "cores")
+    tasks = spark.sparkContext.parallelize(range(3), 3)
+    shown = tasks.map(lambda _: rank_task.environment()["CUDA_VISIBLE_DEVICES"]).collect()
+    print("GPUs that ranks are shown:", shown)
     spark_slots._WAIT_SECS = 0.0
     try:
         spark_slots.wait_for(spark, 4)
@@ -49,21 +52,23 @@ with spark_session("slots", Spark(master="local-cluster[3,2,512]", conf=conf)) a
 @pytest.mark.slow
 def test_slots_of_a_cluster_with_gpus(tmp_path: Path) -> None:
     script = tmp_path / "gpus.sh"
-    script.write_text("""#!/bin/sh\necho '{"name": "gpu", "addresses": ["0"]}'\n""")
+    script.write_text("""#!/bin/sh\necho '{"name": "gpu", "addresses": ["5"]}'\n""")
     script.chmod(0o755)
+    environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
     done = subprocess.run(
         [sys.executable, "-c", CLUSTER, str(script)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
         timeout=300,
-        env={**os.environ, "SPARK_WORKER_DIR": str(tmp_path / "work")},
+        env={**environment, "SPARK_WORKER_DIR": str(tmp_path / "work")},
     )
     said = done.stdout.splitlines()
-    assert all(line.startswith("waiting for executors") for line in said[:-3])
-    assert said[-3:] == [
+    assert all(line.startswith("waiting for executors") for line in said[:-4])
+    assert said[-4:] == [
         "3 tasks at once",
         "3 of 6 cores",
+        "GPUs that ranks are shown: ['5', '5', '5']",
         "train.ranks is 4, but Spark has 3 slots to run them in at once (a task takes 1 GPU of an "
         "executor's 1); use train.ranks=3, or give Spark more executors, cores or GPUs",
     ]
