@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -163,22 +164,25 @@ def test_a_loss_that_is_not_finite_stops_the_run(start: Train, tmp_path: Path) -
     assert checkpoint.epochs(str(tmp_path / "model" / "checkpoints")) == []
 
 
+# A rank; the first is asked to stop after three steps. By the clock of another all takes 100 times
+# as long: ranks that went by their own would not look for news at the same steps.
 RANK = """
-import sys
-from halftone import config, manifest, training, world
+import itertools, sys, time, types
+from halftone import config, manifest, stopping, training, watch, world
 path, dataset, output = sys.argv[1:]
-loaded = config.load(path, paths={})
-training.fit(loaded, manifest.read(dataset), dataset, output, world.detect())
+loaded, here, asked = config.load(path, paths={}), world.detect(), itertools.count(1)
+stopping.Wish.is_made = lambda self: here.is_first and next(asked) >= 3
+clock = lambda: time.monotonic() * (1 if here.is_first else 100)
+watch.time = types.SimpleNamespace(monotonic=clock)
+training.fit(loaded, manifest.read(dataset), dataset, output, here)
 """
 
 
 @pytest.fixture
-def stop_in_epoch_1(tmp_path: Path, dataset: Path) -> Callable[..., None]:
-    """Train as ranks that are asked to stop before they begin, and so do after some steps."""
+def stop_in_epoch_1(tmp_path: Path, dataset: Path) -> Callable[..., int]:
+    """Train as ranks of which the first is asked to stop; return the step at which all do."""
 
-    def stop(output: str, ranks: int, **settings: Any) -> None:
-        (tmp_path / output).mkdir()
-        (tmp_path / output / "stop").touch()
+    def stop(output: str, ranks: int, **settings: Any) -> int:
         path = tmp_path / f"{output}.yaml"
         train = {"epochs": 4, "batch_size": 4, "model": MODEL, "ranks": ranks, **settings}
         path.write_text(yaml.safe_dump({"seed": 7, "train": train}))
@@ -189,12 +193,14 @@ def stop_in_epoch_1(tmp_path: Path, dataset: Path) -> Callable[..., None]:
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
         )
         assert ended.returncode != 0
-        assert "StoppedError: the checkpoint of epoch 1, step 10 of 20, is in" in (
-            ended.stdout + ended.stderr
-        )
-        (tmp_path / output / "stop").unlink()
+        said = r"StoppedError: the checkpoint of epoch 1, step (\d+) of 20, is in"
+        steps = {int(step) for step in re.findall(said, ended.stdout + ended.stderr)}
+        assert len(steps) == 1
+        assert steps < {4, 5, 6, 7}
+        return steps.pop()
 
     return stop
 
@@ -205,13 +211,13 @@ AUGMENT = {"flip": "horizontal", "shift_fraction": 0.1}
 @pytest.mark.slow
 @pytest.mark.parametrize("cache", ["memory", "none"])
 def test_stopped_within_an_epoch_one_rank_goes_on_to_the_same_weights(
-    start: Train, stop_in_epoch_1: Callable[..., None], tmp_path: Path, cache: str
+    start: Train, stop_in_epoch_1: Callable[..., int], tmp_path: Path, cache: str
 ) -> None:
     settings = {"cache": cache, "augment": AUGMENT, "normalise": "standard"}
     finish(start("undisturbed", batch_size=4, **settings))
-    stop_in_epoch_1("stopped", ranks=1, **settings)
+    step = stop_in_epoch_1("stopped", ranks=1, **settings)
     said = finish(start("stopped", batch_size=4, **settings))
-    assert "going on after epoch 0, step 10 of the next, from " in said
+    assert f"going on after epoch 0, step {step} of the next, from " in said
     for got, expected in zip(weights(tmp_path / "stopped"), weights(tmp_path / "undisturbed")):
         np.testing.assert_array_equal(got, expected)
     for got, expected in zip(history(tmp_path / "stopped"), history(tmp_path / "undisturbed")):
@@ -220,19 +226,19 @@ def test_stopped_within_an_epoch_one_rank_goes_on_to_the_same_weights(
 
 @pytest.mark.slow
 def test_stopped_within_an_epoch_two_ranks_go_on_to_the_same_weights(
-    start: Train, stop_in_epoch_1: Callable[..., None], tmp_path: Path
+    start: Train, stop_in_epoch_1: Callable[..., int], tmp_path: Path
 ) -> None:
     finish(start("undisturbed", batch_size=4, ranks=2))
-    stop_in_epoch_1("stopped", ranks=2)
+    step = stop_in_epoch_1("stopped", ranks=2)
     said = finish(start("stopped", batch_size=4, ranks=2))
-    assert "going on after epoch 0, step 10 of the next, from " in said
+    assert f"going on after epoch 0, step {step} of the next, from " in said
     for got, expected in zip(weights(tmp_path / "stopped"), weights(tmp_path / "undisturbed")):
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_another_number_of_ranks_begins_the_epoch_again(
-    start: Train, stop_in_epoch_1: Callable[..., None], tmp_path: Path
+    start: Train, stop_in_epoch_1: Callable[..., int], tmp_path: Path
 ) -> None:
     stop_in_epoch_1("stopped", ranks=1)
     said = finish(start("stopped", batch_size=4, ranks=2))

@@ -20,7 +20,9 @@ class _State:
         self.done = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.first_bad = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.is_asked = tf.Variable(False, trainable=False)
-        self.news = tf.Variable(0.0, trainable=False)  # the part of ranks that have any
+        self.pace = tf.Variable(0.0, trainable=False)  # steps a second, as this rank told
+        # Means over the ranks: who has any (0 or 1), and their paces.
+        self.news = tf.Variable([0.0, 0.0], trainable=False)
         self.sums = [tf.Variable(tf.zeros_like(each), trainable=False) for each in summed]
 
 
@@ -51,11 +53,21 @@ class Network(tf.keras.Model):
         """Count steps on from `done`, the number of those done in this epoch."""
         self._state.done.assign(done)
         self._state.first_bad.assign(0)
-        self._state.news.assign(0.0)
+        self._state.pace.assign(0.0)
+        self._state.news.assign([0.0, 0.0])
 
     def ask_to_stop(self) -> None:
         """Let all ranks know with the next gradients that this one was asked to stop."""
         self._state.is_asked.assign(True)
+
+    def tell_pace(self, steps_per_sec: float) -> None:
+        """Let all ranks know with the next gradients how fast this one is."""
+        self._state.pace.assign(steps_per_sec)
+
+    @property
+    def steps_per_sec(self) -> float:
+        """The mean of what ranks told, the same on all of them; 0 before they did in this epoch."""
+        return float(self._state.news[1])
 
     @property
     def has_news(self) -> bool:
@@ -64,7 +76,7 @@ class Network(tf.keras.Model):
         The same on all ranks, without an exchange of its own: it came with the last gradients. To
         look at it at every step would keep a GPU waiting.
         """
-        return bool(self._state.news.numpy() > 0)
+        return bool(self._state.news[0] > 0)
 
     @property
     def first_bad_step(self) -> int:
@@ -100,7 +112,8 @@ class Network(tf.keras.Model):
             total.assign(tf.zeros_like(total))
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
-        news = tf.cast((self._state.first_bad > 0) | self._state.is_asked, tf.float32)
+        has_any = tf.cast((self._state.first_bad > 0) | self._state.is_asked, tf.float32)
+        news = tf.stack([has_any, self._state.pace])
         if hvd.size() > 1:
             news = hvd.allreduce(news, name="news")
             # Horovod: before anything looks at their size. A rank that skipped a step for

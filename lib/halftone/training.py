@@ -40,8 +40,6 @@ from halftone.watch import Watch
 from halftone.world import World
 
 History = list[dict[str, Any]]
-# How often ranks look for news before it is known how long a step takes.
-_FIRST_WATCH_STEPS = 10
 
 
 def fit(config: Config, manifest: Manifest, dataset: str, output: str, world: World) -> None:
@@ -146,7 +144,8 @@ class _Run:
             is_shown=self._world.is_first,
             done=first_step,
         )
-        watch = Watch(self._model, progress, first_step, self._watch_steps(plan), self._wish)
+        aggregate_steps = self._settings.aggregate_steps
+        watch = Watch(self._model, progress, first_step, aggregate_steps, self._wish)
         self._model.reset_steps(first_step)
         source, steps = self._source(TRAIN, plan), plan.steps - first_step
         rows = source.epoch(plan, text if self._settings.shuffle else "", first_step)
@@ -226,15 +225,6 @@ class _Run:
                 Kept(*where, plan) if self._is_kept else Streamed(*where, plan.rank_batch)
             )
         return self._sources[split]
-
-    def _watch_steps(self, plan: Plan) -> int:
-        """How many steps make about a second: the same on all ranks, as the history is."""
-        steps = _FIRST_WATCH_STEPS
-        if self._history:
-            steps = max(1, int(plan.steps / self._history[-1]["secs"]))
-        # In between, gradients that are added up would be lost with a stop.
-        whole = self._settings.aggregate_steps
-        return -(-steps // whole) * whole
 
     def _slowest(self, secs: float) -> float:
         return float(hvd.allreduce(tf.constant(secs, tf.float64), op=hvd.Max))

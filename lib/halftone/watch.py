@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -12,21 +13,27 @@ from halftone.progress import Steps
 from halftone.step import Network
 from halftone.stopping import Wish
 
+_LOOK_EVERY_SECS = 1.0
+
 
 class Watch(tf.keras.callbacks.Callback):
-    """Every `every_steps` steps ranks look whether one has news, and then stop as one.
+    """About once a second ranks look whether one has news, and then stop as one.
 
     Args:
         first_step: steps of the epoch that were done before.
+        aggregate_steps: steps that make an update; gradients that are added up in between would be
+            lost with a stop.
     """
 
     def __init__(
-        self, network: Network, steps: Steps, first_step: int, every_steps: int, wish: Wish
+        self, network: Network, steps: Steps, first_step: int, aggregate_steps: int, wish: Wish
     ) -> None:
         super().__init__()
         self._supports_tf_logs = True  # else Keras waits for the metrics at every step
         self._network, self._steps, self._wish = network, steps, wish
-        self._every_steps = every_steps
+        self._aggregate_steps = self._every_steps = aggregate_steps
+        self._next_look = first_step + aggregate_steps
+        self._told_step, self._told = first_step, time.monotonic()
         self.done = first_step  # steps of the epoch
         self.bad_step = 0  # the first (from 1) whose loss was not finite, on any rank
         self.is_asked = False  # to stop
@@ -36,8 +43,29 @@ class Watch(tf.keras.callbacks.Callback):
         self._steps.one(lambda: {name: float((logs or {})[name]) for name in ("loss", "accuracy")})
         if self._wish.is_made():
             self._network.ask_to_stop()
-        if self.done % self._every_steps == 0 and self._network.has_news:
-            self.agree()
+        if self.done == self._next_look:
+            if self._network.has_news:
+                self.agree()
+            self._plan_look()
+        if self.done == self._next_look - self._aggregate_steps:
+            self._tell_pace()
+
+    def _plan_look(self) -> None:
+        """Choose the step of the next look, the same on all ranks: one alone would wait for ever.
+
+        So what counts is the pace that came with the gradients. No more than twice as many steps
+        as the last time: the first ones of an epoch may find batches that were made ahead.
+        """
+        updates = int(_LOOK_EVERY_SECS * self._network.steps_per_sec) // self._aggregate_steps
+        wanted = updates * self._aggregate_steps
+        self._every_steps = max(self._aggregate_steps, min(2 * self._every_steps, wanted))
+        self._next_look = self.done + self._every_steps
+
+    def _tell_pace(self) -> None:
+        """Send along this rank's pace with the last gradients before a look."""
+        now = time.monotonic()
+        self._network.tell_pace((self.done - self._told_step) / (now - self._told))
+        self._told_step, self._told = self.done, now
 
     def agree(self) -> None:
         """Ask all ranks what they saw, and end the epoch here where that is called for."""
