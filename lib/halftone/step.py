@@ -32,13 +32,13 @@ class Network(tf.keras.Model):
     def prepare(self, settings: Train, num_classes: int, epoch_steps: int) -> None:
         """Compile for `num_classes` classes and epochs of `epoch_steps` steps."""
         self._compression = _COMPRESSIONS[settings.compression]
-        self._aggregate_steps = settings.aggregate_steps
+        self.aggregate_steps = settings.aggregate_steps
         summed = self.trainable_variables if settings.aggregate_steps > 1 else []
         self._state = _State(summed)
         kind = "Binary" if num_classes == 2 else "SparseCategorical"
         exact = {"dtype": "float64"}  # sums over millions of rows
         self.compile(
-            _optimizer(settings, epoch_steps // self._aggregate_steps),
+            _optimizer(settings, epoch_steps // self.aggregate_steps),
             loss=getattr(tf.keras.losses, f"{kind}Crossentropy")(),
             weighted_metrics=[
                 getattr(tf.keras.metrics, f"{kind}Crossentropy")(name="cross_entropy", **exact),
@@ -93,8 +93,8 @@ class Network(tf.keras.Model):
         self._count(loss)
         if self._state.sums:
             for total, gradient in zip(self._state.sums, gradients):
-                total.assign_add(gradient / self._aggregate_steps)
-            is_due = self._state.done % self._aggregate_steps == 0
+                total.assign_add(gradient / self.aggregate_steps)
+            is_due = self._state.done % self.aggregate_steps == 0
             tf.cond(is_due, self._apply_sums, lambda: None)
         else:
             self._apply(gradients)

@@ -144,8 +144,7 @@ class _Run:
             is_shown=self._world.is_first,
             done=first_step,
         )
-        aggregate_steps = self._settings.aggregate_steps
-        watch = Watch(self._model, progress, first_step, aggregate_steps, self._wish)
+        watch = Watch(self._model, progress, first_step, self._wish)
         self._model.reset_steps(first_step)
         source, steps = self._source(TRAIN, plan), plan.steps - first_step
         rows = source.epoch(plan, text if self._settings.shuffle else "", first_step)

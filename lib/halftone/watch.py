@@ -21,18 +21,15 @@ class Watch(tf.keras.callbacks.Callback):
 
     Args:
         first_step: steps of the epoch that were done before.
-        aggregate_steps: steps that make an update; gradients that are added up in between would be
-            lost with a stop.
     """
 
-    def __init__(
-        self, network: Network, steps: Steps, first_step: int, aggregate_steps: int, wish: Wish
-    ) -> None:
+    def __init__(self, network: Network, steps: Steps, first_step: int, wish: Wish) -> None:
         super().__init__()
         self._supports_tf_logs = True  # else Keras waits for the metrics at every step
         self._network, self._steps, self._wish = network, steps, wish
-        self._aggregate_steps = self._every_steps = aggregate_steps
-        self._next_look = first_step + aggregate_steps
+        # Looks come after whole updates: what is added up in between would be lost with a stop.
+        self._every_updates = 1
+        self._next_look = first_step + network.aggregate_steps
         self._told_step, self._told = first_step, time.monotonic()
         self.done = first_step  # steps of the epoch
         self.bad_step = 0  # the first (from 1) whose loss was not finite, on any rank
@@ -47,7 +44,7 @@ class Watch(tf.keras.callbacks.Callback):
             if self._network.has_news:
                 self.agree()
             self._plan_look()
-        if self.done == self._next_look - self._aggregate_steps:
+        if self.done == self._next_look - self._network.aggregate_steps:
             self._tell_pace()
 
     def _plan_look(self) -> None:
@@ -56,10 +53,10 @@ class Watch(tf.keras.callbacks.Callback):
         So what counts is the pace that came with the gradients. No more than twice as many steps
         as the last time: the first ones of an epoch may find batches that were made ahead.
         """
-        updates = int(_LOOK_EVERY_SECS * self._network.steps_per_sec) // self._aggregate_steps
-        wanted = updates * self._aggregate_steps
-        self._every_steps = max(self._aggregate_steps, min(2 * self._every_steps, wanted))
-        self._next_look = self.done + self._every_steps
+        update_steps = self._network.aggregate_steps
+        wanted = int(_LOOK_EVERY_SECS * self._network.steps_per_sec) // update_steps
+        self._every_updates = max(1, min(2 * self._every_updates, wanted))
+        self._next_look = self.done + self._every_updates * update_steps
 
     def _tell_pace(self) -> None:
         """Send along this rank's pace with the last gradients before a look."""
