@@ -23,14 +23,14 @@ else:
 """
 
 
-def said_after(code: str) -> str:
-    asked = [sys.executable, "-c", PREPARE.format(code)]
+def said_by(code: str) -> str:
+    asked = [sys.executable, "-c", code]
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_process_that_has_used_tensorflow_is_refused() -> None:
-    assert said_after("") == "prepared\n"
-    assert said_after("tf.constant(1) + 1") == (
+    assert said_by(PREPARE.format("")) == "prepared\n"
+    assert said_by(PREPARE.format("tf.constant(1) + 1")) == (
         "TensorFlow is already at work in this process, and its threads are set; restart the "
         "notebook's kernel, or set train.launcher to horovodrun\n"
     )
@@ -63,6 +63,4 @@ repeatable.prepare(World(rank=3, size=4, local_rank={1}, local_size={2}), 7, "fl
 def test_a_rank_takes_a_gpu_of_its_own(
     num_gpus: int, local_rank: int, local_size: int, said: str
 ) -> None:
-    code = WITH_GPUS.format(num_gpus, local_rank, local_size)
-    asked = [sys.executable, "-c", code]
-    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == said
+    assert said_by(WITH_GPUS.format(num_gpus, local_rank, local_size)) == said

@@ -50,18 +50,18 @@ with spark_session("slots", Spark(master="local-cluster[3,2,512]", conf=conf)) a
 
 
 @pytest.mark.slow
-def test_slots_of_a_cluster_with_gpus(tmp_path: Path) -> None:
+def test_slots_of_a_cluster_with_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "gpus.sh"
     script.write_text("""#!/bin/sh\necho '{"name": "gpu", "addresses": ["5"]}'\n""")
     script.chmod(0o755)
-    environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     done = subprocess.run(
         [sys.executable, "-c", CLUSTER, str(script)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
         timeout=300,
-        env={**environment, "SPARK_WORKER_DIR": str(tmp_path / "work")},
+        env={**os.environ, "SPARK_WORKER_DIR": str(tmp_path / "work")},
     )
     said = done.stdout.splitlines()
     assert all(line.startswith("waiting for executors") for line in said[:-4])

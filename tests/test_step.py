@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import horovod.tensorflow as hvd
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from halftone.config import Train
 from halftone.step import Network, Rate
+from small_network import network
 
 PIXELS = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.5, 0.5]], np.float32)
 LABELS = np.array([[1], [1], [0], [0]], np.int32)
@@ -23,19 +22,6 @@ def _horovod() -> Iterator[None]:
     hvd.init()
     yield
     tf.keras.mixed_precision.set_global_policy("float32")
-
-
-def network(epoch_steps: int = 10, **settings: Any) -> Network:
-    """Logistic regression on two inputs, all weights 0 at first."""
-    inputs = tf.keras.Input((2,))
-    layer = tf.keras.layers.Dense(
-        1, activation="sigmoid", kernel_initializer="zeros", dtype="float32"
-    )
-    made = Network(inputs, layer(inputs))
-    train = Train(**{"optimizer": "sgd", "learning_rate": 1.0, **settings})
-    made.prepare(train, num_classes=2, epoch_steps=epoch_steps)
-    made.reset_steps(0)
-    return made
 
 
 def gradient(

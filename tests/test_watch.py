@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 
 from halftone import watch
-from halftone.config import Train
 from halftone.progress import Steps
 from halftone.step import Network
 from halftone.stopping import Wish
+from small_network import network
 
 
 class Clock(tf.keras.callbacks.Callback):
@@ -40,19 +40,16 @@ def looks(
 ) -> list[int]:
     """The steps at which one rank looks, in an epoch whose steps take `step_secs`."""
     hvd.init()
-    inputs = tf.keras.Input((2,))
-    network = Network(inputs, tf.keras.layers.Dense(1, activation="sigmoid")(inputs))
-    settings = Train(optimizer="sgd", aggregate_steps=aggregate_steps)
-    network.prepare(settings, num_classes=2, epoch_steps=len(step_secs))
-    network.reset_steps(first_step)
+    made = network(epoch_steps=len(step_secs), aggregate_steps=aggregate_steps)
+    made.reset_steps(first_step)
     clock = Clock(step_secs)
     monkeypatch.setattr(watch, "time", clock)
     steps = Steps("epoch 1/1", first_step + len(step_secs), step_rows=1, is_shown=False)
-    watched = watch.Watch(network, steps, first_step, aggregate_steps, Wish(None))
+    watched = watch.Watch(made, steps, first_step, Wish(None))
     seen: list[int] = []
     look = mock.PropertyMock(side_effect=lambda: seen.append(watched.done))
     monkeypatch.setattr(Network, "has_news", look)
-    network.fit(
+    made.fit(
         np.zeros((len(step_secs), 2), np.float32),
         np.zeros((len(step_secs), 1), np.int32),
         sample_weight=np.ones(len(step_secs), np.float32),
