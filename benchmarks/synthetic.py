@@ -12,11 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 import halftone
-from halftone import columns, manifest, schema, shards, storage
+from halftone import arrow, storage
 from halftone.config import Pixels, Preprocess, Splits
-from halftone.manifest import Manifest, ShardFile
-from halftone.shards import Piece, Shard
-from halftone.splits import SPLITS, TRAIN
+from halftone.dataset import manifest, schema
+from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.splits import SPLITS, TRAIN
+from halftone.preprocess import shards
+from halftone.preprocess.shards import Piece, Shard
 
 Shape = tuple[int, int, int]  # height, width, channels
 
@@ -55,14 +57,14 @@ def _staged(rows: np.ndarray, shape: Shape) -> pa.Table:
     arrays = []
     for field in fields:
         if field.name in texts:
-            arrays.append(columns.of_text(texts[field.name]))
+            arrays.append(arrow.of_text(texts[field.name]))
         elif field.name == schema.IMAGE:
-            arrays.append(columns.of_bytes([image.tobytes() for image in pixels]))
+            arrays.append(arrow.of_bytes([image.tobytes() for image in pixels]))
         elif pa.types.is_fixed_size_binary(field.type):
             digests = [int(row).to_bytes(field.type.byte_width, "little") for row in rows]
-            arrays.append(columns.of_digests(digests, field.type.byte_width))
+            arrays.append(arrow.of_digests(digests, field.type.byte_width))
         else:
-            arrays.append(columns.of_numbers(rows, field.type))
+            arrays.append(arrow.of_numbers(rows, field.type))
     return pa.table(arrays, schema=pa.schema(fields))
 
 

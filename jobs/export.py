@@ -9,8 +9,10 @@ import sys
 from contextlib import ExitStack
 from functools import partial
 
-from halftone import cli, config, export, stores
-from halftone.session import spark_session
+from halftone import cli, config
+from halftone.export import tfrecord
+from halftone.spark.session import spark_session
+from halftone.storage import clients
 
 
 def main() -> int:
@@ -24,14 +26,14 @@ def main() -> int:
 
     def job() -> None:
         settings = config.load(given.config, given.set, {"dataset": given.dataset})
-        stores.use(settings.storage.options)
+        clients.use(settings.storage.options)
         dataset = config.required(settings.paths.dataset, "dataset", "--dataset")
         with ExitStack() as stack:
             session = partial(
                 stack.enter_context, spark_session(f"{settings.name}: export", settings.spark)
             )
-            made = export.export(dataset, given.output, "GZIP" if given.gzip else "", session)
-        print(export.text(made, given.output))
+            made = tfrecord.export(dataset, given.output, "GZIP" if given.gzip else "", session)
+        print(tfrecord.text(made, given.output))
 
     return cli.exit_code(job)
 

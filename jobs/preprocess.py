@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from functools import partial
 
 from halftone import cli, summary
-from halftone import estimate as estimates
 from halftone.config import Config, required
-from halftone.preprocess import preprocess
-from halftone.session import spark_session
+from halftone.preprocess import dry_run as estimates
+from halftone.preprocess.run import preprocess
+from halftone.spark.session import spark_session
 
 
 def job(config: Config, estimate: bool, retry_rejects: bool, prune: bool) -> None:

@@ -9,9 +9,11 @@ import sys
 from contextlib import ExitStack
 from functools import partial
 
-from halftone import cli, mlflow_model, new_images, scoring, summary
+from halftone import cli, summary
 from halftone.config import Config, required
-from halftone.session import spark_session
+from halftone.scoring import score_dataset, score_images
+from halftone.spark.session import spark_session
+from halftone.tracking import mlflow_model
 
 
 def job(config: Config) -> None:
@@ -23,7 +25,7 @@ def job(config: Config) -> None:
         model = mlflow_model.fetch(model, output, config.tracking)
     with ExitStack() as stack:
         session = partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark))
-        score = new_images.score if images else scoring.score
+        score = score_images.score if images else score_dataset.score
         result = score(config, source, model, output, session)
     print((summary.of_new_images if images else summary.of_scores)(result, output))
 

@@ -10,8 +10,8 @@ from functools import partial
 
 from halftone import cli, summary
 from halftone.config import Config, required
-from halftone.launch import train
-from halftone.session import spark_session
+from halftone.launch.train import train
+from halftone.spark.session import spark_session
 
 
 def job(config: Config) -> None:

@@ -18,9 +18,9 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from halftone import preprocess
 from halftone.config import Config, Spark, from_mapping
-from halftone.session import spark_session
+from halftone.preprocess.run import preprocess
+from halftone.spark.session import spark_session
 from training_jobs import JOB, MODEL, Train
 
 DrawImages = Callable[..., Path]
@@ -79,7 +79,7 @@ def dataset(
     spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: Callable[..., Config]
 ) -> Path:
     """120 images in shards of 8 rows."""
-    preprocess.preprocess(
+    preprocess(
         config(
             preprocess={"rows_per_shard": 8},
             splits={"validation_fraction": 0.25, "test_fraction": 0.1},

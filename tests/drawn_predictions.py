@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from halftone import tally
-from halftone.tally import Tally
+from halftone.metrics import accumulator
+from halftone.metrics.accumulator import Tally
 
 
 class Predictions(NamedTuple):
@@ -17,7 +17,7 @@ class Predictions(NamedTuple):
     losses: np.ndarray  # (N,) float64
 
     def tally(self, threshold: float = 0.5) -> Tally:
-        return tally.of(*self, threshold)
+        return accumulator.of(*self, threshold)
 
     def rows(self, chosen: np.ndarray) -> Predictions:
         return Predictions(

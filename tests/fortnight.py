@@ -22,7 +22,7 @@ from typing import Any
 from halftone.config import Spark
 from halftone.retrain import command
 from halftone.retrain.command import Asked
-from halftone.session import spark_session
+from halftone.spark.session import spark_session
 from retrained import JOB, draw, last_line, write_config
 
 

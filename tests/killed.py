@@ -24,20 +24,18 @@ from typing import Any, Callable, Optional
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import halftone.training.fit  # noqa: F401 (so that no call spends its seconds on it)
 import mlflow.store.model_registry.sqlalchemy_store
 import mlflow.store.tracking.sqlalchemy_store
 import mlflow.tracking
 import pyspark.sql
 
-from halftone import training
 from halftone.config import Tracking
 from halftone.retrain import command
 from halftone.retrain.command import Asked
-from halftone.retrain.journal import STEPS, Entry, Journal
 from halftone.retrain.registry import Registry
+from halftone.retrain.state.journal import STEPS, Entry, Journal
 from retrained import NAME, in_a_process, last_line
-
-__all__ = ["mlflow", "pyspark", "training"]  # imported so that no call spends its seconds on it
 
 BEFORE, BEHIND = "before", "behind"
 

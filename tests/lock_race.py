@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from halftone.retrain import lock
-from halftone.retrain.lock import BusyError
+from halftone.retrain.state import lock
+from halftone.retrain.state.lock import BusyError
 
 
 def race(folder: str, owners: int, dead_secs: float) -> list[int]:

@@ -14,7 +14,7 @@ import pytest
 import s3fs
 
 from fault_proxy import FaultProxy, fault_proxy
-from halftone import stores
+from halftone.storage import clients
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from s3_server import INSTALL, KEY, REGION, SECRET, program, s3_server
@@ -64,12 +64,12 @@ def served(work: Path) -> Iterator[ObjectStore]:
     with pytest.MonkeyPatch.context() as patch:
         # What `stores.use` changes.
         patch.setitem(fsspec.config.conf, "s3", {})
-        patch.setattr(stores, "_used", set())
+        patch.setattr(clients, "_used", set())
         for name, value in {**account, "FSSPEC_S3": "{}"}.items():
             patch.setenv(name, value)
         with s3_server(program(), work) as port, fault_proxy(port) as proxy:
             store = ObjectStore(port, proxy)
             store.client().mkdir(BUCKET)
-            stores.use(store.options)
+            clients.use(store.options)
             yield store
-    stores._client.cache_clear()
+    clients._client.cache_clear()

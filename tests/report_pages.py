@@ -9,10 +9,11 @@ from typing import Any, Optional
 import numpy as np
 
 from drawn_predictions import calibrated
-from halftone import metrics, report
+from halftone import report
 from halftone.config import Config
-from halftone.examples import Example
-from halftone.manifest import Manifest
+from halftone.dataset.manifest import Manifest
+from halftone.metrics.examples import Example
+from halftone.metrics.summarise import of_confusion, summarise
 from halftone.model_directory import Card
 
 FACES = ["comics", "faces"]
@@ -144,7 +145,7 @@ def a_history(epochs: int, validation: bool = True) -> list[dict[str, Any]]:
 
 def old_metrics(confusion: list[list[int]], labels: list[str], **changes: Any) -> dict[str, Any]:
     """As metrics.json was before it had areas, intervals, means and curves."""
-    counted = metrics.of_confusion(confusion, labels)
+    counted = of_confusion(confusion, labels)
     return {
         **{name: counted[name] for name in counted if name not in ("macro", "weighted")},
         "loss": 31.0 / sum(map(sum, confusion)),
@@ -187,7 +188,7 @@ def full_metrics(labels: list[str], rows: int = 2000, **changes: Any) -> dict[st
     predictions = calibrated(7, rows, len(labels), sharpness=1.6)
     temperature = changes.pop("temperature", 1.0)
     rule, threshold = changes.pop("threshold", ("0.5", 0.5))
-    whole = metrics.summarise(
+    whole = summarise(
         predictions.tally(threshold),
         labels,
         threshold=threshold,

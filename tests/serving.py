@@ -18,9 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from halftone import mlflow_model, model_directory, predict
+from halftone import model_directory
 from halftone.config import Tracking
-from halftone.predict import Work
+from halftone.scoring.predict import Work, probabilities
+from halftone.tracking import mlflow_model
 
 
 def main(folder: Path, name: str) -> None:
@@ -36,7 +37,7 @@ def main(folder: Path, name: str) -> None:
             work = Work(
                 f"{copy}/{card.network}", card.version, tuple(card.labels), card.shape(), 4, 1
             )
-            made = predict.probabilities(work, pixels)
+            made = probabilities(work, pixels)
             assert made.shape == (4, 2)
             assert np.allclose(made.sum(axis=1), 1, atol=1e-5)
             count += 1

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from halftone.config import Train
-from halftone.step import Network
+from halftone.training.distributed_model import Network
 
 
 def network(epoch_steps: int = 10, **settings: Any) -> Network:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from halftone import attempts, model_directory
-from halftone.attempts import Start
+from halftone import model_directory
 from halftone.errors import InputError, RunError, StoppedError
+from halftone.launch import restarts
+from halftone.launch.rank_messages import Word
+from halftone.launch.restarts import Start
+from halftone.launch.signals import StopRequest
 from halftone.model_directory import Restart
-from halftone.rank_words import Word
-from halftone.stop_request import StopRequest
 
 KILLED = "was killed by signal 9"
 READY = Word("ready")
@@ -54,7 +55,7 @@ def starts(hows: list[str], output: Path, word: Word = READY) -> Start:
 
 
 def run(start: Start, output: Path, max_restarts: int = 2) -> None:
-    attempts.run(start, str(output), 2, max_restarts, StopRequest())
+    restarts.run(start, str(output), 2, max_restarts, StopRequest())
 
 
 def test_lost_ranks_are_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +118,7 @@ def test_ranks_that_are_lost_on_request_are_not_started_again(tmp_path: Path) ->
             asked.note(15, None)
 
     with pytest.raises(StoppedError) as caught:
-        attempts.run(start, str(tmp_path), 1, 2, asked)
+        restarts.run(start, str(tmp_path), 1, 2, asked)
     assert str(caught.value) == (
         "not in good order, rank 0 was killed by signal 9; run the same command again to go on "
         "from the start"

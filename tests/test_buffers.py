@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from halftone.buffers import Buffers, empty
+from halftone.feed.buffers import Buffers, empty
 
 
 def address(array: np.ndarray) -> int:

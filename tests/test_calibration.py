@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from drawn_predictions import calibrated
-from halftone import calibration
+from halftone.metrics import calibration
 
 
 def cross_entropy(label_ids: np.ndarray, probabilities: np.ndarray) -> float:

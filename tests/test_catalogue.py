@@ -6,10 +6,10 @@ from typing import Callable
 
 import pytest
 
-from halftone import catalogue
 from halftone.config import Config
+from halftone.dataset.splits import SPLITS
 from halftone.errors import InputError
-from halftone.splits import SPLITS
+from halftone.preprocess import catalogue
 
 MakeConfig = Callable[..., Config]
 

@@ -8,9 +8,10 @@ import pytest
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from halftone import check, check_place, cli
+from halftone import cli
 from halftone.config import Config
 from halftone.errors import InputError
+from halftone.preflight import check, probe_host
 
 FLAGS = {"--input": "images", "--output": "dataset"}
 
@@ -92,6 +93,6 @@ def test_executors_without_halftone(
 
 def test_a_worker_knows_its_jvm(spark: SparkSession) -> None:
     context: SparkContext = spark.sparkContext
-    names = context.parallelize(range(2), 2).map(lambda _: check_place.executor_name()).collect()
+    names = context.parallelize(range(2), 2).map(lambda _: probe_host.executor_name()).collect()
     assert len(set(names)) == 1
     assert re.fullmatch(r".+, pid \d+", names[0])

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from halftone import check_place, check_table
-from halftone.check_place import Place
-from halftone.check_store import NOT_SHARED, Probe
-from halftone.check_table import Line
+from halftone.preflight import checks, probe_host
+from halftone.preflight.checks import Line
+from halftone.preflight.probe_host import Place
+from halftone.preflight.probe_storage import NOT_SHARED, Probe
 
 ROOT = Path(__file__).parents[1]
 GOOD = {
@@ -44,15 +44,15 @@ def test_what_is_needed_is_what_is_pinned() -> None:
     text = (ROOT / "requirements.txt").read_text().splitlines()
     pins = [Requirement(line) for line in text if line and not line.startswith("#")]
     pinned = {pin.name: str(pin.specifier).removeprefix("==") for pin in pins}
-    needed = {k: v for k, v in check_table.NEEDED.items() if k not in ("python", "java")}
+    needed = {k: v for k, v in checks.NEEDED.items() if k not in ("python", "java")}
     assert {name: pinned[name] for name in needed if pinned[name].startswith(needed[name])} == {
         name: pinned[name] for name in needed
     }
-    assert {*check_place.PACKAGES, "pyspark"} == set(needed)
+    assert {*probe_host.PACKAGES, "pyspark"} == set(needed)
 
 
 def test_versions_that_will_do() -> None:
-    lines = check_table.of_versions(place("driver"), [place("a"), place("b")])
+    lines = checks.of_versions(place("driver"), [place("a"), place("b")])
     assert [line.what for line in lines] == list(GOOD)
     assert wrong(lines) == []
     assert lines[3] == Line("tensorflow", "2.15.1", "2.15.1")
@@ -116,19 +116,19 @@ def test_versions_that_will_do() -> None:
     ],
 )
 def test_a_wrong_version(driver: dict[str, str], executor: dict[str, str], expected: Line) -> None:
-    lines = check_table.of_versions(place("driver", **driver), [place("a"), place("b", **executor)])
+    lines = checks.of_versions(place("driver", **driver), [place("a"), place("b", **executor)])
     assert wrong(lines) == [expected]
 
 
 def test_java_may_differ() -> None:
-    assert wrong(check_table.of_versions(place("driver"), [place("a", java="11.0.2")])) == []
+    assert wrong(checks.of_versions(place("driver"), [place("a", java="11.0.2")])) == []
 
 
 def test_how_horovod_is_built() -> None:
     driver, bad = place("driver"), place("a")._replace(horovod="no gloo")
-    assert check_table.of_horovod(driver._replace(horovod=""), [bad]) == []
-    assert wrong(check_table.of_horovod(driver, [place("a")])) == []
-    assert check_table.of_horovod(driver, [bad]) == [
+    assert checks.of_horovod(driver._replace(horovod=""), [bad]) == []
+    assert wrong(checks.of_horovod(driver, [place("a")])) == []
+    assert checks.of_horovod(driver, [bad]) == [
         Line(
             "horovod's build",
             "gloo",
@@ -140,11 +140,11 @@ def test_how_horovod_is_built() -> None:
 
 def test_executors_and_slots() -> None:
     two = [place("a"), place("b")]
-    assert check_table.of_executors(two, 4, 4, "") == Line("executors", "", "2 of 4 slots")
-    assert check_table.of_executors(two, 4, 8, "").cure == (
+    assert checks.of_executors(two, 4, 4, "") == Line("executors", "", "2 of 4 slots")
+    assert checks.of_executors(two, 4, 8, "").cure == (
         "train.ranks is 8; use train.ranks=4, or give Spark more executors"
     )
-    assert check_table.of_executors([], 0, 1, "none has come") == Line(
+    assert checks.of_executors([], 0, 1, "none has come") == Line(
         "executors",
         "",
         "none has come",
@@ -158,7 +158,7 @@ def stores(reads: str, writes: str) -> list[Line]:
     executor = place("a")._replace(stores={"/images": reads, "s3://b/data": writes})
     keys = {"/images": "images", "s3://b/data": "dataset"}
     probe = Probe(("/images",), ("s3://b/data",), "token")
-    return check_table.of_stores(keys, probe, driver, [place("b"), executor])
+    return checks.of_stores(keys, probe, driver, [place("b"), executor])
 
 
 def test_stores() -> None:
@@ -189,10 +189,10 @@ def test_stores() -> None:
 
 
 def test_clocks() -> None:
-    assert check_table.of_clocks({}) == []
-    assert check_table.of_clocks({"a": 0.0, "b": -0.4}) == [Line("clock", "", "within 1 s")]
-    assert check_table.of_clocks({"a": 12.0}) == [Line("clock", "", "12 s behind")]
-    assert check_table.of_clocks({"a": 3.0, "b": -61.0}) == [
+    assert checks.of_clocks({}) == []
+    assert checks.of_clocks({"a": 0.0, "b": -0.4}) == [Line("clock", "", "within 1 s")]
+    assert checks.of_clocks({"a": 12.0}) == [Line("clock", "", "12 s behind")]
+    assert checks.of_clocks({"a": 3.0, "b": -61.0}) == [
         Line(
             "clock",
             "",
@@ -204,12 +204,12 @@ def test_clocks() -> None:
 
 def test_many_executors_are_counted() -> None:
     values = {"a": "1", "b": "2", "c": "1", "d": "1"}
-    assert check_table.grouped(values) == "1 (3 executors), 2 (b)"
+    assert checks.grouped(values) == "1 (3 executors), 2 (b)"
 
 
 def test_the_table() -> None:
     lines = [Line("python", "3.11.7", "3.11.7"), Line("numpy", "2.1.0", "1.26.4", "use 1.26")]
-    assert check_table.text("yarn", place("driver"), [place("a")], lines).splitlines() == [
+    assert checks.text("yarn", place("driver"), [place("a")], lines).splitlines() == [
         "check on yarn",
         "",
         "               driver  executors",

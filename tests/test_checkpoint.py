@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from halftone import checkpoint
-from halftone.checkpoint import Checkpoint, Middle
 from halftone.errors import RunError
+from halftone.training import checkpoint
+from halftone.training.checkpoint import Checkpoint, Middle
 
 
 def example(epochs: int) -> Checkpoint:

@@ -232,7 +232,7 @@ def suspended_ranks(place: Place) -> list[psutil.Process]:
         process
         for executor in place.cluster.executors()
         for process in standalone_cluster.children(executor)
-        if "halftone.rank" in standalone_cluster.command_of(process)
+        if "halftone.launch.rank" in standalone_cluster.command_of(process)
     ]
     for process in found:
         process.suspend()

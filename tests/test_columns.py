@@ -10,27 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone import columns
+from halftone import arrow
 
 
 def test_columns_are_those_that_pyarrow_makes() -> None:
     blobs = [b"", b"abc", b"\x00\xff"]
     texts = ["", "é猫", "x"]
-    assert columns.of_bytes(blobs).equals(pa.array(blobs, pa.binary()))
-    assert columns.of_text(texts).equals(pa.array(texts, pa.string()))
+    assert arrow.of_bytes(blobs).equals(pa.array(blobs, pa.binary()))
+    assert arrow.of_text(texts).equals(pa.array(texts, pa.string()))
     digests = [bytes([n]) * 16 for n in range(3)]
-    assert columns.of_digests(digests, 16).equals(pa.array(digests, pa.binary(16)))
+    assert arrow.of_digests(digests, 16).equals(pa.array(digests, pa.binary(16)))
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.int64(), pa.float64()])
 def test_numbers(kind: pa.DataType) -> None:
-    assert columns.of_numbers([1, -2, 3], kind).equals(pa.array([1, -2, 3], kind))
+    assert arrow.of_numbers([1, -2, 3], kind).equals(pa.array([1, -2, 3], kind))
 
 
 def test_empty_columns() -> None:
-    assert columns.of_bytes([]).equals(pa.array([], pa.binary()))
-    assert columns.of_text([]).equals(pa.array([], pa.string()))
-    assert columns.of_texts([]).equals(pa.chunked_array([], pa.string()))
+    assert arrow.of_bytes([]).equals(pa.array([], pa.binary()))
+    assert arrow.of_text([]).equals(pa.array([], pa.string()))
+    assert arrow.of_texts([]).equals(pa.chunked_array([], pa.string()))
 
 
 @pytest.mark.parametrize(
@@ -44,30 +44,30 @@ def test_empty_columns() -> None:
     ],
 )
 def test_a_column_of_any_type(values: list[object], kind: pa.DataType) -> None:
-    assert columns.of(values, kind).equals(pa.array(values, kind))
+    assert arrow.of(values, kind).equals(pa.array(values, kind))
 
 
 def test_many_texts_come_in_slices_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "_SLICE_ROWS", 2)
-    found = columns.of_texts(str(number) for number in range(5))
+    monkeypatch.setattr(arrow, "_SLICE_ROWS", 2)
+    found = arrow.of_texts(str(number) for number in range(5))
     assert [len(chunk) for chunk in found.chunks] == [2, 2, 1]
     assert found.to_pylist() == ["0", "1", "2", "3", "4"]
     table = pa.table({"text": found, "number": pa.array(range(5))})
-    assert [part.num_rows for part in columns.slices(table)] == [2, 2, 1]
-    assert list(columns.rows(table, "number", "text")) == [(n, str(n)) for n in range(5)]
-    assert list(columns.rows(table.slice(0, 0), "text")) == []
+    assert [part.num_rows for part in arrow.slices(table)] == [2, 2, 1]
+    assert list(arrow.rows(table, "number", "text")) == [(n, str(n)) for n in range(5)]
+    assert list(arrow.rows(table.slice(0, 0), "text")) == []
 
 
 def test_one_value_many_times() -> None:
-    found = columns.repeat(columns.of_text(["x"]), 3)
+    found = arrow.repeat(arrow.of_text(["x"]), 3)
     assert found.equals(pa.array(["x", "x", "x"]))
-    assert columns.repeat(columns.of_numbers([7], pa.int8()), 0).equals(pa.array([], pa.int8()))
+    assert arrow.repeat(arrow.of_numbers([7], pa.int8()), 0).equals(pa.array([], pa.int8()))
 
 
 def test_columns_behind_one_another() -> None:
-    first, second = columns.of_texts(["a", "b"]), columns.of_texts(["c"])
-    assert columns.together(first, second.slice(0, 0), second).to_pylist() == ["a", "b", "c"]
-    assert columns.together(first.slice(0, 0)).equals(pa.chunked_array([], pa.string()))
+    first, second = arrow.of_texts(["a", "b"]), arrow.of_texts(["c"])
+    assert arrow.together(first, second.slice(0, 0), second).to_pylist() == ["a", "b", "c"]
+    assert arrow.together(first.slice(0, 0)).equals(pa.chunked_array([], pa.string()))
 
 
 CUTS = st.lists(st.integers(0, 3), max_size=4)
@@ -85,27 +85,27 @@ def cut(values: list[object], kind: pa.DataType, cuts: list[int]) -> pa.ChunkedA
 @given(st.lists(st.integers(-4, 4), max_size=8), st.lists(st.integers(-4, 4), max_size=8), CUTS)
 def test_chunks_and_slices_change_no_value(ours: list[int], others: list[int], cuts: list) -> None:
     column, among = cut(ours, pa.int64(), cuts), cut(others, pa.int64(), cuts)
-    assert columns.numbers(column).tolist() == ours
-    assert columns.is_in(column, among).tolist() == [value in others for value in ours]
-    assert columns.places(column, among).tolist() == [
+    assert arrow.numbers(column).tolist() == ours
+    assert arrow.is_in(column, among).tolist() == [value in others for value in ours]
+    assert arrow.places(column, among).tolist() == [
         others.index(value) if value in others else -1 for value in ours
     ]
-    codes = columns.codes(column).tolist()
+    codes = arrow.codes(column).tolist()
     assert codes == [list(dict.fromkeys(ours)).index(value) for value in ours]
 
 
 def test_digests_have_codes_too() -> None:
     digests = pa.chunked_array([pa.array([b"aa", b"bb"], pa.binary(2))] * 2)
-    assert columns.codes(digests).tolist() == [0, 1, 0, 1]
+    assert arrow.codes(digests).tolist() == [0, 1, 0, 1]
 
 
 def test_rows_by_number_and_by_mask() -> None:
     table = pa.table({"n": [10, 11, 12], "text": ["a", "b", "c"]})
-    assert columns.take(table, [2, 0, 2])["text"].to_pylist() == ["c", "a", "c"]
+    assert arrow.take(table, [2, 0, 2])["text"].to_pylist() == ["c", "a", "c"]
     mask = np.array([True, False, True])
-    assert columns.where(table, mask).to_pydict() == {"n": [10, 12], "text": ["a", "c"]}
-    assert columns.where(table, ~mask | mask) is table
-    assert columns.where(table, mask & ~mask).num_rows == 0
+    assert arrow.where(table, mask).to_pydict() == {"n": [10, 12], "text": ["a", "c"]}
+    assert arrow.where(table, ~mask | mask) is table
+    assert arrow.where(table, mask & ~mask).num_rows == 0
 
 
 STAGE = """

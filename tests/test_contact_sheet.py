@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from halftone import contact_sheet
+from halftone.dataset import contact_sheet
 
 MARGIN_PX, GAP_PX, TITLE_PX = 16, 6, 30
 PAPER = [244, 244, 241]

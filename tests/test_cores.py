@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone import cores
+from halftone.system import cores
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from halftone import death
+from halftone.system import exit_status
 
 
 @pytest.mark.parametrize(
@@ -17,11 +17,11 @@ from halftone import death
     ],
 )
 def test_an_exit_code_in_words(code: int, text: str) -> None:
-    assert death.describe(code) == text
-    assert death.describe(code, death.out_of_memory_kills()) == text
+    assert exit_status.describe(code) == text
+    assert exit_status.describe(code, exit_status.out_of_memory_kills()) == text
 
 
 def test_the_kernel_counts_whom_it_kills_for_memory() -> None:
-    before = death.out_of_memory_kills() - 1  # as if one had been killed since
-    assert death.describe(-9, before) == "was killed by signal 9, as memory ran out"
-    assert death.describe(-15, before) == "was killed by signal 15"
+    before = exit_status.out_of_memory_kills() - 1  # as if one had been killed since
+    assert exit_status.describe(-9, before) == "was killed by signal 9, as memory ran out"
+    assert exit_status.describe(-15, before) == "was killed by signal 15"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone import decision
 from halftone.errors import InputError
+from halftone.metrics import thresholds
 
 LABELS = np.array([0, 0, 1, 0, 1, 1], np.int32)
 P1 = np.array([0.1, 0.2, 0.4, 0.6, 0.6, 0.9], np.float32)
@@ -20,37 +20,37 @@ def two(p1: list[float] | np.ndarray) -> np.ndarray:
 
 
 def test_of_two_classes_the_second_from_the_threshold_on() -> None:
-    assert decision.predict(two([0.4999, 0.5, 0.5001])).tolist() == [0, 1, 1]
-    assert decision.predict(two([0.4999, 0.5, 0.9]), 0.75).tolist() == [0, 0, 1]
-    assert decision.predict(two([0.0, 1.0]), 0.0).tolist() == [1, 1]
+    assert thresholds.predict(two([0.4999, 0.5, 0.5001])).tolist() == [0, 1, 1]
+    assert thresholds.predict(two([0.4999, 0.5, 0.9]), 0.75).tolist() == [0, 0, 1]
+    assert thresholds.predict(two([0.0, 1.0]), 0.0).tolist() == [1, 1]
 
 
 def test_of_more_classes_the_first_of_the_most_probable() -> None:
     rows = np.array([[0.2, 0.4, 0.4], [0.5, 0.0, 0.5], [0.1, 0.1, 0.8]], np.float32)
-    assert decision.predict(rows, 0.9).tolist() == [1, 0, 2]
+    assert thresholds.predict(rows, 0.9).tolist() == [1, 0, 2]
 
 
 def test_a_threshold_between_neighbours_among_floats_parts_them() -> None:
     low = np.float32(0.7)
     high = np.nextafter(low, np.float32(1))
     for scores in ([low, high], [high, np.nextafter(high, np.float32(1))]):
-        threshold = decision.best_f1_threshold(np.array([0, 1]), np.array(scores, np.float32))
-        assert decision.predict(two(scores), threshold).tolist() == [0, 1]
+        threshold = thresholds.best_f1_threshold(np.array([0, 1]), np.array(scores, np.float32))
+        assert thresholds.predict(two(scores), threshold).tolist() == [0, 1]
 
 
 def test_the_best_f1_by_hand() -> None:
     # Cuts above 0.6: 1 hit of 1, F1 2/4; above 0.4: 2 of 3, 4/6; above 0.2: 3 of 4, 6/7.
-    assert decision.best_f1_threshold(LABELS, P1) == pytest.approx(0.3, abs=1e-7)
+    assert thresholds.best_f1_threshold(LABELS, P1) == pytest.approx(0.3, abs=1e-7)
 
 
 def test_of_equal_f1_the_highest_threshold() -> None:
     labels, p1 = np.array([1, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6], np.float32)
     # One of one gives 2/3, and so do two of four.
-    assert decision.best_f1_threshold(labels, p1) == pytest.approx(0.85, abs=1e-7)
+    assert thresholds.best_f1_threshold(labels, p1) == pytest.approx(0.85, abs=1e-7)
 
 
 def test_where_every_row_is_of_class_1_the_threshold_is_below_all() -> None:
-    threshold = decision.best_f1_threshold(np.array([1, 1]), np.array([0.5, 0.25], np.float32))
+    threshold = thresholds.best_f1_threshold(np.array([1, 1]), np.array([0.5, 0.25], np.float32))
     assert threshold == 0.125
 
 
@@ -59,7 +59,7 @@ def test_where_every_row_is_of_class_1_the_threshold_is_below_all() -> None:
 )
 def test_the_lowest_threshold_of_a_precision(wanted: float, threshold: float) -> None:
     # From 0.75 on 1 of 1, from 0.5 on 2 of 3, from 0.3 on 3 of 4, from 0.15 on 3 of 5, 3 of 6.
-    assert decision.precision_threshold(LABELS, P1, wanted) == pytest.approx(threshold, abs=1e-7)
+    assert thresholds.precision_threshold(LABELS, P1, wanted) == pytest.approx(threshold, abs=1e-7)
 
 
 def test_a_precision_that_no_threshold_reaches() -> None:
@@ -69,7 +69,7 @@ def test_a_precision_that_no_threshold_reaches() -> None:
         "with 4 rows above it. Ask for that or less, or train a better model"
     )
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        decision.precision_threshold(labels, p1, 0.95)
+        thresholds.precision_threshold(labels, p1, 0.95)
 
 
 def test_no_rows() -> None:
@@ -77,7 +77,7 @@ def test_no_rows() -> None:
     with pytest.raises(
         InputError, match=r"^no threshold can be chosen for a precision of 0\.9 from no rows$"
     ):
-        decision.precision_threshold(*none, 0.9)
+        thresholds.precision_threshold(*none, 0.9)
 
 
 def test_no_row_of_class_1() -> None:
@@ -86,7 +86,7 @@ def test_no_row_of_class_1() -> None:
         "classes, or stay with 0.5"
     )
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        decision.best_f1_threshold(np.array([0, 0]), np.array([0.5, 0.25], np.float32))
+        thresholds.best_f1_threshold(np.array([0, 0]), np.array([0.5, 0.25], np.float32))
 
 
 ROWS = st.lists(
@@ -110,7 +110,7 @@ def all_cuts(labels: np.ndarray, p1: np.ndarray) -> list[tuple[float, float, flo
 @given(ROWS.filter(lambda rows: any(label for label, _ in rows)))
 def test_no_cut_has_a_better_f1(rows: list[tuple[int, float]]) -> None:
     labels, p1 = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
-    chosen = decision.predict(two(p1), decision.best_f1_threshold(labels, p1))
+    chosen = thresholds.predict(two(p1), thresholds.best_f1_threshold(labels, p1))
     f1 = 2 * int((labels * chosen).sum()) / (labels.sum() + chosen.sum())
     assert f1 == max(each for _, each, _ in all_cuts(labels, p1))
 
@@ -120,8 +120,8 @@ def test_no_lower_cut_has_the_precision(rows: list[tuple[int, float]], wanted: f
     labels, p1 = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
     enough = [score for score, _, precision in all_cuts(labels, p1) if precision >= wanted]
     if enough:
-        chosen = decision.predict(two(p1), decision.precision_threshold(labels, p1, wanted))
+        chosen = thresholds.predict(two(p1), thresholds.precision_threshold(labels, p1, wanted))
         assert chosen.tolist() == (p1 >= min(enough)).astype(int).tolist()
     else:
         with pytest.raises(InputError, match="no threshold reaches"):
-            decision.precision_threshold(labels, p1, wanted)
+            thresholds.precision_threshold(labels, p1, wanted)

@@ -7,9 +7,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages
-from halftone import estimate
 from halftone.config import Config
-from halftone.estimate import Estimate
+from halftone.preprocess.dry_run import Estimate, estimate, text
 
 
 def test_a_sample_is_decoded_and_nothing_is_written(
@@ -19,7 +18,7 @@ def test_a_sample_is_decoded_and_nothing_is_written(
     for path in list(images.rglob("*.png"))[:12]:
         path.write_bytes(b"")
     before = sorted(tmp_path.rglob("*"))
-    found = estimate.estimate(config(), str(images), lambda: spark)
+    found = estimate(config(), str(images), lambda: spark)
     assert sorted(tmp_path.rglob("*")) == before
     assert (found.images, found.sampled, found.cores) == (120, 60, 2)
     assert set(found.rejects) == {"empty"}
@@ -39,7 +38,7 @@ def test_how_many_are_sampled(
     sampled: int,
 ) -> None:
     root = draw_images(each=images // 2)
-    assert estimate.estimate(config(), str(root), lambda: spark).sampled == sampled
+    assert estimate(config(), str(root), lambda: spark).sampled == sampled
 
 
 def test_it_is_said_in_lines() -> None:
@@ -53,7 +52,7 @@ def test_it_is_said_in_lines() -> None:
         cores=64,
         worker_bytes=180_000_000,
     )
-    assert estimate.text(found).splitlines() == [
+    assert text(found).splitlines() == [
         "sample: 10,000 of 1,000,000 images",
         "rejects: 200 of the sample, 2.0% (150 truncated, 50 empty)",
         "rows: about 980,000",

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halftone import examples
-from halftone.examples import Examples
+from halftone.metrics import examples
+from halftone.metrics.examples import Examples
 
 LABELS = ("cat", "dog")
 

@@ -8,10 +8,10 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from halftone import executors, rank_task
 from halftone.errors import RunError, StoppedError
-from halftone.rank_connection import Driver
-from halftone.stop_request import StopRequest
+from halftone.launch import spark_ranks, spark_task
+from halftone.launch.connection import Driver
+from halftone.launch.signals import StopRequest
 
 
 def ranks_running() -> list[int]:
@@ -19,7 +19,7 @@ def ranks_running() -> list[int]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
-            if "halftone.rank" in process.cmdline():
+            if "halftone.launch.rank" in process.cmdline():
                 found.append(process.pid)
     return found
 
@@ -34,8 +34,8 @@ def wait_until_gone() -> None:
 def test_more_ranks_than_spark_runs_at_once(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "_START_SECS", 4.0)
-    with pytest.raises(RunError) as caught, executors.started({}, 3, spark, StopRequest()):
+    monkeypatch.setattr(spark_ranks, "_START_SECS", 4.0)
+    with pytest.raises(RunError) as caught, spark_ranks.started({}, 3, spark, StopRequest()):
         pytest.fail("3 ranks in 2 slots")
     assert str(caught.value) == (
         "2 of 3 ranks have started after 4 s; are Spark's slots taken by other jobs?"
@@ -45,7 +45,7 @@ def test_more_ranks_than_spark_runs_at_once(
 
 
 def test_ranks_that_are_killed_or_left_end(spark: SparkSession) -> None:
-    with executors.started({"config": None}, 2, spark, StopRequest()) as ranks:
+    with spark_ranks.started({"config": None}, 2, spark, StopRequest()) as ranks:
         assert [rank.number for rank in ranks] == [0, 1]
         assert len(ranks_running()) == 2
         ranks[1].kill()
@@ -59,7 +59,7 @@ def test_ranks_that_are_killed_or_left_end(spark: SparkSession) -> None:
 def test_a_stop_while_they_start(spark: SparkSession) -> None:
     asked = StopRequest()
     asked.note(15, None)
-    with pytest.raises(StoppedError), executors.started({}, 2, spark, asked):
+    with pytest.raises(StoppedError), spark_ranks.started({}, 2, spark, asked):
         pytest.fail("went on")
     wait_until_gone()
 
@@ -70,7 +70,7 @@ def test_a_task_that_cannot_start_its_rank(
     def fail(driver: Driver, numbers: Iterable[int]) -> Iterator[None]:
         raise OSError("no room for the rank")
 
-    monkeypatch.setattr(rank_task, "run", fail)
-    with pytest.raises(RunError) as caught, executors.started({}, 2, spark, StopRequest()):
+    monkeypatch.setattr(spark_task, "run", fail)
+    with pytest.raises(RunError) as caught, spark_ranks.started({}, 2, spark, StopRequest()):
         pytest.fail("went on")
     assert str(caught.value) == ("the Spark job of the ranks failed: OSError: no room for the rank")

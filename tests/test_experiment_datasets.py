@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import DrawImages
-from halftone import catalogue
 from halftone.config import Config
 from halftone.errors import InputError
 from halftone.experiment import datasets
+from halftone.preprocess import catalogue
 
 
 def test_runs_share_a_dataset_where_what_decides_it_is_the_same(

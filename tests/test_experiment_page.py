@@ -20,15 +20,20 @@ from PIL import Image
 import browser
 import report_pages
 from experiment_runs import a_result, config
-from halftone import columns, manifest, metrics, plots, schema, scored, storage, tally
+from halftone import arrow, storage
 from halftone.config import Config, Paths, Pixels
+from halftone.dataset import manifest, schema
+from halftone.dataset.manifest import ShardFile
 from halftone.experiment import rows, spec, table
 from halftone.experiment.outcomes import Outcome, StageOutcomes
 from halftone.experiment.page import curves, labels, times, trials
 from halftone.experiment.planning import Trial
 from halftone.experiment.spec import Choose, Paper, Search
-from halftone.manifest import ShardFile
-from halftone.predict import Work
+from halftone.metrics import accumulator
+from halftone.metrics.summarise import summarise
+from halftone.report import plots
+from halftone.scoring import predictions
+from halftone.scoring.predict import Work
 from report_pages import Page, a_history, a_manifest
 
 BASE = config()
@@ -41,7 +46,7 @@ KEYS = [f"/data/images/{number}.jpg" for number in range(ROWS)]
 
 def a_dataset(root: Path, labels: Sequence[str]) -> None:
     """A test split of one shard, with the column that a page reads."""
-    images = columns.of_bytes([pixels.tobytes() for pixels in PIXELS])
+    images = arrow.of_bytes([pixels.tobytes() for pixels in PIXELS])
     storage.write_table(str(root / "test" / "a.parquet"), pa.table({schema.IMAGE: images}))
     shard = ShardFile(path="test/a.parquet", split="test", rows=ROWS, size_bytes=1, digest="d1")
     pixels = Pixels(height_px=SIDE_PX, width_px=SIDE_PX, channels=1)
@@ -53,14 +58,14 @@ def some_scores(folder: Path, labels: Sequence[str], of_second: Sequence[float])
     """The scores of a run that gives the second class these probabilities."""
     shares = np.array([[1 - p, p] for p in of_second], np.float32)
     work = Work("", "v1", tuple(labels), (SIDE_PX, SIDE_PX, 1), 1, 1)
-    names = columns.of_text([labels[number] for number in LABEL_IDS])
-    keys = columns.of_text(KEYS)
-    made = scored.table(work, keys, names, shares, "f00")
+    names = arrow.of_text([labels[number] for number in LABEL_IDS])
+    keys = arrow.of_text(KEYS)
+    made = predictions.table(work, keys, names, shares, "f00")
     storage.write_table(str(folder / "predictions" / "r" / "a.parquet"), made)
-    losses = columns.numbers(made[schema.LOSS])
-    counted = tally.of(KEYS, LABEL_IDS.astype(np.int32), shares, losses, 0.5)
+    losses = arrow.numbers(made[schema.LOSS])
+    counted = accumulator.of(KEYS, LABEL_IDS.astype(np.int32), shares, losses, 0.5)
     result = {
-        **metrics.summarise(counted, list(labels), replicates=10),
+        **summarise(counted, list(labels), replicates=10),
         **{"split": "test", "rows": ROWS, "model_version": "v1"},
         **{"shards": ["d1"], "predictions": ["predictions/r/a.parquet"]},
     }

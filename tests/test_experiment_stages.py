@@ -16,10 +16,10 @@ import yaml
 from mlflow import MlflowClient
 
 from conftest import DrawImages
-from halftone import sample
 from halftone.config import from_mapping
 from halftone.errors import InputError
 from halftone.experiment import command
+from halftone.sample.generate import draw
 from training_jobs import finish, wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -238,7 +238,7 @@ def test_a_paper_s_experiment_runs_whole_on_a_few_drawn_images(
         images = draw_images("images/train", classes, each=12).parent
         draw_images("images/test", classes, each=16, start=12)
     else:
-        images = sample.draw(tmp_path / "faces", pairs=24, seed=7, size_px=64, processes=1)
+        images = draw(tmp_path / "faces", pairs=24, seed=7, size_px=64, processes=1)
     finish(start(shrunk(name), "--input", str(images), "--epochs", "1", "--subset", "48"))
     rows = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
     assert len(rows) == PAPERS[name]

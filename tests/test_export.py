@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from halftone import export, manifest
+from halftone.dataset import manifest
 from halftone.errors import InputError
+from halftone.export import tfrecord
 
 ROOT = Path(__file__).parents[1]
 # The README's, but for the line that says where the files are.
@@ -53,7 +54,7 @@ def test_every_row_comes_back(
 
     out = tmp_path / "out"
     data = manifest.read(str(dataset))
-    made = export.export(str(dataset), str(out), compression, lambda: spark)
+    made = tfrecord.export(str(dataset), str(out), compression, lambda: spark)
     expected = [
         {**row, "split": shard.split}
         for shard in data.files
@@ -101,7 +102,7 @@ def test_a_rerun_keeps_what_stands_and_writes_what_is_missing(
     spark: SparkSession, tmp_path: Path, dataset: Path
 ) -> None:
     out = tmp_path / "out"
-    made = export.export(str(dataset), str(out), "", lambda: spark)
+    made = tfrecord.export(str(dataset), str(out), "", lambda: spark)
     before = files(out)
     data = manifest.read(str(dataset))
     assert json.loads((out / "export.json").read_text()) == made
@@ -115,7 +116,7 @@ def test_a_rerun_keeps_what_stands_and_writes_what_is_missing(
         f"train-00001-of-{num_train:05d}.tfrecord",
     ]
 
-    assert export.export(str(dataset), str(out), "", no_session) == made
+    assert tfrecord.export(str(dataset), str(out), "", no_session) == made
 
     # As a kill leaves it, or someone who tidies up; beside what a call for another dataset left.
     stale = out / "records" / "0123456789abcdef" / "train-00000-of-00001.tfrecord"
@@ -125,7 +126,7 @@ def test_a_rerun_keeps_what_stands_and_writes_what_is_missing(
     (out / made["shards"][1]["path"]).unlink()
     kept = out / made["shards"][0]["path"]
     modified = kept.stat().st_mtime_ns
-    export.export(str(dataset), str(out), "", lambda: spark)
+    tfrecord.export(str(dataset), str(out), "", lambda: spark)
     assert files(out) == before
     assert kept.stat().st_mtime_ns == modified
 
@@ -137,7 +138,7 @@ def test_another_export_is_left_alone(tmp_path: Path, dataset: Path) -> None:
     (out / "export.json").write_text(json.dumps(there))
     now = manifest.read(str(dataset)).fingerprint
     with pytest.raises(InputError) as caught:
-        export.export(str(dataset), str(out), "GZIP", no_session)
+        tfrecord.export(str(dataset), str(out), "GZIP", no_session)
     assert str(caught.value) == (
         f"{out}: another export is there, and is left alone: compression '' there, 'GZIP' now; "
         f"fingerprint 'd47f2ba86d75' there, '{now}' now. Give another --output, or remove it"
@@ -150,7 +151,7 @@ def test_what_is_no_export_is_refused(tmp_path: Path, dataset: Path, content: st
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "export.json").write_text(content)
     with pytest.raises(InputError) as caught:
-        export.export(str(dataset), str(tmp_path / "out"), "", no_session)
+        tfrecord.export(str(dataset), str(tmp_path / "out"), "", no_session)
     assert str(caught.value) == (
         f"{tmp_path}/out/export.json: not an export's; give another --output"
     )
@@ -158,7 +159,7 @@ def test_what_is_no_export_is_refused(tmp_path: Path, dataset: Path, content: st
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, dataset: Path) -> None:
     with pytest.raises(InputError) as caught:
-        export.export(str(dataset), str(dataset), "", no_session)
+        tfrecord.export(str(dataset), str(dataset), "", no_session)
     assert str(caught.value) == (
         f"{dataset}: exists and holds no export (it holds _versions, contact_sheets, "
         "manifest.json, ...); give another --output"

@@ -6,8 +6,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone import columns, incremental
-from halftone.incremental import KNOWN, LISTED, Delta
+from halftone import arrow
+from halftone.preprocess import changes
+from halftone.preprocess.changes import KNOWN, LISTED, Delta
 from tables import table
 
 
@@ -31,14 +32,14 @@ BEFORE = {
 }
 
 
-def listed(**changes: Listed | None) -> dict[str, Listed]:
+def listed(**changed: Listed | None) -> dict[str, Listed]:
     """All that is known, as it was, but for the changes; None: no longer there."""
-    all_ = {**dict.fromkeys(BEFORE, A), **changes}
+    all_ = {**dict.fromkeys(BEFORE, A), **changed}
     return {key: value for key, value in all_.items() if value is not None}
 
 
 def keys(names: str) -> pa.ChunkedArray:
-    return columns.of_texts(names.split())
+    return arrow.of_texts(names.split())
 
 
 def compare(
@@ -47,7 +48,7 @@ def compare(
     unusable: str = "",
     **asked: bool,
 ) -> Delta:
-    return incremental.compare(
+    return changes.compare(
         table(LISTED, *((key, *of_key) for key, of_key in now.items())),
         table(KNOWN, *((key, *image.listed, *image[1:]) for key, image in before.items())),
         keys(unusable),

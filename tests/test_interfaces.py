@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from halftone import interfaces
 from halftone.errors import InputError
+from halftone.system import interfaces
 
 LOOPBACK = next(name for name, ip in interfaces.addresses().items() if ip == "127.0.0.1")
 

@@ -16,10 +16,15 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from halftone import interfaces, launch, manifest, model_directory, planner
+from halftone import model_directory
 from halftone.config import Config
+from halftone.dataset import manifest
 from halftone.errors import InputError
+from halftone.feed import epoch_plan
+from halftone.launch.train import notes as training_notes
+from halftone.launch.train import train as train_model
 from halftone.model_directory import Restart
+from halftone.system import interfaces
 from training_jobs import Train, finish, history, wait_for
 
 INTERFACE = next((name for name, ip in interfaces.addresses().items() if ip != "127.0.0.1"), None)
@@ -186,14 +191,14 @@ def test_a_rank_on_another_host(
     assert [entry["epoch"] for entry in history(tmp_path / "model")] == [1, 2, 3, 4]
     options = "-o BatchMode=yes -o ServerAliveInterval=15"
     assert told.read_text().startswith(f"{options} other.invalid cd ")
-    assert told.read_text().endswith("-m halftone.rank; exit $?\n")
+    assert told.read_text().endswith("-m halftone.launch.rank; exit $?\n")
     log = (tmp_path / "model" / "logs" / "rank-1.log").read_text()
     assert ", other.invalid, by ssh with pid " in log
 
 
 def shard_of_rank_1(dataset: Path) -> Path:
     """The last shard that only rank 1 of 2 reads."""
-    plan = planner.plan_epoch(
+    plan = epoch_plan.plan_epoch(
         manifest.read(str(dataset)).shards("train"), size=2, batch_size=16, seed=7, epoch=1
     )
     path = plan.pieces[1][-1].shard.path
@@ -243,7 +248,7 @@ def refused(tmp_path: Path, config: Callable[..., Config]) -> Callable[..., str]
 
     def refused_(**train: object) -> str:
         with pytest.raises(InputError) as caught:
-            launch.train(
+            train_model(
                 config(train=train),
                 str(tmp_path / "dataset"),
                 str(tmp_path / "model"),
@@ -260,7 +265,7 @@ def test_batch_normalisation_that_training_ends_too_early_for(
     def notes(rows: int, epochs: int = 12, **settings: object) -> list[str]:
         model = {"name": "convnet", "batch_norm": True, **settings}
         train = {"epochs": epochs, "batch_size": 64, "model": model}
-        return launch.notes(config(train=train).train, rows)
+        return training_notes(config(train=train).train, rows)
 
     assert notes(864) == [
         "after all 168 steps batch normalisation's running mean and deviation, with which the "

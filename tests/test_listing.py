@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from halftone import catalogue, columns, listing
+from halftone import arrow
 from halftone.config import Config
+from halftone.dataset.splits import SPLITS
 from halftone.errors import InputError
-from halftone.splits import SPLITS
+from halftone.preprocess import catalogue, listing
 
 
 def write_csv(folder: Path, text: str) -> str:
@@ -28,7 +29,7 @@ def test_a_csv_names_paths_and_what_is_known_of_them(tmp_path: Path) -> None:
     url = write_csv(tmp_path, "path,label,group,split\n001.jpg,07,a,train\n002.jpg,8,b,test\n")
     found = listing.of_table(url)
     assert found.files.schema == listing.FILES
-    assert list(columns.rows(found.files, *listing.FILES.names)) == [
+    assert list(arrow.rows(found.files, *listing.FILES.names)) == [
         ("001.jpg", "07", "a", "train", -1, 0.0),
         ("002.jpg", "8", "b", "test", -1, 0.0),
     ]
@@ -38,7 +39,7 @@ def test_a_csv_names_paths_and_what_is_known_of_them(tmp_path: Path) -> None:
 def test_a_parquet_file_with_sizes(tmp_path: Path) -> None:
     table = {"path": ["a/1.jpg", "b/2.jpg"], "size_bytes": [5, None], "modified": [9.5, None]}
     found = listing.of_table(write_parquet(tmp_path, table))
-    assert list(columns.rows(found.files, *listing.FILES.names)) == [
+    assert list(arrow.rows(found.files, *listing.FILES.names)) == [
         ("a/1.jpg", "", "", "", 5, 9.5),
         ("b/2.jpg", "", "", "", -1, 0.0),
     ]
@@ -78,7 +79,7 @@ def test_a_folder_says_nothing_of_labels(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"123")
         os.utime(tmp_path / name, (5, 1.5))
     found = listing.of_folder(str(tmp_path), ["jpg", ".png"])
-    assert list(columns.rows(found.files, *listing.FILES.names)) == [
+    assert list(arrow.rows(found.files, *listing.FILES.names)) == [
         ("a.PNG", "", "", "", 3, 1.5),
         ("b.jpg", "", "", "", 3, 1.5),
     ]

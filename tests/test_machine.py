@@ -7,7 +7,7 @@ import platform
 import psutil
 import pytest
 
-from halftone import machine
+from halftone.system import machine
 
 
 def test_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from halftone import manifest
 from halftone.config import Pixels, Preprocess, Splits
+from halftone.dataset import manifest
+from halftone.dataset.manifest import Manifest, ShardFile
 from halftone.errors import InputError
-from halftone.manifest import Manifest, ShardFile
 
 
 def example() -> Manifest:

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as reference
 
 from drawn_predictions import Predictions, calibrated, made, with_ties
-from halftone import metrics
+from halftone.metrics.summarise import of_confusion, summarise, wilson
 
 KEYS = [
     *("rows", "accuracy", "precision", "recall", "f1", "average", "labels", "confusion"),
@@ -24,14 +24,14 @@ INTERVALS = {
 def summary(rows: Predictions, **options: Any) -> dict[str, Any]:
     labels = [f"c{number}" for number in range(rows.probabilities.shape[1])]
     counted = rows.tally(options.get("threshold", 0.5))
-    return metrics.summarise(counted, labels, **{"replicates": 100, **options})
+    return summarise(counted, labels, **{"replicates": 100, **options})
 
 
 # --- by hand --------------------------------------------------------------------------------------
 
 
 def test_two_classes_by_hand() -> None:
-    result = metrics.of_confusion([[50, 10], [5, 35]], labels=["comics", "faces"])
+    result = of_confusion([[50, 10], [5, 35]], labels=["comics", "faces"])
     assert result["rows"] == 100
     assert result["accuracy"] == 0.85
     assert result["precision"] == 35 / 45
@@ -50,7 +50,7 @@ def test_two_classes_by_hand() -> None:
 
 
 def test_a_class_that_never_occurs_is_left_out_of_the_mean_and_one_never_hit_counts_0() -> None:
-    result = metrics.of_confusion([[3, 1, 0], [2, 0, 0], [0, 0, 0]], ["a", "b", "c"])
+    result = of_confusion([[3, 1, 0], [2, 0, 0], [0, 0, 0]], ["a", "b", "c"])
     assert result["recall"] == result["macro"]["recall"] == (3 / 4 + 0) / 2
     assert result["per_class"]["c"]["f1"] == 0.0
     assert result["average"] == "mean of all classes"
@@ -67,7 +67,7 @@ def test_a_class_that_never_occurs_is_left_out_of_the_mean_and_one_never_hit_cou
     ],
 )
 def test_wilson(right: int, rows: int, low: float, high: float) -> None:
-    assert metrics.wilson(right, rows) == pytest.approx((low, high), abs=1e-6)
+    assert wilson(right, rows) == pytest.approx((low, high), abs=1e-6)
 
 
 def test_a_summary_of_two_classes_by_hand() -> None:
@@ -87,8 +87,8 @@ def test_a_summary_of_two_classes_by_hand() -> None:
     assert result["threshold"] == {"value": 0.5, "rule": "0.5"}
     assert result["temperature"] == 1.0
     assert result["intervals"].keys() == INTERVALS
-    assert result["intervals"]["accuracy"] == list(metrics.wilson(2, 4))
-    assert result["intervals"]["precision"] == list(metrics.wilson(1, 2))
+    assert result["intervals"]["accuracy"] == list(wilson(2, 4))
+    assert result["intervals"]["precision"] == list(wilson(1, 2))
     assert result["curves"]["roc"] == {
         "c1": [[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [1.0, 0.5], [1.0, 1.0]]
     }

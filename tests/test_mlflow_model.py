@@ -11,9 +11,10 @@ import pytest
 from mlflow import MlflowClient
 
 import saved_model
-from halftone import mlflow_model, mlflow_store, model_directory
+from halftone import model_directory
 from halftone.config import Config, Tracking
 from halftone.errors import InputError
+from halftone.tracking import mlflow_model, mlflow_store
 from tracked import Server, free_port
 
 

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from halftone import storage
-from halftone.mlflow_run import MlflowRun
+from halftone.tracking.mlflow_run import MlflowRun
 from tracked import by_epoch, files, learn, only_run, publish
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from halftone import mlflow_store
+from halftone.tracking import mlflow_store
 
 
 def test_a_file_that_is_no_database_is_told_at_once(tmp_path: Path) -> None:

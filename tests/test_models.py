@@ -14,8 +14,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tensorflow.python.framework import config as tf_config
 
-from halftone import config, manifest, models, schema, storage
+from halftone import config, models, storage
 from halftone.config import ConfigError
+from halftone.dataset import manifest, schema
 
 STATISTICS = ([10.0, 100.0, 200.0], [2.0, 50.0, 1.0])
 # What the settings besides the defaults can do, all in one.

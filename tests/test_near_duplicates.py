@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halftone import near_duplicates
+from halftone.preprocess import near_duplicates
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 

@@ -15,10 +15,12 @@ from pyspark.sql import SparkSession
 
 import saved_model
 from conftest import DrawImages, stripes
-from halftone import images, new_images, preprocess
+from halftone import images
 from halftone.config import Config
 from halftone.errors import InputError
 from halftone.images import PixelSpec
+from halftone.preprocess.run import preprocess
+from halftone.scoring import score_images
 
 MakeConfig = Callable[..., Config]
 LABELS = ["lying", "upright"]
@@ -39,7 +41,7 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig, model: Path) ->
     ) -> Any:
         paths = {"dataset": str(dataset) if dataset else None}
         made = config(score={"batch_size": 7, **score}, paths=paths)
-        return new_images.score(made, str(folder), str(model), str(tmp_path / "scores"), session)
+        return score_images.score(made, str(folder), str(model), str(tmp_path / "scores"), session)
 
     return run_
 
@@ -174,7 +176,7 @@ def test_killed_in_between_the_rest_is_done_and_nothing_was_published(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("halftone.scores.publish", killed)
+        patch.setattr("halftone.scoring.scores_directory.publish", killed)
         with pytest.raises(KeyboardInterrupt):
             run(folder)
     scores = tmp_path / "scores"
@@ -216,7 +218,7 @@ def test_the_threshold_may_come_from_a_dataset(
 ) -> None:
     folder = draw_images(each=30)
     made = config(splits={"validation_fraction": 0.4})
-    preprocess.preprocess(made, str(folder), str(tmp_path / "dataset"), lambda: spark)
+    preprocess(made, str(folder), str(tmp_path / "dataset"), lambda: spark)
     result = run(folder, dataset=tmp_path / "dataset", threshold="best_f1", calibrate=True)
     measured = result["metrics"]
     assert measured["threshold"]["rule"] == "best_f1"

@@ -10,9 +10,13 @@ import pyarrow as pa
 import pytest
 
 import fault_proxy
-from halftone import catalogue, checkpoint, columns, images, ingest, storage, stores
-from halftone.checkpoint import Checkpoint
+from halftone import arrow, images, storage
 from halftone.errors import InputError, RunError
+from halftone.preprocess import catalogue
+from halftone.preprocess.decode_block import stage
+from halftone.storage import clients
+from halftone.training import checkpoint
+from halftone.training.checkpoint import Checkpoint
 from object_store import ROOT, ObjectStore, served
 
 
@@ -121,7 +125,7 @@ def test_a_large_file_in_parts_is_there_whole_or_not_at_all(store: ObjectStore, 
     store.proxy.fault = lambda method, target: (
         fault_proxy.ERROR_403 if method == "POST" and "uploadId" in target else fault_proxy.PASS
     )
-    with pytest.raises(stores.StoreError):
+    with pytest.raises(clients.StoreError):
         storage.write_bytes(f"{root}/large", new)
     assert storage.read_bytes(f"{root}/large") == old
     store.proxy.fault = fault_proxy.none
@@ -153,9 +157,9 @@ def test_a_store_that_refuses_is_told_with_the_cure(store: ObjectStore, root: st
 @pytest.fixture
 def impatient(store: ObjectStore) -> Iterator[None]:
     """The client tries twice and not five times."""
-    stores.use({"s3": {"config_kwargs": {"retries": {"max_attempts": 1}}}})
+    clients.use({"s3": {"config_kwargs": {"retries": {"max_attempts": 1}}}})
     yield
-    stores.use({"s3": {"config_kwargs": {}}})
+    clients.use({"s3": {"config_kwargs": {}}})
 
 
 @pytest.mark.usefixtures("impatient")
@@ -175,12 +179,12 @@ def test_a_store_that_is_away_is_told_with_the_cure(store: ObjectStore, root: st
 
 @pytest.mark.usefixtures("impatient")
 def test_no_connection_is_told(server: ObjectStore, root: str) -> None:
-    stores.use({"s3": {"endpoint_url": "http://127.0.0.1:9"}})
+    clients.use({"s3": {"endpoint_url": "http://127.0.0.1:9"}})
     try:
         with pytest.raises(RunError, match="at http://127\\.0\\.0\\.1:9 does not"):
             storage.read_bytes(f"{root}/a")
     finally:
-        stores.use(server.options)
+        clients.use(server.options)
 
 
 def test_a_bucket_that_is_not_there(store: ObjectStore) -> None:
@@ -197,15 +201,15 @@ def test_a_bucket_that_is_not_there(store: ObjectStore) -> None:
 def staged(root: str, *names: str) -> pa.Table:
     entries = pa.table(
         [
-            columns.of_text(names),
-            columns.of_text(["a"] * len(names)),
-            columns.of_numbers([0] * len(names), pa.int8()),
-            columns.of_numbers([-1] * len(names), pa.int64()),
-            columns.of_numbers([0.0] * len(names), pa.float64()),
+            arrow.of_text(names),
+            arrow.of_text(["a"] * len(names)),
+            arrow.of_numbers([0] * len(names), pa.int8()),
+            arrow.of_numbers([-1] * len(names), pa.int64()),
+            arrow.of_numbers([0.0] * len(names), pa.float64()),
         ],
         schema=catalogue.ENTRIES,
     )
-    return ingest.stage(root, entries, images.PixelSpec(height_px=8, width_px=8, channels=1), 2)
+    return stage(root, entries, images.PixelSpec(height_px=8, width_px=8, channels=1), 2)
 
 
 def test_an_image_that_vanished_is_a_reject_and_the_others_are_not(

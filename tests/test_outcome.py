@@ -8,24 +8,26 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from halftone import columns, ingest, outcome, schema, standing
-from halftone.catalogue import Catalogue, Unusable
+from halftone import arrow
 from halftone.config import Preprocess
-from halftone.copies import Evidence, Fate
+from halftone.dataset import schema
+from halftone.dataset.manifest import ShardFile
 from halftone.errors import InputError, RunError
-from halftone.manifest import ShardFile
-from halftone.outcome import Outcome
-from halftone.shards import Kept
-from halftone.standing import EMPTY, Standing
+from halftone.preprocess import decode_block, outcome, previous_version
+from halftone.preprocess.catalogue import Catalogue, Unusable
+from halftone.preprocess.duplicates import Evidence, Fate
+from halftone.preprocess.outcome import Outcome
+from halftone.preprocess.previous_version import EMPTY, Standing
+from halftone.preprocess.shards import Kept
 from tables import digest, table
 
-PART = pa.schema([field for field in ingest.PART if field.name != "image"])
+PART = pa.schema([field for field in decode_block.PART if field.name != "image"])
 ROWS = pa.schema([field for field in schema.ROWS if field.name not in ("label_id", "image")])
 TRAIN, VALIDATION, TEST = range(3)
 
 
 def found(*unusable: Unusable) -> Catalogue:
-    return Catalogue("/i", columns.nothing(PART), list(unusable), {})
+    return Catalogue("/i", arrow.nothing(PART), list(unusable), {})
 
 
 def image(
@@ -42,7 +44,7 @@ def row(key: str, label: str = "cat") -> tuple[Any, ...]:
 
 def shard(url: str, split: str, *rows: tuple[Any, ...]) -> tuple[str, ShardFile, pa.Table]:
     file = ShardFile(path=url, split=split, rows=len(rows), size_bytes=1, digest="")
-    return url, file, standing.numbered(table(ROWS, *rows))
+    return url, file, previous_version.numbered(table(ROWS, *rows))
 
 
 def judge(
@@ -108,7 +110,7 @@ def test_what_stands_comes_first_and_a_shard_stays_whole_or_does_not() -> None:
         EMPTY.rejects,
         EMPTY.duplicates,
     )
-    left = standing.without(before, columns.of_texts(["/i/c"]))
+    left = previous_version.without(before, arrow.of_texts(["/i/c"]))
     fates = {"/i/e": Fate("conflict", "of two minds")}
     judged = judge({"/p": table(PART, image("/i/new", "ant"))}, left, fates, labels=("cat", "dog"))
     assert kept(judged) == [

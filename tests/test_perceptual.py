@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from halftone import drawing
 from halftone.images import PixelSpec, decode
 from halftone.images.perceptual import perceptual_hash
+from halftone.sample import drawing
 
 NUM_PICTURES = 200
 

@@ -11,12 +11,14 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from halftone import pipeline, planner, schema, storage
+from halftone import storage
+from halftone.dataset import schema
+from halftone.dataset.manifest import ShardFile
 from halftone.errors import RunError
-from halftone.manifest import ShardFile
-from halftone.pipeline import Kept, Source, Streamed
-from halftone.planner import Plan
-from halftone.world import World
+from halftone.feed import epoch_plan, pipeline
+from halftone.feed.epoch_plan import Plan
+from halftone.feed.pipeline import Kept, Source, Streamed
+from halftone.feed.world import World
 
 SHAPE = (2, 3, 1)
 ROWS = 23
@@ -76,7 +78,7 @@ def flat(batches: list[list[int]]) -> list[int]:
 def test_without_a_seed_rows_come_in_the_order_of_the_plan(
     shards: list[ShardFile], make: Make
 ) -> None:
-    plan = planner.plan_once(shards, 1, 5)
+    plan = epoch_plan.plan_once(shards, 1, 5)
     batches = rows(make(plan, World()).epoch(plan))
     assert batches == [[*range(0, 5)], [*range(5, 10)], [*range(10, 15)], [*range(15, 20)],
                        [20, 21, 22]]  # fmt: skip
@@ -86,7 +88,7 @@ def test_without_a_seed_rows_come_in_the_order_of_the_plan(
 def test_over_all_ranks_each_row_comes_once_at_each_epoch(
     shards: list[ShardFile], make: Make, size: int
 ) -> None:
-    plan = planner.plan_epoch(shards, size, 2 * size, seed=7, epoch=1)
+    plan = epoch_plan.plan_epoch(shards, size, 2 * size, seed=7, epoch=1)
     sources = [make(plan, World(rank, size)) for rank in range(size)]
     for text in ("7:1", "7:2"):
         of_ranks = [rows(source.epoch(plan, text)) for source in sources]
@@ -97,7 +99,7 @@ def test_over_all_ranks_each_row_comes_once_at_each_epoch(
 def test_a_seed_mixes_the_same_way_each_time_and_another_otherwise(
     shards: list[ShardFile], make: Make
 ) -> None:
-    plan = planner.plan_once(shards, 1, 4)
+    plan = epoch_plan.plan_once(shards, 1, 4)
     source = make(plan, World())
     first, other, again = (rows(source.epoch(plan, text)) for text in ("7:1", "7:2", "7:1"))
     assert again == first
@@ -106,14 +108,14 @@ def test_a_seed_mixes_the_same_way_each_time_and_another_otherwise(
 
 
 def test_an_epoch_can_begin_at_a_later_step(shards: list[ShardFile], make: Make) -> None:
-    plan = planner.plan_once(shards, 1, 4)
+    plan = epoch_plan.plan_once(shards, 1, 4)
     whole = rows(make(plan, World()).epoch(plan, "7:1"))
     assert rows(make(plan, World()).epoch(plan, "7:1", first_step=2)) == whole[2:]
     assert rows(make(plan, World()).epoch(plan, "7:1", first_step=plan.steps)) == []
 
 
 def test_steps_beyond_the_rows_are_filled(shards: list[ShardFile], make: Make) -> None:
-    plan = planner.plan_epoch(shards, 1, 4, seed=7, epoch=1, aggregate_steps=4)
+    plan = epoch_plan.plan_epoch(shards, 1, 4, seed=7, epoch=1, aggregate_steps=4)
     batches = rows(make(plan, World()).epoch(plan, "7:1"))
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 3, 0, 0]
 
@@ -121,7 +123,7 @@ def test_steps_beyond_the_rows_are_filled(shards: list[ShardFile], make: Make) -
 @pytest.mark.parametrize("source", [Kept, Streamed])
 def test_batches_that_are_held_stay_as_they_were(tmp_path: Path, source: type[Source]) -> None:
     shape = (8, 8, 1)  # 64 bytes: TensorFlow takes them over, in place of a copy
-    plan = planner.plan_once(written(tmp_path, shape), 1, 4)
+    plan = epoch_plan.plan_once(written(tmp_path, shape), 1, 4)
     last = plan if source is Kept else plan.rank_batch
     made = source(str(tmp_path), shape, World(), last)
     held = [list(made.epoch(plan, text)) for text in ("7:1", "7:2", "7:3")]
@@ -133,17 +135,17 @@ def test_batches_that_are_held_stay_as_they_were(tmp_path: Path, source: type[So
 
 
 def test_kept_rows_are_mixed_over_all_shards(shards: list[ShardFile], tmp_path: Path) -> None:
-    plan = planner.plan_once(shards, 1, ROWS)
+    plan = epoch_plan.plan_once(shards, 1, ROWS)
     source = Kept(str(tmp_path), SHAPE, World(), plan)
     first = {rows(source.epoch(plan, f"7:{epoch}"))[0][0] for epoch in range(200)}
     assert first == set(range(ROWS))
 
 
 def test_kept_rows_are_those_of_one_plan(shards: list[ShardFile], tmp_path: Path) -> None:
-    plan = planner.plan_once(shards, 1, 4)
+    plan = epoch_plan.plan_once(shards, 1, 4)
     source = Kept(str(tmp_path), SHAPE, World(), plan)
     with pytest.raises(ValueError, match="rows that are kept are those of one plan"):
-        source.epoch(planner.plan_once(shards[:2], 1, 4))
+        source.epoch(epoch_plan.plan_once(shards[:2], 1, 4))
 
 
 def test_what_fits_is_a_quarter_of_the_memory_for_all_ranks_of_a_machine(
@@ -159,7 +161,7 @@ def test_what_fits_is_a_quarter_of_the_memory_for_all_ranks_of_a_machine(
 def test_why_rows_could_not_be_read_is_told_in_our_words(
     make: Make, shards: list[ShardFile], tmp_path: Path
 ) -> None:
-    plan = planner.plan_once(shards, 1, 4)
+    plan = epoch_plan.plan_once(shards, 1, 4)
     (tmp_path / shards[3].path).unlink()
 
     def read() -> None:
@@ -176,6 +178,6 @@ def test_why_rows_could_not_be_read_is_told_in_our_words(
 
 
 def test_another_error_of_tensorflow_stays_what_it_is(make: Make, shards: list[ShardFile]) -> None:
-    source = make(planner.plan_once(shards, 1, 4), World())
+    source = make(epoch_plan.plan_once(shards, 1, 4), World())
     with pytest.raises(tf.errors.InvalidArgumentError), pipeline.reading(source):
         tf.reshape(tf.zeros(3), (2, 2))

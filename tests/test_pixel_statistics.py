@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from halftone import pixel_statistics
+from halftone.dataset import pixel_statistics
 
 
 def test_sums_are_by_channel() -> None:

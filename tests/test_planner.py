@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone import planner
-from halftone.manifest import ShardFile
-from halftone.planner import Piece, Plan
+from halftone.dataset.manifest import ShardFile
+from halftone.feed import epoch_plan
+from halftone.feed.epoch_plan import Piece, Plan
 
 
 def shard(number: int, rows: int) -> ShardFile:
@@ -50,7 +50,7 @@ def test_an_epoch_gives_every_row_to_one_rank_in_equal_steps(
     counts: list[int], size: int, rank_batch: int, seed: int, epoch: int, aggregate: int
 ) -> None:
     shards = [shard(number, rows) for number, rows in enumerate(counts)]
-    plan = planner.plan_epoch(shards, size, size * rank_batch, seed, epoch, aggregate)
+    plan = epoch_plan.plan_epoch(shards, size, size * rank_batch, seed, epoch, aggregate)
     assert_each_row_once(plan, shards)
     rows = [plan.rows(rank) for rank in range(size)]
     assert max(rows) - min(rows) <= 1
@@ -66,7 +66,7 @@ def test_validation_gives_every_row_to_one_rank_even_where_ranks_get_none(
     counts: list[int], size: int, batch: int
 ) -> None:
     shards = [shard(number, rows) for number, rows in enumerate(counts)]
-    plan = planner.plan_once(shards, size, batch)
+    plan = epoch_plan.plan_once(shards, size, batch)
     assert_each_row_once(plan, shards)
     assert max(plan.rows(rank) for rank in range(size)) <= plan.steps * plan.rank_batch
 
@@ -74,19 +74,19 @@ def test_validation_gives_every_row_to_one_rank_even_where_ranks_get_none(
 @given(COUNTS, st.integers(1, 64))
 def test_a_rank_shares_no_more_than_its_first_and_last_shard(counts: list[int], size: int) -> None:
     shards = [shard(number, rows) for number, rows in enumerate(counts)]
-    for pieces in planner.plan_once(shards, size, 64).pieces:
+    for pieces in epoch_plan.plan_once(shards, size, 64).pieces:
         assert all(piece.rows == piece.shard.rows for piece in pieces[1:-1])
 
 
 def test_a_plan_in_full() -> None:
     first, second, third = shard(0, 5), shard(1, 2), shard(2, 4)
-    plan = planner.plan_once([first, second, third], size=2, batch_size=4)
+    plan = epoch_plan.plan_once([first, second, third], size=2, batch_size=4)
     assert plan.pieces == [
         [Piece(first, 0, 5)],
         [Piece(second, 0, 2), Piece(third, 0, 4)],
     ]
     assert (plan.steps, plan.rank_batch) == (3, 2)
-    plan = planner.plan_once([third, second], size=4, batch_size=4)
+    plan = epoch_plan.plan_once([third, second], size=4, batch_size=4)
     assert plan.pieces == [
         [Piece(third, 0, 1)],
         [Piece(third, 1, 3)],
@@ -96,17 +96,17 @@ def test_a_plan_in_full() -> None:
 
 
 def test_more_ranks_than_rows() -> None:
-    plan = planner.plan_epoch([shard(0, 2)], size=3, batch_size=3, seed=0, epoch=1)
+    plan = epoch_plan.plan_epoch([shard(0, 2)], size=3, batch_size=3, seed=0, epoch=1)
     assert sorted(plan.rows(rank) for rank in range(3)) == [0, 1, 1]
     assert plan.steps == 1
 
 
 def test_the_same_epoch_is_the_same_plan_and_another_is_another() -> None:
     shards = [shard(number, 10) for number in range(16)]
-    first = planner.plan_epoch(shards, 2, 8, seed=7, epoch=1)
-    assert planner.plan_epoch(shards, 2, 8, seed=7, epoch=1) == first
-    assert planner.plan_epoch(shards, 2, 8, seed=7, epoch=2) != first
-    assert planner.plan_epoch(shards, 2, 8, seed=8, epoch=1) != first
+    first = epoch_plan.plan_epoch(shards, 2, 8, seed=7, epoch=1)
+    assert epoch_plan.plan_epoch(shards, 2, 8, seed=7, epoch=1) == first
+    assert epoch_plan.plan_epoch(shards, 2, 8, seed=7, epoch=2) != first
+    assert epoch_plan.plan_epoch(shards, 2, 8, seed=8, epoch=1) != first
 
 
 def test_names_of_files_make_no_difference() -> None:
@@ -115,7 +115,7 @@ def test_names_of_files_make_no_difference() -> None:
     first, second = (
         [
             [own.index(piece.shard) for piece in pieces]
-            for pieces in planner.plan_epoch(own, 2, 8, seed=7, epoch=1).pieces
+            for pieces in epoch_plan.plan_epoch(own, 2, 8, seed=7, epoch=1).pieces
         ]
         for own in (shards, named)
     )
@@ -126,6 +126,6 @@ def test_ranks_exchange_shards_between_epochs() -> None:
     shards = [shard(number, 10) for number in range(16)]
     seen = set()
     for epoch in range(1, 13):
-        plan = planner.plan_epoch(shards, 2, 8, seed=7, epoch=epoch)
+        plan = epoch_plan.plan_epoch(shards, 2, 8, seed=7, epoch=epoch)
         seen |= {own.shard.path for own in plan.pieces[0]}
     assert len(seen) == 16

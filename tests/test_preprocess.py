@@ -17,15 +17,18 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages, stripes
-from halftone import manifest, preprocess, staging, tasks
 from halftone.config import Config
+from halftone.dataset import manifest
 from halftone.errors import InputError
+from halftone.preprocess import staging
+from halftone.preprocess.run import Made, preprocess, storage
+from halftone.spark import tasks
 
 MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture
-def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[..., preprocess.Made]:
+def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[..., Made]:
     """Preprocess a folder into tmp_path/dataset."""
 
     def run_(
@@ -35,8 +38,8 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[...
         retry_rejects: bool = False,
         prune: bool = False,
         **settings: Any,
-    ) -> preprocess.Made:
-        return preprocess.preprocess(
+    ) -> Made:
+        return preprocess(
             config(**settings),
             str(images),
             str(tmp_path / dataset),
@@ -48,7 +51,7 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[...
     return run_
 
 
-Run = Callable[..., preprocess.Made]
+Run = Callable[..., Made]
 
 
 def rows(dataset: Path, split: str | None = None) -> list[dict[str, Any]]:
@@ -263,7 +266,7 @@ def test_a_second_run_finds_nothing_to_do_and_needs_no_spark(
     def no_spark() -> SparkSession:
         raise AssertionError("Spark was asked for")
 
-    again = preprocess.preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
+    again = preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
     assert again == (first, 0)
     assert tree(tmp_path / "dataset") == before
 
@@ -463,7 +466,7 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preprocess.version, "write", killed)
+        patch.setattr(run.version, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             run(images)
     parts = sorted((tmp_path / "dataset" / "_staging").rglob("part-*.parquet"))
@@ -471,7 +474,7 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
     parts[0].unlink()
     stamps = {path: path.stat().st_mtime_ns for path in parts[1:]}
     with monkeypatch.context() as patch:
-        patch.setattr(preprocess.storage, "remove", lambda _: None)
+        patch.setattr(storage, "remove", lambda _: None)
         made, _ = run(images)
     assert {path: path.stat().st_mtime_ns for path in parts[1:]} == stamps
     assert made.fingerprint == expected.fingerprint

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from halftone import interfaces, processes
 from halftone.config import Train
 from halftone.errors import InputError
+from halftone.launch import local_ranks
+from halftone.system import interfaces
 
 LOOPBACK, _ = interfaces.toward("127.0.0.1")
 
@@ -25,7 +26,7 @@ def settings(ranks: int, **others: str) -> Train:
 def test_how_many_ranks_each_host_takes(
     ranks: int, hosts: str | None, slots: dict[str, int]
 ) -> None:
-    assert processes.slots(settings(ranks, hosts=hosts)) == slots  # type: ignore[arg-type]
+    assert local_ranks.slots(settings(ranks, hosts=hosts)) == slots  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -45,18 +46,18 @@ def test_how_many_ranks_each_host_takes(
 )
 def test_hosts_with_too_few_slots(hosts: str, text: str) -> None:
     with pytest.raises(InputError) as caught:
-        processes.slots(settings(4, hosts=hosts))
+        local_ranks.slots(settings(4, hosts=hosts))
     assert str(caught.value) == text
 
 
 def test_a_host_that_cannot_be_found() -> None:
     with pytest.raises(InputError, match=r"cannot reach nowhere\.invalid: "):
-        processes.slots(settings(2, hosts="localhost:1,nowhere.invalid:1"))
+        local_ranks.slots(settings(2, hosts="localhost:1,nowhere.invalid:1"))
 
 
 def test_an_interface_that_other_hosts_cannot_reach() -> None:
     with pytest.raises(InputError) as caught:
-        processes.slots(
+        local_ranks.slots(
             settings(2, hosts="localhost:1,nowhere.invalid:1", network_interface=LOOPBACK)
         )
     assert str(caught.value) == (
@@ -67,4 +68,4 @@ def test_an_interface_that_other_hosts_cannot_reach() -> None:
 
 def test_an_interface_that_is_not_there() -> None:
     with pytest.raises(InputError, match=r"^train\.network_interface is eth77, which "):
-        processes.slots(settings(2, network_interface="eth77"))
+        local_ranks.slots(settings(2, network_interface="eth77"))

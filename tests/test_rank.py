@@ -7,8 +7,10 @@ from typing import Any, Optional
 
 import pytest
 
-from halftone import rank, training, world
 from halftone.config import from_mapping
+from halftone.feed import world
+from halftone.launch import rank
+from halftone.training import fit
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_how_often_ranks_ask_each_other(
         monkeypatch.delenv("HOROVOD_CYCLE_TIME")
     seen = []
     monkeypatch.setattr(world, "detect", lambda: seen.append(os.environ["HOROVOD_CYCLE_TIME"]))
-    monkeypatch.setattr(training, "fit", lambda *arguments: None)
+    monkeypatch.setattr(fit, "fit_rank", lambda *arguments: None)
     monkeypatch.setattr(rank, "guard", lambda: None)
     config = from_mapping({"name": "test", "train": settings}, source="test")
     rank.fit(config, None, "dataset", "output")  # type: ignore[arg-type]

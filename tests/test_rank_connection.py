@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from halftone import rank_connection
-from halftone.rank_connection import Hello, end_line
+from halftone.launch.connection import Hello, end_line, greet
 
 HELLO = Hello("secret", 3, "node-7", 123)
 
@@ -26,7 +25,7 @@ def test_a_task_says_who_it_is_what_its_rank_says_and_how_that_ended(
 ) -> None:
     ours, theirs = ends
     theirs.sendall(HELLO.line())
-    task = rank_connection.greet(ours, "secret")
+    task = greet(ours, "secret")
     assert task is not None
     assert (task.number, task.host, task.place) == (3, "node-7", "node-7, pid 123")
     task.tell(b"the job\n")
@@ -40,7 +39,7 @@ def test_a_task_says_who_it_is_what_its_rank_says_and_how_that_ended(
 def test_a_task_that_ended_well(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
     theirs.sendall(HELLO.line() + end_line(""))
-    task = rank_connection.greet(ours, "secret")
+    task = greet(ours, "secret")
     assert task is not None
     assert list(task.lines()) == []
     assert task.how_ended() == ""
@@ -49,7 +48,7 @@ def test_a_task_that_ended_well(ends: tuple[socket.socket, socket.socket]) -> No
 def test_a_task_that_is_gone(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
     theirs.sendall(HELLO.line() + b"epoch 1\n")
-    task = rank_connection.greet(ours, "secret")
+    task = greet(ours, "secret")
     theirs.close()
     assert task is not None
     assert list(task.lines()) == [b"epoch 1\n"]
@@ -60,7 +59,7 @@ def test_a_task_that_is_gone(ends: tuple[socket.socket, socket.socket]) -> None:
 def test_killing_a_task_ends_its_connection(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
     theirs.sendall(HELLO.line())
-    task = rank_connection.greet(ours, "secret")
+    task = greet(ours, "secret")
     assert task is not None
     task.kill()
     assert theirs.recv(1) == b""
@@ -77,5 +76,5 @@ def test_somebody_else_is_hung_up_on(
     ours, theirs = ends
     theirs.sendall(said)
     theirs.shutdown(socket.SHUT_WR)
-    assert rank_connection.greet(ours, "secret") is None
+    assert greet(ours, "secret") is None
     assert theirs.recv(1) == b""

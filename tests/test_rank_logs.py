@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from halftone import rank_logs, storage
+from halftone import storage
+from halftone.launch import rank_logs
 
 
 def test_attempts_follow_each_other_in_a_file_for_each_rank(tmp_path: Path) -> None:

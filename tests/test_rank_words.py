@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from halftone import rank_words
 from halftone.errors import InputError, RunError, StoppedError
-from halftone.rank_words import Word
+from halftone.launch import rank_messages
+from halftone.launch.rank_messages import Word
 
 
 @pytest.mark.parametrize(
@@ -16,14 +16,14 @@ from halftone.rank_words import Word
     ],
 )
 def test_our_own_errors_are_said_in_their_words(error: Exception, word: Word) -> None:
-    assert rank_words.of_error(error) == word
+    assert rank_messages.of_error(error) == word
 
 
 def test_another_error_keeps_its_traceback() -> None:
     try:
         raise ZeroDivisionError("division by zero")
     except ZeroDivisionError as error:
-        word = rank_words.of_error(error)
+        word = rank_messages.of_error(error)
     assert (word.kind, word.text) == ("broken", "ZeroDivisionError: division by zero")
     assert word.trace.startswith("Traceback (most recent call last):\n")
     assert word.trace.endswith("\nZeroDivisionError: division by zero\n")
@@ -31,12 +31,12 @@ def test_another_error_keeps_its_traceback() -> None:
 
 def test_what_is_said_is_understood(capfd: pytest.CaptureFixture[str]) -> None:
     print("half a line, ", end="")
-    rank_words.say(Word("run", "two\nlines", "trace"))
+    rank_messages.say(Word("run", "two\nlines", "trace"))
     said = capfd.readouterr().out
     assert said.count("\n") == 1
-    assert rank_words.parse(said) == ("half a line, ", Word("run", "two\nlines", "trace"))
+    assert rank_messages.parse(said) == ("half a line, ", Word("run", "two\nlines", "trace"))
 
 
 @pytest.mark.parametrize("line", ["epoch 1/4: loss 0.7\n", "", "\x1e{torn", '\x1e{"no": "kind"}\n'])
 def test_all_else_is_for_people(line: str) -> None:
-    assert rank_words.parse(line) == (line, None)
+    assert rank_messages.parse(line) == (line, None)

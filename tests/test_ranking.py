@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from halftone import ranking
-from halftone.ranking import Ranking
+from halftone.metrics import score_counts
+from halftone.metrics.score_counts import Ranking
 
 PLENTY = 1 << 20
 
 
 def counted(scores: list[float], of_class: list[int], most: int = PLENTY) -> Ranking:
-    return ranking.of(np.array(scores, np.float32), np.array(of_class, bool), most)
+    return score_counts.of(np.array(scores, np.float32), np.array(of_class, bool), most)
 
 
 def same(one: Ranking, other: Ranking) -> bool:
@@ -36,24 +36,24 @@ def test_rows_are_counted_by_score_from_the_highest() -> None:
 def test_areas_by_hand() -> None:
     sides = np.array([1, 1, 0]), np.array([0, 1, 1])
     # Of the 4 pairs, 3 are in order and 1 is a tie.
-    assert ranking.roc_auc(*sides) == 3.5 / 4
+    assert score_counts.roc_auc(*sides) == 3.5 / 4
     # One row of the class at a precision of 1, the other at 2 of 3.
-    assert ranking.average_precision(*sides) == (1 + 2 / 3) / 2
+    assert score_counts.average_precision(*sides) == (1 + 2 / 3) / 2
 
 
 def test_many_samples_at_once() -> None:
     ours = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 0.0]])
     others = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
-    assert ranking.roc_auc(ours, others)[:3].tolist() == [1.0, 0.0, 0.5]
-    assert ranking.average_precision(ours, others)[:3].tolist() == [1.0, 0.5, 0.5]
-    assert np.isnan(ranking.roc_auc(ours, others)[3])
+    assert score_counts.roc_auc(ours, others)[:3].tolist() == [1.0, 0.0, 0.5]
+    assert score_counts.average_precision(ours, others)[:3].tolist() == [1.0, 0.5, 0.5]
+    assert np.isnan(score_counts.roc_auc(ours, others)[3])
 
 
 def test_a_side_without_rows_has_no_area() -> None:
     for sides in ([1, 1], [0, 0]):
         both = counted([0.1, 0.7], sides).by_score()
-        assert np.isnan(ranking.roc_auc(*both))
-        assert np.isnan(ranking.average_precision(*both))
+        assert np.isnan(score_counts.roc_auc(*both))
+        assert np.isnan(score_counts.average_precision(*both))
 
 
 def test_no_rows_at_all_can_be_counted_and_added() -> None:
@@ -80,10 +80,10 @@ ROWS = st.lists(st.tuples(SCORES, st.integers(0, 1)), max_size=40)
 def test_areas_are_those_of_scikit_learn(rows: list[tuple[float, int]]) -> None:
     scores, of_class = map(list, zip(*rows))
     sides = counted(scores, of_class).by_score()
-    assert ranking.roc_auc(*sides) == pytest.approx(
+    assert score_counts.roc_auc(*sides) == pytest.approx(
         reference.roc_auc_score(of_class, scores), abs=1e-12
     )
-    assert ranking.average_precision(*sides) == pytest.approx(
+    assert score_counts.average_precision(*sides) == pytest.approx(
         reference.average_precision_score(of_class, scores), abs=1e-12
     )
 
@@ -93,11 +93,11 @@ def test_areas_of_100_000_rows_are_those_of_scikit_learn(decimals: int) -> None:
     rng = np.random.default_rng(decimals)
     of_class = rng.random(100_000) < 0.1
     scores = rng.beta(1 + 3 * of_class, 4).round(decimals).astype(np.float32)
-    sides = ranking.of(scores, of_class, PLENTY).by_score()
+    sides = score_counts.of(scores, of_class, PLENTY).by_score()
     expected = reference.roc_auc_score(of_class, scores)
-    assert ranking.roc_auc(*sides) == pytest.approx(expected, abs=1e-10)
+    assert score_counts.roc_auc(*sides) == pytest.approx(expected, abs=1e-10)
     expected = reference.average_precision_score(of_class, scores)
-    assert ranking.average_precision(*sides) == pytest.approx(expected, abs=1e-10)
+    assert score_counts.average_precision(*sides) == pytest.approx(expected, abs=1e-10)
 
 
 # --- additions ------------------------------------------------------------------------------------
@@ -123,18 +123,18 @@ def test_beyond_its_size_a_ranking_is_nearly_exact() -> None:
     rng = np.random.default_rng(0)
     of_class = rng.random(100_000) < 0.3
     scores = rng.beta(1 + 2 * of_class, 3).astype(np.float32)
-    coarse = ranking.of(scores, of_class, 10_000)
+    coarse = score_counts.of(scores, of_class, 10_000)
     assert 5_000 < len(coarse.codes) <= 10_000
     assert coarse.counts.sum() == 100_000
     exact = reference.roc_auc_score(of_class, scores)
-    assert ranking.roc_auc(*coarse.by_score()) == pytest.approx(exact, abs=1e-5)
+    assert score_counts.roc_auc(*coarse.by_score()) == pytest.approx(exact, abs=1e-5)
 
 
 # --- curves ---------------------------------------------------------------------------------------
 
 
 def test_curves_by_hand() -> None:
-    roc, pr = ranking.curves(np.array([1, 1, 0]), np.array([0, 1, 1]), 201)
+    roc, pr = score_counts.curves(np.array([1, 1, 0]), np.array([0, 1, 1]), 201)
     assert roc == [[0.0, 0.0], [0.0, 0.5], [0.5, 1.0], [1.0, 1.0]]
     assert pr == [[0.0, 1.0], [0.5, 1.0], [1.0, 0.666667], [1.0, 0.5]]
 
@@ -144,8 +144,8 @@ def test_a_drawn_curve_has_both_ends_and_lies_on_the_whole_one(points: int) -> N
     rng = np.random.default_rng(0)
     of_class = rng.random(5_000) < 0.02
     scores = rng.beta(1 + 8 * of_class, 5).astype(np.float32)
-    sides = ranking.of(scores, of_class, PLENTY).by_score()
-    roc, pr = ranking.curves(*sides, points)
+    sides = score_counts.of(scores, of_class, PLENTY).by_score()
+    roc, pr = score_counts.curves(*sides, points)
     assert points // 2 < len(roc) <= points
     assert len(pr) == len(roc)
     assert (roc[0], roc[-1]) == ([0, 0], [1, 1])

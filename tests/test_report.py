@@ -15,7 +15,8 @@ import matplotlib
 import pytest
 
 import browser
-from halftone import contact_sheet, report
+from halftone import report
+from halftone.dataset import contact_sheet
 from halftone.model_directory import Restart
 from report_pages import (
     FACES,

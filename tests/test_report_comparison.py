@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone.metrics import wilson
+from halftone.metrics.summarise import wilson
 from halftone.report.comparison import compare, difference_interval
 from report_pages import FACES, HUNDRED, TEN, full_metrics, old_metrics, read, spread
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from halftone import plots
+from halftone.report import plots
 from report_pages import FACES, HUNDRED, TEN, Page, a_page, old_metrics, read, spread
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from halftone.plots import Drawn
 from halftone.report import areas, distribution, reliability
+from halftone.report.plots import Drawn
 from report_pages import (
     FACES,
     TEN,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from halftone import contact_sheet
-from halftone.examples import Example
+from halftone.dataset import contact_sheet
+from halftone.metrics.examples import Example
 from halftone.report import pictures
 from report_pages import FACES, TEN, a_manifest, a_page, noise, read, some_mistakes
 

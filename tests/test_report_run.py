@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from halftone.config import Config
-from halftone.manifest import Manifest
+from halftone.dataset.manifest import Manifest
 from halftone.model_directory import Restart
 from halftone.report import run
 from report_pages import FACES, a_card, a_history, a_manifest, a_page, read

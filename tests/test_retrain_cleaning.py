@@ -12,11 +12,12 @@ import pytest
 
 import saved_model
 from halftone.config import Config
-from halftone.retrain import cleaning, job, lock
+from halftone.retrain import cleanup, job
 from halftone.retrain.job import Job
-from halftone.retrain.journal import Journal
-from halftone.retrain.lock import Lock
 from halftone.retrain.registry import CHALLENGER, CHAMPION
+from halftone.retrain.state import lock
+from halftone.retrain.state.journal import Journal
+from halftone.retrain.state.lock import Lock
 from test_retrain_history import outcome
 
 
@@ -88,7 +89,7 @@ def test_what_the_champion_needs_is_never_removed(
     past.add(6, "held", "3", version=False)
     past.add(7, "kept", "3")
     (tmp_path / "champion" / "model" / "v1").mkdir(parents=True)  # as a night had it from MLflow
-    assert cleaning.tidy(own) == {
+    assert cleanup.tidy(own) == {
         "nights": [1, 4, 5],
         "versions": ["1", "4", "5"],
         "datasets": [str(tmp_path / "datasets" / f"{night:06d}-f00") for night in (1, 4, 5, 6)],
@@ -102,7 +103,7 @@ def test_what_the_champion_needs_is_never_removed(
     champion = own.registry.champion()
     assert champion is not None
     assert own.registry.fetch(champion, str(tmp_path / "copy"))
-    assert cleaning.tidy(own) == {"nights": [], "versions": [], "datasets": []}
+    assert cleanup.tidy(own) == {"nights": [], "versions": [], "datasets": []}
     # Journals stay, as the history is of them, and nothing but journals of those that may go.
     journals = [len(list(path.iterdir())) for path in sorted((tmp_path / "nights").iterdir())]
     assert journals == [4, 7, 7, 4, 4, 3, 7]
@@ -116,9 +117,9 @@ def test_what_is_young_stays(
     past = Past(tmp_path, own, held, config())
     for night in (1, 2, 3):
         past.add(night, "kept", None)
-    assert cleaning.tidy(own) == {"nights": [], "versions": [], "datasets": []}
+    assert cleanup.tidy(own) == {"nights": [], "versions": [], "datasets": []}
     entry = tmp_path / "nights" / "000001" / "01-begin.json"
     old = (datetime.now(timezone.utc) - timedelta(days=8)).isoformat()
     entry.write_text(json.dumps({**json.loads(entry.read_text()), "at": old}))
-    assert cleaning.tidy(own)["versions"] == ["1"]
+    assert cleanup.tidy(own)["versions"] == ["1"]
     assert past.left()[2] == ["000002-f00", "000003-f00"]

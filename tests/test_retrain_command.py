@@ -18,13 +18,14 @@ import yaml
 
 import saved_model
 from halftone import config as configs
-from halftone import mlflow_store
 from halftone.config import Config, Tracking
 from halftone.errors import RunError, StoppedError
-from halftone.retrain import by_hand, command, job, journal, lock, notify, steps
+from halftone.retrain import command, job, manual, notify, steps
 from halftone.retrain.command import Asked
 from halftone.retrain.job import Job
 from halftone.retrain.registry import CHAMPION, Registry, Version
+from halftone.retrain.state import journal, lock
+from halftone.tracking import mlflow_store
 from retrained import JOB, NAME, in_a_process, last_line, outcomes, write_config
 
 Call = Callable[..., "tuple[int, dict[str, Any], str]"]
@@ -322,7 +323,7 @@ def killed_rollback(
     for number in ("1", "2", "3"):
         assert call(promote=number)[0] == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(by_hand, "point", killed)
+        patch.setattr(manual, "point", killed)
         assert call(rollback=True)[0] == 130
     assert champion(registry) == ("2" if is_moved else "3")
     return is_moved

@@ -6,9 +6,18 @@ import pytest
 
 from halftone import config
 from halftone.config import ConfigError, Drift
-from halftone.retrain import drift
-from halftone.retrain.drift import Rejects
-from halftone.retrain.traits import BINS, MEASURES, NONE, Traits
+from halftone.retrain.drift.findings import (
+    OK,
+    STOP,
+    WARN,
+    Finding,
+    Rejects,
+    described,
+    find_drift,
+    find_new_classes,
+    worst,
+)
+from halftone.retrain.drift.statistics import BINS, MEASURES, NONE, Traits
 
 SOME = Rejects(1000, 10)
 NO_NEW = Rejects(0, 0)
@@ -31,8 +40,8 @@ BEFORE = traits({"comic": 400, "photo": 400})
 
 
 def levels(new: Traits, now: Rejects = NO_NEW, **settings: Any) -> dict[str, str]:
-    found = drift.findings(BEFORE, new, SOME, now, Drift(**settings))
-    return {one.what: one.level for one in found if one.level != drift.OK}
+    found = find_drift(BEFORE, new, SOME, now, Drift(**settings))
+    return {one.what: one.level for one in found if one.level != OK}
 
 
 def test_the_same_is_no_drift() -> None:
@@ -50,36 +59,36 @@ def test_the_same_is_no_drift() -> None:
     ],
 )
 def test_each_measure_is_seen(new: Traits, expected: str) -> None:
-    assert levels(new) == {expected: drift.STOP}
+    assert levels(new) == {expected: STOP}
 
 
 def test_a_share_of_rejects_is_that_of_this_night() -> None:
     same = traits({"comic": 40, "photo": 40})
     assert levels(same, Rejects(100, 1)) == {}
-    assert levels(same, Rejects(100, 60)) == {"share of rejects": drift.STOP}
-    assert levels(NONE, Rejects(40, 40)) == {"share of rejects": drift.STOP}
+    assert levels(same, Rejects(100, 60)) == {"share of rejects": STOP}
+    assert levels(NONE, Rejects(40, 40)) == {"share of rejects": STOP}
 
 
 def test_a_small_drift_warns() -> None:
     new = traits({"comic": 560, "photo": 240})
-    assert levels(new) == {"class shares": drift.WARN}
-    assert levels(new, stop=0.15) == {"class shares": drift.STOP}
+    assert levels(new) == {"class shares": WARN}
+    assert levels(new, stop=0.15) == {"class shares": STOP}
     assert levels(new, warn=0.2) == {}
 
 
 def test_few_images_are_not_judged_by_chance() -> None:
     assert levels(traits({"comic": 4, "photo": 0})) == {}
-    assert levels(traits({"comic": 4, "photo": 0}), confidence=0.6) == {"class shares": drift.STOP}
+    assert levels(traits({"comic": 4, "photo": 0}), confidence=0.6) == {"class shares": STOP}
 
 
 def test_without_rows_before_there_is_nothing_to_compare() -> None:
-    assert drift.findings(NONE, BEFORE, NO_NEW, Rejects(800, 0), Drift()) == []
-    assert drift.new_classes(NONE, BEFORE) == []
+    assert find_drift(NONE, BEFORE, NO_NEW, Rejects(800, 0), Drift()) == []
+    assert find_new_classes(NONE, BEFORE) == []
 
 
 def test_new_classes_are_named() -> None:
     new = traits({"photo": 4, "sketch": 4, "etching": 4})
-    assert drift.new_classes(BEFORE, new) == ["etching", "sketch"]
+    assert find_new_classes(BEFORE, new) == ["etching", "sketch"]
 
 
 @pytest.mark.parametrize(
@@ -87,16 +96,16 @@ def test_new_classes_are_named() -> None:
     [(["ok", "warn", "ok"], "warn"), (["warn", "stop"], "stop"), (["ok"], "ok"), ([], "ok")],
 )
 def test_the_worst_level_counts(found: list[str], expected: str) -> None:
-    assert drift.worst([drift.Finding("x", 0.0, 0.0, level) for level in found]) == expected
+    assert worst([Finding("x", 0.0, 0.0, level) for level in found]) == expected
 
 
 def test_what_has_drifted_most_is_said_first() -> None:
     found = [
-        drift.Finding("class shares", 0.5213, 0.1, drift.STOP),
-        drift.Finding("image size", 0.12, 0.1, drift.WARN),
-        drift.Finding("pixel mean", 3.41, 0.1, drift.STOP),
+        Finding("class shares", 0.5213, 0.1, STOP),
+        Finding("image size", 0.12, 0.1, WARN),
+        Finding("pixel mean", 3.41, 0.1, STOP),
     ]
-    said = drift.described(found, drift.STOP)
+    said = described(found, STOP)
     assert said == "pixel mean (PSI 3.41), class shares (PSI 0.52)"
 
 

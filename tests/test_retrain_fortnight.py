@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from halftone.retrain import history
+from halftone.retrain.state import history
 from retrained import JOB, NAME, outcomes
 from test_retrain_night import HERE, run
 

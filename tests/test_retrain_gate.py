@@ -6,9 +6,8 @@ from typing import Any, Optional
 import pytest
 
 from halftone.config import Gate
-from halftone.retrain import gate
-from halftone.retrain.gate import KEEP, PROMOTE, REFUSE
-from halftone.retrain.pairs import Cells, Pairs
+from halftone.retrain.gate.decision import KEEP, PROMOTE, REFUSE, alone, decide
+from halftone.retrain.gate.paired_counts import Cells, Pairs
 
 LABELS = ["comic", "photo"]
 SAME = Counter({(0, 0, 0): 40, (1, 1, 1): 40, (0, 1, 1): 10, (1, 0, 0): 10})
@@ -17,7 +16,7 @@ WORSE = Counter({(0, 0, 0): 40, (1, 1, 1): 40, (0, 0, 1): 10, (1, 1, 0): 10})
 
 
 def decided(rows: Cells, known: Optional[Cells] = None, **settings: Any) -> tuple[str, str]:
-    found = gate.decide(Pairs(rows, known or Counter()), LABELS, Gate(**settings))
+    found = decide(Pairs(rows, known or Counter()), LABELS, Gate(**settings))
     return found.action, found.reason
 
 
@@ -98,5 +97,5 @@ def test_by_f1() -> None:
     ],
 )
 def test_the_first_model_needs_the_floor_alone(accuracy: float, expected: tuple[str, str]) -> None:
-    found = gate.alone({"accuracy": accuracy}, Gate(floor=0.6), "the first model")
+    found = alone({"accuracy": accuracy}, Gate(floor=0.6), "the first model")
     assert (found.action, found.reason, found.rows) == (*expected, None)

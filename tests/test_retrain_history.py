@@ -6,8 +6,8 @@ from typing import Any, Optional
 import pytest
 
 from halftone.errors import InputError
-from halftone.retrain import history, lock
-from halftone.retrain.journal import BEGIN, OUTCOME, Journal
+from halftone.retrain.state import history, lock
+from halftone.retrain.state.journal import BEGIN, OUTCOME, Journal
 
 
 def outcome(

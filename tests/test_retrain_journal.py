@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halftone.retrain import journal, lock
-from halftone.retrain.journal import BEGIN, ENDED, STEPS, Journal
-from halftone.retrain.lock import Lock, LostError
+from halftone.retrain.state import journal, lock
+from halftone.retrain.state.journal import BEGIN, ENDED, STEPS, Journal
+from halftone.retrain.state.lock import Lock, LostError
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from halftone.retrain import lock, owner
-from halftone.retrain.lock import BusyError, LostError
+from halftone.retrain.state import lock, lock_owner
+from halftone.retrain.state.lock import BusyError, LostError
 from lock_race import race
 
 HOLD = """
@@ -57,7 +57,7 @@ def test_one_after_the_other_has_the_next_number(tmp_path: Path) -> None:
 def test_who_is_second_is_told_who_is_first(tmp_path: Path) -> None:
     with lock.held(str(tmp_path), 600.0, ignore), pytest.raises(BusyError) as caught:
         take(tmp_path)
-    said = f"{owner.this_process()} holds the lock {tmp_path}, and gave its last sign of life "
+    said = f"{lock_owner.this_process()} holds the lock {tmp_path}, and gave its last sign of life "
     assert str(caught.value).startswith(said)
     assert take(tmp_path) == 2
 

@@ -14,8 +14,8 @@ import pytest
 import saved_model
 from halftone import config
 from halftone.config import Tracking
-from halftone.retrain.journal import BEGIN, ENDED, OUTCOME, STEPS
 from halftone.retrain.registry import CHAMPION, Registry
+from halftone.retrain.state.journal import BEGIN, ENDED, OUTCOME, STEPS
 from retrained import NAME, draw, outcomes, write_config
 
 HERE = Path(__file__).parent

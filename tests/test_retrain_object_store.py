@@ -16,12 +16,13 @@ import pytest
 import yaml
 
 import fault_proxy
-from halftone import mlflow_model
 from halftone.config import Tracking
-from halftone.retrain import command, lock
+from halftone.retrain import command
 from halftone.retrain.command import Asked
-from halftone.retrain.journal import Journal
-from halftone.retrain.lock import LostError
+from halftone.retrain.state import lock
+from halftone.retrain.state.journal import Journal
+from halftone.retrain.state.lock import LostError
+from halftone.tracking import mlflow_model
 from lock_race import race
 from object_store import BUCKET, ROOT, ObjectStore, served
 from retrained import JOB, NAME, draw, last_line, write_config

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from halftone.retrain import psi
+from halftone.retrain.drift import psi
 
 COUNTS = st.lists(st.integers(0, 500), min_size=2, max_size=40)
 

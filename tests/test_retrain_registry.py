@@ -9,10 +9,11 @@ import pytest
 from mlflow import MlflowClient
 
 import saved_model
-from halftone import mlflow_model, mlflow_store, model_directory, storage
+from halftone import model_directory, storage
 from halftone.config import Config, Tracking
 from halftone.errors import RunError
 from halftone.retrain.registry import CHALLENGER, CHAMPION, Registry
+from halftone.tracking import mlflow_model, mlflow_store
 from tracked import free_port
 
 Model = Callable[[float], str]

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone.retrain import retention
-from halftone.retrain.retention import Kept
+from halftone.retrain.state import retention
+from halftone.retrain.state.retention import Kept
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 

@@ -5,9 +5,11 @@ from typing import Callable
 
 from pyspark.sql import SparkSession
 
-from halftone import manifest, preprocess
 from halftone.config import Config
-from halftone.retrain import new_rows, snapshot
+from halftone.dataset import manifest
+from halftone.preprocess.run import preprocess
+from halftone.retrain.drift import count_rows
+from halftone.retrain.state import snapshot
 from retrained import draw
 
 Make = Callable[..., Config]
@@ -15,7 +17,7 @@ Make = Callable[..., Config]
 
 def make(spark: SparkSession, config: Make, root: Path, prune: bool = False) -> manifest.Manifest:
     own = config(preprocess={"rows_per_shard": 16, "near_duplicates": "off"})
-    return preprocess.preprocess(
+    return preprocess(
         own, str(root / "images"), str(root / "dataset"), lambda: spark, prune=prune
     ).manifest
 
@@ -27,7 +29,7 @@ def test_a_snapshot_stays_what_it_was_and_new_rows_are_those_since(
     first = make(spark, config, tmp_path)
     kept = snapshot.take(str(tmp_path / "dataset"), first, str(tmp_path))
     assert kept == f"{tmp_path}/datasets/000001-{first.fingerprint[:8]}"
-    one = new_rows.count(kept, None, {}, lambda: spark)
+    one = count_rows.count(kept, None, {}, lambda: spark)
     assert one.before.classes == {}
     assert one.new.classes == {"lying": 40, "upright": 40}
     assert set(one.by_shard) == {file.digest for file in first.files}
@@ -49,10 +51,10 @@ def test_a_snapshot_stays_what_it_was_and_new_rows_are_those_since(
 
     now = snapshot.take(str(tmp_path / "dataset"), third, str(tmp_path))
     assert now == snapshot.take(str(tmp_path / "dataset"), third, str(tmp_path))
-    two = new_rows.count(now, kept, one.by_shard, lambda: spark)
+    two = count_rows.count(now, kept, one.by_shard, lambda: spark)
     assert two.before.classes == {"lying": 40, "upright": 40}
     assert two.new.classes == {"lying": 2, "upright": 3}  # one of the lying ones has changed
     assert sum(two.new.histograms["pixel mean"]) == 5
-    again = new_rows.count(now, now, two.by_shard, lambda: spark)
+    again = count_rows.count(now, now, two.by_shard, lambda: spark)
     assert again.new.classes == {}
-    assert new_rows.from_json(new_rows.as_json(two.by_shard)) == two.by_shard
+    assert count_rows.from_json(count_rows.as_json(two.by_shard)) == two.by_shard

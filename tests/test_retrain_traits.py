@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from halftone import schema, storage
-from halftone.retrain import traits
-from halftone.retrain.traits import BINS, NONE, Traits
+from halftone import storage
+from halftone.dataset import schema
+from halftone.retrain.drift import statistics
+from halftone.retrain.drift.statistics import BINS, NONE, Traits
 
 
 def row(key: str, label: str, pixels: np.ndarray, digest: bytes = bytes(16)) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def bins(histogram: list[int]) -> dict[int, int]:
 
 
 def test_rows_are_counted_by_what_they_look_like(shard: str) -> None:
-    every, new = traits.of_shard([shard], {}, 0)
+    every, new = statistics.of_shard([shard], {}, 0)
     assert every == new
     assert every.classes == {"comic": 1, "photo": 2}
     histograms = {name: bins(counts) for name, counts in every.histograms.items()}
@@ -48,14 +49,16 @@ def test_rows_are_counted_by_what_they_look_like(shard: str) -> None:
 
 def test_what_was_there_before_is_not_new_unless_it_has_changed(shard: str) -> None:
     known = {"a": bytes(16), "c": b"y" * 16}
-    _, new = traits.of_shard([shard], known, 0)
+    _, new = statistics.of_shard([shard], known, 0)
     assert new.classes == {"comic": 1, "photo": 1}
     assert bins(new.histograms["pixel deviation"]) == {0: 1, 50: 1}
 
 
 def test_parts_add_up(shard: str) -> None:
-    every, _ = traits.of_shard([shard], {}, 0)
-    both = traits.total([every, NONE, every])
+    every, _ = statistics.of_shard([shard], {}, 0)
+    both = statistics.total([every, NONE, every])
     assert both.classes == {"comic": 2, "photo": 4}
     assert bins(both.histograms["pixel mean"]) == {25: 6}
-    assert traits.total([]) == NONE == Traits({}, {name: [0] * BINS for name in NONE.histograms})
+    assert (
+        statistics.total([]) == NONE == Traits({}, {name: [0] * BINS for name in NONE.histograms})
+    )

@@ -15,9 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
-from halftone import drawing, sample
-from halftone.drawing import damage, label, pen
+import halftone
 from halftone.errors import InputError
+from halftone.sample import drawing
+from halftone.sample.drawing import damage, label, pen
+from halftone.sample.generate import draw, kind_of, main, picture
 
 BROKEN = [
     "comics/broken-text.jpg",
@@ -41,7 +43,7 @@ def pixels(data: bytes) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sample.draw(tmp_path_factory.mktemp("sample") / "s", pairs=9, seed=7, size_px=64)
+    return draw(tmp_path_factory.mktemp("sample") / "s", pairs=9, seed=7, size_px=64)
 
 
 # --- what is drawn --------------------------------------------------------------------------------
@@ -70,29 +72,29 @@ def test_sample_json_counts_and_names(drawn: Path) -> None:
 def test_pictures_are_colour_jpegs_of_the_size_asked_for(drawn: Path) -> None:
     for kind in ("faces", "comics"):
         assert pixels((drawn / kind / "00008.jpg").read_bytes()).shape == (64, 64, 3)
-    assert pixels(sample.picture(7, 0, "faces", 1024)).shape == (1024, 1024, 3)
-    assert pixels(sample.picture(7, 0, "comics", 1024)).shape == (1024, 1024, 3)
+    assert pixels(picture(7, 0, "faces", 1024)).shape == (1024, 1024, 3)
+    assert pixels(picture(7, 0, "comics", 1024)).shape == (1024, 1024, 3)
 
 
 def test_a_picture_says_in_its_comment_what_it_is() -> None:
-    data = sample.picture(7, 3, "comics", 64)
+    data = picture(7, 3, "comics", 64)
     said = b"halftone synthetic sample: kind=comics pair=3 seed=7 size_px=64 drawing=1"
     assert data[20:24] == b"\xff\xfe\x00" + bytes([len(said) + 2])
     assert data[24 : 24 + len(said)] == said
 
 
 def test_the_same_bytes_whatever_the_number_of_processes(drawn: Path, tmp_path: Path) -> None:
-    alone = sample.draw(tmp_path / "alone", pairs=9, seed=7, size_px=64, processes=1)
-    three = sample.draw(tmp_path / "three", pairs=9, seed=7, size_px=64, processes=3)
+    alone = draw(tmp_path / "alone", pairs=9, seed=7, size_px=64, processes=1)
+    three = draw(tmp_path / "three", pairs=9, seed=7, size_px=64, processes=3)
     assert digests(alone) == digests(three) == digests(drawn)
 
 
 def test_a_picture_does_not_depend_on_the_number_of_pairs(drawn: Path) -> None:
-    assert sample.picture(7, 8, "faces", 64) == (drawn / "faces" / "00008.jpg").read_bytes()
+    assert picture(7, 8, "faces", 64) == (drawn / "faces" / "00008.jpg").read_bytes()
 
 
 def test_no_two_files_are_alike(drawn: Path, tmp_path: Path) -> None:
-    other = sample.draw(tmp_path / "other", pairs=9, seed=8, size_px=64, processes=1)
+    other = draw(tmp_path / "other", pairs=9, seed=8, size_px=64, processes=1)
     found = [*digests(drawn).values(), *digests(other).values()]
     # the empty file and the text are the same in every sample
     assert len(set(found)) == len(found) - 2
@@ -160,7 +162,7 @@ def test_a_comics_generator_chooses_this_pen() -> None:
     ],
 )
 def test_a_picture_seen_from_afar_is_this_one(kind: str, greys: list[list[int]]) -> None:
-    grey = cv2.cvtColor(pixels(sample.picture(7, 1, kind, 1024)), cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(pixels(picture(7, 1, kind, 1024)), cv2.COLOR_BGR2GRAY)
     seen = cv2.resize(grey, (4, 4), interpolation=cv2.INTER_AREA)
     # the bytes may change with OpenCV's build, what they show may not
     assert np.abs(seen.astype(int) - greys).max() <= 2
@@ -168,7 +170,7 @@ def test_a_picture_seen_from_afar_is_this_one(kind: str, greys: list[list[int]])
 
 def test_a_face_is_more_like_its_own_comic_than_like_others() -> None:
     def flat(pair: int, kind: str) -> np.ndarray:
-        grey = cv2.cvtColor(pixels(sample.picture(7, pair, kind, 64)), cv2.COLOR_BGR2GRAY)
+        grey = cv2.cvtColor(pixels(picture(7, pair, kind, 64)), cv2.COLOR_BGR2GRAY)
         values = cv2.GaussianBlur(grey, (0, 0), 3).astype(float).ravel()
         return (values - values.mean()) / values.std()
 
@@ -187,7 +189,7 @@ def test_a_face_is_more_like_its_own_comic_than_like_others() -> None:
 @pytest.mark.timeout(300)
 def test_mean_contrast_and_file_size_do_not_tell_the_kinds_apart(tmp_path: Path) -> None:
     pairs = 150
-    output = sample.draw(tmp_path / "s", pairs=pairs, seed=7)
+    output = draw(tmp_path / "s", pairs=pairs, seed=7)
     full, small, kinds = [], [], []
     for kind in ("faces", "comics"):
         for path in sorted((output / kind).glob("0*.jpg")):
@@ -227,7 +229,7 @@ def test_the_text_file_is_text(drawn: Path) -> None:
 
 def test_the_truncated_jpeg_is_the_first_part_of_a_whole_one(drawn: Path) -> None:
     data = (drawn / "comics/broken-truncated.jpg").read_bytes()
-    whole = sample.picture(7, 9, "comics", 64)
+    whole = picture(7, 9, "comics", 64)
     assert whole.startswith(data)
     assert data.index(b"\xff\xda") < len(data) < len(whole)
     assert b"\xff\xd9" not in data
@@ -235,14 +237,14 @@ def test_the_truncated_jpeg_is_the_first_part_of_a_whole_one(drawn: Path) -> Non
 
 def test_the_garbled_jpeg_is_a_whole_one_with_its_middle_written_over(drawn: Path) -> None:
     data = (drawn / "faces/broken-garbled.jpg").read_bytes()
-    whole = sample.picture(7, 9, "faces", 64)
+    whole = picture(7, 9, "faces", 64)
     assert len(data) == len(whole)
     wrong = [at for at in range(len(data)) if data[at] != whole[at]]
     assert whole.index(b"\xff\xda") + 100 < wrong[0] < wrong[-1] < len(whole) - 100
 
 
 def test_the_garbled_jpeg_shows_something_else_from_its_middle_on() -> None:
-    whole = sample.picture(7, 0, "faces", 256)
+    whole = picture(7, 0, "faces", 256)
     difference = cv2.absdiff(pixels(damage.garbled(whole, 7)), pixels(whole)).max(axis=2)
     assert difference[:64].max() == 0
     assert (difference[192:] > 20).mean() > 0.5
@@ -251,7 +253,7 @@ def test_the_garbled_jpeg_shows_something_else_from_its_middle_on() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_strict_decoder_refuses_both_damaged_jpegs(seed: int) -> None:
     simplejpeg = pytest.importorskip("simplejpeg")
-    face = sample.picture(seed, 0, "faces", 128)
+    face = picture(seed, 0, "faces", 128)
     simplejpeg.decode_jpeg(face, strict=True)
     with pytest.raises(ValueError, match="Premature end of JPEG file"):
         simplejpeg.decode_jpeg(damage.truncated(face), strict=True)
@@ -263,18 +265,18 @@ def test_a_strict_decoder_refuses_both_damaged_jpegs(seed: int) -> None:
 
 
 def run(output: Path, *more: str) -> int:
-    return sample.main(["--output", str(output), "--size-px", "64", "--processes", "1", *more])
+    return main(["--output", str(output), "--size-px", "64", "--processes", "1", *more])
 
 
 def test_a_folder_says_what_its_images_are(tmp_path: Path) -> None:
-    assert sample.kind_of(str(tmp_path / "none")) == ""
-    folder = str(sample.draw(tmp_path / "drawn", 1, seed=7, size_px=64, processes=1))
-    assert sample.kind_of(folder) == (
+    assert kind_of(str(tmp_path / "none")) == ""
+    folder = str(draw(tmp_path / "drawn", 1, seed=7, size_px=64, processes=1))
+    assert kind_of(folder) == (
         "synthetic: every picture was drawn by code, none shows a real person"
     )
     for text in ("{", "[1]", '{"pairs": 3}'):
         (tmp_path / "sample.json").write_text(text)
-        assert sample.kind_of(str(tmp_path)) == ""
+        assert kind_of(str(tmp_path)) == ""
 
 
 def test_the_command_says_where_and_that_it_is_synthetic(
@@ -336,8 +338,16 @@ def test_what_a_stopped_run_left_is_kept_and_the_rest_is_drawn(
 
 def test_a_killed_run_is_finished_by_the_next(tmp_path: Path) -> None:
     output = tmp_path / "killed"
-    command = [sys.executable, "-m", "halftone.sample", "--output", str(output), "--pairs", "60"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(sample.__file__).parents[1])}
+    command = [
+        sys.executable,
+        "-m",
+        "halftone.sample",
+        "--output",
+        str(output),
+        "--pairs",
+        "60",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(halftone.__file__).parents[1])}
     running = subprocess.Popen(
         [*command, "--size-px", "256", "--processes", "2"],
         env=environment,
@@ -352,8 +362,8 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path: Path) -> None:
     assert not (output / "sample.json").exists()
     time.sleep(0.5)  # its workers end by themselves
     assert 8 <= len(list(output.glob("*/0*.jpg"))) < 120
-    sample.draw(output, pairs=60, seed=7, size_px=256, processes=2)
-    fresh = sample.draw(tmp_path / "fresh", pairs=60, seed=7, size_px=256, processes=2)
+    draw(output, pairs=60, seed=7, size_px=256, processes=2)
+    fresh = draw(tmp_path / "fresh", pairs=60, seed=7, size_px=256, processes=2)
     assert digests(output) == digests(fresh)
     assert not (output / ".unfinished").exists()
 
@@ -388,13 +398,13 @@ def test_arguments_that_are_no_numbers_end_with_code_2(tmp_path: Path) -> None:
 
 def test_a_url_or_a_file_is_no_output(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
-        sample.draw("s3://bucket/sample", pairs=1, seed=7)
+        draw("s3://bucket/sample", pairs=1, seed=7)
     assert str(raised.value) == (
         "output is s3://bucket/sample; the sample is drawn into a local directory"
     )
     (tmp_path / "faces").write_text("")
     with pytest.raises(InputError) as raised:
-        sample.draw(tmp_path, pairs=1, seed=7)
+        draw(tmp_path, pairs=1, seed=7)
     assert str(raised.value) == f"{tmp_path}/faces is a file; the sample needs a directory there"
 
 
@@ -404,7 +414,7 @@ def test_somebodys_own_picture_is_not_written_over(tmp_path: Path) -> None:
     own.write_bytes(drawing.jpeg(7, 0, "comics", 64))  # a good JPEG, without the comment
     before = own.read_bytes()
     with pytest.raises(InputError) as raised:
-        sample.draw(tmp_path, pairs=1, seed=7, size_px=64)
+        draw(tmp_path, pairs=1, seed=7, size_px=64)
     assert str(raised.value) == (
         f"{own} is no picture of a sample, where 'halftone synthetic sample: kind=comics pair=0 "
         "seed=7 size_px=64 drawing=1' should go; choose another output, or delete that directory"
@@ -419,9 +429,9 @@ def test_a_text_that_begins_like_a_label_has_none() -> None:
 
 def test_an_unfinished_sample_of_another_seed_is_not_mixed_in(drawn: Path, tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
-    (tmp_path / "faces/00000.jpg").write_bytes(sample.picture(8, 0, "faces", 64))
+    (tmp_path / "faces/00000.jpg").write_bytes(picture(8, 0, "faces", 64))
     with pytest.raises(InputError) as raised:
-        sample.draw(tmp_path, pairs=1, seed=7, size_px=64)
+        draw(tmp_path, pairs=1, seed=7, size_px=64)
     assert str(raised.value) == (
         f"{tmp_path}/faces/00000.jpg is 'halftone synthetic sample: kind=faces pair=0 seed=8 "
         "size_px=64 drawing=1', where 'halftone synthetic sample: kind=faces pair=0 seed=7 "
@@ -430,10 +440,10 @@ def test_an_unfinished_sample_of_another_seed_is_not_mixed_in(drawn: Path, tmp_p
 
 
 def test_files_beyond_the_number_of_pairs_are_an_error(drawn: Path, tmp_path: Path) -> None:
-    sample.draw(tmp_path, pairs=3, seed=7, size_px=64)
+    draw(tmp_path, pairs=3, seed=7, size_px=64)
     (tmp_path / "sample.json").unlink()
     with pytest.raises(InputError) as raised:
-        sample.draw(tmp_path, pairs=1, seed=7, size_px=64)
+        draw(tmp_path, pairs=1, seed=7, size_px=64)
     assert str(raised.value) == (
         f"{tmp_path}/faces holds 2 files that are not of a sample of 1 pairs, such as 00001.jpg; "
         "choose another output, or delete that directory"

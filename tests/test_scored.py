@@ -8,16 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from halftone import columns, schema, scored
-from halftone.predict import Work
+from halftone import arrow
+from halftone.dataset import schema
+from halftone.scoring import predictions
+from halftone.scoring.predict import Work
 
 WORK = Work("n.keras", "v1", ("a", "b"), (1, 1, 1), 8, 1)
 PROBABILITIES = np.array([[0.75, 0.25], [0.125, 0.875], [0.5, 0.5]], np.float32)
 
 
 def table(labels: list[object], fingerprint: object = None, work: Work = WORK) -> pa.Table:
-    keys = columns.of_text(["k0", "k1", "k2"])
-    return scored.table(work, keys, pa.array(labels, pa.string()), PROBABILITIES, fingerprint)
+    keys = arrow.of_text(["k0", "k1", "k2"])
+    return predictions.table(work, keys, pa.array(labels, pa.string()), PROBABILITIES, fingerprint)
 
 
 def test_rows_with_a_label_and_without() -> None:
@@ -65,7 +67,7 @@ def test_the_threshold_decides() -> None:
 
 def test_what_they_come_to_counts_labels_where_there_are_some() -> None:
     pixels = np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1)
-    found = scored.of(WORK, table(["a", None, "a"]), ["empty", "damaged", "empty"], pixels)
+    found = predictions.of(WORK, table(["a", None, "a"]), ["empty", "damaged", "empty"], pixels)
     assert (found.rows, found.predicted) == (3, Counter(a=1, b=2))
     assert found.rejects == Counter(empty=2, damaged=1)
     assert found.tally.confusion.tolist() == [[1, 1], [0, 0]]
@@ -74,24 +76,24 @@ def test_what_they_come_to_counts_labels_where_there_are_some() -> None:
 
 
 def test_without_pixels_nothing_is_shown_and_without_labels_nothing_is_judged() -> None:
-    found = scored.of(WORK, table([None, None, None]))
+    found = predictions.of(WORK, table([None, None, None]))
     assert found.tally.confusion.tolist() == [[0, 0], [0, 0]]
     assert (found.rows, found.examples.mistakes, found.examples.doubtful) == (3, (), ())
 
 
 def test_no_rows() -> None:
     none = np.empty((0, 2), np.float32)
-    made = scored.table(WORK, columns.of_text([]), columns.of_text([]), none, None)
+    made = predictions.table(WORK, arrow.of_text([]), arrow.of_text([]), none, None)
     assert (made.num_rows, made.schema) == (0, schema.PREDICTIONS)
-    found = scored.of(WORK, made, ["empty"])
+    found = predictions.of(WORK, made, ["empty"])
     assert (found.rows, found.predicted, found.rejects) == (0, Counter(), Counter(empty=1))
 
 
 def test_a_total() -> None:
     one, other = (
-        scored.of(WORK, table(["a", "b", None])),
-        scored.of(WORK, table(["b"] * 3), ["empty"]),
+        predictions.of(WORK, table(["a", "b", None])),
+        predictions.of(WORK, table(["b"] * 3), ["empty"]),
     )
-    found = scored.total([one, other])
+    found = predictions.total([one, other])
     assert (found.rows, found.predicted, found.rejects) == (6, Counter(a=2, b=4), Counter(empty=1))
     assert found.tally.confusion.tolist() == [[1, 0], [1, 3]]

@@ -14,9 +14,11 @@ from sklearn import metrics as reference
 
 import saved_model
 from conftest import DrawImages
-from halftone import manifest, preprocess, scoring
 from halftone.config import Config, Pixels
+from halftone.dataset import manifest
 from halftone.errors import InputError
+from halftone.preprocess.run import preprocess
+from halftone.scoring import score_dataset
 
 MakeConfig = Callable[..., Config]
 SPLITS = {"validation_fraction": 0.2, "test_fraction": 0.4}
@@ -27,9 +29,7 @@ def dataset(
     spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: MakeConfig
 ) -> Path:
     images = draw_images(classes=("a", "b", "c"), each=40)
-    preprocess.preprocess(
-        config(splits=SPLITS), str(images), str(tmp_path / "dataset"), lambda: spark
-    )
+    preprocess(config(splits=SPLITS), str(images), str(tmp_path / "dataset"), lambda: spark)
     return tmp_path / "dataset"
 
 
@@ -54,7 +54,7 @@ def run(
         scores: str = "scores",
         **score: Any,
     ) -> Any:
-        return scoring.score(
+        return score_dataset.score(
             config(score={"batch_size": 7, **score}, paths={"baseline": baseline}),
             str(dataset),
             str(model),
@@ -165,7 +165,7 @@ def test_killed_before_the_end_the_old_scores_stand_and_a_rerun_ends_well(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "_page", killed)
+        patch.setattr(score_dataset, "_page", killed)
         with pytest.raises(KeyboardInterrupt):
             run(model)
     assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == first
@@ -197,7 +197,7 @@ def test_of_a_grown_dataset_only_the_new_shards_are_scored(
     scores = tmp_path / "scores"
     stamps = {path: (scores / path).stat().st_mtime_ns for path in first["predictions"]}
     images = draw_images(classes=("a", "b", "c"), each=60, start=40)
-    preprocess.preprocess(config(splits=SPLITS), str(images), str(dataset), lambda: spark)
+    preprocess(config(splits=SPLITS), str(images), str(dataset), lambda: spark)
     second = run(model, only_new=True)
     assert second["rows"] == len(shard_rows(dataset, "test")) > first["rows"]
     # The last shard was not full, and its rows are in another one now.
@@ -223,7 +223,7 @@ def test_what_is_there_of_a_killed_run_is_not_scored_again(
 
     model = save_model()
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "_page", killed)
+        patch.setattr(score_dataset, "_page", killed)
         with pytest.raises(KeyboardInterrupt):
             run(model)
     left = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").rglob("*.parquet")}

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from halftone.config import Spark
-from halftone.session import num_cores, spark_session, submitted_conf
+from halftone.spark.session import num_cores, spark_session, submitted_conf
 
 
 def test_a_session_that_is_there_is_borrowed_and_left_running(spark: SparkSession) -> None:

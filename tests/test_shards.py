@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages
-from halftone import manifest, pixel_statistics, preprocess, schema, shards, storage
+from halftone import storage
 from halftone.config import Config
-from halftone.manifest import ShardFile
-from halftone.shards import Kept, Piece, Shard
-from halftone.splits import SPLITS
+from halftone.dataset import manifest, pixel_statistics, schema
+from halftone.dataset.manifest import ShardFile
+from halftone.dataset.splits import SPLITS
+from halftone.preprocess import shards
+from halftone.preprocess.run import preprocess
+from halftone.preprocess.shards import Kept, Piece, Shard
 
 
 def as_lists(planned: list[Shard]) -> list[tuple[str, list[tuple[str, list[int]]]]]:
@@ -183,7 +186,7 @@ def test_what_stands_keeps_its_sums_and_new_shards_bring_theirs(
     made = []
     for start, each in ((0, 20), (20, 30)):
         images = str(draw_images(start=start, each=each))
-        made.append(preprocess.preprocess(settings, images, dataset, lambda: spark).manifest)
+        made.append(preprocess(settings, images, dataset, lambda: spark).manifest)
     standing_files = set(made[0].files) & set(made[1].files)
     assert 2 <= len(standing_files) < len(made[1].files)
     for file in made[1].files:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from halftone import spark_slots
 from halftone.errors import InputError
+from halftone.spark.slots import count, wait_for
 
 
 def test_slots_of_this_machine(spark: SparkSession) -> None:
-    assert spark_slots.count(spark) == 2
-    spark_slots.wait_for(spark, 2)
+    assert count(spark) == 2
+    wait_for(spark, 2)
     with pytest.raises(InputError) as caught:
-        spark_slots.wait_for(spark, 4)
+        wait_for(spark, 4)
     assert str(caught.value) == (
         "train.ranks is 4, but Spark has 2 slots to run them in at once; use train.ranks=2, or "
         "give Spark more executors or cores"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone import splits
+from halftone.dataset import splits
 
 SEEDS = st.integers(0, 2**31 - 1)
 

@@ -10,11 +10,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages
-from halftone import catalogue, columns, ingest, staging
-from halftone.catalogue import ENTRIES, Catalogue, Unusable
+from halftone import arrow
 from halftone.config import Config
 from halftone.images import PixelSpec
-from halftone.incremental import Delta
+from halftone.preprocess import catalogue, staging
+from halftone.preprocess.catalogue import ENTRIES, Catalogue, Unusable
+from halftone.preprocess.changes import Delta
+from halftone.preprocess.decode_block import PART, is_decoded
 from tables import table
 from test_manifest import example
 
@@ -28,8 +30,8 @@ FOUND = Catalogue(
 
 
 def delta(forget: str = "") -> Delta:
-    nothing = columns.of_texts([])
-    return Delta(read=nothing, forget=columns.of_texts(forget.split()), gone=nothing)
+    nothing = arrow.of_texts([])
+    return Delta(read=nothing, forget=arrow.of_texts(forget.split()), gone=nothing)
 
 
 def test_a_run_has_the_name_of_all_that_decides_what_it_writes(config: MakeConfig) -> None:
@@ -41,7 +43,7 @@ def test_a_run_has_the_name_of_all_that_decides_what_it_writes(config: MakeConfi
     usual = name()
     assert len(usual) == 16
     assert int(usual, 16) >= 0
-    turned = FOUND._replace(entries=columns.take(FOUND.entries, [1, 0]))
+    turned = FOUND._replace(entries=arrow.take(FOUND.entries, [1, 0]))
     less = FOUND._replace(entries=FOUND.entries.slice(1))
     touched = table(ENTRIES, ("cat/1.jpg", "cat", 0, 100, 1.5), ("dog/2.jpg", "dog", 2, 200, 9.0))
     unusable = FOUND._replace(unusable=[Unusable("3.jpg", "unlabelled", "", 1, 1.5)])
@@ -66,7 +68,7 @@ def test_a_run_has_the_name_of_all_that_decides_what_it_writes(config: MakeConfi
 
 
 def test_a_name_does_not_depend_on_how_the_columns_lie_in_memory(config: MakeConfig) -> None:
-    pieces = columns.together(FOUND.entries["path"].slice(0, 1), FOUND.entries["path"].slice(1))
+    pieces = arrow.together(FOUND.entries["path"].slice(0, 1), FOUND.entries["path"].slice(1))
     cut = FOUND.entries.set_column(0, ENTRIES.field("path"), pieces)
     assert len(cut["path"].chunks) == 2
     names = {
@@ -90,7 +92,7 @@ def test_a_name_does_not_depend_on_how_the_columns_lie_in_memory(config: MakeCon
 def test_a_plan_has_blocks_for_all_cores_and_none_too_large(
     tmp_path: Path, images: int, cores: int, blocks: list[int]
 ) -> None:
-    what = ("/i", columns.take(FOUND.entries, [0] * images), PixelSpec(16, 16, 1), 8, str(tmp_path))
+    what = ("/i", arrow.take(FOUND.entries, [0] * images), PixelSpec(16, 16, 1), 8, str(tmp_path))
     work, count = staging.plan_work(*what, cores)
     assert count == len(blocks)
     metadata = pq.ParquetFile(tmp_path / "plan.parquet").metadata
@@ -113,11 +115,11 @@ def test_parts_are_staged_below_the_dataset_under_the_run_s_name(
     keys = [key for _, part in parts for key in part["key"].to_pylist()]
     assert keys == found.keys().to_pylist()
     assert all(part.column_names == _without_image() for _, part in parts)
-    assert all(ingest.is_decoded(part).all() for _, part in parts)
+    assert all(is_decoded(part).all() for _, part in parts)
 
 
 def _without_image() -> list[str]:
-    return [name for name in ingest.PART.names if name != "image"]
+    return [name for name in PART.names if name != "image"]
 
 
 def test_nothing_to_read_needs_no_spark(tmp_path: Path, config: MakeConfig) -> None:

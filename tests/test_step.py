@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from halftone.step import Network, Rate
+from halftone.training.distributed_model import Network, Rate
 from small_network import network
 
 PIXELS = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.5, 0.5]], np.float32)

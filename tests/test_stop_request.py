@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from halftone import stop_request
 from halftone.errors import StoppedError
-from halftone.stop_request import StopRequest
+from halftone.launch import signals
+from halftone.launch.signals import StopRequest
 
 
 def wait_for(path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_signal_becomes_a_file_for_as_long(
 ) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     (tmp_path / "stop").touch()  # of a job that was killed
-    with stop_request.listening(str(tmp_path)) as asked:
+    with signals.listening(str(tmp_path)) as asked:
         assert not (tmp_path / "stop").exists()
         assert not asked.is_made()
         asked.check()
@@ -49,7 +49,7 @@ def test_the_end_tells_which_signal_it_was(
     tmp_path: Path, number: signal.Signals, kind: type[BaseException]
 ) -> None:
     def train() -> None:
-        with stop_request.listening(str(tmp_path)):
+        with signals.listening(str(tmp_path)):
             os.kill(os.getpid(), number)
             wait_for(tmp_path / "stop")
             raise StoppedError("epoch 3")
@@ -61,7 +61,7 @@ def test_the_end_tells_which_signal_it_was(
 
 def test_the_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     def train() -> None:
-        with stop_request.listening(str(tmp_path)):
+        with signals.listening(str(tmp_path)):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
             pytest.fail("went on")
@@ -75,7 +75,7 @@ def test_other_threads_get_no_signals(tmp_path: Path) -> None:
     seen: list[StopRequest] = []
 
     def body() -> None:
-        with stop_request.listening(str(tmp_path)) as asked:
+        with signals.listening(str(tmp_path)) as asked:
             seen.append(asked)
             assert signal.getsignal(signal.SIGTERM) == handler
 

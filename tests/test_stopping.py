@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from halftone.stopping import Wish
+from halftone.training.stop_flag import Wish
 
 
 def wait_until_made(wish: Wish) -> bool:

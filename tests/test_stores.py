@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pyspark.sql import SparkSession
 
-from halftone import stores, tasks
 from halftone.config import ConfigError, Spark, from_mapping
 from halftone.errors import RunError
-from halftone.session import spark_session
+from halftone.spark import tasks
+from halftone.spark.session import spark_session
+from halftone.storage import clients
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +26,10 @@ def as_before() -> Iterator[None]:
     """Undo what `stores.use` does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(fsspec.config.conf, "s3", {})
-        patch.setattr(stores, "_used", set())
+        patch.setattr(clients, "_used", set())
         patch.setenv("FSSPEC_S3", "{}")
         yield
-    stores._client.cache_clear()
+    clients._client.cache_clear()
 
 
 def options(of: dict[str, Any]) -> Any:
@@ -37,8 +38,8 @@ def options(of: dict[str, Any]) -> Any:
 
 def test_options_reach_the_client() -> None:
     given = {"endpoint_url": "http://store:9000", "config_kwargs": {"read_timeout": 7}}
-    stores.use(options({"s3": given}))
-    client, path = stores.opened("s3://bucket/a/")
+    clients.use(options({"s3": given}))
+    client, path = clients.opened("s3://bucket/a/")
     assert path == "bucket/a"
     assert client.endpoint_url == "http://store:9000"
     assert client.config_kwargs == {"read_timeout": 7, "max_pool_connections": 64}
@@ -47,11 +48,11 @@ def test_options_reach_the_client() -> None:
 
 def test_options_reach_processes_that_start_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", "http://older")
-    stores.use({"s3": {"endpoint_url": "http://store:9000"}})
+    clients.use({"s3": {"endpoint_url": "http://store:9000"}})
     say = "import fsspec; print(fsspec.filesystem('s3').endpoint_url)"
     done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
     assert done.stdout == "http://store:9000\n"
-    assert stores.environment() == {"FSSPEC_S3": '{"endpoint_url": "http://store:9000"}'}
+    assert clients.environment() == {"FSSPEC_S3": '{"endpoint_url": "http://store:9000"}'}
 
 
 def test_options_reach_the_workers_of_a_session_that_was_there(spark: SparkSession) -> None:
@@ -60,7 +61,7 @@ def test_options_reach_the_workers_of_a_session_that_was_there(spark: SparkSessi
 
         return str(fresh.filesystem("s3").endpoint_url)
 
-    stores.use({"s3": {"endpoint_url": "http://store:9001"}})
+    clients.use({"s3": {"endpoint_url": "http://store:9001"}})
     with spark_session("another", Spark()) as session:
         assert session is spark
         found = tasks.run(session, endpoint, 2, slices=2, what="ask", total=2, unit="workers")
@@ -124,12 +125,12 @@ def test_a_store_that_there_is_none_of() -> None:
 
 
 def test_errors_that_are_not_a_store_s_pass() -> None:
-    with pytest.raises(FileNotFoundError), stores.told("s3://bucket/a"):
+    with pytest.raises(FileNotFoundError), clients.told("s3://bucket/a"):
         raise FileNotFoundError("a")
-    with pytest.raises(ZeroDivisionError), stores.told("s3://bucket/a"):
+    with pytest.raises(ZeroDivisionError), clients.told("s3://bucket/a"):
         json.loads(str(1 / 0))
     with (
         pytest.raises(RunError, match="the store refuses: no; check the credentials"),
-        stores.told("s3://bucket/a"),
+        clients.told("s3://bucket/a"),
     ):
         raise PermissionError("no")

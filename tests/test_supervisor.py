@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from halftone import death, supervisor
 from halftone.errors import RunError, StoppedError
-from halftone.stop_request import StopRequest
-from halftone.verdict import LostRankError
+from halftone.launch import supervisor
+from halftone.launch.failure import LostRankError
+from halftone.launch.signals import StopRequest
+from halftone.system import exit_status
 
-SAY = "import sys, time; from halftone import rank_words; from halftone.rank_words import Word\n"
+SAY = "import sys, time; from halftone import rank_words; from halftone.launch.rank_messages import Word\n"
 READY = "rank_words.say(Word('ready')); sys.stdin.readline()\n"
 
 
@@ -40,7 +41,7 @@ class Script:
         self.process.stdin.flush()
 
     def how_ended(self) -> str:
-        return death.describe(self.process.wait())
+        return exit_status.describe(self.process.wait())
 
     def kill(self) -> None:
         self.process.kill()

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawn_predictions import calibrated, made, with_ties
-from halftone import sums, tally
 from halftone.errors import InputError
-from halftone.sums import ONE
-from halftone.tally import Tally
+from halftone.metrics import accumulator, group_sums
+from halftone.metrics.accumulator import Tally
+from halftone.metrics.group_sums import ONE
 
 TWO = made([0, 0, 1, 1, 1], [[0.9, 0.1], [0.5, 0.5], [0.25, 0.75], [0.7, 0.3], [0.0, 1.0]])
 THREE = made([0, 1, 2, 2], [[0.5, 0.25, 0.25], [0.5, 0.5, 0.0], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0]])
@@ -93,18 +93,18 @@ def test_the_bins_of_the_page_are_those_of_numpy() -> None:
 
 
 def test_a_row_s_group_is_the_same_for_ever() -> None:
-    assert tally._groups(["cat/0.jpg", "cat/1.jpg", "", "ä"]).tolist() == [65, 52, 0, 205]
+    assert accumulator._groups(["cat/0.jpg", "cat/1.jpg", "", "ä"]).tolist() == [65, 52, 0, 205]
 
 
 @pytest.mark.parametrize("pattern", ["{}", "photo/{:06d}.jpg", "s3://bucket/{:x}/face.png"])
 def test_numbered_keys_fall_into_groups_as_by_chance(pattern: str) -> None:
-    groups = tally._groups([pattern.format(number) for number in range(25_600)])
+    groups = accumulator._groups([pattern.format(number) for number in range(25_600)])
     counts = np.bincount(groups, minlength=256)
     # 100 rows a group, with a deviation of 10: neither fewer nor more even than chance.
     assert counts.std() == pytest.approx(10, abs=1.5)
     assert 50 < counts.min() < 90
     # Pairs of pictures are no pairs of groups.
-    pairs = tally._groups([pattern.format(number) + "b" for number in range(25_600)])
+    pairs = accumulator._groups([pattern.format(number) + "b" for number in range(25_600)])
     assert len(np.unique(groups * 256 + pairs)) == pytest.approx(
         65536 * (1 - np.exp(-25600 / 65536)), rel=0.01
     )
@@ -129,7 +129,7 @@ def test_parts_in_any_order_are_the_whole(
     random.shuffle(order)
     edges = [0, *sorted(min(cut, rows) for cut in cuts), rows]
     parts = [drawn.rows(np.array(order[a:b], int)).tally() for a, b in zip(edges, edges[1:])]
-    assert same(tally.total(parts), drawn.tally())
+    assert same(accumulator.total(parts), drawn.tally())
     assert same(sum(parts[1:], parts[0]), drawn.tally())
 
 
@@ -143,7 +143,7 @@ def test_a_total_adds_each_part_to_one_of_its_size(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Tally, "__add__", watched)
     rows = calibrated(0, 7, 2)
-    tally.total(rows.rows(np.array([row])).tally() for row in range(7))
+    accumulator.total(rows.rows(np.array([row])).tally() for row in range(7))
     assert sizes == [(1, 1), (1, 1), (2, 2), (1, 1), (1, 2), (3, 4)]
 
 
@@ -166,7 +166,7 @@ def test_its_size_is_bounded() -> None:
 
 def test_sums_do_not_overflow() -> None:
     rows = made([0] * 300, [[0.0, 1.0]] * 300)
-    many = tally.of(rows.keys, rows.label_ids, rows.probabilities, np.full(300, 1e6))
+    many = accumulator.of(rows.keys, rows.label_ids, rows.probabilities, np.full(300, 1e6))
     for _ in range(4):
         many = many + many
     assert many.groups.losses[:, 0].sum() == 4800 * 10**6 * ONE
@@ -214,4 +214,4 @@ def test_every_field_is_added_up() -> None:
         before, after = arrays(getattr(one, field.name)), arrays(getattr(twice, field.name))
         assert before != after, field.name
     assert twice.confusion.sum() == 100
-    assert len(twice.groups.by_class) == sums.GROUPS
+    assert len(twice.groups.by_class) == group_sums.GROUPS

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from halftone import tasks
 from halftone.errors import RunError
+from halftone.spark import tasks
 
 
 def run(spark: SparkSession, task: object, count: int, slices: int) -> list[object]:

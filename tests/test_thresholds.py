@@ -13,10 +13,14 @@ import tensorflow as tf
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages
-from halftone import calibration, decision, manifest, model_directory, preprocess, scoring
+from halftone import model_directory
 from halftone.config import Config
+from halftone.dataset import manifest
 from halftone.errors import InputError
+from halftone.metrics import calibration, thresholds
 from halftone.model_directory import Card
+from halftone.preprocess.run import preprocess
+from halftone.scoring import score_dataset
 
 MakeConfig = Callable[..., Config]
 
@@ -27,7 +31,7 @@ def dataset(
 ) -> Path:
     splits = {"validation_fraction": 0.4, "test_fraction": 0.4}
     images = str(draw_images(each=60))
-    preprocess.preprocess(config(splits=splits), images, str(tmp_path / "dataset"), lambda: spark)
+    preprocess(config(splits=splits), images, str(tmp_path / "dataset"), lambda: spark)
     return tmp_path / "dataset"
 
 
@@ -76,7 +80,7 @@ def score(
 
     def score_(**settings: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray, list[str]]:
         output = tmp_path / "scores"
-        result = scoring.score(
+        result = score_dataset.score(
             config(score=settings), str(dataset), str(model), str(output), lambda: spark
         )
         rows = [row for path in result["predictions"]
@@ -94,7 +98,7 @@ def score(
 @pytest.mark.slow
 def test_the_threshold_is_the_best_of_the_validation_split(score: Score) -> None:
     _, labels, probabilities, _ = score(split="validation")
-    best = decision.best_f1_threshold(labels, probabilities[:, 1])
+    best = thresholds.best_f1_threshold(labels, probabilities[:, 1])
     assert best != 0.5
     plain, *_ = score()
     result, _, probabilities, predictions = score(threshold="best_f1")
@@ -134,7 +138,7 @@ def test_what_the_dataset_does_not_have_is_said_before_spark(
         raise AssertionError("Spark was asked for")
 
     with pytest.raises(InputError) as caught:
-        scoring.score(
+        score_dataset.score(
             config(score={"threshold": "best_f1"}),
             str(dataset),
             str(model),

@@ -5,7 +5,7 @@ import sqlite3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone.tracker import what_failed
+from halftone.tracking.tracker_process import what_failed
 
 
 def wrapped(inner: Exception) -> Exception:

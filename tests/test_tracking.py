@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from halftone import tracking
 from halftone.config import Config, from_mapping
 from halftone.errors import RunError, StoppedError
+from halftone.tracking import tracking
 from test_manifest import example
 from tracked import Server, by_epoch, files, learn, only_run, publish, wait_for
 
@@ -277,7 +277,9 @@ def test_how_a_run_ends(error: BaseException, outcome: tuple[str, str]) -> None:
 def test_without_tracking_nothing_is_begun(output: Path, tmp_path: Path) -> None:
     with following(output, tracking={"enabled": False}):
         assert (
-            subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "halftone.tracker"]).returncode
+            subprocess.run(
+                ["pgrep", "-P", str(os.getpid()), "-f", "halftone.tracking.tracker_process"]
+            ).returncode
             == 1
         )
     assert os.listdir(tmp_path) == []

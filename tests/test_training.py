@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import yaml
 
-from halftone import checkpoint, model_directory
+from halftone import model_directory
+from halftone.training import checkpoint
 from training_jobs import MODEL, Train, finish, history, wait_for, weights
 
 
@@ -168,13 +169,17 @@ def test_a_loss_that_is_not_finite_stops_the_run(start: Train, tmp_path: Path) -
 # as long: ranks that went by their own would not look for news at the same steps.
 RANK = """
 import itertools, sys, time, types
-from halftone import config, manifest, stopping, training, watch, world
+from halftone import config
+from halftone.dataset import manifest
+from halftone.feed import world
+from halftone.training import epoch_callback, stop_flag
+from halftone.training.fit import fit_rank
 path, dataset, output = sys.argv[1:]
 loaded, here, asked = config.load(path, paths={}), world.detect(), itertools.count(1)
-stopping.Wish.is_made = lambda self: here.is_first and next(asked) >= 3
+stop_flag.Wish.is_made = lambda self: here.is_first and next(asked) >= 3
 clock = lambda: time.monotonic() * (1 if here.is_first else 100)
-watch.time = types.SimpleNamespace(monotonic=clock)
-training.fit(loaded, manifest.read(dataset), dataset, output, here)
+epoch_callback.time = types.SimpleNamespace(monotonic=clock)
+fit_rank(loaded, manifest.read(dataset), dataset, output, here)
 """
 
 

@@ -4,10 +4,10 @@ from typing import Optional
 
 import pytest
 
-from halftone import verdict
 from halftone.errors import InputError, RunError, StoppedError
-from halftone.rank_words import Word
-from halftone.verdict import End, LostRankError
+from halftone.launch import failure
+from halftone.launch.failure import End, LostRankError
+from halftone.launch.rank_messages import Word
 
 KILLED = "was killed by signal 9"
 FAILED = "ended with exit code 1"
@@ -19,7 +19,7 @@ READY = Word("ready")
 
 
 def test_all_ended_well() -> None:
-    assert verdict.of([End(0, "", 1.0, word=READY), End(1, "", 2.0, word=READY)]) is None
+    assert failure.of([End(0, "", 1.0, word=READY), End(1, "", 2.0, word=READY)]) is None
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_all_ended_well() -> None:
 def test_the_cause_is_told_and_not_what_follows(
     ends: list[End], kind: type[Exception], text: str
 ) -> None:
-    error: Optional[Exception] = verdict.of(ends)
+    error: Optional[Exception] = failure.of(ends)
     assert type(error) is kind
     assert str(error) == text
 
 
 def test_a_lost_rank_is_known_by_its_number() -> None:
-    error = verdict.of([End(0, "", 1.0), End(1, KILLED, 2.0)])
+    error = failure.of([End(0, "", 1.0), End(1, KILLED, 2.0)])
     assert isinstance(error, LostRankError)
     assert error.rank == 1

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from halftone import watch
 from halftone.progress import Steps
-from halftone.step import Network
-from halftone.stopping import Wish
+from halftone.training import epoch_callback
+from halftone.training.distributed_model import Network
+from halftone.training.stop_flag import Wish
 from small_network import network
 
 
@@ -43,9 +43,9 @@ def looks(
     made = network(epoch_steps=len(step_secs), aggregate_steps=aggregate_steps)
     made.reset_steps(first_step)
     clock = Clock(step_secs)
-    monkeypatch.setattr(watch, "time", clock)
+    monkeypatch.setattr(epoch_callback, "time", clock)
     steps = Steps("epoch 1/1", first_step + len(step_secs), step_rows=1, is_shown=False)
-    watched = watch.Watch(made, steps, first_step, Wish(None))
+    watched = epoch_callback.Watch(made, steps, first_step, Wish(None))
     seen: list[int] = []
     look = mock.PropertyMock(side_effect=lambda: seen.append(watched.done))
     monkeypatch.setattr(Network, "has_news", look)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from halftone.world import World
+from halftone.feed.world import World
 
 
 def test_a_process_alone_is_a_world_of_one() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from halftone import checkpoint
+from halftone.training import checkpoint
 
 JOB = str(Path(__file__).parents[1] / "jobs" / "train.py")
 MODEL = {"name": "convnet", "filters": [4], "dense": [8], "dense_dropout": 0.25, "batch_norm": True}

@@ -10,15 +10,17 @@ import tensorflow as tf
 from feeds import ours
 from feeds.rows import BATCH, SEED, Pass, Task, whole
 
-from halftone import manifest, models, repeatable
+from halftone import models
 from halftone.config import Mlp
-from halftone.pipeline import Source
-from halftone.world import World
+from halftone.dataset import manifest
+from halftone.feed.pipeline import Source
+from halftone.feed.world import World
+from halftone.training import determinism
 
 
 def from_tensors(task: Task) -> Pass:
     """Keras' own way with rows in memory: `fit(x, y)`, shuffled whole."""
-    repeatable.prepare(World(), SEED, "float32")
+    determinism.prepare(World(), SEED, "float32")
     pixels, label_ids = map(tf.constant, whole(task))
     network = _network(task)
 

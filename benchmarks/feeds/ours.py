@@ -5,14 +5,15 @@ from __future__ import annotations
 from feeds.rows import BATCH, SEED, Pass, Task
 from feeds.taken import taken
 
-from halftone import planner, repeatable
-from halftone.pipeline import Kept, Source, Streamed
-from halftone.planner import Plan
-from halftone.world import World
+from halftone.feed import epoch_plan
+from halftone.feed.epoch_plan import Plan
+from halftone.feed.pipeline import Kept, Source, Streamed
+from halftone.feed.world import World
+from halftone.training import determinism
 
 
 def plan(task: Task, number: int) -> Plan:
-    return planner.plan_epoch(task.shards(), 1, BATCH, SEED, number)
+    return epoch_plan.plan_epoch(task.shards(), 1, BATCH, SEED, number)
 
 
 def streamed(task: Task) -> Pass:
@@ -28,12 +29,12 @@ def kept(task: Task) -> Pass:
 
 
 def streamed_source(task: Task) -> Source:
-    repeatable.prepare(World(), SEED, "float32")
+    determinism.prepare(World(), SEED, "float32")
     return Streamed(task.dataset, task.shape(), World(), BATCH)
 
 
 def kept_source(task: Task) -> Source:
-    repeatable.prepare(World(), SEED, "float32")
+    determinism.prepare(World(), SEED, "float32")
     return Kept(task.dataset, task.shape(), World(), plan(task, 1))
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pyarrow_hotfix  # noqa: F401 (closes CVE-2023-47248 in pyarrow below 14.0.1)
 
-from halftone import manifest, schema
-from halftone.manifest import ShardFile
-from halftone.splits import TRAIN
+from halftone.dataset import manifest, schema
+from halftone.dataset.manifest import ShardFile
+from halftone.dataset.splits import TRAIN
 
 BATCH = 64
 SEED = 7

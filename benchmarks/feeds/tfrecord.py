@@ -14,8 +14,9 @@ import tensorflow as tf
 from feeds.rows import BATCH, SEED, Pass, Task
 from feeds.taken import taken
 
-from halftone import manifest, schema, storage
-from halftone.splits import TRAIN
+from halftone import storage
+from halftone.dataset import manifest, schema
+from halftone.dataset.splits import TRAIN
 
 # As many rows as Halftone mixes at a time at 64x64x1: four shards of 16 MiB.
 _SHUFFLE_ROWS = 16_384

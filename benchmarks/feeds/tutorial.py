@@ -13,7 +13,8 @@ import tensorflow as tf
 from feeds.rows import BATCH, Pass, Task
 from feeds.taken import taken
 
-from halftone import schema, storage
+from halftone import storage
+from halftone.dataset import schema
 
 # petastorm 0.12.1 uses much of what pyarrow 10 calls deprecated.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")

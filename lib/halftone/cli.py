@@ -11,8 +11,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
-from halftone import config, stores
+from halftone import config
 from halftone.errors import InputError, RunError, StoppedError
+from halftone.storage import clients
 
 
 def run_job(
@@ -39,13 +40,13 @@ def run_job(
 
     def work() -> None:
         loaded = config.load(arguments.config, arguments.set, given)
-        stores.use(loaded.storage.options)
+        clients.use(loaded.storage.options)
         if writes and arguments.check:
-            from halftone import check  # here, as no job needs it
+            from halftone.preflight.check import run  # here, as no job needs it
 
             paths = loaded.paths.model_dump(include=set(flags.values()), exclude_none=True)
             written = {key: paths.pop(key) for key in writes if key in paths}
-            check.run(loaded, paths, written)
+            run(loaded, paths, written)
         else:
             job(loaded, **{name: getattr(arguments, name) for name in names})
 

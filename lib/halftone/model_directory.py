@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
 from halftone.config import Config, Pixels, Train, differing
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.schema import SCHEMA_VERSION
 from halftone.errors import InputError
-from halftone.manifest import Manifest
-from halftone.schema import SCHEMA_VERSION
 
 CARD = "model.json"
 HISTORY = "history.json"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from halftone import storage
-from halftone.manifest import Manifest
+from halftone.dataset.manifest import Manifest
 from halftone.model_directory import CURVES, HISTORY, Card, Restart
 
 _RATIOS = ("precision", "recall", "f1")

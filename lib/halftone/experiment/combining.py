@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from halftone import splits
+from halftone.dataset import splits
 from halftone.experiment import spaces
 from halftone.experiment.spaces import Settings, Space
 from halftone.experiment.spec import Draw

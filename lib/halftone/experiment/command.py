@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 
 from pyspark.sql import SparkSession
 
-from halftone import storage, stores, tracking
+from halftone import storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError
 from halftone.experiment import spec, table
@@ -20,7 +20,9 @@ from halftone.experiment.planning import Planner
 from halftone.experiment.run_job import Desk
 from halftone.experiment.spec import Spec
 from halftone.experiment.stages import Stages, failures
-from halftone.session import is_local, spark_session
+from halftone.spark.session import is_local, spark_session
+from halftone.storage import clients
+from halftone.tracking import tracking
 
 Session = Callable[[], AbstractContextManager[SparkSession]]
 
@@ -50,7 +52,7 @@ def run(
     overrides = {"paths.images": images, "train.epochs": epochs}
     planner = Planner(asked, path, {k: v for k, v in overrides.items() if v is not None})
     planned = planner.check()
-    stores.use(planner.base.storage.options)
+    clients.use(planner.base.storage.options)
     shrunk = {"--epochs": epochs, "--subset": subset}
     said = [f"{flag} {value:,}" for flag, value in shrunk.items() if value is not None]
     with ExitStack() as stack:

@@ -14,10 +14,12 @@ from typing import Callable, NamedTuple
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from halftone import catalogue, columns, listing, splits, storage
+from halftone import arrow, storage
 from halftone.config import Config
+from halftone.dataset import splits
 from halftone.errors import InputError
-from halftone.preprocess import preprocess
+from halftone.preprocess import catalogue, listing
+from halftone.preprocess.run import preprocess
 
 FOLDER, _SUBSETS = "datasets", "subsets"
 
@@ -90,7 +92,7 @@ def _subset(config: Config, num_images: int) -> pa.Table:
     listed = listing.of(root, settings.catalogue, settings.suffixes)
     files = catalogue.labelled(listed, settings.label_from)
     rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for row, (path, label) in enumerate(columns.rows(files, "path", "label")):
+    for row, (path, label) in enumerate(arrow.rows(files, "path", "label")):
         if label:
             rows[label].append((splits.order(path, config.seed, "subset"), row))
     each = num_images // max(1, len(rows))
@@ -99,4 +101,4 @@ def _subset(config: Config, num_images: int) -> pa.Table:
             f"{root}: --subset {num_images} is less than one image for each of {len(rows)} "
             f"classes; give {len(rows)} or more"
         )
-    return columns.take(files, [row for own in rows.values() for _, row in sorted(own)[:each]])
+    return arrow.take(files, [row for own in rows.values() for _, row in sorted(own)[:each]])

@@ -26,9 +26,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
+from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.experiment.planning import Trial
 from halftone.experiment.spec import Choose
-from halftone.splits import SPLITS, TRAIN
 
 FINISHED, PRUNED = "finished", "pruned"
 Result = dict[str, Any]

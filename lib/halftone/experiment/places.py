@@ -18,9 +18,12 @@ from py4j.protocol import Py4JJavaError
 from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
-from halftone import death, rank_task, storage, tasks
+from halftone import storage
 from halftone.experiment import trial
-from halftone.session import is_local
+from halftone.launch import spark_task
+from halftone.spark import tasks
+from halftone.spark.session import is_local
+from halftone.system import exit_status
 
 Job = Mapping[str, Any]
 _LOOK_EVERY_SECS = 1.0
@@ -71,7 +74,7 @@ class Cluster:
 class _Process:
     def __init__(self, job: Job, log: str) -> None:
         self._log = log
-        self._before = death.out_of_memory_kills()
+        self._before = exit_status.out_of_memory_kills()
         # A store that is no file system takes a log as a whole, in the end.
         self._own = Path(log) if storage.is_local(log) else Path(tempfile.mkstemp()[1])
         with self._own.open("wb") as file:
@@ -96,7 +99,7 @@ class _Process:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        said = death.describe(code, self._before) if code < 0 else self._last_line()
+        said = exit_status.describe(code, self._before) if code < 0 else self._last_line()
         if str(self._own) != self._log:
             storage.write_bytes(self._log, self._own.read_bytes())
             self._own.unlink()
@@ -113,7 +116,7 @@ class _Process:
 def _environment() -> dict[str, str]:
     """This process's, but for the Spark that spark-submit gave it: a training has its own."""
     own = {name: value for name, value in os.environ.items() if "PYSPARK_GATEWAY" not in name}
-    return {**own, **rank_task.environment()}
+    return {**own, **spark_task.environment()}
 
 
 class _Task:

@@ -8,8 +8,9 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from halftone import config, splits
+from halftone import config
 from halftone.config import Config, ConfigError, Convnet, Spark
+from halftone.dataset import splits
 from halftone.experiment import combining, spaces
 from halftone.experiment.combining import Combination
 from halftone.experiment.spaces import Range, Settings

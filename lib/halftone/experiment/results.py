@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halftone.splits import SPLITS, TEST, TRAIN, VALIDATION
+from halftone.dataset.splits import SPLITS, TEST, TRAIN, VALIDATION
 
 # Of metrics.json.
 _MEASURED = ("loss", "accuracy", "precision", "recall", "f1", "rows")

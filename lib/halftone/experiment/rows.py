@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 from halftone.config import Config, flat
+from halftone.dataset.splits import SPLITS, TEST
 from halftone.experiment import outcomes
 from halftone.experiment.outcomes import Outcome, StageOutcomes
-from halftone.splits import SPLITS, TEST
 
 METRICS = ("accuracy", "loss", "precision", "recall", "f1", "mistakes")
 PAPER = "paper"

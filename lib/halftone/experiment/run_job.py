@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Callable, NamedTuple, Optional, Union
 
-from halftone import config, storage, tracking
+from halftone import config, storage
 from halftone.config import Config, ConfigError
 from halftone.experiment import outcomes, results, trial
 from halftone.experiment.datasets import Dataset
@@ -18,6 +18,7 @@ from halftone.experiment.places import Place, Running
 from halftone.experiment.planning import Trial
 from halftone.experiment.results import History
 from halftone.model_directory import HISTORY, STOP, best_epoch
+from halftone.tracking import tracking
 
 SETTINGS = "settings.json"
 _RUNS, _LOG = "runs", "log"

@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-from halftone import splits
+from halftone.dataset import splits
 from halftone.experiment import spaces
 from halftone.experiment.spaces import Range, Settings
 from halftone.experiment.spec import Search

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from halftone import config, storage
 from halftone.config import Config
+from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
 from halftone.experiment import run_job, samplers, spaces
 from halftone.experiment.combining import combinations
@@ -24,7 +25,6 @@ from halftone.experiment.planning import Layers, Planner, Trial
 from halftone.experiment.results import History
 from halftone.experiment.run_job import Judge
 from halftone.experiment.spec import Run, Stage
-from halftone.splits import VALIDATION
 
 PROPOSAL = "proposal.json"
 # How often another proposal is asked for where one has been made before.

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Optional, Protocol
 
-from halftone import lifeline, storage
+from halftone import storage
 from halftone.errors import InputError, StoppedError
 from halftone.experiment import run_job
 from halftone.experiment.outcomes import Outcome
 from halftone.experiment.planning import Trial
 from halftone.experiment.results import History
 from halftone.experiment.run_job import Desk, Judge
-from halftone.session import is_submitted
+from halftone.spark.session import is_submitted
+from halftone.system import parent_watch
 
 
 class Source(Protocol):
@@ -145,7 +146,7 @@ def _stoppable() -> Iterator[None]:
 
     if is_submitted():
         # spark-submit is a JVM that does not hand a signal on to the Python that it started.
-        lifeline.end_with_parent(signal.SIGTERM)
+        parent_watch.end_with_parent(signal.SIGTERM)
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield

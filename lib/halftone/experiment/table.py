@@ -8,13 +8,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halftone import sample, storage
+from halftone import storage
 from halftone.config import Config
+from halftone.dataset.splits import TEST, TRAIN, VALIDATION
 from halftone.experiment import page, rows, terminal
 from halftone.experiment.outcomes import StageOutcomes
 from halftone.experiment.rows import Row
 from halftone.experiment.spec import Spec
-from halftone.splits import TEST, TRAIN, VALIDATION
+from halftone.sample.generate import kind_of
 
 MARKDOWN, CSV, PAGE = "table.md", "table.csv", "index.html"
 
@@ -29,7 +30,7 @@ def write(
     """Write all forms to `output`; return the table and its remarks as a terminal shows them."""
     made = [rows.of_stage(stage, base) for stage in stages]
     images = str(base.paths.images)
-    kind = sample.kind_of(images)
+    kind = kind_of(images)
     said = remarks(spec, stages, images, shrunk, kind)
     forms = {
         MARKDOWN: as_markdown(spec, base, stages, made, said),

@@ -16,8 +16,9 @@ from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
-from halftone import cores, lifeline, splits
+from halftone.dataset import splits
 from halftone.errors import InputError, RunError, StoppedError
+from halftone.system import cores, parent_watch
 
 COMMAND = ("-X", "faulthandler", "-m", "halftone.experiment.trial")
 MODEL, SCORES, RESULT = "model", "scores", "result.json"
@@ -32,7 +33,7 @@ def main() -> int:
     job = json.loads(sys.stdin.readline())
     # Before anything is imported that starts threads.
     cores.keep_to_share(job["slot"], job["parallel"])
-    lifeline.end_with_input()
+    parent_watch.end_with_input()
     os.environ.update(job["environment"])
     try:
         _work(job)
@@ -49,21 +50,26 @@ def _end(error: Exception, code: int) -> int:
 
 
 def _work(job: Mapping[str, Any]) -> None:
-    from halftone import config, launch, manifest, rank, scoring, storage, stores, summary
+    from halftone import config, storage, summary
+    from halftone.dataset import manifest
     from halftone.experiment import results
+    from halftone.launch import rank
+    from halftone.launch.train import train
     from halftone.model_directory import HISTORY
-    from halftone.session import spark_session
+    from halftone.scoring.score_dataset import score
+    from halftone.spark.session import spark_session
+    from halftone.storage import clients
 
     started = time.monotonic()
     rank.guard()
     settings = config.from_mapping(job["config"], source="the experiment's config")
-    stores.use(settings.storage.options)
+    clients.use(settings.storage.options)
     model = storage.join(job["folder"], MODEL)
     measured = {}
     with ExitStack() as stack:
         name = f"experiment: {settings.name}"
         session = cache(lambda: stack.enter_context(spark_session(name, settings.spark)))
-        card = launch.train(settings, job["dataset"], model, session)
+        card = train(settings, job["dataset"], model, session)
         print(summary.of_model(card, model), flush=True)
         data = manifest.read(job["dataset"])
         for split in job["score"]:
@@ -71,7 +77,7 @@ def _work(job: Mapping[str, Any]) -> None:
                 continue
             own = settings.score.model_copy(update={"split": split})
             scores = storage.join(job["folder"], scores_name(split))
-            scored = scoring.score(
+            scored = score(
                 settings.model_copy(update={"score": own}), job["dataset"], model, scores, session
             )
             print(summary.of_scores(scored, scores), flush=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from halftone.examples import Example
-from halftone.manifest import Manifest
+from halftone.dataset.manifest import Manifest
+from halftone.metrics.examples import Example
 from halftone.model_directory import Card
 from halftone.report import (
     areas,

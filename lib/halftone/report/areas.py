@@ -10,9 +10,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from halftone import plots
-from halftone.plots import STROKES, Drawn, Theme
+from halftone.report import plots
 from halftone.report.measures import Metrics, is_binary, threshold
+from halftone.report.plots import STROKES, Drawn, Theme
 from halftone.report.words import percent, ratio
 
 _GRID = np.linspace(0, 1, 201)

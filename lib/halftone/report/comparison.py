@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Optional
 
-from halftone.metrics import wilson
+from halftone.metrics.summarise import wilson
 from halftone.report.measures import Measure, Metrics, measures, threshold
 from halftone.report.words import count, ratio
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from halftone import plots
-from halftone.plots import Drawn, Theme
+from halftone.report import plots
 from halftone.report.measures import Metrics, is_binary, right
+from halftone.report.plots import Drawn, Theme
 from halftone.report.words import count
 
 _LEVELS = 10  # shades of the matrix

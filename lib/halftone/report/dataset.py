@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from halftone import splits
-from halftone.manifest import Manifest
+from halftone.dataset import splits
+from halftone.dataset.manifest import Manifest
 from halftone.report.words import largest_first
 
 

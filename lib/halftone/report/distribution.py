@@ -9,9 +9,9 @@ from typing import Optional
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from halftone import plots
-from halftone.plots import Drawn, Theme
+from halftone.report import plots
 from halftone.report.measures import Metrics, is_binary, threshold
+from halftone.report.plots import Drawn, Theme
 from halftone.report.words import images, ratio
 
 

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from halftone import plots
-from halftone.plots import Drawn
+from halftone.report import plots
+from halftone.report.plots import Drawn
 from halftone.report.words import ratio
 
 History = Sequence[Mapping[str, Any]]

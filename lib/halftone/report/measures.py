@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
-from halftone import splits
-from halftone.decision import HALF
-from halftone.manifest import Manifest
-from halftone.metrics import wilson
+from halftone.dataset import splits
+from halftone.dataset.manifest import Manifest
+from halftone.metrics.summarise import wilson
+from halftone.metrics.thresholds import HALF
 from halftone.model_directory import Card
 from halftone.report.words import ratio
 

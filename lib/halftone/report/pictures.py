@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from halftone import plots
-from halftone.examples import Example
+from halftone.metrics.examples import Example
+from halftone.report import plots
 from halftone.report.words import below
 
 _SHOWN_PX = 128  # the longer side of a picture on the page, in CSS pixels

@@ -6,9 +6,9 @@ from typing import Any, Optional
 
 from matplotlib.figure import Figure
 
-from halftone import plots
-from halftone.plots import Drawn, Theme
+from halftone.report import plots
 from halftone.report.measures import Metrics
+from halftone.report.plots import Drawn, Theme
 from halftone.report.words import images, ratio
 
 

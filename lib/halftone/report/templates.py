@@ -9,16 +9,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 import halftone
 from halftone.report.confusions import ramps
-from halftone.report.words import (
-    change,
-    count,
-    duration,
-    images,
-    moment,
-    percent,
-    ratio,
-    size,
-)
+from halftone.report.words import change, count, duration, images, moment, percent, ratio, size
 
 _FILTERS = (change, count, duration, images, moment, percent, ratio, size)
 _OWN = __name__.rpartition(".")[0]

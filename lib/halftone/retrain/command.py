@@ -14,15 +14,17 @@ from typing import Any, Callable, NamedTuple, Optional
 from pyspark.sql import SparkSession
 
 from halftone import config as configs
-from halftone import storage, stores
+from halftone import storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError, StoppedError
-from halftone.retrain import by_hand, history, job, lock, notify, tries
-from halftone.retrain.history import FAILED, HELD, REFUSED
+from halftone.retrain import attempts, job, manual, notify
+from halftone.retrain.attempts import WRONG_INPUT, say
 from halftone.retrain.job import Job
-from halftone.retrain.lock import BusyError, Lock, LostError
-from halftone.retrain.tries import WRONG_INPUT, say
-from halftone.session import spark_session
+from halftone.retrain.state import history, lock
+from halftone.retrain.state.history import FAILED, HELD, REFUSED
+from halftone.retrain.state.lock import BusyError, Lock, LostError
+from halftone.spark.session import spark_session
+from halftone.storage import clients
 
 DONE, GATE_REFUSED, BUSY, MAY_BE_RETRIED = 0, 3, 4, 5
 STOPPED, INTERRUPTED = 143, 130
@@ -45,7 +47,7 @@ def main(asked: Asked) -> int:
     """Do what is asked and return the exit code; the last line printed is the outcome as JSON."""
     try:
         config = configs.load(asked.config, asked.overrides, {"images": asked.images})
-        stores.use(config.storage.options)
+        clients.use(config.storage.options)
         if asked.history:
             print(_history(config))
             return DONE
@@ -90,10 +92,10 @@ def exit_code(config: Config, outcome: dict[str, Any]) -> int:
 
 def _asked_for(own: Job, asked: Asked, held: Lock) -> dict[str, Any]:
     if asked.promote is not None:
-        return by_hand.promote(own, held, asked.promote)
+        return manual.promote(own, held, asked.promote)
     if asked.rollback:
-        return by_hand.rollback(own, held)
-    return tries.night(own, held)
+        return manual.rollback(own, held)
+    return attempts.night(own, held)
 
 
 def _locked(own: Job, work: Callable[[Lock], dict[str, Any]]) -> dict[str, Any]:

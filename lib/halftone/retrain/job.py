@@ -6,11 +6,12 @@ from typing import Any, Callable, NamedTuple
 
 from pyspark.sql import SparkSession
 
-from halftone import scores, storage
+from halftone import storage
 from halftone.config import Config, Retrain, required
 from halftone.errors import InputError
 from halftone.retrain import notify
 from halftone.retrain.registry import Registry
+from halftone.scoring import scores_directory
 
 # Settings that change how a night goes about it, and not what comes of it.
 _FREE = {"folder", "keep", "lock_secs", "max_attempts", "fail_on_refusal", "webhook", "prune"}
@@ -40,7 +41,9 @@ class Job(NamedTuple):
         parts: list[dict[str, Any]] = [
             section.model_dump(mode="json") for section in (self.config.train, self.config.score)
         ]
-        return scores.named(fingerprint, self.config.seed, own, self.registry.name, *parts)
+        return scores_directory.named(
+            fingerprint, self.config.seed, own, self.registry.name, *parts
+        )
 
 
 def of(

@@ -8,13 +8,13 @@ from typing import Any, Optional
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from halftone import plots, storage
-from halftone.plots import Drawn, Theme
-from halftone.report import templates
+from halftone import storage
+from halftone.report import plots, templates
+from halftone.report.plots import Drawn, Theme
 from halftone.report.words import ratio
-from halftone.retrain import history
-from halftone.retrain.history import KEPT, PROMOTED, REFUSED, Outcome
 from halftone.retrain.job import Job
+from halftone.retrain.state import history
+from halftone.retrain.state.history import KEPT, PROMOTED, REFUSED, Outcome
 
 NAME = "index.html"
 # Challengers by what became of them; told apart without colours too.

@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from halftone import mlflow_model, model_directory, storage, tracking
+from halftone import model_directory, storage
 from halftone.config import Tracking
 from halftone.errors import InputError, RunError
 from halftone.model_directory import CARD, HISTORY
+from halftone.tracking import mlflow_model, tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -132,7 +133,7 @@ class Registry:
         return run_id, f"{client.get_run(run_id).info.artifact_uri}/{_FILES}"
 
     def _new_run(self, client: MlflowClient, experiment: str) -> str:
-        from halftone import mlflow_store
+        from halftone.tracking import mlflow_store
 
         run = client.create_run(mlflow_store.experiment_id(client, self._uri, experiment))
         client.set_terminated(run.info.run_id)
@@ -141,7 +142,7 @@ class Registry:
     @contextmanager
     def _asking(self) -> Iterator[MlflowClient]:
         """Give the client, and say in our words what fails."""
-        from halftone import mlflow_store  # here, as it takes seconds
+        from halftone.tracking import mlflow_store  # here, as it takes seconds
 
         with mlflow_model.told(self._uri):
             try:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Callable, Optional
 
-from halftone import launch, manifest, storage, summary
-from halftone.preprocess import preprocess
-from halftone.retrain import duel, snapshot
+from halftone import storage, summary
+from halftone.dataset import manifest
+from halftone.launch.train import train as train_model
+from halftone.preprocess.run import preprocess
+from halftone.retrain.gate import compare
 from halftone.retrain.job import Job
-from halftone.retrain.journal import Entry
-from halftone.retrain.lock import Lock
 from halftone.retrain.registry import CHALLENGER, CHAMPION, Version
+from halftone.retrain.state import snapshot
+from halftone.retrain.state.journal import Entry
+from halftone.retrain.state.lock import Lock
 
 MODEL = "model"
 FETCHED = "champion"
@@ -52,7 +55,7 @@ def start(job: Job, dataset: str) -> Entry:
     copy = _fetched(job, champion)
     why = "retrain.start is scratch"
     if job.settings.start == "champion":
-        why = duel.first_weights(job, copy, dataset)
+        why = compare.first_weights(job, copy, dataset)
     return {"champion": champion.number, "weights": None if why else copy, "why": why}
 
 
@@ -70,7 +73,7 @@ def train(job: Job, folder: str, dataset: str, begun: Entry) -> Entry:
     else:
         print(f"training from scratch: {begun['why']}", flush=True)
     model = storage.join(folder, MODEL)
-    card = launch.train(config, dataset, model, job.session)
+    card = train_model(config, dataset, model, job.session)
     print(summary.of_model(card, model), flush=True)
     return {"model": model, "digest": card.version}
 
@@ -88,13 +91,13 @@ def score(job: Job, folder: str, dataset: str, model: str, champion: Optional[st
     """Score both on the same rows."""
     version = _version(job, champion)
     copy = _fetched(job, version) if version else None
-    scored = duel.score(job, folder, dataset, model, copy)
-    return {**scored, "measures": duel.measures(scored)}
+    scored = compare.score(job, folder, dataset, model, copy)
+    return {**scored, "measures": compare.measures(scored)}
 
 
 def decide(job: Job, scored: Entry, champion: Optional[str], challenger: str) -> Entry:
     """Ask the gate."""
-    decided = duel.decide(job, scored, _version(job, champion), challenger)
+    decided = compare.decide(job, scored, _version(job, champion), challenger)
     return {
         "action": decided.action,
         "reason": decided.reason,

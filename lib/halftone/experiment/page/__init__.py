@@ -17,8 +17,8 @@ from halftone.experiment.page.curves import Curves
 from halftone.experiment.page.mistakes import Line
 from halftone.experiment.rows import Row
 from halftone.experiment.spec import Spec, Stage
-from halftone.plots import Drawn
 from halftone.report import confusions, pictures, templates
+from halftone.report.plots import Drawn
 
 
 class Part(NamedTuple):

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from halftone import plots
 from halftone.experiment import outcomes
 from halftone.experiment.page.runs import history
 from halftone.experiment.rows import Row
 from halftone.experiment.spec import Choose
-from halftone.plots import Drawn, Theme
+from halftone.report import plots
+from halftone.report.plots import Drawn, Theme
 from halftone.report.words import ratio
 
 MOST = 12  # runs

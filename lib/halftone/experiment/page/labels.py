@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from halftone import plots
-from halftone.plots import Theme
+from halftone.report import plots
+from halftone.report.plots import Theme
 
 _SIZE_PT = 8.0
 _CHAR = 0.56  # a letter's width, of its size: of a page's font no more is known here

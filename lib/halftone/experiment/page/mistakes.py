@@ -8,16 +8,18 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import pyarrow as pa
 
-from halftone import columns, manifest, schema, scored, storage
+from halftone import arrow, storage
+from halftone.dataset import manifest, schema
+from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.examples import Example, Examples
 from halftone.experiment import datasets, trial
 from halftone.experiment.outcomes import Outcome
 from halftone.experiment.page.runs import folders, metrics
 from halftone.experiment.rows import Row
-from halftone.manifest import Manifest
-from halftone.predict import Work
+from halftone.metrics.examples import Example, Examples
 from halftone.report import measures, pictures
+from halftone.scoring import predictions
+from halftone.scoring.predict import Work
 
 MOST = 12  # of a run
 
@@ -79,11 +81,11 @@ def of_run(outcome: Outcome, shards: Mapping[str, Place]) -> Optional[Mistakes]:
 
 
 def _of_shard(made: pa.Table, place: Place, kept: Mapping[str, Any]) -> Examples:
-    labels = columns.of_text(kept["labels"])
-    label_ids, predictions = (
-        columns.places(made[name], labels) for name in (schema.LABEL, schema.PREDICTION)
+    labels = arrow.of_text(kept["labels"])
+    label_ids, predicted_ids = (
+        arrow.places(made[name], labels) for name in (schema.LABEL, schema.PREDICTION)
     )
-    wrong = np.flatnonzero(label_ids != predictions)
+    wrong = np.flatnonzero(label_ids != predicted_ids)
     if not len(wrong):
         return Examples()
     images = storage.read_table(place.url, [schema.IMAGE])[schema.IMAGE]
@@ -97,8 +99,8 @@ def _of_shard(made: pa.Table, place: Place, kept: Mapping[str, Any]) -> Examples
         threads=1,
         threshold=measures.threshold(kept),
     )
-    pixels = columns.pixels(images, shape)[wrong]
-    return scored.of(work, columns.take(made, wrong), pixels=pixels).examples
+    pixels = arrow.pixels(images, shape)[wrong]
+    return predictions.of(work, arrow.take(made, wrong), pixels=pixels).examples
 
 
 def lines(own: Sequence[Row], found: Sequence[Optional[Mistakes]], kept_px: int) -> list[Line]:

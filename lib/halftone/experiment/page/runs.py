@@ -13,7 +13,7 @@ from halftone.experiment import rows, trial
 from halftone.experiment.outcomes import Outcome
 from halftone.experiment.rows import Column, Row
 from halftone.model_directory import HISTORY
-from halftone.scores import METRICS, REPORT
+from halftone.scoring.scores_directory import METRICS, REPORT
 
 
 class Link(NamedTuple):

@@ -8,12 +8,12 @@ from typing import NamedTuple, Optional
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from halftone import plots
+from halftone.dataset.splits import TEST, TRAIN, VALIDATION
 from halftone.experiment.page.labels import place
 from halftone.experiment.rows import SECS, Column, Row
-from halftone.plots import Drawn, Theme
+from halftone.report import plots
+from halftone.report.plots import Drawn, Theme
 from halftone.report.words import duration, ratio
-from halftone.splits import TEST, TRAIN, VALIDATION
 
 _TITLES = {"f1": "F1", "accuracy": "accuracy"}
 _WIDE = 20  # from this ratio of the longest time to the shortest on, the axis is logarithmic

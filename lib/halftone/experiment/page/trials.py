@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from halftone import plots
 from halftone.config import flat
 from halftone.experiment import outcomes, rows
 from halftone.experiment.planning import Trial
 from halftone.experiment.rows import Row
 from halftone.experiment.spec import Choose, Search
-from halftone.plots import Drawn, Theme
+from halftone.report import plots
+from halftone.report.plots import Drawn, Theme
 
 _WIDE = 30  # from this ratio of the largest value to the smallest on, the axis is logarithmic
 

@@ -1,0 +1,174 @@
+"""Settings of the networks, one class for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from typing import Annotated, Any, Literal, NamedTuple, Optional, TypeVar, Union
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PositiveInt,
+    model_validator,
+)
+
+from halftone.config.base import ConfigError, Section
+
+_Value = TypeVar("_Value")
+_Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+def _listed(given: Any) -> Any:
+    return tuple(given) if isinstance(given, (list, tuple)) else (given,)
+
+
+def _as_written(values: tuple[_Value, ...]) -> Union[_Value, list[_Value]]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+# One value for all layers, which YAML and JSON write alone, or a list of one a layer.
+OneOrEach = Annotated[
+    tuple[_Value, ...],
+    BeforeValidator(_listed),
+    PlainSerializer(_as_written, when_used="json"),
+    Field(min_length=1),
+]
+
+
+class _Window(NamedTuple):
+    """What a convolution or a pooling slides over a feature map."""
+
+    layer: str
+    side_px: int
+    stride_px: int
+    padding: str
+    cure: str
+
+    def side_after_px(self, side_px: int) -> int:
+        """A feature map's side after this layer; 0 where the window does not fit."""
+        if self.padding == "same":
+            return -(-side_px // self.stride_px)
+        return max(0, (side_px - self.side_px) // self.stride_px + 1)
+
+
+class Convnet(Section):
+    """Convolutions, with 2x2 pooling after each unless told, then dense layers."""
+
+    name: Literal["convnet"] = "convnet"
+    filters: tuple[PositiveInt, ...] = Field((32, 32), min_length=1)
+    kernels_px: tuple[PositiveInt, ...] = Field(
+        (3,), min_length=1, description="one, or one a convolution"
+    )
+    strides_px: tuple[PositiveInt, ...] = Field(
+        (1,), min_length=1, description="one, or one a convolution"
+    )
+    padding: Literal["same", "valid"] = "valid"
+    pooling: Literal["max", "average"] = "max"
+    pool_after: Optional[tuple[PositiveInt, ...]] = Field(
+        None, description="numbers of the convolutions, from 1, with pooling; default: all"
+    )
+    pool_padding: Literal["same", "valid"] = Field(
+        "valid", description="same: an odd side is rounded up, valid: down"
+    )
+    activation: OneOrEach[Literal["relu", "leaky_relu", "none"]] = Field(
+        ("relu",), description="one, or one a layer: of all convolutions, then of all dense layers"
+    )
+    leaky_slope: float = Field(0.3, ge=0.0, lt=1.0, description="leaky_relu, of negative values")
+    batch_norm: bool = Field(False, description="after every convolution, ahead of its pooling")
+    batch_norm_before_activation: bool = Field(
+        False, description="batch_norm stands before the activation, not after it"
+    )
+    batch_norm_momentum: float = Field(
+        0.99,
+        ge=0.0,
+        lt=1.0,
+        description="how much a batch leaves of the running mean and deviation; where a training "
+        "has fewer than some 500 steps take 0.9, or it ends before these follow",
+    )
+    conv_dropout: _Fraction = Field(0.0, description="after every pooling")
+    global_average: bool = Field(
+        False, description="the dense layers get each feature map's mean, not all of its values"
+    )
+    dense: tuple[PositiveInt, ...] = (128,)
+    dense_dropout: OneOrEach[_Fraction] = Field(
+        (0.0,), description="after every dense layer: one, or one a layer"
+    )
+
+    @model_validator(mode="after")
+    def _values_match_layers(self) -> Convnet:
+        convolutions, dense = len(self.filters), len(self.dense)
+        _check_count("kernels_px", self.kernels_px, convolutions, "filters")
+        _check_count("strides_px", self.strides_px, convolutions, "filters")
+        _check_count("activation", self.activation, convolutions + dense, "layers")
+        _check_count("dense_dropout", self.dense_dropout, dense, "dense layers")
+        return self
+
+    @model_validator(mode="after")
+    def _pools_match_convolutions(self) -> Convnet:
+        if self.pool_after is None:
+            return self
+        convolutions, named = len(self.filters), list(self.pool_after)
+        if named != sorted({*named} & {*range(1, convolutions + 1)}):
+            raise ValueError(
+                f"pool_after {named} must name convolutions from 1 to {convolutions}, each once "
+                "and in order"
+            )
+        if self.conv_dropout and not named:
+            raise ValueError(
+                f"conv_dropout {self.conv_dropout:g} stands after poolings, and pool_after [] "
+                "leaves none; use conv_dropout 0, or name convolutions in pool_after"
+            )
+        return self
+
+    def side_after_px(self, side_px: int) -> int:
+        """How much of an image's side is left after all convolutions and poolings; 0 if nothing."""
+        for window in self._windows():
+            side_px = window.side_after_px(side_px)
+        return side_px
+
+    def check_images(self, height_px: int, width_px: int) -> None:
+        """Raise ConfigError where nothing of such images would be left after a layer."""
+        for side, side_px in (("height", height_px), ("width", width_px)):
+            left_px = side_px
+            for window in self._windows():
+                given_px, left_px = left_px, window.side_after_px(left_px)
+                if left_px < 1:
+                    raise ConfigError(
+                        f"images of {side} {side_px} px are too small for train.model: "
+                        f"{window.layer} needs {window.side_px} px and gets {given_px}; use "
+                        f"{window.cure} or fewer filters, or preprocess to a larger size"
+                    )
+
+    def _windows(self) -> Iterator[_Window]:
+        sides = zip(self.filters, cycle(self.kernels_px), cycle(self.strides_px))
+        for number, (_, kernel_px, stride_px) in enumerate(sides, 1):
+            layer = f"convolution {number}"
+            yield _Window(
+                layer, kernel_px, stride_px, self.padding, "padding same, a smaller kernel"
+            )
+            if self.pool_after is None or number in self.pool_after:
+                cure = "pool_padding same, a shorter pool_after"
+                yield _Window(f"the pooling after {layer}", 2, 2, self.pool_padding, cure)
+
+
+class Mlp(Section):
+    """Dense layers on the flattened pixels; without hidden layers, logistic regression."""
+
+    name: Literal["mlp"] = "mlp"
+    hidden: tuple[PositiveInt, ...] = (200, 60)
+    dropout: OneOrEach[_Fraction] = Field(
+        (0.0,), description="after every hidden layer: one, or one a layer"
+    )
+
+    @model_validator(mode="after")
+    def _values_match_layers(self) -> Mlp:
+        _check_count("dropout", self.dropout, len(self.hidden), "hidden layers")
+        return self
+
+
+def _check_count(name: str, values: Sequence[Any], count: int, layers: str) -> None:
+    if len(values) not in (1, count):
+        cures = " or ".join(str(number) for number in sorted({1, count} - {0}))
+        raise ValueError(f"{name} has {len(values)} values for {count} {layers}; give {cures}")

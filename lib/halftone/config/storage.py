@@ -1,0 +1,62 @@
+"""Settings of the clients of object stores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from halftone.config.base import Section
+
+# Names of options that hold what nobody may read, at any depth; and texts that do.
+_CREDENTIAL = re.compile(
+    r"(^|[._])(key|secret|token|pass(word|wd)?|username|credentials?|sas|connection_string)([._]|$)"
+    r"|access_?key|ssecustomerkey",
+    re.IGNORECASE,
+)
+_SECRET_TEXT = re.compile(r"://[^/@]*:[^/@]*@|AccountKey=|SharedAccessSignature=|[?&]sig=")
+_CHAINS = {
+    "s3": "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), a profile (AWS_PROFILE) or "
+    "the machine's role",
+    "gs": "the environment (GOOGLE_APPLICATION_CREDENTIALS), gcloud's login or the machine's "
+    "service account",
+    "abfs": "the environment (AZURE_STORAGE_ACCOUNT_KEY, AZURE_CLIENT_SECRET and their like) or "
+    "the machine's identity",
+}
+
+
+class Storage(Section):
+    """How stores behind URLs are reached. No credentials: they come by the stores' own ways."""
+
+    options: dict[Literal["s3", "gs", "abfs", "hdfs", "webhdfs"], dict[str, Any]] = Field(
+        default_factory=dict,
+        description="by protocol, what fsspec's client takes, such as s3: {endpoint_url: ...}",
+    )
+
+    @model_validator(mode="after")
+    def _holds_no_credentials(self) -> Storage:
+        for protocol, options in self.options.items():
+            for key, value in _leaves(options):
+                if _CREDENTIAL.search(key) or _SECRET_TEXT.search(str(value)):
+                    chain = _CHAINS.get(protocol, "the environment of its own client")
+                    raise ValueError(
+                        f"options.{protocol}.{key} holds a credential, which would be in all that "
+                        f"is written; take it out, and give it by {chain}"
+                    )
+        return self
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All values inside of dicts and lists, by their dotted keys."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in items:
+        name = f"{prefix}{key}"
+        if isinstance(inner, (dict, list)) and not _CREDENTIAL.search(name.rpartition(".")[2]):
+            yield from _leaves(inner, f"{name}.")
+        else:
+            yield name, inner

@@ -1,0 +1,1 @@
+"""Datasets in other formats, for training frameworks that do not read Parquet."""

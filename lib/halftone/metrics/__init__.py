@@ -1,0 +1,1 @@
+"""Metrics of predictions, from counts that add up over shards."""

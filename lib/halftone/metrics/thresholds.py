@@ -1,0 +1,95 @@
+"""From probabilities to a class: the threshold between two classes, and how it is chosen."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from halftone.errors import InputError
+from halftone.metrics import score_counts
+
+HALF = 0.5  # the threshold unless another is chosen
+
+
+def predict(
+    probabilities: npt.NDArray[np.float32], threshold: float = HALF
+) -> npt.NDArray[np.int64]:
+    """Return the class of each row, (N,) int64.
+
+    Of two classes the second from a probability of `threshold` on; of more the most probable, and
+    of several that are the first.
+
+    Args:
+        probabilities: (N, classes) float32.
+    """
+    if probabilities.shape[1] == 2:
+        # As float64: a threshold halfway between two scores would be rounded to one of them.
+        chosen = probabilities[:, 1].astype(np.float64) >= threshold
+    else:
+        chosen = probabilities.argmax(axis=1)
+    return chosen.astype(np.int64)
+
+
+class _Cuts(NamedTuple):
+    """What each threshold that makes a difference would give; the highest first."""
+
+    thresholds: npt.NDArray[np.float64]  # each below one score that occurs and above the next
+    hits: npt.NDArray[np.int64]  # rows of class 1 from there on
+    predicted: npt.NDArray[np.int64]  # all rows from there on
+
+
+def best_f1_threshold(label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]) -> float:
+    """Return the threshold with the largest F1 of class 1 on these rows; of several the highest.
+
+    Args:
+        label_ids: (N,) integers, 0 or 1.
+        p1: (N,) float32, the probability of class 1.
+
+    Raises:
+        InputError: no row is of class 1.
+    """
+    cuts = _cuts(label_ids, p1)
+    positives = int(np.count_nonzero(label_ids))
+    if not positives:
+        raise InputError(
+            f"none of the {len(p1)} rows is of class 1, so no threshold is the best for F1; give "
+            f"rows of both classes, or stay with {HALF}"
+        )
+    f1 = 2 * cuts.hits / (positives + cuts.predicted)
+    return float(cuts.thresholds[f1.argmax()])
+
+
+def precision_threshold(
+    label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32], wanted: float
+) -> float:
+    """Return the lowest threshold whose precision of class 1 on these rows is `wanted` or more.
+
+    Args:
+        label_ids: (N,) integers, 0 or 1.
+        p1: (N,) float32, the probability of class 1.
+
+    Raises:
+        InputError: no threshold reaches it; says what the best one does.
+    """
+    cuts = _cuts(label_ids, p1)
+    precision = cuts.hits / cuts.predicted
+    enough = np.flatnonzero(precision >= wanted)
+    if len(enough):
+        return float(cuts.thresholds[enough[-1]])
+    if not len(precision):
+        raise InputError(f"no threshold can be chosen for a precision of {wanted} from no rows")
+    best = int(precision.argmax())
+    raise InputError(
+        f"no threshold reaches a precision of {wanted} on these {len(p1)} rows; the best is "
+        f"{precision[best]:.4f}, at {cuts.thresholds[best]:.4f} with {cuts.predicted[best]} rows "
+        "above it. Ask for that or less, or train a better model"
+    )
+
+
+def _cuts(label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]) -> _Cuts:
+    scores = np.unique(p1)[::-1].astype(np.float64)
+    counted = score_counts.of(p1, label_ids == 1, most=2 * len(p1))
+    hits, others = map(np.cumsum, counted.by_score())
+    return _Cuts((scores + np.append(scores[1:], 0.0)) / 2, hits, hits + others)

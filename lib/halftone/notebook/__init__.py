@@ -1,0 +1,1 @@
+"""Parameters and figures for the notebooks."""

@@ -1,0 +1,185 @@
+"""Pictures for a notebook's cells: of a dataset, of a training, and of scores."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional
+
+import numpy as np
+import numpy.typing as npt
+from IPython.display import HTML, Image
+from matplotlib.figure import Figure
+
+from halftone import arrow, storage
+from halftone.dataset import previews, schema
+from halftone.dataset.manifest import Manifest
+from halftone.errors import InputError
+from halftone.images import PixelSpec
+from halftone.metrics.examples import Example, Examples
+from halftone.notebook.parameters import native_words_aside
+from halftone.report import confusions, pictures, plots
+from halftone.report.measures import Metrics, is_binary, threshold
+from halftone.report.pictures import Reject, Shown
+from halftone.report.plots import Drawn, Theme
+from halftone.report.words import percent
+from halftone.scoring import predictions, scores_directory
+from halftone.scoring.predict import Work
+
+_KEPT_PX = 128  # the longer side of a picture in a gallery
+
+
+def contact_sheet(dataset: str, data: Manifest) -> Image:
+    """What preprocess drew: images of each class of the train split, and of the rejects."""
+    return Image(storage.read_bytes(storage.join(dataset, data.contact_sheet)))  # type: ignore[no-untyped-call]
+
+
+def samples(dataset: str, data: Manifest, split: str) -> Image:
+    """The first images of each class of a split."""
+    urls = [storage.join(dataset, shard.path) for shard in data.shards(split)]
+    spec = PixelSpec(**data.pixels.model_dump())
+    none = arrow.nothing(schema.REJECTS)
+    return Image(previews.of_dataset(urls, data.counts[split], none, spec, split))  # type: ignore[no-untyped-call]
+
+
+def figures(drawn: Iterable[Optional[Drawn]]) -> HTML:
+    """Figures of the report side by side, on white whatever the page is."""
+    return _side_by_side(
+        f'<img src="{one.light}" alt="{html.escape(one.alt)}" style="background: white">'
+        for one in drawn
+        if one is not None
+    )
+
+
+def confusion(metrics: Metrics) -> HTML:
+    """The confusion matrix: rows are the true classes, columns what the model said."""
+    matrix, shades = confusions.matrix(metrics), confusions.ramps()["light"]
+    if matrix["figure"] is not None:
+        return figures([matrix["figure"]])
+
+    def cell(count: int, level: int) -> str:
+        background, ink = shades[level]
+        return f'<td style="background: {background}; color: {ink}">{count:,}</td>'
+
+    head = "".join(f"<th>{html.escape(label)}</th>" for label in metrics["labels"])
+    rows = "".join(
+        f"<tr><th>{html.escape(label)}</th>{''.join(cell(*each) for each in cells)}</tr>"
+        for label, cells in matrix["table"]
+    )
+    return HTML(f"<table><tr><th>true ↓ predicted →</th>{head}</tr>{rows}</table>")  # type: ignore[no-untyped-call]
+
+
+def threshold_curve(metrics: Metrics) -> Optional[Drawn]:
+    """Precision, recall and F1 of the second of two classes, by threshold; None for more."""
+    if not is_binary(metrics):
+        return None
+    label, at = metrics["labels"][1], threshold(metrics)
+    edges, lines = metrics["curves"]["scores"]["edges"][:-1], by_threshold(metrics)
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        for (name, heights), colour, stroke in zip(lines.items(), theme.lines, plots.STROKES):
+            axes.plot(edges, heights, stroke, color=colour, label=name)
+        axes.axvline(at, color=theme.ink, linestyle=":", label=f"threshold {at:.4g}")
+        plots.dress(axes, theme, "By threshold")
+        axes.set(xlabel=f"threshold on the probability of {plots.written(label)}")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        plots.legend(figure, axes, columns=2)
+
+    alt = f"Precision, recall and F1 of class {label} by threshold, which is at {at:.4g}."
+    return plots.both((4.6, 4.2), draw, alt)
+
+
+def by_threshold(metrics: Metrics) -> dict[str, npt.NDArray[np.float64]]:
+    """Precision, recall and F1 of the second of two classes at each edge but the last; NaN where
+    no row is predicted to be of it, or none is."""
+    counts = metrics["curves"]["scores"]["counts"]
+    others, hits = (np.cumsum(counts[label][::-1])[::-1] for label in metrics["labels"])
+    return {
+        "precision": _ratio(hits, hits + others),
+        "recall": _ratio(hits, hits[:1]),
+        "F1": _ratio(2 * hits, hits[:1] + hits + others),
+    }
+
+
+def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def examples(dataset: str, data: Manifest, output: str, metrics: Mapping[str, Any]) -> Examples:
+    """Choose the surest mistakes and the least sure rows of the scores at `output`.
+
+    They are those of the report. All predictions and pixels of the split are read.
+
+    Raises:
+        InputError: the dataset does not hold any more what was scored.
+    """
+    shards = {shard.digest: shard.path for shard in data.shards(metrics["split"])}
+    work = Work(
+        *("", metrics["model_version"], tuple(metrics["labels"]), data.shape(), 0, 0),
+        threshold=threshold(metrics),
+    )
+    found = Examples()
+    for digest, file in zip(metrics["shards"], metrics["predictions"]):
+        if digest not in shards:
+            raise InputError(
+                f"{output}: these are scores of another version of {dataset}; score again"
+            )
+        made = storage.read_table(storage.join(output, file))
+        rows = storage.read_table(storage.join(dataset, shards[digest]), [schema.IMAGE])
+        pixels = arrow.pixels(rows[schema.IMAGE], data.shape())
+        found += predictions.of(work, made, pixels=pixels).examples
+    return found
+
+
+def gallery(chosen: Sequence[Example], folder: str) -> HTML:
+    """Scored images, each with its class, what it was taken for, how surely, and its path."""
+    return _side_by_side(
+        _captioned(
+            each["shown"],
+            f"{each['label']} → {each['prediction']}",
+            percent(each["probability"]),
+            each["path"],
+        )
+        for each in pictures.scored(chosen, folder, _KEPT_PX)
+    )
+
+
+def rejects(dataset: str, data: Manifest, most: int = 8) -> HTML:
+    """Rejected images, at most so many of each reason; those that can be shown with a picture."""
+    urls = [storage.join(dataset, file) for file in data.rejects_files]
+    with native_words_aside():  # libjpeg's, on what is damaged
+        found = previews.rejected(urls, PixelSpec(**data.pixels.model_dump()), most)
+    return _side_by_side(
+        _captioned(each["shown"], each["reason"], each["detail"], each["path"])
+        for each in pictures.rejected([Reject(*one) for one in found], data.images, _KEPT_PX)
+    )
+
+
+def report(output: str) -> HTML:
+    """The report of the scores at `output`, in a frame of its own."""
+    page = storage.read_bytes(storage.join(output, scores_directory.REPORT)).decode()
+    return HTML(  # type: ignore[no-untyped-call]
+        f'<div><iframe srcdoc="{html.escape(page)}" style="width: 100%; height: 50rem; border: 0">'
+        "</iframe></div>"
+    )
+
+
+def _captioned(shown: Optional[Shown], title: str, *lines: str) -> str:
+    said = "<br>".join(html.escape(line) for line in lines if line)
+    picture = (
+        f'<img src="{shown.uri}" width="{shown.width_px}" height="{shown.height_px}" alt="">'
+        if shown
+        else ""
+    )
+    return (
+        '<figure style="margin: 0; width: 9rem; overflow-wrap: anywhere; font-size: small">'
+        f"{picture}<figcaption><b>{html.escape(title)}</b><br>{said}</figcaption></figure>"
+    )
+
+
+def _side_by_side(parts: Iterable[str]) -> HTML:
+    inside = "".join(parts)
+    return HTML(  # type: ignore[no-untyped-call]
+        f'<div style="display: flex; flex-wrap: wrap; gap: 1rem">{inside}</div>'
+    )

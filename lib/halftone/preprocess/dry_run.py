@@ -1,0 +1,133 @@
+"""What preprocessing would give and cost, from a sample of the images; nothing is written.
+
+One of the papers that Halftone runs did this by hand: it transformed its smallest part first, to
+see whether the rest would fit into memory (Petrini, 2022, section 2.4).
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections import Counter
+from functools import partial
+from typing import Any, Callable, NamedTuple
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from halftone import arrow, storage
+from halftone.config import Config
+from halftone.images import PixelSpec
+from halftone.preprocess import catalogue
+from halftone.preprocess.decode_block import OK, stage
+from halftone.progress import clock
+from halftone.spark import tasks
+from halftone.spark.session import num_cores
+
+_LEAST_IMAGES = 50
+_FRACTION = 0.01
+
+
+class Estimate(NamedTuple):
+    images: int
+    sampled: int
+    rejects: dict[str, int]  # of the sample, by reason
+    input_bytes: int  # of all images
+    row_bytes: int  # of one row, pixels and provenance
+    secs_per_image: float  # of one core
+    cores: int
+    worker_bytes: int  # most memory that a Python worker held
+
+    @property
+    def rows(self) -> int:
+        """Images that become rows, if the others are like the sample."""
+        kept = self.sampled - sum(self.rejects.values())
+        return round(self.images * kept / self.sampled)
+
+
+def estimate(config: Config, images: str, session: Callable[[], SparkSession]) -> Estimate:
+    """Decode 1 % of the images below `images`, and at least 50, as preprocess would.
+
+    Raises:
+        InputError: as `catalogue.build` does.
+    """
+    found = catalogue.build(storage.normalise(images), config)
+    spark = session()
+    cores = num_cores(spark)
+    # Evenly over all splits; within a split the order is that of a hash, and so a fair draw.
+    wanted = max(_LEAST_IMAGES, round(_FRACTION * found.entries.num_rows))
+    step = max(1, found.entries.num_rows // wanted)
+    sample = arrow.take(found.entries, range(0, found.entries.num_rows, step))
+    slices = min(cores, sample.num_rows)
+    measured = tasks.run(
+        spark,
+        partial(_measure, found.root, PixelSpec(**config.pixels.model_dump()), sample, slices),
+        slices,
+        slices=slices,
+        what="sample",
+        total=sample.num_rows,
+        unit="images",
+    )
+    rejects: Counter[str] = Counter()
+    for part in measured:
+        rejects.update(part["rejects"])
+    row_bytes = [part["row_bytes"] / part["rows"] for part in measured if part["rows"]]
+    return Estimate(
+        images=found.inputs,
+        sampled=sample.num_rows,
+        rejects=dict(rejects.most_common()),
+        input_bytes=int(arrow.numbers(found.entries["size_bytes"]).clip(min=0).sum()),
+        row_bytes=round(sum(row_bytes) / len(row_bytes)) if row_bytes else 0,
+        secs_per_image=sum(part["secs"] for part in measured) / sample.num_rows,
+        cores=cores,
+        worker_bytes=max(part["worker_bytes"] for part in measured),
+    )
+
+
+def _measure(
+    root: str, pixels: PixelSpec, sample: pa.Table, slices: int, number: int
+) -> dict[str, Any]:
+    """Decode every `slices`-th image of the sample in a Python worker."""
+    own = arrow.take(sample, range(number, sample.num_rows, slices))
+    started = time.monotonic()
+    part = stage(root, own, pixels, read_threads=8)
+    status = Counter(part["status"].to_pylist())
+    rows = status.pop(OK, 0)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "secs": time.monotonic() - started,
+        "rows": rows,
+        "row_bytes": part.nbytes,
+        "rejects": status,
+        "worker_bytes": peak * (1 if sys.platform == "darwin" else 1024),
+    }
+
+
+def text(found: Estimate) -> str:
+    """Say it in lines, the last of which is the command's result."""
+    rejected = sum(found.rejects.values())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in found.rejects.items())
+    secs = found.images * found.secs_per_image / found.cores
+    return "\n".join(
+        [
+            f"sample: {found.sampled:,} of {found.images:,} images",
+            f"rejects: {rejected} of the sample, {rejected / found.sampled:.1%}"
+            + (f" ({reasons})" if reasons else ""),
+            f"rows: about {found.rows:,}",
+            f"input: {_size(found.input_bytes)}",
+            f"output: about {_size(found.rows * found.row_bytes)}, {found.row_bytes:,} bytes a row",
+            f"time: about {clock(secs)} on {found.cores} cores, "
+            f"{1000 * found.secs_per_image:.2f} ms an image and core, besides the start of Spark",
+            f"memory: {_size(found.worker_bytes)} in each of {found.cores} Python workers",
+            "estimate only: nothing was written",
+        ]
+    )
+
+
+def _size(num_bytes: float) -> str:
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:,.0f} {unit}" if unit == "bytes" else f"{num_bytes:,.1f} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:,.1f} TB"

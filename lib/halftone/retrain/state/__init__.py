@@ -1,0 +1,1 @@
+"""What retraining keeps on storage: lock, journal, history and snapshots."""

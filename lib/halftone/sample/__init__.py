@@ -1,0 +1,1 @@
+"""A synthetic sample: photo-like and comic-like faces, for trying the pipeline."""

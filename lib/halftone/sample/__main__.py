@@ -1,0 +1,7 @@
+"""Entry point of `python -m halftone.sample`."""
+
+import sys
+
+from halftone.sample.generate import main
+
+sys.exit(main())

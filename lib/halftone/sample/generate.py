@@ -1,0 +1,260 @@
+"""Writes a small synthetic sample: photo-like and comic-like faces, for trying the pipeline.
+
+    python -m halftone.sample --output DIR --pairs 400 --seed 7      (about 15 s on 2 idle cores)
+
+No picture shows a real person: code draws them all (see drawing/). The layout is that of the
+Kaggle set "comic faces": `faces/00000.jpg` and `comics/00000.jpg` are the same made-up person.
+Four broken files lie among them on purpose, so that rejecting them can be seen to work.
+
+`sample.json` is written last: a directory that holds it is whole. A run that was killed leaves
+none, and the next run draws what is missing. Each JPEG carries its parameters in a comment, so a
+file of another seed, or one of yours, is never taken for a finished picture nor written over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from halftone import storage
+from halftone.errors import InputError
+from halftone.progress import reporting
+from halftone.sample import drawing
+from halftone.sample.drawing.damage import BROKEN, broken_files
+from halftone.sample.drawing.label import DRAWING, find_label, label_of, with_label
+from halftone.sample.drawing.workers import count_cores, worker_map
+
+MAX_PAIRS = 100_000  # five digits in a file's name
+SYNTHETIC = "synthetic: every picture was drawn by code, none shows a real person"
+
+_DESCRIPTION = "sample.json"
+_CURE = "choose another output, or delete that directory"
+_Task = tuple[str, str, int, int, int]  # output, kind, pair, seed, size_px
+
+
+def picture(seed: int, pair: int, kind: str, size_px: int) -> bytes:
+    """The bytes of one JPEG, a pure function of its arguments; they stand in its comment too."""
+    plain = drawing.jpeg(seed, pair, kind, size_px)
+    return with_label(plain, label_of(seed, pair, kind, size_px))
+
+
+def draw(
+    output: Union[str, Path],
+    pairs: int,
+    seed: int,
+    size_px: int = 1024,
+    processes: Optional[int] = None,
+) -> Path:
+    """Draw `pairs` pairs of (size_px, size_px) JPEGs and four broken files; returns `output`.
+
+    Safe to call again: finished pictures stay as they are. `processes` is by default the number of
+    cores this process may use; more than one are spawned, so a script that calls this needs its
+    `if __name__ == "__main__":`.
+
+    Raises InputError for bad arguments, and where `output` holds something else.
+    """
+    if "://" in str(output):
+        raise InputError(f"output is {output}; the sample is drawn into a local directory")
+    output = Path(output)
+    processes = count_cores() if processes is None else processes
+    _check(output, pairs, seed, size_px, processes)
+    parameters = {"pairs": pairs, "seed": seed, "size_px": size_px, "drawing": DRAWING}
+    if _is_drawn(output, parameters):
+        _say(f"{output} is already drawn with these parameters: nothing to do")
+        return output
+    _refuse_strangers(output, pairs)
+    missing = _missing(output, pairs, seed, size_px)
+    with _unfinished(output):
+        _draw_all(missing, 2 * pairs, processes)
+        _write_broken(output, pairs, seed, size_px)
+        _write(output, _DESCRIPTION, _description(parameters))
+    return output
+
+
+def kind_of(folder: str) -> str:
+    """What a folder of images, or a URL, says of its images in a sample.json; mostly nothing."""
+    try:
+        described = storage.read_json(storage.join(folder, _DESCRIPTION))
+        return str(described["what"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def _name(kind: str, pair: int) -> str:
+    return f"{kind}/{pair:05d}.jpg"
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
+
+
+# --- what stands already --------------------------------------------------------------------------
+
+
+def _check(output: Path, pairs: int, seed: int, size_px: int, processes: int) -> None:
+    if not 1 <= pairs <= MAX_PAIRS:
+        raise InputError(f"pairs is {pairs}; it must be from 1 to {MAX_PAIRS}")
+    if seed < 0:
+        raise InputError(f"seed is {seed}; it must be 0 or more")
+    if not 64 <= size_px <= 4096:
+        raise InputError(f"size_px is {size_px}; it must be from 64 to 4096")
+    if processes < 1:
+        raise InputError(f"processes is {processes}; it must be 1 or more")
+    for place in (output, *(output / kind for kind in drawing.KINDS)):
+        if place.exists() and not place.is_dir():
+            raise InputError(f"{place} is a file; the sample needs a directory there")
+
+
+def _is_drawn(output: Path, parameters: dict[str, int]) -> bool:
+    """Whether `output` holds the finished sample; raises if it holds a different one."""
+    path = output / _DESCRIPTION
+    if not path.exists():
+        return False
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["parameters"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is not the description of a sample; {_CURE}") from None
+    if found != parameters:
+        raise InputError(
+            f"{output} holds a sample of {_listed(found)}, not of {_listed(parameters)}; {_CURE}"
+        )
+    return True
+
+
+def _listed(parameters: Any) -> str:
+    return ", ".join(f"{name} {value}" for name, value in parameters.items())
+
+
+def _refuse_strangers(output: Path, pairs: int) -> None:
+    """A file that is no part of this sample would be trained on as if it were."""
+    planned = {*BROKEN, *(_name(kind, pair) for kind in drawing.KINDS for pair in range(pairs))}
+    for kind in drawing.KINDS:
+        found = sorted(path.name for path in (output / kind).glob("*"))
+        strange = [name for name in found if f"{kind}/{name}" not in planned]
+        if strange:
+            raise InputError(
+                f"{output / kind} holds {len(strange)} files that are not of a sample of {pairs} "
+                f"pairs, such as {strange[0]}; {_CURE}"
+            )
+
+
+def _missing(output: Path, pairs: int, seed: int, size_px: int) -> list[_Task]:
+    """The pictures still to draw; raises where another file has the name of one."""
+    return [
+        (str(output), kind, pair, seed, size_px)
+        for pair in range(pairs)  # both kinds of a pair together: a killed run leaves whole pairs
+        for kind in drawing.KINDS
+        if not _is_good(output / _name(kind, pair), label_of(seed, pair, kind, size_px))
+    ]
+
+
+def _is_good(path: Path, label: str) -> bool:
+    """Whether the picture is there and whole; raises if somebody else's file is."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    if not data:  # what a power cut can leave of a renamed file
+        return False
+    found = find_label(data)
+    if found != label:
+        other = "no picture of a sample" if found is None else repr(found)
+        raise InputError(f"{path} is {other}, where {label!r} should go; {_CURE}")
+    return data.endswith(b"\xff\xd9")
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _unfinished(output: Path) -> Iterator[None]:
+    """A room beside the pictures, where files are written before they are renamed into place."""
+    for kind in drawing.KINDS:
+        (output / kind).mkdir(parents=True, exist_ok=True)
+    aside = output / ".unfinished"
+    aside.mkdir(exist_ok=True)
+    yield
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write(output: Path, name: str, data: bytes) -> None:
+    aside = output / ".unfinished" / name.replace("/", "-")
+    aside.write_bytes(data)
+    os.replace(aside, output / name)
+
+
+def _draw_one(task: _Task) -> None:
+    output, kind, pair, seed, size_px = task
+    _write(Path(output), _name(kind, pair), picture(seed, pair, kind, size_px))
+
+
+def _draw_all(tasks: list[_Task], total: int, processes: int) -> None:
+    if len(tasks) < total:
+        _say(f"{total - len(tasks)} of {total} pictures are there from an earlier run")
+    count = 0
+    shown = reporting(lambda: count, "draw", len(tasks), "pictures")
+    with worker_map(processes, len(tasks)) as map_all, shown:
+        for _ in map_all(_draw_one, tasks):
+            count += 1
+
+
+def _write_broken(output: Path, pairs: int, seed: int, size_px: int) -> None:
+    """Break pictures of a pair that is not in the sample, so that nothing in it is a duplicate."""
+    face, comic = (picture(seed, pairs, kind, size_px) for kind in ("faces", "comics"))
+    for name, data in broken_files(face, comic, seed).items():
+        _write(output, name, data)
+
+
+def _description(parameters: dict[str, int]) -> bytes:
+    found = {
+        "what": SYNTHETIC,
+        "parameters": parameters,
+        "pictures": dict.fromkeys(drawing.KINDS, parameters["pairs"]),
+        "broken": BROKEN,
+    }
+    return (json.dumps(found, indent=2) + "\n").encode("utf-8")
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def main(arguments: Optional[list[str]] = None) -> int:
+    """Returns the exit code: 0 drawn or already there, 1 the disk failed, 2 bad arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m halftone.sample",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--output", required=True, help="directory to fill")
+    parser.add_argument("--pairs", type=int, default=400, help="default 400")
+    parser.add_argument("--seed", type=int, default=7, help="default 7")
+    parser.add_argument("--size-px", type=int, default=1024, help="side of a picture, default 1024")
+    parser.add_argument("--processes", type=int, help="default: one for each core")
+    asked = parser.parse_args(arguments)
+    try:
+        draw(asked.output, asked.pairs, asked.seed, asked.size_px, asked.processes)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error}; run the same command again to go on", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+    _say(
+        f"{asked.output}: {asked.pairs} faces, {asked.pairs} comics and {len(BROKEN)} broken files"
+        f" ({SYNTHETIC})"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Score a dataset or raw images with a trained model, in Spark."""

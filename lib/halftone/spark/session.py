@@ -1,0 +1,116 @@
+"""A SparkSession: borrowed where there is one, made and stopped where there is none."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Optional
+
+from pyspark import SparkConf, SparkContext
+from pyspark.sql import SparkSession
+
+from halftone.config import Spark
+from halftone.spark.slots import settled
+from halftone.storage import clients
+
+# Ours where Spark runs inside this process; on a cluster spark-submit's settings stand.
+_LOCAL_DEFAULTS = {
+    "spark.ui.enabled": "false",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.log.level": "FATAL",  # what fails a job is said once, in our words
+}
+# The JVM has little to do, and is done before its second compiler would pay for itself. For a JVM
+# of our own; that of spark-submit is there before us, and build.sh tells it the same.
+_JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# Images travel in few rows of many bytes: Spark's default of 10,000 rows could pass 2 GiB.
+_DEFAULTS = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "128",
+    "spark.ui.showConsoleProgress": "false",  # ours counts images
+    "spark.log.level": "ERROR",
+}
+# The last session of our own while it ends.
+_stopping: Optional[threading.Thread] = None
+# A task that dies with its Python worker is tried again, as on a cluster.
+_LOCAL_MASTER = "local[*, 4]"
+
+
+@contextmanager
+def spark_session(name: str, settings: Spark) -> Iterator[SparkSession]:
+    """Yield the active session, or one of our own that is stopped at the end."""
+    if _stopping is not None:
+        _stopping.join()
+    given = borrowed()
+    session = given or _start(name, settings)
+    # Of the Python workers, wherever they run.
+    session.sparkContext.environment.update(clients.environment())
+    if given is not None:
+        yield given
+        return
+    try:
+        yield session
+    finally:
+        _stop(session)
+
+
+def borrowed() -> Optional[SparkSession]:
+    """The session that someone else made, and will stop; None where there is none."""
+    # Spark calls one active in the thread alone that made it.
+    return SparkSession.getActiveSession() or SparkSession._instantiatedSession
+
+
+def _start(name: str, settings: Spark) -> SparkSession:
+    given = submitted_conf()
+    master = str(given.get("spark.master")) if given else settings.master or _LOCAL_MASTER
+    local = _LOCAL_DEFAULTS if is_local(master) else {}
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if local:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("SPARK_SUBMIT_OPTS", _JVM_OPTIONS)
+    builder = SparkSession.builder.master(master).appName(name)
+    for key, value in {**_DEFAULTS, **local, **settings.conf}.items():
+        if given is None or not given.contains(key):
+            builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    if local:
+        # Spark would describe every RDD in JSON for its user interface, which is not there; to
+        # load the classes for that takes longer than a small job's other work for the JVM.
+        session.sparkContext.setLocalProperty("spark.rdd.scope.noOverride", "true")
+    return session
+
+
+def _stop(session: SparkSession) -> None:
+    """Stop Spark, and do not wait for the second that PySpark's accumulator server takes to end."""
+    global _stopping
+    _stopping = threading.Thread(target=session.stop, daemon=True)
+    _stopping.start()
+    # PySpark forgets the JVM's context when that has stopped, and then ends the server.
+    while _stopping.is_alive() and session.sparkContext._jsc is not None:
+        _stopping.join(timeout=0.01)
+
+
+def is_submitted() -> bool:
+    """Whether spark-submit started this process."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def submitted_conf() -> Optional[SparkConf]:
+    """What spark-submit was told; None where it did not start this process."""
+    if not is_submitted():
+        return None
+    # Until PySpark is connected to its JVM, a SparkConf is empty.
+    SparkContext._ensure_initialized()
+    return SparkConf()
+
+
+def is_local(master: str) -> bool:
+    """Whether Spark's tasks run on this machine, in the driver's own process."""
+    return master.startswith("local") and not master.startswith("local-cluster")
+
+
+def num_cores(session: SparkSession) -> int:
+    """Number of tasks that run at once."""
+    return max(1, settled(session))

@@ -1,0 +1,58 @@
+"""Read and write Parquet files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow_hotfix  # noqa: F401 (closes CVE-2023-47248 in pyarrow below 14.0.1)
+
+from halftone.storage import clients
+from halftone.storage.files import write_bytes
+from halftone.storage.urls import is_local
+
+
+def read_table(url: str, columns: Optional[list[str]] = None) -> pa.Table:
+    """Read a Parquet file, or some of its columns."""
+    if is_local(url):
+        return pq.ParquetFile(url, memory_map=True).read(columns)
+    with _opened(url) as file:
+        return pq.ParquetFile(file).read(columns)
+
+
+def read_row_group(url: str, number: int) -> pa.Table:
+    """Read one row group of a Parquet file."""
+    if is_local(url):
+        return pq.ParquetFile(url, memory_map=True).read_row_group(number)
+    with _opened(url) as file:
+        return pq.ParquetFile(file).read_row_group(number)
+
+
+def num_row_groups(url: str) -> int:
+    if is_local(url):
+        return int(pq.ParquetFile(url).num_row_groups)
+    with _opened(url) as file:
+        return int(pq.ParquetFile(file).num_row_groups)
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Any]:
+    filesystem, path = clients.opened(url)
+    with clients.told(url), filesystem.open(path, "rb") as file:
+        yield file
+
+
+def write_table(url: str, table: pa.Table, rows_per_group: Optional[int] = None) -> int:
+    """Publish `table` as a Parquet file, by default of one row group; return its size in bytes.
+
+    Nothing is compressed: pixels of photographs hardly shrink, and readers would pay for it.
+    """
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(buffer, table.schema, compression="NONE", use_dictionary=False) as writer:
+        writer.write_table(table, row_group_size=rows_per_group or max(1, table.num_rows))
+    write_bytes(url, buffer.getbuffer())
+    return buffer.getbuffer().nbytes

@@ -1,0 +1,1 @@
+"""The machine below: cores, network interfaces, processes."""

@@ -1,0 +1,1 @@
+"""Report trainings to MLflow, and fetch models from it."""

@@ -1,0 +1,1 @@
+"""Fit a network on one rank, with the gradients of all ranks."""

@@ -1,0 +1,80 @@
+"""From the best checkpoint to the model that scoring reads."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import halftone
+from halftone import model_directory, models
+from halftone.config import Config, Spark, Storage
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.schema import SCHEMA_VERSION
+from halftone.dataset.splits import TRAIN
+from halftone.model_directory import Card
+from halftone.models import saved_model
+from halftone.training.checkpoint import Checkpoint
+
+
+def build_network(config: Config, manifest: Manifest, augments: bool) -> tf.keras.Model:
+    """Build the network of a config: with its augmentation for training, without for the rest."""
+    settings = config.train
+    is_standard = settings.normalise == "standard"
+    return models.build(
+        settings.model.model_dump(),
+        manifest.shape(),
+        len(manifest.labels),
+        settings.normalise,
+        statistics=manifest.pixel_statistics(TRAIN) if is_standard else None,
+        augment=settings.augment.model_dump() if augments else None,
+    )
+
+
+def publish_model(
+    config: Config,
+    manifest: Manifest,
+    output: str,
+    best: Checkpoint,
+    *,
+    ranks: int,
+    train_secs: float,
+) -> None:
+    """Write the model directory's network with the weights of `best`, and its card last."""
+    tf.keras.mixed_precision.set_global_policy("float32")
+    trained = build_network(config, manifest, augments=False)
+    trained.set_weights(best.weights)
+    version = _digest(best.weights)
+    model_directory.publish(
+        output,
+        Card(
+            schema_version=SCHEMA_VERSION,
+            halftone_version=halftone.__version__,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            version=version,
+            network=f"network-{version}.keras",
+            labels=manifest.labels,
+            pixels=manifest.pixels,
+            fingerprint=manifest.fingerprint,
+            best_epoch=best.epoch,
+            ranks=ranks,
+            train_secs=round(train_secs, 3),
+            restarts=model_directory.restarts(output),
+            origin=best.origin,
+            # How Spark was started and stores are reached is none of the model's, and may hold
+            # passwords.
+            config=config.model_copy(update={"spark": Spark(), "storage": Storage()}),
+        ),
+        saved_model.as_file(trained),
+    )
+
+
+def _digest(weights: list[Any]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for array in weights:
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
