@@ -19,10 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+import yaml
+
 import measure
 import page
 import standalone_cluster
-import yaml
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parent

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 import yaml
+
 from outputs import Found, count_dataset, count_rows, count_successes
 
 ROOT = Path(__file__).resolve().parent.parent

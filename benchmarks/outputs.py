@@ -9,6 +9,7 @@ from typing import Callable, NamedTuple, Optional
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
 from measure import Run
 
 

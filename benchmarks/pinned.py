@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 import contestants
 import measure
 import synthetic
-import yaml
 from synthetic import Shape
 
 _JOB = Path(__file__).resolve().parent.parent / "jobs" / "train.py"

@@ -18,10 +18,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+import yaml
+
 import choice
 import measure
 import page
-import yaml
 from pinned import WAYS, Network, Settings, TrainingError, Trainings, two_cores
 
 _HERE = Path(__file__).resolve().parent

@@ -19,13 +19,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+import pyarrow.parquet as pq
+import yaml
+
 import choice
 import contestants
 import measure
 import page
-import pyarrow.parquet as pq
 import synthetic
-import yaml
 
 _HERE = Path(__file__).resolve().parent
 _JOBS, _PEERS = _HERE.parent / "jobs", _HERE / "peers"

@@ -24,12 +24,8 @@ from typing import Any, Callable, Optional
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import halftone.training.fit  # noqa: F401 (so that no call spends its seconds on it)
-import mlflow.store.model_registry.sqlalchemy_store
-import mlflow.store.tracking.sqlalchemy_store
-import mlflow.tracking
-import pyspark.sql
 
+import halftone.training.fit  # noqa: F401 (so that no call spends its seconds on it)
 from halftone.config import Tracking
 from halftone.retrain import command
 from halftone.retrain.command import Asked

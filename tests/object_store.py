@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,6 @@ import s3fs
 
 from fault_proxy import FaultProxy, fault_proxy
 from halftone.storage import clients
-
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from s3_server import INSTALL, KEY, REGION, SECRET, program, s3_server
 
 BUCKET = "halftone"

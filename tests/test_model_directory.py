@@ -6,11 +6,11 @@ from typing import Callable
 
 import pytest
 
+from example_manifest import example
 from halftone import model_directory
 from halftone.config import Config
 from halftone.errors import InputError
 from halftone.model_directory import Restart
-from test_manifest import example
 
 
 def test_restarts_are_added_to_those_before(tmp_path: Path) -> None:

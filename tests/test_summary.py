@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from example_card import card
+from example_manifest import example
 from halftone import storage, summary
-from halftone.config import Config, Pixels
 from halftone.model_directory import Card, Restart
-from test_manifest import example
 
 
 def test_a_table_is_laid_out() -> None:
@@ -40,25 +40,6 @@ def test_a_dataset(tmp_path: Path) -> None:
 def test_a_dataset_in_which_nothing_is_new() -> None:
     text = summary.of_dataset(example(), "/data", num_read=0)
     assert "nothing new: no image was added or changed since the last run" in text.splitlines()
-
-
-def card(**changes: Any) -> Card:
-    return Card(
-        schema_version=1,
-        halftone_version="0.1.0",
-        created="2026-01-02T03:04:05+00:00",
-        version="v",
-        network="network-v.keras",
-        labels=["cat", "dog"],
-        pixels=Pixels(),
-        fingerprint="f",
-        best_epoch=1,
-        ranks=2,
-        train_secs=9.0,
-        origin={},
-        config=Config(),
-        **changes,
-    )
 
 
 def of_model(root: Path, history: list[dict[str, Any]], made: Card) -> list[str]:

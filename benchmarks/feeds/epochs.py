@@ -7,9 +7,9 @@ training repeatable.
 from __future__ import annotations
 
 import tensorflow as tf
+
 from feeds import ours
 from feeds.rows import BATCH, SEED, Pass, Task, whole
-
 from halftone import models
 from halftone.config import Mlp
 from halftone.dataset import manifest

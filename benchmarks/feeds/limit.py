@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+
 from feeds.rows import BATCH, SEED, Pass, Task, by_shard, drained, whole
 
 Batch = tuple[np.ndarray, np.ndarray]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from feeds.rows import BATCH, SEED, Pass, Task
 from feeds.taken import taken
-
 from halftone.feed import epoch_plan
 from halftone.feed.epoch_plan import Plan
 from halftone.feed.pipeline import Kept, Source, Streamed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+
 from feeds.rows import BATCH, Pass, Task, whole
 from feeds.taken import taken
 

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import tensorflow as tf
+
 from feeds.rows import BATCH, SEED, Pass, Task
 from feeds.taken import taken
-
 from halftone import storage
 from halftone.dataset import manifest, schema
 from halftone.dataset.splits import TRAIN

@@ -10,9 +10,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+
 from feeds.rows import BATCH, Pass, Task
 from feeds.taken import taken
-
 from halftone import storage
 from halftone.dataset import schema
 

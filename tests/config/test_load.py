@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from halftone import config
+from halftone.config import ConfigError
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def error_of(path: str, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, overrides)
+    return str(caught.value).replace(path, "run.yaml")
+
+
+def test_a_file_states_only_what_differs(tmp_path: Path) -> None:
+    loaded = config.load(write(tmp_path, "train: {epochs: 3}\n"))
+    assert loaded.train.epochs == 3
+    assert loaded.train.batch_size == 64
+    assert loaded.pixels.height_px == 64
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    assert config.load(write(tmp_path, "")) == config.Config()
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        config.Config().seed = 1  # type: ignore[misc]
+
+
+def test_set_wins_over_the_file_and_paths_over_both(tmp_path: Path) -> None:
+    path = write(tmp_path, "paths: {images: a, dataset: b}\ntrain: {epochs: 3, batch_size: 8}\n")
+    loaded = config.load(path, ["train.epochs=5", "paths.images=c"], {"images": "d", "model": None})
+    assert (loaded.train.epochs, loaded.train.batch_size) == (5, 8)
+    assert (loaded.paths.images, loaded.paths.dataset, loaded.paths.model) == ("d", "b", None)
+
+
+def test_a_path_may_hold_what_yaml_would_read_otherwise(tmp_path: Path) -> None:
+    loaded = config.load(write(tmp_path, ""), (), {"images": "/a: b #c"})
+    assert loaded.paths.images == "/a: b #c"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 0.001), ("1.5E-4", 0.00015), ("1", 1.0), ("0.01", 0.01)]
+)
+def test_a_number_is_a_number_however_it_is_written(
+    tmp_path: Path, text: str, value: float
+) -> None:
+    assert (
+        config.load(write(tmp_path, f"train: {{learning_rate: {text}}}")).train.learning_rate
+        == value
+    )
+
+
+def test_lists_become_tuples_of_the_family_that_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "train: {model: {name: convnet, filters: [8, 16], kernels_px: [5, 3]}}")
+    assert config.load(path).train.model == config.Convnet(filters=(8, 16), kernels_px=(5, 3))
+    path = write(tmp_path, "train: {model: {name: mlp, hidden: []}}")
+    assert config.load(path).train.model == config.Mlp(hidden=())
+
+
+MISTAKES = [
+    (
+        "epoch: 3",
+        "epoch: unknown key; valid here: name, seed, paths, pixels, splits, preprocess, train, "
+        "score, tracking, retrain, storage, spark",
+    ),
+    (
+        "pixels: {heigth_px: 3}",
+        "pixels.heigth_px: unknown key; did you mean height_px? valid here: height_px, width_px, "
+        "channels, fit, background, max_pixels, max_scans, min_side_px",
+    ),
+    (
+        "train: {model: {name: mlp, hiden: [3]}}",
+        "train.model.hiden: unknown key; did you mean hidden? valid here: name, hidden, dropout",
+    ),
+    ("train: {epochs: many}", 'train.epochs = "many": must be a valid integer'),
+    ("train: {epochs: 0}", "train.epochs = 0: must be greater than or equal to 1"),
+    ("train: {epochs: 2.5}", "train.epochs = 2.5: must be a valid integer"),
+    ("train: {learning_rate: .nan}", "train.learning_rate = NaN: must be a finite number"),
+    ("seed: true", "seed = true: must be a valid integer"),
+    ("pixels: {channels: 4}", "pixels.channels = 4: must be 1 or 3"),
+    ("pixels: {fit: squash}", "pixels.fit = \"squash\": must be 'stretch', 'crop' or 'pad'"),
+    ("pixels: 64", "pixels = 64: must be an object"),
+    (
+        "train: {model: {name: resnet}}",
+        "train.model: Input tag 'resnet' found using 'name' does not match any of the expected "
+        "tags: 'convnet', 'mlp'",
+    ),
+    (
+        "splits: {validation_fraction: 0.6, test_fraction: 0.5}",
+        "splits: validation_fraction 0.6 + test_fraction 0.5 = 1.1 leaves nothing to train on; "
+        "their sum must be below 1",
+    ),
+    ("splits: {folds: 3, fold: 3}", "splits: fold 3 is not one of 3 folds; they count from 0"),
+    (
+        "splits: {group_by: '[a-z'}",
+        'splits.group_by = "[a-z": not a regular expression: unterminated character set at '
+        "position 0",
+    ),
+    (
+        "preprocess: {label_from: '(a)(b)'}",
+        'preprocess.label_from = "(a)(b)": must have exactly 1 group (...), has 2',
+    ),
+    (
+        "preprocess: {rows_per_shard: 0}",
+        "preprocess.rows_per_shard = 0: must be auto or a whole number from 1",
+    ),
+    (
+        "train: {batch_size: 100, ranks: 8}",
+        "train: batch_size 100 does not divide among 8 ranks; use 96 or 104",
+    ),
+    (
+        "train: {batch_size: 3, ranks: 8}",
+        "train: batch_size 3 does not divide among 8 ranks; use 8",
+    ),
+    (
+        "train: {decay: cosine, warmup_epochs: 2, epochs: 2}",
+        "train: warmup_epochs 2 of 2 epochs leave none for decay cosine; use fewer",
+    ),
+    (
+        "train: {launcher: process, ranks: 2}",
+        "train: launcher process runs 1 rank, ranks is 2; use launcher auto, horovodrun or spark",
+    ),
+    (
+        "train: {model: {name: convnet, filters: [8, 8], kernels_px: [3, 3, 3]}}",
+        "train.model: kernels_px has 3 values for 2 filters; give 1 or 2",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "mistake"), MISTAKES, ids=[text for text, _ in MISTAKES])
+def test_a_mistake_is_named_with_file_key_value_and_what_is_valid(
+    tmp_path: Path, text: str, mistake: str
+) -> None:
+    assert error_of(write(tmp_path, text)) == f"run.yaml: 1 mistake\n  {mistake}"
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    text = error_of(write(tmp_path, "seed: -1\ntrain: {epochs: 0}"))
+    assert text == (
+        "run.yaml: 2 mistakes\n"
+        "  seed = -1: must be greater than or equal to 0\n"
+        "  train.epochs = 0: must be greater than or equal to 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n- b\n", "run.yaml: must hold settings as key: value, holds a list"),
+        ("seed: [1\n", "run.yaml: not YAML: while parsing a flow sequence"),
+        ("seed: 1\nseed: 2\n", "run.yaml: not YAML: key 'seed' is given twice"),
+    ],
+)
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert error_of(write(tmp_path, text)).startswith(said)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read the config: No such file"):
+        config.load(str(tmp_path / "nowhere.yaml"))
+
+
+@pytest.mark.parametrize("override", ["train.epochs", "=3", ""])
+def test_an_override_must_be_key_and_value(tmp_path: Path, override: str) -> None:
+    said = error_of(write(tmp_path, ""), override)
+    assert said == f"--set {override}: must be KEY=VALUE, such as train.epochs=3"
+
+
+def test_an_override_is_checked_like_the_file(tmp_path: Path) -> None:
+    said = error_of(write(tmp_path, ""), "train.epochs=abc")
+    assert said == 'run.yaml: 1 mistake\n  train.epochs = "abc": must be a valid integer'
+
+
+def test_a_path_that_a_job_needs() -> None:
+    assert config.required("a", "images", "--input") == "a"
+    with pytest.raises(ConfigError) as caught:
+        config.required(None, "images", "--input")
+    assert str(caught.value) == (
+        "paths.images is not set; give it in the config file or as --input URL"
+    )
+
+
+@pytest.mark.parametrize(
+    ("side_px", "padding", "left"), [(16, "valid", 2), (16, "same", 4), (5, "valid", 0)]
+)
+def test_what_convolutions_leave_of_a_side(side_px: int, padding: str, left: int) -> None:
+    model = config.Convnet(filters=(8, 8), padding=padding)  # type: ignore[arg-type]
+    assert model.side_after_px(side_px) == left
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.name)
+def test_a_shipped_config_is_valid_and_opens_with_its_command(path: Path) -> None:
+    assert config.load(str(path)).name == path.stem.replace("local", "demo")
+    opening = path.read_text(encoding="utf-8").split("name:")[0]
+    assert f"python jobs/preprocess.py --config conf/{path.name}" in opening

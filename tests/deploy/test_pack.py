@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import gzip
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.append(str(Path(__file__).parents[2] / "conf" / "deploy"))
+import pack
+from packing import archive, members
+from packing.left_out import OF_PACKAGES, OF_PYTHON, is_left_out
+from packing.libraries import loaded_part
+from packing.zipping import Gzip
+
+
+def test_what_is_in_the_environment() -> None:
+    targets = [str(target) for _, target in members.members(pack.REQUIREMENTS)]
+    assert len(targets) == len(set(targets))
+    site, lib = str(members.SITE), str(members.LIB)
+    packages = {name.split("/")[3] for name in targets if name.startswith(f"{site}/")}
+    assert {"tensorflow", "horovod", "petastorm", "cv2", "pyspark", "pandas"} <= packages
+    assert not {"pytest", "mypy", "ruff", "hypothesis", "cmake", "clang", "halftone"} & packages
+    assert not [name for name in packages if name.startswith(("__editable__", "halftone-"))]
+    assert {f"{lib}/os.py", f"{lib}/json/__init__.py", f"{site}/pyspark/worker.py"} <= set(targets)
+    assert not [name for name in targets if name.startswith(f"{site}/pyspark/jars")]
+    # What --check asks for.
+    assert [name for name in targets if name.startswith(f"{site}/tensorflow-2.15")]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "is_out"),
+    [
+        (OF_PACKAGES, "tensorflow/include/Eigen/Core", True),
+        (OF_PACKAGES, "numpy/core/lib/libnpymath.a", True),
+        (OF_PACKAGES, "numpy/core/_multiarray_umath.cpython-311-x86_64-linux-gnu.so", False),
+        (OF_PACKAGES, "pandas/tests/frame/test_api.py", True),
+        (OF_PACKAGES, "tensorflow/_api/v2/test/__init__.py", False),
+        (OF_PACKAGES, "jinja2/tests.py", False),
+        (OF_PACKAGES, "numpy/testing/__init__.py", False),
+        (OF_PACKAGES, "pyspark/jars/spark-core_2.12-3.5.9.jar", True),
+        (OF_PACKAGES, "pyspark/java_gateway.py", False),
+        (OF_PACKAGES, "pyarrow/libarrow_flight.so.1000", True),
+        (OF_PACKAGES, "pyarrow/libarrow_dataset.so.1000", False),
+        (OF_PACKAGES, "cv2/data/haarcascade_eye.xml", True),
+        (OF_PACKAGES, "cv2/data/__init__.py", False),
+        (OF_PACKAGES, "tensorboard/webfiles.zip", True),
+        (OF_PACKAGES, "tensorboard/summary/__init__.py", False),
+        (OF_PYTHON, "test/test_os.py", True),
+        (OF_PYTHON, "unittest/test/test_case.py", True),
+        (OF_PYTHON, "unittest/case.py", False),
+    ],
+)
+def test_what_is_left_out(patterns: tuple[str, ...], path: str, is_out: bool) -> None:
+    assert is_left_out(Path(path), patterns) == is_out
+
+
+SAY_LOADED = """
+import sys
+print(*(module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)))
+print(*{line.split()[5] for line in open("/proc/self/maps") if line.count("/") > 1})
+"""
+
+
+@pytest.mark.slow
+def test_nothing_that_halftone_loads_is_left_out(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", members.IMPORT_ALL + SAY_LOADED],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    inside = {str(source) for source, _ in members.members(pack.REQUIREMENTS)}
+    every = (*members.packages(pack.REQUIREMENTS), *members.standard_library())
+    left_out = {str(source) for source, _ in every} - inside
+    site = str(Path(pytest.__file__).parents[1])
+    loaded = set(done.stdout.split())
+    assert {f"{site}/tensorflow/libtensorflow_cc.so.2", f"{site}/cv2/__init__.py"} <= loaded
+    library = sysconfig.get_path("stdlib")
+    assert {f"{site}/pyarrow/flight.py", f"{library}/lib2to3/main.py"} <= left_out
+    assert sorted(loaded & left_out) == []
+
+
+def test_a_library_is_what_the_linker_loads(tmp_path: Path) -> None:
+    spec = importlib.util.find_spec("yaml._yaml")
+    assert spec is not None
+    assert spec.origin is not None
+    whole = Path(spec.origin).read_bytes()
+    with open(spec.origin, "rb") as file:
+        part = loaded_part(file)
+    assert part is not None
+    cut = bytes(part)
+    assert len(cut) < len(whole)
+    # Only the header has another word on sections.
+    assert [n for n in range(len(cut)) if n > 64 and cut[n] != whole[n]] == []
+    path = tmp_path / Path(spec.origin).name
+    path.write_bytes(cut)
+    code = (
+        "import sys; from importlib.machinery import *; from importlib.util import *\n"
+        f"spec = spec_from_file_location('yaml._yaml', {str(path)!r})\n"
+        "sys.modules['yaml._yaml'] = made = module_from_spec(spec)\n"
+        "spec.loader.exec_module(made)\n"
+        "import yaml; print(yaml.load('a: [1, 2.5]', Loader=yaml.CSafeLoader), made.__file__)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert said == f"{{'a': [1, 2.5]}} {path}\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"INPUT(libreal.so)\n", b"\x7fELF\x02\x01", b"\x7fELF\x01\x01" + bytes(600)],
+    ids=["empty", "linker's words", "broken off", "32 bits"],
+)
+def test_what_is_no_library_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "lib.so"
+    path.write_bytes(content)
+    with open(path, "rb") as file:
+        assert loaded_part(file) is None
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as made:
+        assert archive.add(made, path, Path("lib/lib.so")) == len(content)
+    packed.seek(0)
+    with tarfile.open(fileobj=packed) as made:
+        found = made.extractfile("lib/lib.so")
+        assert found is not None
+        assert found.read() == content
+
+
+@settings(deadline=None)
+@given(parts=st.lists(st.binary(max_size=300), max_size=40))
+def test_parts_are_one_file_of_gzip(parts: list[bytes]) -> None:
+    made = BytesIO()
+    with Gzip(made) as zipped:
+        assert [zipped.write(part) for part in parts] == list(map(len, parts))
+    assert gzip.decompress(made.getvalue()) == b"".join(parts)
+
+
+def test_an_extra_of_a_requirement(tmp_path: Path) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_text("# a comment\njinja2==3.1.6 # why\n")
+    assert [one.metadata["Name"] for one in members.needed(path)] == ["Jinja2", "MarkupSafe"]
+    path.write_text("jinja2[i18n]\n")
+    with pytest.raises(importlib.metadata.PackageNotFoundError, match="Babel"):
+        members.needed(path)
+
+
+def test_the_zip_is_the_package_and_the_same_each_time(tmp_path: Path) -> None:
+    pack.pack_halftone(tmp_path / "one.zip")
+    said = pack.pack_halftone(tmp_path / "two.zip")
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    names = zipfile.ZipFile(tmp_path / "two.zip").namelist()
+    assert {"halftone/__init__.py", "halftone/report/page.html.j2"} <= set(names)
+    assert not [name for name in names if name.endswith(".pyc") or "__pycache__" in name]
+    size_bytes = os.path.getsize(tmp_path / "two.zip")
+    assert said == f"{tmp_path}/two.zip: {len(names)} files, {size_bytes:,} bytes"
+
+
+def test_an_environment_that_is_up_to_date_stands(tmp_path: Path) -> None:
+    target = tmp_path / "environment.tar.gz"
+    target.write_bytes(b"packed")
+    (tmp_path / "environment.tar.gz.stamp").write_text(pack._stamp())
+    assert pack.pack_environment(target) == f"{target}: up to date, 6 bytes"
+    assert target.read_bytes() == b"packed"

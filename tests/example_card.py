@@ -1,0 +1,25 @@
+"""The description of a small trained model, for tests that need one but no model."""
+
+from typing import Any
+
+from halftone.config import Config, Pixels
+from halftone.model_directory import Card
+
+
+def card(**changes: Any) -> Card:
+    return Card(
+        schema_version=1,
+        halftone_version="0.1.0",
+        created="2026-01-02T03:04:05+00:00",
+        version="v",
+        network="network-v.keras",
+        labels=["cat", "dog"],
+        pixels=Pixels(),
+        fingerprint="f",
+        best_epoch=1,
+        ranks=2,
+        train_secs=9.0,
+        origin={},
+        config=Config(),
+        **changes,
+    )

@@ -1,0 +1,433 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halftone import config
+from halftone.config import ConfigError
+from halftone.experiment import combining, spec
+from halftone.experiment.planning import Planner, Trial
+from halftone.experiment.spec import Draw
+from paper_networks import (
+    CIFAR,
+    REGULARISED,
+    REGULARISED_COUNTS,
+    VARIANTS,
+    VGG,
+    searched,
+)
+
+EXPERIMENTS = Path(__file__).parents[2] / "conf" / "experiments"
+BASE = {"paths": {"images": "in"}, "train": {"epochs": 3, "batch_size": 8}}
+
+
+def stages(
+    overrides: Mapping[str, Any] = MappingProxyType({}), **settings: Any
+) -> dict[str, list[Trial]]:
+    raw = {"name": "study", "base": BASE, **settings}
+    return Planner(spec.from_mapping(raw, "table.yaml"), "table.yaml", overrides).check()
+
+
+def plan(overrides: Mapping[str, Any] = MappingProxyType({}), **settings: Any) -> list[Trial]:
+    """The runs of the only stage."""
+    (trials,) = stages(overrides, **settings).values()
+    return trials
+
+
+def error_of(**settings: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        plan(**settings)
+    return str(caught.value)
+
+
+def test_runs_grid_and_random_are_one_list_each_with_its_config() -> None:
+    made = plan(
+        runs=[{"name": "own", "set": {"train.model": {"name": "mlp", "hidden": [5]}}}],
+        grid={"train.epochs": [4, 5], "train.model.filters": [[8], [8, 16]]},
+        random={"from": {"train.learning_rate": [0.5]}, "count": 1},
+    )
+    assert [(one.name, one.config.train.epochs) for one in made] == [
+        ("own", 3),
+        ("epochs-4_filters-8", 4),
+        ("epochs-4_filters-8x16", 4),
+        ("epochs-5_filters-8", 5),
+        ("epochs-5_filters-8x16", 5),
+        ("learning_rate-0.5", 3),
+    ]
+    assert made[0].config.train.model == config.Mlp(hidden=(5,))
+    assert made[2].config.train.model == config.Convnet(filters=(8, 16))
+    assert made[5].config.train.learning_rate == 0.5
+    assert {one.config.train.batch_size for one in made} == {8}
+    assert {one.config.tracking.experiment for one in made} == {"study"}
+    assert [one.config.name for one in made][:2] == ["own", "epochs-4_filters-8"]
+
+
+def test_all_runs_are_tracked_in_one_experiment() -> None:
+    def tracked(**settings: Any) -> Any:
+        (one,) = plan(runs=[{"name": "one"}], base={**BASE, "tracking": settings})
+        return one.config.tracking.experiment
+
+    assert tracked() == tracked(uri="http://host") == "study"
+    assert tracked(experiment="own") == "own"
+
+
+def test_overrides_win_over_every_run() -> None:
+    made = plan(
+        {"train.epochs": 1, "paths.images": "other"},
+        runs=[{"name": "one"}, {"name": "two", "set": {"train.epochs": 9}}],
+    )
+    assert [one.config.train.epochs for one in made] == [1, 1]
+    assert [one.config.paths.images for one in made] == ["other", "other"]
+    assert BASE["train"] == {"epochs": 3, "batch_size": 8}
+
+
+NARROW = {"train.model": {"name": "mlp", "hidden": [5]}}
+
+
+def test_a_stage_builds_on_the_settings_of_an_earlier_one_s_best_run() -> None:
+    raw = {
+        "name": "study",
+        "base": BASE,
+        "stages": [
+            {
+                "name": "first",
+                "set": {"train.batch_size": 16, "train.epochs": 9},
+                "grid": {"train.learning_rate": [0.5, 0.25]},
+            },
+            {
+                "name": "second",
+                "best_of": "first",
+                "set": {"train.epochs": 5},
+                "runs": [
+                    {"name": "a", "set": {"train.model.filters": [8]}},
+                    {"name": "b", "set": NARROW},
+                ],
+            },
+            {
+                "name": "third",
+                "best_of": "second",
+                "runs": [{"name": "c", "set": {"train.model.hidden": [7]}}],
+            },
+            {"name": "other", "runs": [{"name": "a"}]},
+        ],
+    }
+    asked = spec.from_mapping({**raw, "folds": 3}, "table.yaml")
+    planner = Planner(asked, "table.yaml", {"train.epochs": 1})
+    first, second, third, _ = asked.all_stages()
+    _, quarter = planner.listed(first, ())
+    assert (quarter.stage, quarter.name) == ("first", "learning_rate-0.25")
+    assert quarter.config.name == "first.learning_rate-0.25"
+    _, b = planner.listed(second, quarter.layers)
+    (c,) = planner.listed(third, b.layers)
+    train = c.config.train
+    assert (train.learning_rate, train.batch_size, train.epochs) == (0.25, 16, 1)
+    assert train.model == config.Mlp(hidden=(7,))
+    assert c.layers == (
+        {"train.batch_size": 16, "train.epochs": 9},
+        {"train.learning_rate": 0.25},
+        {"train.epochs": 5},
+        NARROW,
+        {},
+        {"train.model.hidden": [7]},
+    )
+    folds = [(one.splits.folds, one.splits.fold) for one in c.configs()]
+    assert (c.folds, folds) == (3, [(3, 0), (3, 1), (3, 2)])
+    # The first run of each stage stands for its best: `c` has no hidden layers to change then.
+    with pytest.raises(ConfigError, match=r"stage third: run c: 1 mistake\n  train.model.hidden"):
+        planner.check()
+
+
+def test_named_values_and_keys_with_one_value() -> None:
+    (one, other) = plan(
+        grid={
+            "train.model": {
+                "small": {"name": "convnet", "filters": [4]},
+                "dense": NARROW["train.model"],
+            },
+            "train.epochs, train.batch_size": [2],
+        }
+    )
+    assert (one.name, other.name) == ("small_epochs-batch_size-2", "dense_epochs-batch_size-2")
+    assert one.config.train.model == config.Convnet(filters=(4,))
+    assert other.config.train.model == config.Mlp(hidden=(5,))
+    assert (one.config.train.epochs, one.config.train.batch_size) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"a.one": 1, "b.one": 2}, "a.one-1_b.one-2"),
+        ({"model": {"name": "mlp", "hidden": []}}, "model-name-mlp-hidden-none"),
+        ({"normalise": "-0.5..0.5", "flip": True}, "normalise--0.5..0.5_flip-true"),
+        ({"splits.from_path": "^(a|b)/"}, "from_path--a-b-"),
+    ],
+)
+def test_a_combination_is_named_by_its_values(settings: dict[str, Any], name: str) -> None:
+    (made,) = combining.combinations({key: [value] for key, value in settings.items()})
+    assert made == (name, settings)
+
+
+REFUSED = [
+    (
+        {"runs": [{"name": "one"}, {"name": "two"}, {"name": "one"}]},
+        "table.yaml: two runs have the name one; rename one",
+    ),
+    (
+        {"runs": [{"name": "one", "set": {"train.epoch": 3}}]},
+        "table.yaml: run one: 1 mistake\n  train.epoch: unknown key; did you mean epochs? valid "
+        f"here: {', '.join(config.Train.model_fields)}",
+    ),
+    (
+        {"grid": {"train.epochs": [3, "many"]}},
+        'table.yaml: run epochs-many: 1 mistake\n  train.epochs = "many": must be a valid integer',
+    ),
+    (
+        {"runs": [{"name": "one"}], "base": {**BASE, "seed": -1}},
+        "table.yaml: base: 1 mistake\n  seed = -1: must be greater than or equal to 0",
+    ),
+    (
+        {"runs": [{"name": "one"}], "base": {}},
+        "table.yaml: base: paths.images is not set; give it there or as --input URL",
+    ),
+    (
+        {"runs": [{"name": "one", "set": {"paths.model": "m"}}]},
+        "table.yaml: run one: paths.model: an experiment places all but paths.images below its "
+        "output; take it out",
+    ),
+    (
+        {"runs": [{"name": "one", "set": {"score.split": "train"}}]},
+        'table.yaml: run one: score.split = "train": an experiment scores the splits '
+        "that its own score names; take it out",
+    ),
+    (
+        {"runs": [{"name": "deep", "set": {"train.model.filters": [8] * 6}}]},
+        "table.yaml: run deep: images of height 64 px are too small for train.model: convolution "
+        "5 needs 3 px and gets 2; use padding same, a smaller kernel or fewer filters, or "
+        "preprocess to a larger size",
+    ),
+    (
+        {
+            "stages": [
+                {"name": "first", "grid": {"train.epochs": [1, 2]}},
+                {"name": "second", "best_of": "first", "runs": [{"name": "one"}]},
+                {
+                    "name": "third",
+                    "best_of": "second",
+                    "set": {"train.model.filter": [8]},
+                    "runs": [{"name": "one"}],
+                },
+            ]
+        },
+        "table.yaml: stage third: run one: 1 mistake\n  train.model.filter: unknown key; did you "
+        f"mean filters? valid here: {', '.join(config.Convnet.model_fields)}",
+    ),
+    (
+        {"search": {"trials": 1, "space": {"train.epoch": [3]}}},
+        "table.yaml: search.space: 1 mistake\n  train.epoch: unknown key; did you mean epochs? "
+        f"valid here: {', '.join(config.Train.model_fields)}",
+    ),
+    (
+        {"search": {"trials": 1, "space": {"train.epochs": [3, "many"]}}},
+        'table.yaml: search.space: 1 mistake\n  train.epochs = "many": must be a valid integer',
+    ),
+    (
+        {"search": {"trials": 1, "space": {"train.epochs": {"low": 1.5, "high": 4.5}}}},
+        "table.yaml: search.space: 1 mistake\n  train.epochs = 1.5: must be a valid integer",
+    ),
+    (
+        {"search": {"trials": 1, "space": {"train.momentum": {"low": 0.5, "high": 1.5}}}},
+        "table.yaml: search.space: 1 mistake\n  train.momentum = 1.5: must be less than 1",
+    ),
+    (
+        {"runs": [{"name": "one", "set": {"train.ranks": 2}}], "parallel": 3},
+        "table.yaml: run one: train.ranks is 2, and parallel is 3; runs of several ranks go one "
+        "after the other: use parallel: 1",
+    ),
+    (
+        {"runs": [{"name": "one", "set": {"train.ranks": 2}}], "on": "spark"},
+        "table.yaml: run one: train.ranks is 2, and on: spark gives a run one slot; use on: "
+        "processes with parallel: 1",
+    ),
+    (
+        {"random": {"from": {"train.epochs": [1, 2], "seed": [1, 2, 3]}, "count": 7}},
+        "table.yaml: random.count = 7: is more than the 6 combinations of random.from",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "said"), REFUSED, ids=[said for _, said in REFUSED])
+def test_what_cannot_run_is_refused_with_file_run_and_key(
+    settings: dict[str, Any], said: str
+) -> None:
+    assert error_of(**settings) == said
+
+
+SPACES = st.dictionaries(
+    st.sampled_from(["a", "b.c", "d"]),
+    st.lists(st.integers(0, 9), min_size=1, max_size=4, unique=True),
+    min_size=1,
+)
+
+
+@given(SPACES)
+def test_a_grid_has_each_combination_once(space: dict[str, list[int]]) -> None:
+    found = list(combining.combinations(space))
+    count = 1
+    for values in space.values():
+        count *= len(values)
+    assert len(found) == len({tuple(one.settings.items()) for one in found}) == count
+    assert len({one.name for one in found}) == count
+
+
+@given(SPACES, st.integers(0, 5), st.data())
+def test_a_draw_repeats_nothing_is_balanced_and_always_the_same(
+    space: dict[str, list[int]], seed: int, data: st.DataObject
+) -> None:
+    every = list(combining.combinations(space))
+    count = data.draw(st.integers(1, len(every)))
+    balance = data.draw(st.sampled_from(sorted(space)))
+    settings = Draw(**{"from": space}, count=count, seed=seed, balance=balance)
+    drawn = combining.draw(settings)
+    assert len(drawn) == count
+    assert all(one in every and drawn.count(one) == 1 for one in drawn)
+    counts = Counter(dict.fromkeys(space[balance], 0))
+    counts.update(one.settings[balance] for one in drawn)
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert combining.draw(settings) == drawn
+
+
+def test_another_seed_draws_others() -> None:
+    space = {"a": [*range(10)], "b": [*range(10)]}
+    first, second = (combining.draw(Draw(**{"from": space}, count=5, seed=s)) for s in (0, 1))
+    assert first != second
+
+
+def planned(name: str) -> dict[str, list[Trial]]:
+    path = str(EXPERIMENTS / f"{name}.yaml")
+    return Planner(spec.load(path), path, {"paths.images": "in"}).check()
+
+
+def network(settings: dict[str, Any]) -> object:
+    return config.from_mapping({"train": {"model": settings}}, "test").train.model
+
+
+def test_the_regularised_convnets_are_those_of_the_paper() -> None:
+    trials = {one.name: one for one in planned("regularised-convnets")[""]}
+    assert {name: one.config.train.model for name, one in trials.items()} == {
+        f"{model} {variant}".replace(f"{model} ", f"{model.replace(' ', '-')}.").replace(
+            "batch norm", "batch-norm"
+        ): network({**REGULARISED[model], **VARIANTS[variant]})
+        for model, variant in REGULARISED_COUNTS
+    }
+    shared = {(one.config.train.epochs, one.config.train.batch_size) for one in trials.values()}
+    assert shared == {(20, 64)}
+    figures = {name: (one.paper.loss, one.paper.accuracy) for name, one in trials.items()}
+    assert figures == {
+        "model-1.base": (0.0075, 0.9982),
+        "model-1.dropout": (0.012, 0.9985),
+        "model-1.batch-norm": (0.0001, 1.0),
+        "model-1.dense": (0.0002, 0.9997),
+        "model-2.base": (0.0084, 0.9987),
+        "model-2.dropout": (0.0063, 0.999),
+        "model-2.batch-norm": (2.51e-05, 1.0),
+        "model-2.dense": (0.003, 0.9992),
+        "model-3.base": (0.0083, 0.9982),
+        "model-3.dropout": (0.0032, 0.9995),
+        "model-3.batch-norm": (0.0001, 1.0),
+        "model-3.dense": (2.28e-05, 1.0),
+    }
+
+
+def test_the_cifar10_ablation_is_that_of_the_paper() -> None:
+    trials = {one.name: one for one in planned("cifar10-ablation")[""]}
+    # As its text has them, 5.A to 5.C change how 4.D is trained.
+    settings = {**{name: one[0] for name, one in CIFAR.items()}}
+    settings.update(dict.fromkeys(("5.A", "5.B", "5.C"), CIFAR["4.D"][0]))
+    assert {name: one.config.train.model for name, one in trials.items()} == {
+        name: network(own) for name, own in settings.items()
+    }
+    assert [one.paper.accuracy for one in trials.values()] == [
+        *(0.3359, 0.3932, 0.4105, 0.4089, 0.6432, 0.6903, 0.5231, 0.2587, 0.1607, 0.4552),
+    ]
+    trained = {name: one.config.train for name, one in trials.items()}
+    assert {one.epochs for one in trained.values()} == {300}
+    assert {one.optimizer for one in trained.values()} == {"sgd"}
+    assert {name: one.batch_size for name, one in trained.items() if one.batch_size != 64} == {
+        "5.A": 256
+    }
+    rates = {name: one.learning_rate for name, one in trained.items()}
+    assert {name: rate for name, rate in rates.items() if rate != 0.001} == {"5.B": 0.1}
+
+
+PETRINI = {
+    f"{dense}-dense_{convolutions}-conv_pooling-{pooling}": searched(dense, pooling, convolutions)
+    for dense in (8, 16, 32)
+    for convolutions in (1, 2)
+    for pooling in ("average", "max")
+}
+
+
+def test_the_random_search_is_that_of_the_paper() -> None:
+    trials = planned("random-search")
+    drawn = trials["search"]
+    assert len(drawn) == 6
+    assert all(one.config.train.model == network(PETRINI[one.name]) for one in drawn)
+    pools = Counter(one.config.train.model.model_dump()["pooling"] for one in drawn)
+    assert pools == {"average": 3, "max": 3}
+    assert {(t.epochs, t.batch_size) for t in (one.config.train for one in drawn)} == {(25, 50)}
+    sizes = [(one.name, one.config.pixels.height_px) for one in trials["size"]]
+    assert sizes == [("64-px", 64), ("32-px", 32)]
+    found, paper = trials["final"]
+    assert {(t.epochs, t.batch_size) for t in (found.config.train, paper.config.train)} == {
+        (30, 35)
+    }
+    assert paper.config.train.model == network(searched(16, "max", 1))
+    assert (paper.config.pixels.height_px, paper.config.splits.validation_fraction) == (32, 0.0)
+    figures = paper.paper.precision, paper.paper.recall, paper.paper.f1
+    assert figures == (0.999, 0.9967, 0.9978)
+
+
+def test_the_bayesian_search_is_that_of_the_paper() -> None:
+    trials = planned("vgg13-bayes")
+    (baseline,) = trials["baseline"]
+    assert baseline.config.train.model == network(VGG)
+    train = baseline.config.train
+    assert (train.epochs, train.batch_size, train.learning_rate) == (12, 32, 0.001)
+    _, paper, appendix = trials["optimised"]
+    rates = {"conv_dropout": 0.1, "dense_dropout": 0.1}
+    assert paper.config.train.model == network({**VGG, **rates})
+    assert appendix.config.train.model == network(
+        {**VGG, **rates, "pool_after": None, "pool_padding": "same"}
+    )
+    assert paper.config.train.learning_rate == appendix.config.train.learning_rate == 0.0001
+    assert paper.paper.accuracy == 0.999
+
+
+def test_the_perceptrons_and_their_rival_are_those_of_the_paper() -> None:
+    trials = planned("mlp-to-cnn")
+    (baseline,) = trials["baseline"]
+    assert baseline.config.train.model == network({"name": "mlp", "hidden": []})
+    assert (baseline.config.train.optimizer, baseline.config.train.epochs) == ("sgd", 20)
+    networks = {one.name: one.config.train for one in trials["networks"]}
+    assert {name: train.model for name, train in networks.items()} == {
+        "perceptron": network({"name": "mlp", "hidden": [200, 60]}),
+        "perceptron-dropout": network({"name": "mlp", "hidden": [200, 60], "dropout": [0.0, 0.25]}),
+        "cnn": network(
+            {
+                "name": "convnet",
+                "filters": [12, 24],
+                "kernels_px": [3, 6],
+                "strides_px": [2],
+                "pool_after": [],
+                "dense": [200],
+            }
+        ),
+    }
+    assert {train.optimizer for train in networks.values()} == {"adam"}

@@ -1,0 +1,198 @@
+"""A dataset as TFRecord, read back as the README says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from halftone.dataset import manifest
+from halftone.errors import InputError
+from halftone.export import tfrecord
+
+ROOT = Path(__file__).parents[2]
+# The README's, but for the line that says where the files are.
+READ = "".join(
+    f"{line[4:]}\n"
+    for line in re.findall(
+        r"^    import json\n    import tensorflow as tf\n.*?compression_type.*?$",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )[0].split("\n")
+    if not line.startswith("    root = ")
+)
+
+
+def no_session() -> SparkSession:
+    raise AssertionError("there is nothing to do")
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.tfrecord*")}
+
+
+def read_back(root: Path) -> list[tuple[Any, int]]:
+    names: dict[str, Any] = {"root": str(root)}
+    exec(READ, names)
+    return [(image.tobytes(), int(label)) for image, label in names["rows"].as_numpy_iterator()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compression", ["", "GZIP"])
+def test_every_row_comes_back(
+    spark: SparkSession, tmp_path: Path, dataset: Path, compression: str
+) -> None:
+    import tensorflow as tf
+
+    out = tmp_path / "out"
+    data = manifest.read(str(dataset))
+    made = tfrecord.export(str(dataset), str(out), compression, lambda: spark)
+    expected = [
+        {**row, "split": shard.split}
+        for shard in data.files
+        for row in pq.read_table(dataset / shard.path).to_pylist()
+    ]
+    train = [(row["image"], row["label_id"]) for row in expected if row["split"] == "train"]
+    assert len(train) > 60
+    assert read_back(out) == train
+
+    found = []
+    for shard in made["shards"]:
+        path = str(out / shard["path"])
+        raw = list(tf.data.TFRecordDataset(path, compression_type=compression))
+        assert len(raw) == shard["rows"]
+        for one in raw:
+            features = tf.train.Example.FromString(one.numpy()).features.feature
+            assert set(features) == set(made["features"])
+            found.append(
+                {
+                    "split": shard["split"],
+                    **{n: features[n].bytes_list.value[0] for n in ("image", "label", "key")},
+                    **{
+                        n: features[n].int64_list.value[0]
+                        for n in ("height", "width", "channels", "label_id")
+                    },
+                }
+            )
+    assert found == [
+        {
+            "split": row["split"],
+            "image": row["image"],
+            "label": row["label"].encode(),
+            "key": row["key"].encode(),
+            "height": 16,
+            "width": 16,
+            "channels": 1,
+            "label_id": row["label_id"],
+        }
+        for row in expected
+    ]
+
+
+@pytest.mark.slow
+def test_a_rerun_keeps_what_stands_and_writes_what_is_missing(
+    spark: SparkSession, tmp_path: Path, dataset: Path
+) -> None:
+    out = tmp_path / "out"
+    made = tfrecord.export(str(dataset), str(out), "", lambda: spark)
+    before = files(out)
+    data = manifest.read(str(dataset))
+    assert json.loads((out / "export.json").read_text()) == made
+    assert made["shape"] == [16, 16, 1]
+    assert made["fingerprint"] == data.fingerprint
+    assert made["counts"] == data.counts
+    assert sum(shard["rows"] for shard in made["shards"]) == made["rows"] == 120
+    num_train = len(data.shards("train"))
+    assert [shard["path"].rpartition("/")[2] for shard in made["shards"]][:2] == [
+        f"train-00000-of-{num_train:05d}.tfrecord",
+        f"train-00001-of-{num_train:05d}.tfrecord",
+    ]
+
+    assert tfrecord.export(str(dataset), str(out), "", no_session) == made
+
+    # As a kill leaves it, or someone who tidies up; beside what a call for another dataset left.
+    stale = out / "records" / "0123456789abcdef" / "train-00000-of-00001.tfrecord"
+    stale.parent.mkdir()
+    stale.touch()
+    (out / "export.json").unlink()
+    (out / made["shards"][1]["path"]).unlink()
+    kept = out / made["shards"][0]["path"]
+    modified = kept.stat().st_mtime_ns
+    tfrecord.export(str(dataset), str(out), "", lambda: spark)
+    assert files(out) == before
+    assert kept.stat().st_mtime_ns == modified
+
+
+def test_another_export_is_left_alone(tmp_path: Path, dataset: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    there = {"schema": 1, "fingerprint": "d47f2ba86d75", "compression": ""}
+    (out / "export.json").write_text(json.dumps(there))
+    now = manifest.read(str(dataset)).fingerprint
+    with pytest.raises(InputError) as caught:
+        tfrecord.export(str(dataset), str(out), "GZIP", no_session)
+    assert str(caught.value) == (
+        f"{out}: another export is there, and is left alone: compression '' there, 'GZIP' now; "
+        f"fingerprint 'd47f2ba86d75' there, '{now}' now. Give another --output, or remove it"
+    )
+    assert json.loads((out / "export.json").read_text()) == there
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no JSON"])
+def test_what_is_no_export_is_refused(tmp_path: Path, dataset: Path, content: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "export.json").write_text(content)
+    with pytest.raises(InputError) as caught:
+        tfrecord.export(str(dataset), str(tmp_path / "out"), "", no_session)
+    assert str(caught.value) == (
+        f"{tmp_path}/out/export.json: not an export's; give another --output"
+    )
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, dataset: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        tfrecord.export(str(dataset), str(dataset), "", no_session)
+    assert str(caught.value) == (
+        f"{dataset}: exists and holds no export (it holds _versions, contact_sheets, "
+        "manifest.json, ...); give another --output"
+    )
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "jobs" / "export.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd="/")
+
+
+@pytest.mark.slow
+def test_the_job(tmp_path: Path, dataset: Path) -> None:
+    conf = tmp_path / "run.yaml"
+    conf.write_text("name: stripes\n")
+    done = run("--config", conf, "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: paths.dataset is not set; give it in the config file or as --dataset URL\n"
+    )
+    done = run("--config", conf, "--dataset", tmp_path / "none", "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {tmp_path}/none: no dataset here (no manifest.json); run jobs/preprocess.py, or "
+        "check paths.dataset or --dataset\n"
+    )
+    arguments = ("--config", conf, "--output", tmp_path / "out", "--gzip")
+    done = run(*arguments, "--set", f"paths.dataset={dataset}")
+    assert done.returncode == 0, done.stderr
+    num_files = len(manifest.read(str(dataset)).files)
+    said = done.stdout.splitlines()
+    assert said[-3] == f"120 rows in {num_files} TFRecord files, GZIP"
+    assert said[-1] == f"export: {tmp_path}/out"
+    assert re.search(r"export: 120 of 120 images, \d+/s, \d:\d\d\n$", done.stderr)
+    assert len(read_back(tmp_path / "out")) > 60
+    assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".tmp")]

@@ -1,0 +1,264 @@
+"""The notebooks, run from top to bottom in a real kernel, as on Databricks and as in Jupyter."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+import pytest
+import yaml
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from halftone.sample.generate import draw
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+ALL = ["1_preprocess.ipynb", "2_train_and_score.ipynb", "3_explore_results.ipynb"]
+PAIRS, SIDE_PX, EPOCHS = 80, 64, 12
+
+# What Databricks puts into a notebook: widgets whose values a job gives, and a session. It is of
+# another thread, for which alone Spark calls it active.
+DATABRICKS = """
+import os
+import sys
+import threading
+from types import SimpleNamespace
+
+class Widgets:
+    def __init__(self, given):
+        self.values, self.labels = given, {}
+
+    def text(self, name, defaultValue, label=None):
+        self.values.setdefault(name, defaultValue)
+        self.labels[name] = label
+
+    def get(self, name):
+        return self.values[name]
+
+def start():
+    global spark
+    from pyspark.sql import SparkSession
+    local = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
+    os.dup2(sys.stderr.fileno(), 2)  # what the JVM says is in the cluster's log
+    spark = SparkSession.builder.master("local[2]").config(map=local).getOrCreate()
+
+dbutils = SimpleNamespace(widgets=Widgets(GIVEN))
+thread = threading.Thread(target=start)
+thread.start()
+thread.join()
+"""
+
+
+class Place(NamedTuple):
+    """Where the notebooks work."""
+
+    folder: Path
+    conf: Path
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A drawn dataset, and a config by which it takes seconds."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    draw(folder / "images", PAIRS, seed=7, size_px=64, processes=1)
+    settings = {
+        "name": "notebooks",
+        "seed": 7,
+        "paths": {name: str(folder / name) for name in ("images", "dataset", "model", "scores")},
+        "pixels": {"height_px": SIDE_PX, "width_px": SIDE_PX},
+        "splits": {"group_by": r"([^/]+)\.jpg$", "validation_fraction": 0.2, "test_fraction": 0.3},
+        "preprocess": {"min_shards": 2},
+        "tracking": {"enabled": False},
+        "train": {
+            "batch_size": 16,
+            "learning_rate": 0.003,
+            "normalise": "standard",
+            "model": {"name": "convnet", "filters": [8, 16, 32], "dense": [32]},
+        },
+    }
+    conf = folder / "conf.yaml"
+    conf.write_text(yaml.safe_dump(settings))
+    return Place(folder, conf)
+
+
+class Kernel:
+    """One kernel, started in the notebooks' folder as Jupyter does it."""
+
+    def __init__(self, **environment: str) -> None:
+        self._manager = KernelManager(kernel_name="python3")
+        # By this the kernel would leave standard error to pytest.
+        inherited = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+        inherited["PYSPARK_PYTHON"] = sys.executable
+        self._manager.start_kernel(cwd=str(NOTEBOOKS), env={**inherited, **environment})
+
+    def run(self, notebook: NotebookNode) -> NotebookNode:
+        """Run a notebook; an error in a cell is one here."""
+        return NotebookClient(notebook, km=self._manager, timeout=300).execute()
+
+    def cell(self, source: str) -> str:
+        """Run one cell; return what it prints."""
+        cell = nbformat.v4.new_code_cell(source)
+        return printed(self.run(nbformat.v4.new_notebook(cells=[cell])), cell.id)
+
+    def end(self) -> None:
+        self._manager.shutdown_kernel(now=True)
+
+
+def read(name: str) -> NotebookNode:
+    return nbformat.read(NOTEBOOKS / name, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def databricks(place: Place) -> Iterator[Kernel]:
+    given = {"config": str(place.conf), "train_epochs": str(EPOCHS), "score_threshold": "best_f1"}
+    kernel = Kernel()
+    kernel.cell(f"GIVEN = {given!r}\n{DATABRICKS}")
+    yield kernel
+    kernel.end()
+
+
+@pytest.fixture(scope="module")
+def executed(databricks: Kernel, place: Place) -> dict[str, NotebookNode]:
+    """All notebooks, one after another; they stay beside their results, to be looked at."""
+    done = {name: databricks.run(read(name)) for name in ALL}
+    for name, notebook in done.items():
+        nbformat.write(notebook, place.folder / name)
+    return done
+
+
+def outputs(notebook: NotebookNode, cell: str) -> list[Any]:
+    return next(one.outputs for one in notebook.cells if one.id == cell)
+
+
+def printed(notebook: NotebookNode, cell: str) -> str:
+    return "".join(one.text for one in outputs(notebook, cell) if one.output_type == "stream")
+
+
+def shown(notebook: NotebookNode, cell: str) -> str:
+    return "".join(
+        one.data.get("text/html", "") for one in outputs(notebook, cell) if "data" in one
+    )
+
+
+def pictures(notebook: NotebookNode, cell: str) -> int:
+    pngs = sum("image/png" in one.get("data", {}) for one in outputs(notebook, cell))
+    return pngs + shown(notebook, cell).count("<img")
+
+
+def complaints(notebook: NotebookNode) -> list[str]:
+    """What cells have said of errors and warnings."""
+    return [
+        f"{cell.id}: {one}"
+        for cell in notebook.cells
+        for one in cell.get("outputs", [])
+        if one.output_type == "error"
+        or one.get("name") == "stderr"
+        or re.search("warn|error", one.get("text", ""), re.IGNORECASE)
+    ]
+
+
+@pytest.mark.slow
+def test_no_cell_has_anything_to_complain_of(executed: dict[str, NotebookNode]) -> None:
+    assert [complaints(notebook) for notebook in executed.values()] == [[], [], []]
+
+
+@pytest.mark.slow
+def test_preprocess(executed: dict[str, NotebookNode], place: Place) -> None:
+    notebook = executed["1_preprocess.ipynb"]
+    rows = shown(notebook, "parameters").replace(' style="text-align: left"', "")
+    assert f"<tr><td>config</td><td>{place.conf}</td><td>widget config</td></tr>" in rows
+    assert f"<tr><td>pixels.height_px</td><td>{SIDE_PX}</td><td>{place.conf}</td></tr>" in rows
+    said = printed(notebook, "preprocess").splitlines()
+    assert f"{2 * PAIRS + 4} images = {2 * PAIRS} rows + 4 rejects + 0 duplicates" in said
+    assert said[-1] == f"dataset: {place.folder}/dataset"
+    assert pictures(notebook, "contact-sheet") == 1
+    assert pictures(notebook, "samples") == 2
+    # Only the damaged one lets something be seen.
+    assert pictures(notebook, "rejects") == 1
+    reasons = re.findall("<b>(.*?)</b>", shown(notebook, "rejects"))
+    assert reasons == ["damaged", "empty", "not_an_image", "truncated"]
+
+
+@pytest.mark.slow
+def test_train_and_score(executed: dict[str, NotebookNode], place: Place) -> None:
+    notebook = executed["2_train_and_score.ipynb"]
+    said = printed(notebook, "train")
+    assert "1 rank (horovodrun)" in said
+    assert f"epoch {EPOCHS}/{EPOCHS}: " in said
+    assert pictures(notebook, "curves") == 2
+    found = re.search(r"test: (\d+) rows  accuracy (\S+)", printed(notebook, "score"))
+    assert found is not None
+    made = json.loads((place.folder / "dataset" / "manifest.json").read_text())
+    assert int(found[1]) == sum(made["counts"]["test"].values())
+    assert float(found[2]) > 0.8
+    assert "&lt;!DOCTYPE html&gt;" in shown(notebook, "report")
+
+
+@pytest.mark.slow
+def test_explore_results(executed: dict[str, NotebookNode], place: Place) -> None:
+    notebook = executed["3_explore_results.ipynb"]
+    metrics = json.loads((place.folder / "scores" / "metrics.json").read_text())
+    assert metrics["threshold"]["rule"] == "best_f1"  # a widget says so
+    assert pictures(notebook, "samples") == pictures(notebook, "contact-sheet") == 1
+    assert pictures(notebook, "curves") == 2
+    assert pictures(notebook, "probabilities") == 5
+    (right, wrong), (missed, found) = metrics["confusion"]
+    cells = re.findall("<td .*?>(.*?)</td>", shown(notebook, "confusion"))
+    assert cells == [str(count) for count in (right, wrong, missed, found)]
+    assert pictures(notebook, "mistakes") == wrong + missed
+    assert pictures(notebook, "doubtful") == 24
+
+
+@pytest.mark.slow
+def test_the_given_session_is_borrowed_and_left_running(
+    databricks: Kernel, executed: dict[str, NotebookNode]
+) -> None:
+    assert databricks.cell("print(spark.range(3).count())") == "3\n"
+    assert databricks.cell("print(dbutils.widgets.labels['train_epochs'])") == "train.epochs\n"
+
+
+@pytest.mark.slow
+def test_jupyter_takes_the_environment_and_a_session_of_its_own(place: Place) -> None:
+    other = str(place.folder / "other")
+    kernel = Kernel(HALFTONE_CONFIG=str(place.conf), HALFTONE_PATHS_DATASET=other)
+    try:
+        notebook = kernel.run(read("1_preprocess.ipynb"))
+    finally:
+        kernel.end()
+    assert complaints(notebook) == []
+    assert f"{other}</td>" in shown(notebook, "parameters")
+    assert "HALFTONE_PATHS_DATASET</td>" in shown(notebook, "parameters")
+    said = printed(notebook, "preprocess").splitlines()
+    assert said[0].startswith(f"decode: {2 * PAIRS + 4} of {2 * PAIRS + 4} images, ")
+    assert said[-1] == f"dataset: {other}"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_notebook_is_thin_and_holds_nothing_of_a_run(name: str) -> None:
+    text = (NOTEBOOKS / name).read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata == {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [(cell.outputs, cell.execution_count, cell.metadata) for cell in code] == [
+        ([], None, {})
+    ] * len(code)
+    # All but imports and parameters is calls.
+    assert max(len(cell.source.splitlines()) for cell in code[1:]) <= 8
+    assert not re.search(r"[\"' (]/(?!Volumes/\.\.\.)\w", text), "an absolute path"
+    # As ruff and Jupyter write it: a line of a cell is a line of the file.
+    assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n"
+
+
+def test_these_are_all_notebooks() -> None:
+    assert sorted(path.name for path in NOTEBOOKS.glob("*.*")) == ALL

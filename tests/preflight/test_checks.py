@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from halftone.preflight import checks, probe_host
+from halftone.preflight.checks import Line
+from halftone.preflight.probe_host import Place
+from halftone.preflight.probe_storage import NOT_SHARED, Probe
+
+ROOT = Path(__file__).parents[2]
+GOOD = {
+    "python": "3.11.7",
+    "java": "17.0.15",
+    "pyspark": "3.5.9",
+    "tensorflow": "2.15.1",
+    "horovod": "0.28.1",
+    "petastorm": "0.12.1",
+    "pyarrow": "10.0.1",
+    "numpy": "1.26.4",
+    "pandas": "2.2.3",
+    "opencv-python-headless": "4.11.0.86",
+    "simplejpeg": "1.9.0",
+    "fsspec": "2025.10.0",
+}
+SHIP = (
+    "./build.sh package, then spark-submit with --archives dist/environment.tar.gz#environment "
+    "--conf spark.pyspark.python=./environment/bin/python --py-files dist/halftone.zip"
+)
+
+
+def place(name: str, **versions: str) -> Place:
+    there = {key: version for key, version in {**GOOD, **versions}.items() if version}
+    return Place(name, there, 4, 8 * 2**30, 1, "gloo", {}, "/env", "/zip/halftone", "/work")
+
+
+def wrong(lines: list[Line]) -> list[Line]:
+    return [line for line in lines if line.is_wrong]
+
+
+def test_what_is_needed_is_what_is_pinned() -> None:
+    text = (ROOT / "requirements.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in text if line and not line.startswith("#")]
+    pinned = {pin.name: str(pin.specifier).removeprefix("==") for pin in pins}
+    needed = {k: v for k, v in checks.NEEDED.items() if k not in ("python", "java")}
+    assert {name: pinned[name] for name in needed if pinned[name].startswith(needed[name])} == {
+        name: pinned[name] for name in needed
+    }
+    assert {*probe_host.PACKAGES, "pyspark"} == set(needed)
+
+
+def test_versions_that_will_do() -> None:
+    lines = checks.of_versions(place("driver"), [place("a"), place("b")])
+    assert [line.what for line in lines] == list(GOOD)
+    assert wrong(lines) == []
+    assert lines[3] == Line("tensorflow", "2.15.1", "2.15.1")
+
+
+@pytest.mark.parametrize(
+    ("driver", "executor", "expected"),
+    [
+        (
+            {},
+            {"tensorflow": "2.16.1"},
+            Line(
+                "tensorflow",
+                "2.15.1",
+                "2.15.1 (a), 2.16.1 (b)",
+                f"executors: 2.15 is needed; {SHIP}",
+            ),
+        ),
+        (
+            {},
+            {"petastorm": ""},
+            Line(
+                "petastorm",
+                "0.12.1",
+                "0.12.1 (a), missing (b)",
+                f"executors: 0.12.1 is needed; {SHIP}",
+            ),
+        ),
+        (
+            {},
+            {"python": "3.10.4"},
+            Line(
+                "python",
+                "3.11.7",
+                "3.11.7 (a), 3.10.4 (b)",
+                f"executors: 3.11.7 is needed, as on the driver; {SHIP}",
+            ),
+        ),
+        (
+            {"numpy": "2.1.0"},
+            {},
+            Line(
+                "numpy",
+                "2.1.0",
+                "1.26.4",
+                "driver: 1.26 is needed; start the job with the Python of ./build.sh setup, or of "
+                "dist/environment.tar.gz",
+            ),
+        ),
+        (
+            {},
+            {"java": "21.0.1"},
+            Line(
+                "java",
+                "17.0.15",
+                "17.0.15 (a), 21.0.1 (b)",
+                "executors: 1.8 or 11 or 17 is needed; it comes with Spark: install Spark 3.5, "
+                "with Java 17, on every node and for the driver",
+            ),
+        ),
+    ],
+)
+def test_a_wrong_version(driver: dict[str, str], executor: dict[str, str], expected: Line) -> None:
+    lines = checks.of_versions(place("driver", **driver), [place("a"), place("b", **executor)])
+    assert wrong(lines) == [expected]
+
+
+def test_java_may_differ() -> None:
+    assert wrong(checks.of_versions(place("driver"), [place("a", java="11.0.2")])) == []
+
+
+def test_how_horovod_is_built() -> None:
+    driver, bad = place("driver"), place("a")._replace(horovod="no gloo")
+    assert checks.of_horovod(driver._replace(horovod=""), [bad]) == []
+    assert wrong(checks.of_horovod(driver, [place("a")])) == []
+    assert checks.of_horovod(driver, [bad]) == [
+        Line(
+            "horovod's build",
+            "gloo",
+            "no gloo",
+            f"executors: Horovod must be built with Gloo for TensorFlow 2.15; {SHIP}",
+        )
+    ]
+
+
+def test_executors_and_slots() -> None:
+    two = [place("a"), place("b")]
+    assert checks.of_executors(two, 4, 4, "") == Line("executors", "", "2 of 4 slots")
+    assert checks.of_executors(two, 4, 8, "").cure == (
+        "train.ranks is 8; use train.ranks=4, or give Spark more executors"
+    )
+    assert checks.of_executors([], 0, 1, "none has come") == Line(
+        "executors",
+        "",
+        "none has come",
+        "see the page of Spark's master for cores and memory that are free, and lower "
+        "spark.executor.cores and spark.executor.memory",
+    )
+
+
+def stores(reads: str, writes: str) -> list[Line]:
+    driver = place("driver")._replace(stores={"/images": "", "s3://b/data": ""})
+    executor = place("a")._replace(stores={"/images": reads, "s3://b/data": writes})
+    keys = {"/images": "images", "s3://b/data": "dataset"}
+    probe = Probe(("/images",), ("s3://b/data",), "token")
+    return checks.of_stores(keys, probe, driver, [place("b"), executor])
+
+
+def test_stores() -> None:
+    assert stores("", "") == [
+        Line("read images", "ok", "ok"),
+        Line("write dataset", "ok", "ok"),
+    ]
+    assert stores("nothing is there", NOT_SHARED) == [
+        Line(
+            "read images",
+            "ok",
+            "ok (b), nothing is there (a)",
+            "paths.images is /images: check the path, and that this user may list and read it "
+            "here and on the executors",
+        ),
+        Line(
+            "write dataset",
+            "ok",
+            "ok (b), what the driver wrote is not there (a)",
+            "paths.dataset is s3://b/data: each machine has a folder of its own there; use storage "
+            "that all of them see",
+        ),
+    ]
+    assert stores("", "PermissionError: Forbidden")[1].cure == (
+        "paths.dataset is s3://b/data: give this user, here and on the executors, the right to "
+        "list, read, write and delete there, or choose another path"
+    )
+
+
+def test_clocks() -> None:
+    assert checks.of_clocks({}) == []
+    assert checks.of_clocks({"a": 0.0, "b": -0.4}) == [Line("clock", "", "within 1 s")]
+    assert checks.of_clocks({"a": 12.0}) == [Line("clock", "", "12 s behind")]
+    assert checks.of_clocks({"a": 3.0, "b": -61.0}) == [
+        Line(
+            "clock",
+            "",
+            "61 s ahead",
+            "b is 61 s ahead: stores refuse requests that are wrongly dated; set it by NTP",
+        )
+    ]
+
+
+def test_many_executors_are_counted() -> None:
+    values = {"a": "1", "b": "2", "c": "1", "d": "1"}
+    assert checks.grouped(values) == "1 (3 executors), 2 (b)"
+
+
+def test_the_table() -> None:
+    lines = [Line("python", "3.11.7", "3.11.7"), Line("numpy", "2.1.0", "1.26.4", "use 1.26")]
+    assert checks.text("yarn", place("driver"), [place("a")], lines).splitlines() == [
+        "check on yarn",
+        "",
+        "               driver  executors",
+        "ok     python  3.11.7  3.11.7",
+        "WRONG  numpy   2.1.0   1.26.4",
+        "         use 1.26",
+        "",
+        "driver: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work",
+        "a: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work",
+    ]

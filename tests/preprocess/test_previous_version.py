@@ -1,0 +1,120 @@
+"""What a dataset says of its images: read from Parquet files, without Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from example_manifest import example
+from halftone import arrow, storage
+from halftone.dataset import schema
+from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.preprocess import previous_version
+from halftone.preprocess.changes import KNOWN
+from halftone.preprocess.previous_version import EMPTY, Standing
+from tables import digest, table
+
+
+def row(key: str, label: str = "cat", size_bytes: int = 100) -> tuple[object, ...]:
+    """A row of a shard, of a picture of 2 x 1 px."""
+    return (key, label, 0, b"\1\2", 1, 2, size_bytes, 1.5, digest(key), -7)
+
+
+SHARDS = {
+    "train/a.parquet": table(schema.ROWS, row("/i/1"), row("/i/2", size_bytes=7)),
+    "test/b.parquet": table(schema.ROWS, row("/i/3", "dog")),
+}
+REJECTS = table(schema.REJECTS, ("/i/bad", "truncated", "cut", 5, 2.5))
+DUPLICATES = table(schema.DUPLICATES, ("/i/copy", "/i/1", 100, 3.5, "cat", digest("/i/1")))
+
+
+@pytest.fixture
+def last(tmp_path: Path) -> Manifest:
+    """A dataset of three rows, a reject and a duplicate at tmp_path."""
+    files = []
+    for path, rows in SHARDS.items():
+        size = storage.write_table(str(tmp_path / path), rows)
+        split = path.partition("/")[0]
+        files.append(
+            ShardFile(path=path, split=split, rows=rows.num_rows, size_bytes=size, digest="d")
+        )
+    storage.write_table(str(tmp_path / "rejects/a.parquet"), REJECTS)
+    storage.write_table(str(tmp_path / "duplicates/a.parquet"), DUPLICATES)
+    sides = {"rejects_files": ["rejects/a.parquet"], "duplicates_files": ["duplicates/a.parquet"]}
+    return example().model_copy(update={"files": files, **sides})
+
+
+def test_a_version_is_read_without_its_pixels(tmp_path: Path, last: Manifest) -> None:
+    found = previous_version.read(str(tmp_path), last)
+    (first_url, first, rows), (second_url, second, others) = found.shards
+    assert (first_url, second_url) == (f"{tmp_path}/train/a.parquet", f"{tmp_path}/test/b.parquet")
+    assert [first, second] == last.files
+    assert rows.to_pydict() == {
+        "key": ["/i/1", "/i/2"],
+        "label": ["cat", "cat"],
+        "source_bytes": [100, 7],
+        "source_modified": [1.5, 1.5],
+        "source_digest": [digest("/i/1"), digest("/i/2")],
+        "perceptual_hash": [-7, -7],
+        "row": [0, 1],
+    }
+    assert others["key"].to_pylist() == ["/i/3"]
+    assert (found.rejects, found.duplicates) == (REJECTS, DUPLICATES)
+    assert found.inputs == 5
+
+
+def test_all_images_are_known_by_their_keys(tmp_path: Path, last: Manifest) -> None:
+    found = previous_version.known(previous_version.read(str(tmp_path), last))
+    assert found.schema == KNOWN
+    assert list(arrow.rows(found, *KNOWN.names)) == [
+        ("/i/1", 100, 1.5, "row", ""),
+        ("/i/2", 7, 1.5, "row", ""),
+        ("/i/3", 100, 1.5, "row", ""),
+        ("/i/bad", 5, 2.5, "truncated", ""),
+        ("/i/copy", 100, 3.5, "duplicate", "/i/1"),
+    ]
+
+
+def test_a_dataset_that_is_not_there_knows_nothing() -> None:
+    assert EMPTY.inputs == 0
+    assert previous_version.known(EMPTY).num_rows == 0
+    assert previous_version.without(EMPTY, arrow.of_texts(["/i/1"])) == EMPTY
+
+
+def keys_of(found: Standing) -> list[list[str]]:
+    tables = [table["key"] for *_, table in found.shards]
+    return [
+        column.to_pylist() for column in [*tables, found.rejects["path"], found.duplicates["path"]]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "left"),
+    [
+        ("", [["/i/1", "/i/2"], ["/i/3"], ["/i/bad"], ["/i/copy"]]),
+        ("/i/1", [["/i/2"], ["/i/3"], ["/i/bad"], ["/i/copy"]]),
+        ("/i/3 /i/unknown", [["/i/1", "/i/2"], [], ["/i/bad"], ["/i/copy"]]),
+        ("/i/bad /i/copy", [["/i/1", "/i/2"], ["/i/3"], [], []]),
+    ],
+)
+def test_images_are_left_out_by_their_keys(
+    tmp_path: Path, last: Manifest, left_out: str, left: list[list[str]]
+) -> None:
+    before = previous_version.read(str(tmp_path), last)
+    found = previous_version.without(before, arrow.of_texts(left_out.split()))
+    assert keys_of(found) == left
+    assert found.inputs == sum(map(len, left))
+
+
+def test_what_is_left_of_a_shard_keeps_its_row_numbers(tmp_path: Path, last: Manifest) -> None:
+    before = previous_version.read(str(tmp_path), last)
+    (_, shard, rows), _ = previous_version.without(before, arrow.of_texts(["/i/1"])).shards
+    assert rows["row"].to_pylist() == [1]
+    assert shard.rows == 2
+
+
+def test_rows_are_numbered_from_0() -> None:
+    found = previous_version.numbered(pa.table({"key": ["a", "b", "c"]}))
+    assert found.to_pydict() == {"key": ["a", "b", "c"], "row": [0, 1, 2]}

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+
+from halftone.errors import InputError
+from halftone.retrain.state import history, lock
+from halftone.retrain.state.journal import BEGIN, OUTCOME, Journal
+from retrain_outcomes import outcome
+
+PAST = [
+    outcome(1, "promoted", "1"),
+    outcome(2, "kept", "1"),
+    outcome(3, "promoted", "3"),
+    outcome(4, "promoted", "4"),
+    outcome(5, "promoted", "3", by="rollback"),
+    outcome(6, "nothing", "3"),
+]
+
+
+def test_the_line_of_champions() -> None:
+    assert history.champions(PAST) == ["1", "3"]
+    assert history.champions([*PAST, outcome(7, "promoted", "2", by="hand")]) == ["1", "3", "2"]
+
+
+def test_a_champion_that_is_made_one_again_stands_once_in_the_line() -> None:
+    past = [*PAST, outcome(7, "promoted", "3", by="hand")]
+    assert history.champions(past) == ["1", "3"]
+    assert history.before_champion(past, "3") == "1"
+
+
+def test_a_rollback_goes_back_and_further_back() -> None:
+    assert history.before_champion(PAST[:4], "4") == "3"
+    assert history.before_champion(PAST, "3") == "1"
+    again = [*PAST, outcome(7, "promoted", "1", by="rollback")]
+    with pytest.raises(InputError) as caught:
+        history.before_champion(again, "1")
+    assert str(caught.value) == (
+        "--rollback: version 1 is the first champion; there is none before it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("past", "champion", "said"),
+    [
+        (PAST, "9", "the champion is version 9, the last one of the history version 3"),
+        ([], None, "the champion is none, the last one of the history none"),
+    ],
+)
+def test_a_champion_of_others_is_not_rolled_back(
+    past: list[dict[str, Any]], champion: Optional[str], said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        history.before_champion(past, champion)
+    assert str(caught.value) == f"--rollback: {said}; say which shall be it with --promote VERSION"
+
+
+def test_the_last_night_that_judged() -> None:
+    decided = history.last_decided(PAST)
+    assert decided is not None
+    assert decided["night"] == 4
+    assert history.last_decided(PAST[5:]) is None
+    assert history.last_champion(PAST) == "3"
+    assert history.last_champion([]) is None
+
+
+def test_the_table() -> None:
+    measures = {
+        "champion": {"accuracy": 0.91, "f1": 0.905, "loss": 1},
+        "challenger": {"accuracy": 0.95, "f1": 0.9512, "loss": 1},
+    }
+    past = [
+        outcome(
+            3, "promoted", "3", new_images=1200, new_rejects=3, champion_before="1",
+            challenger="3", measures=measures,
+        ),
+        outcome(4, "nothing", "3"),
+        outcome(5, "promoted", "1", by="rollback"),
+    ]  # fmt: skip
+    assert history.text(past) == "\n".join(
+        [
+            "night       ended (UTC)    new  rejects  champion: accuracy, F1"
+            "  challenger: accuracy, F1               outcome  why",
+            "-----  ----------------  -----  -------  ----------------------"
+            "  ------------------------  --------------------  ---",
+            "3      2026-03-03 02:11  1,200        3       1: 0.9100, 0.9050"
+            "         3: 0.9500, 0.9512              promoted  reason 3",
+            "4      2026-03-04 02:11      0        0                        "
+            "                                         nothing  reason 4",
+            "5      2026-03-05 02:11      0        0                        "
+            "                            promoted by rollback  reason 5",
+            "",
+            "champion: version 1",
+        ]
+    )
+
+
+def test_the_table_before_the_first_champion() -> None:
+    assert history.text([outcome(1, "nothing")]).endswith("  reason 1\n\nchampion: none yet")
+
+
+def test_nights_without_an_outcome_are_left_out(tmp_path: Path) -> None:
+    with lock.held(str(tmp_path / "lock"), 600.0, print) as held:
+        for night in (1, 2):
+            Journal(str(tmp_path), night, held).record(BEGIN, {})
+        Journal(str(tmp_path), 1, held).record(OUTCOME, outcome(1, "kept"))
+    assert [one["night"] for one in history.outcomes(str(tmp_path))] == [1]

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from halftone.retrain import page
+from retrain_outcomes import outcome
+
+
+def measures(champion: float, challenger: float) -> dict[str, Any]:
+    return {
+        side: {"accuracy": value, "f1": value - 0.01, "loss": 0.3}
+        for side, value in (("champion", champion), ("challenger", challenger))
+        if value
+    }
+
+
+PAST = [
+    outcome(1, "promoted", "1", challenger="1", measures=measures(0, 0.8)),
+    outcome(2, "nothing", "1"),
+    outcome(
+        3, "kept", "1", champion_before="1", challenger="2", measures=measures(0.81, 0.82),
+        drift={"level": "warn", "reason": "pixel mean (PSI 0.12)"},
+    ),
+    outcome(4, "promoted", "3", champion_before="1", challenger="3", measures=measures(0.8, 0.9)),
+    outcome(5, "refused", "3", champion_before="3", challenger="4", measures=measures(0.91, 0.5)),
+]  # fmt: skip
+
+
+def test_the_champions_line() -> None:
+    assert page.champion_line(PAST, "accuracy") == [(1, 0.8), (3, 0.81), (4, 0.9), (5, 0.91)]
+    assert page.champion_line(PAST, "f1")[0] == (1, 0.79)
+    assert page.champion_line(PAST[1:2], "accuracy") == []
+
+
+def test_the_picture_in_words() -> None:
+    drawn = page.figure(PAST, "accuracy", 0.7)
+    assert drawn is not None
+    assert drawn.alt == (
+        "Accuracy of the champion: 0.8000 in night 1, 0.9100 in night 5; 4 challengers were "
+        "judged, 2 of them promoted."
+    )
+    assert page.figure(PAST[1:2], "accuracy", 0.7) is None
+
+
+def test_the_page() -> None:
+    text = page.render("faces", PAST, "accuracy", 0.7)
+    assert text == page.render("faces", PAST, "accuracy", 0.7)
+    assert "<title>faces: retraining</title>" in text
+    assert "The champion is version <strong>3</strong>, promoted 2026-03-04 02:11 UTC" in text
+    rows = re.findall(r'<th scope="row">(\d)</th>', text)
+    assert rows == ["5", "4", "3", "2", "1"]
+    assert "reason 3</bdi>; drift: pixel mean (PSI 0.12)" in text
+    assert text.count('class="chosen"') == 2
+    assert not re.search(r'(?:src|href)="(?!data:|#)', text)
+
+
+def test_without_a_champion_and_with_a_hostile_reason() -> None:
+    past = [outcome(1, "refused", None, reason="<script>alert(1)</script>")]
+    text = page.render("<b>", past, "accuracy", 0.0)
+    assert "There is no champion yet." in text
+    assert "<script>" not in text
+    assert "<title>&lt;b&gt;: retraining</title>" in text

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+END_WITH_INPUT = """
+import time
+from halftone import lifeline
+parent_watch.end_with_input()
+print("alive", flush=True)
+time.sleep(60)
+"""
+END_WITH_PARENT = """
+import signal, subprocess, sys, time
+child = "import signal, time; from halftone.system import parent_watch; " \\
+    "parent_watch.end_with_parent(signal.SIGKILL); print('alive', flush=True); time.sleep(60)"
+process = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE)
+process.stdout.readline()
+print(process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_process_ends_with_its_input() -> None:
+    command = [sys.executable, "-c", END_WITH_INPUT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"alive\n"
+        process.stdin.write(b"more\n")
+        process.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        process.stdin.close()
+        assert process.wait(10) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can do it")
+def test_a_process_that_is_frozen_ends_with_its_parent() -> None:
+    command = [sys.executable, "-c", END_WITH_PARENT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        child.send_signal(signal.SIGSTOP)
+        parent.kill()
+        deadline = time.monotonic() + 10
+        while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

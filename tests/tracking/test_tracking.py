@@ -1,0 +1,336 @@
+"""Runs in a real MLflow: what is kept, how it ends, and that MLflow never disturbs a training."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from example_manifest import example
+from halftone.config import Config, from_mapping
+from halftone.errors import RunError, StoppedError
+from halftone.tracking import tracking
+from tracked import Server, by_epoch, files, learn, only_run, publish, wait_for
+
+
+@pytest.fixture(autouse=True)
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model directory; the working directory is beside it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path / "model"
+
+
+def faces(**settings: Any) -> Config:
+    return from_mapping({"name": "faces", **settings}, source="test")
+
+
+def following(output: Path, **settings: Any) -> Any:
+    return tracking.following(faces(**settings), example(), "/data", str(output))
+
+
+def fail(output: Path, epochs: int, error: BaseException, **settings: Any) -> None:
+    """Be a training that ends with an error after so many epochs."""
+    with following(output, **settings):
+        learn(output, epochs)
+        raise error
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    one = Server(tmp_path)
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.mark.slow
+def test_a_training_has_one_run_over_all_its_attempts(
+    output: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    before = dict(os.environ)
+
+    with pytest.raises(KeyboardInterrupt):
+        fail(output, 1, KeyboardInterrupt())
+    killed = only_run(uri)
+    assert (killed.info.status, by_epoch(uri, killed, "loss")) == ("KILLED", [(1, 1.0)])
+    assert files(uri, killed) == []
+
+    with pytest.raises(RunError):
+        fail(output, 2, RunError("the disk is full"), train={"epochs": 20})
+    failed = only_run(uri)
+    assert failed.info.run_id == killed.info.run_id
+    assert (failed.info.status, failed.data.tags["error"]) == ("FAILED", "the disk is full")
+    assert failed.data.tags["changed"] == "train.epochs: 10, then 20"
+    assert files(uri, failed) == ["history.json"]
+
+    started = time.monotonic()
+    with following(output, train={"epochs": 20}):
+        assert time.monotonic() - started < 1.0  # MLflow is not waited for
+        wait_for(lambda: only_run(uri).info.status == "RUNNING")
+        learn(output, epochs=3)
+        publish(output, restarts=[{}, {}])
+    run = only_run(uri)
+    assert (run.info.status, run.info.run_id) == ("FINISHED", killed.info.run_id)
+    assert by_epoch(uri, run, "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert by_epoch(uri, run, "val_accuracy") == [(1, 0.5), (2, 0.5), (3, 0.5)]
+    assert set(run.data.metrics) == {"loss", "val_accuracy", "best_epoch", "restarts"}
+    assert (run.data.metrics["best_epoch"], run.data.metrics["restarts"]) == (2, 2)
+    assert "error" not in run.data.tags
+    assert run.data.tags["model_version"] == "abc"
+    assert files(uri, run) == [
+        "curves.png",
+        "history.json",
+        "logs/rank-0.log",
+        "model/history.json",
+        "model/model.json",
+        "model/network-abc.keras",
+        "model.json",
+    ]
+    assert MlflowClient(uri).get_experiment(run.info.experiment_id).artifact_location == (
+        f"file://{tmp_path}/mlartifacts"
+    )
+
+    said, complained = capfd.readouterr()
+    assert complained == ""
+    line = (
+        f"tracked: run {run.info.run_name} ({run.info.run_id}) in experiment faces, {uri}; "
+        f"look with: mlflow ui --backend-store-uri {uri}\n"
+    )
+    assert said == 3 * line
+    assert dict(os.environ) == before
+
+
+@pytest.mark.slow
+def test_a_study_is_the_parent_of_its_trainings_over_all_calls(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    study = tmp_path / "study"
+
+    def call(epochs: int) -> None:
+        about = {"stages": "search, final"}
+        with tracking.following_study(faces(name="stripes"), about, str(study), ["table.md"]):
+            wait_for((study / "mlflow.json").exists)
+            with monkeypatch.context() as patched:
+                patched.setenv(tracking.PARENT, str(study))
+                with following(output, name="one", tracking={"experiment": "stripes"}):
+                    learn(output, epochs=epochs)
+            (study / "table.md").write_text(f"after {epochs}")
+
+    call(epochs=1)
+    call(epochs=2)
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name("stripes")
+    assert found is not None
+    runs = {run.info.run_name: run for run in client.search_runs([found.experiment_id])}
+    assert set(runs) == {"stripes", "one"}
+    parent, training = runs["stripes"], runs["one"]
+    assert training.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert "mlflow.parentRunId" not in parent.data.tags
+    assert by_epoch(uri, training, "loss") == [(1, 1.0), (2, 0.5)]
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert parent.data.tags["stages"] == "search, final"
+    assert files(uri, parent) == ["table.md"]
+    kept = client.download_artifacts(parent.info.run_id, "table.md", str(tmp_path))
+    assert Path(kept).read_text() == "after 2"
+
+
+def test_settings_and_the_dataset_are_kept(output: Path, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/own/runs.db"
+    conf = {"spark.hadoop.fs.s3a.secret.key": "s3cr3t", "spark.note": "x" * 501}
+    settings = {"tracking": {"uri": uri, "experiment": "mine"}, "spark": {"conf": conf}}
+    with following(output, **settings):
+        learn(output, epochs=1)
+    # Nothing else, such as MLflow's mlruns.
+    assert sorted(os.listdir(tmp_path)) == ["model", "own"]
+    assert sorted(os.listdir(tmp_path / "own")) == ["mlartifacts", "runs.db"]
+    run = only_run(uri, "mine")
+    kept = run.data.params
+    assert {
+        name: kept[name] for name in ("name", "train.model.filters", "train.learning_rate")
+    } == {
+        "name": "faces",
+        "train.model.filters": "[32, 32]",
+        "train.learning_rate": "0.001",
+    }
+    assert (kept["paths.images"], kept["train.model.batch_norm"]) == ("null", "false")
+    assert (kept["rows.train"], kept["rows.test"]) == ("2", "1")
+    assert kept["spark.conf.spark.hadoop.fs.s3a.secret.key"] == "(hidden)"
+    assert kept["spark.conf.spark.note"] == "x" * 497 + "..."
+    tags = run.data.tags
+    assert {name: tags[name] for name in tags if "mlflow" not in name} == {
+        "halftone_version": "0.1.0",
+        "dataset": "/data",
+        "dataset_version": "1",
+        "dataset_fingerprint": "f",
+        "output": str(output),
+    }
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_and_comes_back_has_all_in_the_end(
+    output: Path, server: Server, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    with following(output):
+        learn(output, epochs=1)
+        wait_for((output / "mlflow.json").exists)
+        wait_for(lambda: by_epoch(server.uri, only_run(server.uri), "loss") == [(1, 1.0)])
+        server.stop()
+        learn(output, epochs=2)
+        time.sleep(3)
+        learn(output, epochs=3)
+        server.start()
+        publish(output)
+    run = only_run(server.uri)
+    assert run.info.status == "FINISHED"
+    assert by_epoch(server.uri, run, "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert files(server.uri, run)[-2:] == ["model/network-abc.keras", "model.json"]
+    said, complained = capfd.readouterr()
+    assert said == (
+        f"tracked: run {run.info.run_name} ({run.info.run_id}) in experiment faces, {server.uri}\n"
+    )
+    assert complained == (
+        f"tracking: {server.uri}: [Errno 111] Connection refused; training goes on, its metrics "
+        f"are in {output}/history.json\n"
+    )
+
+
+def test_a_server_that_never_answers_costs_little(
+    output: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://me:pa55@127.0.0.1:{silent.getsockname()[1]}"
+        with following(output, tracking={"uri": uri}):
+            learn(output, epochs=1)
+            silent.settimeout(60)
+            silent.accept()  # MLflow is imported, and asks
+            ended = time.monotonic()
+        assert time.monotonic() - ended < 12
+    assert capfd.readouterr() == (
+        "",
+        f"tracking: {uri.replace('pa55', '***')}: timed out; the training's metrics are in "
+        f"{output}/history.json\n",
+    )
+
+
+def test_two_trainings_may_begin_at_once(tmp_path: Path) -> None:
+    def train(name: str) -> None:
+        with following(tmp_path / name):
+            learn(tmp_path / name, epochs=1)
+
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(train, ["one", "other"]))
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'faces'")
+    runs = client.search_runs([experiment.experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+    assert {run.data.tags["output"] for run in runs} == {
+        str(tmp_path / "one"),
+        str(tmp_path / "other"),
+    }
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".mlflow-")]
+
+
+def test_a_job_that_is_killed_leaves_no_run_that_seems_to_go_on(
+    output: Path, tmp_path: Path
+) -> None:
+    job = (
+        "import time, test_tracking, pathlib\n"
+        f"with test_tracking.following(pathlib.Path({str(output)!r})): time.sleep(600)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", job],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    wait_for((output / "mlflow.json").exists)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: only_run(f"sqlite:///{tmp_path}/mlflow.db").info.status == "KILLED")
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (StoppedError("asked to"), ("KILLED", "")),
+        (KeyboardInterrupt(), ("KILLED", "")),
+        (SystemExit(1), ("KILLED", "")),
+        (RunError("the disk is full"), ("FAILED", "the disk is full")),
+        (MemoryError(), ("FAILED", "MemoryError")),
+    ],
+)
+def test_how_a_run_ends(error: BaseException, outcome: tuple[str, str]) -> None:
+    assert tracking._outcome(error) == outcome
+
+
+def test_without_tracking_nothing_is_begun(output: Path, tmp_path: Path) -> None:
+    with following(output, tracking={"enabled": False}):
+        assert (
+            subprocess.run(
+                ["pgrep", "-P", str(os.getpid()), "-f", "halftone.tracking.tracker_process"]
+            ).returncode
+            == 1
+        )
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_process_that_cannot_begin_is_told_in_its_words(
+    output: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "halftone.py").write_text("raise ImportError('no such luck')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with following(output):
+        learn(output, epochs=1)
+    assert capfd.readouterr().err == (
+        f"tracking: sqlite:///{tmp_path}/mlflow.db: ImportError: no such luck\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "uri", "expected"),
+    [
+        ({}, None, "sqlite:///CWD/mlflow.db"),
+        ({"MLFLOW_TRACKING_URI": "http://a"}, None, "http://a"),
+        ({"MLFLOW_TRACKING_URI": "http://a"}, "http://b", "http://b"),
+        ({"DATABRICKS_RUNTIME_VERSION": "15.4"}, None, "databricks"),
+        ({}, "sqlite:////abs/x.db", "sqlite:////abs/x.db"),
+        ({}, "sqlite:///../x.db?timeout=9", "sqlite:///PARENT/x.db?timeout=9"),
+    ],
+)
+def test_which_store_it_is(
+    environment: dict[str, str],
+    uri: str,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    job = tracking._job(faces(tracking={"uri": uri}), {}, {}, "/model")
+    assert job is not None
+    expected = expected.replace("CWD", str(tmp_path)).replace("PARENT", str(tmp_path.parent))
+    assert job["uri"] == expected
+    assert job["experiment"] == ("/Shared/faces" if expected == "databricks" else "faces")
+
+
+def test_a_password_is_shown_nowhere() -> None:
+    hide = tracking.without_password
+    assert hide("http://me:p@ss@host:1/x failed") == "http://me:***@host:1/x failed"
+    assert hide("postgresql+psycopg2://u:p@h/db") == "postgresql+psycopg2://u:***@h/db"
+    assert hide("sqlite:////a:b@c http://h:80/a") == "sqlite:////a:b@c http://h:80/a"
+    config = faces(tracking={"uri": "http://u:p@h"})
+    job = tracking._job(config, tracking._settings(config), {}, "/model")
+    assert job is not None
+    assert job["params"]["tracking.uri"] == "http://u:***@h"
