@@ -13,12 +13,12 @@ import pyarrow as pa
 
 import halftone
 from halftone import arrow, storage
-from halftone.config import Pixels, Preprocess, Splits
+from halftone.config import Pixels, PreprocessSettings, SplitSettings
 from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import Manifest, ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.preprocess import shards
-from halftone.preprocess.shards import Piece, Shard
+from halftone.preprocess.shards import Shard, ShardSource
 
 Shape = tuple[int, int, int]  # height, width, channels
 
@@ -30,18 +30,20 @@ _IMAGES = "/drawn"  # where the images would be, had there been any
 def dataset(folder: Path, count: int, shape: Shape) -> int:
     """Write a Halftone dataset at `folder`, all rows in the train split; return its shards."""
     root = str(folder)
-    writer = shards.Writer(root, _IMAGES, LABELS, shape[2])
-    size = shards.rows_per_shard("auto", int(np.prod(shape)), count, Preprocess().min_shards)
+    writer = shards.ShardWriter(root, _IMAGES, LABELS, shape[2])
+    size = shards.rows_per_shard(
+        "auto", int(np.prod(shape)), count, PreprocessSettings().min_shards
+    )
     files = []
     for number, start in enumerate(range(0, count, size)):
         rows = np.arange(start, min(start + size, count))
         part = folder / f"part-{number:05d}.parquet"
         storage.write_table(str(part), _staged(rows, shape))
-        piece = Piece(str(part), np.arange(len(rows)))
+        piece = ShardSource(str(part), np.arange(len(rows)))
         shard = Shard(f"{TRAIN}/drawn-{number:05d}.parquet", TRAIN, (piece,))
         files.append(ShardFile(path=shard.path, split=TRAIN, **writer.write(shard)._asdict()))
         part.unlink()
-    manifest.publish(root, _manifest(count, shape, files))
+    manifest.publish_manifest(root, _manifest(count, shape, files))
     return len(files)
 
 
@@ -57,14 +59,14 @@ def _staged(rows: np.ndarray, shape: Shape) -> pa.Table:
     arrays = []
     for field in fields:
         if field.name in texts:
-            arrays.append(arrow.of_text(texts[field.name]))
+            arrays.append(arrow.string_array(texts[field.name]))
         elif field.name == schema.IMAGE:
-            arrays.append(arrow.of_bytes([image.tobytes() for image in pixels]))
+            arrays.append(arrow.binary_array([image.tobytes() for image in pixels]))
         elif pa.types.is_fixed_size_binary(field.type):
             digests = [int(row).to_bytes(field.type.byte_width, "little") for row in rows]
-            arrays.append(arrow.of_digests(digests, field.type.byte_width))
+            arrays.append(arrow.fixed_binary_array(digests, field.type.byte_width))
         else:
-            arrays.append(arrow.of_numbers(rows, field.type))
+            arrays.append(arrow.number_array(rows, field.type))
     return pa.table(arrays, schema=pa.schema(fields))
 
 
@@ -79,8 +81,8 @@ def _manifest(count: int, shape: Shape, files: list[ShardFile]) -> Manifest:
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seed=_SEED,
         pixels=Pixels(height_px=height_px, width_px=width_px, channels=channels),
-        splits=Splits(validation_fraction=0.0, test_fraction=0.0),
-        preprocess=Preprocess(),
+        splits=SplitSettings(validation_fraction=0.0, test_fraction=0.0),
+        preprocess=PreprocessSettings(),
         images=_IMAGES,
         labels=LABELS,
         inputs=count,

@@ -19,8 +19,10 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, metavar="N", help="of every run, instead of its own")
     parser.add_argument("--subset", type=int, metavar="N", help="N images, even over classes")
     given = parser.parse_args()
-    return cli.exit_code(
-        lambda: command.run(given.config, given.input, given.output, given.epochs, given.subset)
+    return cli.run_with_exit_code(
+        lambda: command.run_experiment(
+            given.config, given.input, given.output, given.epochs, given.subset
+        )
     )
 
 

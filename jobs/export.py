@@ -25,17 +25,19 @@ def main() -> int:
     given = parser.parse_args()
 
     def job() -> None:
-        settings = config.load(given.config, given.set, {"dataset": given.dataset})
-        clients.use(settings.storage.options)
-        dataset = config.required(settings.paths.dataset, "dataset", "--dataset")
+        settings = config.load_config(given.config, given.set, {"dataset": given.dataset})
+        clients.set_options(settings.storage.options)
+        dataset = config.require_path(settings.paths.dataset, "dataset", "--dataset")
         with ExitStack() as stack:
             session = partial(
                 stack.enter_context, spark_session(f"{settings.name}: export", settings.spark)
             )
-            made = tfrecord.export(dataset, given.output, "GZIP" if given.gzip else "", session)
-        print(tfrecord.text(made, given.output))
+            made = tfrecord.export_dataset(
+                dataset, given.output, "GZIP" if given.gzip else "", session
+            )
+        print(tfrecord.format_summary(made, given.output))
 
-    return cli.exit_code(job)
+    return cli.run_with_exit_code(job)
 
 
 if __name__ == "__main__":

@@ -9,26 +9,28 @@ from contextlib import ExitStack
 from functools import partial
 
 from halftone import cli, summary
-from halftone.config import Config, required
+from halftone.config import Config, require_path
 from halftone.preprocess import dry_run as estimates
 from halftone.preprocess.run import preprocess
 from halftone.spark.session import spark_session
 
 
 def job(config: Config, estimate: bool, retry_rejects: bool, prune: bool) -> None:
-    images = required(config.paths.images, "images", "--input")
+    images = require_path(config.paths.images, "images", "--input")
     with ExitStack() as stack:
         session = partial(
             stack.enter_context, spark_session(f"{config.name}: preprocess", config.spark)
         )
         if estimate:
-            print(estimates.text(estimates.estimate(config, images, session)))
+            print(
+                estimates.format_estimate(estimates.estimate_preprocessing(config, images, session))
+            )
             return
-        dataset = required(config.paths.dataset, "dataset", "--output")
+        dataset = require_path(config.paths.dataset, "dataset", "--output")
         made, num_read = preprocess(
             config, images, dataset, session, retry_rejects=retry_rejects, prune=prune
         )
-        print(summary.of_dataset(made, dataset, num_read))
+        print(summary.format_dataset_summary(made, dataset, num_read))
 
 
 if __name__ == "__main__":
@@ -38,4 +40,4 @@ if __name__ == "__main__":
         "--retry-rejects": "read the rejected images again, and no others",
         "--prune": "forget images that are no longer there",
     }
-    sys.exit(cli.run_job(job, __doc__, flags, switches=switches, writes=["dataset"]))
+    sys.exit(cli.run_job(job, __doc__, flags, switches=switches, output_keys=["dataset"]))

@@ -35,7 +35,7 @@ def main() -> int:
     add("--promote", metavar="VERSION", help="make this version champion, and do nothing else")
     add("--rollback", action="store_true", help="go back to the champion before, and no more")
     add("--history", action="store_true", help="print what came of each night, and do nothing")
-    return command.main(command.Asked(**vars(parser.parse_args())))
+    return command.main(command.RetrainArguments(**vars(parser.parse_args())))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from halftone import cli, summary
-from halftone.config import Config, required
+from halftone.config import Config, require_path
 from halftone.scoring import score_dataset, score_images
 from halftone.spark.session import spark_session
 from halftone.tracking import mlflow_model
@@ -18,16 +18,20 @@ from halftone.tracking import mlflow_model
 
 def job(config: Config) -> None:
     images, dataset = config.paths.new_images, config.paths.dataset
-    model = required(config.paths.model, "model", "--model")
-    output = required(config.paths.scores, "scores", "--output")
-    source = images or required(dataset, "dataset", "--dataset")
-    if mlflow_model.is_mlflow(model):
-        model = mlflow_model.fetch(model, output, config.tracking)
+    model = require_path(config.paths.model, "model", "--model")
+    output = require_path(config.paths.scores, "scores", "--output")
+    source = images or require_path(dataset, "dataset", "--dataset")
+    if mlflow_model.is_mlflow_uri(model):
+        model = mlflow_model.fetch_model(model, output, config.tracking)
     with ExitStack() as stack:
         session = partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark))
-        score = score_images.score if images else score_dataset.score
+        score = score_images.score_images if images else score_dataset.score_dataset
         result = score(config, source, model, output, session)
-    print((summary.of_new_images if images else summary.of_scores)(result, output))
+    print(
+        (summary.format_image_scores_summary if images else summary.format_scores_summary)(
+            result, output
+        )
+    )
 
 
 if __name__ == "__main__":
@@ -38,4 +42,4 @@ if __name__ == "__main__":
         "--output": "scores",
         "--baseline": "baseline",
     }
-    sys.exit(cli.run_job(job, __doc__, flags, writes=["scores"]))
+    sys.exit(cli.run_job(job, __doc__, flags, output_keys=["scores"]))

@@ -9,24 +9,24 @@ from contextlib import ExitStack
 from functools import partial
 
 from halftone import cli, summary
-from halftone.config import Config, required
-from halftone.launch.train import train
+from halftone.config import Config, require_path
+from halftone.launch.train import train_model
 from halftone.spark.session import spark_session
 
 
 def job(config: Config) -> None:
-    dataset = required(config.paths.dataset, "dataset", "--dataset")
-    output = required(config.paths.model, "model", "--output")
+    dataset = require_path(config.paths.dataset, "dataset", "--dataset")
+    output = require_path(config.paths.model, "model", "--output")
     with ExitStack() as stack:
-        card = train(
+        card = train_model(
             config,
             dataset,
             output,
             partial(stack.enter_context, spark_session(f"{config.name}: train", config.spark)),
         )
-    print(summary.of_model(card, output))
+    print(summary.format_model_summary(card, output))
 
 
 if __name__ == "__main__":
     flags = {"--dataset": "dataset", "--output": "model"}
-    sys.exit(cli.run_job(job, __doc__, flags, writes=["model"]))
+    sys.exit(cli.run_job(job, __doc__, flags, output_keys=["model"]))

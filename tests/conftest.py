@@ -18,7 +18,7 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from halftone.config import Config, Spark, from_mapping
+from halftone.config import Config, SparkSettings, config_from_mapping
 from halftone.preprocess.run import preprocess
 from halftone.spark.session import spark_session
 from training_jobs import JOB, MODEL, Train
@@ -28,7 +28,7 @@ DrawImages = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    with spark_session("tests", Spark(master="local[2, 4]")) as session:
+    with spark_session("tests", SparkSettings(master="local[2, 4]")) as session:
         yield session
 
 
@@ -69,7 +69,7 @@ def config() -> Callable[..., Config]:
 
     def make(**settings: object) -> Config:
         base: dict[str, object] = {"pixels": {"height_px": 16, "width_px": 16}}
-        return from_mapping({**base, **settings}, source="test")
+        return config_from_mapping({**base, **settings}, source="test")
 
     return make
 

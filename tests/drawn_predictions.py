@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from halftone.metrics import accumulator
-from halftone.metrics.accumulator import Tally
+from halftone.metrics.accumulator import MetricsAccumulator
 
 
 class Predictions(NamedTuple):
@@ -16,8 +16,8 @@ class Predictions(NamedTuple):
     probabilities: np.ndarray  # (N, classes) float32
     losses: np.ndarray  # (N,) float64
 
-    def tally(self, threshold: float = 0.5) -> Tally:
-        return accumulator.of(*self, threshold)
+    def tally(self, threshold: float = 0.5) -> MetricsAccumulator:
+        return accumulator.accumulate_rows(*self, threshold)
 
     def rows(self, chosen: np.ndarray) -> Predictions:
         return Predictions(

@@ -3,11 +3,11 @@
 from typing import Any
 
 from halftone.config import Config, Pixels
-from halftone.model_directory import Card
+from halftone.model_directory import ModelInfo
 
 
-def card(**changes: Any) -> Card:
-    return Card(
+def card(**changes: Any) -> ModelInfo:
+    return ModelInfo(
         schema_version=1,
         halftone_version="0.1.0",
         created="2026-01-02T03:04:05+00:00",

@@ -1,6 +1,6 @@
 """A manifest of four images, for tests that need one but no dataset."""
 
-from halftone.config import Pixels, Preprocess, Splits
+from halftone.config import Pixels, PreprocessSettings, SplitSettings
 from halftone.dataset.manifest import Manifest, ShardFile
 
 
@@ -11,8 +11,8 @@ def example() -> Manifest:
         created="2026-01-02T03:04:05+00:00",
         seed=7,
         pixels=Pixels(height_px=8, width_px=4, channels=3),
-        splits=Splits(),
-        preprocess=Preprocess(),
+        splits=SplitSettings(),
+        preprocess=PreprocessSettings(),
         images="/images",
         labels=["cat", "dog"],
         inputs=4,

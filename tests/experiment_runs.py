@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from halftone.config import Config, from_mapping
+from halftone.config import Config, config_from_mapping
 
 
 def config(**train: Any) -> Config:
-    return from_mapping({"paths": {"images": "/data/images"}, "train": train}, "test")
+    return config_from_mapping({"paths": {"images": "/data/images"}, "train": train}, "test")
 
 
 def a_result(**changes: Any) -> dict[str, Any]:

@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from halftone.config import Spark
+from halftone.config import SparkSettings
 from halftone.retrain import command
-from halftone.retrain.command import Asked
+from halftone.retrain.command import RetrainArguments
 from halftone.spark.session import spark_session
 from retrained import JOB, draw, last_line, write_config
 
@@ -34,11 +34,11 @@ def main(folder: Path) -> None:
         said = io.StringIO()
         started = time.monotonic()
         with contextlib.redirect_stdout(said):
-            code = command.main(Asked(str(config), **asked))
+            code = command.main(RetrainArguments(str(config), **asked))
         secs = round(time.monotonic() - started, 1)
         tell(what, code, said.getvalue(), secs)
 
-    with spark_session("fortnight", Spark(master="local[2, 4]")):
+    with spark_session("fortnight", SparkSettings(master="local[2, 4]")):
         draw(images, "first", 12, 1000)
         call("first")
         call("nothing")

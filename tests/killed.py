@@ -25,12 +25,11 @@ from typing import Any, Callable, Optional
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-import halftone.training.fit  # noqa: F401 (so that no call spends its seconds on it)
-from halftone.config import Tracking
+from halftone.config import TrackingSettings
 from halftone.retrain import command
-from halftone.retrain.command import Asked
-from halftone.retrain.registry import Registry
-from halftone.retrain.state.journal import STEPS, Entry, Journal
+from halftone.retrain.command import RetrainArguments
+from halftone.retrain.registry import ModelRegistry
+from halftone.retrain.state.journal import STEPS, Journal, JournalEntry
 from retrained import NAME, in_a_process, last_line
 
 BEFORE, BEHIND = "before", "behind"
@@ -47,9 +46,9 @@ def main(folder: Path) -> None:
 
 
 def call(folder: Path, kill_at: Optional[str], when: str, dry_run: bool = False) -> None:
-    record, step = Journal.record, Journal.step
+    record, step = Journal.record, Journal.run_step
 
-    def killing(own: Journal, name: str, entry: Entry) -> Entry:
+    def killing(own: Journal, name: str, entry: JournalEntry) -> JournalEntry:
         if (name, when) == (kill_at, BEFORE):
             os.kill(os.getpid(), signal.SIGKILL)
         made = record(own, name, entry)
@@ -57,8 +56,8 @@ def call(folder: Path, kill_at: Optional[str], when: str, dry_run: bool = False)
             os.kill(os.getpid(), signal.SIGKILL)
         return made
 
-    def noting(own: Journal, name: str, work: Callable[[], Entry]) -> Entry:
-        def noted() -> Entry:
+    def noting(own: Journal, name: str, work: Callable[[], JournalEntry]) -> JournalEntry:
+        def noted() -> JournalEntry:
             with open(folder / "did", "a") as file:
                 file.write(f"{name}\n")
             return work()
@@ -67,14 +66,14 @@ def call(folder: Path, kill_at: Optional[str], when: str, dry_run: bool = False)
 
     said = io.StringIO()
     patched: Any = Journal
-    patched.record, patched.step = killing, noting
+    patched.record, patched.run_step = killing, noting
     with contextlib.redirect_stdout(said):
-        code = command.main(Asked(str(folder / "retrain.yaml"), dry_run=dry_run))
+        code = command.main(RetrainArguments(str(folder / "retrain.yaml"), dry_run=dry_run))
     print(json.dumps({"code": code, "last": last_line(said.getvalue())}), flush=True)
 
 
 def look(folder: Path, step: str, when: str, ended: int) -> None:
-    registry = Registry(Tracking(uri=f"sqlite:///{folder}/mlflow.db"), NAME)
+    registry = ModelRegistry(TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db"), NAME)
     champion = registry.champion()
     assert champion is not None
     copy = registry.fetch(champion, str(folder / "looked" / champion.number))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 from halftone.retrain.state import lock
-from halftone.retrain.state.lock import BusyError
+from halftone.retrain.state.lock import LockHeldError
 
 
 def race(folder: str, owners: int, dead_secs: float) -> list[int]:
@@ -16,10 +16,10 @@ def race(folder: str, owners: int, dead_secs: float) -> list[int]:
     def take(_: int) -> int:
         start.wait()
         try:
-            with lock.held(folder, dead_secs, print) as held:
+            with lock.hold_lock(folder, dead_secs, print) as held:
                 ended.wait()
-                return held.number
-        except BusyError:
+                return held.fencing_number
+        except LockHeldError:
             ended.wait()
             return 0
 

@@ -59,14 +59,14 @@ def served(work: Path) -> Iterator[ObjectStore]:
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     with pytest.MonkeyPatch.context() as patch:
-        # What `stores.use` changes.
+        # What `clients.set_options` changes.
         patch.setitem(fsspec.config.conf, "s3", {})
-        patch.setattr(clients, "_used", set())
+        patch.setattr(clients, "_configured_protocols", set())
         for name, value in {**account, "FSSPEC_S3": "{}"}.items():
             patch.setenv(name, value)
         with s3_server(program(), work) as port, fault_proxy(port) as proxy:
             store = ObjectStore(port, proxy)
             store.client().mkdir(BUCKET)
-            clients.use(store.options)
+            clients.set_options(store.options)
             yield store
-    clients._client.cache_clear()
+    clients._open_client.cache_clear()

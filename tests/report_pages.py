@@ -13,8 +13,8 @@ from halftone import report
 from halftone.config import Config
 from halftone.dataset.manifest import Manifest
 from halftone.metrics.examples import Example
-from halftone.metrics.summarise import of_confusion, summarise
-from halftone.model_directory import Card
+from halftone.metrics.summarise import confusion_metrics, summarise
+from halftone.model_directory import ModelInfo
 
 FACES = ["comics", "faces"]
 TEN = [f"class {number}" for number in range(10)]
@@ -77,7 +77,7 @@ class Page(HTMLParser):
         return " ".join(self.text.split())
 
 
-def a_card(labels: list[str], **changes: Any) -> Card:
+def a_card(labels: list[str], **changes: Any) -> ModelInfo:
     config = changes.pop("config", Config())
     values = {
         "schema_version": 1,
@@ -94,7 +94,7 @@ def a_card(labels: list[str], **changes: Any) -> Card:
         "origin": {},
         "config": config,
     }
-    return Card(**{**values, **changes})
+    return ModelInfo(**{**values, **changes})
 
 
 def a_manifest(labels: list[str], **changes: Any) -> Manifest:
@@ -145,7 +145,7 @@ def a_history(epochs: int, validation: bool = True) -> list[dict[str, Any]]:
 
 def old_metrics(confusion: list[list[int]], labels: list[str], **changes: Any) -> dict[str, Any]:
     """As metrics.json was before it had areas, intervals, means and curves."""
-    counted = of_confusion(confusion, labels)
+    counted = confusion_metrics(confusion, labels)
     return {
         **{name: counted[name] for name in counted if name not in ("macro", "weighted")},
         "loss": 31.0 / sum(map(sum, confusion)),
@@ -201,7 +201,7 @@ def full_metrics(labels: list[str], rows: int = 2000, **changes: Any) -> dict[st
 
 def a_page(labels: list[str], **given: Any) -> str:
     """Without figures, which take most of the time, unless they are asked for."""
-    return report.render(
+    return report.render_report(
         given.pop("card", a_card(labels)),
         given.pop("history", []),
         given.pop("manifest", a_manifest(labels)),

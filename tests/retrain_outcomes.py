@@ -11,4 +11,4 @@ def outcome(
     own = {"at": f"2026-03-{night:02d}T02:11:40+00:00", **more}
     if by == "night":
         own["basis"] = f"basis-{night}"
-    return history.outcome(night, by, kind, f"reason {night}", champion, own)
+    return history.build_outcome(night, by, kind, f"reason {night}", champion, own)

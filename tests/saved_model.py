@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from halftone import model_directory
 from halftone.config import Config
-from halftone.model_directory import Card
+from halftone.model_directory import ModelInfo
 
 
 def network(shape: tuple[int, int, int], classes: int, bias: float = 0.0) -> tf.keras.Model:
@@ -48,6 +48,6 @@ def save(folder: Path, config: Config, labels: list[str], bias: float = 0.0, **c
     }
     entry = {"epoch": 1, "loss": 1.0, "accuracy": 0.5, "secs": 1.0, "images_per_sec": 9.0}
     (folder / "history.json").write_text(json.dumps({"best_epoch": 1, "epochs": [entry]}))
-    model_directory.publish(str(folder), Card(**{**base, **card}), aside.read_bytes())
+    model_directory.write_model(str(folder), ModelInfo(**{**base, **card}), aside.read_bytes())
     aside.unlink()
     return folder

@@ -19,25 +19,27 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from halftone import model_directory
-from halftone.config import Tracking
-from halftone.scoring.predict import Work, probabilities
+from halftone.config import TrackingSettings
+from halftone.scoring.predict import PredictorSettings, predict_probabilities
 from halftone.tracking import mlflow_model
 
 
 def main(folder: Path, name: str) -> None:
     served: list[str] = []
     failures: list[str] = []
-    settings = Tracking(uri=f"sqlite:///{folder}/mlflow.db")
+    settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db")
     pixels = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 1)).astype(np.uint8)
     count = 0
     while not (folder / "stop").exists():
         try:
-            copy = mlflow_model.fetch(f"models:/{name}@champion", str(folder / "served"), settings)
-            card = model_directory.read_card(copy)
-            work = Work(
+            copy = mlflow_model.fetch_model(
+                f"models:/{name}@champion", str(folder / "served"), settings
+            )
+            card = model_directory.read_model_info(copy)
+            work = PredictorSettings(
                 f"{copy}/{card.network}", card.version, tuple(card.labels), card.shape(), 4, 1
             )
-            made = probabilities(work, pixels)
+            made = predict_probabilities(work, pixels)
             assert made.shape == (4, 2)
             assert np.allclose(made.sum(axis=1), 1, atol=1e-5)
             count += 1

@@ -16,21 +16,21 @@ from halftone import arrow
 def test_columns_are_those_that_pyarrow_makes() -> None:
     blobs = [b"", b"abc", b"\x00\xff"]
     texts = ["", "é猫", "x"]
-    assert arrow.of_bytes(blobs).equals(pa.array(blobs, pa.binary()))
-    assert arrow.of_text(texts).equals(pa.array(texts, pa.string()))
+    assert arrow.binary_array(blobs).equals(pa.array(blobs, pa.binary()))
+    assert arrow.string_array(texts).equals(pa.array(texts, pa.string()))
     digests = [bytes([n]) * 16 for n in range(3)]
-    assert arrow.of_digests(digests, 16).equals(pa.array(digests, pa.binary(16)))
+    assert arrow.fixed_binary_array(digests, 16).equals(pa.array(digests, pa.binary(16)))
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.int64(), pa.float64()])
 def test_numbers(kind: pa.DataType) -> None:
-    assert arrow.of_numbers([1, -2, 3], kind).equals(pa.array([1, -2, 3], kind))
+    assert arrow.number_array([1, -2, 3], kind).equals(pa.array([1, -2, 3], kind))
 
 
 def test_empty_columns() -> None:
-    assert arrow.of_bytes([]).equals(pa.array([], pa.binary()))
-    assert arrow.of_text([]).equals(pa.array([], pa.string()))
-    assert arrow.of_texts([]).equals(pa.chunked_array([], pa.string()))
+    assert arrow.binary_array([]).equals(pa.array([], pa.binary()))
+    assert arrow.string_array([]).equals(pa.array([], pa.string()))
+    assert arrow.chunked_string_array([]).equals(pa.chunked_array([], pa.string()))
 
 
 @pytest.mark.parametrize(
@@ -44,30 +44,30 @@ def test_empty_columns() -> None:
     ],
 )
 def test_a_column_of_any_type(values: list[object], kind: pa.DataType) -> None:
-    assert arrow.of(values, kind).equals(pa.array(values, kind))
+    assert arrow.make_array(values, kind).equals(pa.array(values, kind))
 
 
 def test_many_texts_come_in_slices_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrow, "_SLICE_ROWS", 2)
-    found = arrow.of_texts(str(number) for number in range(5))
+    found = arrow.chunked_string_array(str(number) for number in range(5))
     assert [len(chunk) for chunk in found.chunks] == [2, 2, 1]
     assert found.to_pylist() == ["0", "1", "2", "3", "4"]
     table = pa.table({"text": found, "number": pa.array(range(5))})
-    assert [part.num_rows for part in arrow.slices(table)] == [2, 2, 1]
-    assert list(arrow.rows(table, "number", "text")) == [(n, str(n)) for n in range(5)]
-    assert list(arrow.rows(table.slice(0, 0), "text")) == []
+    assert [part.num_rows for part in arrow.iter_slices(table)] == [2, 2, 1]
+    assert list(arrow.iter_rows(table, "number", "text")) == [(n, str(n)) for n in range(5)]
+    assert list(arrow.iter_rows(table.slice(0, 0), "text")) == []
 
 
 def test_one_value_many_times() -> None:
-    found = arrow.repeat(arrow.of_text(["x"]), 3)
+    found = arrow.repeat_value(arrow.string_array(["x"]), 3)
     assert found.equals(pa.array(["x", "x", "x"]))
-    assert arrow.repeat(arrow.of_numbers([7], pa.int8()), 0).equals(pa.array([], pa.int8()))
+    assert arrow.repeat_value(arrow.number_array([7], pa.int8()), 0).equals(pa.array([], pa.int8()))
 
 
 def test_columns_behind_one_another() -> None:
-    first, second = arrow.of_texts(["a", "b"]), arrow.of_texts(["c"])
-    assert arrow.together(first, second.slice(0, 0), second).to_pylist() == ["a", "b", "c"]
-    assert arrow.together(first.slice(0, 0)).equals(pa.chunked_array([], pa.string()))
+    first, second = arrow.chunked_string_array(["a", "b"]), arrow.chunked_string_array(["c"])
+    assert arrow.concat_columns(first, second.slice(0, 0), second).to_pylist() == ["a", "b", "c"]
+    assert arrow.concat_columns(first.slice(0, 0)).equals(pa.chunked_array([], pa.string()))
 
 
 CUTS = st.lists(st.integers(0, 3), max_size=4)
@@ -85,41 +85,41 @@ def cut(values: list[object], kind: pa.DataType, cuts: list[int]) -> pa.ChunkedA
 @given(st.lists(st.integers(-4, 4), max_size=8), st.lists(st.integers(-4, 4), max_size=8), CUTS)
 def test_chunks_and_slices_change_no_value(ours: list[int], others: list[int], cuts: list) -> None:
     column, among = cut(ours, pa.int64(), cuts), cut(others, pa.int64(), cuts)
-    assert arrow.numbers(column).tolist() == ours
+    assert arrow.to_numpy(column).tolist() == ours
     assert arrow.is_in(column, among).tolist() == [value in others for value in ours]
-    assert arrow.places(column, among).tolist() == [
+    assert arrow.index_in(column, among).tolist() == [
         others.index(value) if value in others else -1 for value in ours
     ]
-    codes = arrow.codes(column).tolist()
+    codes = arrow.dictionary_codes(column).tolist()
     assert codes == [list(dict.fromkeys(ours)).index(value) for value in ours]
 
 
 def test_digests_have_codes_too() -> None:
     digests = pa.chunked_array([pa.array([b"aa", b"bb"], pa.binary(2))] * 2)
-    assert arrow.codes(digests).tolist() == [0, 1, 0, 1]
+    assert arrow.dictionary_codes(digests).tolist() == [0, 1, 0, 1]
 
 
 def test_rows_by_number_and_by_mask() -> None:
     table = pa.table({"n": [10, 11, 12], "text": ["a", "b", "c"]})
-    assert arrow.take(table, [2, 0, 2])["text"].to_pylist() == ["c", "a", "c"]
+    assert arrow.take_rows(table, [2, 0, 2])["text"].to_pylist() == ["c", "a", "c"]
     mask = np.array([True, False, True])
-    assert arrow.where(table, mask).to_pydict() == {"n": [10, 12], "text": ["a", "c"]}
-    assert arrow.where(table, ~mask | mask) is table
-    assert arrow.where(table, mask & ~mask).num_rows == 0
+    assert arrow.filter_rows(table, mask).to_pydict() == {"n": [10, 12], "text": ["a", "c"]}
+    assert arrow.filter_rows(table, ~mask | mask) is table
+    assert arrow.filter_rows(table, mask & ~mask).num_rows == 0
 
 
 STAGE = """
 import sys
-from halftone import ingest
-from halftone.images import PixelSpec
 import pyarrow as pa
-from halftone import catalogue, columns
+from halftone import arrow
+from halftone.images import PixelSpec
+from halftone.preprocess import catalogue, decode_block
 entries = pa.Table.from_batches([], catalogue.ENTRIES)
 assert "pandas" not in sys.modules, "imported with the module"
-part = ingest._part(["k"], pa.table([columns.of_text(["p"]), columns.of_text(["l"]),
-    columns.of_numbers([0], pa.int8()), columns.of_numbers([1], pa.int64()),
-    columns.of_numbers([1.0], pa.float64())], schema=catalogue.ENTRIES),
-    [ingest._staged(b"no image", 8, PixelSpec(8, 8, 1))])
+part = decode_block._build_part(["k"], pa.table([arrow.string_array(["p"]), arrow.string_array(["l"]),
+    arrow.number_array([0], pa.int8()), arrow.number_array([1], pa.int64()),
+    arrow.number_array([1.0], pa.float64())], schema=catalogue.ENTRIES),
+    [decode_block._decode_image(b"no image", 8, PixelSpec(8, 8, 1))])
 assert part.num_rows == 1
 assert "pandas" not in sys.modules, "imported by the work"
 """
@@ -131,18 +131,19 @@ def test_a_worker_that_decodes_imports_no_pandas() -> None:
 
 PLAN = """
 import sys
-from halftone import catalogue, columns, incremental, standing
+from halftone import arrow
 from halftone.config import Config
-from halftone.incremental import LISTED
-found = catalogue.build(sys.argv[1], Config())
-listed = columns.take(found.entries, [0, 1])
+from halftone.preprocess import catalogue, changes, previous_version
+from halftone.preprocess.changes import LISTED
+found = catalogue.build_catalogue(sys.argv[1], Config())
+listed = arrow.take_rows(found.entries, [0, 1])
 assert listed.num_rows == 2
-known = standing.known(standing.EMPTY)
+known = previous_version.known_images(previous_version.EMPTY)
 now = [found.keys(), *(found.entries[name] for name in LISTED.names[1:])]
 import pyarrow as pa
-delta = incremental.compare(pa.table(now, schema=LISTED), known, found.unusable_keys())
+delta = changes.find_changes(pa.table(now, schema=LISTED), known, found.unusable_keys())
 assert len(delta.read) == 2, delta
-assert columns.codes(delta.read).tolist() == [0, 1]
+assert arrow.dictionary_codes(delta.read).tolist() == [0, 1]
 assert "pandas" not in sys.modules, "imported by the plan"
 """
 

@@ -15,7 +15,7 @@ from halftone import progress
     ],
 )
 def test_a_line_says_how_far_it_is(done: int, total: int, secs: float, text: str) -> None:
-    assert progress.line("decode", done, total, "images", secs) == text
+    assert progress.format_progress("decode", done, total, "images", secs) == text
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,11 @@ def test_a_line_says_how_far_it_is(done: int, total: int, secs: float, text: str
     [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3600, "1:00:00"), (7384, "2:03:04")],
 )
 def test_a_clock(secs: float, text: str) -> None:
-    assert progress.clock(secs) == text
+    assert progress.format_duration(secs) == text
 
 
 def test_the_end_is_always_said(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.reporting(lambda: 0, "decode", 12, "images"):
+    with progress.report_progress(lambda: 0, "decode", 12, "images"):
         pass
     said = capsys.readouterr().err
     assert said.startswith("decode: 12 of 12 images, ")
@@ -35,7 +35,7 @@ def test_the_end_is_always_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_failure_is_not_reported_as_an_end(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyError), progress.reporting(lambda: 0, "decode", 12, "images"):
+    with pytest.raises(KeyError), progress.report_progress(lambda: 0, "decode", 12, "images"):
         raise KeyError
     assert capsys.readouterr().err == ""
 
@@ -45,12 +45,12 @@ def test_steps_are_told_now_and_then_by_the_first_rank_only(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    shown = progress.Steps("epoch 1/2", steps=4, step_rows=32, is_shown=True)
-    silent = progress.Steps("epoch 1/2", steps=4, step_rows=32, is_shown=False)
+    shown = progress.StepProgress("epoch 1/2", num_steps=4, rows_per_step=32, is_shown=True)
+    silent = progress.StepProgress("epoch 1/2", num_steps=4, rows_per_step=32, is_shown=False)
     for secs in (4.0, 8.0, 4.0, 4.0):
         now[0] += secs
-        shown.one(lambda: {"loss": 0.25})
-        silent.one()
+        shown.advance(lambda: {"loss": 0.25})
+        silent.advance()
     assert capsys.readouterr().err == (
         "epoch 1/2: step 2 of 4, loss 0.2500, 5 images/s, 0:12 left\n"
     )
@@ -61,7 +61,9 @@ def test_steps_that_were_done_before_do_not_count_for_the_speed(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    shown = progress.Steps("epoch 1/2", steps=40, step_rows=32, is_shown=True, done=30)
+    shown = progress.StepProgress(
+        "epoch 1/2", num_steps=40, rows_per_step=32, is_shown=True, num_done=30
+    )
     now[0] += 16.0
-    shown.one()
+    shown.advance()
     assert capsys.readouterr().err == "epoch 1/2: step 31 of 40, 2 images/s, 2:24 left\n"

@@ -6,12 +6,12 @@ from typing import Any
 from example_card import card
 from example_manifest import example
 from halftone import storage, summary
-from halftone.model_directory import Card, Restart
+from halftone.model_directory import ModelInfo, Restart
 
 
 def test_a_table_is_laid_out() -> None:
     rows = [["train", "1,200"], ["x", "7"]]
-    assert summary.table(["split", "rows"], rows) == (
+    assert summary.format_table(["split", "rows"], rows) == (
         "split   rows\n"
         "-----  -----\n"
         "train  1,200\n"
@@ -20,7 +20,7 @@ def test_a_table_is_laid_out() -> None:
 
 
 def test_a_dataset(tmp_path: Path) -> None:
-    text = summary.of_dataset(example(), "/data", num_read=4)
+    text = summary.format_dataset_summary(example(), "/data", num_read=4)
     assert text.splitlines() == [
         "split  cat  dog  rows",
         "-----  ---  ---  ----",
@@ -38,13 +38,13 @@ def test_a_dataset(tmp_path: Path) -> None:
 
 
 def test_a_dataset_in_which_nothing_is_new() -> None:
-    text = summary.of_dataset(example(), "/data", num_read=0)
+    text = summary.format_dataset_summary(example(), "/data", num_read=0)
     assert "nothing new: no image was added or changed since the last run" in text.splitlines()
 
 
-def of_model(root: Path, history: list[dict[str, Any]], made: Card) -> list[str]:
+def of_model(root: Path, history: list[dict[str, Any]], made: ModelInfo) -> list[str]:
     storage.write_json(str(root / "history.json"), {"best_epoch": 1, "epochs": history})
-    return summary.of_model(made, str(root)).replace(str(root), "ROOT").splitlines()
+    return summary.format_model_summary(made, str(root)).replace(str(root), "ROOT").splitlines()
 
 
 def epoch(number: int, **more: Any) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_scores() -> None:
         "average": "class dog",
         "per_class": {"cat": {**ratios, "support": 200}, "dog": {**ratios, "support": 1000}},
     }
-    assert summary.of_scores(result, "/scores").splitlines() == [
+    assert summary.format_scores_summary(result, "/scores").splitlines() == [
         "class  precision  recall      f1   rows",
         "-----  ---------  ------  ------  -----",
         "cat       0.5000  0.2500  0.3333    200",
@@ -130,7 +130,7 @@ def test_new_images() -> None:
         "metrics": {"accuracy": 0.5, "precision": 0.5, "recall": 1.0, "f1": 2 / 3, "loss": 0.25},
         "model_version": "v",
     }
-    assert summary.of_new_images(result, "/scores").splitlines() == [
+    assert summary.format_image_scores_summary(result, "/scores").splitlines() == [
         "predicted  images   share",
         "---------  ------  ------",
         "cat         1,200  99.92%",
@@ -144,7 +144,7 @@ def test_new_images() -> None:
         "scores: /scores",
     ]
     bare = {**result, "rejects_by_reason": {}, "ignored": {}, "labelled": 0, "metrics": None}
-    assert summary.of_new_images(bare, "/scores").splitlines()[5:] == [
+    assert summary.format_image_scores_summary(bare, "/scores").splitlines()[5:] == [
         "1,204 images = 1,201 predictions + 3 rejects; scored in this run: 4",
         "model version v",
         "scores: /scores",

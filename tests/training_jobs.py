@@ -24,7 +24,7 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
 
 
 def weights(model: Path) -> list[np.ndarray]:
-    return checkpoint.read(str(model / "checkpoints"), 4).weights
+    return checkpoint.read_checkpoint(str(model / "checkpoints"), 4).weights
 
 
 def history(model: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
-import pyarrow_hotfix  # noqa: F401 (closes CVE-2023-47248 in pyarrow below 14.0.1)
 
 from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import ShardFile
@@ -29,10 +28,10 @@ class Task(NamedTuple):
     num_shards: int  # the first ones; more than there are: all
 
     def shape(self) -> tuple[int, int, int]:
-        return manifest.read(self.dataset).shape()
+        return manifest.read_manifest(self.dataset).shape()
 
     def shards(self) -> list[ShardFile]:
-        return manifest.read(self.dataset).shards(TRAIN)[: self.num_shards]
+        return manifest.read_manifest(self.dataset).shards(TRAIN)[: self.num_shards]
 
 
 def drained(batches: Iterable[Sequence[Any]]) -> int:

@@ -28,7 +28,7 @@ _FEATURES = {
 
 def write(dataset: str, folder: str) -> None:
     Path(folder).mkdir()
-    for shard in manifest.read(dataset).shards(TRAIN):
+    for shard in manifest.read_manifest(dataset).shards(TRAIN):
         table = storage.read_table(storage.join(dataset, shard.path), list(_FEATURES))
         images, label_ids = (table[name].to_pylist() for name in _FEATURES)
         with tf.io.TFRecordWriter(f"{folder}/{Path(shard.path).stem}.tfrecord") as writer:

@@ -22,7 +22,7 @@ def run_job(
     flags: Mapping[str, str],
     argv: Optional[Sequence[str]] = None,
     switches: Mapping[str, str] = {},
-    writes: Sequence[str] = (),
+    output_keys: Sequence[str] = (),
 ) -> int:
     """Parse the command line, load the config, call `job`, and return the exit code.
 
@@ -34,26 +34,26 @@ def run_job(
         writes: those of the settings in `flags` that name what the job writes; with them the job
             has a flag --check, which looks at the cluster in its place.
     """
-    arguments = _parser(description, flags, switches, bool(writes)).parse_args(argv)
+    arguments = _build_parser(description, flags, switches, bool(output_keys)).parse_args(argv)
     given = {key: getattr(arguments, key) for key in flags.values()}
     names = [switch.lstrip("-").replace("-", "_") for switch in switches]
 
     def work() -> None:
-        loaded = config.load(arguments.config, arguments.set, given)
-        clients.use(loaded.storage.options)
-        if writes and arguments.check:
-            from halftone.preflight.check import run  # here, as no job needs it
+        loaded = config.load_config(arguments.config, arguments.set, given)
+        clients.set_options(loaded.storage.options)
+        if output_keys and arguments.check:
+            from halftone.preflight.check import check_cluster  # here, as no job needs it
 
             paths = loaded.paths.model_dump(include=set(flags.values()), exclude_none=True)
-            written = {key: paths.pop(key) for key in writes if key in paths}
-            run(loaded, paths, written)
+            written = {key: paths.pop(key) for key in output_keys if key in paths}
+            check_cluster(loaded, paths, written)
         else:
             job(loaded, **{name: getattr(arguments, name) for name in names})
 
-    return exit_code(work)
+    return run_with_exit_code(work)
 
 
-def exit_code(work: Callable[[], None]) -> int:
+def run_with_exit_code(work: Callable[[], None]) -> int:
     """Do the work, say on stderr what ended it early, and return the job's exit code."""
     try:
         work()
@@ -76,7 +76,7 @@ def exit_code(work: Callable[[], None]) -> int:
     return 0
 
 
-def _parser(
+def _build_parser(
     description: str, flags: Mapping[str, str], switches: Mapping[str, str], has_check: bool
 ) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)

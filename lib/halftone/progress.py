@@ -9,19 +9,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Callable
 
-_EVERY_SECS = 0.5
+_REFRESH_SECS = 0.5
 # Where lines pile up in a log, one a while is enough.
 _LOG_EVERY_SECS = 10.0
 
 
-def line(what: str, done: int, total: int, unit: str, elapsed_secs: float) -> str:
+def format_progress(label: str, num_done: int, total: int, unit: str, elapsed_secs: float) -> str:
     """Say how far it is, such as `decode: 1,200 of 4,800 images, 300/s, 0:12 left`."""
-    per_sec = done / elapsed_secs if elapsed_secs > 0 else 0.0
-    left = f", {clock((total - done) / per_sec)} left" if per_sec and done < total else ""
-    return f"{what}: {done:,} of {total:,} {unit}, {per_sec:,.0f}/s{left}"
+    per_sec = num_done / elapsed_secs if elapsed_secs > 0 else 0.0
+    left = (
+        f", {format_duration((total - num_done) / per_sec)} left"
+        if per_sec and num_done < total
+        else ""
+    )
+    return f"{label}: {num_done:,} of {total:,} {unit}, {per_sec:,.0f}/s{left}"
 
 
-def clock(secs: float) -> str:
+def format_duration(secs: float) -> str:
     """Write a duration as m:ss or h:mm:ss."""
     minutes, seconds = divmod(int(secs + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
@@ -29,16 +33,20 @@ def clock(secs: float) -> str:
 
 
 @contextmanager
-def reporting(done: Callable[[], int], what: str, total: int, unit: str) -> Iterator[None]:
+def report_progress(
+    count_done: Callable[[], int], label: str, total: int, unit: str
+) -> Iterator[None]:
     """Print the progress of the body to stderr; `done` is asked now and then, from a thread."""
     ended = threading.Event()
     started = time.monotonic()
-    display = _Display()
+    display = _ProgressDisplay()
 
     def report() -> None:
-        while not ended.wait(_EVERY_SECS):
+        while not ended.wait(_REFRESH_SECS):
             if display.is_due():
-                display.show(line(what, done(), total, unit, time.monotonic() - started))
+                display.show(
+                    format_progress(label, count_done(), total, unit, time.monotonic() - started)
+                )
 
     reporter = threading.Thread(target=report, daemon=True)
     reporter.start()
@@ -49,50 +57,54 @@ def reporting(done: Callable[[], int], what: str, total: int, unit: str) -> Iter
         reporter.join()
         display.clear()
     secs = time.monotonic() - started
-    print(f"{line(what, total, total, unit, secs)}, {clock(secs)}", file=sys.stderr, flush=True)
+    print(
+        f"{format_progress(label, total, total, unit, secs)}, {format_duration(secs)}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
-class Steps:
+class StepProgress:
     """The progress of a loop that calls `one` after each of its steps."""
 
     def __init__(
-        self, what: str, steps: int, step_rows: int, is_shown: bool, done: int = 0
+        self, label: str, num_steps: int, rows_per_step: int, is_shown: bool, num_done: int = 0
     ) -> None:
-        self._what, self._steps, self._step_rows = what, steps, step_rows
-        self._before, self._done = done, done
-        self._started = time.monotonic()
-        self._display = _Display() if is_shown else None
+        self._label, self._num_steps, self._rows_per_step = label, num_steps, rows_per_step
+        self._num_done_before, self._num_done = num_done, num_done
+        self._start_time = time.monotonic()
+        self._display = _ProgressDisplay() if is_shown else None
 
-    def one(self, values: Callable[[], Mapping[str, float]] = dict) -> None:
+    def advance(self, get_values: Callable[[], Mapping[str, float]] = dict) -> None:
         """Count a step; `values` is asked for what else there is to say, where it is said."""
-        self._done += 1
+        self._num_done += 1
         if self._display is None:
             return
-        if self._done == self._steps:
+        if self._num_done == self._num_steps:
             self._display.clear()
         elif self._display.is_due():
-            secs, done = time.monotonic() - self._started, self._done - self._before
-            said = "".join(f", {name} {value:.4f}" for name, value in values().items())
+            secs, done = time.monotonic() - self._start_time, self._num_done - self._num_done_before
+            said = "".join(f", {name} {value:.4f}" for name, value in get_values().items())
             self._display.show(
-                f"{self._what}: step {self._done} of {self._steps}{said}, "
-                f"{done * self._step_rows / secs:,.0f} images/s, "
-                f"{clock((self._steps - self._done) * secs / done)} left"
+                f"{self._label}: step {self._num_done} of {self._num_steps}{said}, "
+                f"{done * self._rows_per_step / secs:,.0f} images/s, "
+                f"{format_duration((self._num_steps - self._num_done) * secs / done)} left"
             )
 
 
-class _Display:
+class _ProgressDisplay:
     """A line on stderr: written over itself on a terminal, now and then a new one in a log."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
-        self._every_secs = _EVERY_SECS if self._is_terminal else _LOG_EVERY_SECS
-        self._shown = time.monotonic()
+        self._every_secs = _REFRESH_SECS if self._is_terminal else _LOG_EVERY_SECS
+        self._last_shown = time.monotonic()
 
     def is_due(self) -> bool:
-        return time.monotonic() - self._shown >= self._every_secs
+        return time.monotonic() - self._last_shown >= self._every_secs
 
     def show(self, text: str) -> None:
-        self._shown = time.monotonic()
+        self._last_shown = time.monotonic()
         framed = f"\r\033[K{text}" if self._is_terminal else f"{text}\n"
         print(framed, end="", file=sys.stderr, flush=True)
 

@@ -18,19 +18,19 @@ def write(folder: Path, text: str) -> str:
 
 def error_of(path: str, *overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        config.load(path, overrides)
+        config.load_config(path, overrides)
     return str(caught.value).replace(path, "run.yaml")
 
 
 def test_a_file_states_only_what_differs(tmp_path: Path) -> None:
-    loaded = config.load(write(tmp_path, "train: {epochs: 3}\n"))
+    loaded = config.load_config(write(tmp_path, "train: {epochs: 3}\n"))
     assert loaded.train.epochs == 3
     assert loaded.train.batch_size == 64
     assert loaded.pixels.height_px == 64
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
-    assert config.load(write(tmp_path, "")) == config.Config()
+    assert config.load_config(write(tmp_path, "")) == config.Config()
 
 
 def test_settings_are_frozen() -> None:
@@ -40,13 +40,15 @@ def test_settings_are_frozen() -> None:
 
 def test_set_wins_over_the_file_and_paths_over_both(tmp_path: Path) -> None:
     path = write(tmp_path, "paths: {images: a, dataset: b}\ntrain: {epochs: 3, batch_size: 8}\n")
-    loaded = config.load(path, ["train.epochs=5", "paths.images=c"], {"images": "d", "model": None})
+    loaded = config.load_config(
+        path, ["train.epochs=5", "paths.images=c"], {"images": "d", "model": None}
+    )
     assert (loaded.train.epochs, loaded.train.batch_size) == (5, 8)
     assert (loaded.paths.images, loaded.paths.dataset, loaded.paths.model) == ("d", "b", None)
 
 
 def test_a_path_may_hold_what_yaml_would_read_otherwise(tmp_path: Path) -> None:
-    loaded = config.load(write(tmp_path, ""), (), {"images": "/a: b #c"})
+    loaded = config.load_config(write(tmp_path, ""), (), {"images": "/a: b #c"})
     assert loaded.paths.images == "/a: b #c"
 
 
@@ -57,16 +59,18 @@ def test_a_number_is_a_number_however_it_is_written(
     tmp_path: Path, text: str, value: float
 ) -> None:
     assert (
-        config.load(write(tmp_path, f"train: {{learning_rate: {text}}}")).train.learning_rate
+        config.load_config(write(tmp_path, f"train: {{learning_rate: {text}}}")).train.learning_rate
         == value
     )
 
 
 def test_lists_become_tuples_of_the_family_that_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, "train: {model: {name: convnet, filters: [8, 16], kernels_px: [5, 3]}}")
-    assert config.load(path).train.model == config.Convnet(filters=(8, 16), kernels_px=(5, 3))
+    assert config.load_config(path).train.model == config.Convnet(
+        filters=(8, 16), kernels_px=(5, 3)
+    )
     path = write(tmp_path, "train: {model: {name: mlp, hidden: []}}")
-    assert config.load(path).train.model == config.Mlp(hidden=())
+    assert config.load_config(path).train.model == config.Mlp(hidden=())
 
 
 MISTAKES = [
@@ -169,7 +173,7 @@ def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str, said: str) -> 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read the config: No such file"):
-        config.load(str(tmp_path / "nowhere.yaml"))
+        config.load_config(str(tmp_path / "nowhere.yaml"))
 
 
 @pytest.mark.parametrize("override", ["train.epochs", "=3", ""])
@@ -184,9 +188,9 @@ def test_an_override_is_checked_like_the_file(tmp_path: Path) -> None:
 
 
 def test_a_path_that_a_job_needs() -> None:
-    assert config.required("a", "images", "--input") == "a"
+    assert config.require_path("a", "images", "--input") == "a"
     with pytest.raises(ConfigError) as caught:
-        config.required(None, "images", "--input")
+        config.require_path(None, "images", "--input")
     assert str(caught.value) == (
         "paths.images is not set; give it in the config file or as --input URL"
     )
@@ -202,6 +206,6 @@ def test_what_convolutions_leave_of_a_side(side_px: int, padding: str, left: int
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.name)
 def test_a_shipped_config_is_valid_and_opens_with_its_command(path: Path) -> None:
-    assert config.load(str(path)).name == path.stem.replace("local", "demo")
+    assert config.load_config(str(path)).name == path.stem.replace("local", "demo")
     opening = path.read_text(encoding="utf-8").split("name:")[0]
     assert f"python jobs/preprocess.py --config conf/{path.name}" in opening

@@ -16,9 +16,11 @@ MARGIN_PX, GAP_PX, TITLE_PX = 16, 6, 30
 PAPER = [244, 244, 241]
 
 
-def drawn(groups: list[contact_sheet.Group], columns: int = 12, cell_px: int = 96) -> np.ndarray:
+def drawn(
+    groups: list[contact_sheet.PictureGroup], columns: int = 12, cell_px: int = 96
+) -> np.ndarray:
     """(H, W, 3) uint8 of the sheet."""
-    image = Image.open(io.BytesIO(contact_sheet.draw(groups, columns, cell_px)))
+    image = Image.open(io.BytesIO(contact_sheet.draw_contact_sheet(groups, columns, cell_px)))
     assert (image.format, image.mode) == ("PNG", "RGB")
     return np.array(image)
 
@@ -115,7 +117,8 @@ def test_the_count_is_part_of_the_title() -> None:
 
 def test_the_same_input_gives_the_same_bytes() -> None:
     first, second = (
-        contact_sheet.draw([("a", [noise(200, 150), noise(9, 9, 1)]), ("b", [])]) for _ in range(2)
+        contact_sheet.draw_contact_sheet([("a", [noise(200, 150), noise(9, 9, 1)]), ("b", [])])
+        for _ in range(2)
     )
     assert first == second
 
@@ -153,13 +156,13 @@ def test_a_title_is_written_in_letters_that_the_font_has(title: str, written: st
     assert (drawn([(title, [])]) == drawn([(written, [])])).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        contact_sheet.draw([(title, [])])
+        contact_sheet.draw_contact_sheet([(title, [])])
 
 
 def test_the_font_has_what_titles_are_written_in() -> None:
     font = ImageFont.load_default(18)
     missing = bytes(font.getmask("\uffff"))
-    letters = [chr(code) for code in range(32, 127)] + sorted(contact_sheet._FONT_HAS)
+    letters = [chr(code) for code in range(32, 127)] + sorted(contact_sheet._FONT_CHARS)
     assert [letter for letter in letters if bytes(font.getmask(letter)) == missing] == []
 
 
@@ -186,11 +189,11 @@ def test_what_is_no_picture_is_refused(pixels: np.ndarray, what: str) -> None:
         f"picture 1 of group 'cat' is {what}; a contact sheet needs uint8 (H, W, 1) or (H, W, 3)"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        contact_sheet.draw([("cat", [noise(4, 4), pixels])])
+        contact_sheet.draw_contact_sheet([("cat", [noise(4, 4), pixels])])
 
 
 @pytest.mark.parametrize(("columns", "cell_px"), [(0, 96), (12, 0)])
 def test_no_columns_or_no_cells_are_refused(columns: int, cell_px: int) -> None:
     message = f"columns is {columns} and cell_px is {cell_px}; both must be >= 1"
     with pytest.raises(ValueError, match=f"^{message}$"):
-        contact_sheet.draw([], columns, cell_px)
+        contact_sheet.draw_contact_sheet([], columns, cell_px)

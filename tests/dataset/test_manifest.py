@@ -13,7 +13,7 @@ from halftone.errors import InputError
 
 def error_of(root: Path) -> str:
     with pytest.raises(InputError) as caught:
-        manifest.read(str(root))
+        manifest.read_manifest(str(root))
     return str(caught.value).replace(str(root), "ROOT")
 
 
@@ -24,8 +24,8 @@ def edit(root: Path, **changes: Any) -> None:
 
 
 def test_what_is_published_comes_back(tmp_path: Path) -> None:
-    manifest.publish(str(tmp_path), example())
-    read = manifest.read(str(tmp_path))
+    manifest.publish_manifest(str(tmp_path), example())
+    read = manifest.read_manifest(str(tmp_path))
     assert read == example()
     assert read.shape() == (8, 4, 3)
     assert [file.path for file in read.shards("train")] == ["train/a.parquet"]
@@ -33,7 +33,7 @@ def test_what_is_published_comes_back(tmp_path: Path) -> None:
 
 
 def test_scripts_may_rely_on_these_names(tmp_path: Path) -> None:
-    manifest.publish(str(tmp_path), example())
+    manifest.publish_manifest(str(tmp_path), example())
     raw = json.loads((tmp_path / "manifest.json").read_text())
     assert {name: raw[name] for name in ("inputs", "rows", "rejects", "duplicates")} == {
         "inputs": 4,
@@ -54,7 +54,7 @@ def test_no_dataset(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema(tmp_path: Path) -> None:
-    manifest.publish(str(tmp_path), example())
+    manifest.publish_manifest(str(tmp_path), example())
     edit(tmp_path, schema=2)
     assert error_of(tmp_path) == (
         "ROOT/manifest.json: schema version 2 is newer than 1, the newest that this Halftone "
@@ -67,7 +67,7 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
     assert error_of(tmp_path).startswith("ROOT/manifest.json: not a manifest: Expecting")
     (tmp_path / "manifest.json").write_text("[]")
     assert error_of(tmp_path) == "ROOT/manifest.json: not a manifest: it has no schema version"
-    manifest.publish(str(tmp_path), example())
+    manifest.publish_manifest(str(tmp_path), example())
     edit(tmp_path, rows=None, labels=3)
     assert error_of(tmp_path) == (
         "ROOT/manifest.json: not a manifest: wrong or missing labels, rows"
@@ -75,7 +75,7 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
 
 
 def test_a_file_that_petastorm_would_unpickle_is_refused(tmp_path: Path) -> None:
-    manifest.publish(str(tmp_path), example())
+    manifest.publish_manifest(str(tmp_path), example())
     (tmp_path / "_common_metadata").write_bytes(b"")
     assert error_of(tmp_path) == (
         "ROOT/_common_metadata: Petastorm would unpickle it, which can run code; Halftone writes "
@@ -91,13 +91,13 @@ def test_statistics_of_pixels() -> None:
 
 
 def test_a_dataset_from_before_statistics_has_none(tmp_path: Path) -> None:
-    manifest.publish(str(tmp_path), example())
+    manifest.publish_manifest(str(tmp_path), example())
     files = json.loads((tmp_path / "manifest.json").read_text())["files"]
     assert (files[0]["sums"], files[0]["square_sums"]) == ([64, 640, 128], [128, 7296, 256])
     del files[0]["sums"], files[0]["square_sums"]
     edit(tmp_path, files=files)
     with pytest.raises(InputError) as caught:
-        manifest.read(str(tmp_path)).pixel_statistics("train")
+        manifest.read_manifest(str(tmp_path)).pixel_statistics("train")
     assert str(caught.value) == (
         "the train split of the dataset made from /images has no pixel statistics (written by an "
         "older Halftone); run preprocess with a new --output, or use train.normalise 0..1"

@@ -12,14 +12,14 @@ from halftone.dataset import pixel_statistics
 def test_sums_are_by_channel() -> None:
     # Two images of two pixels of three channels.
     rows = np.array([[1, 2, 255, 3, 0, 255], [5, 0, 255, 0, 4, 255]], np.uint8)
-    assert pixel_statistics.sums(rows, 3) == ((9, 6, 1020), (35, 20, 260100))
-    assert pixel_statistics.sums(rows, 1) == ((1035,), (260155,))
+    assert pixel_statistics.channel_sums(rows, 3) == ((9, 6, 1020), (35, 20, 260100))
+    assert pixel_statistics.channel_sums(rows, 1) == ((1035,), (260155,))
 
 
 @pytest.mark.parametrize("shape", [(1, 3 * 2**20), (300_000, 3), (70_000, 1), (2_000, 3072)])
 def test_sums_are_exact_where_pixels_are_brightest(shape: tuple[int, int]) -> None:
     count = shape[0] * shape[1]
-    assert pixel_statistics.sums(np.full(shape, 255, np.uint8), 1) == (
+    assert pixel_statistics.channel_sums(np.full(shape, 255, np.uint8), 1) == (
         (255 * count,),
         (65_025 * count,),
     )
@@ -37,9 +37,11 @@ def test_any_cut_into_shards_gives_numpy_s_mean_and_deviation(
 ) -> None:
     channels = images.shape[-1]
     rows = images.reshape(len(images), -1)
-    shards = [pixel_statistics.sums(part, channels) for part in np.split(rows, sorted(cuts))]
+    shards = [
+        pixel_statistics.channel_sums(part, channels) for part in np.split(rows, sorted(cuts))
+    ]
     pixels = images.reshape(-1, channels)
-    got = pixel_statistics.from_sums(len(pixels), shards)
+    got = pixel_statistics.statistics_from_sums(len(pixels), shards)
     np.testing.assert_allclose(got.mean, pixels.mean(axis=0), rtol=1e-12)
     deviation = pixels.std(axis=0)
     constant = (pixels == pixels[0]).all(axis=0)
@@ -48,12 +50,14 @@ def test_any_cut_into_shards_gives_numpy_s_mean_and_deviation(
 
 def test_a_channel_of_one_grey_level_has_deviation_1() -> None:
     # 7 and 7, 0 and 4
-    got = pixel_statistics.from_sums(2, [((7, 0), (49, 0)), ((7, 4), (49, 16))])
+    got = pixel_statistics.statistics_from_sums(2, [((7, 0), (49, 0)), ((7, 4), (49, 16))])
     assert got == ([7.0, 2.0], [1.0, 2.0])
 
 
 def test_a_little_variation_of_very_many_pixels_is_not_lost() -> None:
     # A million million pixels of 200, one of them 201: float64 sums would say 0 or nonsense.
     count = 10**12
-    got = pixel_statistics.from_sums(count, [((200 * count + 1,), (40_000 * count + 401,))])
+    got = pixel_statistics.statistics_from_sums(
+        count, [((200 * count + 1,), (40_000 * count + 401,))]
+    )
     assert got.deviation == [pytest.approx(1e-6, rel=1e-9)]

@@ -18,7 +18,7 @@ from halftone.images import PixelSpec
 from tables import digest, table
 
 SPEC = PixelSpec(height_px=2, width_px=3, channels=1)
-NO_REJECTS = arrow.nothing(schema.REJECTS)
+NO_REJECTS = arrow.empty_table(schema.REJECTS)
 Groups = list[tuple[str, list[Any]]]
 
 
@@ -26,13 +26,13 @@ Groups = list[tuple[str, list[Any]]]
 def groups(monkeypatch: pytest.MonkeyPatch) -> Groups:
     """The groups that were drawn last."""
     drawn: Groups = []
-    draw = contact_sheet.draw
+    draw = contact_sheet.draw_contact_sheet
 
     def note(groups: Groups) -> bytes:
         drawn[:] = groups
         return draw(groups)
 
-    monkeypatch.setattr(contact_sheet, "draw", note)
+    monkeypatch.setattr(contact_sheet, "draw_contact_sheet", note)
     return drawn
 
 
@@ -58,7 +58,9 @@ def rejects(*reasons: str, path: str = "/nowhere") -> pa.Table:
 def test_classes_are_shown_by_their_first_images(tmp_path: Path, groups: Groups) -> None:
     first = shard(tmp_path / "1", ("dog", 1), ("cat", 2), ("dog", 3))
     second = shard(tmp_path / "2", ("cat", 4))
-    data = previews.of_dataset([first, second], {"cat": 2, "dog": 1200, "ant": 0}, NO_REJECTS, SPEC)
+    data = previews.draw_dataset_sheet(
+        [first, second], {"cat": 2, "dog": 1200, "ant": 0}, NO_REJECTS, SPEC
+    )
     assert data.startswith(b"\x89PNG")
     assert [title for title, _ in groups] == [
         "cat, 2 in train",
@@ -73,7 +75,7 @@ def test_classes_are_shown_by_their_first_images(tmp_path: Path, groups: Groups)
 
 def test_colours_are_shown_as_they_are(tmp_path: Path, groups: Groups) -> None:
     url = shard(tmp_path / "1", ("cat", 9), channels=3)
-    previews.of_dataset(
+    previews.draw_dataset_sheet(
         [url], {"cat": 1}, NO_REJECTS, PixelSpec(height_px=2, width_px=3, channels=3)
     )
     [(_, [pixels])] = groups
@@ -82,7 +84,7 @@ def test_colours_are_shown_as_they_are(tmp_path: Path, groups: Groups) -> None:
 
 def test_few_shards_are_read_and_few_images_shown(tmp_path: Path, groups: Groups) -> None:
     urls = [shard(tmp_path / str(n), *[("cat", n)] * 7) for n in range(4)]
-    previews.of_dataset([*urls, "/nowhere"], {"cat": 28}, NO_REJECTS, SPEC)
+    previews.draw_dataset_sheet([*urls, "/nowhere"], {"cat": 28}, NO_REJECTS, SPEC)
     [(_, shown)] = groups
     assert [int(pixels[0, 0, 0]) for pixels in shown] == [0] * 7 + [1] * 7 + [2] * 7 + [3] * 3
 
@@ -90,7 +92,7 @@ def test_few_shards_are_read_and_few_images_shown(tmp_path: Path, groups: Groups
 def test_many_classes_are_counted_and_not_shown(tmp_path: Path, groups: Groups) -> None:
     names = [f"class {n:02d}" for n in range(63)]
     url = shard(tmp_path / "1", *((name, 1) for name in names))
-    previews.of_dataset([url], dict.fromkeys(names, 1), NO_REJECTS, SPEC)
+    previews.draw_dataset_sheet([url], dict.fromkeys(names, 1), NO_REJECTS, SPEC)
     assert len(groups) == 61
     assert groups[59][0] == "class 59, 1 in train"
     assert groups[60] == ("and 3 more classes", [])
@@ -102,7 +104,7 @@ def test_rejects_are_shown_by_reason_where_there_is_something_to_see(
     cv2.imwrite(str(tmp_path / "small.png"), stripes(0, seed=5))
     small = rejects(*["too_small"] * 30, path=str(tmp_path / "small.png"))
     others = rejects("unreadable", "too_large", "damaged", "unreadable")
-    previews.of_dataset([], {}, pa.concat_tables([others, small]), SPEC)
+    previews.draw_dataset_sheet([], {}, pa.concat_tables([others, small]), SPEC)
     assert [(title, len(shown)) for title, shown in groups] == [
         ("rejected: damaged, 1 in all", 0),  # its file is gone
         ("rejected: too_large, 1 in all", 0),
@@ -117,9 +119,9 @@ def test_no_image_of_a_dangerous_reject_is_opened(
     monkeypatch: pytest.MonkeyPatch, groups: Groups
 ) -> None:
     read: list[str] = []
-    monkeypatch.setattr(storage, "read_many", lambda urls: read.extend(urls) or [])
+    monkeypatch.setattr(storage, "read_files", lambda urls: read.extend(urls) or [])
     reasons = ["empty", "not_an_image", "too_large", "unsupported", "unlabelled", "conflict"]
     tables = [rejects(reason, path=f"/i/{reason}") for reason in reasons]
-    previews.of_dataset([], {}, pa.concat_tables(tables), SPEC)
+    previews.draw_dataset_sheet([], {}, pa.concat_tables(tables), SPEC)
     assert read == ["/i/conflict"]
     assert all(re.fullmatch(r"rejected: \w+, 1 in all", title) for title, _ in groups)

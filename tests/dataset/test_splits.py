@@ -12,7 +12,7 @@ SEEDS = st.integers(0, 2**31 - 1)
 
 
 def test_a_split_is_the_same_for_ever() -> None:
-    names = [splits.hashed(f"cat/{n}.jpg", 7, 0.2, 0.2) for n in range(10)]
+    names = [splits.split_by_hash(f"cat/{n}.jpg", 7, 0.2, 0.2) for n in range(10)]
     assert names == [
         *("test", "test", "train", "validation", "train"),
         *("train", "train", "validation", "train", "train"),
@@ -20,32 +20,34 @@ def test_a_split_is_the_same_for_ever() -> None:
 
 
 def test_an_order_is_the_same_for_ever() -> None:
-    assert splits.order("cat/0.jpg", 7, "order") == 6218959883030642455
-    assert splits.order("cat/0.jpg", 7, "split") == 3336966069701168959
+    assert splits.hash_to_uint64("cat/0.jpg", 7, "order") == 6218959883030642455
+    assert splits.hash_to_uint64("cat/0.jpg", 7, "split") == 3336966069701168959
 
 
 @given(st.text(), SEEDS)
 def test_two_purposes_and_two_seeds_are_independent(text: str, seed: int) -> None:
-    assert splits.order(text, seed, "order") != splits.order(text, seed, "split")
-    assert splits.order(text, seed, "order") != splits.order(text, seed + 1, "order")
+    assert splits.hash_to_uint64(text, seed, "order") != splits.hash_to_uint64(text, seed, "split")
+    assert splits.hash_to_uint64(text, seed, "order") != splits.hash_to_uint64(
+        text, seed + 1, "order"
+    )
 
 
 @given(st.text(), SEEDS)
 def test_a_fraction_is_in_its_range(text: str, seed: int) -> None:
-    assert 0.0 <= splits.fraction(text, seed, "split") < 1.0
+    assert 0.0 <= splits.hash_to_fraction(text, seed, "split") < 1.0
 
 
 @given(st.integers(0, 10_000), SEEDS.filter(lambda seed: seed < 100))
 def test_more_validation_takes_nothing_from_test(number: int, seed: int) -> None:
-    before = splits.hashed(str(number), seed, 0.1, 0.3)
-    after = splits.hashed(str(number), seed, 0.2, 0.3)
+    before = splits.split_by_hash(str(number), seed, 0.1, 0.3)
+    after = splits.split_by_hash(str(number), seed, 0.2, 0.3)
     assert (before == "test") == (after == "test")
     assert before != "validation" or after == "validation"
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_fractions_are_as_asked_within_sampling_error(seed: int) -> None:
-    names = [splits.hashed(f"{n}", seed, 0.2, 0.1) for n in range(20_000)]
+    names = [splits.split_by_hash(f"{n}", seed, 0.2, 0.1) for n in range(20_000)]
     # Four standard deviations of a binomial are 0.011 and 0.008.
     assert names.count("validation") / 20_000 == pytest.approx(0.2, abs=0.0113)
     assert names.count("test") / 20_000 == pytest.approx(0.1, abs=0.0085)
@@ -66,18 +68,18 @@ def test_fractions_are_as_asked_within_sampling_error(seed: int) -> None:
     ],
 )
 def test_names_that_data_sets_use(name: str, split: str | None) -> None:
-    assert splits.brought(name) == split
+    assert splits.parse_split_name(name) == split
 
 
 def test_a_group_is_captured_anywhere_in_the_path() -> None:
-    assert splits.captured(re.compile(r"([^/]+)\.jpg$"), "faces/00017.jpg") == "00017"
-    assert splits.captured(re.compile(r"([^/]+)\.jpg$"), "faces/00017.png") is None
+    assert splits.capture_from_path(re.compile(r"([^/]+)\.jpg$"), "faces/00017.jpg") == "00017"
+    assert splits.capture_from_path(re.compile(r"([^/]+)\.jpg$"), "faces/00017.png") is None
 
 
 @pytest.mark.parametrize("folds", [2, 5])
 def test_folds_are_even_and_each_group_is_held_out_once(folds: int) -> None:
     held_out = [
-        [splits.folded(str(n), 7, fold, folds) for fold in range(folds)].index("validation")
+        [splits.split_by_fold(str(n), 7, fold, folds) for fold in range(folds)].index("validation")
         for n in range(10_000)
     ]
     for fold in range(folds):
@@ -86,5 +88,5 @@ def test_folds_are_even_and_each_group_is_held_out_once(folds: int) -> None:
 
 
 def test_a_group_is_in_one_fold_only() -> None:
-    of_group = [splits.folded("pair-17", 7, fold, 5) for fold in range(5)]
+    of_group = [splits.split_by_fold("pair-17", 7, fold, 5) for fold in range(5)]
     assert sorted(of_group) == ["train"] * 4 + ["validation"]

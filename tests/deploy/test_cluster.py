@@ -160,7 +160,7 @@ def test_killed_executors_change_no_result(place: Place) -> None:
             rank.resume()
     said = place.finish(process)
     assert any("2 ranks (spark), batch 16 = 2 x 8" in line for line in said)
-    (restart,) = model_directory.read_card(str(out / "model")).restarts
+    (restart,) = model_directory.read_model_info(str(out / "model")).restarts
     assert re.fullmatch(r"rank [01] was lost with its Spark task", restart.message)
     assert restart.epoch >= 2
     assert history(out / "model") == learnt

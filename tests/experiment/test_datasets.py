@@ -18,8 +18,8 @@ def test_runs_share_a_dataset_where_what_decides_it_is_the_same(
     config: Callable[..., Config],
 ) -> None:
     paths = {"images": "in"}
-    own = datasets.digest(config(paths=paths))
-    assert datasets.digest(config(paths=paths, train={"epochs": 3}, name="b")) == own
+    own = datasets.dataset_key(config(paths=paths))
+    assert datasets.dataset_key(config(paths=paths, train={"epochs": 3}, name="b")) == own
     others = [
         config(paths=paths, seed=1),
         config(paths=paths, pixels={"height_px": 16}),
@@ -27,7 +27,7 @@ def test_runs_share_a_dataset_where_what_decides_it_is_the_same(
         config(paths=paths, preprocess={"near_duplicates": "drop"}),
         config(paths={"images": "elsewhere"}),
     ]
-    assert len({own, *map(datasets.digest, others)}) == 6
+    assert len({own, *map(datasets.dataset_key, others)}) == 6
 
 
 def test_a_subset_has_as_many_of_each_class_and_stays(
@@ -36,18 +36,18 @@ def test_a_subset_has_as_many_of_each_class_and_stays(
     classes = ("a", "b", "c")
     images = draw_images(classes=classes, each=9)
     whole = config(paths={"images": str(images)}, splits={"test_fraction": 0.5})
-    small = datasets.with_subset(whole, str(tmp_path / "out"), 14)
+    small = datasets.apply_subset(whole, str(tmp_path / "out"), 14)
     table = small.preprocess.catalogue
-    assert table == str(tmp_path / "out" / "subsets" / f"{datasets.digest(whole)}-14.parquet")
+    assert table == str(tmp_path / "out" / "subsets" / f"{datasets.dataset_key(whole)}-14.parquet")
     chosen = pq.read_table(table)
     assert Counter(chosen["label"].to_pylist()) == {"a": 4, "b": 4, "c": 4}
     # Each keeps its label and its split.
-    all_entries = catalogue.build(str(images), whole).entries.to_pylist()
-    entries = catalogue.build(str(images), small).entries.to_pylist()
+    all_entries = catalogue.build_catalogue(str(images), whole).entries.to_pylist()
+    entries = catalogue.build_catalogue(str(images), small).entries.to_pylist()
     assert len(entries) == 12
     assert all(entry in all_entries for entry in entries)
     draw_images(classes=classes, each=30, start=9)
-    assert datasets.with_subset(whole, str(tmp_path / "out"), 14) == small
+    assert datasets.apply_subset(whole, str(tmp_path / "out"), 14) == small
     assert pq.read_table(table) == chosen
 
 
@@ -57,7 +57,7 @@ def test_a_subset_of_less_than_one_image_a_class_is_refused(
 ) -> None:
     images = draw_images(each=2)
     with pytest.raises(InputError) as caught:
-        datasets.with_subset(config(paths={"images": str(images)}), str(tmp_path / "out"), count)
+        datasets.apply_subset(config(paths={"images": str(images)}), str(tmp_path / "out"), count)
     assert str(caught.value) == (
         f"{images}: --subset {count} is less than one image for each of 2 classes; give 2 or more"
     )

@@ -6,9 +6,9 @@ import pytest
 
 from halftone.config import Config
 from halftone.experiment import outcomes
-from halftone.experiment.outcomes import Outcome
+from halftone.experiment.outcomes import RunOutcome
 from halftone.experiment.planning import Trial
-from halftone.experiment.spec import Choose
+from halftone.experiment.spec import SelectionCriterion
 
 
 def result(
@@ -29,12 +29,12 @@ def result(
     }
 
 
-def outcome(name: str, made: Optional[dict[str, Any]], error: str = "") -> Outcome:
-    return Outcome(Trial(name, Config()), made, error, "log")
+def outcome(name: str, made: Optional[dict[str, Any]], error: str = "") -> RunOutcome:
+    return RunOutcome(Trial(name, Config()), made, error, "log")
 
 
-def best(*found: Outcome, **choose: Any) -> Optional[str]:
-    one = outcomes.best(found, Choose(**choose))
+def best(*found: RunOutcome, **choose: Any) -> Optional[str]:
+    one = outcomes.best_outcome(found, SelectionCriterion(**choose))
     return one.trial.name if one else None
 
 
@@ -60,7 +60,7 @@ def test_without_validation_the_training_decides() -> None:
 def test_folds_are_one_result_of_means_and_deviations() -> None:
     one = result(0.25, secs=8.0)
     other = {**result(0.75, secs=10.0), "test": {"loss": 0.75, "accuracy": 0.75, "f1": None}}
-    made = outcomes.of_folds([one, other])
+    made = outcomes.combine_folds([one, other])
     half = pytest.approx(0.5**0.5 / 2)
     assert made == {
         "state": "finished",

@@ -25,15 +25,15 @@ from halftone.config import Config, Paths, Pixels
 from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import ShardFile
 from halftone.experiment import rows, spec, table
-from halftone.experiment.outcomes import Outcome, StageOutcomes
+from halftone.experiment.outcomes import RunOutcome, StageOutcomes
 from halftone.experiment.page import curves, labels, times, trials
 from halftone.experiment.planning import Trial
-from halftone.experiment.spec import Choose, Paper, Search
+from halftone.experiment.spec import PaperResult, SearchSpec, SelectionCriterion
 from halftone.metrics import accumulator
 from halftone.metrics.summarise import summarise
 from halftone.report import plots
 from halftone.scoring import predictions
-from halftone.scoring.predict import Work
+from halftone.scoring.predict import PredictorSettings
 from report_pages import Page, a_history, a_manifest
 
 BASE = config()
@@ -46,24 +46,24 @@ KEYS = [f"/data/images/{number}.jpg" for number in range(ROWS)]
 
 def a_dataset(root: Path, labels: Sequence[str]) -> None:
     """A test split of one shard, with the column that a page reads."""
-    images = arrow.of_bytes([pixels.tobytes() for pixels in PIXELS])
+    images = arrow.binary_array([pixels.tobytes() for pixels in PIXELS])
     storage.write_table(str(root / "test" / "a.parquet"), pa.table({schema.IMAGE: images}))
     shard = ShardFile(path="test/a.parquet", split="test", rows=ROWS, size_bytes=1, digest="d1")
     pixels = Pixels(height_px=SIDE_PX, width_px=SIDE_PX, channels=1)
     made = a_manifest(list(labels), files=[shard], pixels=pixels)
-    manifest.publish(str(root), made)
+    manifest.publish_manifest(str(root), made)
 
 
 def some_scores(folder: Path, labels: Sequence[str], of_second: Sequence[float]) -> None:
     """The scores of a run that gives the second class these probabilities."""
     shares = np.array([[1 - p, p] for p in of_second], np.float32)
-    work = Work("", "v1", tuple(labels), (SIDE_PX, SIDE_PX, 1), 1, 1)
-    names = arrow.of_text([labels[number] for number in LABEL_IDS])
-    keys = arrow.of_text(KEYS)
-    made = predictions.table(work, keys, names, shares, "f00")
+    work = PredictorSettings("", "v1", tuple(labels), (SIDE_PX, SIDE_PX, 1), 1, 1)
+    names = arrow.string_array([labels[number] for number in LABEL_IDS])
+    keys = arrow.string_array(KEYS)
+    made = predictions.prediction_table(work, keys, names, shares, "f00")
     storage.write_table(str(folder / "predictions" / "r" / "a.parquet"), made)
-    losses = arrow.numbers(made[schema.LOSS])
-    counted = accumulator.of(KEYS, LABEL_IDS.astype(np.int32), shares, losses, 0.5)
+    losses = arrow.to_numpy(made[schema.LOSS])
+    counted = accumulator.accumulate_rows(KEYS, LABEL_IDS.astype(np.int32), shares, losses, 0.5)
     result = {
         **summarise(counted, list(labels), replicates=10),
         **{"split": "test", "rows": ROWS, "model_version": "v1"},
@@ -75,10 +75,10 @@ def some_scores(folder: Path, labels: Sequence[str], of_second: Sequence[float])
 
 def an_outcome(
     root: Path, name: str, own: Config = BASE, result: Optional[dict[str, Any]] = None, **trial: Any
-) -> Outcome:
+) -> RunOutcome:
     folder = root / "runs" / name
     error = "" if result else "was killed by signal 9"
-    return Outcome(Trial(name, own, **trial), result, error, f"{folder}/log", str(folder))
+    return RunOutcome(Trial(name, own, **trial), result, error, f"{folder}/log", str(folder))
 
 
 SURE = [0.1, 0.9, 0.8, 0.7, 0.99, 0.2]  # of rows 2, 4 and 5 the wrong class is more probable
@@ -94,7 +94,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     history = {"best_epoch": 3, "epochs": a_history(20)}
     storage.write_json(str(root / "runs" / "best" / "model" / "history.json"), history)
     outcomes = [
-        an_outcome(root, "best", BASE, a_result(), paper=Paper(f1=0.9), note="a & b"),
+        an_outcome(root, "best", BASE, a_result(), paper=PaperResult(f1=0.9), note="a & b"),
         an_outcome(root, "dead", config(epochs=3)),
         an_outcome(root, "slow", config(epochs=4), a_result(state="pruned", epochs=1, test={})),
     ]
@@ -102,9 +102,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "sample.json").write_text('{"what": "synthetic: <code> drew them"}')
     base = BASE.model_copy(update={"paths": Paths(images=str(root))})
     asked["search"] = {"trials": 3, "space": {"train.epochs": [3, 4, 10]}}
-    made = spec.from_mapping(asked, "test")
+    made = spec.parse_spec(asked, "test")
     stage = StageOutcomes("", "", outcomes, "best")
-    table.write(made, base, [stage], str(root), ["--epochs 2"])
+    table.write_tables(made, base, [stage], str(root), ["--epochs 2"])
     return root
 
 
@@ -197,9 +197,9 @@ def test_pictures_of_a_search_say_what_they_show(page: Page) -> None:
 
 def test_a_run_whose_dataset_is_gone_has_no_pictures(tmp_path: Path) -> None:
     some_scores(tmp_path / "runs" / "a" / "scores", FACES, SURE)
-    asked = spec.from_mapping({"name": "study", "runs": [{"name": "a"}]}, "test")
+    asked = spec.parse_spec({"name": "study", "runs": [{"name": "a"}]}, "test")
     stage = StageOutcomes("", "", [an_outcome(tmp_path, "a", BASE, a_result())], None)
-    table.write(asked, BASE, [stage], str(tmp_path))
+    table.write_tables(asked, BASE, [stage], str(tmp_path))
     page = Page((tmp_path / "index.html").read_text())
     assert "a: 3 of 6; their pictures are no longer there" in page.words()
     assert page.headings() == ["stage-1", "remarks"]
@@ -209,12 +209,12 @@ def test_html_in_names_is_text(tmp_path: Path) -> None:
     bad = "<img src=x onerror=alert(1)>"
     a_dataset(tmp_path / "datasets" / "a", [bad, "b"])
     some_scores(tmp_path / "runs" / "a" / "scores", [bad, "b"], SURE)
-    asked = spec.from_mapping({"name": "study", "about": bad, "runs": [{"name": "a"}]}, "test")
+    asked = spec.parse_spec({"name": "study", "about": bad, "runs": [{"name": "a"}]}, "test")
     outcomes = [
         an_outcome(tmp_path, "a", BASE, a_result(), note=bad),
         an_outcome(tmp_path, "b")._replace(error=bad),
     ]
-    table.write(asked, BASE, [StageOutcomes("", bad, outcomes, "a")], str(tmp_path), [bad])
+    table.write_tables(asked, BASE, [StageOutcomes("", bad, outcomes, "a")], str(tmp_path), [bad])
     written = (tmp_path / "index.html").read_text()
     assert "<img src=x" not in written
     assert Page(written).text.count(bad) >= 9
@@ -225,12 +225,12 @@ def test_html_in_names_is_text(tmp_path: Path) -> None:
 
 def some_rows(
     results: Sequence[dict[str, Any]], root: Path = Path("/nowhere"), **train: Any
-) -> list[rows.Row]:
+) -> list[rows.RunRow]:
     outcomes = [
         an_outcome(root, f"run-{number}", config(epochs=number + 1, **train), result)
         for number, result in enumerate(results)
     ]
-    return rows.of_stage(StageOutcomes("", "", outcomes, None), BASE)
+    return rows.build_rows(StageOutcomes("", "", outcomes, None), BASE)
 
 
 def test_time_is_drawn_against_f1_where_it_is_known() -> None:
@@ -239,7 +239,7 @@ def test_time_is_drawn_against_f1_where_it_is_known() -> None:
         a_result(train_secs=10.0, train=split, validation={"accuracy": 0.1, "f1": 0.2}),
         a_result(train_secs=99.0, train=split, validation={"accuracy": 0.2, "f1": 0.1}),
     ]
-    drawn = times.figure(some_rows(results))
+    drawn = times.draw_time_against_score(some_rows(results))
     assert drawn is not None
     assert drawn.alt == (
         "Training time against F1 of 2 runs. Fastest is run-0 with 10.0 s, train 0.2500, "
@@ -247,14 +247,14 @@ def test_time_is_drawn_against_f1_where_it_is_known() -> None:
         "validation 0.2000."
     )
     results[0]["train"] = {"accuracy": 0.5}
-    drawn = times.figure(some_rows(results))
+    drawn = times.draw_time_against_score(some_rows(results))
     assert drawn is not None
     assert drawn.alt.startswith("Training time against accuracy of 2 runs.")
-    assert times.figure(some_rows(results[:1])) is None
+    assert times.draw_time_against_score(some_rows(results[:1])) is None
 
 
 def test_without_validation_the_test_stands_in() -> None:
-    drawn = times.figure(some_rows([a_result(validation={"accuracy": None})] * 2))
+    drawn = times.draw_time_against_score(some_rows([a_result(validation={"accuracy": None})] * 2))
     assert drawn is not None
     assert "train 0.8750, test 0.9800" in drawn.alt
 
@@ -263,16 +263,18 @@ def test_a_search_shows_the_best_so_far() -> None:
     losses = (0.5, 0.75, 0.25, 0.375)
     results = [a_result(validation={"loss": loss}) for loss in losses]
     results[2]["state"] = "pruned"  # counts for nothing
-    drawn = trials.progress(some_rows(results), Choose())
+    drawn = trials.draw_progress(some_rows(results), SelectionCriterion())
     assert drawn is not None
     assert drawn.alt == (
         "The validation loss of 4 trials of 4: 0.5 at the first that was finished, and 0.375 at "
         "the best, trial 4."
     )
-    drawn = trials.progress(some_rows(results), Choose(split="train", metric="accuracy"))
+    drawn = trials.draw_progress(
+        some_rows(results), SelectionCriterion(split="train", metric="accuracy")
+    )
     assert drawn is not None
     assert drawn.alt.endswith("and 0.875 at the best, trial 1.")
-    assert trials.progress(some_rows(results[:1]), Choose()) is None
+    assert trials.draw_progress(some_rows(results[:1]), SelectionCriterion()) is None
 
 
 def test_each_setting_of_a_search_has_its_picture() -> None:
@@ -283,8 +285,8 @@ def test_each_setting_of_a_search_has_its_picture() -> None:
     outcomes = [
         an_outcome(Path("/nowhere"), "run", BASE, a_result(), proposed=own) for own in proposed
     ]
-    own = rows.of_stage(StageOutcomes("", "", outcomes, None), BASE)
-    rate, optimizer, last = trials.settings(own, Choose())
+    own = rows.build_rows(StageOutcomes("", "", outcomes, None), BASE)
+    rate, optimizer, last = trials.draw_settings(own, SelectionCriterion())
     said = "against the validation loss of 2 trials; best is"
     assert rate.alt == f"train.learning_rate {said} 0.0001 with 0.5."
     assert optimizer.alt == f"train.optimizer {said} adam with 0.5."
@@ -292,8 +294,8 @@ def test_each_setting_of_a_search_has_its_picture() -> None:
     # Matplotlib's own labels of a logarithmic axis would be formulas.
     ticks = re.findall(r">([^<>]+)</text>", report_pages.svg(rate.light))
     assert ticks[:4] == ["0.0001", "0.001", "0.01", "0.1"]
-    linear = Search(trials=2, space={"train.learning_rate": {"low": 0.0, "high": 0.1}})
-    rate, *_ = trials.settings(own, Choose(), linear)
+    linear = SearchSpec(trials=2, space={"train.learning_rate": {"low": 0.0, "high": 0.1}})
+    rate, *_ = trials.draw_settings(own, SelectionCriterion(), linear)
     ticks = re.findall(r">([^<>]+)</text>", report_pages.svg(rate.light))
     assert ticks[:3] == ["0.00", "0.02", "0.04"]
 
@@ -305,15 +307,15 @@ def test_settings_of_runs_that_were_drawn_are_those_that_differ() -> None:
         an_outcome(Path("/nowhere"), "run", config(learning_rate=rate, model=model), a_result())
         for rate, model in zip((0.1, 0.2), models)
     ]
-    own = rows.of_stage(StageOutcomes("", "", outcomes, None), BASE)
-    (drawn,) = trials.settings(own, Choose())
+    own = rows.build_rows(StageOutcomes("", "", outcomes, None), BASE)
+    (drawn,) = trials.draw_settings(own, SelectionCriterion())
     assert drawn.alt == (
         "train.model.conv_dropout against the validation loss of 2 trials; best is 0.1 with 0.5."
     )
 
 
 def test_of_many_runs_the_best_have_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curves, "MOST", 2)
+    monkeypatch.setattr(curves, "MAX_RUNS", 2)
     results = [a_result(validation={"loss": float(20 - number)}) for number in range(4)]
     own = some_rows(results, tmp_path)
     for row in own:
@@ -322,14 +324,16 @@ def test_of_many_runs_the_best_have_curves(tmp_path: Path, monkeypatch: pytest.M
             history["epochs"][0]["loss"] = 1e9
         url = storage.join(row.outcome.folder, "model", "history.json")
         storage.write_json(url, history)
-    made = curves.figures(own, Choose())
-    assert [drawn.alt.split(" ")[4] for drawn in made.drawn] == [
+    made = curves.draw_run_curves(own, SelectionCriterion())
+    assert [drawn.alt.split(" ")[4] for drawn in made.figures] == [
         f"run-{number}" for number in (2, 3)
     ]
-    assert made.left_out == 2
+    assert made.num_omitted == 2
     assert made.clipped
-    assert not curves.figures(own[:1], Choose()).clipped
-    assert curves.figures(some_rows(results[:2]), Choose()) == curves.Curves([], 0, False)
+    assert not curves.draw_run_curves(own[:1], SelectionCriterion()).clipped
+    assert curves.draw_run_curves(
+        some_rows(results[:2]), SelectionCriterion()
+    ) == curves.LearningCurves([], 0, False)
 
 
 @settings(max_examples=20, deadline=None)
@@ -340,7 +344,7 @@ def test_names_stand_beside_their_points_and_not_on_each_other(places: list[Any]
     axes.plot(*zip(*places), "o")
     axes.set(xlim=(-0.2, 1.2), ylim=(-0.2, 1.2))
     texts = [(f"name {number}", x, y) for number, (x, y) in enumerate(places)]
-    labels.place(figure, axes, plots.LIGHT, texts, [])
+    labels.place_labels(figure, axes, plots.LIGHT, texts, [])
     figure.draw_without_rendering()
     assert [text.get_text() for text in axes.texts] == [name for name, _, _ in texts]
     boxes = [text.get_window_extent() for text in axes.texts]
@@ -357,7 +361,7 @@ def test_of_two_points_on_one_place_the_names_are_apart() -> None:
     axes = figure.add_subplot()
     axes.set(xlim=(0, 1), ylim=(0, 1))
     texts = [("16_max_1", 0.5, 0.5), ("8_max_2", 0.5, 0.5), ("32_average_1", 0.51, 0.5)]
-    labels.place(figure, axes, plots.LIGHT, texts, [(0.5, 0.52)])
+    labels.place_labels(figure, axes, plots.LIGHT, texts, [(0.5, 0.52)])
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in axes.texts]
     for number, box in enumerate(boxes):

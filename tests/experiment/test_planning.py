@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from halftone import config
 from halftone.config import ConfigError
 from halftone.experiment import combining, spec
-from halftone.experiment.planning import Planner, Trial
-from halftone.experiment.spec import Draw
+from halftone.experiment.planning import RunPlanner, Trial
+from halftone.experiment.spec import RandomSpec
 from paper_networks import (
     CIFAR,
     REGULARISED,
@@ -32,7 +32,7 @@ def stages(
     overrides: Mapping[str, Any] = MappingProxyType({}), **settings: Any
 ) -> dict[str, list[Trial]]:
     raw = {"name": "study", "base": BASE, **settings}
-    return Planner(spec.from_mapping(raw, "table.yaml"), "table.yaml", overrides).check()
+    return RunPlanner(spec.parse_spec(raw, "table.yaml"), "table.yaml", overrides).plan_stages()
 
 
 def plan(overrides: Mapping[str, Any] = MappingProxyType({}), **settings: Any) -> list[Trial]:
@@ -118,14 +118,14 @@ def test_a_stage_builds_on_the_settings_of_an_earlier_one_s_best_run() -> None:
             {"name": "other", "runs": [{"name": "a"}]},
         ],
     }
-    asked = spec.from_mapping({**raw, "folds": 3}, "table.yaml")
-    planner = Planner(asked, "table.yaml", {"train.epochs": 1})
+    asked = spec.parse_spec({**raw, "folds": 3}, "table.yaml")
+    planner = RunPlanner(asked, "table.yaml", {"train.epochs": 1})
     first, second, third, _ = asked.all_stages()
-    _, quarter = planner.listed(first, ())
+    _, quarter = planner.list_trials(first, ())
     assert (quarter.stage, quarter.name) == ("first", "learning_rate-0.25")
     assert quarter.config.name == "first.learning_rate-0.25"
-    _, b = planner.listed(second, quarter.layers)
-    (c,) = planner.listed(third, b.layers)
+    _, b = planner.list_trials(second, quarter.layers)
+    (c,) = planner.list_trials(third, b.layers)
     train = c.config.train
     assert (train.learning_rate, train.batch_size, train.epochs) == (0.25, 16, 1)
     assert train.model == config.Mlp(hidden=(7,))
@@ -137,11 +137,11 @@ def test_a_stage_builds_on_the_settings_of_an_earlier_one_s_best_run() -> None:
         {},
         {"train.model.hidden": [7]},
     )
-    folds = [(one.splits.folds, one.splits.fold) for one in c.configs()]
+    folds = [(one.splits.folds, one.splits.fold) for one in c.training_configs()]
     assert (c.folds, folds) == (3, [(3, 0), (3, 1), (3, 2)])
     # The first run of each stage stands for its best: `c` has no hidden layers to change then.
     with pytest.raises(ConfigError, match=r"stage third: run c: 1 mistake\n  train.model.hidden"):
-        planner.check()
+        planner.plan_stages()
 
 
 def test_named_values_and_keys_with_one_value() -> None:
@@ -170,7 +170,7 @@ def test_named_values_and_keys_with_one_value() -> None:
     ],
 )
 def test_a_combination_is_named_by_its_values(settings: dict[str, Any], name: str) -> None:
-    (made,) = combining.combinations({key: [value] for key, value in settings.items()})
+    (made,) = combining.list_combinations({key: [value] for key, value in settings.items()})
     assert made == (name, settings)
 
 
@@ -182,7 +182,7 @@ REFUSED = [
     (
         {"runs": [{"name": "one", "set": {"train.epoch": 3}}]},
         "table.yaml: run one: 1 mistake\n  train.epoch: unknown key; did you mean epochs? valid "
-        f"here: {', '.join(config.Train.model_fields)}",
+        f"here: {', '.join(config.TrainSettings.model_fields)}",
     ),
     (
         {"grid": {"train.epochs": [3, "many"]}},
@@ -231,7 +231,7 @@ REFUSED = [
     (
         {"search": {"trials": 1, "space": {"train.epoch": [3]}}},
         "table.yaml: search.space: 1 mistake\n  train.epoch: unknown key; did you mean epochs? "
-        f"valid here: {', '.join(config.Train.model_fields)}",
+        f"valid here: {', '.join(config.TrainSettings.model_fields)}",
     ),
     (
         {"search": {"trials": 1, "space": {"train.epochs": [3, "many"]}}},
@@ -278,7 +278,7 @@ SPACES = st.dictionaries(
 
 @given(SPACES)
 def test_a_grid_has_each_combination_once(space: dict[str, list[int]]) -> None:
-    found = list(combining.combinations(space))
+    found = list(combining.list_combinations(space))
     count = 1
     for values in space.values():
         count *= len(values)
@@ -290,32 +290,34 @@ def test_a_grid_has_each_combination_once(space: dict[str, list[int]]) -> None:
 def test_a_draw_repeats_nothing_is_balanced_and_always_the_same(
     space: dict[str, list[int]], seed: int, data: st.DataObject
 ) -> None:
-    every = list(combining.combinations(space))
+    every = list(combining.list_combinations(space))
     count = data.draw(st.integers(1, len(every)))
     balance = data.draw(st.sampled_from(sorted(space)))
-    settings = Draw(**{"from": space}, count=count, seed=seed, balance=balance)
-    drawn = combining.draw(settings)
+    settings = RandomSpec(**{"from": space}, count=count, seed=seed, balance=balance)
+    drawn = combining.draw_combinations(settings)
     assert len(drawn) == count
     assert all(one in every and drawn.count(one) == 1 for one in drawn)
     counts = Counter(dict.fromkeys(space[balance], 0))
     counts.update(one.settings[balance] for one in drawn)
     assert max(counts.values()) - min(counts.values()) <= 1
-    assert combining.draw(settings) == drawn
+    assert combining.draw_combinations(settings) == drawn
 
 
 def test_another_seed_draws_others() -> None:
     space = {"a": [*range(10)], "b": [*range(10)]}
-    first, second = (combining.draw(Draw(**{"from": space}, count=5, seed=s)) for s in (0, 1))
+    first, second = (
+        combining.draw_combinations(RandomSpec(**{"from": space}, count=5, seed=s)) for s in (0, 1)
+    )
     assert first != second
 
 
 def planned(name: str) -> dict[str, list[Trial]]:
     path = str(EXPERIMENTS / f"{name}.yaml")
-    return Planner(spec.load(path), path, {"paths.images": "in"}).check()
+    return RunPlanner(spec.load_spec(path), path, {"paths.images": "in"}).plan_stages()
 
 
 def network(settings: dict[str, Any]) -> object:
-    return config.from_mapping({"train": {"model": settings}}, "test").train.model
+    return config.config_from_mapping({"train": {"model": settings}}, "test").train.model
 
 
 def test_the_regularised_convnets_are_those_of_the_paper() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from halftone.errors import InputError
 from halftone.experiment import samplers, spaces, spec
-from halftone.experiment.outcomes import Outcome
-from halftone.experiment.planning import Planner, Trial
-from halftone.experiment.search import Search
+from halftone.experiment.outcomes import RunOutcome
+from halftone.experiment.planning import RunPlanner, Trial
+from halftone.experiment.search import SearchTrialSource
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 RATE, DROP, SIZE = "train.learning_rate", "train.model.dense_dropout", "train.batch_size"
@@ -25,34 +25,34 @@ SPACE = {
 }
 
 
-def asked(**changes: Any) -> spec.Spec:
+def asked(**changes: Any) -> spec.ExperimentSpec:
     search = {"sampler": "gp", "trials": 9, "seed": 3, "space": SPACE, **changes}
     raw = {
         "name": "study",
         "base": {"paths": {"images": "in"}, "train": {"epochs": 4}},
         "search": search,
     }
-    return spec.from_mapping(raw, "table.yaml")
+    return spec.parse_spec(raw, "table.yaml")
 
 
-def search(output: Path, **changes: Any) -> Search:
+def search(output: Path, **changes: Any) -> SearchTrialSource:
     whole = asked(**changes)
     (stage,) = whole.all_stages()
-    return Search(Planner(whole, "table.yaml"), stage, (), str(output))
+    return SearchTrialSource(RunPlanner(whole, "table.yaml"), stage, (), str(output))
 
 
 def worth(one: Trial) -> float:
     """A loss that is lowest at a rate of 0.01 and a dropout of 0.1, in batches of 32."""
-    rate, drop, size = one.proposed.values()
+    rate, drop, size = one.proposal.values()
     return float((math.log10(rate) + 2) ** 2 + 8 * (drop - 0.1) ** 2 + (size == 16))
 
 
-def ended(output: Path, one: Trial, losses: list[float], state: str = "finished") -> Outcome:
+def ended(output: Path, one: Trial, losses: list[float], state: str = "finished") -> RunOutcome:
     """Leave what a training of such losses leaves."""
     folder = output / "runs" / one.name
     learn(folder, losses)
     result = {"state": state, "validation": {"loss": min(losses)}}
-    return Outcome(one, result, "", "log", str(folder))
+    return RunOutcome(one, result, "", "log", str(folder))
 
 
 def learn(folder: Path, losses: list[float]) -> list[dict[str, Any]]:
@@ -62,12 +62,12 @@ def learn(folder: Path, losses: list[float]) -> list[dict[str, Any]]:
     return epochs
 
 
-def go_on(one: Search, output: Path, until: int) -> list[dict[str, Any]]:
+def go_on(one: SearchTrialSource, output: Path, until: int) -> list[dict[str, Any]]:
     """Let runs end one after the other; return what was proposed."""
     proposed: list[dict[str, Any]] = []
-    while len(proposed) < until and (trial := one.next()):
-        proposed.append(dict(trial.proposed))
-        one.told(ended(output, trial, [worth(trial)]))
+    while len(proposed) < until and (trial := one.next_trial()):
+        proposed.append(dict(trial.proposal))
+        one.record_outcome(ended(output, trial, [worth(trial)]))
     return proposed
 
 
@@ -79,29 +79,29 @@ def test_a_search_that_goes_on_proposes_what_it_would_have_proposed(
     out = tmp_path / "killed"
     killed = search(out, sampler=sampler)
     go_on(killed, out, 6)
-    unfinished = killed.next()
+    unfinished = killed.next_trial()
     assert unfinished is not None
     more = search(out, sampler=sampler)
-    assert [one.name for one in more.known] == [f"trial-00{n}" for n in range(1, 8)]
-    assert more.known[6] == unfinished
+    assert [one.name for one in more.known_trials] == [f"trial-00{n}" for n in range(1, 8)]
+    assert more.known_trials[6] == unfinished
     assert go_on(more, out, 99) == whole
     assert len(whole) == 9
 
 
 def test_a_proposal_s_settings_are_those_of_the_run(tmp_path: Path) -> None:
-    one = search(tmp_path).next()
+    one = search(tmp_path).next_trial()
     assert one is not None
-    rate, drop, size = one.proposed.values()
+    rate, drop, size = one.proposal.values()
     train = one.config.train
     assert (train.learning_rate, train.batch_size, train.epochs) == (rate, size, 4)
     network = train.model.model_dump()
     assert (network["conv_dropout"], network["dense_dropout"]) == (drop, (drop,))
-    assert one.layers == ({}, spaces.spread(dict(one.proposed)))
+    assert one.layers == ({}, spaces.split_keys(dict(one.proposal)))
 
 
 def test_more_trials_may_be_asked_for_and_nothing_else(tmp_path: Path) -> None:
     go_on(search(tmp_path, trials=2), tmp_path, 2)
-    assert len(search(tmp_path, trials=5).known) == 2
+    assert len(search(tmp_path, trials=5).known_trials) == 2
     with pytest.raises(InputError) as caught:
         search(tmp_path, seed=4)
     assert str(caught.value) == (
@@ -112,9 +112,9 @@ def test_more_trials_may_be_asked_for_and_nothing_else(tmp_path: Path) -> None:
 
 def test_a_failed_run_counts_for_nothing_and_stops_no_other(tmp_path: Path) -> None:
     one = search(tmp_path, trials=3)
-    first = one.next()
+    first = one.next_trial()
     assert first is not None
-    one.told(Outcome(first, None, "was killed by signal 9", "log", str(tmp_path)))
+    one.record_outcome(RunOutcome(first, None, "was killed by signal 9", "log", str(tmp_path)))
     assert len(go_on(one, tmp_path, 99)) == 2
 
 
@@ -122,9 +122,9 @@ def test_a_grid_is_searched_in_order_each_once(tmp_path: Path) -> None:
     space = {SIZE: [16, 32], "train.epochs": {"low": 1, "high": 5, "step": 2}}
     one = search(tmp_path, sampler="grid", trials=6, space=space)
     found = []
-    while trial := one.next():
-        found.append(tuple(trial.proposed.values()))
-        one.told(Outcome(trial, None, "no", "log", str(tmp_path)))
+    while trial := one.next_trial():
+        found.append(tuple(trial.proposal.values()))
+        one.record_outcome(RunOutcome(trial, None, "no", "log", str(tmp_path)))
     assert found == [(16, 1), (16, 3), (16, 5), (32, 1), (32, 3), (32, 5)]
 
 
@@ -135,9 +135,9 @@ def test_nothing_is_proposed_twice_as_long_as_there_is_something_else(
     space = {SIZE: [8, 16, 32, 64, 128]}
     one = search(tmp_path, sampler=sampler, trials=5, space=space)
     sizes = []
-    while trial := one.next():
-        sizes.append(trial.proposed[SIZE])
-        one.told(ended(tmp_path, trial, [trial.proposed[SIZE] / 128]))
+    while trial := one.next_trial():
+        sizes.append(trial.proposal[SIZE])
+        one.record_outcome(ended(tmp_path, trial, [trial.proposal[SIZE] / 128]))
     assert sorted(sizes) == [8, 16, 32, 64, 128]
 
 
@@ -145,37 +145,37 @@ def test_a_run_worse_than_the_median_is_pruned_after_its_first_epoch(tmp_path: P
     one = search(tmp_path, prune=True)
 
     def begin() -> tuple[Trial, Callable[[list[float]], bool]]:
-        trial = one.next()
+        trial = one.next_trial()
         assert trial is not None
-        judge = one.judge(trial)
+        judge = one.get_early_stop(trial)
         assert judge is not None
         return trial, lambda losses: judge(learn(tmp_path / "runs" / trial.name, losses))
 
     for losses in ([0.5, 0.4, 0.3, 0.2], [0.6, 0.5, 0.4, 0.3], [0.7, 0.6, 0.5, 0.4]):
         trial, is_hopeless = begin()
         assert not is_hopeless([9.0, 9.0])  # there is nothing to compare it with
-        one.told(ended(tmp_path, trial, [9.0, 9.0, *losses[2:]]))
+        one.record_outcome(ended(tmp_path, trial, [9.0, 9.0, *losses[2:]]))
     trial, is_hopeless = begin()
     assert not is_hopeless([])
     assert not is_hopeless([99.0])  # the first epoch is left to chance
     assert not is_hopeless([99.0, 8.0])
     assert is_hopeless([99.0, 8.0, 0.45])
-    one.told(ended(tmp_path, trial, [99.0, 8.0, 0.45], "pruned"))
+    one.record_outcome(ended(tmp_path, trial, [99.0, 8.0, 0.45], "pruned"))
     trial, is_hopeless = begin()
     assert not is_hopeless([99.0, 8.0, 0.35])
     assert not is_hopeless([99.0, 8.0, 0.35, 0.9])  # it is done
-    one.told(ended(tmp_path, trial, [99.0, 8.0, 0.35, 0.9]))
+    one.record_outcome(ended(tmp_path, trial, [99.0, 8.0, 0.35, 0.9]))
 
 
 def test_epochs_that_are_seen_late_are_judged_all_the_same(tmp_path: Path) -> None:
     one = search(tmp_path, prune=True)
     for _ in range(3):
-        trial = one.next()
+        trial = one.next_trial()
         assert trial is not None
-        one.told(ended(tmp_path, trial, [0.3, 0.2]))
-    trial = one.next()
+        one.record_outcome(ended(tmp_path, trial, [0.3, 0.2]))
+    trial = one.next_trial()
     assert trial is not None
-    judge = one.judge(trial)
+    judge = one.get_early_stop(trial)
     assert judge is not None
     # Of a third epoch nothing is known of the others.
     assert judge(learn(tmp_path / "late", [0.9, 0.9, 0.9]))
@@ -187,9 +187,9 @@ def found_after(sampler: str, seed: int, enough: float, most: int) -> int:
     assert settings_ is not None
     study = optuna.create_study()
     for number in range(most):
-        study.sampler = samplers.sampler(settings_, number, 0)
+        study.sampler = samplers.create_sampler(settings_, number, 0)
         trial = study.ask(samplers.distributions(settings_))
-        rate, drop, size = samplers.settings(settings_, trial.params).values()
+        rate, drop, size = samplers.params_to_settings(settings_, trial.params).values()
         value = (math.log10(rate) + 2) ** 2 + 8 * (drop - 0.1) ** 2 + (size == 16)
         if value < enough:
             return number + 1
@@ -225,16 +225,16 @@ CHOICES = st.lists(st.one_of(st.integers(), st.lists(st.integers())), min_size=1
 def test_what_is_proposed_lies_within_the_space(
     space: dict[str, Any], sampler: str, data: st.DataObject
 ) -> None:
-    wanted = spec.Search(sampler=sampler, trials=1, space=space)
-    assert spaces.mistakes("space", space, is_search=True) == []
+    wanted = spec.SearchSpec(sampler=sampler, trials=1, space=space)
+    assert spaces.find_mistakes("space", space, is_search=True) == []
     study = optuna.create_study()
     values = st.one_of(st.none(), st.floats(-1e30, 1e30))
     for number in range(9):
-        study.sampler = samplers.sampler(wanted, number, 0)
+        study.sampler = samplers.create_sampler(wanted, number, 0)
         trial = study.ask(samplers.distributions(wanted))
-        whole = samplers.settings(wanted, trial.params)
-        proposed = samplers.rounded(samplers.distributions(wanted), trial.params)
-        for key, value in samplers.settings(wanted, proposed).items():
+        whole = samplers.params_to_settings(wanted, trial.params)
+        proposed = samplers.round_params(samplers.distributions(wanted), trial.params)
+        for key, value in samplers.params_to_settings(wanted, proposed).items():
             check_inside(space[key], value)
             assert value == pytest.approx(whole[key], rel=1e-3)
         value_: Optional[float] = data.draw(values) if number < 8 else 0.0

@@ -11,7 +11,7 @@ from halftone.experiment import spec
 
 def error_of(raw: dict[str, Any]) -> str:
     with pytest.raises(ConfigError) as caught:
-        spec.from_mapping(raw, source="table.yaml")
+        spec.parse_spec(raw, source="table.yaml")
     return str(caught.value)
 
 
@@ -217,7 +217,7 @@ def test_all_mistakes_are_named_at_once() -> None:
 def test_a_file_is_read_as_every_config_is(tmp_path: Path) -> None:
     path = tmp_path / "table.yaml"
     path.write_text("name: a\nruns: [{name: one, set: {train.learning_rate: 1e-3}}]\n")
-    assert spec.load(str(path)).runs[0].set == {"train.learning_rate": 0.001}
+    assert spec.load_spec(str(path)).runs[0].set == {"train.learning_rate": 0.001}
     path.write_text("name: a\nname: b\n")
     with pytest.raises(ConfigError, match="not YAML: key 'name' is given twice"):
-        spec.load(str(path))
+        spec.load_spec(str(path))

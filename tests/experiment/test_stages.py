@@ -16,10 +16,10 @@ import yaml
 from mlflow import MlflowClient
 
 from conftest import DrawImages
-from halftone.config import from_mapping
+from halftone.config import config_from_mapping
 from halftone.errors import InputError
 from halftone.experiment import command
-from halftone.sample.generate import draw
+from halftone.sample.generate import generate_sample
 from training_jobs import finish, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -238,7 +238,7 @@ def test_a_paper_s_experiment_runs_whole_on_a_few_drawn_images(
         images = draw_images("images/train", classes, each=12).parent
         draw_images("images/test", classes, each=16, start=12)
     else:
-        images = draw(tmp_path / "faces", pairs=24, seed=7, size_px=64, processes=1)
+        images = generate_sample(tmp_path / "faces", pairs=24, seed=7, size_px=64, processes=1)
     finish(start(shrunk(name), "--input", str(images), "--epochs", "1", "--subset", "48"))
     rows = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
     assert len(rows) == PAPERS[name]
@@ -247,9 +247,9 @@ def test_a_paper_s_experiment_runs_whole_on_a_few_drawn_images(
 
 def test_other_machines_must_see_the_output(tmp_path: Path) -> None:
     def refusal(output: str, tracking: Optional[dict[str, Any]] = None) -> str:
-        base = from_mapping({"tracking": tracking or {}}, "test")
+        base = config_from_mapping({"tracking": tracking or {}}, "test")
         with pytest.raises(InputError) as caught:
-            command._check_shared(base, output, "spark://host:7077")
+            command._check_shared_storage(base, output, "spark://host:7077")
         return str(caught.value)
 
     assert refusal(str(tmp_path)) == (
@@ -262,5 +262,5 @@ def test_other_machines_must_see_the_output(tmp_path: Path) -> None:
         "spark://host:7077 has them; give a server's base.tracking.uri, or "
         "base.tracking.enabled: false"
     )
-    off = from_mapping({"tracking": {"enabled": False}}, "test")
-    command._check_shared(off, "s3://bucket/out", "spark://host:7077")
+    off = config_from_mapping({"tracking": {"enabled": False}}, "test")
+    command._check_shared_storage(off, "s3://bucket/out", "spark://host:7077")

@@ -117,14 +117,14 @@ def test_a_run_of_other_settings_is_left_alone(
 ) -> None:
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
-    there = run_job.settings(config(train={"epochs": 20}))
+    there = run_job.result_settings(config(train={"epochs": 20}))
     del there["train"]["clip_norm"]  # as if it was written before there was such a setting
     (folder / "settings.json").write_text(json.dumps(there))
     # Where it is, and how it is tracked, may change.
     same = config(name="b", train={"epochs": 20}, tracking={"enabled": False})
-    study.check_place([Trial("one", same)], str(tmp_path))
+    study.check_run_folders([Trial("one", same)], str(tmp_path))
     with pytest.raises(InputError) as caught:
-        study.check_place([Trial("one", config(train={"epochs": 2}))], str(tmp_path))
+        study.check_run_folders([Trial("one", config(train={"epochs": 2}))], str(tmp_path))
     assert str(caught.value) == (
         f"{folder}: a run with other settings is there, and is left alone: train.epochs 20 there, "
         "2 now. Give another --output, or remove it"

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiment_runs import a_result, config
-from halftone.config import Config, Paths, from_mapping
+from halftone.config import Config, Paths, config_from_mapping
 from halftone.experiment import rows, spec, table, terminal
-from halftone.experiment.outcomes import Outcome, StageOutcomes, of_folds
+from halftone.experiment.outcomes import RunOutcome, StageOutcomes, combine_folds
 from halftone.experiment.planning import Trial
-from halftone.experiment.spec import Choose, Paper
+from halftone.experiment.spec import PaperResult, SelectionCriterion
 
-NO_PAPER = Paper()
+NO_PAPER = PaperResult()
 BASE = config()
 WIDE = config(learning_rate=0.01, model={"name": "convnet", "filters": [8, 16, 32]})
 MLP = config(model={"name": "mlp", "hidden": [5]})
@@ -26,39 +26,39 @@ def outcome(
     name: str,
     settings: Config,
     val_loss: Optional[float],
-    paper: Paper = NO_PAPER,
+    paper: PaperResult = NO_PAPER,
     note: str = "",
     **changes: Any,
-) -> Outcome:
+) -> RunOutcome:
     place = f"out/runs/{name}"
     accuracy = None if val_loss is None else 0.75
     made = a_result(**{"validation": {"accuracy": accuracy, "loss": val_loss}, **changes})
-    return Outcome(Trial(name, settings, paper, note), made, "", f"{place}/log", place)
+    return RunOutcome(Trial(name, settings, paper, note), made, "", f"{place}/log", place)
 
 
-def failed(name: str, settings: Config, error: str = "was killed by signal 9") -> Outcome:
+def failed(name: str, settings: Config, error: str = "was killed by signal 9") -> RunOutcome:
     place = f"out/runs/{name}"
-    return Outcome(Trial(name, settings), None, error, f"{place}/log", place)
+    return RunOutcome(Trial(name, settings), None, error, f"{place}/log", place)
 
 
-def stage(outcomes: list[Outcome], best: Optional[str] = None, **changes: Any) -> StageOutcomes:
+def stage(outcomes: list[RunOutcome], best: Optional[str] = None, **changes: Any) -> StageOutcomes:
     return StageOutcomes(**{"name": "", "about": "", **changes}, outcomes=outcomes, best=best)
 
 
 PRUNED = outcome("slow", config(epochs=3), 0.5, state="pruned", epochs=1, parameters=None, test={})
 DONE = [
-    outcome("plain", BASE, 0.5, Paper(accuracy=0.97, train_secs=1000), "as section 4 has it"),
-    outcome("wide", WIDE, 0.125, Paper(accuracy=0.99, loss=2.5e-05)),
+    outcome("plain", BASE, 0.5, PaperResult(accuracy=0.97, train_secs=1000), "as section 4 has it"),
+    outcome("wide", WIDE, 0.125, PaperResult(accuracy=0.99, loss=2.5e-05)),
     failed("dense", MLP),
 ]
-STUDY = spec.from_mapping(
+STUDY = spec.parse_spec(
     {"name": "study", "about": "Rossi 2022", "runs": [{"name": "plain"}]}, "test"
 )
 
 
-def as_text(outcomes: list[Outcome], best: Optional[str] = None, **changes: Any) -> list[str]:
+def as_text(outcomes: list[RunOutcome], best: Optional[str] = None, **changes: Any) -> list[str]:
     own = stage(outcomes, best, **changes)
-    return terminal.as_text(own, rows.of_stage(own, BASE), BASE).splitlines()
+    return terminal.format_stage(own, rows.build_rows(own, BASE), BASE).splitlines()
 
 
 def test_the_table_of_a_terminal_is_folded_and_has_the_settings_below() -> None:
@@ -90,8 +90,8 @@ def test_the_table_of_a_terminal_is_folded_and_has_the_settings_below() -> None:
 
 def test_columns_without_any_figure_are_left_out() -> None:
     only = outcome("plain", BASE, None, train={"mistakes": 3, "f1": 0.5, "precision": None})
-    made = rows.of_stage(stage([only]), BASE)
-    assert [column.title() for column in rows.columns(made)] == [
+    made = rows.build_rows(stage([only]), BASE)
+    assert [column.title() for column in rows.list_columns(made)] == [
         *("parameters", "train f1", "train mistakes", "test accuracy", "test loss", "train secs"),
         "images/s",
     ]
@@ -100,10 +100,10 @@ def test_columns_without_any_figure_are_left_out() -> None:
 
 def test_a_pruned_run_has_what_it_came_to() -> None:
     own = stage([PRUNED], None)
-    (row,) = rows.of_stage(own, BASE)
+    (row,) = rows.build_rows(own, BASE)
     assert row.state() == "pruned after 1 epoch"
-    assert rows.written(row, rows.Column("validation", "loss")) == "0.5"
-    assert rows.written(row, rows.Column("test", "loss")) == "-"
+    assert rows.format_cell(row, rows.TableColumn("validation", "loss")) == "0.5"
+    assert rows.format_cell(row, rows.TableColumn("test", "loss")) == "-"
 
 
 def test_what_all_runs_have_is_said_once() -> None:
@@ -126,20 +126,20 @@ def test_a_setting_that_a_search_proposed_has_no_more_digits_than_matter() -> No
 
 def test_folds_are_a_mean_and_its_deviation() -> None:
     folds = [a_result(test={"accuracy": a, "mistakes": m}) for a, m in ((0.9, 3), (0.8, 6))]
-    one = Outcome(Trial("cross", BASE), of_folds(folds), "", "log", "out/runs/cross")
-    (row,) = rows.of_stage(stage([one]), BASE)
-    assert rows.written(row, rows.Column("test", "accuracy")) == "0.8500 ±0.0707"
-    assert rows.written(row, rows.Column("test", "mistakes")) == "4.5 ±2.1"
-    assert rows.written(row, rows.Column("", "parameters")) == "12,345"
-    header, cells = csv.reader(io.StringIO(table.as_csv([stage([one])], [[row]])))
+    one = RunOutcome(Trial("cross", BASE), combine_folds(folds), "", "log", "out/runs/cross")
+    (row,) = rows.build_rows(stage([one]), BASE)
+    assert rows.format_cell(row, rows.TableColumn("test", "accuracy")) == "0.8500 ±0.0707"
+    assert rows.format_cell(row, rows.TableColumn("test", "mistakes")) == "4.5 ±2.1"
+    assert rows.format_cell(row, rows.TableColumn("", "parameters")) == "12,345"
+    header, cells = csv.reader(io.StringIO(table.format_csv([stage([one])], [[row]])))
     read = dict(zip(header, cells))
     assert (read["test mistakes"], read["test mistakes std"]) == ("4.5", "2.1213203435596424")
 
 
 def test_the_csv_has_settings_in_columns_and_numbers_in_full() -> None:
-    runs = [outcome("plain", BASE, 0.5, Paper(loss=0.0625)), failed("flat", MLP), PRUNED]
+    runs = [outcome("plain", BASE, 0.5, PaperResult(loss=0.0625)), failed("flat", MLP), PRUNED]
     own = stage(runs, "plain")
-    read = list(csv.DictReader(io.StringIO(table.as_csv([own], [rows.of_stage(own, BASE)]))))
+    read = list(csv.DictReader(io.StringIO(table.format_csv([own], [rows.build_rows(own, BASE)]))))
     assert [one["run"] for one in read] == ["plain", "flat", "slow"]
     assert [one["state"] for one in read] == ["finished", "failed", "pruned"]
     assert [one["best"] for one in read] == ["true", "false", "false"]
@@ -151,8 +151,8 @@ def test_the_csv_has_settings_in_columns_and_numbers_in_full() -> None:
 
 
 def test_the_columns_of_a_csv() -> None:
-    own = stage([outcome("plain", config(epochs=3), 0.5, Paper(loss=0.0625))])
-    assert table.as_csv([own], [rows.of_stage(own, BASE)]) == (
+    own = stage([outcome("plain", config(epochs=3), 0.5, PaperResult(loss=0.0625))])
+    assert table.format_csv([own], [rows.build_rows(own, BASE)]) == (
         "run,best,state,train.epochs,parameters,train accuracy,train loss,validation accuracy,"
         "validation loss,test accuracy,test loss,train secs,images/s,paper loss,loss - paper\n"
         "plain,false,finished,3,12345,0.875,0.25,0.75,0.5,0.98,0.0625,1234.5,4321.9,0.0625,0.0\n"
@@ -161,23 +161,29 @@ def test_the_columns_of_a_csv() -> None:
 
 def test_the_csv_of_stages_names_them() -> None:
     own = [stage([DONE[0]], name="first"), stage([DONE[1]], name="second")]
-    made = [rows.of_stage(one, BASE) for one in own]
-    read = list(csv.DictReader(io.StringIO(table.as_csv(own, made))))
+    made = [rows.build_rows(one, BASE) for one in own]
+    read = list(csv.DictReader(io.StringIO(table.format_csv(own, made))))
     assert [(one["stage"], one["run"]) for one in read] == [("first", "plain"), ("second", "wide")]
 
 
 @pytest.mark.parametrize(
     ("choose", "val_loss", "words"),
     [
-        (Choose(), 0.5, "the lowest validation loss"),
-        (Choose(split="train", metric="accuracy"), 0.5, "the highest train accuracy"),
-        (Choose(), None, "the lowest train loss, as nothing was held out for validation"),
+        (SelectionCriterion(), 0.5, "the lowest validation loss"),
+        (SelectionCriterion(split="train", metric="accuracy"), 0.5, "the highest train accuracy"),
+        (
+            SelectionCriterion(),
+            None,
+            "the lowest train loss, as nothing was held out for validation",
+        ),
     ],
 )
-def test_why_the_best_is_the_best(choose: Choose, val_loss: Optional[float], words: str) -> None:
+def test_why_the_best_is_the_best(
+    choose: SelectionCriterion, val_loss: Optional[float], words: str
+) -> None:
     run = outcome("plain", BASE, val_loss)
-    assert rows.chosen_by(stage([run], "plain", choose=choose)) == words
-    assert rows.chosen_by(stage([run], None, choose=choose)) is None
+    assert rows.describe_criterion(stage([run], "plain", choose=choose)) == words
+    assert rows.describe_criterion(stage([run], None, choose=choose)) is None
 
 
 def test_all_forms_are_written_with_what_must_be_read_with_them(tmp_path: Path) -> None:
@@ -187,7 +193,7 @@ def test_all_forms_are_written_with_what_must_be_read_with_them(tmp_path: Path) 
     rows = [{"train": 768, "validation": 192, "test": 1240}, {"train": 960, "test": 1240}]
     done = stage(DONE, "wide", rows=rows)
     base = BASE.model_copy(update={"paths": Paths(images=str(images))})
-    said = table.write(STUDY, base, [done], str(tmp_path), ["--epochs 2", "--subset 400"])
+    said = table.write_tables(STUDY, base, [done], str(tmp_path), ["--epochs 2", "--subset 400"])
     remarks = [
         "experiment: study (Rossi 2022)",
         f"images: {images}, synthetic: code drew them",
@@ -218,7 +224,7 @@ def test_all_forms_are_written_with_what_must_be_read_with_them(tmp_path: Path) 
 
 
 def test_stages_have_a_table_each(tmp_path: Path) -> None:
-    asked = spec.from_mapping(
+    asked = spec.parse_spec(
         {
             "name": "study",
             "folds": 2,
@@ -230,9 +236,9 @@ def test_stages_have_a_table_each(tmp_path: Path) -> None:
         "test",
     )
     own = [stage([DONE[0]], "plain", name="first", rows=[{"train": 3, "test": 1}])]
-    assert "== second ==" not in table.write(asked, BASE, own, str(tmp_path))
+    assert "== second ==" not in table.write_tables(asked, BASE, own, str(tmp_path))
     own.append(stage([DONE[1]], "wide", name="second", about="why"))
-    said = table.write(asked, BASE, own, str(tmp_path)).splitlines()
+    said = table.write_tables(asked, BASE, own, str(tmp_path)).splitlines()
     assert [line for line in said if line.startswith("==")] == ["== first ==", "== second =="]
     assert "figures are means over 2 folds, ± their standard deviation" in said
     assert "images: /data/images" in said
@@ -245,13 +251,13 @@ def test_stages_have_a_table_each(tmp_path: Path) -> None:
 
 
 def test_markdown_takes_no_setting_for_its_own() -> None:
-    with_bar = from_mapping({"splits": {"from_path": "^(train|test)/"}}, "test")
+    with_bar = config_from_mapping({"splits": {"from_path": "^(train|test)/"}}, "test")
     own = stage([outcome("plain", with_bar, 0.5)])
-    page = table.as_markdown(STUDY, BASE, [own], [rows.of_stage(own, BASE)], [])
+    page = table.format_markdown(STUDY, BASE, [own], [rows.build_rows(own, BASE)], [])
     assert "from_path=^(train\\|test)/" in page
 
 
-SETS = st.sets(st.sampled_from(rows.METRICS))
+SETS = st.sets(st.sampled_from(rows.METRIC_NAMES))
 
 
 @settings(max_examples=25, deadline=None)
@@ -261,9 +267,9 @@ def test_no_line_of_a_terminal_is_wider_than_120_characters(
 ) -> None:
     train, validation, test = (dict.fromkeys(sorted(own), value) for own in names)
     figures = {"train": train, "validation": validation, "test": test}
-    own = stage([outcome("a" * chars, WIDE, 0.5, Paper(loss=3.0), **figures)], "a" * chars)
-    made = rows.of_stage(own, BASE)
-    lines = terminal.as_text(own, made, BASE).splitlines()
+    own = stage([outcome("a" * chars, WIDE, 0.5, PaperResult(loss=3.0), **figures)], "a" * chars)
+    made = rows.build_rows(own, BASE)
+    lines = terminal.format_stage(own, made, BASE).splitlines()
     assert max(map(len, lines)) <= 120
     shown = " ".join(lines)
-    assert all(rows.written(row, column) in shown for row in made for column in row.figures)
+    assert all(rows.format_cell(row, column) in shown for row in made for column in row.values)

@@ -53,8 +53,8 @@ def test_every_row_comes_back(
     import tensorflow as tf
 
     out = tmp_path / "out"
-    data = manifest.read(str(dataset))
-    made = tfrecord.export(str(dataset), str(out), compression, lambda: spark)
+    data = manifest.read_manifest(str(dataset))
+    made = tfrecord.export_dataset(str(dataset), str(out), compression, lambda: spark)
     expected = [
         {**row, "split": shard.split}
         for shard in data.files
@@ -102,9 +102,9 @@ def test_a_rerun_keeps_what_stands_and_writes_what_is_missing(
     spark: SparkSession, tmp_path: Path, dataset: Path
 ) -> None:
     out = tmp_path / "out"
-    made = tfrecord.export(str(dataset), str(out), "", lambda: spark)
+    made = tfrecord.export_dataset(str(dataset), str(out), "", lambda: spark)
     before = files(out)
-    data = manifest.read(str(dataset))
+    data = manifest.read_manifest(str(dataset))
     assert json.loads((out / "export.json").read_text()) == made
     assert made["shape"] == [16, 16, 1]
     assert made["fingerprint"] == data.fingerprint
@@ -116,7 +116,7 @@ def test_a_rerun_keeps_what_stands_and_writes_what_is_missing(
         f"train-00001-of-{num_train:05d}.tfrecord",
     ]
 
-    assert tfrecord.export(str(dataset), str(out), "", no_session) == made
+    assert tfrecord.export_dataset(str(dataset), str(out), "", no_session) == made
 
     # As a kill leaves it, or someone who tidies up; beside what a call for another dataset left.
     stale = out / "records" / "0123456789abcdef" / "train-00000-of-00001.tfrecord"
@@ -126,7 +126,7 @@ def test_a_rerun_keeps_what_stands_and_writes_what_is_missing(
     (out / made["shards"][1]["path"]).unlink()
     kept = out / made["shards"][0]["path"]
     modified = kept.stat().st_mtime_ns
-    tfrecord.export(str(dataset), str(out), "", lambda: spark)
+    tfrecord.export_dataset(str(dataset), str(out), "", lambda: spark)
     assert files(out) == before
     assert kept.stat().st_mtime_ns == modified
 
@@ -136,9 +136,9 @@ def test_another_export_is_left_alone(tmp_path: Path, dataset: Path) -> None:
     out.mkdir()
     there = {"schema": 1, "fingerprint": "d47f2ba86d75", "compression": ""}
     (out / "export.json").write_text(json.dumps(there))
-    now = manifest.read(str(dataset)).fingerprint
+    now = manifest.read_manifest(str(dataset)).fingerprint
     with pytest.raises(InputError) as caught:
-        tfrecord.export(str(dataset), str(out), "GZIP", no_session)
+        tfrecord.export_dataset(str(dataset), str(out), "GZIP", no_session)
     assert str(caught.value) == (
         f"{out}: another export is there, and is left alone: compression '' there, 'GZIP' now; "
         f"fingerprint 'd47f2ba86d75' there, '{now}' now. Give another --output, or remove it"
@@ -151,7 +151,7 @@ def test_what_is_no_export_is_refused(tmp_path: Path, dataset: Path, content: st
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "export.json").write_text(content)
     with pytest.raises(InputError) as caught:
-        tfrecord.export(str(dataset), str(tmp_path / "out"), "", no_session)
+        tfrecord.export_dataset(str(dataset), str(tmp_path / "out"), "", no_session)
     assert str(caught.value) == (
         f"{tmp_path}/out/export.json: not an export's; give another --output"
     )
@@ -159,7 +159,7 @@ def test_what_is_no_export_is_refused(tmp_path: Path, dataset: Path, content: st
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, dataset: Path) -> None:
     with pytest.raises(InputError) as caught:
-        tfrecord.export(str(dataset), str(dataset), "", no_session)
+        tfrecord.export_dataset(str(dataset), str(dataset), "", no_session)
     assert str(caught.value) == (
         f"{dataset}: exists and holds no export (it holds _versions, contact_sheets, "
         "manifest.json, ...); give another --output"
@@ -189,7 +189,7 @@ def test_the_job(tmp_path: Path, dataset: Path) -> None:
     arguments = ("--config", conf, "--output", tmp_path / "out", "--gzip")
     done = run(*arguments, "--set", f"paths.dataset={dataset}")
     assert done.returncode == 0, done.stderr
-    num_files = len(manifest.read(str(dataset)).files)
+    num_files = len(manifest.read_manifest(str(dataset)).files)
     said = done.stdout.splitlines()
     assert said[-3] == f"120 rows in {num_files} TFRecord files, GZIP"
     assert said[-1] == f"export: {tmp_path}/out"

@@ -16,13 +16,13 @@ from halftone.dataset import schema
 from halftone.dataset.manifest import ShardFile
 from halftone.errors import RunError
 from halftone.feed import epoch_plan, pipeline
-from halftone.feed.epoch_plan import Plan
-from halftone.feed.pipeline import Kept, Source, Streamed
+from halftone.feed.epoch_plan import EpochPlan
+from halftone.feed.pipeline import BatchSource, CachedSource, StreamedSource
 from halftone.feed.world import World
 
 SHAPE = (2, 3, 1)
 ROWS = 23
-Make = Callable[[Plan, World], Source]
+Make = Callable[[EpochPlan, World], BatchSource]
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def written(root: Path, shape: tuple[int, int, int]) -> list[ShardFile]:
 
 @pytest.fixture(params=["kept", "streamed"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
-    def make_(plan: Plan, world: World) -> Source:
+    def make_(plan: EpochPlan, world: World) -> BatchSource:
         if request.param == "kept":
-            return Kept(str(tmp_path), SHAPE, world, plan)
-        return Streamed(str(tmp_path), SHAPE, world, plan.rank_batch)
+            return CachedSource(str(tmp_path), SHAPE, world, plan)
+        return StreamedSource(str(tmp_path), SHAPE, world, plan.rank_batch_size)
 
     return make_
 
@@ -78,8 +78,8 @@ def flat(batches: list[list[int]]) -> list[int]:
 def test_without_a_seed_rows_come_in_the_order_of_the_plan(
     shards: list[ShardFile], make: Make
 ) -> None:
-    plan = epoch_plan.plan_once(shards, 1, 5)
-    batches = rows(make(plan, World()).epoch(plan))
+    plan = epoch_plan.partition_shards(shards, 1, 5)
+    batches = rows(make(plan, World()).epoch_dataset(plan))
     assert batches == [[*range(0, 5)], [*range(5, 10)], [*range(10, 15)], [*range(15, 20)],
                        [20, 21, 22]]  # fmt: skip
 
@@ -91,7 +91,7 @@ def test_over_all_ranks_each_row_comes_once_at_each_epoch(
     plan = epoch_plan.plan_epoch(shards, size, 2 * size, seed=7, epoch=1)
     sources = [make(plan, World(rank, size)) for rank in range(size)]
     for text in ("7:1", "7:2"):
-        of_ranks = [rows(source.epoch(plan, text)) for source in sources]
+        of_ranks = [rows(source.epoch_dataset(plan, text)) for source in sources]
         assert {len(batches) for batches in of_ranks} == {plan.steps}
         assert sorted(row for batches in of_ranks for row in flat(batches)) == list(range(ROWS))
 
@@ -99,34 +99,34 @@ def test_over_all_ranks_each_row_comes_once_at_each_epoch(
 def test_a_seed_mixes_the_same_way_each_time_and_another_otherwise(
     shards: list[ShardFile], make: Make
 ) -> None:
-    plan = epoch_plan.plan_once(shards, 1, 4)
+    plan = epoch_plan.partition_shards(shards, 1, 4)
     source = make(plan, World())
-    first, other, again = (rows(source.epoch(plan, text)) for text in ("7:1", "7:2", "7:1"))
+    first, other, again = (rows(source.epoch_dataset(plan, text)) for text in ("7:1", "7:2", "7:1"))
     assert again == first
     assert first != other
     assert flat(first) != sorted(flat(first))
 
 
 def test_an_epoch_can_begin_at_a_later_step(shards: list[ShardFile], make: Make) -> None:
-    plan = epoch_plan.plan_once(shards, 1, 4)
-    whole = rows(make(plan, World()).epoch(plan, "7:1"))
-    assert rows(make(plan, World()).epoch(plan, "7:1", first_step=2)) == whole[2:]
-    assert rows(make(plan, World()).epoch(plan, "7:1", first_step=plan.steps)) == []
+    plan = epoch_plan.partition_shards(shards, 1, 4)
+    whole = rows(make(plan, World()).epoch_dataset(plan, "7:1"))
+    assert rows(make(plan, World()).epoch_dataset(plan, "7:1", first_step=2)) == whole[2:]
+    assert rows(make(plan, World()).epoch_dataset(plan, "7:1", first_step=plan.steps)) == []
 
 
 def test_steps_beyond_the_rows_are_filled(shards: list[ShardFile], make: Make) -> None:
     plan = epoch_plan.plan_epoch(shards, 1, 4, seed=7, epoch=1, aggregate_steps=4)
-    batches = rows(make(plan, World()).epoch(plan, "7:1"))
+    batches = rows(make(plan, World()).epoch_dataset(plan, "7:1"))
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 3, 0, 0]
 
 
-@pytest.mark.parametrize("source", [Kept, Streamed])
-def test_batches_that_are_held_stay_as_they_were(tmp_path: Path, source: type[Source]) -> None:
+@pytest.mark.parametrize("source", [CachedSource, StreamedSource])
+def test_batches_that_are_held_stay_as_they_were(tmp_path: Path, source: type[BatchSource]) -> None:
     shape = (8, 8, 1)  # 64 bytes: TensorFlow takes them over, in place of a copy
-    plan = epoch_plan.plan_once(written(tmp_path, shape), 1, 4)
-    last = plan if source is Kept else plan.rank_batch
+    plan = epoch_plan.partition_shards(written(tmp_path, shape), 1, 4)
+    last = plan if source is CachedSource else plan.rank_batch_size
     made = source(str(tmp_path), shape, World(), last)
-    held = [list(made.epoch(plan, text)) for text in ("7:1", "7:2", "7:3")]
+    held = [list(made.epoch_dataset(plan, text)) for text in ("7:1", "7:2", "7:3")]
     for epoch in held:
         pixels = np.concatenate([images.numpy() for images, _, _ in epoch])
         label_ids = np.concatenate([labels.numpy() for _, labels, _ in epoch])
@@ -135,39 +135,39 @@ def test_batches_that_are_held_stay_as_they_were(tmp_path: Path, source: type[So
 
 
 def test_kept_rows_are_mixed_over_all_shards(shards: list[ShardFile], tmp_path: Path) -> None:
-    plan = epoch_plan.plan_once(shards, 1, ROWS)
-    source = Kept(str(tmp_path), SHAPE, World(), plan)
-    first = {rows(source.epoch(plan, f"7:{epoch}"))[0][0] for epoch in range(200)}
+    plan = epoch_plan.partition_shards(shards, 1, ROWS)
+    source = CachedSource(str(tmp_path), SHAPE, World(), plan)
+    first = {rows(source.epoch_dataset(plan, f"7:{epoch}"))[0][0] for epoch in range(200)}
     assert first == set(range(ROWS))
 
 
 def test_kept_rows_are_those_of_one_plan(shards: list[ShardFile], tmp_path: Path) -> None:
-    plan = epoch_plan.plan_once(shards, 1, 4)
-    source = Kept(str(tmp_path), SHAPE, World(), plan)
+    plan = epoch_plan.partition_shards(shards, 1, 4)
+    source = CachedSource(str(tmp_path), SHAPE, World(), plan)
     with pytest.raises(ValueError, match="rows that are kept are those of one plan"):
-        source.epoch(epoch_plan.plan_once(shards[:2], 1, 4))
+        source.epoch_dataset(epoch_plan.partition_shards(shards[:2], 1, 4))
 
 
 def test_what_fits_is_a_quarter_of_the_memory_for_all_ranks_of_a_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pipeline, "_memory_bytes", lambda: 1000)
-    assert pipeline.fits(250, local_size=1)
-    assert not pipeline.fits(251, local_size=1)
-    assert pipeline.fits(125, local_size=2)
-    assert not pipeline.fits(126, local_size=2)
+    monkeypatch.setattr(pipeline, "_available_memory_bytes", lambda: 1000)
+    assert pipeline.fits_in_memory(250, local_size=1)
+    assert not pipeline.fits_in_memory(251, local_size=1)
+    assert pipeline.fits_in_memory(125, local_size=2)
+    assert not pipeline.fits_in_memory(126, local_size=2)
 
 
 def test_why_rows_could_not_be_read_is_told_in_our_words(
     make: Make, shards: list[ShardFile], tmp_path: Path
 ) -> None:
-    plan = epoch_plan.plan_once(shards, 1, 4)
+    plan = epoch_plan.partition_shards(shards, 1, 4)
     (tmp_path / shards[3].path).unlink()
 
     def read() -> None:
         source = make(plan, World())
-        with pipeline.reading(source):
-            rows(source.epoch(plan))
+        with pipeline.raise_read_errors(source):
+            rows(source.epoch_dataset(plan))
 
     with pytest.raises(RunError) as caught:
         read()
@@ -178,6 +178,6 @@ def test_why_rows_could_not_be_read_is_told_in_our_words(
 
 
 def test_another_error_of_tensorflow_stays_what_it_is(make: Make, shards: list[ShardFile]) -> None:
-    source = make(epoch_plan.plan_once(shards, 1, 4), World())
-    with pytest.raises(tf.errors.InvalidArgumentError), pipeline.reading(source):
+    source = make(epoch_plan.partition_shards(shards, 1, 4), World())
+    with pytest.raises(tf.errors.InvalidArgumentError), pipeline.raise_read_errors(source):
         tf.reshape(tf.zeros(3), (2, 2))

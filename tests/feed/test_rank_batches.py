@@ -13,8 +13,8 @@ from halftone.dataset import schema
 from halftone.dataset.manifest import ShardFile
 from halftone.errors import RunError
 from halftone.feed import epoch_plan, rank_batches
-from halftone.feed.buffers import Buffers
-from halftone.feed.epoch_plan import Plan
+from halftone.feed.buffers import BufferPool
+from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.world import World
 
 SHAPE = (2, 3, 1)
@@ -44,12 +44,12 @@ def shards(tmp_path: Path) -> list[ShardFile]:
     return made
 
 
-def read(root: Path, plan: Plan, size: int = 1, shuffle_seed: str = "") -> list[list[Batch]]:
+def read(root: Path, plan: EpochPlan, size: int = 1, shuffle_seed: str = "") -> list[list[Batch]]:
     return [
         [
             batch
-            for some in rank_batches.batches(
-                str(root), SHAPE, plan, World(rank, size), shuffle_seed, Buffers()
+            for some in rank_batches.read_batches(
+                str(root), SHAPE, plan, World(rank, size), shuffle_seed, BufferPool()
             )
             for batch in zip(*some)
         ]
@@ -72,7 +72,7 @@ def real_rows(batches: list[Batch]) -> list[int]:
 def test_batches_have_one_shape_and_dtype_and_fillers_weigh_nothing(
     shards: list[ShardFile], tmp_path: Path
 ) -> None:
-    [batches] = read(tmp_path, epoch_plan.plan_once(shards, 1, 4))
+    [batches] = read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
     assert [images.shape for images, _, _ in batches] == [(4, 2, 3, 1)] * 5
     assert {images.dtype for images, _, _ in batches} == {np.dtype(np.uint8)}
     assert {labels.dtype for _, labels, _ in batches} == {np.dtype(np.int32)}
@@ -82,14 +82,14 @@ def test_batches_have_one_shape_and_dtype_and_fillers_weigh_nothing(
 def test_without_a_seed_the_order_is_that_of_the_plan(
     shards: list[ShardFile], tmp_path: Path
 ) -> None:
-    [batches] = read(tmp_path, epoch_plan.plan_once(shards, 1, 4))
+    [batches] = read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
     assert real_rows(batches) == list(range(17))
 
 
 def test_a_seed_mixes_the_rows_the_same_way_each_time(
     shards: list[ShardFile], tmp_path: Path
 ) -> None:
-    plan = epoch_plan.plan_once(shards, 1, 4)
+    plan = epoch_plan.partition_shards(shards, 1, 4)
     [[first], [again], [other]] = (read(tmp_path, plan, 1, seed) for seed in ("1:1", "1:1", "1:2"))
     assert real_rows(first) == real_rows(again)
     assert real_rows(first) != real_rows(other)
@@ -108,7 +108,7 @@ def test_over_all_ranks_each_row_comes_once_in_equal_steps(
 
 
 def test_a_rank_without_rows_gets_fillers_only(shards: list[ShardFile], tmp_path: Path) -> None:
-    plan = epoch_plan.plan_once(shards[3:], 3, 3)
+    plan = epoch_plan.partition_shards(shards[3:], 3, 3)
     of_ranks = read(tmp_path, plan, 3)
     assert [real_rows(batches) for batches in of_ranks] == [[], [15], [16]]
     assert [len(batches) for batches in of_ranks] == [1, 1, 1]
@@ -117,7 +117,7 @@ def test_a_rank_without_rows_gets_fillers_only(shards: list[ShardFile], tmp_path
 def test_rows_that_are_missing_are_told(shards: list[ShardFile], tmp_path: Path) -> None:
     said = shards[0].model_copy(update={"rows": 6})
     with pytest.raises(RunError) as caught:
-        read(tmp_path, epoch_plan.plan_once([said, *shards[1:]], 1, 4))
+        read(tmp_path, epoch_plan.partition_shards([said, *shards[1:]], 1, 4))
     assert str(caught.value) == (
         f"{tmp_path}/train/0.parquet holds 5 rows, the manifest says 6; restore it, or run "
         "preprocess again with a new --output"
@@ -130,7 +130,7 @@ def test_a_shard_that_is_damaged_or_missing_is_told(
     broken = tmp_path / shards[2].path
     broken.write_bytes(broken.read_bytes()[:200])
     with pytest.raises(RunError) as caught:
-        read(tmp_path, epoch_plan.plan_once(shards, 1, 4))
+        read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
     assert str(caught.value) == (
         f"{broken} is damaged (Parquet magic bytes not found in footer. Either the file is "
         "corrupted or this is not a parquet file.); restore it, or run preprocess again with a new "
@@ -138,7 +138,7 @@ def test_a_shard_that_is_damaged_or_missing_is_told(
     )
     broken.unlink()
     with pytest.raises(RunError) as caught:
-        read(tmp_path, epoch_plan.plan_once(shards, 1, 4))
+        read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
     assert str(caught.value) == (
         f"{broken} is missing; restore it, or run preprocess again with a new --output"
     )
@@ -149,5 +149,5 @@ def test_a_folder_with_a_space_in_its_name(shards: list[ShardFile], tmp_path: Pa
     (root / "train").mkdir(parents=True)
     for shard in shards:
         (tmp_path / shard.path).rename(root / shard.path)
-    [batches] = read(root, epoch_plan.plan_once(shards, 1, 4))
+    [batches] = read(root, epoch_plan.partition_shards(shards, 1, 4))
     assert real_rows(batches) == list(range(17))

@@ -9,7 +9,7 @@ from halftone.feed.world import World
 
 
 def test_a_process_alone_is_a_world_of_one() -> None:
-    code = "from halftone.feed import world; print(world.detect())"
+    code = "from halftone.feed import world; print(world.detect_world())"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from halftone.images import REASONS, Decoded, PixelSpec, Rejected, decode
+from halftone.images import REJECT_REASONS, DecodedImage, ImageRejectedError, PixelSpec, decode
 
 HEIGHT_PX, WIDTH_PX = 48, 64
 
@@ -73,9 +73,9 @@ def row(data: bytes, channels: int = 1, background: int = 0) -> list[object]:
 
 
 def rejection(data: bytes, spec: PixelSpec = SAME_SIZE) -> tuple[str, str]:
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(ImageRejectedError) as caught:
         decode(data, spec)
-    assert caught.value.reason in REASONS
+    assert caught.value.reason in REJECT_REASONS
     return caught.value.reason, caught.value.detail
 
 
@@ -501,7 +501,7 @@ def test_damaged_text_and_exif_in_a_png_do_not_matter() -> None:
 
 
 def test_rejected_travels_between_processes_and_stays_one_short_line() -> None:
-    rejected = pickle.loads(pickle.dumps(Rejected("damaged", "a\nb " + "x" * 500)))
+    rejected = pickle.loads(pickle.dumps(ImageRejectedError("damaged", "a\nb " + "x" * 500)))
     assert (rejected.reason, rejected.detail[:4], len(rejected.detail)) == ("damaged", "a b ", 160)
     assert str(rejected).startswith("damaged: a b x")
 
@@ -523,7 +523,7 @@ def test_spec_without_meaning(changed: dict[str, object], message: str) -> None:
 
 
 def test_result_is_a_plain_tuple_in_the_documented_order() -> None:
-    assert Decoded._fields == ("pixels", "source_height_px", "source_width_px", "format")
+    assert DecodedImage._fields == ("pixels", "source_height_px", "source_width_px", "format")
 
 
 def test_decoding_needs_neither_spark_nor_tensorflow_and_keeps_one_thread() -> None:

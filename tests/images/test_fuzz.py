@@ -40,7 +40,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from halftone.images import REASONS, PixelSpec, Rejected, decode, sniff
+from halftone.images import REJECT_REASONS, ImageRejectedError, PixelSpec, decode, detect_format
 
 MUTANTS = 60_000
 HARMLESS = (
@@ -224,7 +224,7 @@ def _with_checksums(data: bytes) -> bytes:
 
 def complaint(data: bytes) -> str:
     """What the judge of this format has against the file; "" for nothing."""
-    kind = sniff(data)
+    kind = detect_format(data)
     if kind == "jpeg":
         return _jpeg_complaint(data)
     if kind == "png":
@@ -365,9 +365,9 @@ def outcome_of(data: bytes, spec: PixelSpec) -> tuple[str, str]:
     """(reason of rejection or "accepted as " its format, what the judge has against that)."""
     try:
         decoded = decode(data, spec)
-    except Rejected as rejected:
+    except ImageRejectedError as rejected:
         reason, detail = rejected.reason, rejected.detail
-        return reason, "" if reason in REASONS and detail else f"detail {detail!r}"
+        return reason, "" if reason in REJECT_REASONS and detail else f"detail {detail!r}"
     check_pixels(decoded.pixels, spec)
     return f"accepted as {decoded.format}", complaint(data)
 
@@ -405,7 +405,7 @@ def test_any_bytes_after_any_magic(data: bytes, name: str) -> None:
 @settings(max_examples=400, deadline=None)
 def test_no_truncation_is_accepted(name: str, share: float) -> None:
     data = BASES[name][: int(share * len(BASES[name]))]
-    assert outcome_of(data, SPECS[1])[0] in REASONS
+    assert outcome_of(data, SPECS[1])[0] in REJECT_REASONS
 
 
 if __name__ == "__main__":

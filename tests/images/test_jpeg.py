@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from halftone.images import PixelSpec, Rejected, decode
-from halftone.images.jpeg import read_header
+from halftone.images import ImageRejectedError, PixelSpec, decode
+from halftone.images.jpeg import read_jpeg_header
 
 GREY_16 = PixelSpec(16, 16, 1)
 
@@ -34,7 +34,7 @@ def pillow_jpeg(image: Image.Image, **options: object) -> bytes:
 
 
 def rejection(data: bytes, spec: PixelSpec = GREY_16) -> tuple[str, str]:
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(ImageRejectedError) as caught:
         decode(data, spec)
     return caught.value.reason, caught.value.detail
 
@@ -291,7 +291,7 @@ def exif_block(orientation: int, order: str) -> bytes:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_in_the_header(order: str, orientation: int) -> None:
     data = pillow_jpeg(Image.fromarray(picture()), exif=exif_block(orientation, order))
-    header = read_header(data, GREY_16)
+    header = read_jpeg_header(data, GREY_16)
     assert header.orientation == orientation
     assert (header.height_px, header.width_px, header.components) == (96, 128, 3)
     decoded = decode(data, GREY_16)

@@ -124,9 +124,9 @@ COPIES: dict[str, Callable[[np.ndarray], bytes]] = {
 def drawn() -> list[bytes]:
     """Faces and comics of 100 persons, JPEGs of 256 x 256."""
     return [
-        drawing.jpeg(7, pair, kind, 256)
+        drawing.draw_jpeg(7, pair, kind, 256)
         for pair in range(NUM_PICTURES // 2)
-        for kind in drawing.KINDS
+        for kind in drawing.PICTURE_KINDS
     ]
 
 

@@ -6,20 +6,25 @@ import pytest
 
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.launch import failure
-from halftone.launch.failure import End, LostRankError
-from halftone.launch.rank_messages import Word
+from halftone.launch.failure import LostRankError, RankExit
+from halftone.launch.rank_messages import RankStatus
 
 KILLED = "was killed by signal 9"
 FAILED = "ended with exit code 1"
-HOROVOD = Word("broken", "HorovodInternalError: Horovod has been shut down", "trace")
-GLOO = Word("broken", "RuntimeError: [gloo/transport/tcp/pair.cc] Connection reset", "trace")
-BUG = Word("broken", "ZeroDivisionError: division by zero", "trace")
-NAN = Word("run", "the loss is nan")
-READY = Word("ready")
+HOROVOD = RankStatus("broken", "HorovodInternalError: Horovod has been shut down", "trace")
+GLOO = RankStatus("broken", "RuntimeError: [gloo/transport/tcp/pair.cc] Connection reset", "trace")
+BUG = RankStatus("broken", "ZeroDivisionError: division by zero", "trace")
+NAN = RankStatus("run", "the loss is nan")
+READY = RankStatus("ready")
 
 
 def test_all_ended_well() -> None:
-    assert failure.of([End(0, "", 1.0, word=READY), End(1, "", 2.0, word=READY)]) is None
+    assert (
+        failure.find_root_cause(
+            [RankExit(0, "", 1.0, last_status=READY), RankExit(1, "", 2.0, last_status=READY)]
+        )
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -27,63 +32,92 @@ def test_all_ended_well() -> None:
     [
         # One is killed; the other sees its connection close, and may be seen first.
         (
-            [End(0, FAILED, 1.0, word=HOROVOD), End(1, KILLED, 1.1, word=READY)],
+            [
+                RankExit(0, FAILED, 1.0, last_status=HOROVOD),
+                RankExit(1, KILLED, 1.1, last_status=READY),
+            ],
             LostRankError,
             "rank 1 was killed by signal 9",
         ),
-        ([End(0, FAILED, 1.0, word=GLOO), End(1, KILLED, 1.1)], LostRankError, f"rank 1 {KILLED}"),
+        (
+            [RankExit(0, FAILED, 1.0, last_status=GLOO), RankExit(1, KILLED, 1.1)],
+            LostRankError,
+            f"rank 1 {KILLED}",
+        ),
         # One hangs: the others give it up, and it has to be killed.
         (
-            [End(0, KILLED, 9.0, was_killed=True), End(1, FAILED, 1.0, word=HOROVOD)],
+            [
+                RankExit(0, KILLED, 9.0, was_killed=True),
+                RankExit(1, FAILED, 1.0, last_status=HOROVOD),
+            ],
             LostRankError,
             "rank 0 did not answer any more",
         ),
         # One fails in its own way, then another for want of it.
         (
-            [End(0, FAILED, 2.0, word=HOROVOD), End(1, FAILED, 1.0, word=BUG)],
+            [
+                RankExit(0, FAILED, 2.0, last_status=HOROVOD),
+                RankExit(1, FAILED, 1.0, last_status=BUG),
+            ],
             LostRankError,
             "rank 1: ZeroDivisionError: division by zero",
         ),
         # Nobody knows more than that the connection was lost.
         (
-            [End(0, FAILED, 2.0, word=HOROVOD), End(1, FAILED, 1.0, word=HOROVOD)],
+            [
+                RankExit(0, FAILED, 2.0, last_status=HOROVOD),
+                RankExit(1, FAILED, 1.0, last_status=HOROVOD),
+            ],
             LostRankError,
             "rank 1: HorovodInternalError: Horovod has been shut down",
         ),
         # One is lost before it begins, and the rest is killed.
         (
-            [End(0, KILLED, 2.0, was_killed=True, word=READY), End(1, FAILED, 1.0)],
+            [
+                RankExit(0, KILLED, 2.0, was_killed=True, last_status=READY),
+                RankExit(1, FAILED, 1.0),
+            ],
             LostRankError,
             "rank 1 ended with exit code 1",
         ),
         # What a rank says in our words counts before all else; the first that says it.
         (
-            [End(0, KILLED, 1.0), End(1, FAILED, 3.0, word=NAN), End(2, FAILED, 2.0, word=NAN)],
+            [
+                RankExit(0, KILLED, 1.0),
+                RankExit(1, FAILED, 3.0, last_status=NAN),
+                RankExit(2, FAILED, 2.0, last_status=NAN),
+            ],
             RunError,
             "rank 2: the loss is nan",
         ),
         (
-            [End(0, FAILED, 1.0, word=Word("input", "no such interface")), End(1, KILLED, 2.0)],
+            [
+                RankExit(0, FAILED, 1.0, last_status=RankStatus("input", "no such interface")),
+                RankExit(1, KILLED, 2.0),
+            ],
             InputError,
             "rank 0: no such interface",
         ),
         # All stopped when asked; rank 0 wrote the checkpoint.
         (
-            [End(0, "", 2.0, word=Word("stopped", "at 3")), End(1, "", 1.0, word=Word("stopped"))],
+            [
+                RankExit(0, "", 2.0, last_status=RankStatus("stopped", "at 3")),
+                RankExit(1, "", 1.0, last_status=RankStatus("stopped")),
+            ],
             StoppedError,
             "at 3",
         ),
     ],
 )
 def test_the_cause_is_told_and_not_what_follows(
-    ends: list[End], kind: type[Exception], text: str
+    ends: list[RankExit], kind: type[Exception], text: str
 ) -> None:
-    error: Optional[Exception] = failure.of(ends)
+    error: Optional[Exception] = failure.find_root_cause(ends)
     assert type(error) is kind
     assert str(error) == text
 
 
 def test_a_lost_rank_is_known_by_its_number() -> None:
-    error = failure.of([End(0, "", 1.0), End(1, KILLED, 2.0)])
+    error = failure.find_root_cause([RankExit(0, "", 1.0), RankExit(1, KILLED, 2.0)])
     assert isinstance(error, LostRankError)
     assert error.rank == 1

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from halftone.config import Train
+from halftone.config import TrainSettings
 from halftone.errors import InputError
 from halftone.launch import local_ranks
 from halftone.system import interfaces
 
-LOOPBACK, _ = interfaces.toward("127.0.0.1")
+LOOPBACK, _ = interfaces.find_interface_toward("127.0.0.1")
 
 
-def settings(ranks: int, **others: str) -> Train:
-    return Train(ranks=ranks, batch_size=8, **others)
+def settings(ranks: int, **others: str) -> TrainSettings:
+    return TrainSettings(ranks=ranks, batch_size=8, **others)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def settings(ranks: int, **others: str) -> Train:
 def test_how_many_ranks_each_host_takes(
     ranks: int, hosts: str | None, slots: dict[str, int]
 ) -> None:
-    assert local_ranks.slots(settings(ranks, hosts=hosts)) == slots  # type: ignore[arg-type]
+    assert local_ranks.slots_by_host(settings(ranks, hosts=hosts)) == slots  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -46,26 +46,26 @@ def test_how_many_ranks_each_host_takes(
 )
 def test_hosts_with_too_few_slots(hosts: str, text: str) -> None:
     with pytest.raises(InputError) as caught:
-        local_ranks.slots(settings(4, hosts=hosts))
+        local_ranks.slots_by_host(settings(4, hosts=hosts))
     assert str(caught.value) == text
 
 
 def test_a_host_that_cannot_be_found() -> None:
     with pytest.raises(InputError, match=r"cannot reach nowhere\.invalid: "):
-        local_ranks.slots(settings(2, hosts="localhost:1,nowhere.invalid:1"))
+        local_ranks.slots_by_host(settings(2, hosts="localhost:1,nowhere.invalid:1"))
 
 
 def test_an_interface_that_other_hosts_cannot_reach() -> None:
     with pytest.raises(InputError) as caught:
-        local_ranks.slots(
+        local_ranks.slots_by_host(
             settings(2, hosts="localhost:1,nowhere.invalid:1", network_interface=LOOPBACK)
         )
     assert str(caught.value) == (
         f"train.network_interface is {LOOPBACK}, over which nowhere.invalid of train.hosts cannot "
-        f"be reached; name another one of {', '.join(sorted(interfaces.addresses()))}"
+        f"be reached; name another one of {', '.join(sorted(interfaces.ipv4_addresses()))}"
     )
 
 
 def test_an_interface_that_is_not_there() -> None:
     with pytest.raises(InputError, match=r"^train\.network_interface is eth77, which "):
-        local_ranks.slots(settings(2, network_interface="eth77"))
+        local_ranks.slots_by_host(settings(2, network_interface="eth77"))

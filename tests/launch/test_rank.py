@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 import pytest
 
-from halftone.config import from_mapping
+from halftone.config import config_from_mapping
 from halftone.feed import world
 from halftone.launch import rank
 from halftone.training import fit
@@ -32,9 +32,11 @@ def test_how_often_ranks_ask_each_other(
     if environment is None:
         monkeypatch.delenv("HOROVOD_CYCLE_TIME")
     seen = []
-    monkeypatch.setattr(world, "detect", lambda: seen.append(os.environ["HOROVOD_CYCLE_TIME"]))
+    monkeypatch.setattr(
+        world, "detect_world", lambda: seen.append(os.environ["HOROVOD_CYCLE_TIME"])
+    )
     monkeypatch.setattr(fit, "fit_rank", lambda *arguments: None)
-    monkeypatch.setattr(rank, "guard", lambda: None)
-    config = from_mapping({"name": "test", "train": settings}, source="test")
-    rank.fit(config, None, "dataset", "output")  # type: ignore[arg-type]
+    monkeypatch.setattr(rank, "set_default_environment", lambda: None)
+    config = config_from_mapping({"name": "test", "train": settings}, source="test")
+    rank.train_in_process(config, None, "dataset", "output")  # type: ignore[arg-type]
     assert seen == [told]

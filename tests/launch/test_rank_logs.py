@@ -11,7 +11,7 @@ from halftone.launch import rank_logs
 def test_attempts_follow_each_other_in_a_file_for_each_rank(tmp_path: Path) -> None:
     output = str(tmp_path / "model")
     for attempt in (b"1", b"2"):
-        with rank_logs.opened(output, 2) as logs:
+        with rank_logs.open_logs(output, 2) as logs:
             for rank, log in enumerate(logs):
                 log.write(b"attempt %s of rank %d\n" % (attempt, rank))
             # Who looks meanwhile sees it.
@@ -19,7 +19,7 @@ def test_attempts_follow_each_other_in_a_file_for_each_rank(tmp_path: Path) -> N
     assert (tmp_path / "model/logs/rank-0.log").read_text() == (
         "attempt 1 of rank 0\nattempt 2 of rank 0\n"
     )
-    assert rank_logs.url(output, 0) == f"{output}/logs/rank-0.log"
+    assert rank_logs.log_url(output, 0) == f"{output}/logs/rank-0.log"
 
 
 def test_in_a_store_they_are_put_when_an_attempt_ends(
@@ -27,11 +27,11 @@ def test_in_a_store_they_are_put_when_an_attempt_ends(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     output = "memory://rank-logs/model"
-    with rank_logs.opened(output, 1) as logs:
+    with rank_logs.open_logs(output, 1) as logs:
         logs[0].write(b"one\n")
 
     def fail() -> None:
-        with rank_logs.opened(output, 1) as logs:
+        with rank_logs.open_logs(output, 1) as logs:
             logs[0].write(b"two\n")
             raise RuntimeError
 

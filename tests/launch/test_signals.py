@@ -27,15 +27,15 @@ def test_a_signal_becomes_a_file_for_as_long(
 ) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     (tmp_path / "stop").touch()  # of a job that was killed
-    with signals.listening(str(tmp_path)) as asked:
+    with signals.forward_signals(str(tmp_path)) as asked:
         assert not (tmp_path / "stop").exists()
-        assert not asked.is_made()
-        asked.check()
+        assert not asked.is_received()
+        asked.raise_if_received()
         os.kill(os.getpid(), signal.SIGTERM)
         wait_for(tmp_path / "stop")
-        assert asked.is_made()
+        assert asked.is_received()
         with pytest.raises(StoppedError) as caught:
-            asked.check()
+            asked.raise_if_received()
     assert str(caught.value) == ("before the ranks had begun; run the same command again to go on")
     assert not (tmp_path / "stop").exists()
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
@@ -49,7 +49,7 @@ def test_the_end_tells_which_signal_it_was(
     tmp_path: Path, number: signal.Signals, kind: type[BaseException]
 ) -> None:
     def train() -> None:
-        with signals.listening(str(tmp_path)):
+        with signals.forward_signals(str(tmp_path)):
             os.kill(os.getpid(), number)
             wait_for(tmp_path / "stop")
             raise StoppedError("epoch 3")
@@ -61,7 +61,7 @@ def test_the_end_tells_which_signal_it_was(
 
 def test_the_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     def train() -> None:
-        with signals.listening(str(tmp_path)):
+        with signals.forward_signals(str(tmp_path)):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
             pytest.fail("went on")
@@ -75,14 +75,14 @@ def test_other_threads_get_no_signals(tmp_path: Path) -> None:
     seen: list[StopRequest] = []
 
     def body() -> None:
-        with signals.listening(str(tmp_path)) as asked:
+        with signals.forward_signals(str(tmp_path)) as asked:
             seen.append(asked)
             assert signal.getsignal(signal.SIGTERM) == handler
 
     thread = threading.Thread(target=body)
     thread.start()
     thread.join()
-    assert not seen[0].is_made()
+    assert not seen[0].is_received()
 
 
 SUBMITTED = """
@@ -90,10 +90,10 @@ import subprocess, sys, time
 child = '''
 import sys, time
 from pathlib import Path
-from halftone import stop_request
-with stop_request.listening(sys.argv[1]) as asked:
+from halftone.launch import signals
+with signals.forward_signals(sys.argv[1]) as request:
     print(flush=True)
-    while not asked.is_made():
+    while not request.is_received():
         time.sleep(0.02)
     while not Path(sys.argv[1], "stop").exists():
         time.sleep(0.02)

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from halftone.errors import RunError, StoppedError
 from halftone.launch import spark_ranks, spark_task
-from halftone.launch.connection import Driver
+from halftone.launch.connection import DriverAddress
 from halftone.launch.signals import StopRequest
 
 
@@ -34,8 +34,11 @@ def wait_until_gone() -> None:
 def test_more_ranks_than_spark_runs_at_once(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spark_ranks, "_START_SECS", 4.0)
-    with pytest.raises(RunError) as caught, spark_ranks.started({}, 3, spark, StopRequest()):
+    monkeypatch.setattr(spark_ranks, "_START_TIMEOUT_SECS", 4.0)
+    with (
+        pytest.raises(RunError) as caught,
+        spark_ranks.start_spark_ranks({}, 3, spark, StopRequest()),
+    ):
         pytest.fail("3 ranks in 2 slots")
     assert str(caught.value) == (
         "2 of 3 ranks have started after 4 s; are Spark's slots taken by other jobs?"
@@ -45,8 +48,8 @@ def test_more_ranks_than_spark_runs_at_once(
 
 
 def test_ranks_that_are_killed_or_left_end(spark: SparkSession) -> None:
-    with spark_ranks.started({"config": None}, 2, spark, StopRequest()) as ranks:
-        assert [rank.number for rank in ranks] == [0, 1]
+    with spark_ranks.start_spark_ranks({"config": None}, 2, spark, StopRequest()) as ranks:
+        assert [rank.task_number for rank in ranks] == [0, 1]
         assert len(ranks_running()) == 2
         ranks[1].kill()
         deadline = time.monotonic() + 10
@@ -58,8 +61,8 @@ def test_ranks_that_are_killed_or_left_end(spark: SparkSession) -> None:
 
 def test_a_stop_while_they_start(spark: SparkSession) -> None:
     asked = StopRequest()
-    asked.note(15, None)
-    with pytest.raises(StoppedError), spark_ranks.started({}, 2, spark, asked):
+    asked.handle_signal(15, None)
+    with pytest.raises(StoppedError), spark_ranks.start_spark_ranks({}, 2, spark, asked):
         pytest.fail("went on")
     wait_until_gone()
 
@@ -67,10 +70,13 @@ def test_a_stop_while_they_start(spark: SparkSession) -> None:
 def test_a_task_that_cannot_start_its_rank(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(driver: Driver, numbers: Iterable[int]) -> Iterator[None]:
+    def fail(driver: DriverAddress, numbers: Iterable[int]) -> Iterator[None]:
         raise OSError("no room for the rank")
 
-    monkeypatch.setattr(spark_task, "run", fail)
-    with pytest.raises(RunError) as caught, spark_ranks.started({}, 2, spark, StopRequest()):
+    monkeypatch.setattr(spark_task, "run_rank", fail)
+    with (
+        pytest.raises(RunError) as caught,
+        spark_ranks.start_spark_ranks({}, 2, spark, StopRequest()),
+    ):
         pytest.fail("went on")
     assert str(caught.value) == ("the Spark job of the ranks failed: OSError: no room for the rank")

@@ -14,14 +14,14 @@ from halftone.launch.failure import LostRankError
 from halftone.launch.signals import StopRequest
 from halftone.system import exit_status
 
-SAY = "import sys, time; from halftone.launch import rank_messages; from halftone.launch.rank_messages import Word\n"
-READY = "rank_messages.say(Word('ready')); sys.stdin.readline()\n"
+SAY = "import sys, time; from halftone.launch.rank_messages import RankStatus, send\n"
+READY = "send(RankStatus('ready')); sys.stdin.readline()\n"
 
 
 class Script:
     """A rank that is a Python script."""
 
-    place = "here"
+    location = "here"
 
     def __init__(self, code: str) -> None:
         self.process = subprocess.Popen(
@@ -31,17 +31,17 @@ class Script:
             stderr=subprocess.STDOUT,
         )
 
-    def lines(self) -> Iterator[bytes]:
+    def read_lines(self) -> Iterator[bytes]:
         assert self.process.stdout is not None
         yield from self.process.stdout
 
-    def begin(self) -> None:
+    def start_training(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(b"begin\n")
         self.process.stdin.flush()
 
-    def how_ended(self) -> str:
-        return exit_status.describe(self.process.wait())
+    def describe_exit(self) -> str:
+        return exit_status.describe_exit(self.process.wait())
 
     def kill(self) -> None:
         self.process.kill()
@@ -52,7 +52,7 @@ def watch(codes: Sequence[str], asked: StopRequest | None = None) -> list[str]:
     logs = [io.BytesIO() for _ in codes]
     ranks = [Script(code) for code in codes]
     try:
-        supervisor.watch(ranks, logs, asked or StopRequest(), attempt=2)
+        supervisor.monitor_ranks(ranks, logs, asked or StopRequest(), attempt=2)
     finally:
         assert all(rank.process.poll() is not None for rank in ranks)
     return [log.getvalue().decode() for log in logs]
@@ -82,7 +82,7 @@ def test_where_a_rank_crashed_is_for_its_log(capsys: pytest.CaptureFixture[str])
     log = io.BytesIO()
     code = "import faulthandler, os; faulthandler.enable(); print('up', flush=True); os.abort()"
     with pytest.raises(LostRankError, match=r"^rank 0 was killed by signal 6$"):
-        supervisor.watch([Script(code)], [log], StopRequest(), attempt=1)
+        supervisor.monitor_ranks([Script(code)], [log], StopRequest(), attempt=1)
     assert b"\nup\nFatal Python error: Aborted\n" in log.getvalue()
     assert capsys.readouterr().out == "up\n"
 
@@ -95,48 +95,48 @@ def test_before_all_have_begun_one_that_is_lost_ends_the_others_at_once() -> Non
 def test_one_that_hangs_is_given_up_some_time_after_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(supervisor, "_CHECKPOINT_SECS", 0.5)
-    horovod = "rank_messages.say(Word('broken', 'HorovodInternalError: shut down')); sys.exit(1)"
+    monkeypatch.setattr(supervisor, "_CHECKPOINT_GRACE_SECS", 0.5)
+    horovod = "send(RankStatus('broken', 'HorovodInternalError: shut down')); sys.exit(1)"
     with pytest.raises(LostRankError, match=r"^rank 0 did not answer any more$"):
         watch([f"{READY}time.sleep(60)", READY + horovod])
 
 
 def test_one_that_never_gets_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_READY_SECS", 0.5)
+    monkeypatch.setattr(supervisor, "_READY_TIMEOUT_SECS", 0.5)
     with pytest.raises(LostRankError, match=r"^rank 0 did not answer any more$"):
         watch(["time.sleep(60)"])
 
 
 def test_why_a_rank_fails_is_in_its_log(capsys: pytest.CaptureFixture[str]) -> None:
     log = io.BytesIO()
-    rank = Script(f"{READY}rank_messages.say(Word('run', 'the loss is nan')); sys.exit(1)")
+    rank = Script(f"{READY}send(RankStatus('run', 'the loss is nan')); sys.exit(1)")
     with pytest.raises(RunError, match=r"^rank 0: the loss is nan$"):
-        supervisor.watch([rank], [log], StopRequest(), attempt=1)
+        supervisor.monitor_ranks([rank], [log], StopRequest(), attempt=1)
     assert log.getvalue().endswith(b" ===\nthe loss is nan\n")
     assert capsys.readouterr().out == ""
 
 
 def test_ranks_that_do_not_stop_when_asked_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_STOP_SECS", 0.5)
+    monkeypatch.setattr(supervisor, "_STOP_TIMEOUT_SECS", 0.5)
     asked = StopRequest()
     code = f"{READY}print('trains', flush=True)\ntime.sleep(60)"
-    ranks = [Script(code), Script(f"{READY}rank_messages.say(Word('stopped', 'epoch 2'))")]
+    ranks = [Script(code), Script(f"{READY}send(RankStatus('stopped', 'epoch 2'))")]
     lines = ranks[0].lines
 
     def lines_then_ask() -> Iterator[bytes]:
         for line in lines():
             yield line
             if line == b"trains\n":
-                asked.note(15, None)
+                asked.handle_signal(15, None)
 
     ranks[0].lines = lines_then_ask  # type: ignore[method-assign]
     with pytest.raises(StoppedError, match=r"^epoch 2$"):
-        supervisor.watch(ranks, [io.BytesIO(), io.BytesIO()], asked, attempt=1)
+        supervisor.monitor_ranks(ranks, [io.BytesIO(), io.BytesIO()], asked, attempt=1)
     assert ranks[0].process.returncode == -9
 
 
 def test_asked_before_they_begin_they_are_not_waited_for() -> None:
     asked = StopRequest()
-    asked.note(15, None)
+    asked.handle_signal(15, None)
     with pytest.raises(StoppedError, match=r"^before the ranks had begun; "):
         watch(["time.sleep(60)"], asked)

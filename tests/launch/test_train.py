@@ -21,13 +21,15 @@ from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.errors import InputError
 from halftone.feed import epoch_plan
-from halftone.launch.train import notes as training_notes
-from halftone.launch.train import train as train_model
+from halftone.launch.train import settings_notes as training_notes
+from halftone.launch.train import train_model as train_model
 from halftone.model_directory import Restart
 from halftone.system import interfaces
 from training_jobs import Train, finish, history, wait_for
 
-INTERFACE = next((name for name, ip in interfaces.addresses().items() if ip != "127.0.0.1"), None)
+INTERFACE = next(
+    (name for name, ip in interfaces.ipv4_addresses().items() if ip != "127.0.0.1"), None
+)
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_ranks_that_are_killed_are_started_again(
     wait_until_gone(other, secs=60)
     said = finish(process)
 
-    restarts = model_directory.read_card(str(model)).restarts
+    restarts = model_directory.read_model_info(str(model)).restarts
     epoch = restarts[-1].epoch
     assert epoch >= 2
     assert restarts == [
@@ -165,7 +167,7 @@ def test_ranks_in_spark_executors(start: Train, tmp_path: Path) -> None:
     wait_for(model / "checkpoints" / "epoch-0002.npz", process)
     rank_process(model, 1).kill()
     said = finish(process)
-    (restart,) = model_directory.read_card(str(model)).restarts
+    (restart,) = model_directory.read_model_info(str(model)).restarts
     assert restart.message == "rank 1 was killed by signal 9"
     assert "2 ranks (spark), batch 16 = 2 x 8" in said
     assert [entry["epoch"] for entry in history(model)] == list(range(1, 41))
@@ -199,10 +201,14 @@ def test_a_rank_on_another_host(
 def shard_of_rank_1(dataset: Path) -> Path:
     """The last shard that only rank 1 of 2 reads."""
     plan = epoch_plan.plan_epoch(
-        manifest.read(str(dataset)).shards("train"), size=2, batch_size=16, seed=7, epoch=1
+        manifest.read_manifest(str(dataset)).shards("train"),
+        world_size=2,
+        batch_size=16,
+        seed=7,
+        epoch=1,
     )
-    path = plan.pieces[1][-1].shard.path
-    assert all(piece.shard.path != path for piece in plan.pieces[0])
+    path = plan.rank_slices[1][-1].shard.path
+    assert all(piece.shard.path != path for piece in plan.rank_slices[0])
     return dataset / path
 
 
@@ -232,7 +238,7 @@ def test_what_failed_first_is_said_last(start: Train, dataset: Path, tmp_path: P
 def test_the_driver_loads_no_tensorflow() -> None:
     code = (
         "import sys; from halftone.launch import rendezvous, train\n"
-        "with rendezvous.opened({'localhost': 2}, 2, '127.0.0.1') as places: pass\n"
+        "with rendezvous.start_rendezvous({'localhost': 2}, 2, '127.0.0.1') as places: pass\n"
         "print(len(places), 'tensorflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -244,7 +250,7 @@ def refused(tmp_path: Path, config: Callable[..., Config]) -> Callable[..., str]
     """Ask for a training that cannot be, and return what is said of it."""
     from example_manifest import example
 
-    manifest.publish(str(tmp_path / "dataset"), example())
+    manifest.publish_manifest(str(tmp_path / "dataset"), example())
 
     def refused_(**train: object) -> str:
         with pytest.raises(InputError) as caught:

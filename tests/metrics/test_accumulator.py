@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from drawn_predictions import calibrated, made, with_ties
 from halftone.errors import InputError
 from halftone.metrics import accumulator, group_sums
-from halftone.metrics.accumulator import Tally
-from halftone.metrics.group_sums import ONE
+from halftone.metrics.accumulator import MetricsAccumulator
+from halftone.metrics.group_sums import FIXED_POINT_ONE
 
 TWO = made([0, 0, 1, 1, 1], [[0.9, 0.1], [0.5, 0.5], [0.25, 0.75], [0.7, 0.3], [0.0, 1.0]])
 THREE = made([0, 1, 2, 2], [[0.5, 0.25, 0.25], [0.5, 0.5, 0.0], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0]])
@@ -27,7 +27,7 @@ def arrays(each: Any) -> list[Any]:
     return [arrays(part) for part in each] if isinstance(each, (tuple, list)) else [each]
 
 
-def same(one: Tally, other: Tally) -> bool:
+def same(one: MetricsAccumulator, other: MetricsAccumulator) -> bool:
     return arrays(astuple(one)) == arrays(astuple(other))
 
 
@@ -37,29 +37,37 @@ def same(one: Tally, other: Tally) -> bool:
 def test_two_classes() -> None:
     counted = TWO.tally()
     assert counted.confusion.tolist() == [[1, 1], [1, 2]]
-    assert counted.ranks.tolist() == [4, 1]
-    bins = {(side, place): count for (side, place), count in np.ndenumerate(counted.shown) if count}
+    assert counted.label_ranks.tolist() == [4, 1]
+    bins = {
+        (side, place): count
+        for (side, place), count in np.ndenumerate(counted.score_histogram)
+        if count
+    }
     assert bins == {(0, 4): 1, (0, 20): 1, (1, 12): 1, (1, 30): 1, (1, 39): 1}
-    hits, support, predicted = counted.groups.by_class.sum(axis=0).tolist()
+    hits, support, predicted = counted.group_sums.class_counts.sum(axis=0).tolist()
     assert (hits, support, predicted) == ([1, 2], [2, 3], [2, 3])
-    loss, brier = counted.groups.losses.sum(axis=0) / ONE
+    loss, brier = counted.group_sums.losses.sum(axis=0) / FIXED_POINT_ONE
     assert loss == pytest.approx(TWO.losses.sum(), abs=1e-8)
     assert brier == pytest.approx(0.1**2 + 0.5**2 + 0.25**2 + 0.7**2, abs=1e-7)
-    rows, right, confidence = counted.groups.calibration.sum(axis=0)
+    rows, right, confidence = counted.group_sums.calibration.sum(axis=0)
     assert np.flatnonzero(rows).tolist() == [7, 10, 11, 13, 14]
     assert right[[7, 10, 11, 13, 14]].tolist() == [0, 0, 1, 1, 1]
-    assert confidence[[7, 11, 14]].tolist() == [0.5 * ONE, 0.75 * ONE, ONE]
-    (ranked,) = counted.rankings
-    ours, others = ranked.by_score()
+    assert confidence[[7, 11, 14]].tolist() == [
+        0.5 * FIXED_POINT_ONE,
+        0.75 * FIXED_POINT_ONE,
+        FIXED_POINT_ONE,
+    ]
+    (ranked,) = counted.score_counts
+    ours, others = ranked.split_by_class()
     assert (ours.tolist(), others.tolist()) == ([1, 1, 0, 1, 0], [0, 0, 1, 0, 1])
 
 
 def test_a_threshold_changes_the_decisions_and_not_the_calibration() -> None:
     counted, usual = TWO.tally(threshold=0.8), TWO.tally()
     assert counted.confusion.tolist() == [[2, 0], [2, 1]]
-    assert counted.groups.by_class.sum(axis=0).tolist() == [[2, 1], [2, 3], [4, 1]]
-    assert counted.groups.calibration.tolist() == usual.groups.calibration.tolist()
-    assert counted.shown.tolist() == usual.shown.tolist()
+    assert counted.group_sums.class_counts.sum(axis=0).tolist() == [[2, 1], [2, 3], [4, 1]]
+    assert counted.group_sums.calibration.tolist() == usual.group_sums.calibration.tolist()
+    assert counted.score_histogram.tolist() == usual.score_histogram.tolist()
 
 
 def test_three_classes() -> None:
@@ -67,13 +75,13 @@ def test_three_classes() -> None:
     # The second row's classes 0 and 1 are equal: the first of them is the prediction.
     assert counted.confusion.tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 1]]
     # Of the third row's label, class 1 is more probable, and class 0 as probable and before it.
-    assert counted.ranks.tolist() == [2, 1, 1]
-    wrong, right = counted.shown
+    assert counted.label_ranks.tolist() == [2, 1, 1]
+    wrong, right = counted.score_histogram
     assert (wrong[20], right[20], right[39]) == (2, 1, 1)
-    assert counted.shown.sum() == 4
+    assert counted.score_histogram.sum() == 4
     brier = 0.375 + 0.5 + 0.875 + 0.0
-    assert counted.groups.losses.sum(axis=0)[1] == brier * ONE
-    sides = [[each.tolist() for each in ranked.by_score()] for ranked in counted.rankings]
+    assert counted.group_sums.losses.sum(axis=0)[1] == brier * FIXED_POINT_ONE
+    sides = [[each.tolist() for each in ranked.split_by_class()] for ranked in counted.score_counts]
     assert sides == [
         [[1, 0, 0], [1, 1, 1]],
         [[1, 0, 0], [1, 1, 1]],
@@ -84,7 +92,7 @@ def test_three_classes() -> None:
 def test_the_bins_of_the_page_are_those_of_numpy() -> None:
     rows = calibrated(0, 5000, 2)
     p1 = rows.probabilities[:, 1].astype(np.float64)
-    for label, counts in enumerate(rows.tally().shown.tolist()):
+    for label, counts in enumerate(rows.tally().score_histogram.tolist()):
         expected, _ = np.histogram(p1[rows.label_ids == label], bins=40, range=(0, 1))
         assert counts == expected.tolist()
 
@@ -93,18 +101,18 @@ def test_the_bins_of_the_page_are_those_of_numpy() -> None:
 
 
 def test_a_row_s_group_is_the_same_for_ever() -> None:
-    assert accumulator._groups(["cat/0.jpg", "cat/1.jpg", "", "ä"]).tolist() == [65, 52, 0, 205]
+    assert accumulator._group_ids(["cat/0.jpg", "cat/1.jpg", "", "ä"]).tolist() == [65, 52, 0, 205]
 
 
 @pytest.mark.parametrize("pattern", ["{}", "photo/{:06d}.jpg", "s3://bucket/{:x}/face.png"])
 def test_numbered_keys_fall_into_groups_as_by_chance(pattern: str) -> None:
-    groups = accumulator._groups([pattern.format(number) for number in range(25_600)])
+    groups = accumulator._group_ids([pattern.format(number) for number in range(25_600)])
     counts = np.bincount(groups, minlength=256)
     # 100 rows a group, with a deviation of 10: neither fewer nor more even than chance.
     assert counts.std() == pytest.approx(10, abs=1.5)
     assert 50 < counts.min() < 90
     # Pairs of pictures are no pairs of groups.
-    pairs = accumulator._groups([pattern.format(number) + "b" for number in range(25_600)])
+    pairs = accumulator._group_ids([pattern.format(number) + "b" for number in range(25_600)])
     assert len(np.unique(groups * 256 + pairs)) == pytest.approx(
         65536 * (1 - np.exp(-25600 / 65536)), rel=0.01
     )
@@ -129,21 +137,21 @@ def test_parts_in_any_order_are_the_whole(
     random.shuffle(order)
     edges = [0, *sorted(min(cut, rows) for cut in cuts), rows]
     parts = [drawn.rows(np.array(order[a:b], int)).tally() for a, b in zip(edges, edges[1:])]
-    assert same(accumulator.total(parts), drawn.tally())
+    assert same(accumulator.sum_accumulators(parts), drawn.tally())
     assert same(sum(parts[1:], parts[0]), drawn.tally())
 
 
 def test_a_total_adds_each_part_to_one_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[tuple[int, int]] = []
-    add = Tally.__add__
+    add = MetricsAccumulator.__add__
 
-    def watched(one: Tally, other: Tally) -> Tally:
+    def watched(one: MetricsAccumulator, other: MetricsAccumulator) -> MetricsAccumulator:
         sizes.append((int(one.confusion.sum()), int(other.confusion.sum())))
         return add(one, other)
 
-    monkeypatch.setattr(Tally, "__add__", watched)
+    monkeypatch.setattr(MetricsAccumulator, "__add__", watched)
     rows = calibrated(0, 7, 2)
-    accumulator.total(rows.rows(np.array([row])).tally() for row in range(7))
+    accumulator.sum_accumulators(rows.rows(np.array([row])).tally() for row in range(7))
     assert sizes == [(1, 1), (1, 1), (2, 2), (1, 1), (1, 2), (3, 4)]
 
 
@@ -166,10 +174,12 @@ def test_its_size_is_bounded() -> None:
 
 def test_sums_do_not_overflow() -> None:
     rows = made([0] * 300, [[0.0, 1.0]] * 300)
-    many = accumulator.of(rows.keys, rows.label_ids, rows.probabilities, np.full(300, 1e6))
+    many = accumulator.accumulate_rows(
+        rows.keys, rows.label_ids, rows.probabilities, np.full(300, 1e6)
+    )
     for _ in range(4):
         many = many + many
-    assert many.groups.losses[:, 0].sum() == 4800 * 10**6 * ONE
+    assert many.group_sums.losses[:, 0].sum() == 4800 * 10**6 * FIXED_POINT_ONE
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -210,8 +220,8 @@ def test_refusals(changes: dict[str, Any], message: str) -> None:
 def test_every_field_is_added_up() -> None:
     one = calibrated(0, 50, 3).tally()
     twice = one + one
-    for field in fields(Tally):
+    for field in fields(MetricsAccumulator):
         before, after = arrays(getattr(one, field.name)), arrays(getattr(twice, field.name))
         assert before != after, field.name
     assert twice.confusion.sum() == 100
-    assert len(twice.groups.by_class) == group_sums.GROUPS
+    assert len(twice.group_sums.class_counts) == group_sums.NUM_GROUPS

@@ -12,8 +12,8 @@ from halftone.metrics.bootstrap import Intervals
 
 
 def intervals(rows: Predictions, replicates: int = 1000) -> Intervals:
-    groups = rows.tally().groups
-    exact = point_estimates.estimates(groups.total())
+    groups = rows.tally().group_sums
+    exact = point_estimates.estimate_metrics(groups.total())
     return bootstrap.intervals(groups, exact, replicates)
 
 
@@ -43,8 +43,8 @@ def test_groups_give_the_intervals_that_rows_give(number: int) -> None:
 
 def test_intervals_hold_the_truth_in_95_of_100_samples() -> None:
     names = ("accuracy", "precision", "recall", "f1", "loss", "brier", "roc_auc", "pr_auc")
-    whole = calibrated(0, 400_000, 2).tally().groups
-    truth = point_estimates.estimates(whole.total())
+    whole = calibrated(0, 400_000, 2).tally().group_sums
+    truth = point_estimates.estimate_metrics(whole.total())
     samples = 200
     held = dict.fromkeys(names, 0)
     for seed in range(samples):
@@ -62,8 +62,8 @@ def test_intervals_hold_the_truth_in_95_of_100_samples() -> None:
 def test_a_calibration_error_s_interval_is_not_moved_by_chance(
     sharpness: float, least: float
 ) -> None:
-    whole = calibrated(0, 400_000, 2, sharpness).tally().groups
-    truth = float(np.abs(point_estimates.gaps(whole.calibration.sum(axis=0))).sum())
+    whole = calibrated(0, 400_000, 2, sharpness).tally().group_sums
+    truth = float(np.abs(point_estimates.calibration_gaps(whole.calibration.sum(axis=0))).sum())
     held = 0
     for seed in range(100):
         low, high = intervals(calibrated(seed, 300, 2, sharpness), replicates=300)["ece"] or (1, 0)
@@ -74,14 +74,16 @@ def test_a_calibration_error_s_interval_is_not_moved_by_chance(
 def test_the_estimate_lies_within_its_interval_of_the_calibration_error() -> None:
     for seed in range(30):
         rows = calibrated(seed, 40, 2, 0.5 + seed / 20)
-        error = np.abs(point_estimates.gaps(rows.tally().groups.calibration.sum(axis=0))).sum()
+        error = np.abs(
+            point_estimates.calibration_gaps(rows.tally().group_sums.calibration.sum(axis=0))
+        ).sum()
         low, high = intervals(rows, replicates=50)["ece"] or (1, 0)
         assert 0 <= low <= error <= high <= 1
 
 
 def test_intervals_of_binned_scores_are_moved_to_the_exact_estimate() -> None:
-    groups = calibrated(0, 500, 2).tally().groups
-    exact = point_estimates.estimates(groups.total())
+    groups = calibrated(0, 500, 2).tally().group_sums
+    exact = point_estimates.estimate_metrics(groups.total())
     usual = bootstrap.intervals(groups, exact, 200)
     moved = bootstrap.intervals(groups, {**exact, "roc_auc": exact["roc_auc"] + 0.01}, 200)
     assert moved["roc_auc"] == pytest.approx([each + 0.01 for each in usual["roc_auc"] or ()])
@@ -94,8 +96,10 @@ def test_intervals_are_the_same_whenever_they_are_computed() -> None:
     rows = calibrated(0, 200, 3)
     assert intervals(rows) == intervals(rows)
     parts = [rows.rows(np.arange(200)[part::3]).tally() for part in (2, 0, 1)]
-    exact = point_estimates.estimates(rows.tally().groups.total())
-    assert bootstrap.intervals(accumulator.total(parts).groups, exact, 1000) == intervals(rows)
+    exact = point_estimates.estimate_metrics(rows.tally().group_sums.total())
+    assert bootstrap.intervals(
+        accumulator.sum_accumulators(parts).group_sums, exact, 1000
+    ) == intervals(rows)
 
 
 def test_one_row_has_intervals_of_no_width_and_no_areas() -> None:

@@ -20,9 +20,9 @@ def cross_entropy(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
 def test_by_hand() -> None:
     # 3 of 4 rows are right at 0.8: the best is 0.75, so log 4 / T = log 3.
     probabilities = np.array([[0.2, 0.8]] * 4, np.float32)
-    found = calibration.temperature(np.array([1, 1, 0, 1]), probabilities)
+    found = calibration.fit_temperature(np.array([1, 1, 0, 1]), probabilities)
     assert found == pytest.approx(math.log(4) / math.log(3), abs=1e-6)
-    scaled = calibration.apply(probabilities, found)
+    scaled = calibration.apply_temperature(probabilities, found)
     np.testing.assert_allclose(scaled, [[0.25, 0.75]] * 4, atol=1e-6)
     assert scaled.dtype == np.float32
 
@@ -31,9 +31,9 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.5])
 def test_what_made_a_model_too_certain_is_found(classes: int, sharpness: float) -> None:
     rows = calibrated(0, 40_000, classes, sharpness)
-    found = calibration.temperature(rows.label_ids, rows.probabilities)
+    found = calibration.fit_temperature(rows.label_ids, rows.probabilities)
     assert found == pytest.approx(sharpness, rel=0.03)
-    scaled = calibration.apply(rows.probabilities, sharpness)
+    scaled = calibration.apply_temperature(rows.probabilities, sharpness)
     straight = calibrated(0, 40_000, classes).probabilities
     # All below 1e-7 counts as 1e-7.
     known = rows.probabilities.min(axis=1) > 1e-7
@@ -46,53 +46,59 @@ def test_no_temperature_has_a_smaller_loss(classes: int, seed: int) -> None:
     rows = calibrated(seed, 200, classes, sharpness=0.4 + seed)
 
     def loss(temperature: float) -> float:
-        return cross_entropy(rows.label_ids, calibration.apply(rows.probabilities, temperature))
+        return cross_entropy(
+            rows.label_ids, calibration.apply_temperature(rows.probabilities, temperature)
+        )
 
     best = minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-8})
-    found = calibration.temperature(rows.label_ids, rows.probabilities)
+    found = calibration.fit_temperature(rows.label_ids, rows.probabilities)
     assert found == pytest.approx(best.x, rel=1e-3)
     assert loss(found) <= best.fun + 1e-8
 
 
 def test_more_rows_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = calibrated(0, 1000, 3, 2.0)
-    whole = calibration.temperature(rows.label_ids, rows.probabilities)
+    whole = calibration.fit_temperature(rows.label_ids, rows.probabilities)
     monkeypatch.setattr(calibration, "_CHUNK_ROWS", 7)
-    parts = calibration.temperature(rows.label_ids, rows.probabilities)
+    parts = calibration.fit_temperature(rows.label_ids, rows.probabilities)
     assert parts == pytest.approx(whole, rel=1e-9)
 
 
 def test_where_all_rows_are_right_or_all_are_wrong_a_bound_is_the_answer() -> None:
     probabilities = np.array([[0.1, 0.9], [0.7, 0.3]], np.float32)
-    assert calibration.temperature(np.array([1, 0]), probabilities) == 0.05
-    assert calibration.temperature(np.array([0, 1]), probabilities) == 20.0
+    assert calibration.fit_temperature(np.array([1, 0]), probabilities) == 0.05
+    assert calibration.fit_temperature(np.array([0, 1]), probabilities) == 20.0
 
 
 def test_where_no_class_is_the_more_probable_the_temperature_is_1() -> None:
     probabilities = np.full((3, 3), 1 / 3, np.float32)
-    assert calibration.temperature(np.array([0, 1, 2]), probabilities) == 1.0
+    assert calibration.fit_temperature(np.array([0, 1, 2]), probabilities) == 1.0
 
 
 def test_a_certain_mistake_makes_no_infinite_loss() -> None:
     probabilities = np.array([[0.0, 1.0]] * 10, np.float32)
     # Right in 9 of 10: log 1e7 / T = log 9.
-    found = calibration.temperature(np.array([1] * 9 + [0]), probabilities)
+    found = calibration.fit_temperature(np.array([1] * 9 + [0]), probabilities)
     assert found == pytest.approx(math.log(1e7) / math.log(9), rel=1e-6)
     np.testing.assert_allclose(
-        calibration.apply(probabilities, found), [[0.1, 0.9]] * 10, atol=1e-6
+        calibration.apply_temperature(probabilities, found), [[0.1, 0.9]] * 10, atol=1e-6
     )
 
 
 @given(st.integers(0, 1000), st.sampled_from([2, 3, 7]), st.floats(0.05, 20))
 def test_the_order_of_a_row_s_classes_stays(seed: int, classes: int, temperature: float) -> None:
     probabilities = calibrated(seed, 20, classes).probabilities
-    scaled = calibration.apply(probabilities, temperature)
+    scaled = calibration.apply_temperature(probabilities, temperature)
     assert scaled.argmax(axis=1).tolist() == probabilities.argmax(axis=1).tolist()
     np.testing.assert_allclose(scaled.sum(axis=1), 1, atol=1e-6)
-    back = calibration.apply(scaled, 1 / temperature) if 0.5 < temperature < 2 else probabilities
+    back = (
+        calibration.apply_temperature(scaled, 1 / temperature)
+        if 0.5 < temperature < 2
+        else probabilities
+    )
     np.testing.assert_allclose(back, probabilities, atol=1e-4)
 
 
 def test_at_1_nothing_changes() -> None:
     probabilities = np.array([[1e-30, 1.0], [0.3, 0.7]], np.float32)
-    assert calibration.apply(probabilities, 1.0) is probabilities
+    assert calibration.apply_temperature(probabilities, 1.0) is probabilities

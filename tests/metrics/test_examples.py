@@ -17,7 +17,7 @@ def chosen(
     p1: list[float], label_ids: list[int], threshold: float = 0.5, first: int = 0
 ) -> Examples:
     ones = np.array(p1, np.float32)
-    return examples.of(
+    return examples.select_examples(
         [f"{first + row:03d}" for row in range(len(p1))],
         np.array(label_ids, np.int64),
         (ones.astype(np.float64) >= threshold).astype(np.int64),
@@ -37,29 +37,31 @@ def test_the_surest_mistakes_and_the_least_sure_rows_come_first() -> None:
         ("002", "cat", "dog"),
     ]
     assert [one.probability for one in found.mistakes] == pytest.approx([0.95, 0.9, 0.75, 0.6])
-    assert [one.key for one in found.doubtful] == ["004", "002", "001", "000", "003"]
-    assert [one.margin for one in found.doubtful] == pytest.approx([0.05, 0.1, 0.25, 0.4, 0.45])
-    assert found.doubtful[0].pixels.tolist() == [[[7]]]
+    assert [one.key for one in found.least_certain] == ["004", "002", "001", "000", "003"]
+    assert [one.margin for one in found.least_certain] == pytest.approx(
+        [0.05, 0.1, 0.25, 0.4, 0.45]
+    )
+    assert found.least_certain[0].pixels.tolist() == [[[7]]]
 
 
 def test_doubt_is_the_distance_to_the_threshold() -> None:
     found = chosen([0.5, 0.81], [0, 1], threshold=0.8)
-    assert [one.key for one in found.doubtful] == ["001", "000"]
+    assert [one.key for one in found.least_certain] == ["001", "000"]
     assert found.mistakes == ()
 
 
 def test_among_more_classes_doubt_is_the_distance_of_the_two_most_probable() -> None:
     probabilities = np.array([[0.5, 0.1, 0.4], [0.34, 0.33, 0.33], [0.1, 0.8, 0.1]], np.float32)
-    found = examples.of(
+    found = examples.select_examples(
         *(["x", "y", "z"], np.array([0, 1, 1]), probabilities.argmax(axis=1), probabilities),
         *(np.zeros((3, 2, 2, 1), np.uint8), ("a", "b", "c"), 0.5),
     )
-    assert [one.key for one in found.doubtful] == ["y", "x", "z"]
+    assert [one.key for one in found.least_certain] == ["y", "x", "z"]
     assert [(one.key, one.label, one.prediction) for one in found.mistakes] == [("y", "b", "a")]
 
 
 def keys(found: Examples) -> tuple[list[str], list[str]]:
-    return [one.key for one in found.mistakes], [one.key for one in found.doubtful]
+    return [one.key for one in found.mistakes], [one.key for one in found.least_certain]
 
 
 @settings(deadline=None)

@@ -8,14 +8,16 @@ from sklearn import metrics as reference
 
 from drawn_predictions import calibrated, with_ties
 from halftone.metrics import point_estimates
-from halftone.metrics.group_sums import ONE, Sums
+from halftone.metrics.group_sums import FIXED_POINT_ONE, GroupSums
 
 # Hits, labels and predictions of four classes; the last never occurs, the third is only predicted.
 BY_CLASS = np.array([[3, 1, 0, 0], [4, 4, 0, 0], [5, 1, 2, 0]])
 
 
 def test_of_classes_by_hand() -> None:
-    values = {name: each.tolist() for name, each in point_estimates.of_classes(BY_CLASS).items()}
+    values = {
+        name: each.tolist() for name, each in point_estimates.precision_recall_f1(BY_CLASS).items()
+    }
     assert values == {
         "precision": [3 / 5, 1.0, 0.0, 0.0],
         "recall": [3 / 4, 1 / 4, 0.0, 0.0],
@@ -24,37 +26,41 @@ def test_of_classes_by_hand() -> None:
 
 
 def test_means_leave_out_what_never_occurs() -> None:
-    macro, weighted = point_estimates.means(BY_CLASS)
+    macro, weighted = point_estimates.macro_and_weighted_means(BY_CLASS)
     assert macro["recall"] == pytest.approx((3 / 4 + 1 / 4 + 0) / 3, abs=1e-15)
     assert weighted["recall"] == pytest.approx((4 * 3 / 4 + 4 * 1 / 4) / 8, abs=1e-15)
 
 
 def test_gaps_by_hand() -> None:
     # 4 of 10 rows with a mean confidence of 0.8, half of them right; 6 with 0.5, all right.
-    calibration = np.array([[4, 6], [2, 6], [3.2 * ONE, 3.0 * ONE]])
-    assert point_estimates.gaps(calibration).tolist() == pytest.approx([-0.12, 0.3], abs=1e-15)
+    calibration = np.array([[4, 6], [2, 6], [3.2 * FIXED_POINT_ONE, 3.0 * FIXED_POINT_ONE]])
+    assert point_estimates.calibration_gaps(calibration).tolist() == pytest.approx(
+        [-0.12, 0.3], abs=1e-15
+    )
 
 
 def test_the_mean_of_known() -> None:
-    values = point_estimates.mean_of_known(np.array([[1.0, np.nan, 0.5], [np.nan] * 3]))
+    values = point_estimates.nan_mean(np.array([[1.0, np.nan, 0.5], [np.nan] * 3]))
     assert values[0] == 0.75
     assert np.isnan(values[1])
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_many_samples_at_once_are_as_one_by_one(classes: int) -> None:
-    groups = [calibrated(seed, 60, classes).tally().groups for seed in range(3)]
+    groups = [calibrated(seed, 60, classes).tally().group_sums for seed in range(3)]
     samples = [group.total() for group in groups]
-    together = point_estimates.estimates(Sums(*(np.stack(each) for each in zip(*samples))))
+    together = point_estimates.estimate_metrics(
+        GroupSums(*(np.stack(each) for each in zip(*samples)))
+    )
     for number, sample in enumerate(samples):
-        for name, value in point_estimates.estimates(sample).items():
+        for name, value in point_estimates.estimate_metrics(sample).items():
             assert together[name][number] == pytest.approx(value.item(), abs=1e-15), name
 
 
 @pytest.mark.parametrize("classes", [2, 10])
 def test_binned_scores_have_nearly_the_areas_of_the_exact_ones(classes: int) -> None:
     rows = calibrated(0, 3000, classes, sharpness=3.0)
-    found = point_estimates.estimates(rows.tally().groups.total())
+    found = point_estimates.estimate_metrics(rows.tally().group_sums.total())
     of_class = np.eye(classes)[rows.label_ids]
     first = 1 if classes == 2 else 0
     columns = of_class[:, first:], rows.probabilities[:, first:]
@@ -65,9 +71,9 @@ def test_binned_scores_have_nearly_the_areas_of_the_exact_ones(classes: int) -> 
 
 
 def test_nothing_is_divided_by_zero() -> None:
-    empty = with_ties(0, 0, 3).tally().groups
+    empty = with_ties(0, 0, 3).tally().group_sums
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        values = point_estimates.estimates(empty.total())
+        values = point_estimates.estimate_metrics(empty.total())
     assert {name for name, value in values.items() if np.isnan(value)} == {"roc_auc", "pr_auc"}
     assert values["accuracy"] == values["ece"] == values["loss"] == 0

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from halftone.metrics import score_counts
-from halftone.metrics.score_counts import Ranking
+from halftone.metrics.score_counts import ScoreCounts
 
 PLENTY = 1 << 20
 
 
-def counted(scores: list[float], of_class: list[int], most: int = PLENTY) -> Ranking:
-    return score_counts.of(np.array(scores, np.float32), np.array(of_class, bool), most)
+def counted(scores: list[float], of_class: list[int], most: int = PLENTY) -> ScoreCounts:
+    return score_counts.count_scores(np.array(scores, np.float32), np.array(of_class, bool), most)
 
 
-def same(one: Ranking, other: Ranking) -> bool:
+def same(one: ScoreCounts, other: ScoreCounts) -> bool:
     return (
         one.codes.tolist() == other.codes.tolist()
         and one.counts.tolist() == other.counts.tolist()
@@ -28,7 +28,7 @@ def same(one: Ranking, other: Ranking) -> bool:
 
 
 def test_rows_are_counted_by_score_from_the_highest() -> None:
-    ours, others = counted([0.3, 0.8, 0.9, 0.8, 0.8], [0, 1, 1, 0, 0]).by_score()
+    ours, others = counted([0.3, 0.8, 0.9, 0.8, 0.8], [0, 1, 1, 0, 0]).split_by_class()
     assert ours.tolist() == [1, 1, 0]
     assert others.tolist() == [0, 2, 1]
 
@@ -51,7 +51,7 @@ def test_many_samples_at_once() -> None:
 
 def test_a_side_without_rows_has_no_area() -> None:
     for sides in ([1, 1], [0, 0]):
-        both = counted([0.1, 0.7], sides).by_score()
+        both = counted([0.1, 0.7], sides).split_by_class()
         assert np.isnan(score_counts.roc_auc(*both))
         assert np.isnan(score_counts.average_precision(*both))
 
@@ -60,13 +60,13 @@ def test_no_rows_at_all_can_be_counted_and_added() -> None:
     some, none = counted([0.5, 0.25], [1, 0]), counted([], [])
     assert same(none + some, some)
     assert same(none + none, none)
-    assert [side.tolist() for side in none.by_score()] == [[], []]
+    assert [side.tolist() for side in none.split_by_class()] == [[], []]
 
 
 def test_neighbours_among_floats_are_told_apart_and_both_zeros_are_one() -> None:
     below_1 = float(np.nextafter(np.float32(1), np.float32(0)))
     above_0 = float(np.nextafter(np.float32(0), np.float32(1)))
-    ours, _ = counted([1, below_1, above_0, 0.0, -0.0], [1] * 5).by_score()
+    ours, _ = counted([1, below_1, above_0, 0.0, -0.0], [1] * 5).split_by_class()
     assert ours.tolist() == [1, 1, 1, 2]
 
 
@@ -79,7 +79,7 @@ ROWS = st.lists(st.tuples(SCORES, st.integers(0, 1)), max_size=40)
 @given(ROWS.filter(lambda rows: len({side for _, side in rows}) == 2))
 def test_areas_are_those_of_scikit_learn(rows: list[tuple[float, int]]) -> None:
     scores, of_class = map(list, zip(*rows))
-    sides = counted(scores, of_class).by_score()
+    sides = counted(scores, of_class).split_by_class()
     assert score_counts.roc_auc(*sides) == pytest.approx(
         reference.roc_auc_score(of_class, scores), abs=1e-12
     )
@@ -93,7 +93,7 @@ def test_areas_of_100_000_rows_are_those_of_scikit_learn(decimals: int) -> None:
     rng = np.random.default_rng(decimals)
     of_class = rng.random(100_000) < 0.1
     scores = rng.beta(1 + 3 * of_class, 4).round(decimals).astype(np.float32)
-    sides = score_counts.of(scores, of_class, PLENTY).by_score()
+    sides = score_counts.count_scores(scores, of_class, PLENTY).split_by_class()
     expected = reference.roc_auc_score(of_class, scores)
     assert score_counts.roc_auc(*sides) == pytest.approx(expected, abs=1e-10)
     expected = reference.average_precision_score(of_class, scores)
@@ -107,7 +107,7 @@ def test_areas_of_100_000_rows_are_those_of_scikit_learn(decimals: int) -> None:
 def test_parts_in_any_order_are_the_whole(
     rows: list[tuple[float, int]], random: np.random.Generator, most: int
 ) -> None:
-    def of(part: list[tuple[float, int]]) -> Ranking:
+    def of(part: list[tuple[float, int]]) -> ScoreCounts:
         return counted([score for score, _ in part], [side for _, side in part], most)
 
     whole = of(rows)
@@ -123,18 +123,18 @@ def test_beyond_its_size_a_ranking_is_nearly_exact() -> None:
     rng = np.random.default_rng(0)
     of_class = rng.random(100_000) < 0.3
     scores = rng.beta(1 + 2 * of_class, 3).astype(np.float32)
-    coarse = score_counts.of(scores, of_class, 10_000)
+    coarse = score_counts.count_scores(scores, of_class, 10_000)
     assert 5_000 < len(coarse.codes) <= 10_000
     assert coarse.counts.sum() == 100_000
     exact = reference.roc_auc_score(of_class, scores)
-    assert score_counts.roc_auc(*coarse.by_score()) == pytest.approx(exact, abs=1e-5)
+    assert score_counts.roc_auc(*coarse.split_by_class()) == pytest.approx(exact, abs=1e-5)
 
 
 # --- curves ---------------------------------------------------------------------------------------
 
 
 def test_curves_by_hand() -> None:
-    roc, pr = score_counts.curves(np.array([1, 1, 0]), np.array([0, 1, 1]), 201)
+    roc, pr = score_counts.roc_and_pr_curves(np.array([1, 1, 0]), np.array([0, 1, 1]), 201)
     assert roc == [[0.0, 0.0], [0.0, 0.5], [0.5, 1.0], [1.0, 1.0]]
     assert pr == [[0.0, 1.0], [0.5, 1.0], [1.0, 0.666667], [1.0, 0.5]]
 
@@ -144,8 +144,8 @@ def test_a_drawn_curve_has_both_ends_and_lies_on_the_whole_one(points: int) -> N
     rng = np.random.default_rng(0)
     of_class = rng.random(5_000) < 0.02
     scores = rng.beta(1 + 8 * of_class, 5).astype(np.float32)
-    sides = score_counts.of(scores, of_class, PLENTY).by_score()
-    roc, pr = score_counts.curves(*sides, points)
+    sides = score_counts.count_scores(scores, of_class, PLENTY).split_by_class()
+    roc, pr = score_counts.roc_and_pr_curves(*sides, points)
     assert points // 2 < len(roc) <= points
     assert len(pr) == len(roc)
     assert (roc[0], roc[-1]) == ([0, 0], [1, 1])

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as reference
 
 from drawn_predictions import Predictions, calibrated, made, with_ties
-from halftone.metrics.summarise import of_confusion, summarise, wilson
+from halftone.metrics.summarise import confusion_metrics, summarise, wilson_interval
 
 KEYS = [
     *("rows", "accuracy", "precision", "recall", "f1", "average", "labels", "confusion"),
@@ -31,7 +31,7 @@ def summary(rows: Predictions, **options: Any) -> dict[str, Any]:
 
 
 def test_two_classes_by_hand() -> None:
-    result = of_confusion([[50, 10], [5, 35]], labels=["comics", "faces"])
+    result = confusion_metrics([[50, 10], [5, 35]], labels=["comics", "faces"])
     assert result["rows"] == 100
     assert result["accuracy"] == 0.85
     assert result["precision"] == 35 / 45
@@ -50,7 +50,7 @@ def test_two_classes_by_hand() -> None:
 
 
 def test_a_class_that_never_occurs_is_left_out_of_the_mean_and_one_never_hit_counts_0() -> None:
-    result = of_confusion([[3, 1, 0], [2, 0, 0], [0, 0, 0]], ["a", "b", "c"])
+    result = confusion_metrics([[3, 1, 0], [2, 0, 0], [0, 0, 0]], ["a", "b", "c"])
     assert result["recall"] == result["macro"]["recall"] == (3 / 4 + 0) / 2
     assert result["per_class"]["c"]["f1"] == 0.0
     assert result["average"] == "mean of all classes"
@@ -67,7 +67,7 @@ def test_a_class_that_never_occurs_is_left_out_of_the_mean_and_one_never_hit_cou
     ],
 )
 def test_wilson(right: int, rows: int, low: float, high: float) -> None:
-    assert wilson(right, rows) == pytest.approx((low, high), abs=1e-6)
+    assert wilson_interval(right, rows) == pytest.approx((low, high), abs=1e-6)
 
 
 def test_a_summary_of_two_classes_by_hand() -> None:
@@ -87,8 +87,8 @@ def test_a_summary_of_two_classes_by_hand() -> None:
     assert result["threshold"] == {"value": 0.5, "rule": "0.5"}
     assert result["temperature"] == 1.0
     assert result["intervals"].keys() == INTERVALS
-    assert result["intervals"]["accuracy"] == list(wilson(2, 4))
-    assert result["intervals"]["precision"] == list(wilson(1, 2))
+    assert result["intervals"]["accuracy"] == list(wilson_interval(2, 4))
+    assert result["intervals"]["precision"] == list(wilson_interval(1, 2))
     assert result["curves"]["roc"] == {
         "c1": [[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [1.0, 0.5], [1.0, 1.0]]
     }

@@ -20,14 +20,14 @@ def two(p1: list[float] | np.ndarray) -> np.ndarray:
 
 
 def test_of_two_classes_the_second_from_the_threshold_on() -> None:
-    assert thresholds.predict(two([0.4999, 0.5, 0.5001])).tolist() == [0, 1, 1]
-    assert thresholds.predict(two([0.4999, 0.5, 0.9]), 0.75).tolist() == [0, 0, 1]
-    assert thresholds.predict(two([0.0, 1.0]), 0.0).tolist() == [1, 1]
+    assert thresholds.predict_classes(two([0.4999, 0.5, 0.5001])).tolist() == [0, 1, 1]
+    assert thresholds.predict_classes(two([0.4999, 0.5, 0.9]), 0.75).tolist() == [0, 0, 1]
+    assert thresholds.predict_classes(two([0.0, 1.0]), 0.0).tolist() == [1, 1]
 
 
 def test_of_more_classes_the_first_of_the_most_probable() -> None:
     rows = np.array([[0.2, 0.4, 0.4], [0.5, 0.0, 0.5], [0.1, 0.1, 0.8]], np.float32)
-    assert thresholds.predict(rows, 0.9).tolist() == [1, 0, 2]
+    assert thresholds.predict_classes(rows, 0.9).tolist() == [1, 0, 2]
 
 
 def test_a_threshold_between_neighbours_among_floats_parts_them() -> None:
@@ -35,7 +35,7 @@ def test_a_threshold_between_neighbours_among_floats_parts_them() -> None:
     high = np.nextafter(low, np.float32(1))
     for scores in ([low, high], [high, np.nextafter(high, np.float32(1))]):
         threshold = thresholds.best_f1_threshold(np.array([0, 1]), np.array(scores, np.float32))
-        assert thresholds.predict(two(scores), threshold).tolist() == [0, 1]
+        assert thresholds.predict_classes(two(scores), threshold).tolist() == [0, 1]
 
 
 def test_the_best_f1_by_hand() -> None:
@@ -110,7 +110,7 @@ def all_cuts(labels: np.ndarray, p1: np.ndarray) -> list[tuple[float, float, flo
 @given(ROWS.filter(lambda rows: any(label for label, _ in rows)))
 def test_no_cut_has_a_better_f1(rows: list[tuple[int, float]]) -> None:
     labels, p1 = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
-    chosen = thresholds.predict(two(p1), thresholds.best_f1_threshold(labels, p1))
+    chosen = thresholds.predict_classes(two(p1), thresholds.best_f1_threshold(labels, p1))
     f1 = 2 * int((labels * chosen).sum()) / (labels.sum() + chosen.sum())
     assert f1 == max(each for _, each, _ in all_cuts(labels, p1))
 
@@ -120,7 +120,9 @@ def test_no_lower_cut_has_the_precision(rows: list[tuple[int, float]], wanted: f
     labels, p1 = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
     enough = [score for score, _, precision in all_cuts(labels, p1) if precision >= wanted]
     if enough:
-        chosen = thresholds.predict(two(p1), thresholds.precision_threshold(labels, p1, wanted))
+        chosen = thresholds.predict_classes(
+            two(p1), thresholds.precision_threshold(labels, p1, wanted)
+        )
         assert chosen.tolist() == (p1 >= min(enough)).astype(int).tolist()
     else:
         with pytest.raises(InputError, match="no threshold reaches"):

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halftone import models
-from halftone.config import Augment, Convnet
+from halftone.config import AugmentSettings, Convnet
 from halftone.models import augmentation
 
 ALL = {
@@ -31,7 +31,9 @@ EACH = [{name: value} for name, value in ALL.items()]
 
 def layers(shape: tuple[int, int, int], **augment: Any) -> tf.keras.Model:
     pixels = tf.keras.Input(shape, dtype="uint8")
-    return tf.keras.Model(pixels, augmentation.layers(pixels, **Augment(**augment).model_dump()))
+    return tf.keras.Model(
+        pixels, augmentation.add_augmentation(pixels, **AugmentSettings(**augment).model_dump())
+    )
 
 
 def changed(image: Any, count: int, **augment: Any) -> np.ndarray:
@@ -100,7 +102,7 @@ def test_a_rotation_is_about_the_centre_and_within_its_range() -> None:
 
 def test_a_quarter_turn() -> None:
     layer = augmentation.RandomPlacement(0, 90, 0)
-    layer._draw = lambda *_: tf.constant([[1.0], [0], [0], [0]])
+    layer._draw_uniform = lambda *_: tf.constant([[1.0], [0], [0], [0]])
     got = layer(np.array([[[[1], [2]], [[3], [4]]]], np.uint8), training=True).numpy()
     np.testing.assert_allclose(got.reshape(2, 2), [[2, 4], [1, 3]], atol=1e-5)
 
@@ -160,8 +162,8 @@ def test_a_layer_for_what_is_asked_and_no_other(augment: dict[str, Any]) -> None
 def test_nothing_asked_adds_nothing() -> None:
     assert len(layers((8, 8, 1)).layers) == 1
     build = [Convnet(filters=(2,), dense=()).model_dump(), (8, 8, 1), 2, "0..1"]
-    plain = models.build(*build, augment=Augment().model_dump())
-    assert len(plain.layers) == len(models.build(*build).layers)
+    plain = models.build_model(*build, augment=AugmentSettings().model_dump())
+    assert len(plain.layers) == len(models.build_model(*build).layers)
 
 
 @pytest.fixture(params=["float32", "mixed_float16", "mixed_bfloat16"])
@@ -175,7 +177,7 @@ def networks() -> tuple[tf.keras.Model, tf.keras.Model]:
     """The same network with and without augmentation."""
     family = Convnet(filters=(4,), batch_norm=True, dense=(8,), dense_dropout=0.5)
     build = [family.model_dump(), (12, 10, 3), 3, "standard", ([100, 120, 140], [50, 60, 70])]
-    augmented, plain = models.build(*build, augment=ALL), models.build(*build)
+    augmented, plain = models.build_model(*build, augment=ALL), models.build_model(*build)
     plain.set_weights(augmented.get_weights())
     return augmented, plain
 
@@ -202,8 +204,8 @@ def test_pixels_stay_float32_whatever_the_rest_computes_in(precision: str) -> No
 
 
 def test_it_takes_what_the_config_gives() -> None:
-    assert set(inspect.signature(augmentation.layers).parameters) - {"x"} == set(
-        Augment.model_fields
+    assert set(inspect.signature(augmentation.add_augmentation).parameters) - {"x"} == set(
+        AugmentSettings.model_fields
     )
 
 
@@ -211,16 +213,16 @@ def test_it_takes_what_the_config_gives() -> None:
 _STEPS = """
 import hashlib, sys
 import numpy as np, tensorflow as tf
-from halftone import repeatable
+from halftone.training import determinism
 from halftone.models import augmentation
-from halftone.world import World
-repeatable.prepare(World(rank=0, size=1, local_rank=0, local_size=1), 7, "mixed_bfloat16")
+from halftone.feed.world import World
+determinism.configure_process(World(rank=0, size=1, local_rank=0, local_size=1), 7, "mixed_bfloat16")
 pixels = tf.keras.Input((16, 16, 3), dtype="uint8")
 model = tf.keras.Model(pixels, augmentation.layers(pixels, **eval(sys.argv[1])))
 step = tf.function(lambda images: model(images, training=True))
 images = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), dtype=np.uint8)
 for seed in ("1:1:0", "1:2:0", "1:1:0"):
-    repeatable.reset(model, seed)
+    determinism.reseed(model, seed)
     steps = [step(images).numpy().tobytes() for _ in range(2)]
     assert steps[0] != steps[1]
     print(hashlib.blake2b(b"".join(steps), digest_size=8).hexdigest())

@@ -51,7 +51,7 @@ def test_a_convnet_layer_by_layer() -> None:
     settings = config.Convnet(
         filters=(4, 8), batch_norm=True, conv_dropout=0.25, dense=(16,), dense_dropout=0.5
     )
-    model = models.build(settings.model_dump(), (20, 16, 1), 2, "0..1")
+    model = models.build_model(settings.model_dump(), (20, 16, 1), 2, "0..1")
     assert shapes(model) == [
         ("Rescaling", (20, 16, 1)),
         ("Conv2D", (18, 14, 4)),
@@ -83,7 +83,7 @@ def test_settings_choose_the_layers() -> None:
         activation="leaky_relu",
         dense=(),
     )
-    model = models.build(settings.model_dump(), (8, 8, 3), 10, "-0.5..0.5")
+    model = models.build_model(settings.model_dump(), (8, 8, 3), 10, "-0.5..0.5")
     assert [name for name, _ in shapes(model)] == [
         *("Rescaling", "Conv2D", "LeakyReLU", "AveragePooling2D"),
         *("Conv2D", "LeakyReLU", "AveragePooling2D", "Flatten", "Dense"),
@@ -94,7 +94,7 @@ def test_settings_choose_the_layers() -> None:
 
 
 def test_every_setting_of_a_convnet_layer_by_layer() -> None:
-    model = models.build(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
+    model = models.build_model(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
     assert shapes(model) == [
         ("Rescaling", (11, 8, 1)),
         ("Conv2D", (6, 4, 4)),
@@ -124,7 +124,7 @@ def test_every_setting_of_a_convnet_layer_by_layer() -> None:
 def test_a_leaky_relu_lets_the_slope_s_part_of_what_is_negative_through() -> None:
     for slope, said in ({}, -3.0), ({"leaky_slope": 0.01}, -0.1):
         settings = config.Convnet(filters=(2,), activation="leaky_relu", dense=(), **slope)
-        model = models.build(settings.model_dump(), (4, 4, 1), 2, "0..1")
+        model = models.build_model(settings.model_dump(), (4, 4, 1), 2, "0..1")
         leaky = next(one for one in model.layers if isinstance(one, tf.keras.layers.LeakyReLU))
         np.testing.assert_allclose(leaky(np.array([-10.0, 10.0])), [said, 10.0], rtol=1e-6)
 
@@ -138,7 +138,7 @@ def test_batch_normalisation_follows_the_batches_as_fast_as_told(is_before: bool
         batch_norm_momentum=0.75,
         dense=(),
     )
-    model = models.build(settings.model_dump(), (4, 4, 1), 2, "0..1")
+    model = models.build_model(settings.model_dump(), (4, 4, 1), 2, "0..1")
     kinds = tf.keras.layers.Conv2D, tf.keras.layers.BatchNormalization
     convolution, normalisation = (
         next(one for one in model.layers if isinstance(one, kind)) for kind in kinds
@@ -152,7 +152,7 @@ def test_batch_normalisation_follows_the_batches_as_fast_as_told(is_before: bool
 def test_layers_keep_the_names_that_published_models_have() -> None:
     settings = config.Convnet(batch_norm=True, conv_dropout=0.25, dense_dropout=0.5)
     tf.keras.backend.clear_session()
-    model = models.build(settings.model_dump(), (16, 16, 1), 2, "0..1")
+    model = models.build_model(settings.model_dump(), (16, 16, 1), 2, "0..1")
     assert [layer.name for layer in model.layers] == [
         *("pixels", "normalise"),
         *("conv2d", "re_lu", "batch_normalization", "max_pooling2d", "dropout"),
@@ -160,7 +160,7 @@ def test_layers_keep_the_names_that_published_models_have() -> None:
         *("flatten", "dense", "re_lu_2", "dropout_2", "probability"),
     ]
     tf.keras.backend.clear_session()
-    model = models.build(config.Mlp(dropout=0.5).model_dump(), (4, 4, 1), 2, "0..1")
+    model = models.build_model(config.Mlp(dropout=0.5).model_dump(), (4, 4, 1), 2, "0..1")
     assert [layer.name for layer in model.layers] == [
         *("pixels", "normalise", "flatten"),
         *("dense", "dropout", "dense_1", "dropout_1", "probability"),
@@ -175,7 +175,7 @@ def test_layers_keep_the_names_that_published_models_have() -> None:
     ],
 )
 def test_one_value_is_written_alone(
-    family: type[config.Section], values: dict[str, object]
+    family: type[config.ConfigSection], values: dict[str, object]
 ) -> None:
     alone = family(**values)
     assert alone == family(**{key: [value] for key, value in values.items()})
@@ -246,7 +246,9 @@ MISTAKES = [
 @pytest.mark.parametrize(("settings", "said"), MISTAKES, ids=[said for _, said in MISTAKES])
 def test_values_that_do_not_match_the_layers(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        config.from_mapping({"train": {"model": {"name": "convnet", **settings}}}, "run.yaml")
+        config.config_from_mapping(
+            {"train": {"model": {"name": "convnet", **settings}}}, "run.yaml"
+        )
     assert str(caught.value) == f"run.yaml: 1 mistake\n  train.model: {said}"
 
 
@@ -262,7 +264,9 @@ def test_values_that_do_not_match_the_layers(settings: dict[str, object], said: 
 )
 def test_a_wrong_value_of_one_layer(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        config.from_mapping({"train": {"model": {"name": "convnet", **settings}}}, "run.yaml")
+        config.config_from_mapping(
+            {"train": {"model": {"name": "convnet", **settings}}}, "run.yaml"
+        )
     assert str(caught.value) == f"run.yaml: 1 mistake\n  train.model.{said}"
 
 
@@ -290,9 +294,9 @@ def test_images_too_small(
 ) -> None:
     model = config.Convnet(**settings)
     with pytest.raises(ConfigError) as caught:
-        model.check_images(height_px, width_px)
+        model.check_image_size(height_px, width_px)
     assert str(caught.value) == said
-    model.check_images(max(height_px, 13) + 9, 13 + 9)
+    model.check_image_size(max(height_px, 13) + 9, 13 + 9)
 
 
 @given(st.data())
@@ -313,12 +317,12 @@ def test_what_the_config_says_is_left_is_what_the_network_has(data: st.DataObjec
     left_px = model.side_after_px(height_px), model.side_after_px(width_px)
     if min(left_px) < 1:
         with pytest.raises(ConfigError, match="too small"):
-            model.check_images(height_px, width_px)
+            model.check_image_size(height_px, width_px)
         with pytest.raises(ValueError, match=r"Negative dimension|<= 0"):
-            models.build(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
+            models.build_model(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
     else:
-        model.check_images(height_px, width_px)
-        built = models.build(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
+        model.check_image_size(height_px, width_px)
+        built = models.build_model(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
         flatten = next(one for one in built.layers if isinstance(one, tf.keras.layers.Flatten))
         assert flatten.input_shape == (None, *left_px, 2)
 
@@ -341,7 +345,7 @@ def test_every_setting_trains_the_same_twice(precision: str) -> None:
 
     def trained() -> list[np.ndarray]:
         tf.keras.utils.set_random_seed(7)
-        model = models.build(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
+        model = models.build_model(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
         before = model.get_weights()
         model.compile("adam", "sparse_categorical_crossentropy")
         model.fit(pixels, labels, batch_size=16, epochs=2, verbose=0)
@@ -357,7 +361,7 @@ def test_every_setting_trains_the_same_twice(precision: str) -> None:
 
 
 def test_any_keras_opens_a_model_with_every_setting(tmp_path: Path) -> None:
-    model = models.build(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
+    model = models.build_model(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
     model.save(tmp_path / "network.keras")
     with zipfile.ZipFile(tmp_path / "network.keras") as file:
         held = json.loads(file.read("config.json"))["config"]["layers"]
@@ -368,19 +372,19 @@ def test_any_keras_opens_a_model_with_every_setting(tmp_path: Path) -> None:
 
 
 def test_without_hidden_layers_it_is_logistic_regression() -> None:
-    model = models.build(config.Mlp(hidden=()).model_dump(), (4, 4, 1), 2, "0..1")
+    model = models.build_model(config.Mlp(hidden=()).model_dump(), (4, 4, 1), 2, "0..1")
     assert [name for name, _ in shapes(model)] == ["Rescaling", "Flatten", "Dense"]
 
 
 @pytest.mark.parametrize(("normalise", "low", "high"), [("0..1", 0, 1), ("-0.5..0.5", -0.5, 0.5)])
 def test_the_first_layer_normalises(normalise: str, low: float, high: float) -> None:
-    model = models.build(config.Mlp().model_dump(), (1, 2, 1), 2, normalise)
+    model = models.build_model(config.Mlp().model_dump(), (1, 2, 1), 2, normalise)
     pixels = np.array([[[[0], [255]]]], np.uint8)
     np.testing.assert_allclose(normalised(model, pixels).ravel(), [low, high], atol=1e-6)
 
 
 def test_standard_takes_the_mean_off_and_divides_by_the_deviation() -> None:
-    model = models.build(config.Mlp().model_dump(), (1, 2, 3), 2, "standard", STATISTICS)
+    model = models.build_model(config.Mlp().model_dump(), (1, 2, 3), 2, "standard", STATISTICS)
     assert model.layers[1].name == "normalise"
     assert model.get_layer("normalise").weights == []
     pixels = np.array([[[[10, 100, 200], [14, 0, 199]]]], np.uint8)
@@ -389,7 +393,7 @@ def test_standard_takes_the_mean_off_and_divides_by_the_deviation() -> None:
 
 
 def test_standard_gives_mean_0_and_deviation_1_on_the_train_split(dataset: Path) -> None:
-    made = manifest.read(str(dataset))
+    made = manifest.read_manifest(str(dataset))
     urls = [storage.join(str(dataset), file.path) for file in made.shards("train")]
     tables = [storage.read_table(url, [schema.IMAGE]) for url in urls]
     rows = [row for table in tables for row in table[schema.IMAGE].to_pylist()]
@@ -397,20 +401,20 @@ def test_standard_gives_mean_0_and_deviation_1_on_the_train_split(dataset: Path)
     statistics = made.pixel_statistics("train")
     np.testing.assert_allclose(statistics.mean, [pixels.mean()], rtol=1e-12)
     np.testing.assert_allclose(statistics.deviation, [pixels.std()], rtol=1e-12)
-    model = models.build(config.Mlp().model_dump(), made.shape(), 2, "standard", statistics)
+    model = models.build_model(config.Mlp().model_dump(), made.shape(), 2, "standard", statistics)
     got = normalised(model, pixels).astype(np.float64)
     np.testing.assert_allclose([got.mean(), got.std()], [0, 1], atol=1e-5)
 
 
 def test_standard_without_statistics_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^normalise standard needs the dataset's statistics$"):
-        models.build(config.Mlp().model_dump(), (1, 2, 3), 2, "standard")
+        models.build_model(config.Mlp().model_dump(), (1, 2, 3), 2, "standard")
 
 
 @pytest.mark.parametrize("normalise", ["0..1", "-0.5..0.5", "standard"])
 def test_a_saved_model_says_the_same_when_loaded(tmp_path: Path, normalise: str) -> None:
     settings = config.Convnet(filters=(4,), dense=(8,)).model_dump()
-    model = models.build(settings, (6, 6, 3), 3, normalise, STATISTICS)
+    model = models.build_model(settings, (6, 6, 3), 3, normalise, STATISTICS)
     model.save(tmp_path / "network.keras")
     loaded = tf.keras.models.load_model(tmp_path / "network.keras", compile=False)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), dtype=np.uint8)
@@ -420,7 +424,7 @@ def test_a_saved_model_says_the_same_when_loaded(tmp_path: Path, normalise: str)
 
 @pytest.mark.parametrize(("classes", "units"), [(2, 1), (3, 3)])
 def test_probabilities_come_out(classes: int, units: int) -> None:
-    model = models.build(config.Mlp().model_dump(), (4, 4, 1), classes, "0..1")
+    model = models.build_model(config.Mlp().model_dump(), (4, 4, 1), classes, "0..1")
     output = model(np.full((5, 4, 4, 1), 9, np.uint8)).numpy()
     assert output.shape == (5, units)
     assert output.dtype == np.float32
@@ -428,7 +432,7 @@ def test_probabilities_come_out(classes: int, units: int) -> None:
 
 
 @pytest.mark.parametrize("family", [config.Convnet, config.Mlp])
-def test_a_family_takes_what_the_config_gives(family: type[config.Section]) -> None:
+def test_a_family_takes_what_the_config_gives(family: type[config.ConfigSection]) -> None:
     fields = set(family.model_fields) - {"name"}
     function = models.FAMILIES[family.model_fields["name"].default]
     assert set(inspect.signature(function).parameters) - {"x"} == fields

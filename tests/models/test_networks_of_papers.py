@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from halftone import models
-from halftone.config import from_mapping
+from halftone.config import config_from_mapping
 from paper_networks import (
     CIFAR,
     REGULARISED,
@@ -27,8 +27,8 @@ from paper_networks import (
 def built(
     settings: Mapping[str, Any], shape: tuple[int, int, int], classes: int = 2
 ) -> tf.keras.Model:
-    train = from_mapping({"train": {"model": {**settings}}}, source="test").train
-    return models.build(train.model.model_dump(), shape, classes, "0..1")
+    train = config_from_mapping({"train": {"model": {**settings}}}, source="test").train
+    return models.build_model(train.model.model_dump(), shape, classes, "0..1")
 
 
 def layers_of(model: tf.keras.Model) -> str:

@@ -12,7 +12,7 @@ from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.errors import InputError
 from halftone.notebook import figures
-from halftone.scoring.score_dataset import score
+from halftone.scoring.score_dataset import score_dataset
 from report_pages import FACES, HOSTILE, HUNDRED, TEN, full_metrics, old_metrics, spread
 from saved_model import save
 
@@ -22,7 +22,7 @@ def metrics_of(counts: dict[str, list[int]]) -> dict[str, Any]:
 
 
 def test_what_each_threshold_would_give() -> None:
-    found = figures.by_threshold(metrics_of({"a": [2, 0, 1, 0], "b": [0, 1, 3, 0]}))
+    found = figures.metrics_by_threshold(metrics_of({"a": [2, 0, 1, 0], "b": [0, 1, 3, 0]}))
     assert found["precision"].tolist()[:3] == [4 / 7, 4 / 5, 3 / 4]
     assert np.isnan(found["precision"][3])
     assert found["recall"].tolist() == [1, 1, 3 / 4, 0]
@@ -37,11 +37,11 @@ def test_a_threshold_is_between_two_classes() -> None:
 
 
 def test_the_confusion_matrix_is_a_table_or_a_picture() -> None:
-    few = figures.confusion(old_metrics([[8, 2], [0, 1]], HOSTILE)).data
+    few = figures.confusion_matrix(old_metrics([[8, 2], [0, 1]], HOSTILE)).data
     assert few.count("<td") == 4
     assert ">8</td>" in few
     assert "<script>" not in few
-    many = figures.confusion(old_metrics(spread(100), HUNDRED)).data
+    many = figures.confusion_matrix(old_metrics(spread(100), HUNDRED)).data
     assert many.count("<img") == 1
 
 
@@ -52,19 +52,19 @@ def scored(
     """Scores of a model that mistakes some."""
     save(tmp_path / "model", config(), ["lying", "upright"])
     places = (str(dataset), str(tmp_path / "model"), str(tmp_path / "scores"))
-    return score(config(), *places, lambda: spark)
+    return score_dataset(config(), *places, lambda: spark)
 
 
 @pytest.mark.slow
 def test_examples_are_those_of_the_report(
     scored: dict[str, Any], dataset: Path, tmp_path: Path
 ) -> None:
-    data, output = manifest.read(str(dataset)), str(tmp_path / "scores")
-    found = figures.examples(str(dataset), data, output, scored)
+    data, output = manifest.read_manifest(str(dataset)), str(tmp_path / "scores")
+    found = figures.load_examples(str(dataset), data, output, scored)
     (_, alarms), (missed, _) = scored["confusion"]
     assert len(found.mistakes) == alarms + missed > 0
-    assert len(found.doubtful) == scored["rows"]
-    page = figures.gallery(found.mistakes, data.images).data
+    assert len(found.least_certain) == scored["rows"]
+    page = figures.example_gallery(found.mistakes, data.images).data
     assert page.count("<img") == len(found.mistakes)
     report = storage.read_bytes(str(tmp_path / "scores" / "report.html")).decode()
     shown = [each.key[len(data.images) + 1 :] for each in found.mistakes]
@@ -73,7 +73,7 @@ def test_examples_are_those_of_the_report(
     assert [report.index(path) for path in broken] == sorted(map(report.index, broken))
     other = data.model_copy(update={"files": []})
     with pytest.raises(InputError) as caught:
-        figures.examples(str(dataset), other, output, scored)
+        figures.load_examples(str(dataset), other, output, scored)
     assert str(caught.value) == (
         f"{output}: these are scores of another version of {dataset}; score again"
     )

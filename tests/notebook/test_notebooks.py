@@ -17,7 +17,7 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from halftone.sample.generate import draw
+from halftone.sample.generate import generate_sample
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 ALL = ["1_preprocess.ipynb", "2_train_and_score.ipynb", "3_explore_results.ipynb"]
@@ -67,7 +67,7 @@ class Place(NamedTuple):
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A drawn dataset, and a config by which it takes seconds."""
     folder = tmp_path_factory.mktemp("notebooks")
-    draw(folder / "images", PAIRS, seed=7, size_px=64, processes=1)
+    generate_sample(folder / "images", PAIRS, seed=7, size_px=64, processes=1)
     settings = {
         "name": "notebooks",
         "seed": 7,

@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> str:
 
 def test_a_parameter_is_the_environments_or_the_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HALFTONE_TRAIN_EPOCHS", "3")
-    assert parameters.parameters(DEFAULTS) == {
+    assert parameters.read_parameters(DEFAULTS) == {
         "config": Parameter("conf/local.yaml", "this notebook"),
         "train.epochs": Parameter("3", "HALFTONE_TRAIN_EPOCHS"),
         "train.launcher": Parameter("horovodrun", "this notebook"),
@@ -59,7 +59,7 @@ def test_a_widget_wins_over_the_environment(
     monkeypatch.setenv("HALFTONE_TRAIN_EPOCHS", "3")
     widgets = Widgets(train_epochs="9")
     given["dbutils"] = SimpleNamespace(widgets=widgets)
-    assert parameters.parameters(DEFAULTS) == {
+    assert parameters.read_parameters(DEFAULTS) == {
         "config": Parameter("conf/local.yaml", "widget config"),
         "train.epochs": Parameter("9", "widget train_epochs"),
         "train.launcher": Parameter("horovodrun", "widget train_launcher"),
@@ -72,7 +72,7 @@ def test_parameters_override_the_file_and_are_shown(
 ) -> None:
     shown: list[Any] = []
     monkeypatch.setattr(parameters, "display", shown.append)
-    made = parameters.config(
+    made = parameters.load_config(
         {
             **{"config": file, "paths.dataset": "s3://b/a: 1", "train.epochs": ""},
             **{"train.model.filters": "[4, 8]", "train.patience": "", "score.threshold": "0.25"},
@@ -94,7 +94,7 @@ def test_parameters_override_the_file_and_are_shown(
 
 def test_a_mistake_in_a_parameter_names_it(file: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parameters.config({"config": file, "train.epochs": "many"})
+        parameters.load_config({"config": file, "train.epochs": "many"})
     assert str(caught.value) == (
         f'{file}: 1 mistake\n  train.epochs = "many": must be a valid integer'
     )
@@ -102,9 +102,9 @@ def test_a_mistake_in_a_parameter_names_it(file: str) -> None:
 
 def test_paths_that_the_cells_need() -> None:
     config = Config.model_validate({"paths": {"model": "m"}})
-    assert parameters.paths(config, "model") == ["m"]
+    assert parameters.required_paths(config, "model") == ["m"]
     with pytest.raises(ConfigError) as caught:
-        parameters.paths(config, "model", "scores")
+        parameters.required_paths(config, "model", "scores")
     assert str(caught.value) == (
         "paths.scores is not set; give it in the config file or as paths.scores URL"
     )
@@ -112,7 +112,7 @@ def test_paths_that_the_cells_need() -> None:
 
 def test_a_session_of_spark_connect_is_refused(given: dict[str, Any]) -> None:
     given["spark"] = SimpleNamespace()
-    with pytest.raises(InputError) as caught, parameters.session(Config(), "train"):
+    with pytest.raises(InputError) as caught, parameters.open_session(Config(), "train"):
         pytest.fail("went on")
     assert str(caught.value) == (
         "spark is a types.SimpleNamespace, which runs no RDDs; on Databricks attach the notebook "
@@ -126,7 +126,7 @@ def test_an_error_for_the_user_has_no_traceback(kind: type[Any]) -> None:
 
 
 def test_a_table_shows_text_as_it_is() -> None:
-    assert parameters.table(["a"], [["<b>"]]).data == (
+    assert parameters.html_table(["a"], [["<b>"]]).data == (
         '<table><tr><th style="text-align: left">a</th></tr>'
         '<tr><td style="text-align: left">&lt;b&gt;</td></tr></table>'
     )
@@ -140,5 +140,5 @@ def test_only_the_notebooks_own_folder_is_left(
         (tmp_path / folder).mkdir()
     for start, end in (("other", "other"), ("notebooks", "."), (".", ".")):
         monkeypatch.chdir(tmp_path / start)
-        parameters.config({"config": file})
+        parameters.load_config({"config": file})
         assert Path.cwd() == tmp_path / end

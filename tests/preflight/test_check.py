@@ -26,7 +26,9 @@ def conf(tmp_path: Path) -> Path:
 
 def run(conf: Path, *arguments: str) -> int:
     argv = ["--config", str(conf), "--check", *arguments]
-    return cli.run_job(lambda _: pytest.fail("worked"), "A job.", FLAGS, argv, writes=["dataset"])
+    return cli.run_job(
+        lambda _: pytest.fail("worked"), "A job.", FLAGS, argv, output_keys=["dataset"]
+    )
 
 
 def test_all_is_well_and_nothing_is_left(
@@ -79,9 +81,9 @@ def test_executors_without_halftone(
     def visit(*_: object) -> None:
         raise ModuleNotFoundError("No module named 'halftone'")
 
-    monkeypatch.setattr(check, "_visit", visit)
+    monkeypatch.setattr(check, "_inspect_executor", visit)
     with pytest.raises(InputError, match=r"^1 of \d\d checks failed; what to do is said above$"):
-        check.run(config(), {}, {})
+        check.check_cluster(config(), {}, {})
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     number = lines.index("WRONG executors ModuleNotFoundError: No module named 'halftone'")
     assert lines[number + 1] == (

@@ -6,9 +6,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from halftone.preflight import checks, probe_host
-from halftone.preflight.checks import Line
-from halftone.preflight.probe_host import Place
-from halftone.preflight.probe_storage import NOT_SHARED, Probe
+from halftone.preflight.checks import CheckResult
+from halftone.preflight.probe_host import HostReport
+from halftone.preflight.probe_storage import NOT_SHARED, StorageProbe
 
 ROOT = Path(__file__).parents[2]
 GOOD = {
@@ -31,12 +31,12 @@ SHIP = (
 )
 
 
-def place(name: str, **versions: str) -> Place:
+def place(name: str, **versions: str) -> HostReport:
     there = {key: version for key, version in {**GOOD, **versions}.items() if version}
-    return Place(name, there, 4, 8 * 2**30, 1, "gloo", {}, "/env", "/zip/halftone", "/work")
+    return HostReport(name, there, 4, 8 * 2**30, 1, "gloo", {}, "/env", "/zip/halftone", "/work")
 
 
-def wrong(lines: list[Line]) -> list[Line]:
+def wrong(lines: list[CheckResult]) -> list[CheckResult]:
     return [line for line in lines if line.is_wrong]
 
 
@@ -44,7 +44,7 @@ def test_what_is_needed_is_what_is_pinned() -> None:
     text = (ROOT / "requirements.txt").read_text().splitlines()
     pins = [Requirement(line) for line in text if line and not line.startswith("#")]
     pinned = {pin.name: str(pin.specifier).removeprefix("==") for pin in pins}
-    needed = {k: v for k, v in checks.NEEDED.items() if k not in ("python", "java")}
+    needed = {k: v for k, v in checks.REQUIRED_VERSIONS.items() if k not in ("python", "java")}
     assert {name: pinned[name] for name in needed if pinned[name].startswith(needed[name])} == {
         name: pinned[name] for name in needed
     }
@@ -52,10 +52,10 @@ def test_what_is_needed_is_what_is_pinned() -> None:
 
 
 def test_versions_that_will_do() -> None:
-    lines = checks.of_versions(place("driver"), [place("a"), place("b")])
-    assert [line.what for line in lines] == list(GOOD)
+    lines = checks.check_versions(place("driver"), [place("a"), place("b")])
+    assert [line.name for line in lines] == list(GOOD)
     assert wrong(lines) == []
-    assert lines[3] == Line("tensorflow", "2.15.1", "2.15.1")
+    assert lines[3] == CheckResult("tensorflow", "2.15.1", "2.15.1")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_versions_that_will_do() -> None:
         (
             {},
             {"tensorflow": "2.16.1"},
-            Line(
+            CheckResult(
                 "tensorflow",
                 "2.15.1",
                 "2.15.1 (a), 2.16.1 (b)",
@@ -74,7 +74,7 @@ def test_versions_that_will_do() -> None:
         (
             {},
             {"petastorm": ""},
-            Line(
+            CheckResult(
                 "petastorm",
                 "0.12.1",
                 "0.12.1 (a), missing (b)",
@@ -84,7 +84,7 @@ def test_versions_that_will_do() -> None:
         (
             {},
             {"python": "3.10.4"},
-            Line(
+            CheckResult(
                 "python",
                 "3.11.7",
                 "3.11.7 (a), 3.10.4 (b)",
@@ -94,7 +94,7 @@ def test_versions_that_will_do() -> None:
         (
             {"numpy": "2.1.0"},
             {},
-            Line(
+            CheckResult(
                 "numpy",
                 "2.1.0",
                 "1.26.4",
@@ -105,7 +105,7 @@ def test_versions_that_will_do() -> None:
         (
             {},
             {"java": "21.0.1"},
-            Line(
+            CheckResult(
                 "java",
                 "17.0.15",
                 "17.0.15 (a), 21.0.1 (b)",
@@ -115,21 +115,23 @@ def test_versions_that_will_do() -> None:
         ),
     ],
 )
-def test_a_wrong_version(driver: dict[str, str], executor: dict[str, str], expected: Line) -> None:
-    lines = checks.of_versions(place("driver", **driver), [place("a"), place("b", **executor)])
+def test_a_wrong_version(
+    driver: dict[str, str], executor: dict[str, str], expected: CheckResult
+) -> None:
+    lines = checks.check_versions(place("driver", **driver), [place("a"), place("b", **executor)])
     assert wrong(lines) == [expected]
 
 
 def test_java_may_differ() -> None:
-    assert wrong(checks.of_versions(place("driver"), [place("a", java="11.0.2")])) == []
+    assert wrong(checks.check_versions(place("driver"), [place("a", java="11.0.2")])) == []
 
 
 def test_how_horovod_is_built() -> None:
     driver, bad = place("driver"), place("a")._replace(horovod="no gloo")
-    assert checks.of_horovod(driver._replace(horovod=""), [bad]) == []
-    assert wrong(checks.of_horovod(driver, [place("a")])) == []
-    assert checks.of_horovod(driver, [bad]) == [
-        Line(
+    assert checks.check_horovod(driver._replace(horovod=""), [bad]) == []
+    assert wrong(checks.check_horovod(driver, [place("a")])) == []
+    assert checks.check_horovod(driver, [bad]) == [
+        CheckResult(
             "horovod's build",
             "gloo",
             "no gloo",
@@ -140,11 +142,11 @@ def test_how_horovod_is_built() -> None:
 
 def test_executors_and_slots() -> None:
     two = [place("a"), place("b")]
-    assert checks.of_executors(two, 4, 4, "") == Line("executors", "", "2 of 4 slots")
-    assert checks.of_executors(two, 4, 8, "").cure == (
+    assert checks.check_executors(two, 4, 4, "") == CheckResult("executors", "", "2 of 4 slots")
+    assert checks.check_executors(two, 4, 8, "").cure == (
         "train.ranks is 8; use train.ranks=4, or give Spark more executors"
     )
-    assert checks.of_executors([], 0, 1, "none has come") == Line(
+    assert checks.check_executors([], 0, 1, "none has come") == CheckResult(
         "executors",
         "",
         "none has come",
@@ -153,28 +155,28 @@ def test_executors_and_slots() -> None:
     )
 
 
-def stores(reads: str, writes: str) -> list[Line]:
+def stores(reads: str, writes: str) -> list[CheckResult]:
     driver = place("driver")._replace(stores={"/images": "", "s3://b/data": ""})
     executor = place("a")._replace(stores={"/images": reads, "s3://b/data": writes})
     keys = {"/images": "images", "s3://b/data": "dataset"}
-    probe = Probe(("/images",), ("s3://b/data",), "token")
-    return checks.of_stores(keys, probe, driver, [place("b"), executor])
+    probe = StorageProbe(("/images",), ("s3://b/data",), "token")
+    return checks.check_stores(keys, probe, driver, [place("b"), executor])
 
 
 def test_stores() -> None:
     assert stores("", "") == [
-        Line("read images", "ok", "ok"),
-        Line("write dataset", "ok", "ok"),
+        CheckResult("read images", "ok", "ok"),
+        CheckResult("write dataset", "ok", "ok"),
     ]
     assert stores("nothing is there", NOT_SHARED) == [
-        Line(
+        CheckResult(
             "read images",
             "ok",
             "ok (b), nothing is there (a)",
             "paths.images is /images: check the path, and that this user may list and read it "
             "here and on the executors",
         ),
-        Line(
+        CheckResult(
             "write dataset",
             "ok",
             "ok (b), what the driver wrote is not there (a)",
@@ -189,11 +191,11 @@ def test_stores() -> None:
 
 
 def test_clocks() -> None:
-    assert checks.of_clocks({}) == []
-    assert checks.of_clocks({"a": 0.0, "b": -0.4}) == [Line("clock", "", "within 1 s")]
-    assert checks.of_clocks({"a": 12.0}) == [Line("clock", "", "12 s behind")]
-    assert checks.of_clocks({"a": 3.0, "b": -61.0}) == [
-        Line(
+    assert checks.check_clocks({}) == []
+    assert checks.check_clocks({"a": 0.0, "b": -0.4}) == [CheckResult("clock", "", "within 1 s")]
+    assert checks.check_clocks({"a": 12.0}) == [CheckResult("clock", "", "12 s behind")]
+    assert checks.check_clocks({"a": 3.0, "b": -61.0}) == [
+        CheckResult(
             "clock",
             "",
             "61 s ahead",
@@ -204,12 +206,15 @@ def test_clocks() -> None:
 
 def test_many_executors_are_counted() -> None:
     values = {"a": "1", "b": "2", "c": "1", "d": "1"}
-    assert checks.grouped(values) == "1 (3 executors), 2 (b)"
+    assert checks.group_by_value(values) == "1 (3 executors), 2 (b)"
 
 
 def test_the_table() -> None:
-    lines = [Line("python", "3.11.7", "3.11.7"), Line("numpy", "2.1.0", "1.26.4", "use 1.26")]
-    assert checks.text("yarn", place("driver"), [place("a")], lines).splitlines() == [
+    lines = [
+        CheckResult("python", "3.11.7", "3.11.7"),
+        CheckResult("numpy", "2.1.0", "1.26.4", "use 1.26"),
+    ]
+    assert checks.format_report("yarn", place("driver"), [place("a")], lines).splitlines() == [
         "check on yarn",
         "",
         "               driver  executors",

@@ -28,7 +28,7 @@ def split_of(found: catalogue.Catalogue) -> dict[str, str]:
 
 def test_the_folder_is_the_label(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "x/cat/1.jpg", "dog/2.PNG", "dog/deep/3.jpeg")
-    found = catalogue.build(root, config())
+    found = catalogue.build_catalogue(root, config())
     labels = {row["path"]: row["label"] for row in found.entries.to_pylist()}
     assert labels == {"x/cat/1.jpg": "cat", "dog/2.PNG": "dog", "dog/deep/3.jpeg": "deep"}
     assert {row["size_bytes"] for row in found.entries.to_pylist()} == {5}
@@ -37,9 +37,11 @@ def test_the_folder_is_the_label(tmp_path: Path, config: MakeConfig) -> None:
 
 def test_a_pattern_finds_the_label(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "cat_1.jpg", "dog_2.jpg", "3.jpg")
-    found = catalogue.build(root, config(preprocess={"label_from": r"([a-z]+)_\d+\.jpg$"}))
+    found = catalogue.build_catalogue(
+        root, config(preprocess={"label_from": r"([a-z]+)_\d+\.jpg$"})
+    )
     assert sorted(found.entries["label"].to_pylist()) == ["cat", "dog"]
-    assert [image[:4] for image in found.unusable] == [
+    assert [image[:4] for image in found.unusable_images] == [
         (
             "3.jpg",
             "unlabelled",
@@ -56,20 +58,24 @@ def test_files_that_are_no_images_are_counted_by_their_ending(
     root = touch(
         tmp_path, "a/1.jpg", "b/2.jpg", "README.md", "a/notes.txt", "b/more.txt", "b/LICENSE"
     )
-    assert catalogue.build(root, config()).ignored == {".md": 1, ".txt": 2, "no ending": 1}
+    assert catalogue.build_catalogue(root, config()).ignored == {
+        ".md": 1,
+        ".txt": 2,
+        "no ending": 1,
+    }
 
 
 def test_images_without_an_ending_are_taken_when_asked(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "a/1", "b/2")
-    assert catalogue.build(root, config(preprocess={"suffixes": [""]})).inputs == 2
+    assert catalogue.build_catalogue(root, config(preprocess={"suffixes": [""]})).inputs == 2
 
 
 def test_a_name_that_is_no_text_is_a_reject(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "a/1.jpg", "b/2.jpg")
     with open(os.fsencode(root) + b"/a/\xff.jpg", "wb") as file:
         file.write(b"123")
-    found = catalogue.build(root, config())
-    assert [image[:4] for image in found.unusable] == [
+    found = catalogue.build_catalogue(root, config())
+    assert [image[:4] for image in found.unusable_images] == [
         ("a/\\udcff.jpg", "unreadable", "its name is not UTF-8 text; rename it", 3)
     ]
     assert found.inputs == 3
@@ -81,13 +87,13 @@ def test_order_is_by_split_and_then_mixed_whatever_else_is_there(
     names = [f"{label}/{n:03d}.jpg" for label in ("a", "b") for n in range(100)]
     root = touch(tmp_path, *names)
     splits_ = {"validation_fraction": 0.2, "test_fraction": 0.2}
-    before = catalogue.build(root, config(splits=splits_))
+    before = catalogue.build_catalogue(root, config(splits=splits_))
     split = before.entries["split"].to_pylist()
     assert split == sorted(split)
     train = [path for path, name in split_of(before).items() if name == "train"]
     assert train != sorted(train)
     touch(tmp_path, *(f"c/{n}.jpg" for n in range(50)))
-    after = catalogue.build(root, config(splits=splits_))
+    after = catalogue.build_catalogue(root, config(splits=splits_))
     kept = [path for path in after.entries["path"].to_pylist() if not path.startswith("c/")]
     assert kept == before.entries["path"].to_pylist()
     assert {path: split_of(after)[path] for path in names} == split_of(before)
@@ -98,7 +104,7 @@ def test_a_group_stays_on_one_side(tmp_path: Path, config: MakeConfig) -> None:
         tmp_path, *(f"{kind}/{n:03d}.jpg" for kind in ("face", "comic") for n in range(60))
     )
     found = split_of(
-        catalogue.build(
+        catalogue.build_catalogue(
             root,
             config(
                 splits={
@@ -117,7 +123,7 @@ def test_a_split_that_the_data_brings_is_kept(tmp_path: Path, config: MakeConfig
     names = [f"{s}/{label}/{n}.jpg" for s in ("train", "test") for label in "ab" for n in range(50)]
     root = touch(tmp_path, *names)
     settings = {"from_path": "^([a-z]+)/", "validation_fraction": 0.3}
-    found = split_of(catalogue.build(root, config(splits=settings)))
+    found = split_of(catalogue.build_catalogue(root, config(splits=settings)))
     assert {found[name] for name in names if name.startswith("test")} == {"test"}
     assert {found[name] for name in names if name.startswith("train")} == {"train", "validation"}
 
@@ -126,7 +132,7 @@ def test_a_validation_split_that_the_data_brings_is_kept(
     tmp_path: Path, config: MakeConfig
 ) -> None:
     root = touch(tmp_path, "train/a/1.jpg", "valid/b/2.jpg", "test/a/3.jpg")
-    found = split_of(catalogue.build(root, config(splits={"from_path": "^([a-z]+)/"})))
+    found = split_of(catalogue.build_catalogue(root, config(splits={"from_path": "^([a-z]+)/"})))
     assert found == {
         "train/a/1.jpg": "train",
         "valid/b/2.jpg": "validation",
@@ -137,7 +143,7 @@ def test_a_validation_split_that_the_data_brings_is_kept(
 def test_a_path_that_names_no_split(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "train/a/1.jpg", "extra/b/2.jpg")
     with pytest.raises(InputError) as caught:
-        catalogue.build(root, config(splits={"from_path": "^([a-z]+)/"}))
+        catalogue.build_catalogue(root, config(splits={"from_path": "^([a-z]+)/"}))
     assert str(caught.value) == (
         "extra/b/2.jpg: what splits.from_path '^([a-z]+)/' finds is 'extra' where there must be "
         "train, validation or test (or val, valid, dev, training, testing)"
@@ -146,7 +152,7 @@ def test_a_path_that_names_no_split(tmp_path: Path, config: MakeConfig) -> None:
 
 def test_no_folder(tmp_path: Path, config: MakeConfig) -> None:
     with pytest.raises(InputError) as caught:
-        catalogue.build(f"{tmp_path}/nowhere", config())
+        catalogue.build_catalogue(f"{tmp_path}/nowhere", config())
     assert str(caught.value) == (
         f"{tmp_path}/nowhere: no such folder; check paths.images or --input"
     )
@@ -155,7 +161,7 @@ def test_no_folder(tmp_path: Path, config: MakeConfig) -> None:
 def test_a_file_for_a_folder(tmp_path: Path, config: MakeConfig) -> None:
     touch(tmp_path, "1.jpg")
     with pytest.raises(InputError) as caught:
-        catalogue.build(f"{tmp_path}/1.jpg", config())
+        catalogue.build_catalogue(f"{tmp_path}/1.jpg", config())
     assert str(caught.value) == (
         f"{tmp_path}/1.jpg: is a file; paths.images must be a folder of images"
     )
@@ -164,7 +170,7 @@ def test_a_file_for_a_folder(tmp_path: Path, config: MakeConfig) -> None:
 def test_no_images(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "a/notes.txt", "b/data.csv")
     with pytest.raises(InputError) as caught:
-        catalogue.build(root, config(preprocess={"suffixes": ["jpg", ".PNG"]}))
+        catalogue.build_catalogue(root, config(preprocess={"suffixes": ["jpg", ".PNG"]}))
     assert str(caught.value) == (
         f"{root}: no images among 2 files; looked, at any depth, for files that end in jpg, png "
         "(preprocess.suffixes)"
@@ -174,7 +180,7 @@ def test_no_images(tmp_path: Path, config: MakeConfig) -> None:
 def test_one_class(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "cat/1.jpg", "cat/2.jpg")
     with pytest.raises(InputError) as caught:
-        catalogue.build(root, config())
+        catalogue.build_catalogue(root, config())
     assert str(caught.value) == (
         f"{root}: 2 images, all have the label 'cat'; a classifier needs 2 classes or more. Put "
         "each class into a folder of its own, or say with preprocess.label_from where a path "
@@ -187,7 +193,9 @@ def test_folds_move_validation_through_what_is_not_test(tmp_path: Path, config: 
     root = touch(tmp_path, *names)
     found = [
         split_of(
-            catalogue.build(root, config(splits={"folds": 3, "fold": fold, "test_fraction": 0.2}))
+            catalogue.build_catalogue(
+                root, config(splits={"folds": 3, "fold": fold, "test_fraction": 0.2})
+            )
         )
         for fold in range(3)
     ]

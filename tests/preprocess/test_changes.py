@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from halftone import arrow
 from halftone.preprocess import changes
-from halftone.preprocess.changes import KNOWN, LISTED, Delta
+from halftone.preprocess.changes import KNOWN_IMAGES, LISTED_IMAGES, Delta
 from tables import table
 
 
@@ -39,7 +39,7 @@ def listed(**changed: Listed | None) -> dict[str, Listed]:
 
 
 def keys(names: str) -> pa.ChunkedArray:
-    return arrow.of_texts(names.split())
+    return arrow.chunked_string_array(names.split())
 
 
 def compare(
@@ -48,9 +48,9 @@ def compare(
     unusable: str = "",
     **asked: bool,
 ) -> Delta:
-    return changes.compare(
-        table(LISTED, *((key, *of_key) for key, of_key in now.items())),
-        table(KNOWN, *((key, *image.listed, *image[1:]) for key, image in before.items())),
+    return changes.find_changes(
+        table(LISTED_IMAGES, *((key, *of_key) for key, of_key in now.items())),
+        table(KNOWN_IMAGES, *((key, *image.listed, *image[1:]) for key, image in before.items())),
         keys(unusable),
         **asked,
     )
@@ -73,7 +73,7 @@ def test_nothing_changed() -> None:
 
 def test_all_is_new_to_an_empty_dataset() -> None:
     found = compare(listed(), {})
-    assert found.read.to_pylist() == ["row", "copy", "bad", "torn"]
+    assert found.to_read.to_pylist() == ["row", "copy", "bad", "torn"]
     assert sets(found) == delta(read="row copy bad torn")
     assert not found.is_empty
 

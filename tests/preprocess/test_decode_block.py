@@ -17,13 +17,13 @@ from halftone.images import PixelSpec
 from halftone.preprocess.catalogue import ENTRIES
 from halftone.preprocess.decode_block import (
     PART,
-    Work,
-    _chunks,
-    digest,
-    full_digests,
-    is_sampled,
-    metadata,
-    stage,
+    DecodeJob,
+    _chunk_bounds,
+    decode_images,
+    digest_whole_files,
+    file_digest,
+    has_partial_digest,
+    read_part_metadata,
     stage_block,
 )
 
@@ -33,11 +33,11 @@ SPEC = PixelSpec(height_px=16, width_px=16, channels=1)
 def entries(paths: list[str], size_bytes: int = 100) -> pa.Table:
     return pa.table(
         [
-            arrow.of_text(paths),
-            arrow.of_text(["label"] * len(paths)),
-            arrow.of_numbers([0] * len(paths), pa.int8()),
-            arrow.of_numbers([size_bytes] * len(paths), pa.int64()),
-            arrow.of_numbers([1.5] * len(paths), pa.float64()),
+            arrow.string_array(paths),
+            arrow.string_array(["label"] * len(paths)),
+            arrow.number_array([0] * len(paths), pa.int8()),
+            arrow.number_array([size_bytes] * len(paths), pa.int64()),
+            arrow.number_array([1.5] * len(paths), pa.float64()),
         ],
         schema=ENTRIES,
     )
@@ -47,7 +47,7 @@ def test_every_entry_has_a_row_in_its_place(draw_images: DrawImages) -> None:
     root = draw_images(each=3)
     (root / "lying" / "empty.png").write_bytes(b"")
     paths = ["upright/0001.png", "lying/nowhere.png", "lying/empty.png", "lying/0002.png"]
-    part = stage(str(root), entries(paths), SPEC, read_threads=2)
+    part = decode_images(str(root), entries(paths), SPEC, read_threads=2)
     assert part.schema == PART
     assert part["key"].to_pylist() == [f"{root}/{path}" for path in paths]
     assert part["status"].to_pylist() == ["ok", "unreadable", "empty", "ok"]
@@ -65,8 +65,10 @@ def test_every_entry_has_a_row_in_its_place(draw_images: DrawImages) -> None:
 def test_threads_do_not_change_the_order(draw_images: DrawImages, threads: int) -> None:
     root = draw_images(each=40)
     paths = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
-    part = stage(str(root), entries(paths, 10**6), SPEC, threads)
-    alone = [stage(str(root), entries([path]), SPEC, 1)["image"][0].as_py() for path in paths]
+    part = decode_images(str(root), entries(paths, 10**6), SPEC, threads)
+    alone = [
+        decode_images(str(root), entries([path]), SPEC, 1)["image"][0].as_py() for path in paths
+    ]
     assert part["image"].to_pylist() == alone
 
 
@@ -75,12 +77,12 @@ def test_a_part_that_is_there_is_not_made_again(draw_images: DrawImages, tmp_pat
     plan = str(tmp_path / "plan.parquet")
     paths = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
     storage.write_table(plan, entries(paths), rows_per_group=4)
-    work = Work(str(root), plan, str(tmp_path / "parts"), SPEC, read_threads=2)
+    work = DecodeJob(str(root), plan, str(tmp_path / "parts"), SPEC, read_threads=2)
     assert [stage_block(work, block) for block in (0, 1)] == [4, 2]
     for path in root.rglob("*.png"):
         path.unlink()
     assert stage_block(work, 1) == 2
-    [(_, first), (url, second)] = metadata(work, 2)
+    [(_, first), (url, second)] = read_part_metadata(work, 2)
     assert url == f"{tmp_path}/parts/part-000001.parquet"
     assert "image" not in first.column_names
     assert second["status"].to_pylist() == ["ok", "ok"]
@@ -88,7 +90,7 @@ def test_a_part_that_is_there_is_not_made_again(draw_images: DrawImages, tmp_pat
 
 @given(st.lists(st.integers(-1, 6 * 2**20), max_size=200))
 def test_chunks_hold_every_file_once_and_are_bounded(sizes: list[int]) -> None:
-    chunks = list(_chunks(sizes))
+    chunks = list(_chunk_bounds(sizes))
     assert [n for first, last in chunks for n in range(first, last)] == list(range(len(sizes)))
     for first, last in chunks:
         assert 1 <= last - first <= 64
@@ -109,16 +111,16 @@ def test_a_digest_sees_the_length_and_both_ends_and_all_of_a_small_file() -> Non
     ]:
         changed = bytearray(data)
         changed[position] ^= 1
-        assert (digest(bytes(changed)) != digest(data)) == seen
-    assert digest(small) != digest(small + b"\x00")
-    assert not is_sampled(16384)
-    assert is_sampled(16385)
+        assert (file_digest(bytes(changed)) != file_digest(data)) == seen
+    assert file_digest(small) != file_digest(small + b"\x00")
+    assert not has_partial_digest(16384)
+    assert has_partial_digest(16385)
 
 
 def test_whole_files_are_compared_and_a_missing_one_is_like_no_other(tmp_path: Path) -> None:
     for name, data in (("a", b"one"), ("b", b"one"), ("c", b"two")):
         (tmp_path / name).write_bytes(data)
     keys = [str(tmp_path / name) for name in ("a", "b", "c", "gone")]
-    first, second, third, gone = full_digests([keys], 0)
+    first, second, third, gone = digest_whole_files([keys], 0)
     assert first == second != third
     assert gone not in (first, third)

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from conftest import DrawImages
 from halftone.config import Config
-from halftone.preprocess.dry_run import Estimate, estimate, text
+from halftone.preprocess.dry_run import PreprocessEstimate, estimate_preprocessing, format_estimate
 
 
 def test_a_sample_is_decoded_and_nothing_is_written(
@@ -18,9 +18,9 @@ def test_a_sample_is_decoded_and_nothing_is_written(
     for path in list(images.rglob("*.png"))[:12]:
         path.write_bytes(b"")
     before = sorted(tmp_path.rglob("*"))
-    found = estimate(config(), str(images), lambda: spark)
+    found = estimate_preprocessing(config(), str(images), lambda: spark)
     assert sorted(tmp_path.rglob("*")) == before
-    assert (found.images, found.sampled, found.cores) == (120, 60, 2)
+    assert (found.num_images, found.num_sampled, found.cores) == (120, 60, 2)
     assert set(found.rejects) == {"empty"}
     assert found.rows == round(120 * (60 - found.rejects["empty"]) / 60)
     assert found.input_bytes == sum(path.stat().st_size for path in images.rglob("*.png"))
@@ -38,13 +38,13 @@ def test_how_many_are_sampled(
     sampled: int,
 ) -> None:
     root = draw_images(each=images // 2)
-    assert estimate(config(), str(root), lambda: spark).sampled == sampled
+    assert estimate_preprocessing(config(), str(root), lambda: spark).num_sampled == sampled
 
 
 def test_it_is_said_in_lines() -> None:
-    found = Estimate(
-        images=1_000_000,
-        sampled=10_000,
+    found = PreprocessEstimate(
+        num_images=1_000_000,
+        num_sampled=10_000,
         rejects={"truncated": 150, "empty": 50},
         input_bytes=312_500_000_000,
         row_bytes=4_250,
@@ -52,7 +52,7 @@ def test_it_is_said_in_lines() -> None:
         cores=64,
         worker_bytes=180_000_000,
     )
-    assert text(found).splitlines() == [
+    assert format_estimate(found).splitlines() == [
         "sample: 10,000 of 1,000,000 images",
         "rejects: 200 of the sample, 2.0% (150 truncated, 50 empty)",
         "rows: about 980,000",

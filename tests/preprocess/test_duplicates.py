@@ -8,8 +8,8 @@ from halftone import arrow
 from halftone.dataset import schema
 from halftone.dataset.manifest import ShardFile
 from halftone.preprocess import decode_block, duplicates
-from halftone.preprocess.duplicates import Evidence, Fate, Near
-from halftone.preprocess.previous_version import EMPTY, Standing
+from halftone.preprocess.duplicates import Candidates, NearDuplicate, Resolution
+from halftone.preprocess.previous_version import EMPTY_VERSION, PreviousVersion
 from tables import digest, table
 
 SMALL, LARGE = 100, 100_000  # bytes; of a large file the digest leaves some out
@@ -29,41 +29,41 @@ def part(*images: tuple[str, str, str, int], size: int = SMALL, status: str = "o
     )
 
 
-def standing(rows: pa.Table, split: str = "test") -> Standing:
+def standing(rows: pa.Table, split: str = "test") -> PreviousVersion:
     shard = ShardFile(path="s", split=split, rows=rows.num_rows, size_bytes=1, digest="")
-    return Standing([("/s", shard, rows)], EMPTY.rejects, EMPTY.duplicates)
+    return PreviousVersion([("/s", shard, rows)], EMPTY_VERSION.rejects, EMPTY_VERSION.duplicates)
 
 
-def evidence(new: pa.Table, before: Standing = EMPTY) -> Evidence:
-    return Evidence(before, [], [("/p", new)])
+def evidence(new: pa.Table, before: PreviousVersion = EMPTY_VERSION) -> Candidates:
+    return Candidates(before, [], [("/p", new)])
 
 
-def fates(found: Evidence, **full_digests: str) -> dict[str, Fate]:
-    return duplicates.exact_fates(duplicates.same_digests(found), full_digests)
+def fates(found: Candidates, **full_digests: str) -> dict[str, Resolution]:
+    return duplicates.resolve_exact_duplicates(duplicates.group_by_digest(found), full_digests)
 
 
 def test_copies_of_one_label_are_duplicates_of_the_first_by_path() -> None:
     found = evidence(part(("b", "cat", "x", 0), ("a", "cat", "x", 0), ("c", "cat", "y", 0)))
-    assert fates(found) == {"b": Fate("duplicate", "a")}
+    assert fates(found) == {"b": Resolution("duplicate", "a")}
 
 
 def test_what_stands_goes_before_what_is_new() -> None:
     before = standing(part(("z", "cat", "x", 0)))
     found = evidence(part(("a", "cat", "x", 0)), before)
-    assert fates(found) == {"a": Fate("duplicate", "z")}
+    assert fates(found) == {"a": Resolution("duplicate", "z")}
 
 
 def test_a_duplicate_that_stands_goes_before_what_is_new() -> None:
     known = table(schema.DUPLICATES, ("z", "gone", SMALL, 1.5, "cat", digest("x")))
-    before = Standing([], EMPTY.rejects, known)
+    before = PreviousVersion([], EMPTY_VERSION.rejects, known)
     found = evidence(part(("a", "cat", "x", 0)), before)
-    assert fates(found) == {"a": Fate("duplicate", "z")}
+    assert fates(found) == {"a": Resolution("duplicate", "z")}
 
 
 def test_groups_are_of_what_shares_a_digest_with_what_is_new() -> None:
     before = standing(part(("s", "cat", "x", 0), ("t", "cat", "y", 0), ("u", "cat", "y", 0)))
     found = evidence(part(("b", "dog", "x", 0), ("a", "cat", "x", 0), ("c", "cat", "z", 0)), before)
-    groups = duplicates.same_digests(found)
+    groups = duplicates.group_by_digest(found)
     assert groups == [[(0, "s", "cat", 100), (2, "b", "dog", 100), (2, "a", "cat", 100)]]
 
 
@@ -71,8 +71,8 @@ def test_two_labels_are_a_conflict_on_both_sides() -> None:
     before = standing(part(("old", "cat", "x", 0)))
     found = evidence(part(("new", "dog", "x", 0)), before)
     assert fates(found) == {
-        "old": Fate("conflict", "label 'cat', but new has the same bytes and label 'dog'"),
-        "new": Fate("conflict", "label 'dog', but old has the same bytes and label 'cat'"),
+        "old": Resolution("conflict", "label 'cat', but new has the same bytes and label 'dog'"),
+        "new": Resolution("conflict", "label 'dog', but old has the same bytes and label 'cat'"),
     }
 
 
@@ -90,32 +90,32 @@ def test_large_look_alikes_are_compared_whole() -> None:
     found = evidence(
         part(("a", "cat", "x", 0), ("b", "cat", "x", 0), ("c", "cat", "x", 0), size=LARGE)
     )
-    assert duplicates.look_alikes(duplicates.same_digests(found)) == [["a", "b", "c"]]
+    assert duplicates.unverified_groups(duplicates.group_by_digest(found)) == [["a", "b", "c"]]
     small = evidence(part(("a", "cat", "x", 0), ("b", "cat", "x", 0)))
-    assert duplicates.look_alikes(duplicates.same_digests(small)) == []
-    assert fates(found, a="1", b="2", c="1") == {"c": Fate("duplicate", "a")}
+    assert duplicates.unverified_groups(duplicates.group_by_digest(small)) == []
+    assert fates(found, a="1", b="2", c="1") == {"c": Resolution("duplicate", "a")}
 
 
 def test_near_copies_are_those_of_a_later_split() -> None:
     before = standing(part(("test", "cat", "x", 0b111), ("far", "cat", "y", 2**40 - 1)))
     found = evidence(part(("train", "cat", "z", 0b011), ("other", "cat", "w", 0b010)), before)
-    assert duplicates.near_copies(found, {}, distance=2) == [
-        Near("test", "test", "train", "train", 1)
+    assert duplicates.find_near_duplicates(found, {}, max_distance=2) == [
+        NearDuplicate("test", "test", "train", "train", 1)
     ]
-    assert duplicates.near_copies(found, {}, distance=0) == []
-    no_row = {"train": Fate("duplicate", "x")}
-    nearest = duplicates.near_copies(found, no_row, distance=2)
-    assert nearest == [Near("test", "test", "other", "train", 2)]
+    assert duplicates.find_near_duplicates(found, {}, max_distance=0) == []
+    no_row = {"train": Resolution("duplicate", "x")}
+    nearest = duplicates.find_near_duplicates(found, no_row, max_distance=2)
+    assert nearest == [NearDuplicate("test", "test", "other", "train", 2)]
 
 
 def test_a_negative_hash_is_its_64_bits() -> None:
     before = standing(part(("test", "cat", "x", -1)))
     found = evidence(part(("train", "cat", "y", -2)), before)
-    assert duplicates.near_copies(found, {}, distance=1) == [
-        Near("test", "test", "train", "train", 1)
+    assert duplicates.find_near_duplicates(found, {}, max_distance=1) == [
+        NearDuplicate("test", "test", "train", "train", 1)
     ]
 
 
 def test_columns_have_the_names_that_shards_have() -> None:
     assert {"key", "label", "source_digest", "perceptual_hash"} <= set(schema.ROWS.names)
-    assert arrow.nothing(schema.ROWS).num_rows == 0
+    assert arrow.empty_table(schema.ROWS).num_rows == 0

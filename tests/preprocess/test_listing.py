@@ -27,19 +27,19 @@ def write_parquet(folder: Path, table: dict[str, object]) -> str:
 
 def test_a_csv_names_paths_and_what_is_known_of_them(tmp_path: Path) -> None:
     url = write_csv(tmp_path, "path,label,group,split\n001.jpg,07,a,train\n002.jpg,8,b,test\n")
-    found = listing.of_table(url)
+    found = listing.list_table(url)
     assert found.files.schema == listing.FILES
-    assert list(arrow.rows(found.files, *listing.FILES.names)) == [
+    assert list(arrow.iter_rows(found.files, *listing.FILES.names)) == [
         ("001.jpg", "07", "a", "train", -1, 0.0),
         ("002.jpg", "8", "b", "test", -1, 0.0),
     ]
-    assert (found.has_labels, found.ignored, found.not_text) == (True, {}, [])
+    assert (found.has_labels, found.ignored, found.non_utf8_files) == (True, {}, [])
 
 
 def test_a_parquet_file_with_sizes(tmp_path: Path) -> None:
     table = {"path": ["a/1.jpg", "b/2.jpg"], "size_bytes": [5, None], "modified": [9.5, None]}
-    found = listing.of_table(write_parquet(tmp_path, table))
-    assert list(arrow.rows(found.files, *listing.FILES.names)) == [
+    found = listing.list_table(write_parquet(tmp_path, table))
+    assert list(arrow.iter_rows(found.files, *listing.FILES.names)) == [
         ("a/1.jpg", "", "", "", 5, 9.5),
         ("b/2.jpg", "", "", "", -1, 0.0),
     ]
@@ -59,7 +59,7 @@ def test_other_types_are_taken_where_they_say_the_same(
     tmp_path: Path, labels: pa.Array, sizes: object
 ) -> None:
     table = {"path": ["1.jpg", "2.jpg", "3.jpg"], "label": labels, "size_bytes": sizes}
-    found = listing.of_table(write_parquet(tmp_path, table)).files
+    found = listing.list_table(write_parquet(tmp_path, table)).files
     assert found["label"].to_pylist() == ["7", "8", ""]
     assert found["size_bytes"].to_pylist() == [5, 6, -1]
 
@@ -67,7 +67,7 @@ def test_other_types_are_taken_where_they_say_the_same(
 def test_types_that_do_not(tmp_path: Path) -> None:
     url = write_parquet(tmp_path, {"path": ["1.jpg"], "size_bytes": ["small"]})
     with pytest.raises(InputError) as caught:
-        listing.of_table(url)
+        listing.list_table(url)
     assert str(caught.value) == (
         f"{url}: column size_bytes must be int64: Failed to parse string: 'small' as a scalar of "
         "type int64"
@@ -78,12 +78,12 @@ def test_a_folder_says_nothing_of_labels(tmp_path: Path) -> None:
     for name in ("b.jpg", "a.PNG", "notes.txt"):
         (tmp_path / name).write_bytes(b"123")
         os.utime(tmp_path / name, (5, 1.5))
-    found = listing.of_folder(str(tmp_path), ["jpg", ".png"])
-    assert list(arrow.rows(found.files, *listing.FILES.names)) == [
+    found = listing.list_folder(str(tmp_path), ["jpg", ".png"])
+    assert list(arrow.iter_rows(found.files, *listing.FILES.names)) == [
         ("a.PNG", "", "", "", 3, 1.5),
         ("b.jpg", "", "", "", 3, 1.5),
     ]
-    assert (found.has_labels, found.ignored, found.not_text) == (False, {".txt": 1}, [])
+    assert (found.has_labels, found.ignored, found.non_utf8_files) == (False, {".txt": 1}, [])
 
 
 @pytest.mark.parametrize(
@@ -99,20 +99,20 @@ def test_a_folder_says_nothing_of_labels(tmp_path: Path) -> None:
 def test_what_is_no_such_table(tmp_path: Path, text: str, said: str) -> None:
     url = write_csv(tmp_path, text)
     with pytest.raises(InputError) as caught:
-        listing.of_table(url)
+        listing.list_table(url)
     assert str(caught.value) == f"{url}: {said}"
 
 
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        listing.of_table(f"{tmp_path}/nowhere.csv")
+        listing.list_table(f"{tmp_path}/nowhere.csv")
     assert str(caught.value) == f"{tmp_path}/nowhere.csv: no such file; check preprocess.catalogue"
 
 
 def test_what_is_not_parquet(tmp_path: Path) -> None:
     (tmp_path / "list.parquet").write_text("path\n")
     with pytest.raises(InputError, match=r"list\.parquet: neither Parquet nor CSV: "):
-        listing.of_table(str(tmp_path / "list.parquet"))
+        listing.list_table(str(tmp_path / "list.parquet"))
 
 
 def test_a_table_wins_over_the_config_s_patterns(
@@ -121,13 +121,13 @@ def test_a_table_wins_over_the_config_s_patterns(
     url = write_csv(
         tmp_path, "path,label,split\nx/1.jpg,cat,test\nx/2.jpg,dog,val\nx/3.jpg,,train\n"
     )
-    found = catalogue.build("/images", config(preprocess={"catalogue": url}))
+    found = catalogue.build_catalogue("/images", config(preprocess={"catalogue": url}))
     rows = {row["path"]: row for row in found.entries.to_pylist()}
     assert {path: (row["label"], SPLITS[row["split"]]) for path, row in rows.items()} == {
         "x/1.jpg": ("cat", "test"),
         "x/2.jpg": ("dog", "validation"),
     }
-    assert [image[:3] for image in found.unusable] == [
+    assert [image[:3] for image in found.unusable_images] == [
         ("x/3.jpg", "unlabelled", "preprocess.catalogue gives it no label")
     ]
 
@@ -137,7 +137,7 @@ def test_a_table_s_groups_stay_on_one_side(tmp_path: Path, config: Callable[...,
     url = write_csv(tmp_path, "\n".join(["path,label,group", *lines]))
     splits = {"validation_fraction": 0.3, "test_fraction": 0.3}
     settings = config(preprocess={"catalogue": url}, splits=splits)
-    entries = catalogue.build("/images", settings).entries.to_pylist()
+    entries = catalogue.build_catalogue("/images", settings).entries.to_pylist()
     split = {row["path"]: row["split"] for row in entries}
     assert all(split[f"a/{n}.jpg"] == split[f"b/{n}.jpg"] for n in range(40))
     assert set(split.values()) == {0, 1, 2}
@@ -146,7 +146,7 @@ def test_a_table_s_groups_stay_on_one_side(tmp_path: Path, config: Callable[...,
 def test_a_split_that_is_none(tmp_path: Path, config: Callable[..., Config]) -> None:
     url = write_csv(tmp_path, "path,label,split\n1.jpg,cat,test\n2.jpg,dog,later\n")
     with pytest.raises(InputError) as caught:
-        catalogue.build("/images", config(preprocess={"catalogue": url}))
+        catalogue.build_catalogue("/images", config(preprocess={"catalogue": url}))
     assert str(caught.value) == (
         "2.jpg: its split is 'later' where there must be train, validation or test (or val, "
         "valid, dev, training, testing)"

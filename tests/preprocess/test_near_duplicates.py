@@ -17,7 +17,9 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
 def found(hashes: list[int], sides: list[int], distance: int) -> list[tuple[int, int, int]]:
-    result = near_duplicates.find(np.array(hashes, np.uint64), np.array(sides, np.int8), distance)
+    result = near_duplicates.match_hashes(
+        np.array(hashes, np.uint64), np.array(sides, np.int8), distance
+    )
     assert all(column.dtype == np.int64 for column in result)
     return list(zip(*(column.tolist() for column in result)))
 
@@ -120,7 +122,7 @@ def test_100_000_black_pictures_are_no_10_billion_pairs() -> None:
     hashes[:100_000] = 0
     sides = rng.choice(3, len(hashes)).astype(np.int8)
     started = time.perf_counter()
-    result = near_duplicates.find(hashes, sides, 4)
+    result = near_duplicates.match_hashes(hashes, sides, 4)
     assert time.perf_counter() - started < 10
     assert len(result.row) == np.count_nonzero(sides[:100_000])
     assert not result.distance.any()
@@ -132,7 +134,7 @@ def test_memory_stays_bounded_where_a_band_is_shared_by_all() -> None:
     high = np.unique(rng.integers(0, 2**32, 8000, dtype=np.uint64))
     hashes, sides = high << np.uint64(32), np.arange(len(high)).astype(np.int8) % np.int8(2)
     tracemalloc.start()
-    near_duplicates.find(hashes, sides, 2)
+    near_duplicates.match_hashes(hashes, sides, 2)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 20e6
@@ -158,11 +160,11 @@ def test_memory_stays_bounded_where_a_band_is_shared_by_all() -> None:
 )  # fmt: skip
 def test_refusals(hashes: np.ndarray, sides: np.ndarray, distance: int, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        near_duplicates.find(hashes, sides, distance)
+        near_duplicates.match_hashes(hashes, sides, distance)
 
 
 def test_the_input_is_left_as_it_was() -> None:
     hashes, sides = np.arange(50, dtype=np.uint64), np.arange(50).astype(np.int8) % np.int8(3)
-    near_duplicates.find(hashes, sides, 3)
+    near_duplicates.match_hashes(hashes, sides, 3)
     assert hashes.tolist() == list(range(50))
     assert sides.tolist() == [row % 3 for row in range(50)]

@@ -9,16 +9,16 @@ import pyarrow as pa
 import pytest
 
 from halftone import arrow
-from halftone.config import Preprocess
+from halftone.config import PreprocessSettings
 from halftone.dataset import schema
 from halftone.dataset.manifest import ShardFile
 from halftone.errors import InputError, RunError
 from halftone.preprocess import decode_block, outcome, previous_version
-from halftone.preprocess.catalogue import Catalogue, Unusable
-from halftone.preprocess.duplicates import Evidence, Fate
-from halftone.preprocess.outcome import Outcome
-from halftone.preprocess.previous_version import EMPTY, Standing
-from halftone.preprocess.shards import Kept
+from halftone.preprocess.catalogue import Catalogue, UnusableImage
+from halftone.preprocess.duplicates import Candidates, Resolution
+from halftone.preprocess.outcome import PreprocessOutcome
+from halftone.preprocess.previous_version import EMPTY_VERSION, PreviousVersion
+from halftone.preprocess.shards import RowSelection
 from tables import digest, table
 
 PART = pa.schema([field for field in decode_block.PART if field.name != "image"])
@@ -26,8 +26,8 @@ ROWS = pa.schema([field for field in schema.ROWS if field.name not in ("label_id
 TRAIN, VALIDATION, TEST = range(3)
 
 
-def found(*unusable: Unusable) -> Catalogue:
-    return Catalogue("/i", arrow.nothing(PART), list(unusable), {})
+def found(*unusable: UnusableImage) -> Catalogue:
+    return Catalogue("/i", arrow.empty_table(PART), list(unusable), {})
 
 
 def image(
@@ -44,28 +44,32 @@ def row(key: str, label: str = "cat") -> tuple[Any, ...]:
 
 def shard(url: str, split: str, *rows: tuple[Any, ...]) -> tuple[str, ShardFile, pa.Table]:
     file = ShardFile(path=url, split=split, rows=len(rows), size_bytes=1, digest="")
-    return url, file, previous_version.numbered(table(ROWS, *rows))
+    return url, file, previous_version.add_row_numbers(table(ROWS, *rows))
 
 
 def judge(
     parts: dict[str, pa.Table],
-    before: Standing = EMPTY,
-    fates: dict[str, Fate] | None = None,
-    unusable: tuple[Unusable, ...] = (),
+    before: PreviousVersion = EMPTY_VERSION,
+    fates: dict[str, Resolution] | None = None,
+    unusable: tuple[UnusableImage, ...] = (),
     labels: tuple[str, ...] = (),
     num_inputs: int | None = None,
     **settings: Any,
-) -> Outcome:
+) -> PreprocessOutcome:
     if num_inputs is None:
         new = sum(part.num_rows for part in parts.values())
         num_inputs = before.inputs + new + len(unusable)
-    evidence = Evidence(before, list(labels), list(parts.items()))
-    config = Preprocess(**{"max_reject_fraction": 1.0, "near_duplicates": "off", **settings})
-    return outcome.judge(found(*unusable), evidence, fates or {}, num_inputs, config)
+    evidence = Candidates(before, list(labels), list(parts.items()))
+    config = PreprocessSettings(
+        **{"max_reject_fraction": 1.0, "near_duplicates": "off", **settings}
+    )
+    return outcome.resolve_duplicates(found(*unusable), evidence, fates or {}, num_inputs, config)
 
 
-def kept(judged: Outcome) -> list[tuple[str, str, list[int], bool]]:
-    return [(url, split, rows.tolist(), bool(whole)) for url, split, rows, whole in judged.kept]
+def kept(judged: PreprocessOutcome) -> list[tuple[str, str, list[int], bool]]:
+    return [
+        (url, split, rows.tolist(), bool(whole)) for url, split, rows, whole in judged.selections
+    ]
 
 
 BOTH = (image("/i/cat"), image("/i/dog", "dog"))
@@ -80,7 +84,7 @@ def test_rows_are_known_by_part_split_and_number() -> None:
         ("/p0", "validation", [2], False),
         ("/p1", "test", [1], False),
     ]
-    assert judged.kept[0].rows.dtype == np.int64
+    assert judged.selections[0].row_numbers.dtype == np.int64
     assert judged.labels == ["cat", "dog"]
     assert judged.counts == {
         "train": {"cat": 2, "dog": 1},
@@ -98,27 +102,32 @@ def test_rows_are_known_by_part_split_and_number() -> None:
         }
     ]
     assert (judged.duplicates.schema, judged.duplicates.num_rows) == (schema.DUPLICATES, 0)
-    assert (judged.near.schema, judged.near.num_rows) == (schema.NEAR_DUPLICATES, 0)
+    assert (judged.near_duplicates.schema, judged.near_duplicates.num_rows) == (
+        schema.NEAR_DUPLICATES,
+        0,
+    )
 
 
 def test_what_stands_comes_first_and_a_shard_stays_whole_or_does_not() -> None:
-    before = Standing(
+    before = PreviousVersion(
         [
             shard("/s0", "train", row("/i/a"), row("/i/b", "dog")),
             shard("/s1", "train", row("/i/c"), row("/i/d"), row("/i/e")),
         ],
-        EMPTY.rejects,
-        EMPTY.duplicates,
+        EMPTY_VERSION.rejects,
+        EMPTY_VERSION.duplicates,
     )
-    left = previous_version.without(before, arrow.of_texts(["/i/c"]))
-    fates = {"/i/e": Fate("conflict", "of two minds")}
+    left = previous_version.exclude_images(before, arrow.chunked_string_array(["/i/c"]))
+    fates = {"/i/e": Resolution("conflict", "of two minds")}
     judged = judge({"/p": table(PART, image("/i/new", "ant"))}, left, fates, labels=("cat", "dog"))
     assert kept(judged) == [
         ("/s0", "train", [0, 1], True),
         ("/s1", "train", [1], False),
         ("/p", "train", [0], False),
     ]
-    assert judged.kept[0] == Kept("/s0", "train", judged.kept[0].rows, before.shards[0][1])
+    assert judged.selections[0] == RowSelection(
+        "/s0", "train", judged.selections[0].row_numbers, before.shards[0][1]
+    )
     assert judged.labels == ["cat", "dog", "ant"]  # the last version's keep their places
     assert judged.counts["train"] == {"cat": 2, "dog": 1, "ant": 1}
     [reject] = judged.rejects.to_pylist()
@@ -130,7 +139,7 @@ def test_what_stands_comes_first_and_a_shard_stays_whole_or_does_not() -> None:
 
 
 def test_fates_make_duplicates_and_conflicts() -> None:
-    fates = {"/i/c": Fate("duplicate", "/i/cat"), "/i/b": Fate("duplicate", "/i/cat")}
+    fates = {"/i/c": Resolution("duplicate", "/i/cat"), "/i/b": Resolution("duplicate", "/i/cat")}
     part = table(PART, *BOTH, image("/i/c"), image("/i/b", "dog"))
     judged = judge({"/p": part}, fates=fates)
     assert kept(judged) == [("/p", "train", [0, 1], False)]
@@ -146,16 +155,18 @@ def test_a_duplicate_that_stands_stays_one_or_meets_a_new_fate() -> None:
         ("/i/x", "/i/cat", 7, 2.5, "cat", digest("x")),
         ("/i/y", "/i/cat", 7, 2.5, "cat", digest("y")),
     ]
-    before = Standing([], EMPTY.rejects, table(schema.DUPLICATES, *duplicates))
-    fates = {"/i/y": Fate("conflict", "why")}
+    before = PreviousVersion([], EMPTY_VERSION.rejects, table(schema.DUPLICATES, *duplicates))
+    fates = {"/i/y": Resolution("conflict", "why")}
     judged = judge({"/p": table(PART, *BOTH)}, before, fates)
     assert judged.duplicates == table(schema.DUPLICATES, duplicates[0])
     assert judged.rejects == table(schema.REJECTS, ("/i/y", "conflict", "why", 7, 2.5))
 
 
 def test_rejects_are_put_together_by_path_and_counted_by_reason() -> None:
-    before = Standing([], table(schema.REJECTS, ("/i/m", "empty", "", 0, 1.0)), EMPTY.duplicates)
-    unusable = (Unusable("z", "unlabelled", "no label", 9, 3.0),)
+    before = PreviousVersion(
+        [], table(schema.REJECTS, ("/i/m", "empty", "", 0, 1.0)), EMPTY_VERSION.duplicates
+    )
+    unusable = (UnusableImage("z", "unlabelled", "no label", 9, 3.0),)
     bad = [image(f"/i/{name}", status="damaged", detail="bad") for name in "qa"]
     judged = judge({"/p": table(PART, *bad, *BOTH)}, before, unusable=unusable)
     assert [tuple(reject.values()) for reject in judged.rejects.to_pylist()] == [
@@ -184,10 +195,10 @@ def test_near_duplicates(mode: str, near: int, rows: int, duplicates: list[str])
         image("/i/far", split=TEST, bits=0xFFFF0000),
     )
     judged = judge({"/p": part}, near_duplicates=mode, near_distance=1)
-    assert (judged.near.num_rows, judged.rows) == (near, rows)
+    assert (judged.near_duplicates.num_rows, judged.rows) == (near, rows)
     if near:
         expected = ("/i/near", "test", "/i/cat", "train", 1)
-        assert judged.near == table(schema.NEAR_DUPLICATES, expected)
+        assert judged.near_duplicates == table(schema.NEAR_DUPLICATES, expected)
     assert judged.duplicates["path"].to_pylist() == duplicates
     assert judged.duplicates["kept_path"].to_pylist() == ["/i/cat"] * len(duplicates)
 

@@ -12,8 +12,8 @@ from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest, ShardFile
 from halftone.preprocess import previous_version
-from halftone.preprocess.changes import KNOWN
-from halftone.preprocess.previous_version import EMPTY, Standing
+from halftone.preprocess.changes import KNOWN_IMAGES
+from halftone.preprocess.previous_version import EMPTY_VERSION, PreviousVersion
 from tables import digest, table
 
 
@@ -47,7 +47,7 @@ def last(tmp_path: Path) -> Manifest:
 
 
 def test_a_version_is_read_without_its_pixels(tmp_path: Path, last: Manifest) -> None:
-    found = previous_version.read(str(tmp_path), last)
+    found = previous_version.read_version(str(tmp_path), last)
     (first_url, first, rows), (second_url, second, others) = found.shards
     assert (first_url, second_url) == (f"{tmp_path}/train/a.parquet", f"{tmp_path}/test/b.parquet")
     assert [first, second] == last.files
@@ -66,9 +66,9 @@ def test_a_version_is_read_without_its_pixels(tmp_path: Path, last: Manifest) ->
 
 
 def test_all_images_are_known_by_their_keys(tmp_path: Path, last: Manifest) -> None:
-    found = previous_version.known(previous_version.read(str(tmp_path), last))
-    assert found.schema == KNOWN
-    assert list(arrow.rows(found, *KNOWN.names)) == [
+    found = previous_version.known_images(previous_version.read_version(str(tmp_path), last))
+    assert found.schema == KNOWN_IMAGES
+    assert list(arrow.iter_rows(found, *KNOWN_IMAGES.names)) == [
         ("/i/1", 100, 1.5, "row", ""),
         ("/i/2", 7, 1.5, "row", ""),
         ("/i/3", 100, 1.5, "row", ""),
@@ -78,12 +78,15 @@ def test_all_images_are_known_by_their_keys(tmp_path: Path, last: Manifest) -> N
 
 
 def test_a_dataset_that_is_not_there_knows_nothing() -> None:
-    assert EMPTY.inputs == 0
-    assert previous_version.known(EMPTY).num_rows == 0
-    assert previous_version.without(EMPTY, arrow.of_texts(["/i/1"])) == EMPTY
+    assert EMPTY_VERSION.inputs == 0
+    assert previous_version.known_images(EMPTY_VERSION).num_rows == 0
+    assert (
+        previous_version.exclude_images(EMPTY_VERSION, arrow.chunked_string_array(["/i/1"]))
+        == EMPTY_VERSION
+    )
 
 
-def keys_of(found: Standing) -> list[list[str]]:
+def keys_of(found: PreviousVersion) -> list[list[str]]:
     tables = [table["key"] for *_, table in found.shards]
     return [
         column.to_pylist() for column in [*tables, found.rejects["path"], found.duplicates["path"]]
@@ -102,19 +105,21 @@ def keys_of(found: Standing) -> list[list[str]]:
 def test_images_are_left_out_by_their_keys(
     tmp_path: Path, last: Manifest, left_out: str, left: list[list[str]]
 ) -> None:
-    before = previous_version.read(str(tmp_path), last)
-    found = previous_version.without(before, arrow.of_texts(left_out.split()))
+    before = previous_version.read_version(str(tmp_path), last)
+    found = previous_version.exclude_images(before, arrow.chunked_string_array(left_out.split()))
     assert keys_of(found) == left
     assert found.inputs == sum(map(len, left))
 
 
 def test_what_is_left_of_a_shard_keeps_its_row_numbers(tmp_path: Path, last: Manifest) -> None:
-    before = previous_version.read(str(tmp_path), last)
-    (_, shard, rows), _ = previous_version.without(before, arrow.of_texts(["/i/1"])).shards
+    before = previous_version.read_version(str(tmp_path), last)
+    (_, shard, rows), _ = previous_version.exclude_images(
+        before, arrow.chunked_string_array(["/i/1"])
+    ).shards
     assert rows["row"].to_pylist() == [1]
     assert shard.rows == 2
 
 
 def test_rows_are_numbered_from_0() -> None:
-    found = previous_version.numbered(pa.table({"key": ["a", "b", "c"]}))
+    found = previous_version.add_row_numbers(pa.table({"key": ["a", "b", "c"]}))
     assert found.to_pydict() == {"key": ["a", "b", "c"], "row": [0, 1, 2]}

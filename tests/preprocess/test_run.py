@@ -21,14 +21,14 @@ from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.errors import InputError
 from halftone.preprocess import staging
-from halftone.preprocess.run import Made, preprocess, storage
+from halftone.preprocess.run import PreprocessResult, preprocess, storage
 from halftone.spark import tasks
 
 MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture
-def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[..., Made]:
+def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[..., PreprocessResult]:
     """Preprocess a folder into tmp_path/dataset."""
 
     def run_(
@@ -38,7 +38,7 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[...
         retry_rejects: bool = False,
         prune: bool = False,
         **settings: Any,
-    ) -> Made:
+    ) -> PreprocessResult:
         return preprocess(
             config(**settings),
             str(images),
@@ -51,11 +51,11 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[...
     return run_
 
 
-Run = Callable[..., Made]
+Run = Callable[..., PreprocessResult]
 
 
 def rows(dataset: Path, split: str | None = None) -> list[dict[str, Any]]:
-    files = manifest.read(str(dataset)).files
+    files = manifest.read_manifest(str(dataset)).files
     return [
         row
         for file in files
@@ -466,7 +466,7 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.version, "write", killed)
+        patch.setattr(preprocess_run, "write_dataset_version", killed)
         with pytest.raises(KeyboardInterrupt):
             run(images)
     parts = sorted((tmp_path / "dataset" / "_staging").rglob("part-*.parquet"))
@@ -487,7 +487,7 @@ def test_a_worker_that_is_killed_changes_nothing(
 ) -> None:
     images = draw_images(each=100)
     expected, _ = run(images, "undisturbed")
-    run_tasks = tasks.run
+    run_tasks = tasks.run_tasks
 
     def run_with_a_death(session: SparkSession, task: Any, count: int, **how: Any) -> Any:
         mark = tmp_path / how["what"]
@@ -503,7 +503,7 @@ def test_a_worker_that_is_killed_changes_nothing(
 
         return run_tasks(session, die_once, count, **how)
 
-    monkeypatch.setattr(tasks, "run", run_with_a_death)
+    monkeypatch.setattr(tasks, "run_tasks", run_with_a_death)
     made, num_read = run(images)
     assert re.fullmatch(r"\.tmp-[0-9a-f]+-part-00000\d\.parquet", (tmp_path / "decode").read_text())
     assert re.fullmatch(r"\.tmp-[0-9a-f]+-.*-0000\d\.parquet", (tmp_path / "write").read_text())

@@ -19,11 +19,13 @@ from halftone.dataset.manifest import ShardFile
 from halftone.dataset.splits import SPLITS
 from halftone.preprocess import shards
 from halftone.preprocess.run import preprocess
-from halftone.preprocess.shards import Kept, Piece, Shard
+from halftone.preprocess.shards import RowSelection, Shard, ShardSource
 
 
 def as_lists(planned: list[Shard]) -> list[tuple[str, list[tuple[str, list[int]]]]]:
-    return [(s.path, [(piece.url, piece.rows.tolist()) for piece in s.pieces]) for s in planned]
+    return [
+        (s.path, [(piece.url, piece.row_numbers.tolist()) for piece in s.sources]) for s in planned
+    ]
 
 
 def rows(*numbers: int) -> np.ndarray:
@@ -32,13 +34,13 @@ def rows(*numbers: int) -> np.ndarray:
 
 def test_rows_of_all_parts_are_cut_into_equal_shards_split_by_split() -> None:
     kept = [
-        Kept("p0", "train", rows(0, 2, 3)),
-        Kept("p1", "train", rows(1, 4)),
-        Kept("p1", "validation", rows(5)),
-        Kept("p2", "test", rows(0)),
+        RowSelection("p0", "train", rows(0, 2, 3)),
+        RowSelection("p1", "train", rows(1, 4)),
+        RowSelection("p1", "validation", rows(5)),
+        RowSelection("p2", "test", rows(0)),
     ]
     sizes = {"train": 2, "validation": 2, "test": 2}
-    assert as_lists(shards.plan(kept, sizes, "run")[1]) == [
+    assert as_lists(shards.plan_shards(kept, sizes, "run")[1]) == [
         ("train/run-00000.parquet", [("p0", [0, 2])]),
         ("train/run-00001.parquet", [("p0", [3]), ("p1", [1])]),
         ("train/run-00002.parquet", [("p1", [4])]),
@@ -54,14 +56,18 @@ PARTS = st.lists(st.integers(0, 40), max_size=12)
 def test_every_row_is_in_one_shard_in_order_and_only_the_last_is_short(
     train: list[int], test: list[int], size: int
 ) -> None:
-    kept = [Kept(f"a{n}", "train", np.arange(count)) for n, count in enumerate(train)]
-    kept += [Kept(f"b{n}", "test", np.arange(count)) for n, count in enumerate(test)]
-    _, planned = shards.plan(kept, dict.fromkeys(SPLITS, size), "run")
+    kept = [RowSelection(f"a{n}", "train", np.arange(count)) for n, count in enumerate(train)]
+    kept += [RowSelection(f"b{n}", "test", np.arange(count)) for n, count in enumerate(test)]
+    _, planned = shards.plan_shards(kept, dict.fromkeys(SPLITS, size), "run")
     for split in SPLITS:
         own = [shard for shard in planned if shard.split == split]
-        flat = [(p.url, row) for shard in own for p in shard.pieces for row in p.rows.tolist()]
-        assert flat == [(k.url, row) for k in kept if k.split == split for row in k.rows.tolist()]
-        counts = [sum(len(piece.rows) for piece in shard.pieces) for shard in own]
+        flat = [
+            (p.url, row) for shard in own for p in shard.sources for row in p.row_numbers.tolist()
+        ]
+        assert flat == [
+            (k.url, row) for k in kept if k.split == split for row in k.row_numbers.tolist()
+        ]
+        counts = [sum(len(piece.row_numbers) for piece in shard.sources) for shard in own]
         assert counts[:-1] == [size] * len(counts[:-1])
         assert all(0 < count <= size for count in counts)
 
@@ -82,21 +88,23 @@ def test_rows_per_shard(setting: str | int, row_bytes: int, num_rows: int, expec
 
 
 def test_a_piece_of_nothing_makes_no_shard() -> None:
-    assert shards.plan([Kept("p0", "train", rows())], dict.fromkeys(SPLITS, 2), "run") == ([], [])
-    assert Piece("p0", rows()).rows.size == 0
+    assert shards.plan_shards(
+        [RowSelection("p0", "train", rows())], dict.fromkeys(SPLITS, 2), "run"
+    ) == ([], [])
+    assert ShardSource("p0", rows()).row_numbers.size == 0
 
 
-def standing(number: int, count: int, split: str = "train", lost: int = 0) -> Kept:
+def standing(number: int, count: int, split: str = "train", lost: int = 0) -> RowSelection:
     """A shard that stands, all its rows but `lost` ones kept."""
     file = ShardFile(path=f"s{number}", split=split, rows=count, size_bytes=1, digest="")
     kept = np.arange(count - lost, dtype=np.int64)
-    return Kept(f"s{number}", split, kept, None if lost else file)
+    return RowSelection(f"s{number}", split, kept, None if lost else file)
 
 
-def plan_with(*kept: Kept, size: int = 4) -> tuple[list[str], list[int]]:
+def plan_with(*kept: RowSelection, size: int = 4) -> tuple[list[str], list[int]]:
     """The shards that go on standing and the rows of those to write."""
-    stand, new = shards.plan(kept, dict.fromkeys(SPLITS, size), "run")
-    return [file.path for file in stand], [sum(len(p.rows) for p in s.pieces) for s in new]
+    stand, new = shards.plan_shards(kept, dict.fromkeys(SPLITS, size), "run")
+    return [file.path for file in stand], [sum(len(p.row_numbers) for p in s.sources) for s in new]
 
 
 def test_without_new_rows_all_shards_go_on_standing() -> None:
@@ -104,7 +112,7 @@ def test_without_new_rows_all_shards_go_on_standing() -> None:
 
 
 def test_new_rows_fill_up_the_short_shard() -> None:
-    new = Kept("p", "train", rows(0, 1, 2))
+    new = RowSelection("p", "train", rows(0, 1, 2))
     assert plan_with(standing(0, 4), standing(1, 3), new) == (["s0"], [4, 2])
 
 
@@ -114,17 +122,17 @@ def test_a_shard_that_lost_rows_is_written_anew_and_the_short_one_with_it() -> N
 
 
 def test_a_split_without_new_rows_is_left_alone() -> None:
-    new = Kept("p", "test", rows(0))
+    new = RowSelection("p", "test", rows(0))
     assert plan_with(standing(0, 4), standing(1, 3), new) == (["s0", "s1"], [1])
 
 
 def test_shards_grow_only_when_they_would_double() -> None:
     kept = [standing(0, 100)]
-    assert shards.settled(kept, "train", 199) == 100
-    assert shards.settled(kept, "train", 200) == 200
-    assert shards.settled(kept, "train", 50) == 100
-    assert shards.settled(kept, "test", 50) == 50
-    new = Kept("p", "train", np.arange(150))
+    assert shards.stable_rows_per_shard(kept, "train", 199) == 100
+    assert shards.stable_rows_per_shard(kept, "train", 200) == 200
+    assert shards.stable_rows_per_shard(kept, "train", 50) == 100
+    assert shards.stable_rows_per_shard(kept, "test", 50) == 50
+    new = RowSelection("p", "train", np.arange(150))
     assert plan_with(standing(0, 100), new, size=200) == ([], [200, 50])
 
 
@@ -159,16 +167,18 @@ def test_shards_tell_of_their_pixels_however_rows_are_cut(
         for number, part in enumerate(np.split(images, np.cumsum(parts)[:-1])):
             url = storage.join(root, f"{number}.parquet")
             stage(url, part)
-            kept.append(Kept(url, "train", np.arange(len(part))))
-        _, planned = shards.plan(kept, dict.fromkeys(SPLITS, size), "run")
-        writer = shards.Writer(root, "/images", ["cat"], channels)
+            kept.append(RowSelection(url, "train", np.arange(len(part))))
+        _, planned = shards.plan_shards(kept, dict.fromkeys(SPLITS, size), "run")
+        writer = shards.ShardWriter(root, "/images", ["cat"], channels)
         written = [writer.write(shard) for shard in planned]
     assert [own.rows for own in written[:-1]] == [size] * (len(written) - 1)
     pixels = images.reshape(-1, channels)
     first = pixels[: written[0].rows * 6].astype(int)
     assert written[0].sums == tuple(first.sum(axis=0))
     assert written[0].square_sums == tuple((first**2).sum(axis=0))
-    got = pixel_statistics.from_sums(len(pixels), [(own.sums, own.square_sums) for own in written])
+    got = pixel_statistics.statistics_from_sums(
+        len(pixels), [(own.sums, own.square_sums) for own in written]
+    )
     np.testing.assert_allclose(got.mean, pixels.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(got.deviation, pixels.std(axis=0), rtol=1e-9)
 
@@ -195,4 +205,4 @@ def test_what_stands_keeps_its_sums_and_new_shards_bring_theirs(
         pixels = pixels.reshape(-1, 3).astype(int)
         assert file.sums == tuple(pixels.sum(axis=0))
         assert file.square_sums == tuple((pixels**2).sum(axis=0))
-    assert manifest.read(dataset) == made[1]
+    assert manifest.read_manifest(dataset) == made[1]

@@ -15,7 +15,7 @@ from halftone import arrow
 from halftone.config import Config
 from halftone.images import PixelSpec
 from halftone.preprocess import catalogue, staging
-from halftone.preprocess.catalogue import ENTRIES, Catalogue, Unusable
+from halftone.preprocess.catalogue import ENTRIES, Catalogue, UnusableImage
 from halftone.preprocess.changes import Delta
 from halftone.preprocess.decode_block import PART, is_decoded
 from tables import table
@@ -30,8 +30,10 @@ FOUND = Catalogue(
 
 
 def delta(forget: str = "") -> Delta:
-    nothing = arrow.of_texts([])
-    return Delta(read=nothing, forget=arrow.of_texts(forget.split()), gone=nothing)
+    nothing = arrow.chunked_string_array([])
+    return Delta(
+        to_read=nothing, to_remove=arrow.chunked_string_array(forget.split()), missing=nothing
+    )
 
 
 def test_a_run_has_the_name_of_all_that_decides_what_it_writes(config: MakeConfig) -> None:
@@ -43,10 +45,10 @@ def test_a_run_has_the_name_of_all_that_decides_what_it_writes(config: MakeConfi
     usual = name()
     assert len(usual) == 16
     assert int(usual, 16) >= 0
-    turned = FOUND._replace(entries=arrow.take(FOUND.entries, [1, 0]))
+    turned = FOUND._replace(entries=arrow.take_rows(FOUND.entries, [1, 0]))
     less = FOUND._replace(entries=FOUND.entries.slice(1))
     touched = table(ENTRIES, ("cat/1.jpg", "cat", 0, 100, 1.5), ("dog/2.jpg", "dog", 2, 200, 9.0))
-    unusable = FOUND._replace(unusable=[Unusable("3.jpg", "unlabelled", "", 1, 1.5)])
+    unusable = FOUND._replace(unusable_images=[UnusableImage("3.jpg", "unlabelled", "", 1, 1.5)])
     later = example().model_copy(update={"version": 2})
     others = [
         name(FOUND._replace(root="/other")),
@@ -68,7 +70,7 @@ def test_a_run_has_the_name_of_all_that_decides_what_it_writes(config: MakeConfi
 
 
 def test_a_name_does_not_depend_on_how_the_columns_lie_in_memory(config: MakeConfig) -> None:
-    pieces = arrow.together(FOUND.entries["path"].slice(0, 1), FOUND.entries["path"].slice(1))
+    pieces = arrow.concat_columns(FOUND.entries["path"].slice(0, 1), FOUND.entries["path"].slice(1))
     cut = FOUND.entries.set_column(0, ENTRIES.field("path"), pieces)
     assert len(cut["path"].chunks) == 2
     names = {
@@ -92,23 +94,29 @@ def test_a_name_does_not_depend_on_how_the_columns_lie_in_memory(config: MakeCon
 def test_a_plan_has_blocks_for_all_cores_and_none_too_large(
     tmp_path: Path, images: int, cores: int, blocks: list[int]
 ) -> None:
-    what = ("/i", arrow.take(FOUND.entries, [0] * images), PixelSpec(16, 16, 1), 8, str(tmp_path))
-    work, count = staging.plan_work(*what, cores)
+    what = (
+        "/i",
+        arrow.take_rows(FOUND.entries, [0] * images),
+        PixelSpec(16, 16, 1),
+        8,
+        str(tmp_path),
+    )
+    work, count = staging.plan_blocks(*what, cores)
     assert count == len(blocks)
     metadata = pq.ParquetFile(tmp_path / "plan.parquet").metadata
     assert [metadata.row_group(n).num_rows for n in range(count)] == blocks
     assert (work.root, work.parts) == ("/i", f"{tmp_path}/parts")
     # A run that goes on after a kill does so with the blocks that there were, on any machine.
-    assert staging.plan_work(*what, 3 * cores) == (work, count)
+    assert staging.plan_blocks(*what, 3 * cores) == (work, count)
 
 
 def test_parts_are_staged_below_the_dataset_under_the_run_s_name(
     spark: SparkSession, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
 ) -> None:
     images = str(draw_images(each=25))
-    found = catalogue.build(images, config())
+    found = catalogue.build_catalogue(images, config())
     dataset = str(tmp_path / "dataset")
-    parts = staging.decode(spark, config(), images, found.entries, dataset, "a-run")
+    parts = staging.stage_images(spark, config(), images, found.entries, dataset, "a-run")
     folder = f"{dataset}/_staging/a-run/parts"
     assert [url for url, _ in parts] == [f"{folder}/part-{n:06d}.parquet" for n in (0, 1)]
     assert [part.num_rows for _, part in parts] == [32, 18]
@@ -125,7 +133,7 @@ def _without_image() -> list[str]:
 def test_nothing_to_read_needs_no_spark(tmp_path: Path, config: MakeConfig) -> None:
     nothing = FOUND.entries.slice(0, 0)
     dataset = str(tmp_path / "dataset")
-    assert staging.decode(None, config(), "/i", nothing, dataset, "run") == []  # type: ignore[arg-type]
+    assert staging.stage_images(None, config(), "/i", nothing, dataset, "run") == []  # type: ignore[arg-type]
     assert not (tmp_path / "dataset").exists()
 
 
@@ -133,8 +141,8 @@ def test_look_alikes_are_compared_by_all_their_bytes(spark: SparkSession, tmp_pa
     for name, data in (("a", b"one"), ("b", b"one"), ("c", b"two"), ("d", b"two")):
         (tmp_path / name).write_bytes(data)
     a, b, c, d = (str(tmp_path / name) for name in "abcd")
-    found = staging.compare(spark, [[a, b, c], [d]])
+    found = staging.compute_full_digests(spark, [[a, b, c], [d]])
     assert set(found) == {a, b, c, d}
     assert found[a] == found[b]
     assert found[c] == found[d] != found[a]
-    assert staging.compare(spark, []) == {}
+    assert staging.compute_full_digests(spark, []) == {}

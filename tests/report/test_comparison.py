@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone.metrics.summarise import wilson
-from halftone.report.comparison import compare, difference_interval
+from halftone.metrics.summarise import wilson_interval
+from halftone.report.comparison import compare_metrics, difference_interval
 from report_pages import FACES, HUNDRED, TEN, full_metrics, old_metrics, read, spread
 
 
@@ -22,7 +22,9 @@ def test_the_interval_of_a_difference_is_newcombes() -> None:
         ((9, 10), (3, 10), 0.1705, 0.8090),
     ):
         now, before = right / rows, other / others
-        interval = difference_interval(before, wilson(other, others), now, wilson(right, rows))
+        interval = difference_interval(
+            before, wilson_interval(other, others), now, wilson_interval(right, rows)
+        )
         assert interval == pytest.approx((low, high), abs=5e-5)
 
 
@@ -51,7 +53,7 @@ def test_it_covers_what_it_says() -> None:
     held = 0
     for other, right in rng.binomial(rows, (before, now), (2000, 2)).tolist():
         low, high = difference_interval(
-            other / rows, wilson(other, rows), right / rows, wilson(right, rows)
+            other / rows, wilson_interval(other, rows), right / rows, wilson_interval(right, rows)
         )
         held += low <= now - before <= high
     assert held / 2000 == pytest.approx(0.95, abs=0.02)
@@ -103,7 +105,7 @@ def test_of_a_loss_less_is_better() -> None:
     low, high = {"loss": [0.01, 0.02]}, {"loss": [0.5, 0.6]}
     was, now = two(spread(2), intervals=high, name="old"), two(spread(2), intervals=low)
     was["loss"], now["loss"] = 0.55, 0.015
-    compared = compare(now, was)
+    compared = compare_metrics(now, was)
     assert compared is not None
     assert [change.judgement for change in compared["measures"] if "Loss" in change.title] == [
         "better"
@@ -183,7 +185,7 @@ def test_the_same_model_again_is_said() -> None:
 def test_an_older_metrics_json_can_be_compared_with(labels: list[str]) -> None:
     now = full_metrics(labels)
     old = {**old_metrics(now["confusion"], labels), "name": "old"}
-    for compared in (compare(now, old), compare(old, {**now, "name": "new"})):
+    for compared in (compare_metrics(now, old), compare_metrics(old, {**now, "name": "new"})):
         assert compared is not None
         found = [change.title for change in compared["measures"]]
         assert found == ["Accuracy", "Precision", "Recall", "F1", "Loss (cross-entropy, nats)"]
@@ -192,5 +194,5 @@ def test_an_older_metrics_json_can_be_compared_with(labels: list[str]) -> None:
 
 
 def test_nothing_is_said_where_no_run_is_named() -> None:
-    assert compare(two(spread(2)), None) is None
+    assert compare_metrics(two(spread(2)), None) is None
     assert "Comparison" not in read(FACES).text

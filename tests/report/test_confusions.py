@@ -53,7 +53,7 @@ def test_a_class_without_rows_is_a_row_of_nothing() -> None:
 
 def test_text_on_every_shade_can_be_read() -> None:
     for theme in (plots.LIGHT, plots.DARK):
-        for background, ink in plots.ramp(theme, 10):
+        for background, ink in plots.heat_ramp(theme, 10):
             paper = [int(background[at : at + 2], 16) / 255 for at in (1, 3, 5)]
             light = plots.luminance(paper)
             ratio = (light + 0.05) / 0.05 if ink == "#000" else 1.05 / (light + 0.05)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from halftone.report import areas, distribution, reliability
-from halftone.report.plots import Drawn
+from halftone.report.plots import ThemedFigure
 from report_pages import (
     FACES,
     TEN,
@@ -22,7 +22,7 @@ from report_pages import (
 )
 
 
-def texts(figure: Drawn) -> set[str]:
+def texts(figure: ThemedFigure) -> set[str]:
     """What is written in a figure; the same in both themes."""
     light, dark = (set(re.findall(r">([^<>\n]+)</text>", svg(uri))) for uri in figure[:2])
     assert light == dark
@@ -42,7 +42,7 @@ def two_classes(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_curves_of_two_classes_mark_the_threshold() -> None:
-    roc, pr = areas.figures(two_classes(threshold={"value": 0.4, "rule": "0.4"}))
+    roc, pr = areas.draw_curves(two_classes(threshold={"value": 0.4, "rule": "0.4"}))
     assert roc.alt == (
         "ROC curve of class faces, area 0.9000. At threshold 0.4, 95.00% of faces are found, and "
         "10.00% of comics are taken for it."
@@ -60,7 +60,7 @@ def test_the_curves_of_two_classes_mark_the_threshold() -> None:
 
 def test_a_model_that_never_says_the_class_has_no_precision_there() -> None:
     metrics = {**two_classes(), **{"confusion": [[200, 0], [200, 0]]}}
-    _, pr = areas.figures(metrics)
+    _, pr = areas.draw_curves(metrics)
     assert "the recall is 0.0000 and the precision n/a." in pr.alt
     assert "threshold 0.5" not in texts(pr)
 
@@ -70,7 +70,7 @@ def test_the_weakest_of_many_classes_have_a_line_and_a_name() -> None:
     for number, label in enumerate(TEN):
         metrics["per_class"][label]["roc_auc"] = 0.9 - number / 100
     metrics["roc_auc"] = 0.855
-    roc, pr = areas.figures(metrics)
+    roc, pr = areas.draw_curves(metrics)
     assert roc.alt == (
         "ROC curves of 10 classes, each against the rest: mean area 0.8550; smallest areas: "
         "class 9 0.8100, class 8 0.8200, class 7 0.8300."
@@ -84,9 +84,9 @@ def test_a_class_without_rows_has_no_curve() -> None:
     metrics = full_metrics(TEN)
     for kind in ("roc", "pr"):
         metrics["curves"][kind] = {label: metrics["curves"][kind][label] for label in TEN[:2]}
-    roc, _ = areas.figures(metrics)
+    roc, _ = areas.draw_curves(metrics)
     assert roc.alt.startswith("ROC curves of 2 classes, each against the rest")
-    assert areas.figures({**metrics, "curves": {"roc": {}, "pr": {}}}) == []
+    assert areas.draw_curves({**metrics, "curves": {"roc": {}, "pr": {}}}) == []
 
 
 # --- reliability ----------------------------------------------------------------------------------
@@ -107,7 +107,9 @@ def bins(*filled: tuple[float, int, float, float]) -> dict[str, Any]:
 
 
 def test_reliability_in_words() -> None:
-    figure = reliability.figure(bins((0.6, 10, 0.7, 0.4), (0.8, 1000, 0.95, 0.94)))
+    figure = reliability.draw_reliability_diagram(
+        bins((0.6, 10, 0.7, 0.4), (0.8, 1000, 0.95, 0.94))
+    )
     assert figure is not None
     assert figure.alt == (
         "Reliability diagram of 1,010 images in 2 bins by the probability of the most probable "
@@ -128,7 +130,7 @@ def test_reliability_in_words() -> None:
 )
 def test_whether_the_model_is_too_sure(accuracy: float, words: str) -> None:
     assert f"On the whole the model is {words}" in str(
-        reliability.sureness(bins((0.8, 100, 0.95, accuracy)))
+        reliability.describe_confidence(bins((0.8, 100, 0.95, accuracy)))
     )
 
 
@@ -151,7 +153,9 @@ def scores(groups: dict[str, list[int]], labels: list[str], **changes: Any) -> d
 
 def test_scores_of_two_classes_are_by_true_class() -> None:
     groups = {"comics": [150, 30, 20, 0], "faces": [0, 0, 100, 100]}
-    figure = distribution.figure(scores(groups, FACES, threshold={"value": 0.4, "rule": "0.4"}))
+    figure = distribution.draw_score_histograms(
+        scores(groups, FACES, threshold={"value": 0.4, "rule": "0.4"})
+    )
     assert figure is not None
     assert figure.alt == (
         "Histograms of the probability of faces, by true class. comics: 200 images, the middle one "
@@ -162,7 +166,9 @@ def test_scores_of_two_classes_are_by_true_class() -> None:
 
 
 def test_scores_of_more_classes_are_by_right_and_wrong() -> None:
-    figure = distribution.figure(scores({"wrong": [0] * 4, "right": [0, 0, 0, 1]}, TEN))
+    figure = distribution.draw_score_histograms(
+        scores({"wrong": [0] * 4, "right": [0, 0, 0, 1]}, TEN)
+    )
     assert figure is not None
     assert figure.alt == (
         "Histograms of the probability of the most probable class, of right and wrong answers. "
@@ -173,9 +179,13 @@ def test_scores_of_more_classes_are_by_right_and_wrong() -> None:
 
 def test_of_an_older_metrics_json_there_is_nothing_to_draw() -> None:
     older = old_metrics(spread(2), FACES)
-    assert areas.figures(older) == []
-    assert reliability.figure(older) is reliability.sureness(older) is None
-    assert distribution.figure(older) is None
+    assert areas.draw_curves(older) == []
+    assert (
+        reliability.draw_reliability_diagram(older)
+        is reliability.describe_confidence(older)
+        is None
+    )
+    assert distribution.draw_score_histograms(older) is None
 
 
 # --- training -------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_a_metrics_json_of_more_classes() -> None:
 def test_every_interval_of_metrics_json_is_on_the_page() -> None:
     for labels in (FACES, TEN):
         given = full_metrics(labels)
-        shown = measures.measures(given)
+        shown = measures.list_measures(given)
         missing = set(given["intervals"]) - {name for name in shown if shown[name].interval}
         # Of more classes, the mean of F1 is F1.
         assert missing == (set() if labels is FACES else {"macro_f1"})
@@ -153,7 +153,7 @@ def test_the_threshold_and_temperature_are_said_where_they_are_not_the_usual(
     changes: dict[str, Any], sentences: list[str]
 ) -> None:
     given = old_metrics(spread(2), FACES, **changes)
-    assert measures.decision(given) == sentences
+    assert measures.describe_decision_rule(given) == sentences
     words = read(FACES, metrics=given).words()
     assert all(sentence in words for sentence in sentences)
 

@@ -60,7 +60,7 @@ def rich(labels: list[str], **changes: Any) -> dict[str, Any]:
             (f"/data/images/{labels[0]}/e.jpg", "empty", "0 bytes", None),
             (f"/data/images/{labels[0]}/d.jpg", "damaged", "premature end", pixels[2]),
         ],
-        "contact_sheet": contact_sheet.draw([(labels[0], pixels)]),
+        "contact_sheet": contact_sheet.draw_contact_sheet([(labels[0], pixels)]),
         "baseline": {**full_metrics(labels, rows=1500), "name": "last week"},
         "machine": {"cores": 2, "memory_bytes": 24 * 2**30, "versions": {"python": "3.11.2"}},
     }
@@ -220,7 +220,7 @@ def test_a_page_of_many_pictures_stays_small(side_px: int, channels: int) -> Non
         an_example(f"{number}.jpg", *TEN[:2], 0.6, pixels)
         for number, pixels in enumerate(noise(96, side_px, channels))
     ]
-    sheet = contact_sheet.draw([(label, noise(24, 32, 3)) for label in TEN])
+    sheet = contact_sheet.draw_contact_sheet([(label, noise(24, 32, 3)) for label in TEN])
     given = rich(TEN)
     given.update(mistakes=pictures[:48], least_certain=pictures[48:], contact_sheet=sheet)
     assert len(a_page(**given)) < 3_000_000

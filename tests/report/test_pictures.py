@@ -23,19 +23,19 @@ def opened(uri: str) -> np.ndarray:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_keep_their_pixels_and_are_enlarged_by_whole_numbers(channels: int) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (48, 36, channels), dtype=np.uint8)
-    shown = pictures.show(pixels, kept_px=192)
+    shown = pictures.embed_picture(pixels, max_side_px=192)
     assert shown[1:] == (72, 96, True)
     assert np.array_equal(opened(shown.uri), pixels if channels == 3 else pixels[:, :, 0])
 
 
 def test_a_large_picture_is_reduced() -> None:
-    shown = pictures.show(np.zeros((1024, 512, 3), np.uint8), kept_px=192)
+    shown = pictures.embed_picture(np.zeros((1024, 512, 3), np.uint8), max_side_px=192)
     assert shown[1:] == (64, 128, False)
     assert opened(shown.uri).shape == (192, 96, 3)
 
 
 def test_a_reduced_picture_has_no_pixels_to_keep_square() -> None:
-    shown = pictures.show(np.zeros((64, 64, 3), np.uint8), kept_px=50)
+    shown = pictures.embed_picture(np.zeros((64, 64, 3), np.uint8), max_side_px=50)
     assert shown[1:] == (128, 128, False)
     assert opened(shown.uri).shape == (50, 50, 3)
 
@@ -47,7 +47,7 @@ def test_a_reduced_picture_has_no_pixels_to_keep_square() -> None:
 )
 def test_many_pictures_are_kept_smaller(count: int, channels: int, kept_px: int) -> None:
     pixels = np.zeros((300, 300, channels), np.uint8)
-    assert pictures.kept_px([pixels] * count) == kept_px
+    assert pictures.choose_max_side_px([pixels] * count) == kept_px
 
 
 def test_mistakes_with_their_probability_and_path() -> None:
@@ -102,7 +102,7 @@ def test_rejects_with_what_can_be_seen_of_them() -> None:
 
 
 def test_a_contact_sheet_is_folded_away() -> None:
-    png = contact_sheet.draw([("faces", noise(24, 32, 3))])
+    png = contact_sheet.draw_contact_sheet([("faces", noise(24, 32, 3))])
     text = a_page(FACES, contact_sheet=png)
     found = re.search(r"<details>\s*<summary>Contact sheet</summary>\s*<img [^>]*>", text)
     assert found
@@ -115,7 +115,7 @@ def test_a_contact_sheet_is_folded_away() -> None:
 
 
 def test_a_contact_sheet_that_is_too_large_is_named_instead() -> None:
-    png = contact_sheet.draw([("faces", noise(240, 96, 3))])
+    png = contact_sheet.draw_contact_sheet([("faces", noise(240, 96, 3))])
     page = read(FACES, contact_sheet=png)
-    assert pictures.sheet(png) is None
+    assert pictures.embed_contact_sheet(png) is None
     assert "Contact sheet, in the datasetcontact_sheets/a.png" in page.words()

@@ -23,7 +23,9 @@ def history(epochs: int, **more: float) -> list[dict[str, Any]]:
 
 def drawn(entries: list[dict[str, Any]]) -> np.ndarray:
     """The picture as (H, W, 3)."""
-    return np.asarray(Image.open(io.BytesIO(plots.learning_curves(entries))).convert("RGB"))
+    return np.asarray(
+        Image.open(io.BytesIO(plots.draw_learning_curves_png(entries))).convert("RGB")
+    )
 
 
 def count(picture: np.ndarray, colour: str) -> int:
@@ -80,10 +82,10 @@ def test_the_best_epoch_is_marked(val_losses: list[float], best: int) -> None:
     ],
 )
 def test_a_label_is_on_one_line_and_not_too_long(label: str, text: str) -> None:
-    assert plots.written(label) == text
+    assert plots.printable_label(label) == text
 
 
 def test_what_else_an_epoch_holds_changes_nothing() -> None:
     entries = history(2, val_loss=0.7, val_accuracy=0.3)
     more = [{**entry, "gpus": {"0": 0.5}, "learning_rate": 0.1} for entry in entries]
-    assert plots.learning_curves(entries) == plots.learning_curves(more)
+    assert plots.draw_learning_curves_png(entries) == plots.draw_learning_curves_png(more)

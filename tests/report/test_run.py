@@ -62,9 +62,9 @@ def test_the_machine() -> None:
         "2 cores, 23.3 GiB of memory, Python 3.11.2, TensorFlow 2.15.1, Spark 3.5.9, numpy 1, "
         "system Linux x86_64"
     )
-    assert run.machine(facts) == said
-    assert run.machine({"cores": 1}) == "1 core"
-    assert run.machine(None) == ""
+    assert run.describe_machine(facts) == said
+    assert run.describe_machine({"cores": 1}) == "1 core"
+    assert run.describe_machine(None) == ""
     assert f"Machine{said}" in read(FACES, machine=facts).words()
 
 

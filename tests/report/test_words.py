@@ -38,7 +38,7 @@ def test_a_share_is_100_or_0_percent_only_where_it_is_all_or_nothing(share: floa
     ],
 )
 def test_a_change_has_a_sign_unless_it_is_nothing(value: Optional[float], text: str) -> None:
-    assert words.change(value) == text
+    assert words.signed_difference(value) == text
 
 
 def test_a_number_that_cannot_be_said() -> None:
@@ -54,7 +54,7 @@ def test_a_number_that_cannot_be_said() -> None:
     ],
 )
 def test_moments_are_in_utc(given_time: str, text: str) -> None:
-    assert words.moment(given_time) == text
+    assert words.utc_time(given_time) == text
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,10 @@ def test_durations(secs: float, text: str) -> None:
 
 
 def test_counts_and_sizes() -> None:
-    assert words.images(1) == "1 image"
-    assert words.images(4210) == "4,210 images"
-    assert words.size(5 * 2**20) == "5.0 MiB"
-    assert words.largest_first({"b": 1, "a": 1, "c": 5}) == [("c", 5), ("a", 1), ("b", 1)]
+    assert words.image_count(1) == "1 image"
+    assert words.image_count(4210) == "4,210 images"
+    assert words.mebibytes(5 * 2**20) == "5.0 MiB"
+    assert words.sort_by_count({"b": 1, "a": 1, "c": 5}) == [("c", 5), ("a", 1), ("b", 1)]
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_counts_and_sizes() -> None:
     ],
 )
 def test_paths_are_below_the_folder_of_images(path: str, folder: str, text: str) -> None:
-    assert words.below(path, folder) == text
+    assert words.relative_path(path, folder) == text

@@ -13,7 +13,7 @@ import pytest
 import saved_model
 from halftone.config import Config
 from halftone.retrain import cleanup, job
-from halftone.retrain.job import Job
+from halftone.retrain.job import RetrainJob
 from halftone.retrain.registry import CHALLENGER, CHAMPION
 from halftone.retrain.state import lock
 from halftone.retrain.state.journal import Journal
@@ -23,20 +23,20 @@ from retrain_outcomes import outcome
 
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[Lock]:
-    with lock.held(str(tmp_path / "lock"), 600.0, print) as own:
+    with lock.hold_lock(str(tmp_path / "lock"), 600.0, print) as own:
         yield own
 
 
 @pytest.fixture
-def make(tmp_path: Path, config: Callable[..., Config]) -> Callable[..., Job]:
-    def make_(**keep: Any) -> Job:
+def make(tmp_path: Path, config: Callable[..., Config]) -> Callable[..., RetrainJob]:
+    def make_(**keep: Any) -> RetrainJob:
         settings = config(
             name="faces",
             paths={"images": "i", "dataset": "d"},
             tracking={"uri": f"sqlite:///{tmp_path}/mlflow.db"},
             retrain={"folder": str(tmp_path), "keep": keep},
         )
-        return job.of(settings, lambda: pytest.fail("no Spark"))
+        return job.create_job(settings, lambda: pytest.fail("no Spark"))
 
     return make_
 
@@ -44,7 +44,7 @@ def make(tmp_path: Path, config: Callable[..., Config]) -> Callable[..., Job]:
 class Past:
     """Nights 1, 2, ... that each registered a version, on a dataset of their own."""
 
-    def __init__(self, root: Path, own: Job, held: Lock, config: Config) -> None:
+    def __init__(self, root: Path, own: RetrainJob, held: Lock, config: Config) -> None:
         self._root, self._job, self._held = root, own, held
         self._model = saved_model.save(root / "some-model", config, ["a", "b"])
 
@@ -62,9 +62,9 @@ class Past:
                 Path(journal.folder, name, "file").touch()
             Path(journal.folder, "traits.json").touch()
             made = self._job.registry.register(str(self._model), journal.folder, "tests")
-            self._job.registry.point(CHALLENGER, made)
+            self._job.registry.set_alias(CHALLENGER, made)
             if kind == "promoted":
-                self._job.registry.point(CHAMPION, made)
+                self._job.registry.set_alias(CHAMPION, made)
         journal.record("outcome", outcome(night, kind, champion))
 
     def left(self) -> tuple[list[str], list[str], list[str]]:
@@ -77,7 +77,7 @@ class Past:
 
 
 def test_what_the_champion_needs_is_never_removed(
-    make: Callable[..., Job], held: Lock, tmp_path: Path, config: Callable[..., Config]
+    make: Callable[..., RetrainJob], held: Lock, tmp_path: Path, config: Callable[..., Config]
 ) -> None:
     own = make(nights=1, datasets=1, days=0)
     past = Past(tmp_path, own, held, config())
@@ -89,7 +89,7 @@ def test_what_the_champion_needs_is_never_removed(
     past.add(6, "held", "3", version=False)
     past.add(7, "kept", "3")
     (tmp_path / "champion" / "model" / "v1").mkdir(parents=True)  # as a night had it from MLflow
-    assert cleanup.tidy(own) == {
+    assert cleanup.remove_obsolete(own) == {
         "nights": [1, 4, 5],
         "versions": ["1", "4", "5"],
         "datasets": [str(tmp_path / "datasets" / f"{night:06d}-f00") for night in (1, 4, 5, 6)],
@@ -103,7 +103,7 @@ def test_what_the_champion_needs_is_never_removed(
     champion = own.registry.champion()
     assert champion is not None
     assert own.registry.fetch(champion, str(tmp_path / "copy"))
-    assert cleanup.tidy(own) == {"nights": [], "versions": [], "datasets": []}
+    assert cleanup.remove_obsolete(own) == {"nights": [], "versions": [], "datasets": []}
     # Journals stay, as the history is of them, and nothing but journals of those that may go.
     journals = [len(list(path.iterdir())) for path in sorted((tmp_path / "nights").iterdir())]
     assert journals == [4, 7, 7, 4, 4, 3, 7]
@@ -111,15 +111,15 @@ def test_what_the_champion_needs_is_never_removed(
 
 
 def test_what_is_young_stays(
-    make: Callable[..., Job], held: Lock, tmp_path: Path, config: Callable[..., Config]
+    make: Callable[..., RetrainJob], held: Lock, tmp_path: Path, config: Callable[..., Config]
 ) -> None:
     own = make(nights=1, datasets=1, days=7)
     past = Past(tmp_path, own, held, config())
     for night in (1, 2, 3):
         past.add(night, "kept", None)
-    assert cleanup.tidy(own) == {"nights": [], "versions": [], "datasets": []}
+    assert cleanup.remove_obsolete(own) == {"nights": [], "versions": [], "datasets": []}
     entry = tmp_path / "nights" / "000001" / "01-begin.json"
     old = (datetime.now(timezone.utc) - timedelta(days=8)).isoformat()
     entry.write_text(json.dumps({**json.loads(entry.read_text()), "at": old}))
-    assert cleanup.tidy(own)["versions"] == ["1"]
+    assert cleanup.remove_obsolete(own)["versions"] == ["1"]
     assert past.left()[2] == ["000002-f00", "000003-f00"]

@@ -18,12 +18,12 @@ import yaml
 
 import saved_model
 from halftone import config as configs
-from halftone.config import Config, Tracking
+from halftone.config import Config, TrackingSettings
 from halftone.errors import RunError, StoppedError
 from halftone.retrain import command, job, manual, notify, steps
-from halftone.retrain.command import Asked
-from halftone.retrain.job import Job
-from halftone.retrain.registry import CHAMPION, Registry, Version
+from halftone.retrain.command import RetrainArguments
+from halftone.retrain.job import RetrainJob
+from halftone.retrain.registry import CHAMPION, ModelRegistry, ModelVersion
 from halftone.retrain.state import journal, lock
 from halftone.tracking import mlflow_store
 from retrained import JOB, NAME, in_a_process, last_line, outcomes, write_config
@@ -42,18 +42,18 @@ def call(tmp_path: Path) -> Call:
     def call_(**asked: Any) -> tuple[int, dict[str, Any], str]:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = command.main(Asked(str(path), **asked))
+            code = command.main(RetrainArguments(str(path), **asked))
         return code, last_line(out.getvalue()), err.getvalue()
 
     return call_
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(Tracking(uri=f"sqlite:///{tmp_path}/mlflow.db"), NAME)
+def registry(tmp_path: Path) -> ModelRegistry:
+    return ModelRegistry(TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db"), NAME)
 
 
-def register(tmp_path: Path, registry: Registry, config: Config, count: int) -> None:
+def register(tmp_path: Path, registry: ModelRegistry, config: Config, count: int) -> None:
     for number in range(1, count + 1):
         model = saved_model.save(tmp_path / f"m{number}", config, ["a", "b"], float(number))
         registry.register(str(model), f"night-{number}", "tests")
@@ -100,7 +100,7 @@ def test_a_mistake_is_said_before_any_work(
 
 
 def test_a_second_call_says_who_is_at_it(call: Call, tmp_path: Path) -> None:
-    with lock.held(str(tmp_path / "retrain" / "lock"), 600.0, print):
+    with lock.hold_lock(str(tmp_path / "retrain" / "lock"), 600.0, print):
         code, last, err = call()
     assert (code, last["outcome"], last["exit_code"]) == (4, "busy", 4)
     assert f" holds the lock {tmp_path}/retrain/lock, and gave its last sign of life " in err
@@ -168,7 +168,7 @@ def test_a_night_that_is_killed_again_and_again_is_given_up(
 def test_a_training_that_gets_further_is_not_given_up(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(job: Job, folder: str, *given: Any) -> None:
+    def train(job: RetrainJob, folder: str, *given: Any) -> None:
         done = Path(folder, "model", "checkpoints")
         done.mkdir(parents=True, exist_ok=True)
         if len(list(done.iterdir())) < 4:
@@ -179,7 +179,7 @@ def test_a_training_that_gets_further_is_not_given_up(
         return call(overrides=["retrain.max_attempts=2"])
 
     left(tmp_path, preprocess=TAKEN_IN, snapshot={"dataset": ""}, drift=NO_DRIFT, start={})
-    monkeypatch.setattr(steps, "train", train)
+    monkeypatch.setattr(steps, "train_challenger", train)
     assert [in_a_process(once) for _ in range(5)] == [-9] * 5
     code, last, _ = once()
     assert (code, last["night"]) == (5, 1)
@@ -191,7 +191,7 @@ def test_a_training_that_gets_further_is_not_given_up(
 def test_a_kill_behind_the_outcome_changes_none(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notify, "tell", kill)  # no images: the night ends at once
+    monkeypatch.setattr(notify, "send_outcome", kill)  # no images: the night ends at once
     codes = [in_a_process(lambda: call(overrides=["retrain.max_attempts=2"])) for _ in range(2)]
     assert codes == [-9, -9]
     code, last, err = call(overrides=["retrain.max_attempts=2"])
@@ -203,12 +203,12 @@ def test_a_kill_behind_the_outcome_changes_none(
 
 
 def test_a_promotion_that_a_kill_kept_from_being_told_is_told_by_who_closes_the_night(
-    call: Call, registry: Registry, tmp_path: Path
+    call: Call, registry: ModelRegistry, tmp_path: Path
 ) -> None:
-    register(tmp_path, registry, configs.load(str(tmp_path / "retrain.yaml")), 2)
+    register(tmp_path, registry, configs.load_config(str(tmp_path / "retrain.yaml")), 2)
     second = registry.version("2")
     assert second is not None
-    registry.point(CHAMPION, second)
+    registry.set_alias(CHAMPION, second)
     left(
         tmp_path,
         preprocess=TAKEN_IN,
@@ -230,10 +230,12 @@ TAKEN_IN = {"basis": "b", "new_images": 1, "new_rejects": 0, "rows": 9, "dataset
 NO_DRIFT = {"level": "ok", "reason": ""}
 
 
-def left(tmp_path: Path, **entries: journal.Entry) -> None:
+def left(tmp_path: Path, **entries: journal.JournalEntry) -> None:
     """Leave a night whose process is gone behind the last of these steps."""
-    settings = job.of(configs.load(str(tmp_path / "retrain.yaml")), pytest.fail).basis("")
-    with lock.held(str(tmp_path / "retrain" / "lock"), 600.0, print) as held:
+    settings = job.create_job(
+        configs.load_config(str(tmp_path / "retrain.yaml")), pytest.fail
+    ).fingerprint("")
+    with lock.hold_lock(str(tmp_path / "retrain" / "lock"), 600.0, print) as held:
         own = journal.Journal(str(tmp_path / "retrain"), 1, held)
         for name, entry in {"begin": {"settings": settings}, **entries}.items():
             own.record(name, entry)
@@ -259,8 +261,8 @@ def test_a_night_whose_settings_have_changed_is_closed(
     ]
 
 
-def test_by_hand(call: Call, registry: Registry, tmp_path: Path) -> None:
-    loaded = configs.load(str(tmp_path / "retrain.yaml"))
+def test_by_hand(call: Call, registry: ModelRegistry, tmp_path: Path) -> None:
+    loaded = configs.load_config(str(tmp_path / "retrain.yaml"))
     code, _, err = call(promote="1")
     assert (code, err.splitlines()[-1]) == (
         2, f"error: --promote 1: {registry} has no version 1; it has none",
@@ -280,25 +282,25 @@ def test_by_hand(call: Call, registry: Registry, tmp_path: Path) -> None:
     )  # fmt: skip
     first = registry.version("2")
     assert first is not None
-    registry.point(CHAMPION, first)
+    registry.set_alias(CHAMPION, first)
     code, _, err = call(rollback=True)
     assert (code, champion(registry)) == (2, "2")
     assert "the champion is version 2, the last one of the history version 1; say which" in err
 
 
-def champion(registry: Registry) -> Optional[str]:
+def champion(registry: ModelRegistry) -> Optional[str]:
     found = registry.champion()
     return found.number if found else None
 
 
 def test_a_hand_sets_aside_the_night_that_was_not_finished(
-    call: Call, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Call, registry: ModelRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*given: Any, **more: Any) -> None:
         raise RunError("the store is away")
 
     monkeypatch.setattr(steps, "preprocess", away)
-    register(tmp_path, registry, configs.load(str(tmp_path / "retrain.yaml")), 1)
+    register(tmp_path, registry, configs.load_config(str(tmp_path / "retrain.yaml")), 1)
     assert call()[0] == 5
     assert call(promote="1")[0] == 0
     assert [(one["outcome"], one["reason"]) for one in outcomes(tmp_path)] == [
@@ -309,21 +311,21 @@ def test_a_hand_sets_aside_the_night_that_was_not_finished(
 
 @pytest.fixture
 def killed_rollback(
-    call: Call, registry: Registry, tmp_path: Path, request: pytest.FixtureRequest
+    call: Call, registry: ModelRegistry, tmp_path: Path, request: pytest.FixtureRequest
 ) -> bool:
     """A rollback from 3 to 2 that was killed behind the change of the alias, or ahead of it."""
     is_moved: bool = request.param
 
-    def killed(set_alias: Callable[..., None], held: lock.Lock, version: Version) -> None:
+    def killed(set_alias: Callable[..., None], held: lock.Lock, version: ModelVersion) -> None:
         if is_moved:
-            steps.point(set_alias, held, version)
+            steps.set_champion(set_alias, held, version)
         raise KeyboardInterrupt
 
-    register(tmp_path, registry, configs.load(str(tmp_path / "retrain.yaml")), 3)
+    register(tmp_path, registry, configs.load_config(str(tmp_path / "retrain.yaml")), 3)
     for number in ("1", "2", "3"):
         assert call(promote=number)[0] == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manual, "point", killed)
+        patch.setattr(manual, "set_champion", killed)
         assert call(rollback=True)[0] == 130
     assert champion(registry) == ("2" if is_moved else "3")
     return is_moved
@@ -345,7 +347,7 @@ def test_the_next_night_tells_what_came_of_a_killed_rollback(
 
 @pytest.mark.parametrize("killed_rollback", [True, False], indirect=True)
 def test_a_killed_rollback_said_again_goes_one_step_back(
-    call: Call, registry: Registry, tmp_path: Path, killed_rollback: bool
+    call: Call, registry: ModelRegistry, tmp_path: Path, killed_rollback: bool
 ) -> None:
     code, last, _ = call(rollback=True)
     assert (code, last["reason"], champion(registry)) == (0, "--rollback from 3 to 2", "2")
@@ -357,7 +359,7 @@ def test_a_killed_rollback_said_again_goes_one_step_back(
 
 def test_history_before_the_first_night(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_config(tmp_path)
-    assert command.main(Asked(str(path), history=True)) == 0
+    assert command.main(RetrainArguments(str(path), history=True)) == 0
     assert capsys.readouterr().out == "no night has ended yet\n"
 
 
@@ -376,7 +378,7 @@ def test_history_before_the_first_night(tmp_path: Path, capsys: pytest.CaptureFi
     ],
 )
 def test_exit_codes_of_outcomes(outcome: Mapping[str, Any], fails: bool, expected: int) -> None:
-    settings = configs.from_mapping({"retrain": {"fail_on_refusal": fails}}, source="test")
+    settings = configs.config_from_mapping({"retrain": {"fail_on_refusal": fails}}, source="test")
     assert command.exit_code(settings, dict(outcome)) == expected
 
 
@@ -402,7 +404,9 @@ def test_who_stops_a_night_leaves_it_to_the_next_call(
     def stopped(*given: Any, **more: Any) -> None:
         raise error
 
-    monkeypatch.setattr(notify, "tell", lambda *given: pytest.fail("nothing has come of it"))
+    monkeypatch.setattr(
+        notify, "send_outcome", lambda *given: pytest.fail("nothing has come of it")
+    )
     monkeypatch.setattr(steps, "preprocess", stopped)
     for _ in range(2):
         found, last, err = call()
@@ -410,16 +414,20 @@ def test_who_stops_a_night_leaves_it_to_the_next_call(
     assert nights(tmp_path) == ["000001"]
 
 
-def test_from_scratch_where_that_is_asked(registry: Registry, tmp_path: Path) -> None:
-    config = configs.load(str(write_config(tmp_path, start="scratch")))
-    own = job.of(config, pytest.fail)
+def test_from_scratch_where_that_is_asked(registry: ModelRegistry, tmp_path: Path) -> None:
+    config = configs.load_config(str(write_config(tmp_path, start="scratch")))
+    own = job.create_job(config, pytest.fail)
     register(tmp_path, registry, config, 1)
     first = registry.version("1")
     assert first is not None
     why = ["there is no champion yet", "retrain.start is scratch"]
-    assert steps.start(own, "d") == {"champion": None, "weights": None, "why": why[0]}
-    registry.point(CHAMPION, first)
-    assert steps.start(own, "d") == {"champion": "1", "weights": None, "why": why[1]}
+    assert steps.choose_start_weights(own, "d") == {
+        "champion": None,
+        "weights": None,
+        "why": why[0],
+    }
+    registry.set_alias(CHAMPION, first)
+    assert steps.choose_start_weights(own, "d") == {"champion": "1", "weights": None, "why": why[1]}
 
 
 def test_the_job_from_a_shell(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_two_weeks(tmp_path: Path) -> None:
     assert [one["night"] for one in past] == [*WHY]
     for one in past:
         assert one["reason"].startswith(WHY[one["night"]]), one["reason"]
-    assert history.champions(past) == ["1", "2"]
+    assert history.champion_lineage(past) == ["1", "2"]
     command = [sys.executable, JOB, "--config", str(tmp_path / "retrain.yaml"), "--history"]
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [line.split()[0] for line in table[2:-2]] == [str(one["night"]) for one in past]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from halftone import config
-from halftone.config import ConfigError, Retrain
+from halftone.config import ConfigError, RetrainSettings
 from halftone.errors import InputError
 from halftone.retrain import notify
 from tracked import free_port
@@ -64,18 +64,23 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_both_are_told(hook: Hook, tmp_path: Path) -> None:
     file = tmp_path / "last" / "outcome.json"
-    assert notify.tell(Retrain(webhook=hook.url, outcome_file=str(file)), "faces", OUTCOME) == []
+    assert (
+        notify.send_outcome(
+            RetrainSettings(webhook=hook.url, outcome_file=str(file)), "faces", OUTCOME
+        )
+        == []
+    )
     assert hook.got == [("/hooks/s3cret", TOLD)]
     assert json.loads(file.read_text()) == TOLD
 
 
 def test_none_is_told_where_none_is_set() -> None:
-    assert notify.tell(Retrain(), "faces", OUTCOME) == []
+    assert notify.send_outcome(RetrainSettings(), "faces", OUTCOME) == []
 
 
 def test_a_hook_that_fails_for_a_moment_is_asked_again(hook: Hook) -> None:
     hook.codes = [500, 503, 200]
-    assert notify.tell(Retrain(webhook=hook.url), "faces", OUTCOME) == []
+    assert notify.send_outcome(RetrainSettings(webhook=hook.url), "faces", OUTCOME) == []
     assert [told for _, told in hook.got] == [TOLD] * 3
     # Whoever acts on it can tell that it is one outcome.
     assert hook.keys == [OUTCOME["id"]] * 3
@@ -86,13 +91,13 @@ def test_a_hook_that_goes_on_failing_is_said_without_its_secret(
 ) -> None:
     hook.codes = [404]
     said = "retrain.webhook at 127.0.0.1 was not told, in 3 tries: HTTP 404"
-    assert notify.tell(Retrain(webhook=hook.url), "faces", OUTCOME) == [said]
+    assert notify.send_outcome(RetrainSettings(webhook=hook.url), "faces", OUTCOME) == [said]
     assert capsys.readouterr().err == f"notify: {said}\n"
 
 
 def test_a_hook_that_is_away() -> None:
-    settings = Retrain(webhook=f"http://127.0.0.1:{free_port()}/s3cret")
-    (said,) = notify.tell(settings, "faces", OUTCOME)
+    settings = RetrainSettings(webhook=f"http://127.0.0.1:{free_port()}/s3cret")
+    (said,) = notify.send_outcome(settings, "faces", OUTCOME)
     assert said == (
         "retrain.webhook at 127.0.0.1 was not told, in 3 tries: [Errno 111] Connection refused"
     )
@@ -100,30 +105,30 @@ def test_a_hook_that_is_away() -> None:
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    settings = Retrain(outcome_file=str(tmp_path / "file" / "outcome.json"))
-    (said,) = notify.tell(settings, "faces", OUTCOME)
+    settings = RetrainSettings(outcome_file=str(tmp_path / "file" / "outcome.json"))
+    (said,) = notify.send_outcome(settings, "faces", OUTCOME)
     assert said.startswith(f"retrain.outcome_file {tmp_path}/file/outcome.json: ")
 
 
 def test_a_file_that_no_store_takes_keeps_nothing_from_the_hook(hook: Hook) -> None:
-    settings = Retrain(webhook=hook.url, outcome_file="no-store://nobody/last.json")
-    (said,) = notify.tell(settings, "faces", OUTCOME)
+    settings = RetrainSettings(webhook=hook.url, outcome_file="no-store://nobody/last.json")
+    (said,) = notify.send_outcome(settings, "faces", OUTCOME)
     assert said.startswith("retrain.outcome_file no-store://nobody/last.json: ")
     assert len(hook.got) == 1
 
 
 def test_the_url_may_come_from_the_environment(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRAIN_HOOK", hook.url)
-    settings = Retrain(webhook="$RETRAIN_HOOK")
-    notify.check(settings)
-    assert notify.tell(settings, "faces", OUTCOME) == []
+    settings = RetrainSettings(webhook="$RETRAIN_HOOK")
+    notify.check_webhook(settings)
+    assert notify.send_outcome(settings, "faces", OUTCOME) == []
     assert len(hook.got) == 1
 
 
 def test_a_variable_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RETRAIN_HOOK", raising=False)
     with pytest.raises(InputError) as caught:
-        notify.check(Retrain(webhook="$RETRAIN_HOOK"))
+        notify.check_webhook(RetrainSettings(webhook="$RETRAIN_HOOK"))
     assert str(caught.value) == (
         "retrain.webhook is $RETRAIN_HOOK, and the environment has no RETRAIN_HOOK that begins "
         "with http:// or https://; set it, or leave retrain.webhook out"
@@ -134,4 +139,4 @@ def test_a_webhook_is_a_url() -> None:
     with pytest.raises(
         ConfigError, match=r"retrain\.webhook = \"slack\.com\": String should match"
     ):
-        config.from_mapping({"retrain": {"webhook": "slack.com"}}, source="test")
+        config.config_from_mapping({"retrain": {"webhook": "slack.com"}}, source="test")

@@ -16,12 +16,12 @@ import pytest
 import yaml
 
 import fault_proxy
-from halftone.config import Tracking
+from halftone.config import TrackingSettings
 from halftone.retrain import command
-from halftone.retrain.command import Asked
+from halftone.retrain.command import RetrainArguments
 from halftone.retrain.state import lock
 from halftone.retrain.state.journal import Journal
-from halftone.retrain.state.lock import LostError
+from halftone.retrain.state.lock import LockLostError
 from halftone.tracking import mlflow_model
 from lock_race import race
 from object_store import BUCKET, ROOT, ObjectStore, served
@@ -56,11 +56,11 @@ def test_of_many_at_once_one_takes_a_dead_ones_lock(store: ObjectStore) -> None:
 
 
 def test_an_owner_beats_and_notes_until_it_is_taken_over(store: ObjectStore) -> None:
-    lost: list[LostError] = []
-    with lock.held(LOCK, 0.6, lost.append) as held:
+    lost: list[LockLostError] = []
+    with lock.hold_lock(LOCK, 0.6, lost.append) as held:
         own = Journal(f"{ROOT}/retrain", 1, held)
         own.record("begin", {})
-        with pytest.raises(LostError, match=r"01-begin\.json: another process has written it"):
+        with pytest.raises(LockLostError, match=r"01-begin\.json: another process has written it"):
             own.record("begin", {})
         deadline = time.monotonic() + 30
         path = f"{BUCKET}/retrain/lock/000001.json"
@@ -68,7 +68,9 @@ def test_an_owner_beats_and_notes_until_it_is_taken_over(store: ObjectStore) -> 
             assert time.monotonic() < deadline
             time.sleep(0.05)
         from_far(store, 2)
-        with pytest.raises(LostError, match=f"^process 7 on far has taken over the lock {LOCK}: "):
+        with pytest.raises(
+            LockLostError, match=f"^process 7 on far has taken over the lock {LOCK}: "
+        ):
             own.record("preprocess", {})
     assert own.read("preprocess") is None
     assert [str(error)[:17] for error in lost] in ([], ["process 7 on far "])
@@ -136,7 +138,7 @@ def test_a_store_that_refuses_ends_a_call_with_the_cure(
     site = Site(tmp_path, store)
     store.proxy.fault = lambda method, target: fault_proxy.ERROR_403
     for is_history in (True, False):
-        assert command.main(Asked(str(site.conf), history=is_history)) == 5
+        assert command.main(RetrainArguments(str(site.conf), history=is_history)) == 5
         said = capsys.readouterr()
         last = last_line(said.out)
         assert (last["outcome"], last["exit_code"]) == ("failed", 5)
@@ -199,12 +201,12 @@ def test_nights_on_an_object_store(
         one["dataset"] for one in snapshots
     ]
     assert not site.client.exists(f"{BUCKET}/retrain/champion")
-    tracking = Tracking(uri=f"sqlite:///{tmp_path}/mlflow.db")
-    copy = mlflow_model.fetch(f"models:/{NAME}@champion", str(tmp_path / "served"), tracking)
+    tracking = TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db")
+    copy = mlflow_model.fetch_model(f"models:/{NAME}@champion", str(tmp_path / "served"), tracking)
     assert copy.endswith(trained["digest"])
 
     capsys.readouterr()
-    assert command.main(Asked(str(site.conf), history=True)) == 0
+    assert command.main(RetrainArguments(str(site.conf), history=True)) == 0
     *table, _, last_said = capsys.readouterr().out.splitlines()[2:]
     assert [line.split()[0] for line in table] == ["1", "2", "3"]
     assert last_said == "champion: version 1"

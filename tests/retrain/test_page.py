@@ -34,18 +34,18 @@ def test_the_champions_line() -> None:
 
 
 def test_the_picture_in_words() -> None:
-    drawn = page.figure(PAST, "accuracy", 0.7)
+    drawn = page.champion_figure(PAST, "accuracy", 0.7)
     assert drawn is not None
     assert drawn.alt == (
         "Accuracy of the champion: 0.8000 in night 1, 0.9100 in night 5; 4 challengers were "
         "judged, 2 of them promoted."
     )
-    assert page.figure(PAST[1:2], "accuracy", 0.7) is None
+    assert page.champion_figure(PAST[1:2], "accuracy", 0.7) is None
 
 
 def test_the_page() -> None:
-    text = page.render("faces", PAST, "accuracy", 0.7)
-    assert text == page.render("faces", PAST, "accuracy", 0.7)
+    text = page.render_page("faces", PAST, "accuracy", 0.7)
+    assert text == page.render_page("faces", PAST, "accuracy", 0.7)
     assert "<title>faces: retraining</title>" in text
     assert "The champion is version <strong>3</strong>, promoted 2026-03-04 02:11 UTC" in text
     rows = re.findall(r'<th scope="row">(\d)</th>', text)
@@ -57,7 +57,7 @@ def test_the_page() -> None:
 
 def test_without_a_champion_and_with_a_hostile_reason() -> None:
     past = [outcome(1, "refused", None, reason="<script>alert(1)</script>")]
-    text = page.render("<b>", past, "accuracy", 0.0)
+    text = page.render_page("<b>", past, "accuracy", 0.0)
     assert "There is no champion yet." in text
     assert "<script>" not in text
     assert "<title>&lt;b&gt;: retraining</title>" in text

@@ -10,9 +10,9 @@ from mlflow import MlflowClient
 
 import saved_model
 from halftone import model_directory, storage
-from halftone.config import Config, Tracking
+from halftone.config import Config, TrackingSettings
 from halftone.errors import RunError
-from halftone.retrain.registry import CHALLENGER, CHAMPION, Registry
+from halftone.retrain.registry import CHALLENGER, CHAMPION, ModelRegistry
 from halftone.tracking import mlflow_model, mlflow_store
 from tracked import free_port
 
@@ -20,8 +20,8 @@ Model = Callable[[float], str]
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(Tracking(uri=f"sqlite:///{tmp_path}/mlflow.db"), "faces")
+def registry(tmp_path: Path) -> ModelRegistry:
+    return ModelRegistry(TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db"), "faces")
 
 
 @pytest.fixture
@@ -31,20 +31,20 @@ def model(tmp_path: Path, config: Callable[..., Config]) -> Model:
     )
 
 
-def test_from_nothing_to_a_champion(registry: Registry, model: Model, tmp_path: Path) -> None:
+def test_from_nothing_to_a_champion(registry: ModelRegistry, model: Model, tmp_path: Path) -> None:
     assert (registry.champion(), registry.versions(), registry.version("1")) == (None, [], None)
     made = registry.register(model(0.0), "nights/000001", "tests")
-    assert (made.number, made.night, made.aliases) == ("1", "nights/000001", ())
+    assert (made.number, made.retrain_run_folder, made.aliases) == ("1", "nights/000001", ())
     assert registry.champion() is None
-    registry.point(CHAMPION, made)
+    registry.set_alias(CHAMPION, made)
     champion = registry.champion()
     assert champion is not None
     assert (champion.number, champion.aliases) == ("1", ("champion",))
     copy = registry.fetch(champion, str(tmp_path / "copy"))
-    assert model_directory.read_card(copy).version == "v0.0"
+    assert model_directory.read_model_info(copy).version == "v0.0"
 
 
-def test_a_night_registers_once(registry: Registry, model: Model) -> None:
+def test_a_night_registers_once(registry: ModelRegistry, model: Model) -> None:
     numbers = [
         registry.register(model(bias), night, "tests").number
         for bias, night in ((0.0, "one"), (0.0, "one"), (1.0, "two"), (0.0, "one"))
@@ -53,18 +53,20 @@ def test_a_night_registers_once(registry: Registry, model: Model) -> None:
     assert [one.number for one in registry.versions()] == ["1", "2"]
 
 
-def test_an_alias_is_of_one_version(registry: Registry, model: Model) -> None:
+def test_an_alias_is_of_one_version(registry: ModelRegistry, model: Model) -> None:
     first, second = (registry.register(model(n), f"night-{n}", "tests") for n in (0.0, 1.0))
     for version in (first, second):
-        registry.point(CHALLENGER, version)
-        registry.point(CHAMPION, version)
+        registry.set_alias(CHALLENGER, version)
+        registry.set_alias(CHAMPION, version)
     assert [set(one.aliases) for one in registry.versions()] == [set(), {CHAMPION, CHALLENGER}]
 
 
-def test_the_run_of_the_training_is_used(registry: Registry, model: Model, tmp_path: Path) -> None:
+def test_the_run_of_the_training_is_used(
+    registry: ModelRegistry, model: Model, tmp_path: Path
+) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = mlflow_store.connect(uri)
-    run = client.create_run(mlflow_store.experiment_id(client, uri, "tests"))
+    run = client.create_run(mlflow_store.get_or_create_experiment(client, uri, "tests"))
     folder = model(0.0)
     kept = {"tracking_uri": uri, "run_id": run.info.run_id}
     storage.write_json(f"{folder}/{model_directory.TRACKING}", kept)
@@ -75,31 +77,31 @@ def test_the_run_of_the_training_is_used(registry: Registry, model: Model, tmp_p
     made = registry.register(other, "two", "tests")
     assert made.run_id not in (run.info.run_id, "0" * 32)
     copy = registry.fetch(made, str(tmp_path / "copy"))
-    assert model_directory.read_card(copy).version == "v1.0"
+    assert model_directory.read_model_info(copy).version == "v1.0"
 
 
 def test_a_version_goes_with_its_files_and_an_alias_keeps_it(
-    registry: Registry, model: Model, tmp_path: Path
+    registry: ModelRegistry, model: Model, tmp_path: Path
 ) -> None:
     first, second = (registry.register(model(n), f"night-{n}", "tests") for n in (0.0, 1.0))
-    registry.point(CHAMPION, second)
+    registry.set_alias(CHAMPION, second)
     for version in (first, second, first):
         registry.remove(version)
     assert [one.number for one in registry.versions()] == ["2"]
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     assert client.list_artifacts(first.run_id) == []
     assert client.get_run(first.run_id).info.lifecycle_stage == "active"
-    assert mlflow_model.fetch(
+    assert mlflow_model.fetch_model(
         "models:/faces@champion",
         str(tmp_path / "c"),
-        Tracking(uri=f"sqlite:///{tmp_path}/mlflow.db"),
+        TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db"),
     )
 
 
 def test_a_server_that_is_away_may_be_back_later() -> None:
     uri = f"http://me:pa55@127.0.0.1:{free_port()}"
     with pytest.raises(RunError) as caught:
-        Registry(Tracking(uri=uri), "faces").champion()
+        ModelRegistry(TrackingSettings(uri=uri), "faces").champion()
     said = str(caught.value)
     assert said.startswith(f"models:/faces in {uri.replace('pa55', '***')}: ")
     assert said.endswith("; run the same command again to go on")

@@ -9,8 +9,8 @@ import pytest
 
 import saved_model
 from halftone import config
-from halftone.config import Tracking
-from halftone.retrain.registry import CHAMPION, Registry
+from halftone.config import TrackingSettings
+from halftone.retrain.registry import CHAMPION, ModelRegistry
 from halftone.retrain.state.journal import BEGIN, ENDED, OUTCOME, STEPS
 from retrain_scripts import run
 from retrained import NAME, draw, outcomes, write_config
@@ -22,10 +22,10 @@ def test_a_night_that_is_killed_at_each_step_goes_on_and_repeats_none(tmp_path: 
     draw(tmp_path / "images", "a", 150, 1000)
     path = write_config(tmp_path, epochs=6)
     # Of another network, so that the training begins from scratch.
-    loaded = config.load(str(path), ["train.model={name: mlp}"])
-    registry = Registry(Tracking(uri=f"sqlite:///{tmp_path}/mlflow.db"), NAME)
+    loaded = config.load_config(str(path), ["train.model={name: mlp}"])
+    registry = ModelRegistry(TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db"), NAME)
     by_hand = saved_model.save(tmp_path / "by-hand", loaded, ["lying", "upright"], 0.1)
-    registry.point(CHAMPION, registry.register(str(by_hand), "", "tests"))
+    registry.set_alias(CHAMPION, registry.register(str(by_hand), "", "tests"))
 
     said = run("killed.py", tmp_path)
     kills = [one for one in said if "step" in one]

@@ -47,8 +47,8 @@ def test_all_call_the_job_with_the_example(name: str) -> None:
 
 
 def test_the_example_serves_retraining() -> None:
-    loaded = config.load(str(ROOT / "conf" / "retrain.yaml"))
-    own = job.of(loaded, lambda: pytest.fail("no Spark is needed to look at a config"))
+    loaded = config.load_config(str(ROOT / "conf" / "retrain.yaml"))
+    own = job.create_job(loaded, lambda: pytest.fail("no Spark is needed to look at a config"))
     assert (own.registry.name, own.settings.fail_on_refusal) == ("retrain", True)
 
 

@@ -19,7 +19,7 @@ import halftone
 from halftone.errors import InputError
 from halftone.sample import drawing
 from halftone.sample.drawing import damage, label, pen
-from halftone.sample.generate import draw, kind_of, main, picture
+from halftone.sample.generate import draw_picture, generate_sample, main, read_sample_description
 
 BROKEN = [
     "comics/broken-text.jpg",
@@ -43,7 +43,7 @@ def pixels(data: bytes) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw(tmp_path_factory.mktemp("sample") / "s", pairs=9, seed=7, size_px=64)
+    return generate_sample(tmp_path_factory.mktemp("sample") / "s", pairs=9, seed=7, size_px=64)
 
 
 # --- what is drawn --------------------------------------------------------------------------------
@@ -72,29 +72,29 @@ def test_sample_json_counts_and_names(drawn: Path) -> None:
 def test_pictures_are_colour_jpegs_of_the_size_asked_for(drawn: Path) -> None:
     for kind in ("faces", "comics"):
         assert pixels((drawn / kind / "00008.jpg").read_bytes()).shape == (64, 64, 3)
-    assert pixels(picture(7, 0, "faces", 1024)).shape == (1024, 1024, 3)
-    assert pixels(picture(7, 0, "comics", 1024)).shape == (1024, 1024, 3)
+    assert pixels(draw_picture(7, 0, "faces", 1024)).shape == (1024, 1024, 3)
+    assert pixels(draw_picture(7, 0, "comics", 1024)).shape == (1024, 1024, 3)
 
 
 def test_a_picture_says_in_its_comment_what_it_is() -> None:
-    data = picture(7, 3, "comics", 64)
+    data = draw_picture(7, 3, "comics", 64)
     said = b"halftone synthetic sample: kind=comics pair=3 seed=7 size_px=64 drawing=1"
     assert data[20:24] == b"\xff\xfe\x00" + bytes([len(said) + 2])
     assert data[24 : 24 + len(said)] == said
 
 
 def test_the_same_bytes_whatever_the_number_of_processes(drawn: Path, tmp_path: Path) -> None:
-    alone = draw(tmp_path / "alone", pairs=9, seed=7, size_px=64, processes=1)
-    three = draw(tmp_path / "three", pairs=9, seed=7, size_px=64, processes=3)
+    alone = generate_sample(tmp_path / "alone", pairs=9, seed=7, size_px=64, processes=1)
+    three = generate_sample(tmp_path / "three", pairs=9, seed=7, size_px=64, processes=3)
     assert digests(alone) == digests(three) == digests(drawn)
 
 
 def test_a_picture_does_not_depend_on_the_number_of_pairs(drawn: Path) -> None:
-    assert picture(7, 8, "faces", 64) == (drawn / "faces" / "00008.jpg").read_bytes()
+    assert draw_picture(7, 8, "faces", 64) == (drawn / "faces" / "00008.jpg").read_bytes()
 
 
 def test_no_two_files_are_alike(drawn: Path, tmp_path: Path) -> None:
-    other = draw(tmp_path / "other", pairs=9, seed=8, size_px=64, processes=1)
+    other = generate_sample(tmp_path / "other", pairs=9, seed=8, size_px=64, processes=1)
     found = [*digests(drawn).values(), *digests(other).values()]
     # the empty file and the text are the same in every sample
     assert len(set(found)) == len(found) - 2
@@ -109,21 +109,21 @@ def test_a_pairs_two_pictures_show_the_same_person(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(drawing, "draw_photo", blank)
     monkeypatch.setattr(drawing, "draw_comic", blank)
-    drawing.jpeg(7, 5, "faces", 64)
-    drawing.jpeg(7, 5, "comics", 64)
-    assert shown == [drawing.person(7, 5)] * 2
-    assert drawing.person(7, 5) != drawing.person(7, 6)
-    assert drawing.person(7, 5) != drawing.person(8, 5)
+    drawing.draw_jpeg(7, 5, "faces", 64)
+    drawing.draw_jpeg(7, 5, "comics", 64)
+    assert shown == [drawing.create_person(7, 5)] * 2
+    assert drawing.create_person(7, 5) != drawing.create_person(7, 6)
+    assert drawing.create_person(7, 5) != drawing.create_person(8, 5)
 
 
 # A change here is another sample: raise label.DRAWING with it.
 
 
 def test_a_seed_and_a_pair_make_this_person() -> None:
-    who = drawing.person(7, 1)
+    who = drawing.create_person(7, 1)
     assert (who.hair_style, who.scene, who.scene_seed) == ("long", "rays", 198918798)
-    assert (who.glasses, who.beard, who.striped) == (True, False, False)
-    place = [*who.centre, who.head, who.tilt_rad, who.yaw_rad]
+    assert (who.has_glasses, who.has_beard, who.has_striped_shirt) == (True, False, False)
+    place = [*who.centre, who.half_head_width, who.tilt_rad, who.yaw_rad]
     assert place == pytest.approx(
         [0.5003456943, 0.5391391908, 0.2006381244, -0.1667449561, 0.0245938984]
     )
@@ -143,7 +143,7 @@ def test_a_seed_and_a_pair_make_this_person() -> None:
 
 def test_a_comics_generator_chooses_this_pen() -> None:
     chosen = pen.choose_pen(np.random.default_rng([7, 1, 2]))
-    assert (chosen.tones, chosen.screen, chosen.soft) == (3, "dots", 0.02)
+    assert (chosen.num_tones, chosen.screen, chosen.edge_blur) == (3, "dots", 0.02)
     assert (chosen.cartoon, chosen.width) == pytest.approx((0.9499581001, 0.0077416062))
     assert list(chosen.ink) == pytest.approx([35.99155426, 31.99155426, 33.99155426])
 
@@ -162,7 +162,7 @@ def test_a_comics_generator_chooses_this_pen() -> None:
     ],
 )
 def test_a_picture_seen_from_afar_is_this_one(kind: str, greys: list[list[int]]) -> None:
-    grey = cv2.cvtColor(pixels(picture(7, 1, kind, 1024)), cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(pixels(draw_picture(7, 1, kind, 1024)), cv2.COLOR_BGR2GRAY)
     seen = cv2.resize(grey, (4, 4), interpolation=cv2.INTER_AREA)
     # the bytes may change with OpenCV's build, what they show may not
     assert np.abs(seen.astype(int) - greys).max() <= 2
@@ -170,7 +170,7 @@ def test_a_picture_seen_from_afar_is_this_one(kind: str, greys: list[list[int]])
 
 def test_a_face_is_more_like_its_own_comic_than_like_others() -> None:
     def flat(pair: int, kind: str) -> np.ndarray:
-        grey = cv2.cvtColor(pixels(picture(7, pair, kind, 64)), cv2.COLOR_BGR2GRAY)
+        grey = cv2.cvtColor(pixels(draw_picture(7, pair, kind, 64)), cv2.COLOR_BGR2GRAY)
         values = cv2.GaussianBlur(grey, (0, 0), 3).astype(float).ravel()
         return (values - values.mean()) / values.std()
 
@@ -189,7 +189,7 @@ def test_a_face_is_more_like_its_own_comic_than_like_others() -> None:
 @pytest.mark.timeout(300)
 def test_mean_contrast_and_file_size_do_not_tell_the_kinds_apart(tmp_path: Path) -> None:
     pairs = 150
-    output = draw(tmp_path / "s", pairs=pairs, seed=7)
+    output = generate_sample(tmp_path / "s", pairs=pairs, seed=7)
     full, small, kinds = [], [], []
     for kind in ("faces", "comics"):
         for path in sorted((output / kind).glob("0*.jpg")):
@@ -229,7 +229,7 @@ def test_the_text_file_is_text(drawn: Path) -> None:
 
 def test_the_truncated_jpeg_is_the_first_part_of_a_whole_one(drawn: Path) -> None:
     data = (drawn / "comics/broken-truncated.jpg").read_bytes()
-    whole = picture(7, 9, "comics", 64)
+    whole = draw_picture(7, 9, "comics", 64)
     assert whole.startswith(data)
     assert data.index(b"\xff\xda") < len(data) < len(whole)
     assert b"\xff\xd9" not in data
@@ -237,15 +237,15 @@ def test_the_truncated_jpeg_is_the_first_part_of_a_whole_one(drawn: Path) -> Non
 
 def test_the_garbled_jpeg_is_a_whole_one_with_its_middle_written_over(drawn: Path) -> None:
     data = (drawn / "faces/broken-garbled.jpg").read_bytes()
-    whole = picture(7, 9, "faces", 64)
+    whole = draw_picture(7, 9, "faces", 64)
     assert len(data) == len(whole)
     wrong = [at for at in range(len(data)) if data[at] != whole[at]]
     assert whole.index(b"\xff\xda") + 100 < wrong[0] < wrong[-1] < len(whole) - 100
 
 
 def test_the_garbled_jpeg_shows_something_else_from_its_middle_on() -> None:
-    whole = picture(7, 0, "faces", 256)
-    difference = cv2.absdiff(pixels(damage.garbled(whole, 7)), pixels(whole)).max(axis=2)
+    whole = draw_picture(7, 0, "faces", 256)
+    difference = cv2.absdiff(pixels(damage.garble_jpeg(whole, 7)), pixels(whole)).max(axis=2)
     assert difference[:64].max() == 0
     assert (difference[192:] > 20).mean() > 0.5
 
@@ -253,12 +253,12 @@ def test_the_garbled_jpeg_shows_something_else_from_its_middle_on() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_strict_decoder_refuses_both_damaged_jpegs(seed: int) -> None:
     simplejpeg = pytest.importorskip("simplejpeg")
-    face = picture(seed, 0, "faces", 128)
+    face = draw_picture(seed, 0, "faces", 128)
     simplejpeg.decode_jpeg(face, strict=True)
     with pytest.raises(ValueError, match="Premature end of JPEG file"):
-        simplejpeg.decode_jpeg(damage.truncated(face), strict=True)
+        simplejpeg.decode_jpeg(damage.truncate_jpeg(face), strict=True)
     with pytest.raises(ValueError, match="Corrupt JPEG data: "):
-        simplejpeg.decode_jpeg(damage.garbled(face, seed), strict=True)
+        simplejpeg.decode_jpeg(damage.garble_jpeg(face, seed), strict=True)
 
 
 # --- again, and after a kill ----------------------------------------------------------------------
@@ -269,14 +269,14 @@ def run(output: Path, *more: str) -> int:
 
 
 def test_a_folder_says_what_its_images_are(tmp_path: Path) -> None:
-    assert kind_of(str(tmp_path / "none")) == ""
-    folder = str(draw(tmp_path / "drawn", 1, seed=7, size_px=64, processes=1))
-    assert kind_of(folder) == (
+    assert read_sample_description(str(tmp_path / "none")) == ""
+    folder = str(generate_sample(tmp_path / "drawn", 1, seed=7, size_px=64, processes=1))
+    assert read_sample_description(folder) == (
         "synthetic: every picture was drawn by code, none shows a real person"
     )
     for text in ("{", "[1]", '{"pairs": 3}'):
         (tmp_path / "sample.json").write_text(text)
-        assert kind_of(str(tmp_path)) == ""
+        assert read_sample_description(str(tmp_path)) == ""
 
 
 def test_the_command_says_where_and_that_it_is_synthetic(
@@ -362,8 +362,8 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path: Path) -> None:
     assert not (output / "sample.json").exists()
     time.sleep(0.5)  # its workers end by themselves
     assert 8 <= len(list(output.glob("*/0*.jpg"))) < 120
-    draw(output, pairs=60, seed=7, size_px=256, processes=2)
-    fresh = draw(tmp_path / "fresh", pairs=60, seed=7, size_px=256, processes=2)
+    generate_sample(output, pairs=60, seed=7, size_px=256, processes=2)
+    fresh = generate_sample(tmp_path / "fresh", pairs=60, seed=7, size_px=256, processes=2)
     assert digests(output) == digests(fresh)
     assert not (output / ".unfinished").exists()
 
@@ -398,23 +398,23 @@ def test_arguments_that_are_no_numbers_end_with_code_2(tmp_path: Path) -> None:
 
 def test_a_url_or_a_file_is_no_output(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
-        draw("s3://bucket/sample", pairs=1, seed=7)
+        generate_sample("s3://bucket/sample", pairs=1, seed=7)
     assert str(raised.value) == (
         "output is s3://bucket/sample; the sample is drawn into a local directory"
     )
     (tmp_path / "faces").write_text("")
     with pytest.raises(InputError) as raised:
-        draw(tmp_path, pairs=1, seed=7)
+        generate_sample(tmp_path, pairs=1, seed=7)
     assert str(raised.value) == f"{tmp_path}/faces is a file; the sample needs a directory there"
 
 
 def test_somebodys_own_picture_is_not_written_over(tmp_path: Path) -> None:
     own = tmp_path / "comics/00000.jpg"
     own.parent.mkdir()
-    own.write_bytes(drawing.jpeg(7, 0, "comics", 64))  # a good JPEG, without the comment
+    own.write_bytes(drawing.draw_jpeg(7, 0, "comics", 64))  # a good JPEG, without the comment
     before = own.read_bytes()
     with pytest.raises(InputError) as raised:
-        draw(tmp_path, pairs=1, seed=7, size_px=64)
+        generate_sample(tmp_path, pairs=1, seed=7, size_px=64)
     assert str(raised.value) == (
         f"{own} is no picture of a sample, where 'halftone synthetic sample: kind=comics pair=0 "
         "seed=7 size_px=64 drawing=1' should go; choose another output, or delete that directory"
@@ -429,9 +429,9 @@ def test_a_text_that_begins_like_a_label_has_none() -> None:
 
 def test_an_unfinished_sample_of_another_seed_is_not_mixed_in(drawn: Path, tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
-    (tmp_path / "faces/00000.jpg").write_bytes(picture(8, 0, "faces", 64))
+    (tmp_path / "faces/00000.jpg").write_bytes(draw_picture(8, 0, "faces", 64))
     with pytest.raises(InputError) as raised:
-        draw(tmp_path, pairs=1, seed=7, size_px=64)
+        generate_sample(tmp_path, pairs=1, seed=7, size_px=64)
     assert str(raised.value) == (
         f"{tmp_path}/faces/00000.jpg is 'halftone synthetic sample: kind=faces pair=0 seed=8 "
         "size_px=64 drawing=1', where 'halftone synthetic sample: kind=faces pair=0 seed=7 "
@@ -440,10 +440,10 @@ def test_an_unfinished_sample_of_another_seed_is_not_mixed_in(drawn: Path, tmp_p
 
 
 def test_files_beyond_the_number_of_pairs_are_an_error(drawn: Path, tmp_path: Path) -> None:
-    draw(tmp_path, pairs=3, seed=7, size_px=64)
+    generate_sample(tmp_path, pairs=3, seed=7, size_px=64)
     (tmp_path / "sample.json").unlink()
     with pytest.raises(InputError) as raised:
-        draw(tmp_path, pairs=1, seed=7, size_px=64)
+        generate_sample(tmp_path, pairs=1, seed=7, size_px=64)
     assert str(raised.value) == (
         f"{tmp_path}/faces holds 2 files that are not of a sample of 1 pairs, such as 00001.jpg; "
         "choose another output, or delete that directory"

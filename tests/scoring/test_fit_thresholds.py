@@ -18,7 +18,7 @@ from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.errors import InputError
 from halftone.metrics import calibration, thresholds
-from halftone.model_directory import Card
+from halftone.model_directory import ModelInfo
 from halftone.preprocess.run import preprocess
 from halftone.scoring import score_dataset
 
@@ -44,10 +44,10 @@ def model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Path:
     right = tf.reduce_mean(tf.abs(grey[:, :, 1:] - grey[:, :, :-1]), axis=[1, 2, 3])
     upright = tf.sigmoid(4.0 * (right - down) - 1.0)
     network = tf.keras.Model(pixels, upright[:, tf.newaxis])
-    data = manifest.read(str(dataset))
+    data = manifest.read_manifest(str(dataset))
     folder = tmp_path / "model"
     network.save(tmp_path / "network.keras")
-    card = Card(
+    card = ModelInfo(
         schema_version=1,
         halftone_version="0.1.0",
         created="2026-01-02T03:04:05+00:00",
@@ -62,7 +62,7 @@ def model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Path:
         origin={},
         config=config(),
     )
-    model_directory.publish(str(folder), card, (tmp_path / "network.keras").read_bytes())
+    model_directory.write_model(str(folder), card, (tmp_path / "network.keras").read_bytes())
     history = {"epochs": [{"epoch": 1, "loss": 1.0, "accuracy": 0.5, "secs": 1.0,
                            "images_per_sec": 9.0}]}  # fmt: skip
     (folder / "history.json").write_text(json.dumps(history))
@@ -80,7 +80,7 @@ def score(
 
     def score_(**settings: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray, list[str]]:
         output = tmp_path / "scores"
-        result = score_dataset.score(
+        result = score_dataset.score_dataset(
             config(score=settings), str(dataset), str(model), str(output), lambda: spark
         )
         rows = [row for path in result["predictions"]
@@ -112,11 +112,11 @@ def test_the_threshold_is_the_best_of_the_validation_split(score: Score) -> None
 @pytest.mark.slow
 def test_the_temperature_is_that_of_the_validation_split(score: Score) -> None:
     _, labels, probabilities, _ = score(split="validation")
-    temperature = calibration.temperature(labels, probabilities)
+    temperature = calibration.fit_temperature(labels, probabilities)
     plain, _, before, _ = score()
     result, _, after, _ = score(calibrate=True)
     assert result["temperature"] == temperature
-    np.testing.assert_allclose(after, calibration.apply(before, temperature), atol=1e-6)
+    np.testing.assert_allclose(after, calibration.apply_temperature(before, temperature), atol=1e-6)
     assert result["loss"] < plain["loss"]
     assert result["confusion"] == plain["confusion"]
 
@@ -138,7 +138,7 @@ def test_what_the_dataset_does_not_have_is_said_before_spark(
         raise AssertionError("Spark was asked for")
 
     with pytest.raises(InputError) as caught:
-        score_dataset.score(
+        score_dataset.score_dataset(
             config(score={"threshold": "best_f1"}),
             str(dataset),
             str(model),

@@ -36,7 +36,7 @@ def dataset(
 @pytest.fixture
 def save_model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Callable[..., Path]:
     def save(bias: float = 0.0, **card: Any) -> Path:
-        card = {"fingerprint": manifest.read(str(dataset)).fingerprint, **card}
+        card = {"fingerprint": manifest.read_manifest(str(dataset)).fingerprint, **card}
         labels = card.pop("labels", ["a", "b", "c"])
         return saved_model.save(tmp_path / "model", config(splits=SPLITS), labels, bias, **card)
 
@@ -54,7 +54,7 @@ def run(
         scores: str = "scores",
         **score: Any,
     ) -> Any:
-        return score_dataset.score(
+        return score_dataset.score_dataset(
             config(score={"batch_size": 7, **score}, paths={"baseline": baseline}),
             str(dataset),
             str(model),
@@ -78,7 +78,7 @@ def predictions(tmp_path: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def shard_rows(dataset: Path, split: str) -> list[dict[str, Any]]:
-    shards = manifest.read(str(dataset)).shards(split)
+    shards = manifest.read_manifest(str(dataset)).shards(split)
     return [row for shard in shards for row in pq.read_table(dataset / shard.path).to_pylist()]
 
 
@@ -116,7 +116,7 @@ def test_what_is_published(run: Run, save_model: SaveModel, dataset: Path, tmp_p
     scores = tmp_path / "scores"
     assert json.loads((scores / "metrics.json").read_text()) == result
     assert result["model_version"] == "v0.0"
-    assert result["fingerprint"] == manifest.read(str(dataset)).fingerprint
+    assert result["fingerprint"] == manifest.read_manifest(str(dataset)).fingerprint
     assert "<!doctype html>" in (scores / "report.html").read_text().lower()
     files = {str(path.relative_to(scores)) for path in scores.rglob("*.*") if path.is_file()}
     assert files == {"metrics.json", "report.html", *result["predictions"]}
@@ -165,7 +165,7 @@ def test_killed_before_the_end_the_old_scores_stand_and_a_rerun_ends_well(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(score_dataset, "_page", killed)
+        patch.setattr(score_dataset, "_render_report", killed)
         with pytest.raises(KeyboardInterrupt):
             run(model)
     assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == first
@@ -178,7 +178,7 @@ def test_rows_say_which_model_and_dataset_they_are_of(
 ) -> None:
     result = run(save_model())
     rows = predictions(tmp_path, result)
-    fingerprint = manifest.read(str(dataset)).fingerprint
+    fingerprint = manifest.read_manifest(str(dataset)).fingerprint
     assert {(row["model_version"], row["fingerprint"]) for row in rows} == {("v0.0", fingerprint)}
 
 
@@ -223,7 +223,7 @@ def test_what_is_there_of_a_killed_run_is_not_scored_again(
 
     model = save_model()
     with monkeypatch.context() as patch:
-        patch.setattr(score_dataset, "_page", killed)
+        patch.setattr(score_dataset, "_render_report", killed)
         with pytest.raises(KeyboardInterrupt):
             run(model)
     left = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").rglob("*.parquet")}

@@ -41,7 +41,9 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig, model: Path) ->
     ) -> Any:
         paths = {"dataset": str(dataset) if dataset else None}
         made = config(score={"batch_size": 7, **score}, paths=paths)
-        return score_images.score(made, str(folder), str(model), str(tmp_path / "scores"), session)
+        return score_images.score_images(
+            made, str(folder), str(model), str(tmp_path / "scores"), session
+        )
 
     return run_
 
@@ -176,7 +178,7 @@ def test_killed_in_between_the_rest_is_done_and_nothing_was_published(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("halftone.scoring.scores_directory.publish", killed)
+        patch.setattr("halftone.scoring.scores_directory.publish_scores", killed)
         with pytest.raises(KeyboardInterrupt):
             run(folder)
     scores = tmp_path / "scores"

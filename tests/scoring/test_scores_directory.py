@@ -9,7 +9,7 @@ import pytest
 
 from example_card import card
 from halftone import storage
-from halftone.config import Score
+from halftone.config import ScoreSettings
 from halftone.errors import InputError
 from halftone.scoring import scores_directory
 
@@ -28,7 +28,7 @@ def test_what_is_not_named_goes(tmp_path: Path) -> None:
     write(tmp_path, "predictions/two/a.parquet", "predictions/two/plan.parquet")
     write(tmp_path, "predictions/three/a.parquet", "model/v1/model.json", "model/v2/model.json")
     result = {"run": "two", "model_version": "v2"}
-    scores_directory.publish(
+    scores_directory.publish_scores(
         str(tmp_path), result, ["predictions/one/a.parquet", "predictions/two/a.parquet"]
     )
     assert left(tmp_path) == [
@@ -37,19 +37,19 @@ def test_what_is_not_named_goes(tmp_path: Path) -> None:
         "predictions/one/a.parquet",
         "predictions/two/a.parquet",
     ]
-    assert scores_directory.standing(str(tmp_path)) == result
+    assert scores_directory.read_previous_metrics(str(tmp_path)) == result
 
 
 def test_nothing_stands_in_an_empty_folder_or_in_one_of_a_killed_run(tmp_path: Path) -> None:
-    assert scores_directory.standing(str(tmp_path / "nowhere")) == {}
+    assert scores_directory.read_previous_metrics(str(tmp_path / "nowhere")) == {}
     write(tmp_path, "predictions/one/a.parquet", "model/v1/model.json")
-    assert scores_directory.standing(str(tmp_path)) == {}
+    assert scores_directory.read_previous_metrics(str(tmp_path)) == {}
 
 
 def test_something_else_is_not_overwritten(tmp_path: Path) -> None:
     write(tmp_path, "a.doc", "b.doc", "c.doc", "d.doc", "predictions/one/a.parquet")
     with pytest.raises(InputError) as caught:
-        scores_directory.standing(str(tmp_path))
+        scores_directory.read_previous_metrics(str(tmp_path))
     assert str(caught.value) == (
         f"{tmp_path}: exists and holds no scores (it holds a.doc, b.doc, c.doc, ...); give another "
         "--output"
@@ -70,12 +70,14 @@ def test_something_else_is_not_overwritten(tmp_path: Path) -> None:
     ],
 )
 def test_which_settings_decide_a_prediction(settings: dict[str, Any], is_same: bool) -> None:
-    base = scores_directory.basis(card(), Score(), None)
-    assert (scores_directory.basis(card(), Score(**settings), None) == base) is is_same
+    base = scores_directory.scoring_fingerprint(card(), ScoreSettings(), None)
+    assert (
+        scores_directory.scoring_fingerprint(card(), ScoreSettings(**settings), None) == base
+    ) is is_same
 
 
 def test_model_and_dataset_decide_it_too() -> None:
-    base = scores_directory.basis(card(), Score(), None)
+    base = scores_directory.scoring_fingerprint(card(), ScoreSettings(), None)
     other = card().model_copy(update={"version": "w"})
-    assert scores_directory.basis(other, Score(), None) != base
-    assert scores_directory.basis(card(), Score(), "f") != base
+    assert scores_directory.scoring_fingerprint(other, ScoreSettings(), None) != base
+    assert scores_directory.scoring_fingerprint(card(), ScoreSettings(), "f") != base

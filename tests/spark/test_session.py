@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from halftone.config import Spark
+from halftone.config import SparkSettings
 from halftone.spark.session import num_cores, spark_session, submitted_conf
 
 
 def test_a_session_that_is_there_is_borrowed_and_left_running(spark: SparkSession) -> None:
-    with spark_session("other", Spark(master="local[1]")) as borrowed:
+    with spark_session("other", SparkSettings(master="local[1]")) as borrowed:
         assert borrowed is spark
     assert spark.range(3).count() == 3
     assert num_cores(spark) == 2
@@ -23,7 +23,7 @@ def test_a_session_that_is_there_is_borrowed_and_left_running(spark: SparkSessio
 def test_a_session_made_in_another_thread_is_borrowed_too(spark: SparkSession) -> None:
     def other() -> bool:
         assert SparkSession.getActiveSession() is None
-        with spark_session("other", Spark(master="local[1]")) as borrowed:
+        with spark_session("other", SparkSettings(master="local[1]")) as borrowed:
             return borrowed is spark
 
     with ThreadPoolExecutor(1) as pool:
@@ -32,9 +32,9 @@ def test_a_session_made_in_another_thread_is_borrowed_too(spark: SparkSession) -
 
 
 OWN = """
-from halftone.config import Spark
-from halftone.session import num_cores, spark_session
-settings = Spark(master="local[3]", conf={"spark.sql.shuffle.partitions": "5"})
+from halftone.config import SparkSettings
+from halftone.spark.session import num_cores, spark_session
+settings = SparkSettings(master="local[3]", conf={"spark.sql.shuffle.partitions": "5"})
 with spark_session("mine", settings) as session:
     conf = session.sparkContext.getConf()
     print(session.sparkContext.appName, num_cores(session))
@@ -67,11 +67,11 @@ def test_one_of_our_own_has_our_settings_and_is_stopped(tmp_path: Path) -> None:
 
 
 SUBMITTED = """
-from halftone.config import Spark
-from halftone.session import spark_session, submitted_conf
+from halftone.config import SparkSettings
+from halftone.spark.session import spark_session, submitted_conf
 print(submitted_conf().get("spark.master"))
 own = {"spark.sql.shuffle.partitions": "5", "spark.sql.session.timeZone": "UTC"}
-with spark_session("mine", Spark(master="local[3]", conf=own)) as session:
+with spark_session("mine", SparkSettings(master="local[3]", conf=own)) as session:
     context = session.sparkContext
     print(context.appName, context.master, context.uiWebUrl)
     print(session.conf.get("spark.sql.shuffle.partitions"), session.conf.get("spark.log.level"))
@@ -90,9 +90,9 @@ def test_what_spark_submit_was_told_wins_over_the_config(tmp_path: Path) -> None
 
 
 JVM = """
-from halftone.config import Spark
-from halftone.session import spark_session
-with spark_session("mine", Spark(master="local[1]")) as session:
+from halftone.config import SparkSettings
+from halftone.spark.session import spark_session
+with spark_session("mine", SparkSettings(master="local[1]")) as session:
     runtime = session._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean()
     options = list(runtime.getInputArguments())
     print(options.count("-XX:TieredStopAtLevel=1"), options.count("-XX:+UseSerialGC"))

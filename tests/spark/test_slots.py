@@ -9,14 +9,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from halftone.errors import InputError
-from halftone.spark.slots import count, wait_for
+from halftone.spark.slots import count_slots, wait_for_slots
 
 
 def test_slots_of_this_machine(spark: SparkSession) -> None:
-    assert count(spark) == 2
-    wait_for(spark, 2)
+    assert count_slots(spark) == 2
+    wait_for_slots(spark, 2)
     with pytest.raises(InputError) as caught:
-        wait_for(spark, 4)
+        wait_for_slots(spark, 4)
     assert str(caught.value) == (
         "train.ranks is 4, but Spark has 2 slots to run them in at once; use train.ranks=2, or "
         "give Spark more executors or cores"
@@ -26,24 +26,25 @@ def test_slots_of_this_machine(spark: SparkSession) -> None:
 # Three executors of two cores each, and of a GPU each, so to speak.
 CLUSTER = """
 import sys
-from halftone import rank_task, spark_slots
-from halftone.config import Spark
+from halftone.config import SparkSettings
 from halftone.errors import InputError
-from halftone.session import num_cores, spark_session
+from halftone.launch import spark_task
+from halftone.spark import slots
+from halftone.spark.session import num_cores, spark_session
 amounts = {f"spark.{of}.resource.gpu.amount": "1" for of in ("worker", "executor", "task")}
 scripts = {f"spark.{of}.resource.gpu.discoveryScript": sys.argv[1] for of in ("worker", "executor")}
 conf = {"spark.executor.memory": "512m", "spark.ui.enabled": "false", **amounts, **scripts}
 conf.update({f"spark.driver.{name}": "127.0.0.1" for name in ("host", "bindAddress")})
-with spark_session("slots", Spark(master="local-cluster[3,2,512]", conf=conf)) as spark:
+with spark_session("slots", SparkSettings(master="local-cluster[3,2,512]", conf=conf)) as spark:
     print(num_cores(spark), "tasks at once")
-    spark_slots.wait_for(spark, 3)
-    print(spark_slots.count(spark), "of", spark.sparkContext.defaultParallelism, "cores")
+    slots.wait_for_slots(spark, 3)
+    print(slots.count_slots(spark), "of", spark.sparkContext.defaultParallelism, "cores")
     tasks = spark.sparkContext.parallelize(range(3), 3)
-    shown = tasks.map(lambda _: rank_task.environment()["CUDA_VISIBLE_DEVICES"]).collect()
+    shown = tasks.map(lambda _: spark_task.rank_environment()["CUDA_VISIBLE_DEVICES"]).collect()
     print("GPUs that ranks are shown:", shown)
-    spark_slots._WAIT_SECS = 0.0
+    slots._WAIT_SECS = 0.0
     try:
-        spark_slots.wait_for(spark, 4)
+        slots.wait_for_slots(spark, 4)
     except InputError as error:
         print(error)
 """

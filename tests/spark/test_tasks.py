@@ -12,7 +12,9 @@ from halftone.spark import tasks
 
 
 def run(spark: SparkSession, task: object, count: int, slices: int) -> list[object]:
-    return tasks.run(spark, task, count, slices=slices, what="t", total=count, unit="tasks")  # type: ignore[arg-type]
+    return tasks.run_tasks(
+        spark, task, count, num_slices=slices, label="t", total=count, unit="tasks"
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("count", "slices"), [(1, 1), (7, 3), (5, 50), (40, 4)])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pyspark.sql import SparkSession
 
-from halftone.config import ConfigError, Spark, from_mapping
+from halftone.config import ConfigError, SparkSettings, config_from_mapping
 from halftone.errors import RunError
 from halftone.spark import tasks
 from halftone.spark.session import spark_session
@@ -23,23 +23,23 @@ from halftone.storage import clients
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """Undo what `stores.use` does."""
+    """Undo what `clients.set_options` does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(fsspec.config.conf, "s3", {})
-        patch.setattr(clients, "_used", set())
+        patch.setattr(clients, "_configured_protocols", set())
         patch.setenv("FSSPEC_S3", "{}")
         yield
-    clients._client.cache_clear()
+    clients._open_client.cache_clear()
 
 
 def options(of: dict[str, Any]) -> Any:
-    return from_mapping({"storage": {"options": of}}, source="run.yaml").storage.options
+    return config_from_mapping({"storage": {"options": of}}, source="run.yaml").storage.options
 
 
 def test_options_reach_the_client() -> None:
     given = {"endpoint_url": "http://store:9000", "config_kwargs": {"read_timeout": 7}}
-    clients.use(options({"s3": given}))
-    client, path = clients.opened("s3://bucket/a/")
+    clients.set_options(options({"s3": given}))
+    client, path = clients.open_filesystem("s3://bucket/a/")
     assert path == "bucket/a"
     assert client.endpoint_url == "http://store:9000"
     assert client.config_kwargs == {"read_timeout": 7, "max_pool_connections": 64}
@@ -48,11 +48,11 @@ def test_options_reach_the_client() -> None:
 
 def test_options_reach_processes_that_start_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", "http://older")
-    clients.use({"s3": {"endpoint_url": "http://store:9000"}})
+    clients.set_options({"s3": {"endpoint_url": "http://store:9000"}})
     say = "import fsspec; print(fsspec.filesystem('s3').endpoint_url)"
     done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
     assert done.stdout == "http://store:9000\n"
-    assert clients.environment() == {"FSSPEC_S3": '{"endpoint_url": "http://store:9000"}'}
+    assert clients.client_environment() == {"FSSPEC_S3": '{"endpoint_url": "http://store:9000"}'}
 
 
 def test_options_reach_the_workers_of_a_session_that_was_there(spark: SparkSession) -> None:
@@ -61,10 +61,12 @@ def test_options_reach_the_workers_of_a_session_that_was_there(spark: SparkSessi
 
         return str(fresh.filesystem("s3").endpoint_url)
 
-    clients.use({"s3": {"endpoint_url": "http://store:9001"}})
-    with spark_session("another", Spark()) as session:
+    clients.set_options({"s3": {"endpoint_url": "http://store:9001"}})
+    with spark_session("another", SparkSettings()) as session:
         assert session is spark
-        found = tasks.run(session, endpoint, 2, slices=2, what="ask", total=2, unit="workers")
+        found = tasks.run_tasks(
+            session, endpoint, 2, num_slices=2, label="ask", total=2, unit="workers"
+        )
     assert found == ["http://store:9001"] * 2
 
 
@@ -125,12 +127,12 @@ def test_a_store_that_there_is_none_of() -> None:
 
 
 def test_errors_that_are_not_a_store_s_pass() -> None:
-    with pytest.raises(FileNotFoundError), clients.told("s3://bucket/a"):
+    with pytest.raises(FileNotFoundError), clients.translate_errors("s3://bucket/a"):
         raise FileNotFoundError("a")
-    with pytest.raises(ZeroDivisionError), clients.told("s3://bucket/a"):
+    with pytest.raises(ZeroDivisionError), clients.translate_errors("s3://bucket/a"):
         json.loads(str(1 / 0))
     with (
         pytest.raises(RunError, match="the store refuses: no; check the credentials"),
-        clients.told("s3://bucket/a"),
+        clients.translate_errors("s3://bucket/a"),
     ):
         raise PermissionError("no")

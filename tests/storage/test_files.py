@@ -37,14 +37,14 @@ def test_bytes_come_back(root: str) -> None:
 
 def test_a_new_file_is_written_where_none_is(root: str) -> None:
     url = storage.join(root, "deep", "lock")
-    assert storage.write_new(url, b"mine")
-    assert not storage.write_new(url, b"another's")
+    assert storage.create_file(url, b"mine")
+    assert not storage.create_file(url, b"another's")
     assert storage.read_bytes(url) == b"mine"
     assert storage.list_names(storage.join(root, "deep")) == ["lock"]
     # The answer was lost: the same call again finds that it was the one.
-    assert storage.write_new(url, b"mine")
+    assert storage.create_file(url, b"mine")
     storage.remove(url)
-    assert storage.write_new(url, b"another's")
+    assert storage.create_file(url, b"another's")
 
 
 def test_of_many_at_once_one_makes_the_new_file(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_of_many_at_once_one_makes_the_new_file(tmp_path: Path) -> None:
         for turn in range(20):
             path = str(tmp_path / f"lock-{turn}")
             words = [f"{turn} {number}".encode() for number in range(8)]
-            made = list(pool.map(storage.write_new, [path] * 8, words))
+            made = list(pool.map(storage.create_file, [path] * 8, words))
             assert made.count(True) == 1
             assert storage.read_bytes(path) == words[made.index(True)]
     assert len(os.listdir(tmp_path)) == 20
@@ -66,15 +66,15 @@ def test_a_new_file_on_a_mount_that_knows_no_links(
 
     monkeypatch.setattr(os, "link", refuse)
     path = str(tmp_path / "lock")
-    assert storage.write_new(path, b"mine")
-    assert not storage.write_new(path, b"another's")
+    assert storage.create_file(path, b"mine")
+    assert not storage.create_file(path, b"another's")
     assert os.listdir(tmp_path) == ["lock"]
 
 
 def test_a_new_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError):
-        storage.write_new(str(tmp_path / "file" / "lock"), b"mine")
+        storage.create_file(str(tmp_path / "file" / "lock"), b"mine")
 
 
 def test_json_comes_back(root: str) -> None:
@@ -123,7 +123,7 @@ def test_tables_come_back_by_column_and_by_row_group(root: str) -> None:
     assert storage.write_table(url, table, rows_per_group=2) == len(storage.read_bytes(url))
     assert storage.read_table(url) == table
     assert storage.read_table(url, ["b"]).to_pydict() == {"b": [b"x", b"y", b"z"]}
-    assert storage.num_row_groups(url) == 2
+    assert storage.count_row_groups(url) == 2
     assert storage.read_row_group(url, 1).to_pydict() == {"n": [3], "b": [b"z"]}
 
 
@@ -180,13 +180,13 @@ def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path) -> None:
     ],
 )
 def test_one_spelling(url: str, spelled: str) -> None:
-    assert storage.normalise(url) == spelled
-    assert storage.normalise(spelled) == spelled
+    assert storage.normalise_url(url) == spelled
+    assert storage.normalise_url(spelled) == spelled
 
 
 def test_a_password_in_a_path_is_refused_and_not_shown() -> None:
     with pytest.raises(InputError) as raised:
-        storage.normalise("s3://AKIA:hidden@bucket/a")
+        storage.normalise_url("s3://AKIA:hidden@bucket/a")
     assert str(raised.value) == (
         "a path that begins with s3:// holds a password; take it out, and give it as "
         "docs/storage.md says"
@@ -194,7 +194,7 @@ def test_a_password_in_a_path_is_refused_and_not_shown() -> None:
 
 
 def test_a_relative_path_is_made_absolute() -> None:
-    assert storage.normalise("data") == os.path.join(os.getcwd(), "data")
+    assert storage.normalise_url("data") == os.path.join(os.getcwd(), "data")
 
 
 def test_a_url_for_those_who_insist_on_a_scheme() -> None:

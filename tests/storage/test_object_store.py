@@ -13,7 +13,7 @@ import fault_proxy
 from halftone import arrow, images, storage
 from halftone.errors import InputError, RunError
 from halftone.preprocess import catalogue
-from halftone.preprocess.decode_block import stage
+from halftone.preprocess.decode_block import decode_images
 from halftone.storage import clients
 from halftone.training import checkpoint
 from halftone.training.checkpoint import Checkpoint
@@ -50,7 +50,7 @@ def test_what_is_written_is_read_listed_and_removed(root: str) -> None:
     assert all(file.modified > 1.7e9 for file in storage.list_files(root))
     assert storage.list_names(root) == ["a[1].txt", "b"]
     assert storage.list_names(f"{root}/b/1.jpg") == []
-    assert storage.read_many([f"{root}/a[1].txt", f"{root}/b/1.jpg"]) == [b"a[1].txt", b"b/1.jpg"]
+    assert storage.read_files([f"{root}/a[1].txt", f"{root}/b/1.jpg"]) == [b"a[1].txt", b"b/1.jpg"]
     storage.remove(f"{root}/b")
     storage.remove(f"{root}/b")
     assert storage.list_names(root) == ["a[1].txt"]
@@ -72,7 +72,7 @@ def test_tables_come_back(root: str) -> None:
     table = pa.table({"n": [1, 2, 3], "b": [b"x", b"y", b"z"]})
     storage.write_table(f"{root}/t.parquet", table, rows_per_group=2)
     assert storage.read_table(f"{root}/t.parquet") == table
-    assert storage.num_row_groups(f"{root}/t.parquet") == 2
+    assert storage.count_row_groups(f"{root}/t.parquet") == 2
     assert storage.read_row_group(f"{root}/t.parquet", 1).to_pydict() == {"n": [3], "b": [b"z"]}
 
 
@@ -91,7 +91,7 @@ def test_of_many_at_once_one_makes_the_new_file(store: ObjectStore, root: str) -
     with ThreadPoolExecutor(8) as pool:
         for turn in range(5):
             url, words = f"{root}/lock-{turn}", [f"{turn} {n}".encode() for n in range(8)]
-            made = list(pool.map(storage.write_new, [url] * 8, words))
+            made = list(pool.map(storage.create_file, [url] * 8, words))
             assert made.count(True) == 1
             assert storage.read_bytes(url) == words[made.index(True)]
 
@@ -102,8 +102,8 @@ def test_a_new_file_whose_answer_was_lost_is_still_its_maker_s(
 ) -> None:
     put = (fault_proxy.RESET if number == 0 else fault_proxy.PASS for number in range(100))
     store.proxy.fault = lambda method, target: next(put) if method == "PUT" else fault_proxy.PASS
-    assert storage.write_new(f"{root}/lock", b"mine")
-    assert not storage.write_new(f"{root}/lock", b"another's")
+    assert storage.create_file(f"{root}/lock", b"mine")
+    assert not storage.create_file(f"{root}/lock", b"another's")
     assert store.proxy.count(fault_proxy.RESET) == 1
 
 
@@ -112,7 +112,7 @@ def test_faults_on_the_way_change_nothing(store: ObjectStore, root: str) -> None
     data = {f"{root}/{number:02d}": bytes([number]) * 50_000 for number in range(16)}
     for url, content in data.items():
         storage.write_bytes(url, content)
-    assert storage.read_many(list(data)) == list(data.values())
+    assert storage.read_files(list(data)) == list(data.values())
     assert [file.size_bytes for file in storage.list_files(root)] == [50_000] * 16
     assert all(store.proxy.count(fault) for fault in fault_proxy.FAULTS)
 
@@ -157,9 +157,9 @@ def test_a_store_that_refuses_is_told_with_the_cure(store: ObjectStore, root: st
 @pytest.fixture
 def impatient(store: ObjectStore) -> Iterator[None]:
     """The client tries twice and not five times."""
-    clients.use({"s3": {"config_kwargs": {"retries": {"max_attempts": 1}}}})
+    clients.set_options({"s3": {"config_kwargs": {"retries": {"max_attempts": 1}}}})
     yield
-    clients.use({"s3": {"config_kwargs": {}}})
+    clients.set_options({"s3": {"config_kwargs": {}}})
 
 
 @pytest.mark.usefixtures("impatient")
@@ -179,12 +179,12 @@ def test_a_store_that_is_away_is_told_with_the_cure(store: ObjectStore, root: st
 
 @pytest.mark.usefixtures("impatient")
 def test_no_connection_is_told(server: ObjectStore, root: str) -> None:
-    clients.use({"s3": {"endpoint_url": "http://127.0.0.1:9"}})
+    clients.set_options({"s3": {"endpoint_url": "http://127.0.0.1:9"}})
     try:
         with pytest.raises(RunError, match="at http://127\\.0\\.0\\.1:9 does not"):
             storage.read_bytes(f"{root}/a")
     finally:
-        clients.use(server.options)
+        clients.set_options(server.options)
 
 
 def test_a_bucket_that_is_not_there(store: ObjectStore) -> None:
@@ -201,15 +201,15 @@ def test_a_bucket_that_is_not_there(store: ObjectStore) -> None:
 def staged(root: str, *names: str) -> pa.Table:
     entries = pa.table(
         [
-            arrow.of_text(names),
-            arrow.of_text(["a"] * len(names)),
-            arrow.of_numbers([0] * len(names), pa.int8()),
-            arrow.of_numbers([-1] * len(names), pa.int64()),
-            arrow.of_numbers([0.0] * len(names), pa.float64()),
+            arrow.string_array(names),
+            arrow.string_array(["a"] * len(names)),
+            arrow.number_array([0] * len(names), pa.int8()),
+            arrow.number_array([-1] * len(names), pa.int64()),
+            arrow.number_array([0.0] * len(names), pa.float64()),
         ],
         schema=catalogue.ENTRIES,
     )
-    return stage(root, entries, images.PixelSpec(height_px=8, width_px=8, channels=1), 2)
+    return decode_images(root, entries, images.PixelSpec(height_px=8, width_px=8, channels=1), 2)
 
 
 def test_an_image_that_vanished_is_a_reject_and_the_others_are_not(
@@ -235,13 +235,13 @@ def test_a_checkpoint_that_is_not_taken_leaves_the_older_one(
 ) -> None:
     monkeypatch.setattr(checkpoint, "_RETRY_AFTER_SECS", (0.01,))
     made = Checkpoint([np.ones(3)], [], [{"epoch": 1, "loss": 0.5}], {})
-    checkpoint.write(root, made)
+    checkpoint.write_checkpoint(root, made)
     store.proxy.fault = lambda method, target: (
         fault_proxy.ERROR_403 if method == "PUT" else fault_proxy.PASS
     )
     with pytest.raises(RunError, match="could not be written in 2 tries"):
-        checkpoint.write(root, made._replace(history=made.history * 2))
-    assert checkpoint.epochs(root) == [1]
-    found = checkpoint.last(root)
+        checkpoint.write_checkpoint(root, made._replace(history=made.history * 2))
+    assert checkpoint.list_epochs(root) == [1]
+    found = checkpoint.read_last_checkpoint(root)
     assert found is not None
     assert found.history == made.history

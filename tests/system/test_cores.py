@@ -24,14 +24,14 @@ from halftone.system import cores
     ],
 )
 def test_shares(machine: list[int], local_size: int, expected: list[list[int]]) -> None:
-    assert [cores.share(machine, rank, local_size) for rank in range(local_size)] == expected
+    assert [cores.rank_cores(machine, rank, local_size) for rank in range(local_size)] == expected
 
 
 @given(st.sets(st.integers(0, 255), min_size=1), st.integers(1, 64))
 def test_no_core_is_in_two_shares_as_long_as_there_are_enough(
     machine: set[int], local_size: int
 ) -> None:
-    shares = [cores.share(list(machine), rank, local_size) for rank in range(local_size)]
+    shares = [cores.rank_cores(list(machine), rank, local_size) for rank in range(local_size)]
     assert set().union(*shares) <= machine
     assert len({len(share) for share in shares}) == 1
     if local_size <= len(machine):
@@ -42,10 +42,10 @@ def test_a_process_and_its_threads_keep_to_their_share() -> None:
     machine = sorted(os.sched_getaffinity(0))
     job = (
         "import os, threading; from halftone.system import cores\n"
-        f"cores.keep_to_share({len(machine) - 1}, {len(machine)})\n"
+        f"cores.pin_to_rank_cores({len(machine) - 1}, {len(machine)})\n"
         "seen = []\n"
         "thread = threading.Thread(target=lambda: seen.append(os.sched_getaffinity(0)))\n"
-        "thread.start(); thread.join(); print(seen[0], cores.threads(1))"
+        "thread.start(); thread.join(); print(seen[0], cores.num_threads(1))"
     )
     done = subprocess.run([sys.executable, "-c", job], capture_output=True, text=True, check=True)
     assert done.stdout == f"{{{machine[-1]}}} 1\n"
@@ -60,4 +60,4 @@ def test_threads_whether_or_not_it_was_kept_to_its_share(
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: machine)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(own)))
-    assert cores.threads(local_size) == expected
+    assert cores.num_threads(local_size) == expected

@@ -17,11 +17,11 @@ from halftone.system import exit_status
     ],
 )
 def test_an_exit_code_in_words(code: int, text: str) -> None:
-    assert exit_status.describe(code) == text
-    assert exit_status.describe(code, exit_status.out_of_memory_kills()) == text
+    assert exit_status.describe_exit(code) == text
+    assert exit_status.describe_exit(code, exit_status.count_oom_kills()) == text
 
 
 def test_the_kernel_counts_whom_it_kills_for_memory() -> None:
-    before = exit_status.out_of_memory_kills() - 1  # as if one had been killed since
-    assert exit_status.describe(-9, before) == "was killed by signal 9, as memory ran out"
-    assert exit_status.describe(-15, before) == "was killed by signal 15"
+    before = exit_status.count_oom_kills() - 1  # as if one had been killed since
+    assert exit_status.describe_exit(-9, before) == "was killed by signal 9, as memory ran out"
+    assert exit_status.describe_exit(-15, before) == "was killed by signal 15"

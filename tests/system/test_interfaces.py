@@ -7,19 +7,19 @@ import pytest
 from halftone.errors import InputError
 from halftone.system import interfaces
 
-LOOPBACK = next(name for name, ip in interfaces.addresses().items() if ip == "127.0.0.1")
+LOOPBACK = next(name for name, ip in interfaces.ipv4_addresses().items() if ip == "127.0.0.1")
 
 
 def test_the_way_to_this_machine_is_the_loopback() -> None:
-    assert interfaces.toward("127.0.0.1") == (LOOPBACK, "127.0.0.1")
-    assert interfaces.chosen(None, "localhost") == LOOPBACK
-    assert interfaces.chosen(LOOPBACK, "nowhere.invalid") == LOOPBACK
+    assert interfaces.find_interface_toward("127.0.0.1") == (LOOPBACK, "127.0.0.1")
+    assert interfaces.choose_interface(None, "localhost") == LOOPBACK
+    assert interfaces.choose_interface(LOOPBACK, "nowhere.invalid") == LOOPBACK
 
 
 def test_an_interface_that_is_not_there() -> None:
-    names = ", ".join(sorted(interfaces.addresses()))
+    names = ", ".join(sorted(interfaces.ipv4_addresses()))
     with pytest.raises(InputError) as caught:
-        interfaces.chosen("eth77", "localhost")
+        interfaces.choose_interface("eth77", "localhost")
     assert str(caught.value) == (
         f"train.network_interface is eth77, which {socket.gethostname()} does not have; it has "
         f"{names}"
@@ -28,7 +28,7 @@ def test_an_interface_that_is_not_there() -> None:
 
 def test_a_host_that_cannot_be_reached() -> None:
     with pytest.raises(InputError) as caught:
-        interfaces.toward("nowhere.invalid")
+        interfaces.find_interface_toward("nowhere.invalid")
     assert str(caught.value).startswith(f"{socket.gethostname()} cannot reach nowhere.invalid: ")
 
 
@@ -36,4 +36,4 @@ def test_a_host_that_cannot_be_reached() -> None:
     ("host", "is_here"), [("localhost", True), ("127.0.0.1", True), ("nowhere.invalid", False)]
 )
 def test_which_hosts_are_this_machine(host: str, is_here: bool) -> None:
-    assert interfaces.is_here(host) is is_here
+    assert interfaces.is_this_machine(host) is is_here

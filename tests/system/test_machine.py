@@ -12,7 +12,7 @@ from halftone.system import machine
 
 def test_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
-    found = machine.described()
+    found = machine.describe_machine()
     assert found["cores"] == 12
     assert found["memory_bytes"] == psutil.virtual_memory().total
     assert found["versions"]["python"] == platform.python_version()
@@ -26,6 +26,6 @@ def test_a_package_that_pip_does_not_know_is_left_out(monkeypatch: pytest.Monkey
         return "1.0"
 
     monkeypatch.setattr(machine, "version", unknown)
-    assert sorted(machine.described()["versions"]) == [
+    assert sorted(machine.describe_machine()["versions"]) == [
         *("numpy", "opencv-python-headless", "pyarrow", "pyspark", "python"),
     ]

@@ -10,15 +10,15 @@ import pytest
 
 END_WITH_INPUT = """
 import time
-from halftone import lifeline
-parent_watch.end_with_input()
+from halftone.system import parent_watch
+parent_watch.exit_on_stdin_end()
 print("alive", flush=True)
 time.sleep(60)
 """
 END_WITH_PARENT = """
 import signal, subprocess, sys, time
 child = "import signal, time; from halftone.system import parent_watch; " \\
-    "parent_watch.end_with_parent(signal.SIGKILL); print('alive', flush=True); time.sleep(60)"
+    "parent_watch.signal_on_parent_exit(signal.SIGKILL); print('alive', flush=True); time.sleep(60)"
 process = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE)
 process.stdout.readline()
 print(process.pid, flush=True)

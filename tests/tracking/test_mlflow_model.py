@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 import saved_model
 from halftone import model_directory
-from halftone.config import Config, Tracking
+from halftone.config import Config, TrackingSettings
 from halftone.errors import InputError
 from halftone.tracking import mlflow_model, mlflow_store
 from tracked import Server, free_port
@@ -40,7 +40,7 @@ def register(tmp_path: Path, config: Callable[..., Config]) -> Register:
 
     def register_(uri: str, bias: float) -> str:
         client = mlflow_store.connect(uri)
-        run = client.create_run(mlflow_store.experiment_id(client, uri, "tests"))
+        run = client.create_run(mlflow_store.get_or_create_experiment(client, uri, "tests"))
         folder = saved_model.save(tmp_path / f"model-{bias}", config(), ["a", "b"], bias)
         client.log_artifacts(run.info.run_id, str(folder), "model")
         if not client.search_registered_models():
@@ -62,7 +62,7 @@ def register(tmp_path: Path, config: Callable[..., Config]) -> Register:
     ],
 )
 def test_what_is_of_mlflow(model: str, expected: bool) -> None:
-    assert mlflow_model.is_mlflow(model) is expected
+    assert mlflow_model.is_mlflow_uri(model) is expected
 
 
 def check_all(uri: str, run: str, output: str) -> None:
@@ -73,9 +73,9 @@ def check_all(uri: str, run: str, output: str) -> None:
         "models:/faces@champion": "v1.0",
         f"runs:/{run}/model": "v0.0",
     }.items():
-        copy = mlflow_model.fetch(model, output, Tracking(uri=uri))
+        copy = mlflow_model.fetch_model(model, output, TrackingSettings(uri=uri))
         assert copy == f"{output}/model/{version}"
-        assert model_directory.read_card(copy).version == version
+        assert model_directory.read_model_info(copy).version == version
         names = ["history.json", "model.json", f"network-{version}.keras"]
         assert sorted(os.listdir(copy)) == names
 
@@ -103,7 +103,9 @@ def test_the_same_of_a_server(
 def test_a_server_that_is_away(tmp_path: Path) -> None:
     uri = f"http://me:pa55@127.0.0.1:{free_port()}"
     with pytest.raises(InputError) as caught:
-        mlflow_model.fetch("models:/faces/1", str(tmp_path / "scores"), Tracking(uri=uri))
+        mlflow_model.fetch_model(
+            "models:/faces/1", str(tmp_path / "scores"), TrackingSettings(uri=uri)
+        )
     said = str(caught.value)
     assert said.startswith(f"models:/faces/1: cannot be had from {uri.replace('pa55', '***')}: ")
     assert said.endswith("; check --model, and tracking.uri or MLFLOW_TRACKING_URI")
@@ -112,15 +114,15 @@ def test_a_server_that_is_away(tmp_path: Path) -> None:
 
 
 def test_what_mlflow_does_not_have(register: Register, uri: str, tmp_path: Path) -> None:
-    settings, output = Tracking(uri=uri), str(tmp_path / "scores")
+    settings, output = TrackingSettings(uri=uri), str(tmp_path / "scores")
     with pytest.raises(InputError) as caught:
-        mlflow_model.fetch("models:/faces/1", output, settings)
+        mlflow_model.fetch_model("models:/faces/1", output, settings)
     assert str(caught.value) == (
         f"models:/faces/1: there is no MLflow at {uri}; check tracking.uri or MLFLOW_TRACKING_URI"
     )
     register(uri, 0.0)
     with pytest.raises(InputError) as caught:
-        mlflow_model.fetch("models:/faces/7", output, settings)
+        mlflow_model.fetch_model("models:/faces/7", output, settings)
     assert str(caught.value) == (
         f"models:/faces/7: cannot be had from {uri}: Model Version (name=faces, version=7) "
         "not found; check --model, and tracking.uri or MLFLOW_TRACKING_URI"
@@ -129,11 +131,11 @@ def test_what_mlflow_does_not_have(register: Register, uri: str, tmp_path: Path)
 
 def test_a_model_that_is_not_ours(uri: str, tmp_path: Path) -> None:
     client = mlflow_store.connect(uri)
-    run = client.create_run(mlflow_store.experiment_id(client, uri, "tests"))
+    run = client.create_run(mlflow_store.get_or_create_experiment(client, uri, "tests"))
     client.log_text(run.info.run_id, "flavors: {}", "model/MLmodel")
     model = f"runs:/{run.info.run_id}/model"
     with pytest.raises(InputError) as caught:
-        mlflow_model.fetch(model, str(tmp_path / "scores"), Tracking(uri=uri))
+        mlflow_model.fetch_model(model, str(tmp_path / "scores"), TrackingSettings(uri=uri))
     assert str(caught.value) == (
         f"{model}: no model of Halftone's in {uri} (it has no model.json); jobs/train.py keeps one "
         "as runs:/ID/model"

@@ -5,7 +5,7 @@ import sqlite3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone.tracking.tracker_process import what_failed
+from halftone.tracking.tracker_process import describe_error
 
 
 def wrapped(inner: Exception) -> Exception:
@@ -23,25 +23,25 @@ def wrapped(inner: Exception) -> Exception:
 
 
 def test_what_is_behind_an_error_of_the_network_or_a_file_is_told() -> None:
-    assert what_failed(wrapped(ConnectionRefusedError(111, "Connection refused"))) == (
+    assert describe_error(wrapped(ConnectionRefusedError(111, "Connection refused"))) == (
         "[Errno 111] Connection refused"
     )
-    assert what_failed(wrapped(TimeoutError())) == "TimeoutError"
+    assert describe_error(wrapped(TimeoutError())) == "TimeoutError"
     locked = sqlite3.OperationalError("database is locked")
-    assert what_failed(wrapped(locked)) == "database is locked"
+    assert describe_error(wrapped(locked)) == "database is locked"
 
 
 def test_else_the_last_word_counts() -> None:
-    assert what_failed(wrapped(KeyError("inner"))) == (
+    assert describe_error(wrapped(KeyError("inner"))) == (
         "API request to http://me:***@host/api failed with exception"
     )
-    assert what_failed(ModuleNotFoundError("No module named 'mlflow'")) == (
+    assert describe_error(ModuleNotFoundError("No module named 'mlflow'")) == (
         "No module named 'mlflow'"
     )
 
 
 @given(st.text())
 def test_it_is_one_short_line(text: str) -> None:
-    said = what_failed(ValueError(text))
+    said = describe_error(ValueError(text))
     assert 0 < len(said) <= 300
     assert len(said.splitlines()) == 1

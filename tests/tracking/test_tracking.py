@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 from example_manifest import example
-from halftone.config import Config, from_mapping
+from halftone.config import Config, config_from_mapping
 from halftone.errors import RunError, StoppedError
 from halftone.tracking import tracking
 from tracked import Server, by_epoch, files, learn, only_run, publish, wait_for
@@ -32,11 +32,11 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def faces(**settings: Any) -> Config:
-    return from_mapping({"name": "faces", **settings}, source="test")
+    return config_from_mapping({"name": "faces", **settings}, source="test")
 
 
 def following(output: Path, **settings: Any) -> Any:
-    return tracking.following(faces(**settings), example(), "/data", str(output))
+    return tracking.track_training(faces(**settings), example(), "/data", str(output))
 
 
 def fail(output: Path, epochs: int, error: BaseException, **settings: Any) -> None:
@@ -121,10 +121,10 @@ def test_a_study_is_the_parent_of_its_trainings_over_all_calls(
 
     def call(epochs: int) -> None:
         about = {"stages": "search, final"}
-        with tracking.following_study(faces(name="stripes"), about, str(study), ["table.md"]):
+        with tracking.track_study(faces(name="stripes"), about, str(study), ["table.md"]):
             wait_for((study / "mlflow.json").exists)
             with monkeypatch.context() as patched:
-                patched.setenv(tracking.PARENT, str(study))
+                patched.setenv(tracking.PARENT_VARIABLE, str(study))
                 with following(output, name="one", tracking={"experiment": "stripes"}):
                     learn(output, epochs=epochs)
             (study / "table.md").write_text(f"after {epochs}")
@@ -272,7 +272,7 @@ def test_a_job_that_is_killed_leaves_no_run_that_seems_to_go_on(
     ],
 )
 def test_how_a_run_ends(error: BaseException, outcome: tuple[str, str]) -> None:
-    assert tracking._outcome(error) == outcome
+    assert tracking._run_status(error) == outcome
 
 
 def test_without_tracking_nothing_is_begun(output: Path, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_which_store_it_is(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    job = tracking._job(faces(tracking={"uri": uri}), {}, {}, "/model")
+    job = tracking._build_job(faces(tracking={"uri": uri}), {}, {}, "/model")
     assert job is not None
     expected = expected.replace("CWD", str(tmp_path)).replace("PARENT", str(tmp_path.parent))
     assert job["uri"] == expected
@@ -326,11 +326,11 @@ def test_which_store_it_is(
 
 
 def test_a_password_is_shown_nowhere() -> None:
-    hide = tracking.without_password
+    hide = tracking.mask_passwords
     assert hide("http://me:p@ss@host:1/x failed") == "http://me:***@host:1/x failed"
     assert hide("postgresql+psycopg2://u:p@h/db") == "postgresql+psycopg2://u:***@h/db"
     assert hide("sqlite:////a:b@c http://h:80/a") == "sqlite:////a:b@c http://h:80/a"
     config = faces(tracking={"uri": "http://u:p@h"})
-    job = tracking._job(config, tracking._settings(config), {}, "/model")
+    job = tracking._build_job(config, tracking._config_params(config), {}, "/model")
     assert job is not None
     assert job["params"]["tracking.uri"] == "http://u:***@h"

@@ -10,12 +10,12 @@ import pytest
 # {}: what a notebook's kernel may have done before.
 PREPARE = """
 import tensorflow as tf
-from halftone import repeatable
+from halftone.training import determinism
 from halftone.errors import InputError
-from halftone.world import World
+from halftone.feed.world import World
 {}
 try:
-    repeatable.prepare(World(rank=0, size=1, local_rank=0, local_size=1), 7, "float32")
+    determinism.configure_process(World(rank=0, size=1, local_rank=0, local_size=1), 7, "float32")
 except InputError as error:
     print(error)
 else:
@@ -39,14 +39,14 @@ def test_a_process_that_has_used_tensorflow_is_refused() -> None:
 # What TensorFlow would say and be asked on a machine with {0} GPUs.
 WITH_GPUS = """
 import tensorflow as tf
-from halftone import repeatable
-from halftone.world import World
+from halftone.training import determinism
+from halftone.feed.world import World
 gpus = [f"GPU:{{number}}" for number in range({0})]
 tf.config.list_physical_devices = lambda kind: gpus
 tf.config.set_visible_devices = lambda own, kind: print("takes", own, "of the kind", kind)
 tf.config.experimental.set_memory_growth = lambda own, grows: print(own, "grows", grows)
 tf.config.experimental.enable_op_determinism = lambda: print("to the bit")
-repeatable.prepare(World(rank=3, size=4, local_rank={1}, local_size={2}), 7, "float32")
+determinism.configure_process(World(rank=3, size=4, local_rank={1}, local_size={2}), 7, "float32")
 """
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from halftone.training.distributed_model import Network, Rate
+from halftone.training.distributed_model import DistributedModel, WarmupSchedule
 from small_network import network
 
 PIXELS = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.5, 0.5]], np.float32)
@@ -33,11 +33,11 @@ def gradient(
     return np.asarray(inputs.T @ (error * row_weights) / len(pixels))
 
 
-def learned(made: Network) -> np.ndarray:
+def learned(made: DistributedModel) -> np.ndarray:
     return np.concatenate([array.ravel() for array in made.get_weights()])
 
 
-def run(made: Network, *weights: np.ndarray) -> None:
+def run(made: DistributedModel, *weights: np.ndarray) -> None:
     for row_weights in weights:
         made.fit(PIXELS, LABELS, sample_weight=row_weights, batch_size=4, shuffle=False, verbose=0)
 
@@ -72,7 +72,7 @@ def test_aggregated_steps_are_one_step_of_their_mean() -> None:
 
 
 def test_the_learning_rate_warms_up_over_updates() -> None:
-    rate = Rate(peak=0.4, warmup=4, last=0)
+    rate = WarmupSchedule(peak=0.4, warmup=4, last=0)
     assert [round(float(rate(update)), 6) for update in range(6)] == [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
     made = network(epoch_steps=4, warmup_epochs=1)
     run(made, ONES)
@@ -82,7 +82,7 @@ def test_the_learning_rate_warms_up_over_updates() -> None:
 
 
 def test_the_learning_rate_falls_as_half_a_cosine() -> None:
-    rate = Rate(peak=0.4, warmup=2, last=6)
+    rate = WarmupSchedule(peak=0.4, warmup=2, last=6)
     rates = [round(float(rate(update)), 6) for update in range(8)]
     assert rates == [0.2, 0.4, 0.4, 0.341421, 0.2, 0.058579, 0.0, 0.0]
     made = network(epoch_steps=1, epochs=2, decay="cosine")
@@ -125,36 +125,36 @@ def test_in_half_precision_weights_stay_whole(precision: str) -> None:
 def test_the_first_step_whose_loss_is_not_finite_is_noted() -> None:
     made = network()
     run(made, ONES, ONES)
-    assert made.first_bad_step == 0
+    assert made.first_nonfinite_step == 0
     made.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
     run(made, ONES, ONES)
-    assert made.first_bad_step == 3
+    assert made.first_nonfinite_step == 3
     made.reset_steps(7)
-    assert made.first_bad_step == 0
+    assert made.first_nonfinite_step == 0
     run(made, ONES)
-    assert made.first_bad_step == 8
+    assert made.first_nonfinite_step == 8
 
 
 def test_news_of_a_bad_loss_come_with_its_step() -> None:
     made = network()
     run(made, ONES)
-    assert not made.has_news
+    assert not made.has_alert
     made.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
     run(made, ONES)
-    assert made.has_news
+    assert made.has_alert
     made.reset_steps(0)
-    assert not made.has_news
+    assert not made.has_alert
 
 
 def test_news_of_a_wish_to_stop_come_with_the_next_gradients() -> None:
     made = network(aggregate_steps=2)
     run(made, ONES, ONES)
-    made.ask_to_stop()
+    made.request_stop()
     seen = []
     for _ in range(2):
-        seen.append(made.has_news)
+        seen.append(made.has_alert)
         run(made, ONES)
-    assert [*seen, made.has_news] == [False, False, True]
+    assert [*seen, made.has_alert] == [False, False, True]
 
 
 def test_the_weights_are_those_of_the_layers_alone() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from halftone.progress import Steps
+from halftone.progress import StepProgress
 from halftone.training import epoch_callback
-from halftone.training.distributed_model import Network
-from halftone.training.stop_flag import Wish
+from halftone.training.distributed_model import DistributedModel
+from halftone.training.stop_flag import StopFlag
 from small_network import network
 
 
@@ -44,11 +44,11 @@ def looks(
     made.reset_steps(first_step)
     clock = Clock(step_secs)
     monkeypatch.setattr(epoch_callback, "time", clock)
-    steps = Steps("epoch 1/1", first_step + len(step_secs), step_rows=1, is_shown=False)
-    watched = epoch_callback.Watch(made, steps, first_step, Wish(None))
+    steps = StepProgress("epoch 1/1", first_step + len(step_secs), rows_per_step=1, is_shown=False)
+    watched = epoch_callback.EpochCallback(made, steps, first_step, StopFlag(None))
     seen: list[int] = []
-    look = mock.PropertyMock(side_effect=lambda: seen.append(watched.done))
-    monkeypatch.setattr(Network, "has_news", look)
+    look = mock.PropertyMock(side_effect=lambda: seen.append(watched.steps_done))
+    monkeypatch.setattr(DistributedModel, "has_news", look)
     made.fit(
         np.zeros((len(step_secs), 2), np.float32),
         np.zeros((len(step_secs), 1), np.int32),

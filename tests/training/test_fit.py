@@ -23,7 +23,7 @@ def test_a_model_directory_has_all_that_scoring_needs(start: Train, tmp_path: Pa
     said = finish(start("model"))
     assert said.splitlines()[-1] == f"model: {tmp_path}/model"
     assert "epoch 4/4: loss " in said
-    card = model_directory.read_card(str(tmp_path / "model"))
+    card = model_directory.read_model_info(str(tmp_path / "model"))
     assert card.labels == ["lying", "upright"]
     assert card.shape() == (16, 16, 1)
     assert (card.config.train.epochs, card.ranks) == (4, 1)
@@ -48,7 +48,7 @@ def test_killed_between_its_last_checkpoint_and_its_end_nothing_is_missing(
 ) -> None:
     finish(start("model"))
     epochs = history(tmp_path / "model")
-    version = model_directory.read_card(str(tmp_path / "model")).version
+    version = model_directory.read_model_info(str(tmp_path / "model")).version
     (tmp_path / "model" / "model.json").unlink()
     path = tmp_path / "model" / "history.json"
     whole = json.loads(path.read_text())
@@ -56,7 +56,7 @@ def test_killed_between_its_last_checkpoint_and_its_end_nothing_is_missing(
     said = finish(start("model"))
     assert said.splitlines()[-1] == f"model: {tmp_path}/model"
     assert history(tmp_path / "model") == epochs
-    assert model_directory.read_card(str(tmp_path / "model")).version == version
+    assert model_directory.read_model_info(str(tmp_path / "model")).version == version
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ def test_a_training_starts_from_the_weights_of_another(start: Train, tmp_path: P
     said = finish(start("second", start_from=first, epochs=1, learning_rate=1e-9, model=model))
     assert f"starting from the weights of {first}\n" in said
     before, after = history(tmp_path / "first"), history(tmp_path / "second")
-    best = before[model_directory.read_card(first).best_epoch - 1]
+    best = before[model_directory.read_model_info(first).best_epoch - 1]
     assert after[0]["val_loss"] == pytest.approx(best["val_loss"], abs=1e-6)
     other = {**model, "filters": [4, 8]}
     said = finish(start("third", start_from=first, model=other), code=2)
@@ -127,7 +127,7 @@ def test_two_ranks_agree_and_read_every_row(start: Train, tmp_path: Path) -> Non
     said = finish(start("model", ranks=2))
     assert "2 ranks (horovodrun), batch 16 = 2 x 8" in said
     assert [entry["epoch"] for entry in history(tmp_path / "model")] == [1, 2, 3, 4]
-    assert model_directory.read_card(str(tmp_path / "model")).ranks == 2
+    assert model_directory.read_model_info(str(tmp_path / "model")).ranks == 2
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(start: Train, tmp_path: Path) -
         "failed: epoch 1, step 2: the training loss is not finite; no checkpoint yet. Lower "
         "train.learning_rate (it is 1e+30), or set train.clip_norm"
     )
-    assert checkpoint.epochs(str(tmp_path / "model" / "checkpoints")) == []
+    assert checkpoint.list_epochs(str(tmp_path / "model" / "checkpoints")) == []
 
 
 # A rank; the first is asked to stop after three steps. By the clock of another all takes 100 times
@@ -175,8 +175,8 @@ from halftone.feed import world
 from halftone.training import epoch_callback, stop_flag
 from halftone.training.fit import fit_rank
 path, dataset, output = sys.argv[1:]
-loaded, here, asked = config.load(path, paths={}), world.detect(), itertools.count(1)
-stop_flag.Wish.is_made = lambda self: here.is_first and next(asked) >= 3
+loaded, here, asked = config.load_config(path, paths={}), world.detect_world(), itertools.count(1)
+stop_flag.StopFlag.is_set = lambda self: here.is_first and next(asked) >= 3
 clock = lambda: time.monotonic() * (1 if here.is_first else 100)
 epoch_callback.time = types.SimpleNamespace(monotonic=clock)
 fit_rank(loaded, manifest.read(dataset), dataset, output, here)
@@ -272,5 +272,5 @@ def test_all_that_helps_at_scale_at_once_on_two_ranks(start: Train, tmp_path: Pa
     )
     epochs = history(tmp_path / "model")
     assert epochs[-1]["val_accuracy"] >= 0.9
-    card = model_directory.read_card(str(tmp_path / "model"))
+    card = model_directory.read_model_info(str(tmp_path / "model"))
     assert (card.config.train.precision, card.config.train.compression) == ("mixed_float16", "fp16")

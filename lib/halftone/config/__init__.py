@@ -4,41 +4,48 @@ A YAML file states only what differs from the defaults. All mistakes in it are r
 in one `ConfigError`, which names file, key, value and the valid choices, before any work starts.
 """
 
-from halftone.config.base import ConfigError, Section
-from halftone.config.dataset import Pixels, Preprocess, Splits
-from halftone.config.load import differing, flat, from_mapping, load, read_yaml, required
-from halftone.config.model import Convnet, Mlp, OneOrEach
-from halftone.config.retrain import Drift, Gate, Keep, Retrain
-from halftone.config.root import Config, Paths, Spark, Tracking
-from halftone.config.score import Score
-from halftone.config.storage import Storage
-from halftone.config.train import Augment, Train
+from halftone.config.base import ConfigError, ConfigSection
+from halftone.config.dataset import Pixels, PreprocessSettings, SplitSettings
+from halftone.config.load import (
+    config_from_mapping,
+    diff_settings,
+    flatten_settings,
+    load_config,
+    read_yaml,
+    require_path,
+)
+from halftone.config.model import Convnet, Mlp, OneOrPerLayer
+from halftone.config.retrain import DriftSettings, GateSettings, RetentionSettings, RetrainSettings
+from halftone.config.root import Config, Paths, SparkSettings, TrackingSettings
+from halftone.config.score import ScoreSettings
+from halftone.config.storage import StorageSettings
+from halftone.config.train import AugmentSettings, TrainSettings
 
 __all__ = [
-    "Augment",
+    "AugmentSettings",
     "Config",
     "ConfigError",
+    "ConfigSection",
     "Convnet",
-    "Drift",
-    "Gate",
-    "Keep",
+    "DriftSettings",
+    "GateSettings",
     "Mlp",
-    "OneOrEach",
+    "OneOrPerLayer",
     "Paths",
     "Pixels",
-    "Preprocess",
-    "Retrain",
-    "Score",
-    "Section",
-    "Spark",
-    "Splits",
-    "Storage",
-    "Tracking",
-    "Train",
-    "differing",
-    "flat",
-    "from_mapping",
-    "load",
+    "PreprocessSettings",
+    "RetentionSettings",
+    "RetrainSettings",
+    "ScoreSettings",
+    "SparkSettings",
+    "SplitSettings",
+    "StorageSettings",
+    "TrackingSettings",
+    "TrainSettings",
+    "config_from_mapping",
+    "diff_settings",
+    "flatten_settings",
+    "load_config",
     "read_yaml",
-    "required",
+    "require_path",
 ]

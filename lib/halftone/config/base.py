@@ -16,13 +16,13 @@ class ConfigError(InputError):
     """A setting is unknown, of the wrong type, out of range, or missing where it is needed."""
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     """A frozen group of settings in which an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def _one_group(pattern: str) -> str:
+def _check_one_group(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groups
     except re.error as error:

@@ -10,17 +10,17 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import Section, _one_group
+from halftone.config.base import ConfigSection, _check_one_group
 
 # fmt: off
-_SUFFIXES = (
+_IMAGE_SUFFIXES = (
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif",
     "pbm", "pgm", "ppm", "pnm",
 )
 # fmt: on
 
 
-class Pixels(Section):
+class Pixels(ConfigSection):
     """What becomes of an image. The same values serve training and scoring."""
 
     height_px: int = Field(64, ge=1, le=8192)
@@ -33,7 +33,7 @@ class Pixels(Section):
     min_side_px: int = Field(1, ge=1, description="an image with a shorter side is rejected")
 
 
-class Splits(Section):
+class SplitSettings(ConfigSection):
     """Which split an image goes to: a pure function of its path and the seed."""
 
     validation_fraction: float = Field(0.1, ge=0.0, lt=1.0)
@@ -55,7 +55,7 @@ class Splits(Section):
     )
 
     @model_validator(mode="after")
-    def _leaves_a_train_split(self) -> Splits:
+    def _leaves_a_train_split(self) -> SplitSettings:
         held_out = self.validation_fraction + self.test_fraction
         if held_out >= 1:
             raise ValueError(
@@ -72,10 +72,10 @@ class Splits(Section):
     @field_validator("from_path", "group_by")
     @classmethod
     def _has_one_group(cls, pattern: Optional[str]) -> Optional[str]:
-        return None if pattern is None else _one_group(pattern)
+        return None if pattern is None else _check_one_group(pattern)
 
 
-class Preprocess(Section):
+class PreprocessSettings(ConfigSection):
     """Raw images to dataset."""
 
     label_from: str = Field(
@@ -90,7 +90,7 @@ class Preprocess(Section):
         "split, size_bytes, modified",
     )
     suffixes: tuple[str, ...] = Field(
-        _SUFFIXES,
+        _IMAGE_SUFFIXES,
         description="files with another ending are left alone, and counted as ignored",
     )
     max_reject_fraction: float = Field(
@@ -115,7 +115,7 @@ class Preprocess(Section):
     @field_validator("label_from")
     @classmethod
     def _has_one_group(cls, pattern: str) -> str:
-        return _one_group(pattern)
+        return _check_one_group(pattern)
 
     @field_validator("rows_per_shard")
     @classmethod

@@ -19,7 +19,7 @@ from halftone.config.model import Convnet, Mlp
 from halftone.config.root import Config
 
 
-def load(
+def load_config(
     path: str, overrides: Sequence[str] = (), paths: Mapping[str, Optional[str]] = {}
 ) -> Config:
     """Read the YAML file at `path`, lay `KEY=VALUE` overrides and `paths` over it, and check all.
@@ -32,48 +32,48 @@ def load(
     """
     raw = read_yaml(path)
     for override in overrides:
-        _override(raw, override)
+        _apply_override(raw, override)
     for name, value in paths.items():
         if value is not None:
-            _override(raw, f"paths.{name}={json.dumps(value)}")
-    return from_mapping(raw, source=path)
+            _apply_override(raw, f"paths.{name}={json.dumps(value)}")
+    return config_from_mapping(raw, source=path)
 
 
-def from_mapping(raw: Mapping[str, Any], source: str) -> Config:
+def config_from_mapping(raw: Mapping[str, Any], source: str) -> Config:
     """Check a mapping of settings; `source` is what errors call it. Raises ConfigError."""
     try:
         # JSON mode is strict about types, yet takes a list for a tuple as YAML writes one.
         return Config.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        mistakes = [_mistake(dict(item)) for item in error.errors(include_url=False)]
+        mistakes = [_describe_mistake(dict(item)) for item in error.errors(include_url=False)]
         heading = f"{source}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
         raise ConfigError("\n".join([heading, *(f"  {line}" for line in mistakes)])) from None
 
 
-def required(value: Optional[str], key: str, flag: str) -> str:
+def require_path(value: Optional[str], key: str, flag: str) -> str:
     """Return a path that the job at hand cannot do without. Raises ConfigError when unset."""
     if not value:
         raise ConfigError(f"paths.{key} is not set; give it in the config file or as {flag} URL")
     return value
 
 
-def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_settings(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Settings by their dotted keys, such as train.model.name."""
     found: dict[str, Any] = {}
     for key, value in nested.items():
         inner = isinstance(value, dict)
-        found.update(flat(value, f"{prefix}{key}.") if inner else {prefix + key: value})
+        found.update(flatten_settings(value, f"{prefix}{key}.") if inner else {prefix + key: value})
     return found
 
 
-def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def diff_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Settings that are not the same in both: (dotted key, old, new), None where there is none."""
-    old_flat, new_flat = flat(old), flat(new)
+    old_flat, new_flat = flatten_settings(old), flatten_settings(new)
     pairs = ((key, old_flat.get(key), new_flat.get(key)) for key in sorted({*old_flat, *new_flat}))
     return [(key, one, other) for key, one, other in pairs if one != other]
 
 
-class _Loader(yaml.SafeLoader):
+class _YamlLoader(yaml.SafeLoader):
     """SafeLoader that reads 1e-3 as the number that it is, and refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -88,14 +88,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_YamlLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
 
 
 def _parse_yaml(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=_YamlLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
 
@@ -116,7 +116,7 @@ def read_yaml(path: str) -> dict[str, Any]:
     return raw
 
 
-def _override(raw: dict[str, Any], override: str) -> None:
+def _apply_override(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: must be KEY=VALUE, such as train.epochs=3")
@@ -129,17 +129,17 @@ def _override(raw: dict[str, Any], override: str) -> None:
     raw[name] = _parse_yaml(value, f"--set {override}")
 
 
-def _mistake(error: dict[str, Any]) -> str:
+def _describe_mistake(error: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in error["loc"] if part not in ("convnet", "mlp"))
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key; {_valid_keys(error['loc'])}"
+        return f"{key}: unknown key; {_describe_valid_keys(error['loc'])}"
     message = str(error["msg"]).replace("Input should be", "must be").replace("Value error, ", "")
     if error["type"] == "missing" or isinstance(error["input"], dict):
         return f"{key or 'config'}: {message}"
     return f"{key} = {json.dumps(error['input'])}: {message}"
 
 
-def _valid_keys(location: tuple[Union[int, str], ...]) -> str:
+def _describe_valid_keys(location: tuple[Union[int, str], ...]) -> str:
     section: Any = Config
     for part in location[:-1]:
         if part in ("convnet", "mlp"):

@@ -14,46 +14,46 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import ConfigError, Section
+from halftone.config.base import ConfigError, ConfigSection
 
 _Value = TypeVar("_Value")
 _Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-def _listed(given: Any) -> Any:
+def _as_tuple(given: Any) -> Any:
     return tuple(given) if isinstance(given, (list, tuple)) else (given,)
 
 
-def _as_written(values: tuple[_Value, ...]) -> Union[_Value, list[_Value]]:
+def _unwrap_single(values: tuple[_Value, ...]) -> Union[_Value, list[_Value]]:
     return values[0] if len(values) == 1 else list(values)
 
 
 # One value for all layers, which YAML and JSON write alone, or a list of one a layer.
-OneOrEach = Annotated[
+OneOrPerLayer = Annotated[
     tuple[_Value, ...],
-    BeforeValidator(_listed),
-    PlainSerializer(_as_written, when_used="json"),
+    BeforeValidator(_as_tuple),
+    PlainSerializer(_unwrap_single, when_used="json"),
     Field(min_length=1),
 ]
 
 
-class _Window(NamedTuple):
+class _SlidingWindow(NamedTuple):
     """What a convolution or a pooling slides over a feature map."""
 
     layer: str
     side_px: int
     stride_px: int
     padding: str
-    cure: str
+    remedy: str
 
-    def side_after_px(self, side_px: int) -> int:
+    def output_side_px(self, side_px: int) -> int:
         """A feature map's side after this layer; 0 where the window does not fit."""
         if self.padding == "same":
             return -(-side_px // self.stride_px)
         return max(0, (side_px - self.side_px) // self.stride_px + 1)
 
 
-class Convnet(Section):
+class Convnet(ConfigSection):
     """Convolutions, with 2x2 pooling after each unless told, then dense layers."""
 
     name: Literal["convnet"] = "convnet"
@@ -72,7 +72,7 @@ class Convnet(Section):
     pool_padding: Literal["same", "valid"] = Field(
         "valid", description="same: an odd side is rounded up, valid: down"
     )
-    activation: OneOrEach[Literal["relu", "leaky_relu", "none"]] = Field(
+    activation: OneOrPerLayer[Literal["relu", "leaky_relu", "none"]] = Field(
         ("relu",), description="one, or one a layer: of all convolutions, then of all dense layers"
     )
     leaky_slope: float = Field(0.3, ge=0.0, lt=1.0, description="leaky_relu, of negative values")
@@ -92,7 +92,7 @@ class Convnet(Section):
         False, description="the dense layers get each feature map's mean, not all of its values"
     )
     dense: tuple[PositiveInt, ...] = (128,)
-    dense_dropout: OneOrEach[_Fraction] = Field(
+    dense_dropout: OneOrPerLayer[_Fraction] = Field(
         (0.0,), description="after every dense layer: one, or one a layer"
     )
 
@@ -125,40 +125,40 @@ class Convnet(Section):
     def side_after_px(self, side_px: int) -> int:
         """How much of an image's side is left after all convolutions and poolings; 0 if nothing."""
         for window in self._windows():
-            side_px = window.side_after_px(side_px)
+            side_px = window.output_side_px(side_px)
         return side_px
 
-    def check_images(self, height_px: int, width_px: int) -> None:
+    def check_image_size(self, height_px: int, width_px: int) -> None:
         """Raise ConfigError where nothing of such images would be left after a layer."""
         for side, side_px in (("height", height_px), ("width", width_px)):
             left_px = side_px
             for window in self._windows():
-                given_px, left_px = left_px, window.side_after_px(left_px)
+                given_px, left_px = left_px, window.output_side_px(left_px)
                 if left_px < 1:
                     raise ConfigError(
                         f"images of {side} {side_px} px are too small for train.model: "
                         f"{window.layer} needs {window.side_px} px and gets {given_px}; use "
-                        f"{window.cure} or fewer filters, or preprocess to a larger size"
+                        f"{window.remedy} or fewer filters, or preprocess to a larger size"
                     )
 
-    def _windows(self) -> Iterator[_Window]:
+    def _windows(self) -> Iterator[_SlidingWindow]:
         sides = zip(self.filters, cycle(self.kernels_px), cycle(self.strides_px))
         for number, (_, kernel_px, stride_px) in enumerate(sides, 1):
             layer = f"convolution {number}"
-            yield _Window(
+            yield _SlidingWindow(
                 layer, kernel_px, stride_px, self.padding, "padding same, a smaller kernel"
             )
             if self.pool_after is None or number in self.pool_after:
                 cure = "pool_padding same, a shorter pool_after"
-                yield _Window(f"the pooling after {layer}", 2, 2, self.pool_padding, cure)
+                yield _SlidingWindow(f"the pooling after {layer}", 2, 2, self.pool_padding, cure)
 
 
-class Mlp(Section):
+class Mlp(ConfigSection):
     """Dense layers on the flattened pixels; without hidden layers, logistic regression."""
 
     name: Literal["mlp"] = "mlp"
     hidden: tuple[PositiveInt, ...] = (200, 60)
-    dropout: OneOrEach[_Fraction] = Field(
+    dropout: OneOrPerLayer[_Fraction] = Field(
         (0.0,), description="after every hidden layer: one, or one a layer"
     )
 

@@ -9,10 +9,10 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import Section
+from halftone.config.base import ConfigSection
 
 
-class Gate(Section):
+class GateSettings(ConfigSection):
     """When a challenger becomes champion: both are judged on the same rows of `score.split`."""
 
     measure: Literal["accuracy", "f1"] = Field(
@@ -29,7 +29,7 @@ class Gate(Section):
     )
 
 
-class Drift(Section):
+class DriftSettings(ConfigSection):
     """How much images may differ from those before, by population stability index (PSI)."""
 
     warn: float = Field(0.1, gt=0.0, description="from which PSI on it is said")
@@ -39,13 +39,13 @@ class Drift(Section):
     )
 
     @model_validator(mode="after")
-    def _warns_first(self) -> Drift:
+    def _warns_first(self) -> DriftSettings:
         if self.stop < self.warn:
             raise ValueError(f"stop {self.stop:g} is below warn {self.warn:g}; warn comes first")
         return self
 
 
-class Keep(Section):
+class RetentionSettings(ConfigSection):
     """What is left of earlier nights. What the champion needs stays in any case."""
 
     nights: int = Field(10, ge=1, description="newest ones whose model and scores are kept")
@@ -53,7 +53,7 @@ class Keep(Section):
     days: float = Field(30.0, ge=0.0, description="what is younger is kept too")
 
 
-class Retrain(Section):
+class RetrainSettings(ConfigSection):
     """Scheduled retraining: new images to a better champion."""
 
     folder: Optional[str] = Field(
@@ -68,9 +68,9 @@ class Retrain(Section):
         "champion", description="first weights: the champion's, where its network is the same"
     )
     prune: bool = Field(False, description="forget images that are no longer there")
-    gate: Gate = Gate()
-    drift: Drift = Drift()
-    keep: Keep = Keep()
+    gate: GateSettings = GateSettings()
+    drift: DriftSettings = DriftSettings()
+    keep: RetentionSettings = RetentionSettings()
     lock_secs: float = Field(
         600.0, ge=1.0, description="after so long without a sign of life an owner counts as dead"
     )

@@ -8,15 +8,15 @@ from pydantic import (
     Field,
 )
 
-from halftone.config.base import Section
-from halftone.config.dataset import Pixels, Preprocess, Splits
-from halftone.config.retrain import Retrain
-from halftone.config.score import Score
-from halftone.config.storage import Storage
-from halftone.config.train import Train
+from halftone.config.base import ConfigSection
+from halftone.config.dataset import Pixels, PreprocessSettings, SplitSettings
+from halftone.config.retrain import RetrainSettings
+from halftone.config.score import ScoreSettings
+from halftone.config.storage import StorageSettings
+from halftone.config.train import TrainSettings
 
 
-class Paths(Section):
+class Paths(ConfigSection):
     """Where things are: local paths or URLs (s3://, gs://, abfs://, hdfs://). Flags override."""
 
     images: Optional[str] = Field(None, description="folder of raw images, read recursively")
@@ -27,14 +27,14 @@ class Paths(Section):
     baseline: Optional[str] = Field(None, description="earlier scores, for score to compare with")
 
 
-class Spark(Section):
+class SparkSettings(ConfigSection):
     """How Spark is started where no session is given (spark-submit's own settings win)."""
 
     master: Optional[str] = Field(None, description="default: all cores of this machine")
     conf: dict[str, str] = Field(default_factory=dict, description="any spark.* setting")
 
 
-class Tracking(Section):
+class TrackingSettings(ConfigSection):
     """Where MLflow keeps parameters, metrics and models of trainings."""
 
     enabled: bool = True
@@ -44,18 +44,18 @@ class Tracking(Section):
     experiment: Optional[str] = Field(None, description="default: the config's name")
 
 
-class Config(Section):
+class Config(ConfigSection):
     """One run, whole."""
 
     name: str = Field("halftone", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = Field(0, ge=0, lt=2**31)
     paths: Paths = Paths()
     pixels: Pixels = Pixels()
-    splits: Splits = Splits()
-    preprocess: Preprocess = Preprocess()
-    train: Train = Train()
-    score: Score = Score()
-    tracking: Tracking = Tracking()
-    retrain: Retrain = Retrain()
-    storage: Storage = Storage()
-    spark: Spark = Spark()
+    splits: SplitSettings = SplitSettings()
+    preprocess: PreprocessSettings = PreprocessSettings()
+    train: TrainSettings = TrainSettings()
+    score: ScoreSettings = ScoreSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    retrain: RetrainSettings = RetrainSettings()
+    storage: StorageSettings = StorageSettings()
+    spark: SparkSettings = SparkSettings()

@@ -11,10 +11,10 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import Section
+from halftone.config.base import ConfigSection
 
 
-class Score(Section):
+class ScoreSettings(ConfigSection):
     """Model and dataset to predictions, metrics and a report."""
 
     split: Literal["train", "validation", "test"] = "test"
@@ -48,7 +48,7 @@ class Score(Section):
         return threshold
 
     @model_validator(mode="after")
-    def _precision_is_wanted(self) -> Score:
+    def _precision_is_wanted(self) -> ScoreSettings:
         if (self.threshold == "precision") != (self.wanted_precision is not None):
             raise ValueError("threshold precision and wanted_precision go together; give both")
         return self

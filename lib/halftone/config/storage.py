@@ -11,16 +11,16 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import Section
+from halftone.config.base import ConfigSection
 
 # Names of options that hold what nobody may read, at any depth; and texts that do.
-_CREDENTIAL = re.compile(
+_CREDENTIAL_KEY = re.compile(
     r"(^|[._])(key|secret|token|pass(word|wd)?|username|credentials?|sas|connection_string)([._]|$)"
     r"|access_?key|ssecustomerkey",
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(r"://[^/@]*:[^/@]*@|AccountKey=|SharedAccessSignature=|[?&]sig=")
-_CHAINS = {
+_CREDENTIAL_SOURCES = {
     "s3": "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), a profile (AWS_PROFILE) or "
     "the machine's role",
     "gs": "the environment (GOOGLE_APPLICATION_CREDENTIALS), gcloud's login or the machine's "
@@ -30,7 +30,7 @@ _CHAINS = {
 }
 
 
-class Storage(Section):
+class StorageSettings(ConfigSection):
     """How stores behind URLs are reached. No credentials: they come by the stores' own ways."""
 
     options: dict[Literal["s3", "gs", "abfs", "hdfs", "webhdfs"], dict[str, Any]] = Field(
@@ -39,11 +39,11 @@ class Storage(Section):
     )
 
     @model_validator(mode="after")
-    def _holds_no_credentials(self) -> Storage:
+    def _holds_no_credentials(self) -> StorageSettings:
         for protocol, options in self.options.items():
-            for key, value in _leaves(options):
-                if _CREDENTIAL.search(key) or _SECRET_TEXT.search(str(value)):
-                    chain = _CHAINS.get(protocol, "the environment of its own client")
+            for key, value in _iterate_leaves(options):
+                if _CREDENTIAL_KEY.search(key) or _SECRET_TEXT.search(str(value)):
+                    chain = _CREDENTIAL_SOURCES.get(protocol, "the environment of its own client")
                     raise ValueError(
                         f"options.{protocol}.{key} holds a credential, which would be in all that "
                         f"is written; take it out, and give it by {chain}"
@@ -51,12 +51,12 @@ class Storage(Section):
         return self
 
 
-def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _iterate_leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """All values inside of dicts and lists, by their dotted keys."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in items:
         name = f"{prefix}{key}"
-        if isinstance(inner, (dict, list)) and not _CREDENTIAL.search(name.rpartition(".")[2]):
-            yield from _leaves(inner, f"{name}.")
+        if isinstance(inner, (dict, list)) and not _CREDENTIAL_KEY.search(name.rpartition(".")[2]):
+            yield from _iterate_leaves(inner, f"{name}.")
         else:
             yield name, inner

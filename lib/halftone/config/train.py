@@ -9,11 +9,11 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import Section
+from halftone.config.base import ConfigSection
 from halftone.config.model import Convnet, Mlp
 
 
-class Augment(Section):
+class AugmentSettings(ConfigSection):
     """Random changes of each image of a step, in training only; none unless asked."""
 
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
@@ -28,7 +28,7 @@ class Augment(Section):
     contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="more or less")
 
 
-class Train(Section):
+class TrainSettings(ConfigSection):
     """Dataset to model."""
 
     model: Union[Convnet, Mlp] = Field(Convnet(), discriminator="name")
@@ -37,7 +37,7 @@ class Train(Section):
         description="by the model's first layer; standard: mean 0 and deviation 1, by channel, "
         "over the train split",
     )
-    augment: Augment = Augment()
+    augment: AugmentSettings = AugmentSettings()
     cache: Literal["auto", "memory", "none"] = Field(
         "auto",
         description="memory: a rank keeps its part of the train split and shuffles it whole; none: "
@@ -112,7 +112,7 @@ class Train(Section):
     keep_checkpoints: int = Field(2, ge=1, description="newest ones, besides the best")
 
     @model_validator(mode="after")
-    def _settings_fit_together(self) -> Train:
+    def _settings_fit_together(self) -> TrainSettings:
         if self.batch_size % self.ranks:
             below = self.batch_size // self.ranks * self.ranks
             cures = " or ".join(str(size) for size in (below, below + self.ranks) if size)

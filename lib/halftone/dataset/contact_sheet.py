@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-Pixels = npt.NDArray[np.uint8]  # (H, W, 1 or 3), grey or RGB
-Group = tuple[str, Sequence[Pixels]]
+Picture = npt.NDArray[np.uint8]  # (H, W, 1 or 3), grey or RGB
+PictureGroup = tuple[str, Sequence[Picture]]
 
 _MARGIN_PX = 16  # around the sheet and between groups
 _GAP_PX = 6  # between cells
@@ -24,7 +24,7 @@ _FONT_PX = 18
 _COUNT_GAP_PX = 10
 _TITLE_CHARS = 500  # no sheet is wide enough for more
 
-_FONT_HAS = frozenset("·…‘’“”«»‹›°±©™")  # and ASCII
+_FONT_CHARS = frozenset("·…‘’“”«»‹›°±©™")  # and ASCII
 
 _PAPER = (244, 244, 241)
 _FRAME = (205, 205, 200)  # one pixel around a picture, so that white ones end somewhere
@@ -32,7 +32,9 @@ _INK = (28, 31, 35)
 _PALE_INK = (95, 102, 110)
 
 
-def draw(groups: Sequence[Group], columns: int = 12, cell_px: int = 96) -> bytes:
+def draw_contact_sheet(
+    groups: Sequence[PictureGroup], columns: int = 12, cell_px: int = 96
+) -> bytes:
     """Draw each group's title, count and pictures, in the order given; returns a PNG's bytes.
 
     Args:
@@ -51,12 +53,14 @@ def draw(groups: Sequence[Group], columns: int = 12, cell_px: int = 96) -> bytes
     """
     if columns < 1 or cell_px < 1:
         raise ValueError(f"columns is {columns} and cell_px is {cell_px}; both must be >= 1")
-    _check(groups)
-    fitted = [(title, [_fitted(pixels, cell_px) for pixels in found]) for title, found in groups]
+    _check_pictures(groups)
+    fitted = [
+        (title, [_fit_to_cell(pixels, cell_px) for pixels in found]) for title, found in groups
+    ]
     # Pictures of 64 px stay as they are in cells of 96 px: without the empty rim they sit closer.
     cell_px = max((max(one.size) for _, found in fitted for one in found), default=cell_px)
     heights = [_height_px(len(found), columns, cell_px) for _, found in fitted]
-    size = (_MARGIN_PX * 2 + _run_px(columns, cell_px), _MARGIN_PX + sum(heights))
+    size = (_MARGIN_PX * 2 + _cells_length_px(columns, cell_px), _MARGIN_PX + sum(heights))
     sheet = Image.new("RGB", size, _PAPER)
     top = _MARGIN_PX
     for (title, found), height in zip(fitted, heights):
@@ -64,14 +68,16 @@ def draw(groups: Sequence[Group], columns: int = 12, cell_px: int = 96) -> bytes
         for number, picture in enumerate(found):
             row, column = divmod(number, columns)
             left = _MARGIN_PX + column * (cell_px + _GAP_PX)
-            _place(sheet, left, top + _TITLE_PX + row * (cell_px + _GAP_PX), picture, cell_px)
+            _paste_picture(
+                sheet, left, top + _TITLE_PX + row * (cell_px + _GAP_PX), picture, cell_px
+            )
         top += height
     data = io.BytesIO()
     sheet.save(data, "PNG")
     return data.getvalue()
 
 
-def _check(groups: Sequence[Group]) -> None:
+def _check_pictures(groups: Sequence[PictureGroup]) -> None:
     for title, pictures in groups:
         for number, pixels in enumerate(pictures):
             shape = pixels.shape
@@ -85,15 +91,17 @@ def _check(groups: Sequence[Group]) -> None:
 def _height_px(num_pictures: int, columns: int, cell_px: int) -> int:
     """Height of a group: its title's line, its rows of cells and the margin below them."""
     rows = -(-num_pictures // columns)
-    return _TITLE_PX + _run_px(rows, cell_px) + _MARGIN_PX
+    return _TITLE_PX + _cells_length_px(rows, cell_px) + _MARGIN_PX
 
 
-def _run_px(cells: int, cell_px: int) -> int:
+def _cells_length_px(cells: int, cell_px: int) -> int:
     """Length of cells side by side, with a gap between them."""
     return max(0, cells * (cell_px + _GAP_PX) - _GAP_PX)
 
 
-def _place(sheet: Image.Image, left: int, top: int, picture: Image.Image, cell_px: int) -> None:
+def _paste_picture(
+    sheet: Image.Image, left: int, top: int, picture: Image.Image, cell_px: int
+) -> None:
     """Put a picture into the middle of the cell at (left, top)."""
     left += (cell_px - picture.width) // 2
     top += (cell_px - picture.height) // 2
@@ -102,7 +110,7 @@ def _place(sheet: Image.Image, left: int, top: int, picture: Image.Image, cell_p
     sheet.paste(picture, (left, top))
 
 
-def _fitted(pixels: Pixels, cell_px: int) -> Image.Image:
+def _fit_to_cell(pixels: Picture, cell_px: int) -> Image.Image:
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     scale = cell_px / max(image.size)
     if scale >= 1:
@@ -116,27 +124,29 @@ def _write_title(sheet: Image.Image, top: int, title: str, count: int) -> None:
     font = ImageFont.load_default(_FONT_PX)
     written = f"{count:,} image{'' if count == 1 else 's'}"
     room = sheet.width - 2 * _MARGIN_PX - _COUNT_GAP_PX - font.getlength(written)
-    title = _cut(_in_font(title), room, font)
+    title = _shorten_title(_replace_missing_glyphs(title), room, font)
     pen = ImageDraw.Draw(sheet)
     pen.text((_MARGIN_PX, top), title, _INK, font)
     after = _MARGIN_PX + round(font.getlength(title)) + _COUNT_GAP_PX
     pen.text((after, top), written, _PALE_INK, font)
 
 
-def _in_font(title: str) -> str:
+def _replace_missing_glyphs(title: str) -> str:
     """Write a title on one line, in characters that the font has."""
-    return "".join(_letter(char) for char in " ".join(title[:_TITLE_CHARS].split()))
+    return "".join(_replace_missing_glyph(char) for char in " ".join(title[:_TITLE_CHARS].split()))
 
 
-def _letter(char: str) -> str:
-    if char in _FONT_HAS or (char.isascii() and char.isprintable()):
+def _replace_missing_glyph(char: str) -> str:
+    if char in _FONT_CHARS or (char.isascii() and char.isprintable()):
         return char
     # An accented letter falls apart into the letter and its accents.
     plain = unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode()
     return plain if plain.isprintable() and plain else ascii(char)[1:-1]
 
 
-def _cut(title: str, room_px: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _shorten_title(
+    title: str, room_px: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> str:
     if font.getlength(title) <= room_px:
         return title
     while title and font.getlength(title + "…") > room_px:

@@ -8,14 +8,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
-from halftone.config import Pixels, Preprocess, Splits
+from halftone.config import Pixels, PreprocessSettings, SplitSettings
 from halftone.dataset import pixel_statistics
 from halftone.dataset.pixel_statistics import PixelStatistics
 from halftone.dataset.schema import SCHEMA_VERSION
 from halftone.dataset.splits import SPLITS
 from halftone.errors import InputError
 
-NAME = "manifest.json"
+MANIFEST_NAME = "manifest.json"
 CONTACT_SHEETS = "contact_sheets"
 # Every version's manifest, as long as its files are kept. A leading underscore hides it from Spark.
 VERSIONS = "_versions"
@@ -48,8 +48,8 @@ class Manifest(BaseModel):
     created: str  # UTC
     seed: int
     pixels: Pixels
-    splits: Splits
-    preprocess: Preprocess
+    splits: SplitSettings
+    preprocess: PreprocessSettings
     images: str  # the folder or URL that was read
     labels: list[str]  # label_id is the index in this list
     inputs: int  # = rows + rejects + duplicates
@@ -92,22 +92,24 @@ class Manifest(BaseModel):
                 "with a new --output, or use train.normalise 0..1"
             )
         pixels = sum(file.rows for file in files) * self.pixels.height_px * self.pixels.width_px
-        return pixel_statistics.from_sums(pixels, [(file.sums, file.square_sums) for file in files])
+        return pixel_statistics.statistics_from_sums(
+            pixels, [(file.sums, file.square_sums) for file in files]
+        )
 
 
-def read(root: str) -> Manifest:
+def read_manifest(root: str) -> Manifest:
     """Read the manifest of the dataset at `root`.
 
     Raises:
         InputError: there is none, it is not one, it is of a newer schema version, or the dataset
             holds a `_common_metadata`, whose reading could run code.
     """
-    url = storage.join(root, NAME)
+    url = storage.join(root, MANIFEST_NAME)
     try:
         raw = storage.read_json(url)
     except FileNotFoundError:
         raise InputError(
-            f"{root}: no dataset here (no {NAME}); run jobs/preprocess.py, or check "
+            f"{root}: no dataset here (no {MANIFEST_NAME}); run jobs/preprocess.py, or check "
             "paths.dataset or --dataset"
         ) from None
     except ValueError as error:
@@ -133,15 +135,15 @@ def read(root: str) -> Manifest:
         raise InputError(f"{url}: not a manifest: wrong or missing {keys}") from None
 
 
-def publish(root: str, manifest: Manifest) -> None:
+def publish_manifest(root: str, manifest: Manifest) -> None:
     """Make `manifest` the dataset's: from this moment on readers see the files that it names."""
     raw: dict[str, Any] = manifest.model_dump(mode="json")
     document = {"schema": raw.pop("schema_version"), **raw}
     storage.write_json(storage.join(root, VERSIONS, _version_name(manifest.version)), document)
-    storage.write_json(storage.join(root, NAME), document)
+    storage.write_json(storage.join(root, MANIFEST_NAME), document)
 
 
-def tidy(root: str, manifest: Manifest) -> None:
+def remove_unreferenced_files(root: str, manifest: Manifest) -> None:
     """Remove what no reader will open: files of neither this version nor the one before it.
 
     Who has read the manifest before this version was published goes on undisturbed.

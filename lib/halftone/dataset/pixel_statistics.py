@@ -20,7 +20,9 @@ class PixelStatistics(NamedTuple):
     deviation: list[float]  # of the population; 1 for a channel of a single grey level
 
 
-def sums(rows: npt.NDArray[np.uint8], channels: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def channel_sums(
+    rows: npt.NDArray[np.uint8], channels: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Sum up the pixels, and their squares, by channel.
 
     Args:
@@ -36,14 +38,14 @@ def sums(rows: npt.NDArray[np.uint8], channels: int) -> tuple[tuple[int, ...], t
     return tuple(own), tuple(squares)
 
 
-def from_sums(
-    pixels: int, shards: Sequence[tuple[Sequence[int], Sequence[int]]]
+def statistics_from_sums(
+    num_pixels: int, shard_sums: Sequence[tuple[Sequence[int], Sequence[int]]]
 ) -> PixelStatistics:
     """Put together what `sums` gave for each shard; `pixels` are counted once for all channels."""
-    totals, squares = ([sum(channel) for channel in zip(*own)] for own in zip(*shards))
+    totals, squares = ([sum(channel) for channel in zip(*own)] for own in zip(*shard_sums))
     # Whole numbers until the division: a difference of means would lose digits.
-    variances = [(pixels * b - a * a) / pixels**2 for a, b in zip(totals, squares)]
+    variances = [(num_pixels * b - a * a) / num_pixels**2 for a, b in zip(totals, squares)]
     return PixelStatistics(
-        [total / pixels for total in totals],
+        [total / num_pixels for total in totals],
         [math.sqrt(variance) or 1.0 for variance in variances],
     )

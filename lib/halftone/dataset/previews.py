@@ -17,15 +17,15 @@ from halftone.dataset.splits import TRAIN
 from halftone.images import PixelSpec
 
 # More would make a picture that no one scrolls through.
-_CLASSES, _EACH = 60, 24
-_SHARDS_READ = 4
+_MAX_CLASSES, _MAX_PER_GROUP = 60, 24
+_MAX_SHARDS = 4
 # Reasons for which there is something to see, and no danger in decoding it without care.
 _SHOWN_REASONS = ("truncated", "damaged", "conflict", "too_small")
 
-Pixels = npt.NDArray[np.uint8]
+PreviewPixels = npt.NDArray[np.uint8]
 
 
-def of_dataset(
+def draw_dataset_sheet(
     shard_urls: Sequence[str],
     counts: dict[str, int],
     rejects: pa.Table,
@@ -40,40 +40,44 @@ def of_dataset(
         rejects: schema.REJECTS.
     """
     groups = []
-    found = _by_label(shard_urls, (spec.height_px, spec.width_px, spec.channels))
-    for label in list(counts)[:_CLASSES]:
+    found = _images_by_label(shard_urls, (spec.height_px, spec.width_px, spec.channels))
+    for label in list(counts)[:_MAX_CLASSES]:
         title = f"{label}, {counts[label]:,} in {split}"
         groups.append((title, found.get(label, [])))
-    if len(counts) > _CLASSES:
-        groups.append((f"and {len(counts) - _CLASSES} more classes", []))
-    for reason, count, first in _by_reason(rejects, spec):
+    if len(counts) > _MAX_CLASSES:
+        groups.append((f"and {len(counts) - _MAX_CLASSES} more classes", []))
+    for reason, count, first in _previews_by_reason(rejects, spec):
         seen = [one.pixels for one in first if one.pixels is not None]
         groups.append((f"rejected: {reason}, {count:,} in all", seen))
-    return contact_sheet.draw(groups)
+    return contact_sheet.draw_contact_sheet(groups)
 
 
-def _by_label(urls: Sequence[str], shape: tuple[int, int, int]) -> dict[str, list[Pixels]]:
-    found: dict[str, list[Pixels]] = {}
-    for url in urls[:_SHARDS_READ]:
+def _images_by_label(
+    urls: Sequence[str], shape: tuple[int, int, int]
+) -> dict[str, list[PreviewPixels]]:
+    found: dict[str, list[PreviewPixels]] = {}
+    for url in urls[:_MAX_SHARDS]:
         table = storage.read_table(url, [schema.LABEL, schema.IMAGE])
         for row, label in enumerate(table[schema.LABEL].to_pylist()):
             own = found.setdefault(label, [])
-            if len(own) < _EACH:
+            if len(own) < _MAX_PER_GROUP:
                 data = table[schema.IMAGE][row].as_buffer()
                 own.append(np.frombuffer(data, np.uint8).reshape(shape))
     return found
 
 
-class Reject(NamedTuple):
+class RejectPreview(NamedTuple):
     """An image that gave no row."""
 
     path: str
     reason: str
     detail: str
-    pixels: Optional[Pixels]  # as far as it can be shown
+    pixels: Optional[PreviewPixels]  # as far as it can be shown
 
 
-def rejected(urls: Sequence[str], spec: PixelSpec, most: int = _EACH) -> list[Reject]:
+def read_reject_previews(
+    urls: Sequence[str], spec: PixelSpec, max_per_reason: int = _MAX_PER_GROUP
+) -> list[RejectPreview]:
     """Return the first rejects of each reason.
 
     Args:
@@ -81,26 +85,30 @@ def rejected(urls: Sequence[str], spec: PixelSpec, most: int = _EACH) -> list[Re
         most: of a reason.
     """
     tables = [storage.read_table(url) for url in urls]
-    rejects = pa.concat_tables([arrow.nothing(schema.REJECTS), *tables])
-    return [one for _, _, own in _by_reason(rejects, spec, most) for one in own]
+    rejects = pa.concat_tables([arrow.empty_table(schema.REJECTS), *tables])
+    return [one for _, _, own in _previews_by_reason(rejects, spec, max_per_reason) for one in own]
 
 
-def _by_reason(
-    rejects: pa.Table, spec: PixelSpec, most: int = _EACH
-) -> Iterator[tuple[str, int, list[Reject]]]:
+def _previews_by_reason(
+    rejects: pa.Table, spec: PixelSpec, most: int = _MAX_PER_GROUP
+) -> Iterator[tuple[str, int, list[RejectPreview]]]:
     """Yield each reason, how many there are of it, and the first of them."""
     reasons = rejects[schema.REASON]
     for reason in sorted(pc.unique(reasons).to_pylist()):
-        own = np.flatnonzero(arrow.is_in(reasons, arrow.of_text([reason])))
-        first = arrow.take(rejects, own[:most])
+        own = np.flatnonzero(arrow.is_in(reasons, arrow.string_array([reason])))
+        first = arrow.take_rows(rejects, own[:most])
         paths = first[schema.PATH].to_pylist()
-        shown = _previews(paths, spec) if reason in _SHOWN_REASONS else [None] * len(paths)
+        shown = _decode_previews(paths, spec) if reason in _SHOWN_REASONS else [None] * len(paths)
         details = first[schema.DETAIL].to_pylist()
-        yield reason, len(own), [Reject(*one) for one in zip(paths, repeat(reason), details, shown)]
+        yield (
+            reason,
+            len(own),
+            [RejectPreview(*one) for one in zip(paths, repeat(reason), details, shown)],
+        )
 
 
-def _previews(paths: Sequence[str], spec: PixelSpec) -> list[Optional[Pixels]]:
+def _decode_previews(paths: Sequence[str], spec: PixelSpec) -> list[Optional[PreviewPixels]]:
     return [
-        images.preview(data, spec) if isinstance(data, bytes) else None
-        for data in storage.read_many(paths)
+        images.decode_preview(data, spec) if isinstance(data, bytes) else None
+        for data in storage.read_files(paths)
     ]

@@ -13,7 +13,7 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
 # How data sets name the splits that they bring.
-_BROUGHT = {
+_SPLIT_NAMES = {
     "train": TRAIN,
     "training": TRAIN,
     "val": VALIDATION,
@@ -25,40 +25,40 @@ _BROUGHT = {
 }
 
 
-def fraction(text: str, seed: int, purpose: str) -> float:
+def hash_to_fraction(text: str, seed: int, purpose: str) -> float:
     """Map `text` to [0, 1), evenly, the same everywhere and for ever."""
-    return order(text, seed, purpose) / 2**64
+    return hash_to_uint64(text, seed, purpose) / 2**64
 
 
-def order(text: str, seed: int, purpose: str) -> int:
+def hash_to_uint64(text: str, seed: int, purpose: str) -> int:
     """Map `text` to 0 ... 2**64 - 1, evenly. Two purposes give independent numbers."""
     digest = hashlib.blake2b(f"{purpose}:{seed}:{text}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big")
 
 
-def hashed(group: str, seed: int, validation_fraction: float, test_fraction: float) -> str:
+def split_by_hash(group: str, seed: int, validation_fraction: float, test_fraction: float) -> str:
     """Return the split of a group of images (an image alone is a group of one).
 
     The test split comes first on the line from 0 to 1, so that a change of
     `validation_fraction` moves no image into or out of it.
     """
-    place = fraction(group, seed, "split")
+    place = hash_to_fraction(group, seed, "split")
     if place < test_fraction:
         return TEST
     return VALIDATION if place < test_fraction + validation_fraction else TRAIN
 
 
-def folded(group: str, seed: int, fold: int, folds: int) -> str:
+def split_by_fold(group: str, seed: int, fold: int, folds: int) -> str:
     """Return the split of a group when fold number `fold` of `folds` is held out."""
-    return VALIDATION if int(fraction(group, seed, "fold") * folds) == fold else TRAIN
+    return VALIDATION if int(hash_to_fraction(group, seed, "fold") * folds) == fold else TRAIN
 
 
-def brought(name: str) -> Optional[str]:
+def parse_split_name(name: str) -> Optional[str]:
     """Return the split that a data set's own `name` for it means, or None if it means none."""
-    return _BROUGHT.get(name.lower())
+    return _SPLIT_NAMES.get(name.lower())
 
 
-def captured(pattern: re.Pattern[str], path: str) -> Optional[str]:
+def capture_from_path(pattern: re.Pattern[str], path: str) -> Optional[str]:
     """Return what the one group of `pattern` captures anywhere in `path`, or None."""
     match = pattern.search(path)
     return match.group(1) if match else None

@@ -13,21 +13,21 @@ from halftone import storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError
 from halftone.experiment import spec, table
-from halftone.experiment.datasets import Datasets
+from halftone.experiment.datasets import DatasetCache
 from halftone.experiment.outcomes import StageOutcomes
-from halftone.experiment.places import Cluster, Place, Processes
-from halftone.experiment.planning import Planner
-from halftone.experiment.run_job import Desk
-from halftone.experiment.spec import Spec
-from halftone.experiment.stages import Stages, failures
-from halftone.spark.session import is_local, spark_session
+from halftone.experiment.places import ProcessLauncher, SparkLauncher, TrainingLauncher
+from halftone.experiment.planning import RunPlanner
+from halftone.experiment.run_job import StudyContext
+from halftone.experiment.spec import ExperimentSpec
+from halftone.experiment.stages import StageRunner, describe_failures
+from halftone.spark.session import is_local_master, spark_session
 from halftone.storage import clients
 from halftone.tracking import tracking
 
-Session = Callable[[], AbstractContextManager[SparkSession]]
+SessionFactory = Callable[[], AbstractContextManager[SparkSession]]
 
 
-def run(
+def run_experiment(
     path: str,
     images: Optional[str] = None,
     output: Optional[str] = None,
@@ -47,48 +47,50 @@ def run(
         RunError: runs failed; each is named with its error and log. The others are in the table.
         StoppedError: SIGTERM; the same call goes on.
     """
-    asked = spec.load(path)
-    output = storage.normalise(output or f"out/experiments/{asked.name}")
+    asked = spec.load_spec(path)
+    output = storage.normalise_url(output or f"out/experiments/{asked.name}")
     overrides = {"paths.images": images, "train.epochs": epochs}
-    planner = Planner(asked, path, {k: v for k, v in overrides.items() if v is not None})
-    planned = planner.check()
-    clients.use(planner.base.storage.options)
+    planner = RunPlanner(asked, path, {k: v for k, v in overrides.items() if v is not None})
+    planned = planner.plan_stages()
+    clients.set_options(planner.base.storage.options)
     shrunk = {"--epochs": epochs, "--subset": subset}
     said = [f"{flag} {value:,}" for flag, value in shrunk.items() if value is not None]
     with ExitStack() as stack:
-        place, session = _place(asked, planner.base, output, stack)
-        made = Datasets(output, session)
-        desk = Desk(output, asked.score, place, made.of, threading.Event())
-        stages = Stages(asked, planner, desk, made, subset)
-        stages.check_places(planned)
+        place, session = _create_launcher(asked, planner.base, output, stack)
+        made = DatasetCache(output, session)
+        desk = StudyContext(output, asked.score, place, made.get, threading.Event())
+        stages = StageRunner(asked, planner, desk, made, subset)
+        stages.check_run_folders(planned)
         done: list[StageOutcomes] = []
-        with tracking.following_study(
+        with tracking.track_study(
             planner.base.model_copy(update={"name": asked.name}),
-            _about(asked),
+            _study_tags(asked),
             output,
             (table.MARKDOWN, table.CSV, table.PAGE),
         ):
             for stage in asked.all_stages():
-                done.append(stages.run(stage, done))
-                text = table.write(asked, planner.base, done, output, said)
+                done.append(stages.run_stage(stage, done))
+                text = table.write_tables(asked, planner.base, done, output, said)
             print(text, flush=True)
-            _check_failed(done)
+            _check_no_failures(done)
 
 
-def _place(asked: Spec, base: Config, output: str, stack: ExitStack) -> tuple[Place, Session]:
+def _create_launcher(
+    experiment: ExperimentSpec, base: Config, output: str, stack: ExitStack
+) -> tuple[TrainingLauncher, SessionFactory]:
     """Where trainings run, and what gives a SparkSession to make datasets with."""
-    name = f"{asked.name}: datasets"
-    if asked.on == "processes":
+    name = f"{experiment.name}: datasets"
+    if experiment.on == "processes":
         # Spark's memory is the trainings' when the datasets are made.
-        return Processes(), lambda: spark_session(name, base.spark)
-    spark = stack.enter_context(spark_session(asked.name, base.spark))
+        return ProcessLauncher(), lambda: spark_session(name, base.spark)
+    spark = stack.enter_context(spark_session(experiment.name, base.spark))
     master = str(spark.sparkContext.master)
-    if not is_local(master):
-        _check_shared(base, output, master)
-    return Cluster(spark), lambda: nullcontext(spark)
+    if not is_local_master(master):
+        _check_shared_storage(base, output, master)
+    return SparkLauncher(spark), lambda: nullcontext(spark)
 
 
-def _check_shared(base: Config, output: str, master: str) -> None:
+def _check_shared_storage(base: Config, output: str, master: str) -> None:
     """Raise InputError where other machines do not see what their trainings need."""
     if storage.is_local(output):
         raise InputError(
@@ -96,26 +98,26 @@ def _check_shared(base: Config, output: str, master: str) -> None:
             f"{master} has them; give an --output that all machines see, such as s3://bucket/out"
         )
     uri = tracking.store_uri(base.tracking)
-    if base.tracking.enabled and uri.startswith(tracking.SQLITE):
+    if base.tracking.enabled and uri.startswith(tracking.SQLITE_PREFIX):
         raise InputError(
             f"{uri}: is a file of this machine, and trainings run where Spark's master {master} "
             "has them; give a server's base.tracking.uri, or base.tracking.enabled: false"
         )
 
 
-def _about(asked: Spec) -> dict[str, str]:
+def _study_tags(experiment: ExperimentSpec) -> dict[str, str]:
     said: dict[str, Any] = {
-        "about": asked.about,
-        "source": asked.source,
-        "stages": ", ".join(stage.name for stage in asked.stages),
+        "about": experiment.about,
+        "source": experiment.source,
+        "stages": ", ".join(stage.name for stage in experiment.stages),
     }
     return {name: text for name, text in said.items() if text}
 
 
-def _check_failed(done: Sequence[StageOutcomes]) -> None:
+def _check_no_failures(stage_outcomes: Sequence[StageOutcomes]) -> None:
     """Raise RunError if a run failed."""
-    every = [one for stage in done for one in stage.outcomes]
-    failed = failures(every)
+    every = [one for stage in stage_outcomes for one in stage.outcomes]
+    failed = describe_failures(every)
     if failed:
         head = f"{len(failed)} of {len(every)} runs; the same command tries them again"
         raise RunError("\n".join([head, *failed]))

@@ -21,24 +21,24 @@ from halftone.errors import InputError
 from halftone.preprocess import catalogue, listing
 from halftone.preprocess.run import preprocess
 
-FOLDER, _SUBSETS = "datasets", "subsets"
+DATASETS_FOLDER, _SUBSETS_FOLDER = "datasets", "subsets"
 
 
-class Dataset(NamedTuple):
+class ExperimentDataset(NamedTuple):
     url: str
     fingerprint: str
-    rows: dict[str, int]  # by split
+    row_counts: dict[str, int]  # by split
 
 
-def digest(config: Config) -> str:
+def dataset_key(config: Config) -> str:
     """Name what decides which rows a dataset has."""
     settings = config.model_dump(mode="json", include={"seed", "pixels", "splits", "preprocess"})
-    images = storage.normalise(str(config.paths.images))
+    images = storage.normalise_url(str(config.paths.images))
     text = json.dumps({**settings, "images": images}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-class Datasets:
+class DatasetCache:
     """Those of an experiment, each made or brought up to date when it is first asked for.
 
     Args:
@@ -46,33 +46,33 @@ class Datasets:
     """
 
     def __init__(
-        self, output: str, session: Callable[[], AbstractContextManager[SparkSession]]
+        self, output: str, session_factory: Callable[[], AbstractContextManager[SparkSession]]
     ) -> None:
-        self._output, self._session = output, session
-        self._made: dict[str, Dataset] = {}
+        self._output, self._session_factory = output, session_factory
+        self._datasets: dict[str, ExperimentDataset] = {}
         self._lock = threading.Lock()
 
-    def of(self, config: Config) -> Dataset:
+    def get(self, config: Config) -> ExperimentDataset:
         """Raises InputError, RunError where it cannot be made."""
-        self.make([config])
-        return self._made[digest(config)]
+        self.prepare([config])
+        return self._datasets[dataset_key(config)]
 
-    def make(self, configs: Sequence[Config]) -> None:
+    def prepare(self, configs: Sequence[Config]) -> None:
         """Make all that the configs need. Raises InputError, RunError where one cannot be made."""
         with self._lock, ExitStack() as stack:
-            session = cache(lambda: stack.enter_context(self._session()))
+            session = cache(lambda: stack.enter_context(self._session_factory()))
             for config in configs:
-                key = digest(config)
-                if key in self._made:
+                key = dataset_key(config)
+                if key in self._datasets:
                     continue
-                url = storage.join(self._output, FOLDER, key)
+                url = storage.join(self._output, DATASETS_FOLDER, key)
                 print(f"dataset: {url}", flush=True)
                 manifest, _ = preprocess(config, str(config.paths.images), url, session)
                 rows = {split: sum(own.values()) for split, own in manifest.counts.items()}
-                self._made[key] = Dataset(url, manifest.fingerprint, rows)
+                self._datasets[key] = ExperimentDataset(url, manifest.fingerprint, rows)
 
 
-def with_subset(config: Config, output: str, num_images: int) -> Config:
+def apply_subset(config: Config, output: str, num_images: int) -> Config:
     """Return the config with a catalogue of `num_images` images, as many of each class.
 
     The catalogue is written once, below `output`; images that arrive later do not change it.
@@ -80,25 +80,25 @@ def with_subset(config: Config, output: str, num_images: int) -> Config:
     Raises:
         InputError: that is less than one image a class.
     """
-    url = storage.join(output, _SUBSETS, f"{digest(config)}-{num_images}.parquet")
+    url = storage.join(output, _SUBSETS_FOLDER, f"{dataset_key(config)}-{num_images}.parquet")
     if not storage.exists(url):
-        storage.write_table(url, _subset(config, num_images))
+        storage.write_table(url, _select_subset(config, num_images))
     changed = config.preprocess.model_copy(update={"catalogue": url})
     return config.model_copy(update={"preprocess": changed})
 
 
-def _subset(config: Config, num_images: int) -> pa.Table:
-    root, settings = storage.normalise(str(config.paths.images)), config.preprocess
-    listed = listing.of(root, settings.catalogue, settings.suffixes)
-    files = catalogue.labelled(listed, settings.label_from)
+def _select_subset(config: Config, num_images: int) -> pa.Table:
+    root, settings = storage.normalise_url(str(config.paths.images)), config.preprocess
+    listed = listing.list_images(root, settings.catalogue, settings.suffixes)
+    files = catalogue.add_labels(listed, settings.label_from)
     rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for row, (path, label) in enumerate(arrow.rows(files, "path", "label")):
+    for row, (path, label) in enumerate(arrow.iter_rows(files, "path", "label")):
         if label:
-            rows[label].append((splits.order(path, config.seed, "subset"), row))
+            rows[label].append((splits.hash_to_uint64(path, config.seed, "subset"), row))
     each = num_images // max(1, len(rows))
     if rows and each < 1:
         raise InputError(
             f"{root}: --subset {num_images} is less than one image for each of {len(rows)} "
             f"classes; give {len(rows)} or more"
         )
-    return arrow.take(files, [row for own in rows.values() for _, row in sorted(own)[:each]])
+    return arrow.take_rows(files, [row for own in rows.values() for _, row in sorted(own)[:each]])

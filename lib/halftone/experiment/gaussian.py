@@ -30,24 +30,24 @@ from sklearn.gaussian_process.kernels import (
     WhiteKernel,
 )
 
-Points = npt.NDArray[np.float64]  # (points, columns), in the unit cube
-Space = dict[str, Any]  # Optuna's distributions, by parameter
+UnitPoints = npt.NDArray[np.float64]  # (points, columns), in the unit cube
+SearchSpace = dict[str, Any]  # Optuna's distributions, by parameter
 
-_ANYWHERE, _NEARBY = 2048, 512  # candidates
-_NEAR = 0.1  # deviation of those nearby, of a parameter's whole range
+_NUM_UNIFORM, _NUM_NEARBY = 2048, 512  # candidates
+_NEARBY_DEVIATION = 0.1  # deviation of those nearby, of a parameter's whole range
 # What lies further above the median than it above the best is all the same bad.
-_WORST = 3.0
+_MAX_SPREADS = 3.0
 
 
 class GaussianProcessSampler(BaseSampler):
     """Expects to be made for each proposal, with a seed of its own."""
 
-    def __init__(self, space: Space, seed: int, num_startup: int) -> None:
+    def __init__(self, space: SearchSpace, seed: int, num_startup: int) -> None:
         self._space, self._num_startup = space, num_startup
         self._seed, self._rng = seed, np.random.default_rng(seed)
         self._random = RandomSampler(seed)
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Space:
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> SearchSpace:
         return self._space
 
     def sample_independent(
@@ -60,7 +60,7 @@ class GaussianProcessSampler(BaseSampler):
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: Space
+        self, study: Study, trial: FrozenTrial, search_space: SearchSpace
     ) -> dict[str, Any]:
         """What promises most; nothing, and so something by chance, as long as little is known."""
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
@@ -74,20 +74,20 @@ class GaussianProcessSampler(BaseSampler):
             return {}
         running = [one for one in others if one.state == TrialState.RUNNING and one.params]
         sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
-        values = _tamed(np.array([sign * float(one.value or 0.0) for one in known]))
-        points = self._points(known)
-        model = self._fitted(points, values)
+        values = _clip_outliers(np.array([sign * float(one.value or 0.0) for one in known]))
+        points = self._encode_trials(known)
+        model = self._fit_model(points, values)
         if running:
-            expected = self._points(running)
+            expected = self._encode_trials(running)
             points = np.concatenate([points, expected])
             values = np.concatenate([values, model.predict(expected)])
-            model = self._fitted(points, values, model.kernel_)
-        candidates = self._candidates(points[np.argmin(values)])
-        encoded = np.stack([self._encoded(one) for one in candidates])
-        return candidates[int(np.argmax(_improvement(model, encoded, values.min())))]
+            model = self._fit_model(points, values, model.kernel_)
+        candidates = self._draw_candidates(points[np.argmin(values)])
+        encoded = np.stack([self._encode(one) for one in candidates])
+        return candidates[int(np.argmax(_expected_improvement(model, encoded, values.min())))]
 
-    def _fitted(
-        self, points: Points, values: Points, kernel: Optional[Any] = None
+    def _fit_model(
+        self, points: UnitPoints, values: UnitPoints, kernel: Optional[Any] = None
     ) -> GaussianProcessRegressor:
         """Fit the kernel's numbers too, unless there is one."""
         first = ConstantKernel(1.0, (0.01, 100.0)) * Matern(
@@ -105,26 +105,26 @@ class GaussianProcessSampler(BaseSampler):
             warnings.simplefilter("ignore", ConvergenceWarning)
             return model.fit(points, values)
 
-    def _candidates(self, best: Points) -> list[dict[str, Any]]:
-        near = best + self._rng.normal(0.0, _NEAR, (_NEARBY, len(best)))
-        anywhere = self._rng.uniform(size=(_ANYWHERE, len(best)))
-        return [self._decoded(one) for one in np.concatenate([anywhere, np.clip(near, 0.0, 1.0)])]
+    def _draw_candidates(self, best: UnitPoints) -> list[dict[str, Any]]:
+        near = best + self._rng.normal(0.0, _NEARBY_DEVIATION, (_NUM_NEARBY, len(best)))
+        anywhere = self._rng.uniform(size=(_NUM_UNIFORM, len(best)))
+        return [self._decode(one) for one in np.concatenate([anywhere, np.clip(near, 0.0, 1.0)])]
 
-    def _points(self, trials: Sequence[FrozenTrial]) -> Points:
-        return np.stack([self._encoded(one.params) for one in trials])
+    def _encode_trials(self, trials: Sequence[FrozenTrial]) -> UnitPoints:
+        return np.stack([self._encode(one.params) for one in trials])
 
-    def _encoded(self, params: dict[str, Any]) -> Points:
+    def _encode(self, params: dict[str, Any]) -> UnitPoints:
         """A number for each number, and one for each choice there is: 1 where it is taken."""
         columns: list[float] = []
         for name, space in self._space.items():
             if isinstance(space, CategoricalDistribution):
                 columns += [float(choice == params[name]) for choice in space.choices]
             else:
-                low, high, value = _scaled(space, space.low, space.high, params[name])
+                low, high, value = _to_log_scale(space, space.low, space.high, params[name])
                 columns.append((value - low) / (high - low) if high > low else 0.5)
         return np.array(columns)
 
-    def _decoded(self, point: Points) -> dict[str, Any]:
+    def _decode(self, point: UnitPoints) -> dict[str, Any]:
         """The parameters nearest to a point."""
         params, start = {}, 0
         for name, space in self._space.items():
@@ -133,17 +133,17 @@ class GaussianProcessSampler(BaseSampler):
                 params[name] = space.choices[int(np.argmax(point[start : start + width]))]
             else:
                 width = 1
-                params[name] = _unscaled(space, float(point[start]))
+                params[name] = _from_unit_interval(space, float(point[start]))
             start += width
         return params
 
 
-def _scaled(space: Any, *values: float) -> Any:
+def _to_log_scale(space: Any, *values: float) -> Any:
     return np.log(values) if space.log else np.array(values, float)
 
 
-def _unscaled(space: Any, share: float) -> Any:
-    low, high = _scaled(space, space.low, space.high)
+def _from_unit_interval(space: Any, share: float) -> Any:
+    low, high = _to_log_scale(space, space.low, space.high)
     value = low + share * (high - low)
     value = float(np.exp(value)) if space.log else float(value)
     if space.step is not None:
@@ -152,17 +152,19 @@ def _unscaled(space: Any, share: float) -> Any:
     return round(value) if isinstance(space.low, int) else value
 
 
-def _tamed(values: Points) -> Points:
+def _clip_outliers(values: UnitPoints) -> UnitPoints:
     """Values with those far above the median brought down: a loss of 1e30 would hide all others."""
     median, best = float(np.median(values)), float(values.min())
     spread = max(median - best, float(np.quantile(values, 0.75)) - median)
-    return np.minimum(values, median + _WORST * spread)
+    return np.minimum(values, median + _MAX_SPREADS * spread)
 
 
-def _improvement(model: GaussianProcessRegressor, points: Points, best: float) -> Points:
+def _expected_improvement(
+    model: GaussianProcessRegressor, points: UnitPoints, best: float
+) -> UnitPoints:
     """How much less than `best` is to be expected at each point; at worst 0."""
     mean, deviation = model.predict(points, return_std=True)
     deviation = np.maximum(deviation, 1e-12)
     z = (best - mean) / deviation
-    expected: Points = deviation * (z * norm.cdf(z) + norm.pdf(z))
+    expected: UnitPoints = deviation * (z * norm.cdf(z) + norm.pdf(z))
     return expected

@@ -28,17 +28,17 @@ from typing import Any, NamedTuple, Optional
 
 from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.experiment.planning import Trial
-from halftone.experiment.spec import Choose
+from halftone.experiment.spec import SelectionCriterion
 
 FINISHED, PRUNED = "finished", "pruned"
-Result = dict[str, Any]
+RunResult = dict[str, Any]
 
 
-class Outcome(NamedTuple):
+class RunOutcome(NamedTuple):
     """What came of a run: its result, or why it has none."""
 
     trial: Trial
-    result: Optional[Result]
+    result: Optional[RunResult]
     error: str  # empty unless the run failed
     log: str  # URL; of the fold that failed where there are folds
     folder: str = ""  # URL; holds model/ and scores/, or fold-0/model/ and so on
@@ -57,19 +57,21 @@ class StageOutcomes(NamedTuple):
 
     name: str
     about: str
-    outcomes: list[Outcome]
+    outcomes: list[RunOutcome]
     best: Optional[str]  # the run's name; None where no run is finished
-    choose: Choose = Choose()  # what makes it the best
-    rows: Sequence[Mapping[str, int]] = ()  # by split, of the dataset of each training
+    choose: SelectionCriterion = SelectionCriterion()  # what makes it the best
+    row_counts: Sequence[Mapping[str, int]] = ()  # by split, of the dataset of each training
 
 
-def figure(result: Result, split: str, metric: str) -> Optional[float]:
+def metric_value(result: RunResult, split: str, metric: str) -> Optional[float]:
     """One of a result's figures; None where there is none."""
     found: Optional[float] = result.get(split, {}).get(metric)
     return found
 
 
-def best(outcomes: Sequence[Outcome], choose: Choose) -> Optional[Outcome]:
+def best_outcome(
+    outcomes: Sequence[RunOutcome], choose: SelectionCriterion
+) -> Optional[RunOutcome]:
     """The finished run of the best figure; of equal ones the one trained in the least time.
 
     Where no run has the figure, as nothing was held out for validation, that of training counts.
@@ -79,7 +81,7 @@ def best(outcomes: Sequence[Outcome], choose: Choose) -> Optional[Outcome]:
             (choose.sign * value, one.result["train_secs"], number)
             for number, one in enumerate(outcomes)
             if one.is_finished and one.result is not None
-            for value in [figure(one.result, split, choose.metric)]
+            for value in [metric_value(one.result, split, choose.metric)]
             if value is not None
         ]
         if ranked:
@@ -87,26 +89,26 @@ def best(outcomes: Sequence[Outcome], choose: Choose) -> Optional[Outcome]:
     return None
 
 
-def of_folds(results: Sequence[Result]) -> Result:
+def combine_folds(results: Sequence[RunResult]) -> RunResult:
     """One result from those of all folds."""
-    mean = _over(results, statistics.fmean)
+    mean = _reduce_folds(results, statistics.fmean)
     return {
         **mean,
         "state": FINISHED,
         "parameters": results[0]["parameters"],
-        "std": _over(results, statistics.stdev),
+        "std": _reduce_folds(results, statistics.stdev),
         "folds": list(results),
     }
 
 
-_OF_RUN = ("epochs", "best_epoch", "train_secs", "images_per_sec", "secs")
+_RUN_FIELDS = ("epochs", "best_epoch", "train_secs", "images_per_sec", "secs")
 
 
-def _over(results: Sequence[Result], reduced: Any) -> Result:
+def _reduce_folds(results: Sequence[RunResult], statistic: Any) -> RunResult:
     """Each figure over all folds; None where a fold lacks it."""
 
     def of(values: Sequence[Any]) -> Optional[float]:
-        return None if None in values else float(reduced(values))
+        return None if None in values else float(statistic(values))
 
     def of_split(name: str) -> Mapping[str, Optional[float]]:
         own = [one[name] for one in results]
@@ -114,5 +116,5 @@ def _over(results: Sequence[Result], reduced: Any) -> Result:
 
     return {
         **{name: of_split(name) for name in SPLITS},
-        **{name: of([one[name] for one in results]) for name in _OF_RUN},
+        **{name: of([one[name] for one in results]) for name in _RUN_FIELDS},
     }

@@ -9,14 +9,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from halftone import config
-from halftone.config import Config, ConfigError, Convnet, Spark
+from halftone.config import Config, ConfigError, Convnet, SparkSettings
 from halftone.dataset import splits
 from halftone.experiment import combining, spaces
 from halftone.experiment.combining import Combination
-from halftone.experiment.spaces import Range, Settings
-from halftone.experiment.spec import Paper, Run, Spec, Stage
+from halftone.experiment.spaces import NumberRange, Settings
+from halftone.experiment.spec import ExperimentSpec, PaperResult, RunSpec, StageSpec
 
-Layers = tuple[Settings, ...]  # each laid over those before it
+SettingLayers = tuple[Settings, ...]  # each laid over those before it
 
 
 class Trial(NamedTuple):
@@ -24,14 +24,14 @@ class Trial(NamedTuple):
 
     name: str
     config: Config
-    paper: Paper = Paper()
+    paper: PaperResult = PaperResult()
     note: str = ""
     stage: str = ""
-    layers: Layers = ()  # of its stage and itself, over the base
+    layers: SettingLayers = ()  # of its stage and itself, over the base
     folds: int = 0  # as many trainings; 0 where it is a single one
-    proposed: Mapping[str, Any] = MappingProxyType({})  # by a search, by the keys of its space
+    proposal: Mapping[str, Any] = MappingProxyType({})  # by a search, by the keys of its space
 
-    def configs(self) -> list[Config]:
+    def training_configs(self) -> list[Config]:
         """Those of its trainings."""
         return [
             self.config.model_copy(
@@ -41,7 +41,7 @@ class Trial(NamedTuple):
         ]
 
 
-class Planner:
+class RunPlanner:
     """Gives each run its config.
 
     Args:
@@ -52,17 +52,19 @@ class Planner:
         ConfigError: the settings that all runs have in common are wrong.
     """
 
-    def __init__(self, spec: Spec, source: str, overrides: Mapping[str, Any] = {}) -> None:
+    def __init__(
+        self, spec: ExperimentSpec, source: str, overrides: Mapping[str, Any] = {}
+    ) -> None:
         self._spec, self._source, self._overrides = spec, source, overrides
-        raw = laid_over(spec.base, overrides)
-        self.base = _checked(raw, f"{source}: base")
+        raw = overlay_settings(spec.base, overrides)
+        self.base = _check_config(raw, f"{source}: base")
         if self.base.tracking.experiment is None:
-            raw = laid_over(raw, {"tracking.experiment": spec.name})
-            self.base = _checked(raw, f"{source}: base")
+            raw = overlay_settings(raw, {"tracking.experiment": spec.name})
+            self.base = _check_config(raw, f"{source}: base")
         # Where the base leaves the network to the defaults, a run may still change a part of it.
-        self._raw = laid_over(raw, {"train.model.name": self.base.train.model.name})
+        self._raw = overlay_settings(raw, {"train.model.name": self.base.train.model.name})
 
-    def check(self) -> dict[str, list[Trial]]:
+    def plan_stages(self) -> dict[str, list[Trial]]:
         """Check all stages, as far as they are known: each by the first run of an earlier stage.
 
         Returns the runs of each stage by its name; of a search none.
@@ -71,30 +73,36 @@ class Planner:
             ConfigError: a run's settings are wrong, do not fit the size of the images or the place
                 of the outputs, or two runs of a stage have one name.
         """
-        first: dict[str, Layers] = {}
+        first: dict[str, SettingLayers] = {}
         found: dict[str, list[Trial]] = {}
         for stage in self._spec.all_stages():
             under = first[stage.best_of] if stage.best_of else ()
-            tried = self._tried(stage, under) if stage.search else self.listed(stage, under)
+            tried = (
+                self._boundary_trials(stage, under)
+                if stage.search
+                else self.list_trials(stage, under)
+            )
             first[stage.name] = tried[0].layers
             found[stage.name] = [] if stage.search else tried
         return found
 
-    def listed(self, stage: Stage, under: Layers) -> list[Trial]:
+    def list_trials(self, stage: StageSpec, base_layers: SettingLayers) -> list[Trial]:
         """The runs of a stage without a search, over the settings of an earlier stage's best."""
-        runs = [*stage.runs, *self._combined(stage)]
+        runs = [*stage.runs, *self._combine_runs(stage)]
         twice = [name for name, count in Counter(run.name for run in runs).items() if count > 1]
         if twice:
-            raise ConfigError(f"{self._at(stage)}: two runs have the name {twice[0]}; rename one")
-        return [self.trial(stage, under, run) for run in runs]
+            raise ConfigError(
+                f"{self._location(stage)}: two runs have the name {twice[0]}; rename one"
+            )
+        return [self.make_trial(stage, base_layers, run) for run in runs]
 
-    def trial(
+    def make_trial(
         self,
-        stage: Stage,
-        under: Layers,
-        run: Run,
-        proposed: Mapping[str, Any] = MappingProxyType({}),
-        what: str = "run",
+        stage: StageSpec,
+        base_layers: SettingLayers,
+        run: RunSpec,
+        proposal: Mapping[str, Any] = MappingProxyType({}),
+        kind: str = "run",
     ) -> Trial:
         """Give one run its config.
 
@@ -106,51 +114,57 @@ class Planner:
         Raises:
             ConfigError: it cannot be run.
         """
-        layers = (*under, stage.set, run.set)
+        layers = (*base_layers, stage.set, run.set)
         name = f"{stage.name}.{run.name}" if stage.name else run.name
-        raw = reduce(laid_over, (*layers, {**self._overrides, "name": name}), self._raw)
+        raw = reduce(overlay_settings, (*layers, {**self._overrides, "name": name}), self._raw)
         if self._spec.folds is not None:
-            raw = laid_over(raw, {"splits.folds": self._spec.folds, "splits.fold": 0})
-        place = f"{self._at(stage)}: {what}" + f" {run.name}" * (what == "run")
-        checked = _checked(raw, place)
-        _check_size(checked, place)
+            raw = overlay_settings(raw, {"splits.folds": self._spec.folds, "splits.fold": 0})
+        place = f"{self._location(stage)}: {kind}" + f" {run.name}" * (kind == "run")
+        checked = _check_config(raw, place)
+        _check_image_size(checked, place)
         self._check_ranks(checked, place)
         if self._spec.on == "spark":
             # The run's own small Spark is one of its machine.
-            checked = checked.model_copy(update={"spark": Spark()})
+            checked = checked.model_copy(update={"spark": SparkSettings()})
         folds = self._spec.folds or 0
-        return Trial(run.name, checked, run.paper, run.note, stage.name, layers, folds, proposed)
+        return Trial(run.name, checked, run.paper, run.note, stage.name, layers, folds, proposal)
 
-    def _combined(self, stage: Stage) -> Iterator[Run]:
+    def _combine_runs(self, stage: StageSpec) -> Iterator[RunSpec]:
         drawn: list[Combination] = []
         if stage.random is not None:
             try:
-                drawn = combining.draw(stage.random)
+                drawn = combining.draw_combinations(stage.random)
             except ValueError as error:
-                raise ConfigError(f"{self._at(stage)}: {error}") from None
-        every = combining.combinations(stage.grid) if stage.grid else ()
+                raise ConfigError(f"{self._location(stage)}: {error}") from None
+        every = combining.list_combinations(stage.grid) if stage.grid else ()
         for one in (*every, *drawn):
-            yield Run(name=one.name, set=spaces.spread(one.settings))
+            yield RunSpec(name=one.name, set=spaces.split_keys(one.settings))
 
-    def _tried(self, stage: Stage, under: Layers) -> list[Trial]:
+    def _boundary_trials(self, stage: StageSpec, base_layers: SettingLayers) -> list[Trial]:
         """A run for each value, or end of a range, of a search's space: one changed at a time."""
         assert stage.search is not None
         ends: dict[str, list[Any]] = {}
         for key, given in stage.search.space.items():
-            asked = spaces.of_search(given)
-            ends[key] = [asked.low, asked.high] if isinstance(asked, Range) else asked
+            asked = spaces.parse_search_values(given)
+            ends[key] = [asked.low, asked.high] if isinstance(asked, NumberRange) else asked
         first = {key: values[0] for key, values in ends.items()}
         every = [first, *({**first, key: value} for key in ends for value in ends[key][1:])]
         return [
-            self.trial(stage, under, Run(name="tried", set=spaces.spread(one)), one, "search.space")
+            self.make_trial(
+                stage,
+                base_layers,
+                RunSpec(name="tried", set=spaces.split_keys(one)),
+                one,
+                "search.space",
+            )
             for one in every
         ]
 
-    def _at(self, stage: Stage) -> str:
+    def _location(self, stage: StageSpec) -> str:
         return f"{self._source}: stage {stage.name}" if stage.name else self._source
 
-    def _check_ranks(self, checked: Config, source: str) -> None:
-        ranks = checked.train.ranks
+    def _check_ranks(self, trial_config: Config, source: str) -> None:
+        ranks = trial_config.train.ranks
         if ranks > 1 and self._spec.on == "spark":
             raise ConfigError(
                 f"{source}: train.ranks is {ranks}, and on: spark gives a run one slot; use "
@@ -163,19 +177,19 @@ class Planner:
             )
 
 
-def laid_over(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def overlay_settings(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Nested settings with others, by dotted key, laid over them; `raw` stays as it is."""
     laid = dict(raw)
     for key, value in settings.items():
         first, dot, rest = key.partition(".")
         inner = laid.get(first)
         below = inner if isinstance(inner, Mapping) else {}
-        laid[first] = laid_over(below, {rest: value}) if dot else value
+        laid[first] = overlay_settings(below, {rest: value}) if dot else value
     return laid
 
 
-def _checked(raw: Mapping[str, Any], source: str) -> Config:
-    checked = config.from_mapping(raw, source)
+def _check_config(raw: Mapping[str, Any], source: str) -> Config:
+    checked = config.config_from_mapping(raw, source)
     placed = [name for name, value in checked.paths if value is not None and name != "images"]
     if placed:
         raise ConfigError(
@@ -192,9 +206,11 @@ def _checked(raw: Mapping[str, Any], source: str) -> Config:
     return checked
 
 
-def _check_size(checked: Config, source: str) -> None:
-    if isinstance(checked.train.model, Convnet):
+def _check_image_size(trial_config: Config, source: str) -> None:
+    if isinstance(trial_config.train.model, Convnet):
         try:
-            checked.train.model.check_images(checked.pixels.height_px, checked.pixels.width_px)
+            trial_config.train.model.check_image_size(
+                trial_config.pixels.height_px, trial_config.pixels.width_px
+            )
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from None

@@ -9,12 +9,12 @@ from typing import Any
 from halftone.dataset.splits import SPLITS, TEST, TRAIN, VALIDATION
 
 # Of metrics.json.
-_MEASURED = ("loss", "accuracy", "precision", "recall", "f1", "rows")
+_SCORE_FIELDS = ("loss", "accuracy", "precision", "recall", "f1", "rows")
 
-History = Sequence[Mapping[str, Any]]
+EpochEntries = Sequence[Mapping[str, Any]]
 
 
-def of_history(history: History, best_epoch: int) -> dict[str, Any]:
+def summarise_history(history: EpochEntries, best_epoch: int) -> dict[str, Any]:
     """What is known of a training by its epochs; nothing of the test split."""
     best = next(entry for entry in history if entry["epoch"] == best_epoch)
     keys = {TRAIN: "{}", VALIDATION: "val_{}", TEST: ""}
@@ -31,11 +31,11 @@ def of_history(history: History, best_epoch: int) -> dict[str, Any]:
     }
 
 
-def of_scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def summarise_scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """What was measured on a split."""
     confusion = metrics["confusion"]
     right = sum(row[number] for number, row in enumerate(confusion))
     return {
-        **{name: metrics[name] for name in _MEASURED},
+        **{name: metrics[name] for name in _SCORE_FIELDS},
         "mistakes": metrics["rows"] - right,
     }

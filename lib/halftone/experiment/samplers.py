@@ -18,21 +18,21 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from halftone.dataset import splits
 from halftone.experiment import spaces
-from halftone.experiment.spaces import Range, Settings
-from halftone.experiment.spec import Search
+from halftone.experiment.spaces import NumberRange, Settings
+from halftone.experiment.spec import SearchSpec
 
 # A run is compared with the median of the others once so many have ended, and it so many epochs.
 _PRUNE_AFTER_TRIALS, _PRUNE_AFTER_EPOCHS = 3, 1
 
 
-def distributions(search: Search) -> dict[str, BaseDistribution]:
+def distributions(search: SearchSpec) -> dict[str, BaseDistribution]:
     """What to choose from, by the keys of the space."""
     return {key: _distribution(given) for key, given in search.space.items()}
 
 
-def _distribution(given: Any) -> BaseDistribution:
-    asked = spaces.of_search(given)
-    if not isinstance(asked, Range):
+def _distribution(entry: Any) -> BaseDistribution:
+    asked = spaces.parse_search_values(entry)
+    if not isinstance(asked, NumberRange):
         # Optuna's choices are plain values, not lists.
         return CategoricalDistribution([json.dumps(value) for value in asked])
     if asked.is_whole:
@@ -44,7 +44,7 @@ def _distribution(given: Any) -> BaseDistribution:
         return FloatDistribution(float(asked.low), float(high), asked.log, asked.step)
 
 
-def rounded(space: Mapping[str, BaseDistribution], params: dict[str, Any]) -> dict[str, Any]:
+def round_params(space: Mapping[str, BaseDistribution], params: dict[str, Any]) -> dict[str, Any]:
     """What was proposed, with no more digits than a reader wants."""
 
     def of(key: str, value: Any) -> Any:
@@ -56,7 +56,7 @@ def rounded(space: Mapping[str, BaseDistribution], params: dict[str, Any]) -> di
     return {key: of(key, value) for key, value in params.items()}
 
 
-def settings(search: Search, params: dict[str, Any]) -> Settings:
+def params_to_settings(search: SearchSpec, params: dict[str, Any]) -> Settings:
     """What was proposed, by the keys of the space."""
     return {
         key: json.loads(params[key]) if isinstance(given, list) else params[key]
@@ -64,21 +64,21 @@ def settings(search: Search, params: dict[str, Any]) -> Settings:
     }
 
 
-def params(search: Search, proposed: Mapping[str, Any]) -> dict[str, Any]:
+def settings_to_params(search: SearchSpec, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The same, as Optuna has it."""
     return {
-        key: json.dumps(proposed[key]) if isinstance(given, list) else proposed[key]
+        key: json.dumps(settings[key]) if isinstance(given, list) else settings[key]
         for key, given in search.space.items()
     }
 
 
-def sampler(search: Search, number: int, attempt: int) -> BaseSampler:
+def create_sampler(search: SearchSpec, number: int, attempt: int) -> BaseSampler:
     """The sampler for one proposal.
 
     Each has one of its own, of a seed of its own: so a search that goes on after it was killed
     proposes what it would have proposed.
     """
-    seed = splits.order(f"{number}:{attempt}", search.seed, "propose") % 2**32
+    seed = splits.hash_to_uint64(f"{number}:{attempt}", search.seed, "propose") % 2**32
     space = distributions(search)
     num_startup = max(4, 2 * len(space))
     if search.sampler == "gp":
@@ -94,6 +94,6 @@ def sampler(search: Search, number: int, attempt: int) -> BaseSampler:
     return RandomSampler(seed)
 
 
-def pruner() -> optuna.pruners.BasePruner:
+def create_pruner() -> optuna.pruners.BasePruner:
     # Optuna: a step below the second number is not looked at; our first epoch is 1.
     return optuna.pruners.MedianPruner(_PRUNE_AFTER_TRIALS, _PRUNE_AFTER_EPOCHS + 1)

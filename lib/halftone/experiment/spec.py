@@ -10,14 +10,14 @@ from typing import Any, Literal, Optional
 
 from pydantic import Field, ValidationError
 
-from halftone.config import ConfigError, Section, read_yaml
+from halftone.config import ConfigError, ConfigSection, read_yaml
 from halftone.experiment import spaces
 
 # A run's name is that of its folder.
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
-class Paper(Section):
+class PaperResult(ConfigSection):
     """What a paper says of a run: of the test split, as it has it."""
 
     accuracy: Optional[float] = Field(None, ge=0.0, le=1.0)
@@ -29,16 +29,16 @@ class Paper(Section):
     train_secs: Optional[float] = Field(None, ge=0.0)
 
 
-class Run(Section):
+class RunSpec(ConfigSection):
     """One row of the table."""
 
-    name: str = Field(pattern=NAME)
+    name: str = Field(pattern=NAME_PATTERN)
     set: dict[str, Any] = Field(default_factory=dict, description="settings by dotted key")
-    paper: Paper = Paper()
+    paper: PaperResult = PaperResult()
     note: str = ""
 
 
-class Draw(Section):
+class RandomSpec(ConfigSection):
     """Runs drawn from all combinations of values, none twice."""
 
     from_: dict[str, Any] = Field(
@@ -52,7 +52,7 @@ class Draw(Section):
     )
 
 
-class Search(Section):
+class SearchSpec(ConfigSection):
     """Runs that are proposed one after the other, by what came of those before."""
 
     sampler: Literal["tpe", "gp", "random", "grid"] = Field(
@@ -70,7 +70,7 @@ class Search(Section):
     )
 
 
-class Choose(Section):
+class SelectionCriterion(ConfigSection):
     """What makes a run the best of its stage."""
 
     split: Literal["train", "validation"] = "validation"
@@ -82,26 +82,26 @@ class Choose(Section):
         return 1 if self.metric == "loss" else -1
 
 
-class Kinds(Section):
+class RunSources(ConfigSection):
     """Where runs come from."""
 
-    runs: tuple[Run, ...] = ()
+    runs: tuple[RunSpec, ...] = ()
     grid: dict[str, Any] = Field(
         default_factory=dict, description="as random.from, of which all combinations are run"
     )
-    random: Optional[Draw] = None
-    search: Optional[Search] = None
-    choose: Choose = Choose()
+    random: Optional[RandomSpec] = None
+    search: Optional[SearchSpec] = None
+    choose: SelectionCriterion = SelectionCriterion()
 
-    def kinds(self) -> list[str]:
+    def source_names(self) -> list[str]:
         """Those that are given."""
         return [name for name in ("runs", "grid", "random", "search") if getattr(self, name)]
 
 
-class Stage(Kinds):
+class StageSpec(RunSources):
     """One step of an experiment."""
 
-    name: str = Field(pattern=NAME)
+    name: str = Field(pattern=NAME_PATTERN)
     about: str = ""
     best_of: Optional[str] = Field(
         None, description="an earlier stage: the settings of its best run hold for all runs here"
@@ -110,10 +110,10 @@ class Stage(Kinds):
     subset: Optional[int] = Field(None, ge=1, description="images, as many of each class")
 
 
-class Spec(Kinds):
+class ExperimentSpec(RunSources):
     """An experiment, whole. Its own runs, grid, random and search are those of a single stage."""
 
-    name: str = Field(pattern=NAME)
+    name: str = Field(pattern=NAME_PATTERN)
     about: str = Field("", description="the paper, and its section")
     source: str = Field("", description="where the images are from")
     parallel: int = Field(1, ge=1, description="runs at a time")
@@ -129,37 +129,37 @@ class Spec(Kinds):
     base: dict[str, Any] = Field(
         default_factory=dict, description="settings of all runs, as in any config"
     )
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageSpec, ...] = ()
 
-    def all_stages(self) -> tuple[Stage, ...]:
+    def all_stages(self) -> tuple[StageSpec, ...]:
         """Its stages; what the short form describes is a stage without a name."""
-        own = {name: getattr(self, name) for name in Kinds.model_fields}
-        return self.stages or (Stage.model_construct(name="", **own),)
+        own = {name: getattr(self, name) for name in RunSources.model_fields}
+        return self.stages or (StageSpec.model_construct(name="", **own),)
 
 
-def load(path: str) -> Spec:
+def load_spec(path: str) -> ExperimentSpec:
     """Read an experiment's file. Raises ConfigError, which names every mistake in it."""
-    return from_mapping(read_yaml(path), source=path)
+    return parse_spec(read_yaml(path), source=path)
 
 
-def from_mapping(raw: Mapping[str, Any], source: str) -> Spec:
+def parse_spec(raw: Mapping[str, Any], source: str) -> ExperimentSpec:
     """Check a mapping of what a file says; `source` is what errors call it. Raises ConfigError."""
     try:
-        spec = Spec.model_validate_json(json.dumps(raw, default=str))
+        spec = ExperimentSpec.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        mistakes = [_mistake(dict(item)) for item in error.errors(include_url=False)]
+        mistakes = [_describe_mistake(dict(item)) for item in error.errors(include_url=False)]
     else:
-        mistakes = _of_stages(spec)
+        mistakes = _check_stages(spec)
     if mistakes:
         heading = f"{source}: {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
         raise ConfigError("\n".join([heading, *(f"  {line}" for line in mistakes)]))
     return spec
 
 
-def _of_stages(spec: Spec) -> list[str]:
+def _check_stages(spec: ExperimentSpec) -> list[str]:
     """What is wrong with the stages, together and each."""
-    if spec.stages and spec.kinds():
-        return [f"{spec.kinds()[0]}: stands beside stages; move it into one of them"]
+    if spec.stages and spec.source_names():
+        return [f"{spec.source_names()[0]}: stands beside stages; move it into one of them"]
     found, earlier = [], set[str]()
     for number, stage in enumerate(spec.all_stages()):
         at = f"stages.{number}." if spec.stages else ""
@@ -171,22 +171,24 @@ def _of_stages(spec: Spec) -> list[str]:
                 f"{at}best_of = {json.dumps(stage.best_of)}: must be an earlier stage: {names}"
             )
         earlier.add(stage.name)
-        if not stage.kinds():
+        if not stage.source_names():
             found.append(f"{at[:-1]}: no runs".lstrip(": ") + "; give runs, grid, random or search")
-        found += [at + mistake for mistake in (*_of_kinds(stage), *_of_choice(stage, spec))]
+        found += [
+            at + mistake for mistake in (*_check_sources(stage), *_check_criterion(stage, spec))
+        ]
     return found
 
 
-def _of_kinds(stage: Stage) -> list[str]:
+def _check_sources(stage: StageSpec) -> list[str]:
     """What is wrong with where a stage's runs come from."""
-    kinds = stage.kinds()
+    kinds = stage.source_names()
     if stage.search is not None:
         if len(kinds) > 1:
             return [f"search: stands beside {kinds[0]}; give it a stage of its own"]
-        return _of_search(stage.search)
-    found = spaces.mistakes("grid", stage.grid)
+        return _check_search(stage.search)
+    found = spaces.find_mistakes("grid", stage.grid)
     if stage.random is not None:
-        found += spaces.mistakes("random.from", stage.random.from_)
+        found += spaces.find_mistakes("random.from", stage.random.from_)
         if not stage.random.from_:
             found.append("random.from: has no keys; give at least one with its values")
         elif stage.random.balance not in (None, *stage.random.from_):
@@ -197,13 +199,13 @@ def _of_kinds(stage: Stage) -> list[str]:
     return found
 
 
-def _of_search(search: Search) -> list[str]:
-    found = spaces.mistakes("search.space", search.space, is_search=True)
+def _check_search(search: SearchSpec) -> list[str]:
+    found = spaces.find_mistakes("search.space", search.space, is_search=True)
     if not search.space:
         found.append("search.space: has no keys; give at least one with its values or its range")
     if found:
         return found
-    values = {key: spaces.every(given) for key, given in search.space.items()}
+    values = {key: spaces.list_search_values(given) for key, given in search.space.items()}
     endless = [key for key, every in values.items() if every is None]
     count = math.prod(len(every or ()) for every in values.values())
     if search.sampler == "grid" and endless:
@@ -216,7 +218,7 @@ def _of_search(search: Search) -> list[str]:
     return []
 
 
-def _of_choice(stage: Stage, spec: Spec) -> list[str]:
+def _check_criterion(stage: StageSpec, spec: ExperimentSpec) -> list[str]:
     """What is wrong with what makes a run the best, and with what needs it early."""
     choose, found = stage.choose, []
     if choose.metric == "f1" and choose.split not in spec.score:
@@ -232,22 +234,22 @@ def _of_choice(stage: Stage, spec: Spec) -> list[str]:
     return found
 
 
-_SECTIONS: dict[str, type[Section]] = {
-    "stages": Stage,
-    "runs": Run,
-    "paper": Paper,
-    "random": Draw,
-    "search": Search,
-    "choose": Choose,
+_SECTIONS: dict[str, type[ConfigSection]] = {
+    "stages": StageSpec,
+    "runs": RunSpec,
+    "paper": PaperResult,
+    "random": RandomSpec,
+    "search": SearchSpec,
+    "choose": SelectionCriterion,
 }
 
 
-def _mistake(error: Mapping[str, Any]) -> str:
+def _describe_mistake(error: Mapping[str, Any]) -> str:
     place = error["loc"]
     key = ".".join(map(str, place))
     if error["type"] == "extra_forbidden":
         sections = [part for part in place[:-1] if isinstance(part, str)]
-        section = _SECTIONS[sections[-1]] if sections else Spec
+        section = _SECTIONS[sections[-1]] if sections else ExperimentSpec
         valid = [field.alias or name for name, field in section.model_fields.items()]
         close = difflib.get_close_matches(str(place[-1]), valid, n=1)
         hint = f"did you mean {close[0]}? " if close else ""

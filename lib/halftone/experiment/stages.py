@@ -8,15 +8,15 @@ from typing import Optional
 from halftone.config import Config
 from halftone.errors import RunError
 from halftone.experiment import datasets, outcomes, study
-from halftone.experiment.datasets import Datasets
-from halftone.experiment.outcomes import Outcome, StageOutcomes
-from halftone.experiment.planning import Layers, Planner, Trial
-from halftone.experiment.run_job import Desk
-from halftone.experiment.spec import Spec, Stage
-from halftone.experiment.study import Listed, Source
+from halftone.experiment.datasets import DatasetCache
+from halftone.experiment.outcomes import RunOutcome, StageOutcomes
+from halftone.experiment.planning import RunPlanner, SettingLayers, Trial
+from halftone.experiment.run_job import StudyContext
+from halftone.experiment.spec import ExperimentSpec, StageSpec
+from halftone.experiment.study import ListTrialSource, TrialSource
 
 
-class Stages:
+class StageRunner:
     """Runs stages.
 
     Args:
@@ -24,12 +24,17 @@ class Stages:
     """
 
     def __init__(
-        self, spec: Spec, planner: Planner, desk: Desk, made: Datasets, subset: Optional[int]
+        self,
+        spec: ExperimentSpec,
+        planner: RunPlanner,
+        context: StudyContext,
+        dataset_cache: DatasetCache,
+        subset: Optional[int],
     ) -> None:
-        self._spec, self._planner, self._desk = spec, planner, desk
-        self._made, self._subset = made, subset
+        self._spec, self._planner, self._context = spec, planner, context
+        self._dataset_cache, self._subset = dataset_cache, subset
 
-    def check_places(self, planned: Mapping[str, Sequence[Trial]]) -> None:
+    def check_run_folders(self, planned: Mapping[str, Sequence[Trial]]) -> None:
         """Raise InputError where a run of other settings stands in the place of one that is known.
 
         Args:
@@ -37,9 +42,9 @@ class Stages:
         """
         for stage in self._spec.all_stages():
             if stage.best_of is None:
-                self._source(stage, (), planned[stage.name])
+                self._create_source(stage, (), planned[stage.name])
 
-    def run(self, stage: Stage, done: Sequence[StageOutcomes]) -> StageOutcomes:
+    def run_stage(self, stage: StageSpec, earlier_stages: Sequence[StageOutcomes]) -> StageOutcomes:
         """Do all runs of a stage.
 
         Args:
@@ -50,65 +55,81 @@ class Stages:
             RunError: the stage that it builds on has no run that is finished.
             StoppedError: SIGTERM.
         """
-        under = self._under(stage, done)
-        planned = [] if stage.search else self._planner.listed(stage, under)
-        source = self._source(stage, under, planned)
+        under = self._inherited_layers(stage, earlier_stages)
+        planned = [] if stage.search else self._planner.list_trials(stage, under)
+        source = self._create_source(stage, under, planned)
         name = f"{self._spec.name}, stage {stage.name}" if stage.name else self._spec.name
         print(f"{name}: {source.total} runs, {self._spec.parallel} at a time", flush=True)
-        self._made.make([own for one in source.known for own in one.configs()])
-        found = study.run(source, self._desk, self._spec.parallel)
-        best = outcomes.best(found, stage.choose)
+        self._dataset_cache.prepare(
+            [own for one in source.known_trials for own in one.training_configs()]
+        )
+        found = study.run_trials(source, self._context, self._spec.parallel)
+        best = outcomes.best_outcome(found, stage.choose)
         return StageOutcomes(
             stage.name,
             stage.about,
             found,
             best.trial.name if best else None,
             stage.choose,
-            [self._made.of(own).rows for one in found for own in one.trial.configs()],
+            [
+                self._dataset_cache.get(own).row_counts
+                for one in found
+                for own in one.trial.training_configs()
+            ],
         )
 
-    def _under(self, stage: Stage, done: Sequence[StageOutcomes]) -> Layers:
+    def _inherited_layers(
+        self, stage: StageSpec, earlier_stages: Sequence[StageOutcomes]
+    ) -> SettingLayers:
         """The settings of the best run of the stage that this one builds on."""
         if stage.best_of is None:
             return ()
-        earlier = next(one for one in done if one.name == stage.best_of)
-        best = outcomes.best(earlier.outcomes, earlier.choose)
+        earlier = next(one for one in earlier_stages if one.name == stage.best_of)
+        best = outcomes.best_outcome(earlier.outcomes, earlier.choose)
         if best is None:
             lines = [
                 f"stage {stage.name} builds on the best run of stage {earlier.name}, of which none "
                 "is finished; the same command tries them again",
-                *failures(earlier.outcomes),
+                *describe_failures(earlier.outcomes),
             ]
             raise RunError("\n".join(lines))
         return best.trial.layers
 
-    def _source(self, stage: Stage, under: Layers, planned: Sequence[Trial]) -> Source:
+    def _create_source(
+        self, stage: StageSpec, base_layers: SettingLayers, planned: Sequence[Trial]
+    ) -> TrialSource:
         """Where the stage's runs come from, once it is known that they do not stand otherwise."""
-        output = self._desk.output
-        source: Source
+        output = self._context.output
+        source: TrialSource
         if stage.search is None:
-            source = Listed(self._sized(stage, planned))
+            source = ListTrialSource(self._apply_subset(stage, planned))
         else:
-            from halftone.experiment.search import Search  # Optuna takes a second to import
+            from halftone.experiment.search import (
+                SearchTrialSource,
+            )  # Optuna takes a second to import
 
-            source = Search(
-                self._planner, stage, under, output, lambda one: self._config(stage, one)
+            source = SearchTrialSource(
+                self._planner,
+                stage,
+                base_layers,
+                output,
+                lambda one: self._config_with_subset(stage, one),
             )
-        study.check_place(source.known, output)
+        study.check_run_folders(source.known_trials, output)
         return source
 
-    def _sized(self, stage: Stage, planned: Sequence[Trial]) -> list[Trial]:
-        return [one._replace(config=self._config(stage, one.config)) for one in planned]
+    def _apply_subset(self, stage: StageSpec, planned: Sequence[Trial]) -> list[Trial]:
+        return [one._replace(config=self._config_with_subset(stage, one.config)) for one in planned]
 
-    def _config(self, stage: Stage, config: Config) -> Config:
+    def _config_with_subset(self, stage: StageSpec, config: Config) -> Config:
         sizes = [size for size in (stage.subset, self._subset) if size is not None]
-        return datasets.with_subset(config, self._desk.output, min(sizes)) if sizes else config
+        return datasets.apply_subset(config, self._context.output, min(sizes)) if sizes else config
 
 
-def failures(found: Sequence[Outcome]) -> list[str]:
+def describe_failures(run_outcomes: Sequence[RunOutcome]) -> list[str]:
     """A line for each run that failed."""
     return [
         f"  {one.trial.config.name}: {one.error}; its log is {one.log}"
-        for one in found
+        for one in run_outcomes
         if one.error
     ]

@@ -24,7 +24,7 @@ COMMAND = ("-X", "faulthandler", "-m", "halftone.experiment.trial")
 MODEL, SCORES, RESULT = "model", "scores", "result.json"
 
 
-def scores_name(split: str) -> str:
+def scores_folder(split: str) -> str:
     """The folder of the scores of a split, beside the model."""
     return SCORES if split == splits.TEST else f"{SCORES}-{split}"
 
@@ -32,74 +32,76 @@ def scores_name(split: str) -> str:
 def main() -> int:
     job = json.loads(sys.stdin.readline())
     # Before anything is imported that starts threads.
-    cores.keep_to_share(job["slot"], job["parallel"])
-    parent_watch.end_with_input()
+    cores.pin_to_rank_cores(job["slot"], job["parallel"])
+    parent_watch.exit_on_stdin_end()
     os.environ.update(job["environment"])
     try:
-        _work(job)
+        _run_training(job)
     except StoppedError as error:
-        return _end(error, 143)
+        return _report_error(error, 143)
     except (InputError, RunError, OSError) as error:
-        return _end(error, 1)
+        return _report_error(error, 1)
     return 0
 
 
-def _end(error: Exception, code: int) -> int:
+def _report_error(error: Exception, code: int) -> int:
     print(" ".join(str(error).split()) or type(error).__name__, flush=True)
     return code
 
 
-def _work(job: Mapping[str, Any]) -> None:
+def _run_training(job: Mapping[str, Any]) -> None:
     from halftone import config, storage, summary
     from halftone.dataset import manifest
     from halftone.experiment import results
     from halftone.launch import rank
-    from halftone.launch.train import train
+    from halftone.launch.train import train_model
     from halftone.model_directory import HISTORY
-    from halftone.scoring.score_dataset import score
+    from halftone.scoring.score_dataset import score_dataset
     from halftone.spark.session import spark_session
     from halftone.storage import clients
 
     started = time.monotonic()
-    rank.guard()
-    settings = config.from_mapping(job["config"], source="the experiment's config")
-    clients.use(settings.storage.options)
+    rank.set_default_environment()
+    settings = config.config_from_mapping(job["config"], source="the experiment's config")
+    clients.set_options(settings.storage.options)
     model = storage.join(job["folder"], MODEL)
     measured = {}
     with ExitStack() as stack:
         name = f"experiment: {settings.name}"
         session = cache(lambda: stack.enter_context(spark_session(name, settings.spark)))
-        card = train(settings, job["dataset"], model, session)
-        print(summary.of_model(card, model), flush=True)
-        data = manifest.read(job["dataset"])
+        card = train_model(settings, job["dataset"], model, session)
+        print(summary.format_model_summary(card, model), flush=True)
+        data = manifest.read_manifest(job["dataset"])
         for split in job["score"]:
             if not data.shards(split):
                 continue
             own = settings.score.model_copy(update={"split": split})
-            scores = storage.join(job["folder"], scores_name(split))
-            scored = score(
+            scores = storage.join(job["folder"], scores_folder(split))
+            scored = score_dataset(
                 settings.model_copy(update={"score": own}), job["dataset"], model, scores, session
             )
-            print(summary.of_scores(scored, scores), flush=True)
-            measured[split] = results.of_scores(scored)
+            print(summary.format_scores_summary(scored, scores), flush=True)
+            measured[split] = results.summarise_scores(scored)
     history = storage.read_json(storage.join(model, HISTORY))["epochs"]
     result = {
         "identity": job["identity"],
         "state": "finished",
-        "parameters": _num_parameters(card),
-        **results.of_history(history, card.best_epoch),
+        "parameters": _count_parameters(card),
+        **results.summarise_history(history, card.best_epoch),
         **measured,
         "secs": round(time.monotonic() - started, 3),
     }
     storage.write_json(storage.join(job["folder"], RESULT), result)
 
 
-def _num_parameters(card: Any) -> int:
+def _count_parameters(card: Any) -> int:
     from halftone import models
 
     settings = card.config.train
     # How pixels are normalised has no parameters.
-    network = models.build(settings.model.model_dump(), card.shape(), len(card.labels), "0..1")
+    network = models.build_model(
+        settings.model.model_dump(), card.shape(), len(card.labels), "0..1"
+    )
     return int(network.count_params())
 
 

@@ -22,17 +22,17 @@ from halftone import config, storage, summary
 from halftone.dataset import manifest
 from halftone.dataset.manifest import Manifest, ShardFile
 from halftone.errors import InputError, RunError
-from halftone.export.tfrecord_shard import FEATURES, Work, write
+from halftone.export.tfrecord_shard import FEATURES, ExportSettings, write_shard
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
-NAME, RECORDS = "export.json", "records"
+EXPORT_FILE, RECORDS_FOLDER = "export.json", "records"
 # Raised when a reader of the older version would misread what the newer one writes.
 _SCHEMA_VERSION = 1
 _TASKS_PER_CORE = 2  # shards are of one size
 
 
-def export(
+def export_dataset(
     dataset: str, output: str, compression: str, session: Callable[[], SparkSession]
 ) -> dict[str, Any]:
     """Write all rows of a dataset as TFRecord; return what export.json at `output` holds.
@@ -47,17 +47,17 @@ def export(
         InputError: there is no dataset, or something else is at `output`.
         RunError: a row got lost on the way, which must never be.
     """
-    dataset, output = map(storage.normalise, (dataset, output))
-    data = manifest.read(dataset)
+    dataset, output = map(storage.normalise_url, (dataset, output))
+    data = manifest.read_manifest(dataset)
     decides = {
         "schema": _SCHEMA_VERSION,
         "fingerprint": data.fingerprint,
         "compression": compression,
     }
-    standing = _standing(output, decides)
+    standing = _read_previous_export(output, decides)
     digest = hashlib.blake2b(json.dumps(decides).encode(), digest_size=8)
-    folder = storage.join(RECORDS, digest.hexdigest())
-    files = _files(data, folder, compression)
+    folder = storage.join(RECORDS_FOLDER, digest.hexdigest())
+    files = _record_files(data, folder, compression)
     there = set(storage.list_names(storage.join(output, folder)))
     missing = [
         (shard, storage.join(output, file))
@@ -65,18 +65,18 @@ def export(
         if file.rpartition("/")[2] not in there
     ]
     if missing:
-        _write(dataset, Work(data.shape(), compression), missing, session())
+        _write_records(dataset, ExportSettings(data.shape(), compression), missing, session())
     elif standing:
         return standing
-    made = {**decides, **_described(data, files)}
-    storage.write_json(storage.join(output, NAME), made)
-    for run in storage.list_names(storage.join(output, RECORDS)):
-        if storage.join(RECORDS, run) != folder:  # of a call that was killed
-            storage.remove(storage.join(output, RECORDS, run))
+    made = {**decides, **_describe_export(data, files)}
+    storage.write_json(storage.join(output, EXPORT_FILE), made)
+    for run in storage.list_names(storage.join(output, RECORDS_FOLDER)):
+        if storage.join(RECORDS_FOLDER, run) != folder:  # of a call that was killed
+            storage.remove(storage.join(output, RECORDS_FOLDER, run))
     return made
 
 
-def _described(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
+def _describe_export(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
     """What a reader has to know."""
     return {
         "halftone_version": halftone.__version__,
@@ -93,32 +93,34 @@ def _described(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def text(made: dict[str, Any], output: str) -> str:
+def format_summary(export_info: dict[str, Any], output: str) -> str:
     """What the job prints at its end."""
     rows = [
         [split, *(f"{count:,}" for count in counts.values()), f"{sum(counts.values()):,}"]
-        for split, counts in made["counts"].items()
+        for split, counts in export_info["counts"].items()
     ]
-    lines = [summary.table(["split", *made["labels"], "rows"], rows), ""]
-    packed = f", {made['compression']}" if made["compression"] else ""
-    lines.append(f"{made['rows']:,} rows in {len(made['shards']):,} TFRecord files{packed}")
-    lines.append(f"fingerprint {made['fingerprint']}, written {made['created']}")
-    return "\n".join([*lines, f"export: {storage.normalise(output)}"])
+    lines = [summary.format_table(["split", *export_info["labels"], "rows"], rows), ""]
+    packed = f", {export_info['compression']}" if export_info["compression"] else ""
+    lines.append(
+        f"{export_info['rows']:,} rows in {len(export_info['shards']):,} TFRecord files{packed}"
+    )
+    lines.append(f"fingerprint {export_info['fingerprint']}, written {export_info['created']}")
+    return "\n".join([*lines, f"export: {storage.normalise_url(output)}"])
 
 
-def _standing(output: str, decides: dict[str, Any]) -> dict[str, Any]:
+def _read_previous_export(output: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The export at `output`; an empty dict where there is none, or only a part of one."""
     held = storage.list_names(output)
-    if NAME in held:
-        url = storage.join(output, NAME)
+    if EXPORT_FILE in held:
+        url = storage.join(output, EXPORT_FILE)
         try:
             found = storage.read_json(url)
-            there = {key: found[key] for key in decides}
+            there = {key: found[key] for key in settings}
         except (ValueError, KeyError, TypeError):
             raise InputError(f"{url}: not an export's; give another --output") from None
         changes = [
             f"{key} {old!r} there, {new!r} now"
-            for key, old, new in config.differing(there, decides)
+            for key, old, new in config.diff_settings(there, settings)
         ]
         if changes:
             raise InputError(
@@ -126,7 +128,7 @@ def _standing(output: str, decides: dict[str, Any]) -> dict[str, Any]:
                 "Give another --output, or remove it"
             )
         return dict(found)
-    others = [name for name in held if name != RECORDS]
+    others = [name for name in held if name != RECORDS_FOLDER]
     if others:
         raise InputError(
             f"{output}: exists and holds no export (it holds {', '.join(others[:3])}"
@@ -135,7 +137,7 @@ def _standing(output: str, decides: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _files(data: Manifest, folder: str, compression: str) -> list[str]:
+def _record_files(data: Manifest, folder: str, compression: str) -> list[str]:
     """Where each shard of the dataset goes, below the output."""
     ending = ".tfrecord.gz" if compression else ".tfrecord"
     counts = Counter(shard.split for shard in data.files)
@@ -149,17 +151,20 @@ def _files(data: Manifest, folder: str, compression: str) -> list[str]:
     ]
 
 
-def _write(
-    dataset: str, work: Work, missing: Sequence[tuple[ShardFile, str]], spark: SparkSession
+def _write_records(
+    dataset: str,
+    settings: ExportSettings,
+    missing_shards: Sequence[tuple[ShardFile, str]],
+    spark: SparkSession,
 ) -> None:
-    pairs = [(storage.join(dataset, shard.path), target) for shard, target in missing]
-    expected = sum(shard.rows for shard, _ in missing)
-    written = tasks.run(
+    pairs = [(storage.join(dataset, shard.path), target) for shard, target in missing_shards]
+    expected = sum(shard.rows for shard, _ in missing_shards)
+    written = tasks.run_tasks(
         spark,
-        partial(write, work, pairs),
+        partial(write_shard, settings, pairs),
         len(pairs),
-        slices=_TASKS_PER_CORE * num_cores(spark),
-        what="export",
+        num_slices=_TASKS_PER_CORE * num_cores(spark),
+        label="export",
         total=expected,
         unit="images",
     )

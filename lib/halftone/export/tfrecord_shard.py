@@ -27,14 +27,14 @@ FEATURES = {
 }
 
 
-class Work(NamedTuple):
+class ExportSettings(NamedTuple):
     """What all shards have in common."""
 
     shape: tuple[int, int, int]  # height, width, channels
     compression: str  # as tf.io.TFRecordOptions has it: GZIP, or nothing
 
 
-def write(work: Work, pairs: Sequence[tuple[str, str]], number: int) -> int:
+def write_shard(settings: ExportSettings, pairs: Sequence[tuple[str, str]], index: int) -> int:
     """Publish a shard as a TFRecord file; return its number of rows.
 
     The same shard always gives the same bytes.
@@ -46,18 +46,20 @@ def write(work: Work, pairs: Sequence[tuple[str, str]], number: int) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf  # here, as only workers need it
 
-    source, target = pairs[number]
+    source, target = pairs[index]
     rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.LABEL_ID, schema.IMAGE])
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "shard.tfrecord")
-        with tf.io.TFRecordWriter(path, work.compression) as writer:
-            for row in arrow.rows(rows, *rows.column_names):
-                writer.write(_example(work, *row))
+        with tf.io.TFRecordWriter(path, settings.compression) as writer:
+            for row in arrow.iter_rows(rows, *rows.column_names):
+                writer.write(_serialize_row(settings, *row))
         storage.write_bytes(target, storage.read_bytes(path))
     return int(rows.num_rows)
 
 
-def _example(work: Work, key: str, label: str, label_id: int, image: bytes) -> bytes:
+def _serialize_row(
+    settings: ExportSettings, key: str, label: str, label_id: int, image: bytes
+) -> bytes:
     from tensorflow import train
 
     def of_bytes(value: bytes) -> Any:
@@ -66,7 +68,7 @@ def _example(work: Work, key: str, label: str, label_id: int, image: bytes) -> b
     def of_number(value: int) -> Any:
         return train.Feature(int64_list=train.Int64List(value=[value]))
 
-    height, width, channels = work.shape
+    height, width, channels = settings.shape
     features = {
         schema.IMAGE: of_bytes(image),
         HEIGHT: of_number(height),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from halftone.dataset.manifest import ShardFile
 
 
-class Piece(NamedTuple):
+class ShardSlice(NamedTuple):
     """Rows `start` to `stop` of a shard; most pieces are whole shards."""
 
     shard: ShardFile
@@ -24,25 +24,25 @@ class Piece(NamedTuple):
         return self.stop - self.start
 
 
-class Plan(NamedTuple):
+class EpochPlan(NamedTuple):
     """An epoch: the pieces of each rank, in the order in which it reads them."""
 
-    pieces: list[list[Piece]]
+    rank_slices: list[list[ShardSlice]]
     steps: int  # the same on every rank
-    rank_batch: int  # rows a step on one rank
+    rank_batch_size: int  # rows a step on one rank
 
-    def rows(self, rank: int) -> int:
-        return sum(piece.rows for piece in self.pieces[rank])
+    def count_rows(self, rank: int) -> int:
+        return sum(piece.rows for piece in self.rank_slices[rank])
 
 
 def plan_epoch(
     shards: Sequence[ShardFile],
-    size: int,
+    world_size: int,
     batch_size: int,
     seed: int,
     epoch: int,
     aggregate_steps: int = 1,
-) -> Plan:
+) -> EpochPlan:
     """Deal the shards out to `size` ranks, anew for each (seed, epoch).
 
     Args:
@@ -53,21 +53,21 @@ def plan_epoch(
     """
     shuffled = list(shards)
     random.Random(f"{seed}:{epoch}").shuffle(shuffled)
-    plan = plan_once(shuffled, size, batch_size)
-    for rank, own in enumerate(plan.pieces):
+    plan = partition_shards(shuffled, world_size, batch_size)
+    for rank, own in enumerate(plan.rank_slices):
         random.Random(f"{seed}:{epoch}:{rank}").shuffle(own)
     return plan._replace(steps=-(-plan.steps // aggregate_steps) * aggregate_steps)
 
 
-def plan_once(shards: Sequence[ShardFile], size: int, batch_size: int) -> Plan:
+def partition_shards(shards: Sequence[ShardFile], world_size: int, batch_size: int) -> EpochPlan:
     """Cut the rows of all shards, laid end to end, into `size` stretches of equal length.
 
     So ranks differ by no more than one row, and each shares no more than its first and its last
     shard with others. With fewer rows than ranks some get none.
     """
     total = sum(shard.rows for shard in shards)
-    cuts = [total * rank // size for rank in range(size + 1)]
-    pieces: list[list[Piece]] = [[] for _ in range(size)]
+    cuts = [total * rank // world_size for rank in range(world_size + 1)]
+    pieces: list[list[ShardSlice]] = [[] for _ in range(world_size)]
     rank, before = 0, 0
     for shard in shards:
         start = 0
@@ -75,9 +75,9 @@ def plan_once(shards: Sequence[ShardFile], size: int, batch_size: int) -> Plan:
             while cuts[rank + 1] <= before + start:
                 rank += 1
             stop = min(shard.rows, cuts[rank + 1] - before)
-            pieces[rank].append(Piece(shard, start, stop))
+            pieces[rank].append(ShardSlice(shard, start, stop))
             start = stop
         before += shard.rows
-    fullest = max(cuts[rank + 1] - cuts[rank] for rank in range(size))
-    rank_batch = -(-batch_size // size)
-    return Plan(pieces, steps=-(-fullest // rank_batch), rank_batch=rank_batch)
+    fullest = max(cuts[rank + 1] - cuts[rank] for rank in range(world_size))
+    rank_batch = -(-batch_size // world_size)
+    return EpochPlan(pieces, steps=-(-fullest // rank_batch), rank_batch_size=rank_batch)

@@ -12,29 +12,29 @@ from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.errors import RunError
 from halftone.feed import row_groups
-from halftone.feed.buffers import Buffers, Pixels
-from halftone.feed.epoch_plan import Piece, Plan
+from halftone.feed.buffers import BufferPool, PixelArray
+from halftone.feed.epoch_plan import EpochPlan, ShardSlice
 from halftone.feed.world import World
 
-Labels = npt.NDArray[np.int32]
-Weights = npt.NDArray[np.float32]
+LabelArray = npt.NDArray[np.int32]
+WeightArray = npt.NDArray[np.float32]
 # (batches, batch, height, width, channels) uint8, (batches, batch) int32, (batches, batch)
 # float32: weight 0 where a row only fills a batch.
-Batches = tuple[Pixels, Labels, Weights]
+BatchBlock = tuple[PixelArray, LabelArray, WeightArray]
 
 # Rows are shuffled within so many pieces at a time, besides the order of the pieces.
-_SHUFFLE_PIECES = 4
-_CURE = "restore it, or run preprocess again with a new --output"
+_SHUFFLE_SLICES = 4
+_REMEDY = "restore it, or run preprocess again with a new --output"
 
 
-def batches(
-    root: str,
+def read_batches(
+    dataset_root: str,
     shape: tuple[int, int, int],
-    plan: Plan,
+    plan: EpochPlan,
     world: World,
     shuffle_seed: str,
-    buffers: Buffers,
-) -> Iterator[Batches]:
+    buffer_pool: BufferPool,
+) -> Iterator[BatchBlock]:
     """Yield the `plan.steps` batches of this rank, all of `plan.rank_batch` rows, some at a time.
 
     Args:
@@ -45,16 +45,16 @@ def batches(
     Raises:
         RunError: the shards do not hold the rows that the manifest says.
     """
-    own, size = plan.pieces[world.rank], plan.rank_batch
-    reader = read(root, shape, own)
+    own, size = plan.rank_slices[world.rank], plan.rank_batch_size
+    reader = read_slices(dataset_root, shape, own)
     rng = np.random.default_rng(list(shuffle_seed.encode())) if shuffle_seed else None
     rest_images, rest_labels = np.empty((0, *shape), np.uint8), np.empty(0, np.int32)
     left = plan.steps
-    for start in range(0, len(own), _SHUFFLE_PIECES):
-        group = own[start : start + _SHUFFLE_PIECES]
+    for start in range(0, len(own), _SHUFFLE_SLICES):
+        group = own[start : start + _SHUFFLE_SLICES]
         rows = sum(piece.rows for piece in group)
         kept = len(rest_labels)
-        images = buffers.pixels((kept + rows, *shape))
+        images = buffer_pool.allocate((kept + rows, *shape))
         labels = np.empty(kept + rows, np.int32)
         images[:kept], labels[:kept] = rest_images, rest_labels
         # Where each row goes is known before it is read, so that it is copied once.
@@ -67,66 +67,68 @@ def batches(
             taken += len(place)
         full = len(labels) // size
         if full:
-            yield _shaped(images[: full * size], labels[: full * size], size)
+            yield _reshape_batches(images[: full * size], labels[: full * size], size)
             left -= full
         rest_images, rest_labels = images[full * size :], labels[full * size :]
     if left:
-        yield _filled(rest_images, rest_labels, left, size)
+        yield _pad_batches(rest_images, rest_labels, left, size)
 
 
-def read(
-    root: str, shape: tuple[int, int, int], pieces: Sequence[Piece]
-) -> Iterator[tuple[Pixels, Labels]]:
+def read_slices(
+    dataset_root: str, shape: tuple[int, int, int], slices: Sequence[ShardSlice]
+) -> Iterator[tuple[PixelArray, LabelArray]]:
     """Yield one piece after another: (rows, *shape) uint8 and (rows,) int32.
 
     Raises:
         RunError: a shard cannot be read, or does not hold the rows that the manifest says.
     """
-    if not pieces:
+    if not slices:
         return
-    urls = [storage.as_url(storage.join(root, piece.shard.path)) for piece in pieces]
-    tables = row_groups.tables(urls, [schema.IMAGE, schema.LABEL_ID])
-    for piece in pieces:
+    urls = [storage.as_url(storage.join(dataset_root, piece.shard.path)) for piece in slices]
+    tables = row_groups.read_tables(urls, [schema.IMAGE, schema.LABEL_ID])
+    for piece in slices:
         try:
             table: pa.Table = next(tables, None)
         except Exception:  # stores have errors of their own kinds
-            _check_all(root, pieces)
+            _check_shards(dataset_root, slices)
             raise  # of a store that was away for a moment
         rows = 0 if table is None else table.num_rows
         if rows != piece.shard.rows:
             raise RunError(
-                f"{storage.join(root, piece.shard.path)} holds {rows} rows, the manifest says "
-                f"{piece.shard.rows}; {_CURE}"
+                f"{storage.join(dataset_root, piece.shard.path)} holds {rows} rows, the manifest says "
+                f"{piece.shard.rows}; {_REMEDY}"
             )
         own = table.slice(piece.start, piece.rows)
-        yield arrow.pixels(own[schema.IMAGE], shape), own[schema.LABEL_ID].to_numpy()
+        yield arrow.view_images(own[schema.IMAGE], shape), own[schema.LABEL_ID].to_numpy()
 
 
-def _check_all(root: str, pieces: Sequence[Piece]) -> None:
+def _check_shards(dataset_root: str, slices: Sequence[ShardSlice]) -> None:
     """Raise RunError for the shard that Petastorm, which opens all of them first, cannot read."""
-    for piece in pieces:
-        url = storage.join(root, piece.shard.path)
+    for piece in slices:
+        url = storage.join(dataset_root, piece.shard.path)
         try:
             storage.read_table(url, [schema.LABEL_ID])
         except FileNotFoundError:
-            raise RunError(f"{url} is missing; {_CURE}") from None
+            raise RunError(f"{url} is missing; {_REMEDY}") from None
         except pa.ArrowException as error:
-            raise RunError(f"{url} is damaged ({error}); {_CURE}") from None
+            raise RunError(f"{url} is damaged ({error}); {_REMEDY}") from None
 
 
-def _shaped(images: Pixels, labels: Labels, size: int) -> Batches:
+def _reshape_batches(images: PixelArray, labels: LabelArray, batch_size: int) -> BatchBlock:
     return (
-        images.reshape(-1, size, *images.shape[1:]),
-        labels.reshape(-1, size),
-        np.ones((len(labels) // size, size), np.float32),
+        images.reshape(-1, batch_size, *images.shape[1:]),
+        labels.reshape(-1, batch_size),
+        np.ones((len(labels) // batch_size, batch_size), np.float32),
     )
 
 
-def _filled(images: Pixels, labels: Labels, steps: int, size: int) -> Batches:
+def _pad_batches(
+    images: PixelArray, labels: LabelArray, num_batches: int, batch_size: int
+) -> BatchBlock:
     """Lay the last rows out over `steps` batches, and fill these up with rows of weight 0."""
-    all_images = np.zeros((steps * size, *images.shape[1:]), np.uint8)
-    all_labels = np.zeros(steps * size, np.int32)
+    all_images = np.zeros((num_batches * batch_size, *images.shape[1:]), np.uint8)
+    all_labels = np.zeros(num_batches * batch_size, np.int32)
     all_images[: len(images)], all_labels[: len(labels)] = images, labels
-    shaped_images, shaped_labels, _ = _shaped(all_images, all_labels, size)
-    weights = (np.arange(steps * size) < len(labels)).astype(np.float32)
-    return shaped_images, shaped_labels, weights.reshape(steps, size)
+    shaped_images, shaped_labels, _ = _reshape_batches(all_images, all_labels, batch_size)
+    weights = (np.arange(num_batches * batch_size) < len(labels)).astype(np.float32)
+    return shaped_images, shaped_labels, weights.reshape(num_batches, batch_size)

@@ -11,25 +11,24 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow_hotfix  # noqa: F401 (closes CVE-2023-47248 in pyarrow below 14.0.1)
 
 # petastorm 0.12.1 uses much of what pyarrow 10 calls deprecated.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
-from petastorm.arrow_reader_worker import ArrowReaderWorker  # noqa: E402
-from petastorm.fs_utils import get_filesystem_and_path_or_paths  # noqa: E402
-from petastorm.reader import Reader  # noqa: E402
-from petastorm.workers_pool import EmptyResultError  # noqa: E402
-from petastorm.workers_pool.thread_pool import ThreadPool  # noqa: E402
+from petastorm.arrow_reader_worker import ArrowReaderWorker
+from petastorm.fs_utils import get_filesystem_and_path_or_paths
+from petastorm.reader import Reader
+from petastorm.workers_pool import EmptyResultError
+from petastorm.workers_pool.thread_pool import ThreadPool
 
 # Arrow's default for Linux gives the pages of each row group back to the system, and to have them
 # zeroed again is then a quarter of the time of reading.
 pa.set_memory_pool(pa.mimalloc_memory_pool())
 
 # Row groups that wait while the model is busy: two of 16 MiB, and not Petastorm's fifty.
-_READ_AHEAD = 2
+_READ_AHEAD_ROW_GROUPS = 2
 
 
-def tables(urls: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
+def read_tables(urls: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
     """Yield one row group after another, with those columns.
 
     Args:
@@ -40,8 +39,10 @@ def tables(urls: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
         filesystem,
         paths,
         schema_fields=[f"^{column}$" for column in columns],
-        worker_class=_Worker,
-        reader_pool=ThreadPool(1, _READ_AHEAD),  # more would give row groups in another order
+        worker_class=_TableWorker,
+        reader_pool=ThreadPool(
+            1, _READ_AHEAD_ROW_GROUPS
+        ),  # more would give row groups in another order
         num_epochs=1,
         shuffle_row_groups=False,  # the planner has shuffled them, the same way on every run
         is_batched_reader=True,
@@ -49,7 +50,7 @@ def tables(urls: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
         yield from reader
 
 
-class _Tables:
+class _TableQueueReader:
     """What Petastorm's reader asks for the next thing to give out."""
 
     batched_output = True
@@ -61,7 +62,7 @@ class _Tables:
             raise StopIteration from None
 
 
-class _Worker(ArrowReaderWorker):
+class _TableWorker(ArrowReaderWorker):
     @staticmethod
-    def new_results_queue_reader() -> _Tables:
-        return _Tables()
+    def new_results_queue_reader() -> _TableQueueReader:
+        return _TableQueueReader()

@@ -24,7 +24,7 @@ class World:
         return self.rank == 0
 
 
-def detect() -> World:
+def detect_world() -> World:
     """Start Horovod and ask it. A process that no launcher started is a world of its own."""
     import horovod.tensorflow as hvd  # here, as it takes TensorFlow's seconds to import
 

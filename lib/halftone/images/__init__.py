@@ -1,16 +1,16 @@
 """Bytes to uint8 pixels, or a reason for rejection: one function for training and scoring."""
 
-from halftone.images.decoding import decode, preview, sniff
+from halftone.images.decoding import decode, decode_preview, detect_format
 from halftone.images.perceptual import perceptual_hash
-from halftone.images.pixel_spec import REASONS, Decoded, PixelSpec, Rejected
+from halftone.images.pixel_spec import REJECT_REASONS, DecodedImage, ImageRejectedError, PixelSpec
 
 __all__ = [
-    "REASONS",
-    "Decoded",
+    "REJECT_REASONS",
+    "DecodedImage",
+    "ImageRejectedError",
     "PixelSpec",
-    "Rejected",
     "decode",
+    "decode_preview",
+    "detect_format",
     "perceptual_hash",
-    "preview",
-    "sniff",
 ]

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 from halftone.images.orientation import UPRIGHT, read_orientation
-from halftone.images.pixel_spec import PixelSpec, Rejected
+from halftone.images.pixel_spec import ImageRejectedError, PixelSpec
 
 _WEBP_ALPHA = 0x10
-_BMP_RUN_LENGTHS = (1, 2)
+_BMP_RUN_LENGTH_PACKINGS = (1, 2)
 
 
 def check_webp(data: bytes, spec: PixelSpec) -> int:
@@ -22,7 +22,7 @@ def check_webp(data: bytes, spec: PixelSpec) -> int:
     while at + 8 <= min(riff_end, len(data)):
         kind, body = data[at : at + 4], at + 8
         end = body + int.from_bytes(data[at + 4 : body], "little")
-        size = _webp_size(kind, data[body : body + 10])
+        size = _read_webp_size(kind, data[body : body + 10])
         if size:
             spec.check_size(*size)
         if end > riff_end or end > len(data):
@@ -31,18 +31,20 @@ def check_webp(data: bytes, spec: PixelSpec) -> int:
         if kind == b"VP8X":
             opaque = not data[body] & _WEBP_ALPHA
         elif kind == b"ALPH" and opaque:
-            raise Rejected("damaged", "WebP with an alpha chunk that its header denies")
+            raise ImageRejectedError("damaged", "WebP with an alpha chunk that its header denies")
         if kind == b"EXIF":
             orientation = read_orientation(data[body:end])
         at = end + end % 2  # chunks are padded to even lengths
     if riff_end > len(data):
-        raise Rejected("truncated", f"WebP of {riff_end:,} bytes, {len(data):,} are there")
+        raise ImageRejectedError(
+            "truncated", f"WebP of {riff_end:,} bytes, {len(data):,} are there"
+        )
     if at < riff_end or not has_pixels:
-        raise Rejected("damaged", f"WebP chunks end at {at:,} of {riff_end:,} bytes")
+        raise ImageRejectedError("damaged", f"WebP chunks end at {at:,} of {riff_end:,} bytes")
     return orientation
 
 
-def _webp_size(kind: bytes, body: bytes) -> tuple[int, int] | None:
+def _read_webp_size(kind: bytes, body: bytes) -> tuple[int, int] | None:
     """(width, height) of a chunk that says them."""
     if kind == b"VP8X" and len(body) == 10:
         return (
@@ -64,7 +66,7 @@ def check_bmp(data: bytes, spec: PixelSpec) -> None:
     """Raises Rejected: rows beyond the data, a palette too long, or a size outside of `spec`."""
     header_bytes = data[14]
     if len(data) < (26 if header_bytes == 12 else 54):
-        raise Rejected("truncated", f"BMP header ends at {len(data)} bytes")
+        raise ImageRejectedError("truncated", f"BMP header ends at {len(data)} bytes")
     if header_bytes == 12:  # OS/2 1
         width_px = int.from_bytes(data[18:20], "little")
         height_px = int.from_bytes(data[20:22], "little")
@@ -75,19 +77,19 @@ def check_bmp(data: bytes, spec: PixelSpec) -> None:
         bits, packing = data[28], int.from_bytes(data[30:34], "little")
         colours, colour_bytes = int.from_bytes(data[46:50], "little"), 4
     spec.check_size(width_px, height_px)
-    if packing in _BMP_RUN_LENGTHS:  # Pillow leaves black what the runs do not fill
-        raise Rejected("unsupported", f"BMP of run-length packing {packing}")
+    if packing in _BMP_RUN_LENGTH_PACKINGS:  # Pillow leaves black what the runs do not fill
+        raise ImageRejectedError("unsupported", f"BMP of run-length packing {packing}")
     rows_at = int.from_bytes(data[10:14], "little")
     colours = colours or 1 << bits
     palette_end = 14 + header_bytes + colours * colour_bytes
     if bits <= 8 and (colours > 1 << bits or palette_end > rows_at):
-        raise Rejected(
+        raise ImageRejectedError(
             "damaged", f"BMP palette of {colours:,} colours ends at {palette_end:,} of {rows_at:,}"
         )
     row_bytes = (width_px * bits + 31) // 32 * 4
     if rows_at + row_bytes * height_px > len(data):
         end = rows_at + row_bytes * height_px
-        raise Rejected("truncated", f"BMP rows end at {end:,} of {len(data):,} bytes")
+        raise ImageRejectedError("truncated", f"BMP rows end at {end:,} of {len(data):,} bytes")
 
 
 def check_pnm(data: bytes, spec: PixelSpec) -> None:
@@ -95,11 +97,13 @@ def check_pnm(data: bytes, spec: PixelSpec) -> None:
     if data[1] not in b"123":
         return
     if not data[-1:].isspace():  # a cut may have made 1 of 17
-        raise Rejected("truncated", f"plain PNM of {len(data):,} bytes without a last line end")
+        raise ImageRejectedError(
+            "truncated", f"plain PNM of {len(data):,} bytes without a last line end"
+        )
     words = re.sub(rb"#[^\r\n]*", b" ", data).split()
     head = 3 if data[1] in b"1" else 4
     if len(words) < head or not all(word.isdigit() for word in words[1:head]):
-        raise Rejected("damaged", f"PNM header of words {words[:head]}")
+        raise ImageRejectedError("damaged", f"PNM header of words {words[:head]}")
     width_px, height_px = int(words[1][:10]), int(words[2][:10])
     spec.check_size(width_px, height_px)
     # Bits need no space between them.
@@ -107,4 +111,6 @@ def check_pnm(data: bytes, spec: PixelSpec) -> None:
     wanted = width_px * height_px * (3 if data[1] in b"3" else 1)
     if found != wanted:
         reason = "truncated" if found < wanted else "damaged"
-        raise Rejected(reason, f"plain PNM of {found:,} samples, its header asks {wanted:,}")
+        raise ImageRejectedError(
+            reason, f"plain PNM of {found:,} samples, its header asks {wanted:,}"
+        )

@@ -19,18 +19,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from halftone.images.jpeg import read_header
-from halftone.images.jpeg_strict import decode_strict
+from halftone.images.jpeg import read_jpeg_header
+from halftone.images.jpeg_strict import decode_jpeg_strictly
 from halftone.images.orientation import SIDEWAYS, turn_upright
-from halftone.images.pixel_spec import Decoded, Pixels, PixelSpec, Rejected
-from halftone.images.png import SIGNATURE
+from halftone.images.pixel_spec import DecodedImage, ImageRejectedError, PixelArray, PixelSpec
+from halftone.images.png import PNG_SIGNATURE
 from halftone.images.stills import decode_still
 
 cv2.setNumThreads(1)  # workers run one process a core
 
 _MAGIC = (
     (b"\xff\xd8\xff", "jpeg"),
-    (SIGNATURE, "png"),
+    (PNG_SIGNATURE, "png"),
     (b"GIF87a", "gif"),
     (b"GIF89a", "gif"),
     (b"II*\0", "tiff"),
@@ -38,7 +38,7 @@ _MAGIC = (
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
 )
-_UNSUPPORTED_MAGIC = (
+_MAGIC_OF_UNSUPPORTED = (
     (b"\0\0\0\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"),
@@ -58,16 +58,16 @@ _UNSUPPORTED_MAGIC = (
     (b"BPG\xfb", "BPG"),
     (b"FLIF", "FLIF"),
 )
-_PNM = re.compile(rb"P[1-6][\s#]")
+_PNM_MAGIC = re.compile(rb"P[1-6][\s#]")
 _BMP_HEADER_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
-def decode(data: bytes, spec: PixelSpec) -> Decoded:
+def decode(data: bytes, spec: PixelSpec) -> DecodedImage:
     """`data`: a whole image file. Pixels come back (height_px, width_px, channels) uint8.
 
     Raises Rejected, and nothing else, for any bytes.
     """
-    kind = sniff(data)
+    kind = detect_format(data)
     try:
         if kind == "jpeg":
             pixels, orientation, height_px, width_px = _decode_jpeg(data, spec)
@@ -78,18 +78,18 @@ def decode(data: bytes, spec: PixelSpec) -> Decoded:
             pixels = turn_upright(pixels, orientation)
         if orientation in SIDEWAYS:
             height_px, width_px = width_px, height_px
-        fitted = _fit(_with_channels(pixels, spec.channels), spec)
+        fitted = _fit_to_spec(_convert_channels(pixels, spec.channels), spec)
     except MemoryError:
-        raise Rejected("too_large", f"no memory to decode this {kind}") from None
+        raise ImageRejectedError("too_large", f"no memory to decode this {kind}") from None
     except cv2.error as error:
-        raise Rejected("damaged", f"{kind}: {error}") from None
-    return Decoded(fitted, height_px, width_px, kind)
+        raise ImageRejectedError("damaged", f"{kind}: {error}") from None
+    return DecodedImage(fitted, height_px, width_px, kind)
 
 
-def sniff(data: bytes) -> str:
+def detect_format(data: bytes) -> str:
     """The format's name, by its first bytes. Raises Rejected: empty, unsupported, not_an_image."""
     if not data:
-        raise Rejected("empty", "0 bytes")
+        raise ImageRejectedError("empty", "0 bytes")
     for magic, name in _MAGIC:
         if data.startswith(magic):
             return name
@@ -97,17 +97,17 @@ def sniff(data: bytes) -> str:
         return "webp"
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_BYTES:
         return "bmp"
-    if _PNM.match(data):
+    if _PNM_MAGIC.match(data):
         return "pnm"
     name_or_none = _unsupported_name(data)
     if name_or_none:
-        raise Rejected("unsupported", f"{name_or_none} is not decoded")
+        raise ImageRejectedError("unsupported", f"{name_or_none} is not decoded")
     start = data[:8].hex(" ")
-    raise Rejected("not_an_image", f"{len(data):,} bytes that start with {start}")
+    raise ImageRejectedError("not_an_image", f"{len(data):,} bytes that start with {start}")
 
 
 def _unsupported_name(data: bytes) -> Optional[str]:
-    for magic, name in _UNSUPPORTED_MAGIC:
+    for magic, name in _MAGIC_OF_UNSUPPORTED:
         if data.startswith(magic):
             return name
     if data[4:8] == b"ftyp":  # a family of stills (heic, avif...) and videos (isom, qt...)
@@ -118,19 +118,19 @@ def _unsupported_name(data: bytes) -> Optional[str]:
     return None
 
 
-def _decode_jpeg(data: bytes, spec: PixelSpec) -> tuple[Pixels, int, int, int]:
+def _decode_jpeg(data: bytes, spec: PixelSpec) -> tuple[PixelArray, int, int, int]:
     """(pixels as stored and perhaps reduced, orientation, stored height, stored width)."""
-    header = read_header(data, spec)
+    header = read_jpeg_header(data, spec)
     height_px, width_px = header.height_px, header.width_px
     if header.orientation in SIDEWAYS:
-        min_width_px, min_height_px = _least_size(width_px, height_px, spec)
+        min_width_px, min_height_px = _min_decode_size(width_px, height_px, spec)
     else:
-        min_height_px, min_width_px = _least_size(height_px, width_px, spec)
-    pixels = decode_strict(data, header, spec.channels, min_height_px, min_width_px)
+        min_height_px, min_width_px = _min_decode_size(height_px, width_px, spec)
+    pixels = decode_jpeg_strictly(data, header, spec.channels, min_height_px, min_width_px)
     return pixels, header.orientation, height_px, width_px
 
 
-def _least_size(height_px: int, width_px: int, spec: PixelSpec) -> tuple[int, int]:
+def _min_decode_size(height_px: int, width_px: int, spec: PixelSpec) -> tuple[int, int]:
     """The least (height, width) that an upright source may be reduced to without loss."""
     if spec.fit == "stretch":
         return spec.height_px, spec.width_px
@@ -139,7 +139,7 @@ def _least_size(height_px: int, width_px: int, spec: PixelSpec) -> tuple[int, in
     return math.ceil(height_px * scale), math.ceil(width_px * scale)
 
 
-def _with_channels(pixels: Pixels, channels: int) -> Pixels:
+def _convert_channels(pixels: PixelArray, channels: int) -> PixelArray:
     """(h, w, 1 or 3) -> (h, w, channels)."""
     if pixels.shape[2] == channels:
         return pixels
@@ -148,7 +148,7 @@ def _with_channels(pixels: Pixels, channels: int) -> Pixels:
     return np.asarray(converted, np.uint8).reshape(*pixels.shape[:2], channels)
 
 
-def _fit(pixels: Pixels, spec: PixelSpec) -> Pixels:
+def _fit_to_spec(pixels: PixelArray, spec: PixelSpec) -> PixelArray:
     """(h, w, C) -> (height_px, width_px, C), C-contiguous."""
     height_px, width_px = pixels.shape[:2]
     if spec.fit == "crop":
@@ -158,11 +158,11 @@ def _fit(pixels: Pixels, spec: PixelSpec) -> Pixels:
         top, left = (height_px - crop_height_px) // 2, (width_px - crop_width_px) // 2
         pixels = pixels[top : top + crop_height_px, left : left + crop_width_px]
     elif spec.fit == "pad":
-        return _padded(pixels, spec)
-    return _resized(pixels, spec.height_px, spec.width_px)
+        return _pad(pixels, spec)
+    return _resize(pixels, spec.height_px, spec.width_px)
 
 
-def _padded(pixels: Pixels, spec: PixelSpec) -> Pixels:
+def _pad(pixels: PixelArray, spec: PixelSpec) -> PixelArray:
     height_px, width_px, channels = pixels.shape
     scale = min(spec.height_px / height_px, spec.width_px / width_px)
     inner_height_px = max(1, round(height_px * scale))
@@ -170,12 +170,12 @@ def _padded(pixels: Pixels, spec: PixelSpec) -> Pixels:
     top = (spec.height_px - inner_height_px) // 2
     left = (spec.width_px - inner_width_px) // 2
     padded = np.full((spec.height_px, spec.width_px, channels), spec.background, np.uint8)
-    inner = _resized(pixels, inner_height_px, inner_width_px)
+    inner = _resize(pixels, inner_height_px, inner_width_px)
     padded[top : top + inner_height_px, left : left + inner_width_px] = inner
     return padded
 
 
-def _resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
+def _resize(pixels: PixelArray, height_px: int, width_px: int) -> PixelArray:
     """(h, w, C) -> (height_px, width_px, C), C-contiguous: first every side that shrinks, by
     areas, then every side that grows, since INTER_AREA enlarges by repeating pixels."""
     channels = pixels.shape[2]
@@ -189,7 +189,7 @@ def _resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
     return image.reshape(height_px, width_px, channels)
 
 
-def preview(data: bytes, spec: PixelSpec) -> Optional[Pixels]:
+def decode_preview(data: bytes, spec: PixelSpec) -> Optional[PixelArray]:
     """Show what OpenCV makes of a file that `decode` rejects, for people to look at.
 
     Returns:

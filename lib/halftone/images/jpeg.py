@@ -6,29 +6,29 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from halftone.images.orientation import UPRIGHT, read_orientation
-from halftone.images.pixel_spec import PixelSpec, Rejected
+from halftone.images.pixel_spec import ImageRejectedError, PixelSpec
 
 DHT, SOS, APP0, APP1, APP14 = 0xC4, 0xDA, 0xE0, 0xE1, 0xEE
-_OUT_OF_PLACE = (0x01, *range(0xD0, 0xDA))  # TEM, restarts, SOI and EOI, within a header
-_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those three are tables
-PROGRESSIVE = (0xC2, 0xCA)
+_MISPLACED_MARKERS = (0x01, *range(0xD0, 0xDA))  # TEM, restarts, SOI and EOI, within a header
+_SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those three are tables
+PROGRESSIVE_FRAMES = (0xC2, 0xCA)
 # Lossless frames bring the decoder down with a segmentation fault, so they must not reach it.
-_DECODABLE = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+_DECODABLE_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 
 
-class Header(NamedTuple):
+class JpegHeader(NamedTuple):
     """What stands before the first scan."""
 
     height_px: int  # as stored, before the EXIF turn
     width_px: int
     components: int
-    frame: int  # the SOF marker
+    frame_marker: int  # the SOF marker
     orientation: int  # 1..8
-    adobe: bool  # CMYK is then stored inverted
-    scan_at: int  # offset of the first SOS marker
+    has_adobe_marker: bool  # CMYK is then stored inverted
+    scan_offset: int  # offset of the first SOS marker
 
 
-def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+def iterate_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, start, end) of each segment up to the first scan's header, and that one as well.
 
     Skips what libjpeg skips, so that both see the same segments. Raises Rejected.
@@ -39,33 +39,37 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         while data[at + 1 : at + 2] == b"\xff":
             at += 1
         if at + 4 > len(data):
-            raise Rejected("truncated", f"JPEG header ends at {len(data):,} bytes, before any scan")
+            raise ImageRejectedError(
+                "truncated", f"JPEG header ends at {len(data):,} bytes, before any scan"
+            )
         marker = data[at + 1]
         if marker == 0:
             at += 2
             continue
-        if marker in _OUT_OF_PLACE:
-            raise Rejected("damaged", f"JPEG marker 0x{marker:02x} at {at:,}, before any scan")
+        if marker in _MISPLACED_MARKERS:
+            raise ImageRejectedError(
+                "damaged", f"JPEG marker 0x{marker:02x} at {at:,}, before any scan"
+            )
         end = at + 2 + (data[at + 2] << 8 | data[at + 3])
-        if marker in _SOF and at + 10 <= len(data):
+        if marker in _SOF_MARKERS and at + 10 <= len(data):
             yield marker, at, end  # its size is worth knowing even where the file ends inside it
         if end > len(data):
-            raise Rejected(
+            raise ImageRejectedError(
                 "truncated", f"JPEG segment 0x{marker:02x} ends at {end:,} of {len(data):,} bytes"
             )
-        if marker not in _SOF:
+        if marker not in _SOF_MARKERS:
             yield marker, at, end
         if marker == SOS:
             return
         at = end
 
 
-def read_header(data: bytes, spec: PixelSpec) -> Header:
+def read_jpeg_header(data: bytes, spec: PixelSpec) -> JpegHeader:
     """Raises Rejected: no whole header, a kind that is not decoded, or a size outside of `spec`."""
     height_px = width_px = components = frame = 0
     orientation, adobe, scan_at = UPRIGHT, False, 0
-    for marker, start, end in segments(data):
-        if marker in _SOF:
+    for marker, start, end in iterate_segments(data):
+        if marker in _SOF_MARKERS:
             frame, components = marker, data[start + 9]
             height_px = data[start + 5] << 8 | data[start + 6]
             width_px = data[start + 7] << 8 | data[start + 8]
@@ -78,28 +82,32 @@ def read_header(data: bytes, spec: PixelSpec) -> Header:
         elif marker == SOS:
             scan_at = start
     if not frame:
-        raise Rejected("damaged", "JPEG scan without a frame header")
-    header = Header(height_px, width_px, components, frame, orientation, adobe, scan_at)
+        raise ImageRejectedError("damaged", "JPEG scan without a frame header")
+    header = JpegHeader(height_px, width_px, components, frame, orientation, adobe, scan_at)
     _check_scans(data, header, spec)
     return header
 
 
-def _check_frame(frame: int, bits: int, components: int, height_px: int) -> None:
-    if frame not in _DECODABLE:
-        raise Rejected("unsupported", f"JPEG frame 0xff{frame:02x} (lossless or hierarchical)")
+def _check_frame(frame_marker: int, bits: int, components: int, height_px: int) -> None:
+    if frame_marker not in _DECODABLE_FRAMES:
+        raise ImageRejectedError(
+            "unsupported", f"JPEG frame 0xff{frame_marker:02x} (lossless or hierarchical)"
+        )
     if bits != 8:
-        raise Rejected("unsupported", f"JPEG of {bits} bits a sample, 8 are decoded")
+        raise ImageRejectedError("unsupported", f"JPEG of {bits} bits a sample, 8 are decoded")
     if components not in (1, 3, 4):
-        raise Rejected("unsupported", f"JPEG of {components} components, 1, 3 and 4 are decoded")
+        raise ImageRejectedError(
+            "unsupported", f"JPEG of {components} components, 1, 3 and 4 are decoded"
+        )
     if height_px == 0:
-        raise Rejected("unsupported", "JPEG whose height follows its first scan (DNL)")
+        raise ImageRejectedError("unsupported", "JPEG whose height follows its first scan (DNL)")
 
 
-def _check_scans(data: bytes, header: Header, spec: PixelSpec) -> None:
+def _check_scans(data: bytes, header: JpegHeader, spec: PixelSpec) -> None:
     """Each scan costs a pass over the whole image, and may be a few bytes long."""
-    in_one_scan = data[header.scan_at + 4] == header.components
-    if header.frame not in PROGRESSIVE and in_one_scan:
+    in_one_scan = data[header.scan_offset + 4] == header.components
+    if header.frame_marker not in PROGRESSIVE_FRAMES and in_one_scan:
         return
-    scans = data.count(b"\xff\xda", header.scan_at)
+    scans = data.count(b"\xff\xda", header.scan_offset)
     if scans > spec.max_scans:
-        raise Rejected("too_large", f"{scans:,} scans, max_scans is {spec.max_scans:,}")
+        raise ImageRejectedError("too_large", f"{scans:,} scans, max_scans is {spec.max_scans:,}")

@@ -23,20 +23,28 @@ import re
 import numpy as np
 import simplejpeg
 
-from halftone.images.jpeg import APP0, APP14, DHT, PROGRESSIVE, SOS, Header, segments
-from halftone.images.pixel_spec import Pixels, Rejected
+from halftone.images.jpeg import (
+    APP0,
+    APP14,
+    DHT,
+    PROGRESSIVE_FRAMES,
+    SOS,
+    JpegHeader,
+    iterate_segments,
+)
+from halftone.images.pixel_spec import ImageRejectedError, PixelArray
 
-_HARMLESS = re.compile(
+_HARMLESS_WARNINGS = re.compile(
     r"(?P<count>\d+) extraneous bytes before marker 0x(?P<marker>[0-9a-f]{2})"
     r"|unknown JFIF revision|Unknown Adobe color transform|Invalid SOS parameters",
     re.IGNORECASE,
 )
-_MENDS = 3  # each oddity hides the next; a file with more than these is not worth the time
+_MAX_REPAIRS = 3  # each oddity hides the next; a file with more than these is not worth the time
 
 
-def decode_strict(
-    data: bytes, header: Header, channels: int, min_height_px: int, min_width_px: int
-) -> Pixels:
+def decode_jpeg_strictly(
+    data: bytes, header: JpegHeader, channels: int, min_height_px: int, min_width_px: int
+) -> PixelArray:
     """(h, w, channels) uint8 as stored, not turned; 3 channels of CMYK whatever is asked.
 
     h and w are the least n/8 of the source, n in 1..8, with h >= min_height_px and
@@ -47,61 +55,61 @@ def decode_strict(
     colorspace = "GRAY" if channels == 1 else "RGB"
     if header.components == 4:
         colorspace = "CMYK"
-    for _ in range(_MENDS):
+    for _ in range(_MAX_REPAIRS):
         try:
-            pixels: Pixels = simplejpeg.decode_jpeg(
+            pixels: PixelArray = simplejpeg.decode_jpeg(
                 data, colorspace, min_height=min_height_px, min_width=min_width_px
             )
             break
         except ValueError as error:
-            data = _mended(data, header, str(error))
+            data = _repair(data, header, str(error))
     else:
-        raise Rejected("damaged", f"more than {_MENDS} oddities in one JPEG")
-    return _rgb_of_cmyk(pixels, header.adobe) if header.components == 4 else pixels
+        raise ImageRejectedError("damaged", f"more than {_MAX_REPAIRS} oddities in one JPEG")
+    return _cmyk_to_rgb(pixels, header.has_adobe_marker) if header.components == 4 else pixels
 
 
-def _mended(data: bytes, header: Header, message: str) -> bytes:
+def _repair(data: bytes, header: JpegHeader, message: str) -> bytes:
     """The file without what libjpeg warned of; Rejected where that was no harmless oddity."""
-    harmless = _HARMLESS.search(message)
+    harmless = _HARMLESS_WARNINGS.search(message)
     mended = data
     if harmless and harmless["count"]:
-        mended = _without_zeros_before(data, int(harmless["count"]), int(harmless["marker"], 16))
+        mended = _drop_zeros_before(data, int(harmless["count"]), int(harmless["marker"], 16))
     if harmless and mended == data:
-        mended = _with_plain_header(data, header)
-    if mended == data or not _defines_its_tables(mended):
+        mended = _normalise_header(data, header)
+    if mended == data or not _has_needed_tables(mended):
         truncated = message.startswith("Premature end of JPEG file")
-        raise Rejected("truncated" if truncated else "damaged", message)
+        raise ImageRejectedError("truncated" if truncated else "damaged", message)
     return mended
 
 
-def _without_zeros_before(data: bytes, count: int, marker: int) -> bytes:
-    *_, (_, _, scan_data_at) = segments(data)
+def _drop_zeros_before(data: bytes, count: int, marker: int) -> bytes:
+    *_, (_, _, scan_data_at) = iterate_segments(data)
     at = data.find(bytes(count) + bytes((0xFF, marker)), scan_data_at)
     return data if at < 0 else data[:at] + data[at + count :]
 
 
-def _with_plain_header(data: bytes, header: Header) -> bytes:
+def _normalise_header(data: bytes, header: JpegHeader) -> bytes:
     """The file with nothing between its segments, and with the fields that libjpeg overrides
     set to what it takes them for."""
     parts = [data[:2]]
-    for marker, start, end in segments(data):
+    for marker, start, end in iterate_segments(data):
         segment = bytearray(data[start:end])
         if marker == APP0 and segment[4:9] == b"JFIF\0":
             segment[9:11] = b"\x01\x01"
         elif marker == APP14 and segment[4:9] == b"Adobe" and len(segment) > 15:
             segment[15] = min(segment[15], 2 if header.components == 4 else 1)
-        elif marker == SOS and header.frame not in PROGRESSIVE:
+        elif marker == SOS and header.frame_marker not in PROGRESSIVE_FRAMES:
             segment[-3:] = b"\x00\x3f\x00"
         parts.append(bytes(segment))
         scan_data_at = end
     return b"".join(parts) + data[scan_data_at:]
 
 
-def _defines_its_tables(data: bytes) -> bool:
+def _has_needed_tables(data: bytes) -> bool:
     """Whether the first scan's Huffman tables are in the file. libjpeg takes standard ones in
     their place, which is right for frames of a video, but not where damage hit the table."""
     tables, needed = set(), set()
-    for marker, start, end in segments(data):
+    for marker, start, end in iterate_segments(data):
         at = start + 4
         while marker == DHT and at + 17 <= end:
             tables.add(data[at])
@@ -114,7 +122,7 @@ def _defines_its_tables(data: bytes) -> bool:
     return needed <= tables
 
 
-def _rgb_of_cmyk(cmyk: Pixels, inverted: bool) -> Pixels:
+def _cmyk_to_rgb(cmyk: PixelArray, is_inverted: bool) -> PixelArray:
     """(h, w, 4) inks -> (h, w, 3); Adobe's files hold 255 for no ink."""
-    light = (cmyk if inverted else 255 - cmyk).astype(np.uint16)
+    light = (cmyk if is_inverted else 255 - cmyk).astype(np.uint16)
     return ((light[..., :3] * light[..., 3:] + 127) // 255).astype(np.uint8)

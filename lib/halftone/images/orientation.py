@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from halftone.images.pixel_spec import Pixels
+from halftone.images.pixel_spec import PixelArray
 
 UPRIGHT = 1
 SIDEWAYS = (5, 6, 7, 8)  # stored rows are the picture's columns
 
 _ORIENTATION_TAG = 0x0112
-_SHORT = 3
+_TYPE_SHORT = 3
 _MAX_ENTRIES = 1000  # a real directory holds some tens; a damaged count may say 65,535
 
 
@@ -36,12 +36,12 @@ def read_orientation(exif: bytes) -> int:
         entry = directory + 2 + 12 * i
         if number(entry, 2) == _ORIENTATION_TAG:
             value = number(entry + 8, 2)
-            whole = entry + 12 <= len(tiff) and number(entry + 2, 2) == _SHORT
+            whole = entry + 12 <= len(tiff) and number(entry + 2, 2) == _TYPE_SHORT
             return value if whole and 1 <= value <= 8 else UPRIGHT
     return UPRIGHT
 
 
-def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
+def turn_upright(pixels: PixelArray, orientation: int) -> PixelArray:
     """(H, W, C) as stored -> (H, W, C), or (W, H, C) for 5..8, as looked at; may be a view."""
     if orientation in SIDEWAYS:
         pixels = pixels.transpose(1, 0, 2)

@@ -18,32 +18,32 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from halftone.images.pixel_spec import Pixels
+from halftone.images.pixel_spec import PixelArray
 
-_SIDE = 8  # bits a row, and rows
+_HASH_SIDE = 8  # bits a row, and rows
 
 # The difference, in grey levels, that the brightness of a place outweighs at most. Chosen so that
 # noise of sigma 2 in a flat picture of 64 x 64 changes 2 bits and not 5, while copies of pictures
 # with anything on them stay as near as by the plain hash.
-_NUDGE = 4.0
+_MAX_NUDGE = 4.0
 
 
-def _dither(side: int) -> npt.NDArray[np.int64]:
+def _bayer_matrix(side: int) -> npt.NDArray[np.int64]:
     """The numbers 0 ... side**2 - 1 as a (side, side) int64 matrix, neighbours far apart."""
     if side == 1:
         return np.zeros((1, 1), np.int64)
-    quarter = 4 * _dither(side // 2)
+    quarter = 4 * _bayer_matrix(side // 2)
     return np.block([[quarter, quarter + 2], [quarter + 3, quarter + 1]])
 
 
 # right - left + nudge * (mean of both - level) / 256 > 0, sorted into what can be known before.
-_LEVELS = (_dither(_SIDE) + 0.5) * 256 / _SIDE**2
-_LIMITS = (_LEVELS * _NUDGE / 256).astype(np.float32)
-_OF_RIGHT = np.float32(1 + _NUDGE / 512)
-_OF_LEFT = np.float32(1 - _NUDGE / 512)
+_LEVELS = (_bayer_matrix(_HASH_SIDE) + 0.5) * 256 / _HASH_SIDE**2
+_THRESHOLDS = (_LEVELS * _MAX_NUDGE / 256).astype(np.float32)
+_RIGHT_WEIGHT = np.float32(1 + _MAX_NUDGE / 512)
+_LEFT_WEIGHT = np.float32(1 - _MAX_NUDGE / 512)
 
 
-def perceptual_hash(pixels: Pixels) -> int:
+def perceptual_hash(pixels: PixelArray) -> int:
     """Hash (H, W, 1 or 3) uint8 pixels, grey or RGB, to 0 ... 2**64 - 1.
 
     The first bit of the top row is the highest. A copy that is mirrored, turned, cropped or
@@ -58,6 +58,8 @@ def perceptual_hash(pixels: Pixels) -> int:
     if pixels.dtype != np.uint8:
         raise ValueError(f"pixels are {pixels.dtype}; a hash needs uint8")
     grey = pixels if pixels.shape[2] == 1 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    cells = cv2.resize(grey, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    bits = cells[:, 1:] * _OF_RIGHT - cells[:, :-1] * _OF_LEFT > _LIMITS
+    cells = cv2.resize(grey, (_HASH_SIDE + 1, _HASH_SIDE), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
+    bits = cells[:, 1:] * _RIGHT_WEIGHT - cells[:, :-1] * _LEFT_WEIGHT > _THRESHOLDS
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

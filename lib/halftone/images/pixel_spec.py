@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]  # (H, W, C), C-contiguous unless said otherwise
+PixelArray = npt.NDArray[np.uint8]  # (H, W, C), C-contiguous unless said otherwise
 
-FITS = ("stretch", "crop", "pad")
-REASONS: tuple[str, ...] = (
+FIT_MODES = ("stretch", "crop", "pad")
+REJECT_REASONS: tuple[str, ...] = (
     "empty",
     "not_an_image",
     "truncated",
@@ -20,7 +20,7 @@ REASONS: tuple[str, ...] = (
     "too_small",
     "unsupported",
 )
-DETAIL_CHARS = 160
+MAX_DETAIL_CHARS = 160
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class PixelSpec:
             raise ValueError(f"target of {self.width_px} x {self.height_px} px; both must be >= 1")
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}; choose 1 (grey) or 3 (colour)")
-        if self.fit not in FITS:
-            raise ValueError(f"fit is {self.fit!r}; choose one of {', '.join(FITS)}")
+        if self.fit not in FIT_MODES:
+            raise ValueError(f"fit is {self.fit!r}; choose one of {', '.join(FIT_MODES)}")
         if not 0 <= self.background <= 255:
             raise ValueError(f"background is {self.background}; it must be within 0..255")
         for name in ("max_pixels", "max_scans", "min_side_px"):
@@ -55,36 +55,36 @@ class PixelSpec:
     def check_size(self, width_px: int, height_px: int) -> None:
         """Raises Rejected for a source of width_px x height_px outside of the limits."""
         if width_px < 1 or height_px < 1:
-            raise Rejected("damaged", f"header claims {width_px} x {height_px} px")
+            raise ImageRejectedError("damaged", f"header claims {width_px} x {height_px} px")
         if width_px * height_px > self.max_pixels:
-            raise Rejected(
+            raise ImageRejectedError(
                 "too_large",
                 f"{width_px} x {height_px} = {width_px * height_px:,} pixels, "
                 f"max_pixels is {self.max_pixels:,}",
             )
         if min(width_px, height_px) < self.min_side_px:
-            raise Rejected(
+            raise ImageRejectedError(
                 "too_small", f"{width_px} x {height_px} px, min_side_px is {self.min_side_px}"
             )
 
 
-class Decoded(NamedTuple):
+class DecodedImage(NamedTuple):
     """One image, ready for a row of a dataset or a batch of a model."""
 
-    pixels: Pixels  # (height_px, width_px, channels) uint8, C-contiguous
+    pixels: PixelArray  # (height_px, width_px, channels) uint8, C-contiguous
     source_height_px: int  # of the picture as it is looked at, so after its EXIF turn
     source_width_px: int
     format: str  # jpeg, png, webp, bmp, tiff, gif or pnm
 
 
-class Rejected(Exception):  # noqa: N818 - it is a row of rejects/, not a fault
+class ImageRejectedError(Exception):
     """An image that gives no row: `reason` is one of REASONS, `detail` one line with numbers."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        detail = " ".join(detail.split())[:DETAIL_CHARS]
+        detail = " ".join(detail.split())[:MAX_DETAIL_CHARS]
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str]]:
-        return Rejected, (self.reason, self.detail)
+    def __reduce__(self) -> tuple[type[ImageRejectedError], tuple[str, str]]:
+        return ImageRejectedError, (self.reason, self.detail)

@@ -13,13 +13,19 @@ from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from halftone.images.orientation import UPRIGHT, read_orientation
-from halftone.images.pixel_spec import PixelSpec, Rejected
+from halftone.images.pixel_spec import ImageRejectedError, PixelSpec
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_PALETTE = 3
-_SAMPLES = {0: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}  # by colour type
-_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), _PALETTE: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_CRITICAL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_PALETTE_COLOUR_TYPE = 3
+_SAMPLES_PER_PX = {0: 1, 2: 3, _PALETTE_COLOUR_TYPE: 1, 4: 2, 6: 4}  # by colour type
+_VALID_BIT_DEPTHS = {
+    0: (1, 2, 4, 8, 16),
+    2: (8, 16),
+    _PALETTE_COLOUR_TYPE: (1, 2, 4, 8),
+    4: (8, 16),
+    6: (8, 16),
+}
 # (first column, first row, column step, row step) of each pass over the picture.
 _ONE_PASS = ((0, 0, 1, 1),)
 _ADAM7 = (
@@ -31,16 +37,18 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
-_PIECE_BYTES = 1 << 20  # inflated at a time
+_INFLATE_CHUNK_BYTES = 1 << 20  # inflated at a time
 
 
-class Png(NamedTuple):
-    plain: bytes  # the file, with critical chunks (and a palette's tRNS) only
+class CheckedPng(NamedTuple):
+    critical_data: bytes  # the file, with critical chunks (and a palette's tRNS) only
     orientation: int  # 1..8, from eXIf
-    transparent: Optional[tuple[int, ...]]  # the one colour that is clear, as 8 bit grey or RGB
+    transparent_colour: Optional[
+        tuple[int, ...]
+    ]  # the one colour that is clear, as 8 bit grey or RGB
 
 
-class _Header(NamedTuple):
+class _PngHeader(NamedTuple):
     width_px: int
     height_px: int
     bits: int
@@ -50,62 +58,68 @@ class _Header(NamedTuple):
     interlace: int
 
 
-def read_png(data: bytes, spec: PixelSpec) -> Png:
+def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
     """Raises Rejected: chunks cut off, checksums that do not fit, pixel data that does not fill
     the picture, a size outside of `spec`."""
     header = _read_header(data, spec)
-    kept, packed = [SIGNATURE], []
+    kept, packed = [PNG_SIGNATURE], []
     orientation, transparency = UPRIGHT, b""
-    for kind, start, end, sound in _chunks(data):
-        needed = kind in _KEPT or kind == b"tRNS"
+    for kind, start, end, sound in _iterate_chunks(data):
+        needed = kind in _CRITICAL_CHUNKS or kind == b"tRNS"
         if needed and not sound:
-            raise Rejected("damaged", f"PNG chunk {kind.decode()} at {start:,}: wrong checksum")
+            raise ImageRejectedError(
+                "damaged", f"PNG chunk {kind.decode()} at {start:,}: wrong checksum"
+            )
         if kind == b"IDAT":
             packed.append(data[start + 8 : end - 4])
-        if kind in _KEPT or (kind == b"tRNS" and header.colour_type == _PALETTE):
+        if kind in _CRITICAL_CHUNKS or (
+            kind == b"tRNS" and header.colour_type == _PALETTE_COLOUR_TYPE
+        ):
             kept.append(data[start:end])
         elif kind == b"tRNS":
             transparency = data[start + 8 : end - 4]
         elif kind == b"eXIf" and sound:
             orientation = read_orientation(data[start + 8 : end - 4])
         elif not kind[0] & 0x20:  # an upper case first letter: the picture needs this chunk
-            raise Rejected("unsupported", f"PNG with critical chunk {kind!r}")
-    _check_inflates(packed, _raw_bytes(header))
-    return Png(b"".join(kept), orientation, _clear_colour(transparency, header))
+            raise ImageRejectedError("unsupported", f"PNG with critical chunk {kind!r}")
+    _check_inflated_size(packed, _count_inflated_bytes(header))
+    return CheckedPng(b"".join(kept), orientation, _read_transparent_colour(transparency, header))
 
 
-def _read_header(data: bytes, spec: PixelSpec) -> _Header:
+def _read_header(data: bytes, spec: PixelSpec) -> _PngHeader:
     if len(data) < 33:
-        raise Rejected("truncated", f"PNG of {len(data)} bytes, its header takes 33")
+        raise ImageRejectedError("truncated", f"PNG of {len(data)} bytes, its header takes 33")
     if data[12:16] != b"IHDR":
-        raise Rejected("damaged", f"PNG starts with chunk {data[12:16]!r}, not IHDR")
-    header = _Header(*struct.unpack_from(">IIBBBBB", data, 16))
+        raise ImageRejectedError("damaged", f"PNG starts with chunk {data[12:16]!r}, not IHDR")
+    header = _PngHeader(*struct.unpack_from(">IIBBBBB", data, 16))
     spec.check_size(header.width_px, header.height_px)
-    known = header.bits in _BITS.get(header.colour_type, ()) and header.interlace < 2
+    known = header.bits in _VALID_BIT_DEPTHS.get(header.colour_type, ()) and header.interlace < 2
     if not known or header.compression or header.filtering:
-        raise Rejected("damaged", f"PNG header of no known kind: {tuple(header)}")
+        raise ImageRejectedError("damaged", f"PNG header of no known kind: {tuple(header)}")
     return header
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
+def _iterate_chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
     """(kind, start, end, whether its checksum fits) of each chunk, IEND included."""
     view = memoryview(data)
-    start, kind = len(SIGNATURE), b""
+    start, kind = len(PNG_SIGNATURE), b""
     while kind != b"IEND":
         end = start + 12
         if end <= len(data):
             end += int.from_bytes(data[start : start + 4], "big")
         if end > len(data):
-            raise Rejected("truncated", f"PNG chunk ends at {end:,} of {len(data):,} bytes")
+            raise ImageRejectedError(
+                "truncated", f"PNG chunk ends at {end:,} of {len(data):,} bytes"
+            )
         kind = data[start + 4 : start + 8]
         checksum = int.from_bytes(data[end - 4 : end], "big")
         yield kind, start, end, zlib.crc32(view[start + 4 : end - 4]) == checksum
         start = end
 
 
-def _raw_bytes(header: _Header) -> int:
+def _count_inflated_bytes(header: _PngHeader) -> int:
     """Bytes of the inflated picture: each row of each pass with its filter byte."""
-    bits_per_px = header.bits * _SAMPLES[header.colour_type]
+    bits_per_px = header.bits * _SAMPLES_PER_PX[header.colour_type]
     total = 0
     for left, top, column_step, row_step in _ADAM7 if header.interlace else _ONE_PASS:
         columns = (header.width_px - left + column_step - 1) // column_step
@@ -115,25 +129,25 @@ def _raw_bytes(header: _Header) -> int:
     return total
 
 
-def _check_inflates(packed: list[bytes], wanted_bytes: int) -> None:
+def _check_inflated_size(compressed_parts: list[bytes], expected_bytes: int) -> None:
     """Raises Rejected unless the stream ends, with its checksum right, at `wanted_bytes`."""
     inflater, total_bytes = zlib.decompressobj(), 0
     try:
-        for part in packed:
-            while part and total_bytes <= wanted_bytes and not inflater.eof:
-                total_bytes += len(inflater.decompress(part, _PIECE_BYTES))
+        for part in compressed_parts:
+            while part and total_bytes <= expected_bytes and not inflater.eof:
+                total_bytes += len(inflater.decompress(part, _INFLATE_CHUNK_BYTES))
                 part = inflater.unconsumed_tail
     except zlib.error as error:
-        raise Rejected("damaged", f"PNG pixel data: {error}") from None
-    if total_bytes != wanted_bytes or not inflater.eof:
+        raise ImageRejectedError("damaged", f"PNG pixel data: {error}") from None
+    if total_bytes != expected_bytes or not inflater.eof:
         end = "at" if inflater.eof else "not at"
-        raise Rejected(
+        raise ImageRejectedError(
             "damaged",
-            f"PNG pixel data ends {end} {total_bytes:,} bytes, its header asks {wanted_bytes:,}",
+            f"PNG pixel data ends {end} {total_bytes:,} bytes, its header asks {expected_bytes:,}",
         )
 
 
-def _clear_colour(transparency: bytes, header: _Header) -> Optional[tuple[int, ...]]:
+def _read_transparent_colour(transparency: bytes, header: _PngHeader) -> Optional[tuple[int, ...]]:
     """tRNS of a grey (2 bytes) or RGB (6 bytes) image, brought to 8 bits as its pixels are."""
     samples = {0: 1, 2: 3}.get(header.colour_type)
     if samples is None or len(transparency) < 2 * samples:

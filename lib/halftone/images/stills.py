@@ -16,11 +16,11 @@ from PIL import Image, UnidentifiedImageError
 from halftone.images.containers import check_bmp, check_pnm, check_webp
 from halftone.images.gif import check_gif
 from halftone.images.orientation import UPRIGHT
-from halftone.images.pixel_spec import Pixels, PixelSpec, Rejected
+from halftone.images.pixel_spec import ImageRejectedError, PixelArray, PixelSpec
 from halftone.images.png import read_png
 from halftone.images.tiff import check_tiff
 
-_PLUGINS = {
+_PILLOW_FORMATS = {
     "png": ("PNG",),
     "webp": ("WEBP",),
     "bmp": ("BMP",),
@@ -33,7 +33,7 @@ _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 _PLAIN_MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 
 
-def decode_still(data: bytes, kind: str, spec: PixelSpec) -> tuple[Pixels, int]:
+def decode_still(data: bytes, kind: str, spec: PixelSpec) -> tuple[PixelArray, int]:
     """((h, w, 1 or 3) uint8, EXIF orientation still to be applied). Raises Rejected."""
     orientation, transparent = UPRIGHT, None
     if kind == "png":
@@ -48,44 +48,48 @@ def decode_still(data: bytes, kind: str, spec: PixelSpec) -> tuple[Pixels, int]:
         check_bmp(data, spec)
     elif kind == "pnm":
         check_pnm(data, spec)
-    pixels = _load(data, kind, spec)  # (h, w, 1, 3 or 4)
+    pixels = _load_pixels(data, kind, spec)  # (h, w, 1, 3 or 4)
     if transparent is not None and pixels.shape[2] == len(transparent):
         opaque = (pixels != np.array(transparent, np.uint8)).any(axis=2)
         pixels = np.where(opaque[..., None], pixels, np.uint8(spec.background))
-    return _over_background(pixels, spec.background), orientation
+    return _blend_over_background(pixels, spec.background), orientation
 
 
-def _load(data: bytes, kind: str, spec: PixelSpec) -> Pixels:
+def _load_pixels(data: bytes, kind: str, spec: PixelSpec) -> PixelArray:
     """Any exception of Pillow's readers means a file that they cannot read: they raise what
     their parsing stumbled over (OSError, SyntaxError, ValueError, struct.error, IndexError...)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_PLUGINS[kind]) as image:
+            with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS[kind]) as image:
                 spec.check_size(*image.size)
                 image.load()
-                return _samples(image, kind)
-    except Rejected:
+                return _convert_to_uint8(image, kind)
+    except ImageRejectedError:
         raise
     except Image.DecompressionBombError as error:
-        raise Rejected("too_large", str(error)) from None
+        raise ImageRejectedError("too_large", str(error)) from None
     except MemoryError:
-        raise Rejected("too_large", f"no memory to decode this {kind}") from None
+        raise ImageRejectedError("too_large", f"no memory to decode this {kind}") from None
     except UnidentifiedImageError:  # its message holds an address in memory
-        raise Rejected("damaged", f"{kind}: unreadable header, {len(data):,} bytes") from None
+        raise ImageRejectedError(
+            "damaged", f"{kind}: unreadable header, {len(data):,} bytes"
+        ) from None
     except Exception as error:
         message = str(error) or type(error).__name__
         truncated = any(word in message.lower() for word in _TRUNCATED_WORDS)
-        raise Rejected("truncated" if truncated else "damaged", f"{kind}: {message}") from None
+        raise ImageRejectedError(
+            "truncated" if truncated else "damaged", f"{kind}: {message}"
+        ) from None
 
 
-def _samples(image: Image.Image, kind: str) -> Pixels:
+def _convert_to_uint8(image: Image.Image, kind: str) -> PixelArray:
     """(h, w, 1) grey, (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
     mode = image.mode
     if mode.startswith("I;16") or (mode == "I" and kind in ("png", "pnm")):
         return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
     if mode not in _PLAIN_MODES + _ALPHA_MODES:
-        raise Rejected("unsupported", f"{kind} of samples {mode!r}")
+        raise ImageRejectedError("unsupported", f"{kind} of samples {mode!r}")
     if mode in _ALPHA_MODES or "transparency" in image.info:
         wanted = "RGBA"
     else:
@@ -94,7 +98,7 @@ def _samples(image: Image.Image, kind: str) -> Pixels:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _over_background(pixels: Pixels, background: int) -> Pixels:
+def _blend_over_background(pixels: PixelArray, background: int) -> PixelArray:
     """Lays RGBA over a grey of `background`; other pixels pass."""
     if pixels.shape[2] != 4:
         return pixels

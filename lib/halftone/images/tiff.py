@@ -10,10 +10,10 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
-from halftone.images.pixel_spec import PixelSpec, Rejected
+from halftone.images.pixel_spec import ImageRejectedError, PixelSpec
 
 
-class Tag(IntEnum):
+class TiffTag(IntEnum):
     """The tags that are read, by their TIFF 6.0 names."""
 
     WIDTH = 256
@@ -32,72 +32,83 @@ class Tag(IntEnum):
     TILE_BYTES = 325
 
 
-Tags = dict[int, tuple[int, ...]]
-_TAGS = frozenset(Tag)
-_REQUIRED = {Tag.WIDTH, Tag.HEIGHT, Tag.COMPRESSION, Tag.PHOTOMETRIC}
+TiffTagValues = dict[int, tuple[int, ...]]
+_KNOWN_TAGS = frozenset(TiffTag)
+_REQUIRED_TAGS = {TiffTag.WIDTH, TiffTag.HEIGHT, TiffTag.COMPRESSION, TiffTag.PHOTOMETRIC}
 # Bytes of a value, by TIFF's number of its type; 13 and 16 to 18 are offsets and BigTIFF's.
 _TYPE_BYTES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1))
 _TYPE_BYTES.update({16: 8, 17: 8, 18: 8})
-_INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
-_RAW = 1
-_FAX = (2, 3, 4)  # libtiff reports damage in these to stderr and then calls the picture whole
-_YCBCR = 6
+_INTEGER_FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_UNCOMPRESSED = 1
+_FAX_COMPRESSIONS = (
+    2,
+    3,
+    4,
+)  # libtiff reports damage in these to stderr and then calls the picture whole
+_YCBCR_PHOTOMETRIC = 6
 
 
 def check_tiff(data: bytes, spec: PixelSpec) -> None:
     """Raises Rejected: the first page's directory, values or strips lie beyond the data or do not
     fill the picture, or its size or its tiles' size is outside of `spec`."""
     tags = _read_tags(data)
-    spec.check_size(_one(tags, Tag.WIDTH, 0), _one(tags, Tag.HEIGHT, 0))
-    tile_width_px, tile_height_px = _one(tags, Tag.TILE_WIDTH, 1), _one(tags, Tag.TILE_HEIGHT, 1)
+    spec.check_size(_first_value(tags, TiffTag.WIDTH, 0), _first_value(tags, TiffTag.HEIGHT, 0))
+    tile_width_px, tile_height_px = (
+        _first_value(tags, TiffTag.TILE_WIDTH, 1),
+        _first_value(tags, TiffTag.TILE_HEIGHT, 1),
+    )
     if tile_width_px * tile_height_px > spec.max_pixels:  # a tile is allocated whole
         spec.check_size(tile_width_px, tile_height_px)
-    missing = sorted(tag.name for tag in _REQUIRED if tag not in tags)
+    missing = sorted(tag.name for tag in _REQUIRED_TAGS if tag not in tags)
     if missing:
-        raise Rejected("damaged", f"TIFF directory lacks {', '.join(missing)}")
-    if _one(tags, Tag.COMPRESSION, _RAW) in _FAX:
-        raise Rejected("unsupported", f"TIFF of fax compression {_one(tags, Tag.COMPRESSION, 0)}")
-    tiled = Tag.TILES in tags
-    starts = tags.get(Tag.TILES if tiled else Tag.STRIPS, ())
-    sizes = tags.get(Tag.TILE_BYTES if tiled else Tag.STRIP_BYTES, ())
-    _check_filled(tags, tiled, len(starts), sizes)
+        raise ImageRejectedError("damaged", f"TIFF directory lacks {', '.join(missing)}")
+    if _first_value(tags, TiffTag.COMPRESSION, _UNCOMPRESSED) in _FAX_COMPRESSIONS:
+        raise ImageRejectedError(
+            "unsupported", f"TIFF of fax compression {_first_value(tags, TiffTag.COMPRESSION, 0)}"
+        )
+    tiled = TiffTag.TILES in tags
+    starts = tags.get(TiffTag.TILES if tiled else TiffTag.STRIPS, ())
+    sizes = tags.get(TiffTag.TILE_BYTES if tiled else TiffTag.STRIP_BYTES, ())
+    _check_strips(tags, tiled, len(starts), sizes)
     for start, size in zip(starts, sizes):
         _check_extent("strip or tile", start, size, data)
 
 
-def _check_filled(tags: Tags, tiled: bool, found: int, sizes: tuple[int, ...]) -> None:
+def _check_strips(tags: TiffTagValues, tiled: bool, num_parts: int, sizes: tuple[int, ...]) -> None:
     """Raises Rejected where there are fewer strips or tiles, or raw bytes, than needed."""
-    width_px, height_px = tags[Tag.WIDTH][0], tags[Tag.HEIGHT][0]
-    part_width_px, part_height_px = width_px, _one(tags, Tag.STRIP_ROWS, height_px)
+    width_px, height_px = tags[TiffTag.WIDTH][0], tags[TiffTag.HEIGHT][0]
+    part_width_px, part_height_px = width_px, _first_value(tags, TiffTag.STRIP_ROWS, height_px)
     if tiled:
-        part_width_px = _one(tags, Tag.TILE_WIDTH, 0)
-        part_height_px = _one(tags, Tag.TILE_HEIGHT, 0)
-    samples, planar = _one(tags, Tag.SAMPLES, 1), _one(tags, Tag.PLANAR, 1)
+        part_width_px = _first_value(tags, TiffTag.TILE_WIDTH, 0)
+        part_height_px = _first_value(tags, TiffTag.TILE_HEIGHT, 0)
+    samples, planar = _first_value(tags, TiffTag.SAMPLES, 1), _first_value(tags, TiffTag.PLANAR, 1)
     if part_width_px < 1 or part_height_px < 1 or planar not in (1, 2):
-        raise Rejected("damaged", f"TIFF parts of {part_width_px} x {part_height_px} px")
+        raise ImageRejectedError("damaged", f"TIFF parts of {part_width_px} x {part_height_px} px")
     planes = samples if planar == 2 else 1
     across, down = -(-width_px // part_width_px), -(-height_px // part_height_px)
     needed = across * down * planes
-    if found < needed or len(sizes) != found:
-        raise Rejected(
-            "damaged", f"TIFF of {needed} strips or tiles has {found}, {len(sizes)} sizes"
+    if num_parts < needed or len(sizes) != num_parts:
+        raise ImageRejectedError(
+            "damaged", f"TIFF of {needed} strips or tiles has {num_parts}, {len(sizes)} sizes"
         )
-    raw = _one(tags, Tag.COMPRESSION, _RAW) == _RAW
-    if raw and tags[Tag.PHOTOMETRIC][0] != _YCBCR:  # whose chroma may be stored at half size
-        bits = _one(tags, Tag.BITS, 1) * (samples // planes)
+    raw = _first_value(tags, TiffTag.COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
+    if (
+        raw and tags[TiffTag.PHOTOMETRIC][0] != _YCBCR_PHOTOMETRIC
+    ):  # whose chroma may be stored at half size
+        bits = _first_value(tags, TiffTag.BITS, 1) * (samples // planes)
         rows = down * part_height_px if tiled else height_px
         needed_bytes = planes * across * rows * ((part_width_px * bits + 7) // 8)
         if sum(sizes) < needed_bytes:
-            raise Rejected(
+            raise ImageRejectedError(
                 "truncated", f"TIFF rows take {needed_bytes:,} bytes, strips hold {sum(sizes):,}"
             )
 
 
-def _one(tags: Tags, tag: Tag, default: int) -> int:
+def _first_value(tags: TiffTagValues, tag: TiffTag, default: int) -> int:
     return tags.get(tag, (default,))[0]
 
 
-def _read_tags(data: bytes) -> Tags:
+def _read_tags(data: bytes) -> TiffTagValues:
     """The first directory's integers, by tag."""
     order = "<" if data[:2] == b"II" else ">"
     big = 43 in data[2:4]  # BigTIFF: offsets and counts of 8 bytes
@@ -108,7 +119,7 @@ def _read_tags(data: bytes) -> Tags:
     _check_extent("directory", directory, count_bytes, data)
     (entries,) = struct.unpack_from(order + count_format, data, directory)
     _check_extent("directory", directory, count_bytes + entries * entry_bytes, data)
-    tags: Tags = {}
+    tags: TiffTagValues = {}
     for i in range(entries):
         at = directory + count_bytes + i * entry_bytes
         tag, kind, count = struct.unpack_from(f"{order}HH{word}", data, at)
@@ -117,13 +128,17 @@ def _read_tags(data: bytes) -> Tags:
         if value_bytes > word_bytes:
             (start,) = struct.unpack_from(order + word, data, start)
             _check_extent(f"tag {tag}", start, value_bytes, data)
-        if tag in _TAGS:
-            if tag in tags or not count or kind not in _INTEGERS:  # readers would differ
-                raise Rejected("damaged", f"TIFF tag {tag} twice, or not of whole numbers")
-            tags[tag] = struct.unpack_from(f"{order}{count}{_INTEGERS[kind]}", data, start)
+        if tag in _KNOWN_TAGS:
+            if tag in tags or not count or kind not in _INTEGER_FORMATS:  # readers would differ
+                raise ImageRejectedError(
+                    "damaged", f"TIFF tag {tag} twice, or not of whole numbers"
+                )
+            tags[tag] = struct.unpack_from(f"{order}{count}{_INTEGER_FORMATS[kind]}", data, start)
     return tags
 
 
 def _check_extent(what: str, start: int, size: int, data: bytes) -> None:
     if start + size > len(data):
-        raise Rejected("truncated", f"TIFF {what} ends at {start + size:,} of {len(data):,} bytes")
+        raise ImageRejectedError(
+            "truncated", f"TIFF {what} ends at {start + size:,} of {len(data):,} bytes"
+        )

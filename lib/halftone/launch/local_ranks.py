@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from halftone.config import Train
+from halftone.config import TrainSettings
 from halftone.errors import InputError
 from halftone.launch import rank, rendezvous
 from halftone.system import exit_status, interfaces
@@ -25,10 +25,10 @@ from halftone.system import exit_status, interfaces
 _SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15")
 _SSH_FAILED = 255
 # Settings in the environment that ranks on other machines get too.
-_PASSED_ON = ("HOROVOD_", "NCCL_", "TF_", "AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")
+_FORWARDED_PREFIXES = ("HOROVOD_", "NCCL_", "TF_", "AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")
 
 
-def slots(settings: Train) -> dict[str, int]:
+def slots_by_host(settings: TrainSettings) -> dict[str, int]:
     """How many ranks each host takes.
 
     Raises:
@@ -44,46 +44,50 @@ def slots(settings: Train) -> dict[str, int]:
             f"train.ranks is {settings.ranks}, but train.hosts ({settings.hosts}) has {total} "
             f"slot{'s' * (total != 1)}; use train.ranks={total}, or name more hosts or slots"
         )
-    _own_address(settings, found)
+    _driver_address(settings, found)
     return found
 
 
 @contextmanager
-def started(job: Mapping[str, Any], settings: Train) -> Iterator[list[Process]]:
+def start_rank_processes(
+    job: Mapping[str, Any], settings: TrainSettings
+) -> Iterator[list[RankProcess]]:
     """Start the ranks; yield them from rank 0 on. Those that still run at the end are killed."""
-    hosts = slots(settings)
+    hosts = slots_by_host(settings)
     with ExitStack() as stack:
-        address = _own_address(settings, hosts)
-        places = stack.enter_context(rendezvous.opened(hosts, settings.ranks, address))
+        address = _driver_address(settings, hosts)
+        places = stack.enter_context(rendezvous.start_rendezvous(hosts, settings.ranks, address))
         # A rank that is killed cannot clear up after itself.
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="halftone-"))
-        ranks: list[Process] = []
+        ranks: list[RankProcess] = []
         try:
             for place in places:
-                ranks.append(Process(place["HOROVOD_HOSTNAME"], folder))
+                ranks.append(RankProcess(place["HOROVOD_HOSTNAME"], folder))
             for process, place in zip(ranks, places):
-                process.tell(rank.as_line(job, {**process.passed_on, **place}))
+                process.send_line(rank.encode_job(job, {**process.forwarded_environment, **place}))
             yield ranks
         finally:
             for process in ranks:
                 process.close()
 
 
-class Process:
+class RankProcess:
     """A rank that is a process here, or by way of an ssh here one on another host."""
 
-    def __init__(self, host: str, temporary: str) -> None:
-        self._is_here = interfaces.is_here(host)
-        self._out_of_memory_before = exit_status.out_of_memory_kills() if self._is_here else None
-        if self._is_here:
-            command = [sys.executable, *rank.COMMAND]
-            environment = {"TMPDIR": temporary}
-            self.passed_on: dict[str, str] = {}
+    def __init__(self, host: str, temporary_folder: str) -> None:
+        self._is_local = interfaces.is_this_machine(host)
+        self._out_of_memory_before = exit_status.count_oom_kills() if self._is_local else None
+        if self._is_local:
+            command = [sys.executable, *rank.PYTHON_ARGUMENTS]
+            environment = {"TMPDIR": temporary_folder}
+            self.forwarded_environment: dict[str, str] = {}
         else:
             command = [*_SSH, host, _remote_command()]
             environment = {}
-            self.passed_on = {
-                name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)
+            self.forwarded_environment = {
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith(_FORWARDED_PREFIXES)
             }
         self._process = subprocess.Popen(
             command,
@@ -94,9 +98,9 @@ class Process:
             start_new_session=True,  # Ctrl-C is for the driver, who hands it on
         )
         where = f"pid {self._process.pid}"
-        self.place = where if self._is_here else f"{host}, by ssh with {where}"
+        self.location = where if self._is_local else f"{host}, by ssh with {where}"
 
-    def tell(self, line: bytes) -> None:
+    def send_line(self, line: bytes) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line)
@@ -104,18 +108,18 @@ class Process:
         except OSError:  # it is gone: its end says more
             pass
 
-    def begin(self) -> None:
-        self.tell(b"begin\n")
+    def start_training(self) -> None:
+        self.send_line(b"begin\n")
 
-    def lines(self) -> Iterator[bytes]:
+    def read_lines(self) -> Iterator[bytes]:
         assert self._process.stdout is not None
         yield from self._process.stdout
 
-    def how_ended(self) -> str:
+    def describe_exit(self) -> str:
         code = self._process.wait()
-        if not self._is_here and code == _SSH_FAILED:
+        if not self._is_local and code == _SSH_FAILED:
             return "was lost: its ssh ended with exit code 255"
-        return exit_status.describe(code, self._out_of_memory_before)
+        return exit_status.describe_exit(code, self._out_of_memory_before)
 
     def kill(self) -> None:
         if self._process.poll() is None:
@@ -132,21 +136,21 @@ class Process:
 def _remote_command() -> str:
     """What ssh has the other host's shell do, where all is at the same paths as here."""
     path = os.pathsep.join(path for path in sys.path if path)
-    command = shlex.join(["env", f"PYTHONPATH={path}", sys.executable, *rank.COMMAND])
+    command = shlex.join(["env", f"PYTHONPATH={path}", sys.executable, *rank.PYTHON_ARGUMENTS])
     # The shell stays to tell of a signal, of which ssh alone would say 255.
     return f"cd {shlex.quote(os.getcwd())} && {command}; exit $?"
 
 
-def _own_address(settings: Train, hosts: Mapping[str, int]) -> str:
+def _driver_address(settings: TrainSettings, hosts: Mapping[str, int]) -> str:
     """This machine's address for all hosts. Raises InputError where there is none."""
     chosen = settings.network_interface
-    away = [host for host in hosts if not interfaces.is_here(host)]
+    away = [host for host in hosts if not interfaces.is_this_machine(host)]
     if chosen is not None:
-        address = interfaces.address_of(chosen)
+        address = interfaces.find_address(chosen)
         if away and address.startswith("127."):
             raise InputError(
                 f"train.network_interface is {chosen}, over which {away[0]} of train.hosts cannot "
-                f"be reached; name another one of {', '.join(sorted(interfaces.addresses()))}"
+                f"be reached; name another one of {', '.join(sorted(interfaces.ipv4_addresses()))}"
             )
         return address
-    return interfaces.toward(away[0])[1] if away else "127.0.0.1"
+    return interfaces.find_interface_toward(away[0])[1] if away else "127.0.0.1"

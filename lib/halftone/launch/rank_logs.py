@@ -12,12 +12,12 @@ from halftone import storage
 from halftone.model_directory import LOGS
 
 
-def url(output: str, rank: int) -> str:
+def log_url(output: str, rank: int) -> str:
     return storage.join(output, LOGS, f"rank-{rank}.log")
 
 
 @contextmanager
-def opened(output: str, ranks: int) -> Iterator[list[IO[bytes]]]:
+def open_logs(output: str, num_ranks: int) -> Iterator[list[IO[bytes]]]:
     """Yield a file to append to for each rank.
 
     Where `output` is a URL they are on this machine for as long, as stores cannot append.
@@ -25,10 +25,10 @@ def opened(output: str, ranks: int) -> Iterator[list[IO[bytes]]]:
     with ExitStack() as stack:
         if storage.is_local(output):
             os.makedirs(storage.join(output, LOGS), exist_ok=True)
-            paths = [url(output, rank) for rank in range(ranks)]
+            paths = [log_url(output, rank) for rank in range(num_ranks)]
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="halftone-"))
-            paths = [os.path.join(folder, str(rank)) for rank in range(ranks)]
+            paths = [os.path.join(folder, str(rank)) for rank in range(num_ranks)]
         try:
             with ExitStack() as files:
                 # Unbuffered: who looks at a running training sees all.
@@ -36,9 +36,9 @@ def opened(output: str, ranks: int) -> Iterator[list[IO[bytes]]]:
         finally:
             if not storage.is_local(output):
                 for rank, path in enumerate(paths):
-                    _append(url(output, rank), path)
+                    _append_file(log_url(output, rank), path)
 
 
-def _append(to: str, path: str) -> None:
-    before = storage.read_bytes(to) if storage.exists(to) else b""
-    storage.write_bytes(to, before + storage.read_bytes(path))
+def _append_file(destination: str, path: str) -> None:
+    before = storage.read_bytes(destination) if storage.exists(destination) else b""
+    storage.write_bytes(destination, before + storage.read_bytes(path))

@@ -11,7 +11,9 @@ from horovod.runner.http.http_server import RendezvousServer
 
 
 @contextmanager
-def opened(slots: Mapping[str, int], ranks: int, address: str) -> Iterator[list[dict[str, str]]]:
+def start_rendezvous(
+    slots: Mapping[str, int], num_ranks: int, address: str
+) -> Iterator[list[dict[str, str]]]:
     """Yield the environment variables that make a process rank 0, 1, ... of `ranks`.
 
     Args:
@@ -19,7 +21,7 @@ def opened(slots: Mapping[str, int], ranks: int, address: str) -> Iterator[list[
         address: of this machine, by which all ranks reach it.
     """
     hosts = [HostInfo(host, number) for host, number in slots.items()]
-    places = get_host_assignments(hosts, ranks, ranks)
+    places = get_host_assignments(hosts, num_ranks, num_ranks)
     server = RendezvousServer()
     port = server.start()
     server.init(places)

@@ -17,10 +17,16 @@ from halftone.model_directory import CHECKPOINTS, RESTARTS, Restart
 from halftone.training import checkpoint
 
 # Starts all ranks; the context ends them.
-Start = Callable[[StopRequest], AbstractContextManager[Sequence[Rank]]]
+StartRanks = Callable[[StopRequest], AbstractContextManager[Sequence[Rank]]]
 
 
-def run(start: Start, output: str, ranks: int, max_restarts: int, asked: StopRequest) -> None:
+def run_with_restarts(
+    start_ranks: StartRanks,
+    output: str,
+    num_ranks: int,
+    max_restarts: int,
+    stop_request: StopRequest,
+) -> None:
     """Return when a training has ended well.
 
     Raises:
@@ -31,23 +37,26 @@ def run(start: Start, output: str, ranks: int, max_restarts: int, asked: StopReq
         storage.remove(storage.join(output, RESTARTS))  # of another training
     for attempt in itertools.count(1):
         try:
-            with rank_logs.opened(output, ranks) as logs, start(asked) as started:
-                return supervisor.watch(started, logs, asked, attempt)
+            with (
+                rank_logs.open_logs(output, num_ranks) as logs,
+                start_ranks(stop_request) as started,
+            ):
+                return supervisor.monitor_ranks(started, logs, stop_request, attempt)
         except LostRankError as lost:
             epoch = _epochs_done(output)
             place = f"after epoch {epoch}" if epoch else "from the start"
-            if asked.is_made():
+            if stop_request.is_received():
                 raise StoppedError(
                     f"not in good order, {lost}; run the same command again to go on {place}"
                 ) from None
             if attempt > max_restarts:
                 raise RunError(
                     f"{lost}, and train.max_restarts is {max_restarts}; run the same command "
-                    f"again to go on {place}. Its log is {rank_logs.url(output, lost.rank)}"
+                    f"again to go on {place}. Its log is {rank_logs.log_url(output, lost.rank)}"
                 ) from None
             print(f"restarting ({attempt} of {max_restarts}) {place}: {lost}", flush=True)
             model_directory.add_restart(output, Restart(epoch=epoch, message=str(lost)))
 
 
 def _epochs_done(output: str) -> int:
-    return max(checkpoint.epochs(storage.join(output, CHECKPOINTS)), default=0)
+    return max(checkpoint.list_epochs(storage.join(output, CHECKPOINTS)), default=0)

@@ -15,11 +15,11 @@ from typing import Optional
 
 from halftone import storage
 from halftone.errors import StoppedError
-from halftone.model_directory import STOP
-from halftone.spark.session import is_submitted
+from halftone.model_directory import STOP_FILE
+from halftone.spark.session import is_spark_submitted
 from halftone.system import parent_watch
 
-_LOOK_EVERY_SECS = 0.1
+_POLL_INTERVAL_SECS = 0.1
 
 
 class StopRequest:
@@ -28,27 +28,27 @@ class StopRequest:
     def __init__(self) -> None:
         self._signal: Optional[int] = None
 
-    def is_made(self) -> bool:
+    def is_received(self) -> bool:
         return self._signal is not None
 
     @property
     def is_interrupt(self) -> bool:
         return self._signal == signal.SIGINT
 
-    def check(self) -> None:
+    def raise_if_received(self) -> None:
         """For as long as no rank has begun: raise StoppedError if the request is made."""
-        if self.is_made():
+        if self.is_received():
             raise StoppedError("before the ranks had begun; run the same command again to go on")
 
-    def note(self, number: int, frame: Optional[FrameType]) -> None:
+    def handle_signal(self, signal_number: int, frame: Optional[FrameType]) -> None:
         """Be a signal's handler. Ctrl-C a second time waits for nothing any more."""
-        if self._signal is not None and number == signal.SIGINT:
+        if self._signal is not None and signal_number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._signal = self._signal or number
+        self._signal = self._signal or signal_number
 
 
 @contextmanager
-def listening(output: str) -> Iterator[StopRequest]:
+def forward_signals(output: str) -> Iterator[StopRequest]:
     """Hand SIGTERM and SIGINT on to the ranks of the training at `output`, while the body runs.
 
     Only the main thread gets signals; elsewhere, as in some notebooks, the file alone counts.
@@ -58,10 +58,10 @@ def listening(output: str) -> Iterator[StopRequest]:
         KeyboardInterrupt: in its place, with the same text, after SIGINT.
     """
     request = StopRequest()
-    file = storage.join(output, STOP)
+    file = storage.join(output, STOP_FILE)
     storage.remove(file)  # of a job that was killed
     try:
-        with _handlers(request), _handing_on(request, file):
+        with _install_handlers(request), _forward_stop(request, file):
             yield request
     except StoppedError as error:
         if request.is_interrupt:
@@ -72,15 +72,15 @@ def listening(output: str) -> Iterator[StopRequest]:
 
 
 @contextmanager
-def _handlers(request: StopRequest) -> Iterator[None]:
+def _install_handlers(request: StopRequest) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    if is_submitted():
+    if is_spark_submitted():
         # spark-submit is a JVM that does not hand a signal on to the Python that it started.
-        parent_watch.end_with_parent(signal.SIGTERM)
+        parent_watch.signal_on_parent_exit(signal.SIGTERM)
     numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, request.note) for number in numbers]
+    before = [signal.signal(number, request.handle_signal) for number in numbers]
     try:
         yield
     finally:
@@ -89,14 +89,14 @@ def _handlers(request: StopRequest) -> Iterator[None]:
 
 
 @contextmanager
-def _handing_on(request: StopRequest, file: str) -> Iterator[None]:
+def _forward_stop(request: StopRequest, url: str) -> Iterator[None]:
     ended = threading.Event()
 
     def hand_on() -> None:
-        while not ended.wait(_LOOK_EVERY_SECS):
-            if request.is_made():
+        while not ended.wait(_POLL_INTERVAL_SECS):
+            if request.is_received():
                 try:
-                    storage.write_bytes(file, b"")
+                    storage.write_bytes(url, b"")
                 except Exception:
                     continue
                 with suppress(OSError):  # who read this may be gone

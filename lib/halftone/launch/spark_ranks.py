@@ -24,21 +24,21 @@ from pyspark.sql import SparkSession
 
 from halftone.errors import RunError
 from halftone.launch import rank, rendezvous, spark_task
-from halftone.launch.connection import Driver, Task, greet
+from halftone.launch.connection import DriverAddress, SparkRank, accept_rank
 from halftone.launch.signals import StopRequest
 from halftone.spark import tasks
 
-_START_SECS = 600.0  # an executor may have to fetch and unpack its Python first
-_END_SECS = 10.0
-_LOOK_EVERY_SECS = 0.2
+_START_TIMEOUT_SECS = 600.0  # an executor may have to fetch and unpack its Python first
+_END_TIMEOUT_SECS = 10.0
+_POLL_INTERVAL_SECS = 0.2
 # Settings in the driver's environment that ranks get too; all others are their machine's own.
-_PASSED_ON = ("HOROVOD_", "NCCL_", "TF_")
+_FORWARDED_PREFIXES = ("HOROVOD_", "NCCL_", "TF_")
 
 
 @contextmanager
-def started(
-    job: Mapping[str, Any], ranks: int, spark: SparkSession, asked: StopRequest
-) -> Iterator[list[Task]]:
+def start_spark_ranks(
+    job: Mapping[str, Any], num_ranks: int, spark: SparkSession, stop_request: StopRequest
+) -> Iterator[list[SparkRank]]:
     """Start the ranks; yield them from rank 0 on. Those that still run at the end are killed.
 
     Raises:
@@ -49,53 +49,57 @@ def started(
     host = str(conf.get("spark.driver.host"))
     address = str(conf.get("spark.driver.bindAddress", host))
     listener = socket.create_server((address, 0))
-    driver = Driver(host, listener.getsockname()[1], secrets.token_hex(16))
-    spark_job = _SparkJob(spark, ranks, driver)
+    driver = DriverAddress(host, listener.getsockname()[1], secrets.token_hex(16))
+    spark_job = _SparkJob(spark, num_ranks, driver)
     started_secs = time.monotonic()
     with ExitStack() as stack:
-        stack.callback(spark_job.end)  # after the connections, as its tasks end with them
+        stack.callback(
+            spark_job.wait_or_cancel
+        )  # after the connections, as its tasks end with them
         stack.enter_context(listener)
-        connected: dict[int, Task] = {}
-        for task in _connections(listener, driver.token):
+        connected: dict[int, SparkRank] = {}
+        for task in _accept_ranks(listener, driver.token):
             if task is not None:
                 stack.callback(task.close)
                 # A second one of a number is Spark's second try: it is left waiting.
-                connected.setdefault(task.number, task)
-            if len(connected) == ranks:
+                connected.setdefault(task.task_number, task)
+            if len(connected) == num_ranks:
                 break
-            asked.check()
-            _check_start(spark_job, len(connected), ranks, started_secs)
+            stop_request.raise_if_received()
+            _check_startup(spark_job, len(connected), num_ranks, started_secs)
         # Horovod counts the ranks of a host from 0, one after the other.
-        found = sorted(connected.values(), key=lambda task: (task.host, task.number))
+        found = sorted(connected.values(), key=lambda task: (task.host, task.task_number))
         slots: dict[str, int] = {}
         for task in found:
             slots[task.host] = slots.get(task.host, 0) + 1
-        places = stack.enter_context(rendezvous.opened(slots, ranks, host))
-        passed_on = {k: v for k, v in os.environ.items() if k.startswith(_PASSED_ON)}
+        places = stack.enter_context(rendezvous.start_rendezvous(slots, num_ranks, host))
+        passed_on = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED_PREFIXES)}
         for task, place in zip(found, places):
-            task.tell(rank.as_line(job, {**passed_on, **place}))
+            task.send_line(rank.encode_job(job, {**passed_on, **place}))
         yield found
 
 
-def _connections(listener: socket.socket, token: str) -> Iterator[Optional[Task]]:
+def _accept_ranks(listener: socket.socket, token: str) -> Iterator[Optional[SparkRank]]:
     """Yield the tasks as they connect, and now and then None."""
-    listener.settimeout(_LOOK_EVERY_SECS)
+    listener.settimeout(_POLL_INTERVAL_SECS)
     while True:
         try:
             connection, _ = listener.accept()
         except socket.timeout:
             yield None
         else:
-            yield greet(connection, token)
+            yield accept_rank(connection, token)
 
 
-def _check_start(spark_job: _SparkJob, connected: int, ranks: int, since_secs: float) -> None:
+def _check_startup(
+    spark_job: _SparkJob, num_connected: int, num_ranks: int, started_secs: float
+) -> None:
     """Raise RunError where not all tasks will come."""
     if spark_job.error is not None:
         raise RunError(f"the Spark job of the ranks failed: {spark_job.error}")
-    if time.monotonic() > since_secs + _START_SECS:
+    if time.monotonic() > started_secs + _START_TIMEOUT_SECS:
         raise RunError(
-            f"{connected} of {ranks} ranks have started after {_START_SECS:.0f} s; are Spark's "
+            f"{num_connected} of {num_ranks} ranks have started after {_START_TIMEOUT_SECS:.0f} s; are Spark's "
             "slots taken by other jobs?"
         )
 
@@ -103,9 +107,9 @@ def _check_start(spark_job: _SparkJob, connected: int, ranks: int, since_secs: f
 class _SparkJob:
     """The job whose tasks are the ranks, run by a thread."""
 
-    def __init__(self, spark: SparkSession, ranks: int, driver: Driver) -> None:
+    def __init__(self, spark: SparkSession, num_ranks: int, driver: DriverAddress) -> None:
         self.error: Optional[str] = None
-        self._context, self._ranks, self._driver = spark.sparkContext, ranks, driver
+        self._context, self._num_ranks, self._driver = spark.sparkContext, num_ranks, driver
         self._group = f"halftone-{driver.port}"
         self._thread = InheritableThread(target=self._run, daemon=True)
         self._thread.start()
@@ -113,16 +117,16 @@ class _SparkJob:
     def _run(self) -> None:
         try:
             self._context.setJobGroup(self._group, "training", interruptOnCancel=True)
-            numbers = self._context.parallelize(range(self._ranks), self._ranks)
-            numbers.mapPartitions(partial(spark_task.run, self._driver)).collect()
+            numbers = self._context.parallelize(range(self._num_ranks), self._num_ranks)
+            numbers.mapPartitions(partial(spark_task.run_rank, self._driver)).collect()
         except Py4JJavaError as error:
-            self.error = tasks.cause(str(error.java_exception))
+            self.error = tasks.parse_worker_error(str(error.java_exception))
         except Exception as error:  # the JVM is gone, or the application at its end
             self.error = f"{type(error).__name__}: {error}"
 
-    def end(self) -> None:
+    def wait_or_cancel(self) -> None:
         """Wait for the tasks to end; have Spark end those that do not."""
-        self._thread.join(_END_SECS)
+        self._thread.join(_END_TIMEOUT_SECS)
         if self._thread.is_alive():
             self._context.cancelJobGroup(self._group)
-            self._thread.join(_END_SECS)
+            self._thread.join(_END_TIMEOUT_SECS)

@@ -13,42 +13,42 @@ from contextlib import ExitStack, suppress
 from pyspark import SparkFiles, TaskContext
 
 from halftone.launch import rank
-from halftone.launch.connection import Driver, Hello, end_line
+from halftone.launch.connection import DriverAddress, Handshake, encode_exit
 from halftone.system import exit_status
 
-_CONNECT_SECS = 60.0
-_LOOK_EVERY_SECS = 0.5
+_CONNECT_TIMEOUT_SECS = 60.0
+_POLL_INTERVAL_SECS = 0.5
 
 
-def run(driver: Driver, numbers: Iterable[int]) -> Iterator[None]:
+def run_rank(driver: DriverAddress, task_numbers: Iterable[int]) -> Iterator[None]:
     """Be the task of one number, in a Spark worker, until its rank has ended; yield nothing."""
-    (number,) = numbers
+    (number,) = task_numbers
     # The driver may be gone, or want no more ranks: nobody is left to tell of an error here.
     with ExitStack() as stack, suppress(ConnectionError):
         # In Spark's own folder for this application, which it removes even if this task is killed.
         root = os.path.abspath(SparkFiles.getRootDirectory())
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=root))
         connection = stack.enter_context(
-            socket.create_connection((driver.host, driver.port), _CONNECT_SECS)
+            socket.create_connection((driver.host, driver.port), _CONNECT_TIMEOUT_SECS)
         )
         connection.settimeout(None)
-        out_of_memory_before = exit_status.out_of_memory_kills()
+        out_of_memory_before = exit_status.count_oom_kills()
         process = subprocess.Popen(
-            [sys.executable, *rank.COMMAND],
-            env={**os.environ, **environment(), "TMPDIR": folder},
+            [sys.executable, *rank.PYTHON_ARGUMENTS],
+            env={**os.environ, **rank_environment(), "TMPDIR": folder},
             stdin=connection.fileno(),
             stdout=connection.fileno(),
             stderr=subprocess.STDOUT,
         )
-        hello = Hello(driver.token, number, socket.gethostname(), process.pid)
+        hello = Handshake(driver.token, number, socket.gethostname(), process.pid)
         with suppress(ConnectionError):
-            connection.sendall(hello.line())
-        how = exit_status.describe(_wait(process, connection), out_of_memory_before)
-        connection.sendall(end_line(how))
+            connection.sendall(hello.encode())
+        how = exit_status.describe_exit(_wait_for_exit(process, connection), out_of_memory_before)
+        connection.sendall(encode_exit(how))
     yield from ()
 
 
-def environment() -> dict[str, str]:
+def rank_environment() -> dict[str, str]:
     """What a rank needs besides the worker's environment: packages of --py-files, and its GPUs."""
     found = {"PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path)}
     context = TaskContext.get()
@@ -58,11 +58,11 @@ def environment() -> dict[str, str]:
     return found
 
 
-def _wait(process: subprocess.Popen[bytes], connection: socket.socket) -> int:
+def _wait_for_exit(process: subprocess.Popen[bytes], connection: socket.socket) -> int:
     """Return the exit code of the rank; kill it when the driver hangs up."""
     while True:
         try:
-            return process.wait(_LOOK_EVERY_SECS)
+            return process.wait(_POLL_INTERVAL_SECS)
         except subprocess.TimeoutExpired:
             with suppress(BlockingIOError):  # there is nothing to read: as it should be
                 if not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):

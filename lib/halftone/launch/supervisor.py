@@ -12,43 +12,43 @@ from datetime import datetime, timezone
 from typing import IO, Optional, Protocol
 
 from halftone.launch import failure, rank_messages
-from halftone.launch.failure import End
-from halftone.launch.rank_messages import READY, Word
+from halftone.launch.failure import RankExit
+from halftone.launch.rank_messages import READY, RankStatus
 from halftone.launch.signals import StopRequest
 
-_TICK_SECS = 0.1
+_POLL_INTERVAL_SECS = 0.1
 # TensorFlow's files may have to come over a slow network.
-_READY_SECS = 600.0
+_READY_TIMEOUT_SECS = 600.0
 # When one is lost the others see it, and end by themselves; rank 0 may be at a checkpoint.
 _GRACE_SECS = 2.0
-_CHECKPOINT_SECS = 20.0
-_STOP_SECS = 30.0
+_CHECKPOINT_GRACE_SECS = 20.0
+_STOP_TIMEOUT_SECS = 30.0
 # What TensorFlow's and Horovod's own code says, as `[2026-11-21 03:10:42.878341: E ...`: for logs.
-_NATIVE = re.compile(r"^\[?\d{4}-\d\d-\d\d \S+: [IWEF] ")
+_NATIVE_LOG_LINE = re.compile(r"^\[?\d{4}-\d\d-\d\d \S+: [IWEF] ")
 # From such a line on a rank that crashes says where it was.
-_CRASH = ("terminate called ", "Fatal Python error: ")
+_CRASH_PREFIXES = ("terminate called ", "Fatal Python error: ")
 
 
 class Rank(Protocol):
     """A rank that was started somewhere."""
 
-    place: str  # where it runs
+    location: str  # where it runs
 
-    def lines(self) -> Iterator[bytes]:
+    def read_lines(self) -> Iterator[bytes]:
         """What it says, until it has ended."""
 
-    def begin(self) -> None:
+    def start_training(self) -> None:
         """Let it meet the others and train."""
 
-    def how_ended(self) -> str:
+    def describe_exit(self) -> str:
         """After its last line: how it ended, such as `was killed by signal 9`; empty if well."""
 
     def kill(self) -> None:
         """End it at once, if it still runs."""
 
 
-def watch(
-    ranks: Sequence[Rank], logs: Sequence[IO[bytes]], asked: StopRequest, attempt: int
+def monitor_ranks(
+    ranks: Sequence[Rank], logs: Sequence[IO[bytes]], stop_request: StopRequest, attempt: int
 ) -> None:
     """Return when all ranks have ended well; none runs any more in any case.
 
@@ -64,79 +64,79 @@ def watch(
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     watched = []
     for number, (rank, log) in enumerate(zip(ranks, logs)):
-        log.write(f"=== attempt {attempt}, {now}, {rank.place} ===\n".encode())
-        watched.append(_Watched(number, rank, log))
+        log.write(f"=== attempt {attempt}, {now}, {rank.location} ===\n".encode())
+        watched.append(_MonitoredRank(number, rank, log))
     try:
-        _wait(watched, asked)
+        _wait_for_exits(watched, stop_request)
     finally:
         for one in watched:
             one.kill()
         for one in watched:
-            one.listener.join(_STOP_SECS)
-    error = failure.of([one.end for one in watched if one.end is not None])
+            one.reader_thread.join(_STOP_TIMEOUT_SECS)
+    error = failure.find_root_cause([one.exit for one in watched if one.exit is not None])
     if error is not None:
         raise error
 
 
-def _wait(watched: Sequence[_Watched], asked: StopRequest) -> None:
+def _wait_for_exits(monitored: Sequence[_MonitoredRank], stop_request: StopRequest) -> None:
     """Return when all have ended; those that do not when they should are killed."""
-    first = watched[0]
+    first = monitored[0]
     has_begun = False
-    kill_at = time.monotonic() + _READY_SECS
-    while any(one.end is None for one in watched):
-        time.sleep(_TICK_SECS)
+    kill_at = time.monotonic() + _READY_TIMEOUT_SECS
+    while any(one.exit is None for one in monitored):
+        time.sleep(_POLL_INTERVAL_SECS)
         if not has_begun:
-            asked.check()
-        if not has_begun and all(one.word == Word(READY) for one in watched):
-            for one in watched:
-                one.rank.begin()
+            stop_request.raise_if_received()
+        if not has_begun and all(one.status == RankStatus(READY) for one in monitored):
+            for one in monitored:
+                one.rank.start_training()
             has_begun, kill_at = True, math.inf
         now = time.monotonic()
-        if any(one.end is not None and one.end.how for one in watched):
-            grace_secs = _GRACE_SECS if first.end else _CHECKPOINT_SECS
+        if any(one.exit is not None and one.exit.failure for one in monitored):
+            grace_secs = _GRACE_SECS if first.exit else _CHECKPOINT_GRACE_SECS
             kill_at = min(kill_at, now + (grace_secs if has_begun else 0))
-        if asked.is_made():
-            kill_at = min(kill_at, now + _STOP_SECS)
+        if stop_request.is_received():
+            kill_at = min(kill_at, now + _STOP_TIMEOUT_SECS)
         if now >= kill_at:
-            for one in watched:
+            for one in monitored:
                 one.kill()
 
 
-class _Watched:
+class _MonitoredRank:
     """A rank, and what it said."""
 
     def __init__(self, number: int, rank: Rank, log: IO[bytes]) -> None:
         self.rank = rank
-        self.word: Optional[Word] = None  # the last
-        self.end: Optional[End] = None
+        self.status: Optional[RankStatus] = None  # the last
+        self.exit: Optional[RankExit] = None
         self._number, self._log = number, log
         self._was_killed = False
         self._is_crashing = False
-        self.listener = threading.Thread(target=self._listen, daemon=True)
-        self.listener.start()
+        self.reader_thread = threading.Thread(target=self._read_output, daemon=True)
+        self.reader_thread.start()
 
     def kill(self) -> None:
-        if self.end is None:
+        if self.exit is None:
             self._was_killed = True
             self.rank.kill()
 
-    def _listen(self) -> None:
-        for line in self.rank.lines():
-            self._hear(line.decode("utf-8", "replace"))
+    def _read_output(self) -> None:
+        for line in self.rank.read_lines():
+            self._handle_line(line.decode("utf-8", "replace"))
         at_secs = time.monotonic()
-        how = self.rank.how_ended()
-        self.end = End(self._number, how, at_secs, self._was_killed, self.word)
+        how = self.rank.describe_exit()
+        self.exit = RankExit(self._number, how, at_secs, self._was_killed, self.status)
 
-    def _hear(self, line: str) -> None:
-        text, word = rank_messages.parse(line)
+    def _handle_line(self, line: str) -> None:
+        text, word = rank_messages.parse_line(line)
         if word is not None:
-            self.word = word
+            self.status = word
             text += f"{word.trace or word.text}\n" if word.text else ""
         # A full disk, or a reader who is gone, must not end the listening.
         with suppress(OSError):
             self._log.write(text.encode())
-        self._is_crashing = self._is_crashing or text.startswith(_CRASH)
-        is_for_people = word is None and not self._is_crashing and not _NATIVE.match(text)
+        self._is_crashing = self._is_crashing or text.startswith(_CRASH_PREFIXES)
+        is_for_people = word is None and not self._is_crashing and not _NATIVE_LOG_LINE.match(text)
         if self._number == 0 and is_for_people:
             with suppress(OSError):
                 print(text, end="", flush=True)

@@ -22,36 +22,38 @@ import numpy as np
 
 from halftone.errors import InputError
 from halftone.metrics import group_sums, score_counts, thresholds
-from halftone.metrics.group_sums import Counts, Fractions, Ids, Scores, Sums, count
-from halftone.metrics.score_counts import Ranking
+from halftone.metrics.group_sums import Counts, Fractions, GroupSums, Ids, Scores, count_cells
+from halftone.metrics.score_counts import ScoreCounts
 
-SHOWN_BINS = 40
-_MOST_SCORES = 1 << 24  # kept exactly, over all classes
+HISTOGRAM_BINS = 40
+_MAX_SCORES = 1 << 24  # kept exactly, over all classes
 
 
 @dataclass(frozen=True, eq=False)
-class Tally:
+class MetricsAccumulator:
     """Add with `+`, or many with `total`. Of two classes, the curve is that of the second."""
 
     confusion: Counts  # (classes, classes): rows by label, columns by prediction
-    ranks: Counts  # (classes,): rows whose label is the most probable, the second, ...
-    shown: Counts  # (2, SHOWN_BINS): rows by label and p1; of more classes wrong and right by top
-    groups: Sums  # (GROUPS, ...) each
-    rankings: tuple[Ranking, ...]  # one a curve
+    label_ranks: Counts  # (classes,): rows whose label is the most probable, the second, ...
+    score_histogram: (
+        Counts  # (2, SHOWN_BINS): rows by label and p1; of more classes wrong and right by top
+    )
+    group_sums: GroupSums  # (GROUPS, ...) each
+    score_counts: tuple[ScoreCounts, ...]  # one a curve
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
+    def __add__(self, other: MetricsAccumulator) -> MetricsAccumulator:
+        return MetricsAccumulator(
             self.confusion + other.confusion,
-            self.ranks + other.ranks,
-            self.shown + other.shown,
-            Sums(*map(add, self.groups, other.groups)),
-            tuple(map(add, self.rankings, other.rankings)),
+            self.label_ranks + other.label_ranks,
+            self.score_histogram + other.score_histogram,
+            GroupSums(*map(add, self.group_sums, other.group_sums)),
+            tuple(map(add, self.score_counts, other.score_counts)),
         )
 
 
-def total(parts: Iterable[Tally]) -> Tally:
+def sum_accumulators(parts: Iterable[MetricsAccumulator]) -> MetricsAccumulator:
     """Add up one tally or more: those of as many parts first, so that none is copied often."""
-    waiting: list[tuple[int, Tally]] = []
+    waiting: list[tuple[int, MetricsAccumulator]] = []
     for part in parts:
         size = 1
         while waiting and waiting[-1][0] == size:
@@ -60,13 +62,13 @@ def total(parts: Iterable[Tally]) -> Tally:
     return reduce(add, [part for _, part in reversed(waiting)])
 
 
-def of(
+def accumulate_rows(
     keys: Sequence[str],
     label_ids: Ids,
     probabilities: Scores,
     losses: Fractions,
-    threshold: float = thresholds.HALF,
-) -> Tally:
+    threshold: float = thresholds.DEFAULT_THRESHOLD,
+) -> MetricsAccumulator:
     """Count rows.
 
     Args:
@@ -80,31 +82,33 @@ def of(
         InputError: a probability is not between 0 and 1.
         ValueError: arrays that do not fit.
     """
-    _check(keys, label_ids, probabilities, losses)
+    _check_arrays(keys, label_ids, probabilities, losses)
     classes = probabilities.shape[1]
-    predictions = thresholds.predict(probabilities, threshold)
-    top, right = probabilities.max(axis=1), thresholds.predict(probabilities) == label_ids
+    predictions = thresholds.predict_classes(probabilities, threshold)
+    top, right = probabilities.max(axis=1), thresholds.predict_classes(probabilities) == label_ids
     first = 1 if classes == 2 else 0  # the class of the first curve
     scores = probabilities[:, first:]
     of_class = label_ids[:, None] == np.arange(first, classes)  # (N, curves)
     shown = (label_ids, scores[:, 0]) if classes == 2 else (right, top)
-    most = _MOST_SCORES // scores.shape[1]
-    groups = _groups(keys)
-    return Tally(
-        count((classes, classes), label_ids, predictions),
-        count((classes,), _ranks(label_ids, probabilities)),
-        count((2, SHOWN_BINS), shown[0], _shown_bins(shown[1])),
-        Sums(
-            group_sums.by_class(groups, label_ids, predictions, classes),
-            group_sums.losses(groups, losses, scores, of_class),
-            group_sums.calibration(groups, top, right),
-            group_sums.binned_scores(groups, scores, of_class),
+    most = _MAX_SCORES // scores.shape[1]
+    groups = _group_ids(keys)
+    return MetricsAccumulator(
+        count_cells((classes, classes), label_ids, predictions),
+        count_cells((classes,), _label_ranks(label_ids, probabilities)),
+        count_cells((2, HISTOGRAM_BINS), shown[0], _histogram_bins(shown[1])),
+        GroupSums(
+            group_sums.count_by_class(groups, label_ids, predictions, classes),
+            group_sums.sum_losses(groups, losses, scores, of_class),
+            group_sums.sum_calibration(groups, top, right),
+            group_sums.count_binned_scores(groups, scores, of_class),
         ),
-        tuple(score_counts.of(*columns, most) for columns in zip(scores.T, of_class.T)),
+        tuple(score_counts.count_scores(*columns, most) for columns in zip(scores.T, of_class.T)),
     )
 
 
-def _check(keys: Sequence[str], label_ids: Ids, probabilities: Any, losses: Fractions) -> None:
+def _check_arrays(
+    keys: Sequence[str], label_ids: Ids, probabilities: Any, losses: Fractions
+) -> None:
     if not label_ids.shape == losses.shape == probabilities.shape[:1] == (len(keys),):
         raise ValueError(
             f"{len(keys)} keys, label_ids {label_ids.shape}, probabilities {probabilities.shape}, "
@@ -124,16 +128,16 @@ def _check(keys: Sequence[str], label_ids: Ids, probabilities: Any, losses: Frac
         )
 
 
-def _groups(keys: Sequence[str]) -> Ids:
+def _group_ids(keys: Sequence[str]) -> Ids:
     """Which group each row belongs to: a function of its key alone."""
     hashes = np.fromiter((zlib.crc32(key.encode()) for key in keys), np.uint32, len(keys))
     # MurmurHash3's last step. Numbered keys have checksums with a pattern, and groups must not.
     hashes = (hashes ^ hashes >> np.uint32(16)) * np.uint32(0x85EBCA6B)
     hashes = (hashes ^ hashes >> np.uint32(13)) * np.uint32(0xC2B2AE35)
-    return (hashes ^ hashes >> np.uint32(16)).astype(np.int64) % group_sums.GROUPS
+    return (hashes ^ hashes >> np.uint32(16)).astype(np.int64) % group_sums.NUM_GROUPS
 
 
-def _ranks(label_ids: Ids, probabilities: Scores) -> Counts:
+def _label_ranks(label_ids: Ids, probabilities: Scores) -> Counts:
     """How many classes come before the label's own; of equal ones the first comes first."""
     own = probabilities[np.arange(len(label_ids)), label_ids][:, None]
     earlier = np.arange(probabilities.shape[1]) < label_ids[:, None]
@@ -141,5 +145,7 @@ def _ranks(label_ids: Ids, probabilities: Scores) -> Counts:
     return ranks
 
 
-def _shown_bins(scores: Scores) -> Counts:
-    return np.minimum(scores.astype(np.float64) * SHOWN_BINS, SHOWN_BINS - 1).astype(np.int64)
+def _histogram_bins(scores: Scores) -> Counts:
+    return np.minimum(scores.astype(np.float64) * HISTOGRAM_BINS, HISTOGRAM_BINS - 1).astype(
+        np.int64
+    )

@@ -14,17 +14,17 @@ import numpy.typing as npt
 
 # Keras's own bound, so that a certain mistake has a large loss and not an infinite one. A smaller
 # probability counts as this.
-LEAST_PROBABILITY = 1e-7
+MIN_PROBABILITY = 1e-7
 
 # Where all rows are right, no temperature is low enough; one must be.
-_LOWEST, _HIGHEST = 0.05, 20.0
-_STEPS = 100
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
+_MAX_STEPS = 100
 _CHUNK_ROWS = 1 << 14  # few enough that their arrays stay in the CPU's cache
 
 _Probabilities = npt.NDArray[np.float32]
 
 
-def temperature(label_ids: npt.NDArray[Any], probabilities: _Probabilities) -> float:
+def fit_temperature(label_ids: npt.NDArray[Any], probabilities: _Probabilities) -> float:
     """Return the temperature with the least cross-entropy on these rows, 0.05 to 20.
 
     Above 1 where the network is too certain, below 1 where it is not certain enough.
@@ -34,13 +34,13 @@ def temperature(label_ids: npt.NDArray[Any], probabilities: _Probabilities) -> f
         probabilities: (N, classes) float32.
     """
     # In 1 / temperature the cross-entropy is convex: Newton's steps, kept between two bounds.
-    low, high, sharpness = 1 / _HIGHEST, 1 / _LOWEST, 1.0
-    if _derivatives(label_ids, probabilities, high)[0] < 0:
-        return _LOWEST
-    if _derivatives(label_ids, probabilities, low)[0] > 0:
-        return _HIGHEST
-    for _ in range(_STEPS):
-        slope, curvature = _derivatives(label_ids, probabilities, sharpness)
+    low, high, sharpness = 1 / _MAX_TEMPERATURE, 1 / _MIN_TEMPERATURE, 1.0
+    if _cross_entropy_derivatives(label_ids, probabilities, high)[0] < 0:
+        return _MIN_TEMPERATURE
+    if _cross_entropy_derivatives(label_ids, probabilities, low)[0] > 0:
+        return _MAX_TEMPERATURE
+    for _ in range(_MAX_STEPS):
+        slope, curvature = _cross_entropy_derivatives(label_ids, probabilities, sharpness)
         if abs(slope) <= 1e-12 * len(label_ids):
             break
         low, high = (low, sharpness) if slope > 0 else (sharpness, high)
@@ -49,22 +49,22 @@ def temperature(label_ids: npt.NDArray[Any], probabilities: _Probabilities) -> f
     return 1 / sharpness
 
 
-def _derivatives(
-    label_ids: npt.NDArray[Any], probabilities: _Probabilities, sharpness: float
+def _cross_entropy_derivatives(
+    label_ids: npt.NDArray[Any], probabilities: _Probabilities, inverse_temperature: float
 ) -> tuple[float, float]:
     """First and second derivative of the summed cross-entropy by `sharpness`."""
     slope = curvature = 0.0
     for start in range(0, len(label_ids), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)
         logits = _logits(probabilities[chunk])
-        shares = _softmax(sharpness * logits)
+        shares = _softmax(inverse_temperature * logits)
         mean = (shares * logits).sum(axis=1)
         slope += float((mean - logits[np.arange(len(logits)), label_ids[chunk]]).sum())
         curvature += float(((shares * logits**2).sum(axis=1) - mean**2).sum())
     return slope, curvature
 
 
-def apply(probabilities: _Probabilities, temperature: float) -> _Probabilities:
+def apply_temperature(probabilities: _Probabilities, temperature: float) -> _Probabilities:
     """Return the probabilities at `temperature`, (N, classes) float32; at 1 as they are."""
     if temperature == 1:
         return probabilities
@@ -73,7 +73,7 @@ def apply(probabilities: _Probabilities, temperature: float) -> _Probabilities:
 
 def _logits(probabilities: _Probabilities) -> npt.NDArray[np.float64]:
     """The logits up to a constant a row, such that the highest is 0."""
-    logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY))
+    logits = np.log(np.maximum(probabilities.astype(np.float64), MIN_PROBABILITY))
     shifted: npt.NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
     return shifted
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-MOST = 48  # of each kind
+MAX_EXAMPLES = 48  # of each kind
 
 
 class Example(NamedTuple):
@@ -26,16 +26,16 @@ class Examples(NamedTuple):
     """Add with `+`."""
 
     mistakes: tuple[Example, ...] = ()  # the surest first
-    doubtful: tuple[Example, ...] = ()  # the least sure first, right or wrong
+    least_certain: tuple[Example, ...] = ()  # the least sure first, right or wrong
 
     def __add__(self, other: Any) -> Examples:
         return Examples(
-            _first(_surest, (*self.mistakes, *other.mistakes)),
-            _first(_unsure, (*self.doubtful, *other.doubtful)),
+            _take_first(_certainty_order, (*self.mistakes, *other.mistakes)),
+            _take_first(_margin_order, (*self.least_certain, *other.doubtful)),
         )
 
 
-def of(
+def select_examples(
     keys: Sequence[str],
     label_ids: npt.NDArray[Any],
     predictions: npt.NDArray[Any],
@@ -67,9 +67,9 @@ def of(
         )
 
     wrong = np.flatnonzero(label_ids != predictions)
-    mistakes = map(example, wrong[_lowest(-certainty[wrong])])
-    doubtful = map(example, _lowest(margins))
-    return Examples(_first(_surest, mistakes), _first(_unsure, doubtful))
+    mistakes = map(example, wrong[_lowest_indices(-certainty[wrong])])
+    doubtful = map(example, _lowest_indices(margins))
+    return Examples(_take_first(_certainty_order, mistakes), _take_first(_margin_order, doubtful))
 
 
 def _margins(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[Any]:
@@ -79,20 +79,20 @@ def _margins(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.ND
     return np.asarray(two[:, 1] - two[:, 0])
 
 
-def _lowest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _lowest_indices(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Where the MOST lowest values are, and all that are as low as the last of these."""
-    if len(values) <= MOST:
+    if len(values) <= MAX_EXAMPLES:
         return np.arange(len(values))
-    return np.flatnonzero(values <= np.partition(values, MOST - 1)[MOST - 1])
+    return np.flatnonzero(values <= np.partition(values, MAX_EXAMPLES - 1)[MAX_EXAMPLES - 1])
 
 
-def _surest(example: Example) -> tuple[float, str]:
+def _certainty_order(example: Example) -> tuple[float, str]:
     return -example.probability, example.key
 
 
-def _unsure(example: Example) -> tuple[float, str]:
+def _margin_order(example: Example) -> tuple[float, str]:
     return example.margin, example.key
 
 
-def _first(order: Any, examples: Iterable[Example]) -> tuple[Example, ...]:
-    return tuple(sorted(examples, key=order)[:MOST])
+def _take_first(sort_key: Any, examples: Iterable[Example]) -> tuple[Example, ...]:
+    return tuple(sorted(examples, key=sort_key)[:MAX_EXAMPLES])

@@ -9,22 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from halftone.metrics import bootstrap, point_estimates, score_counts, thresholds
-from halftone.metrics.accumulator import SHOWN_BINS, Tally
-from halftone.metrics.group_sums import BINS, ONE, Array
-from halftone.metrics.point_estimates import AREAS
+from halftone.metrics.accumulator import HISTOGRAM_BINS, MetricsAccumulator
+from halftone.metrics.group_sums import CALIBRATION_BINS, FIXED_POINT_ONE, Array
+from halftone.metrics.point_estimates import AREA_METRICS
 
 _Z = 1.959964  # of the 95 % interval
-_DIGITS = 6  # of an edge
-_POINTS = 201  # of a curve, up to 20 classes; of all curves together, no more than those have
-_LEAST_POINTS = 21
+_EDGE_DIGITS = 6  # of an edge
+_MAX_POINTS = 201  # of a curve, up to 20 classes; of all curves together, no more than those have
+_MIN_POINTS = 21
 
 
 def summarise(
-    tally: Tally,
+    accumulator: MetricsAccumulator,
     labels: Sequence[str],
     *,
     top_ks: Sequence[int] = (2, 5),
-    threshold: float = thresholds.HALF,
+    threshold: float = thresholds.DEFAULT_THRESHOLD,
     rule: str = "0.5",
     temperature: float = 1.0,
     replicates: int = 1000,
@@ -43,39 +43,46 @@ def summarise(
     Raises:
         ValueError: the tally has no row.
     """
-    result = of_confusion(tally.confusion, labels)
+    result = confusion_metrics(accumulator.confusion, labels)
     binary = len(labels) == 2
-    whole = tally.groups.total()
-    ranked = list(_ranked(tally, binary))
+    whole = accumulator.group_sums.total()
+    ranked = list(_curves_by_class(accumulator, binary))
     areas = np.array([(each.roc_auc, each.pr_auc) for each in ranked])  # (classes, 2)
     exact = {
-        **point_estimates.estimates(whole),
-        **dict(zip(AREAS, areas[1] if binary else point_estimates.mean_of_known(areas.T))),
+        **point_estimates.estimate_metrics(whole),
+        **dict(zip(AREA_METRICS, areas[1] if binary else point_estimates.nan_mean(areas.T))),
     }
     for values, of_class in zip(result["per_class"].values(), ranked):
-        values.update({"roc_auc": _known(of_class.roc_auc), "pr_auc": _known(of_class.pr_auc)})
+        values.update(
+            {"roc_auc": _nan_to_none(of_class.roc_auc), "pr_auc": _nan_to_none(of_class.pr_auc)}
+        )
     return {
         **result,
-        **{name: _known(exact[name]) for name in ("loss", "brier", "ece", *AREAS)},
-        "top_k": _top_k(tally, () if binary else top_ks),
+        **{name: _nan_to_none(exact[name]) for name in ("loss", "brier", "ece", *AREA_METRICS)},
+        "top_k": _top_k_accuracy(accumulator, () if binary else top_ks),
         "intervals": {
-            **bootstrap.intervals(tally.groups, exact, replicates),
-            **_wilson_intervals(tally.confusion, binary),
+            **bootstrap.intervals(accumulator.group_sums, exact, replicates),
+            **_wilson_intervals(accumulator.confusion, binary),
         },
         "threshold": {"value": threshold, "rule": rule} if binary else None,
         "temperature": temperature,
         "curves": {
-            **_drawn(ranked, labels, binary),
-            "calibration": _calibration(whole.calibration),
+            **_curves_by_label(ranked, labels, binary),
+            "calibration": _calibration_bins(whole.calibration),
             "scores": {
-                "edges": np.linspace(0, 1, SHOWN_BINS + 1).round(_DIGITS).tolist(),
-                "counts": dict(zip(labels if binary else ("wrong", "right"), tally.shown.tolist())),
+                "edges": np.linspace(0, 1, HISTOGRAM_BINS + 1).round(_EDGE_DIGITS).tolist(),
+                "counts": dict(
+                    zip(
+                        labels if binary else ("wrong", "right"),
+                        accumulator.score_histogram.tolist(),
+                    )
+                ),
             },
         },
     }
 
 
-def of_confusion(confusion: npt.ArrayLike, labels: Sequence[str]) -> dict[str, Any]:
+def confusion_metrics(confusion: npt.ArrayLike, labels: Sequence[str]) -> dict[str, Any]:
     """Return what follows from counts alone.
 
     Precision, recall and F1 are those of the second class where there are two (the one whose
@@ -93,7 +100,7 @@ def of_confusion(confusion: npt.ArrayLike, labels: Sequence[str]) -> dict[str, A
         raise ValueError("metrics of no rows")
     by_class = np.stack([counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)])
     columns = {
-        **point_estimates.of_classes(by_class),
+        **point_estimates.precision_recall_f1(by_class),
         "support": by_class[1],
         "predicted": by_class[2],
     }
@@ -103,7 +110,7 @@ def of_confusion(confusion: npt.ArrayLike, labels: Sequence[str]) -> dict[str, A
     }
     macro, weighted = (
         {name: value.item() for name, value in each.items()}
-        for each in point_estimates.means(by_class)
+        for each in point_estimates.macro_and_weighted_means(by_class)
     )
     binary = len(labels) == 2
     return {
@@ -119,29 +126,29 @@ def of_confusion(confusion: npt.ArrayLike, labels: Sequence[str]) -> dict[str, A
     }
 
 
-def wilson(right: int, rows: int) -> tuple[float, float]:
+def wilson_interval(correct: int, rows: int) -> tuple[float, float]:
     """The 95 % interval of a share, after Wilson (1927); holds near 0 and 1 too.
 
     Of no rows nothing is known: 0 to 1.
     """
     if not rows:
         return 0.0, 1.0
-    share, z2 = right / rows, _Z**2
+    share, z2 = correct / rows, _Z**2
     middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)
     half = _Z / (1 + z2 / rows) * (share * (1 - share) / rows + z2 / (4 * rows**2)) ** 0.5
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _wilson_intervals(confusion: npt.NDArray[np.int64], binary: bool) -> dict[str, list[float]]:
+def _wilson_intervals(confusion: npt.NDArray[np.int64], is_binary: bool) -> dict[str, list[float]]:
     hits = confusion.diagonal().tolist()
     shares = {"accuracy": (sum(hits), int(confusion.sum()))}
-    if binary:
+    if is_binary:
         shares["precision"] = hits[1], int(confusion[:, 1].sum())
         shares["recall"] = hits[1], int(confusion[1].sum())
-    return {name: list(wilson(*share)) for name, share in shares.items()}
+    return {name: list(wilson_interval(*share)) for name, share in shares.items()}
 
 
-class _Ranked(NamedTuple):
+class _ClassCurves(NamedTuple):
     """How one class stands out from the rest; NaN and nothing to draw where one has no row."""
 
     roc_auc: float
@@ -150,51 +157,55 @@ class _Ranked(NamedTuple):
     pr: list[list[float]]
 
 
-def _ranked(tally: Tally, binary: bool) -> Iterator[_Ranked]:
+def _curves_by_class(accumulator: MetricsAccumulator, is_binary: bool) -> Iterator[_ClassCurves]:
     """Rank by each class; one after the other, as exact scores take memory."""
-    points = max(_LEAST_POINTS, min(_POINTS, 20 * _POINTS // len(tally.rankings)))
-    for each in tally.rankings:
-        ours, others = each.by_score()
-        if binary:  # the first class has the score of the second, upside down
-            yield _rank(others[::-1], ours[::-1], points)
-        yield _rank(ours, others, points)
+    points = max(_MIN_POINTS, min(_MAX_POINTS, 20 * _MAX_POINTS // len(accumulator.score_counts)))
+    for each in accumulator.score_counts:
+        ours, others = each.split_by_class()
+        if is_binary:  # the first class has the score of the second, upside down
+            yield _class_curves(others[::-1], ours[::-1], points)
+        yield _class_curves(ours, others, points)
 
 
-def _rank(ours: score_counts.Counts, others: score_counts.Counts, points: int) -> _Ranked:
-    both = ours.any() and others.any()
-    return _Ranked(
-        score_counts.roc_auc(ours, others).item(),
-        score_counts.average_precision(ours, others).item(),
-        *(score_counts.curves(ours, others, points) if both else ([], [])),
+def _class_curves(
+    positives: score_counts.CountsByScore, negatives: score_counts.CountsByScore, max_points: int
+) -> _ClassCurves:
+    both = positives.any() and negatives.any()
+    return _ClassCurves(
+        score_counts.roc_auc(positives, negatives).item(),
+        score_counts.average_precision(positives, negatives).item(),
+        *(score_counts.roc_and_pr_curves(positives, negatives, max_points) if both else ([], [])),
     )
 
 
-def _drawn(ranked: Sequence[_Ranked], labels: Sequence[str], binary: bool) -> dict[str, Any]:
+def _curves_by_label(
+    class_curves: Sequence[_ClassCurves], labels: Sequence[str], is_binary: bool
+) -> dict[str, Any]:
     """Curves by label; of two classes the second's, as the first's are the same upside down."""
-    shown = list(zip(labels, ranked))[1 if binary else 0 :]
+    shown = list(zip(labels, class_curves))[1 if is_binary else 0 :]
     return {
         "roc": {label: each.roc for label, each in shown if each.roc},
         "pr": {label: each.pr for label, each in shown if each.pr},
     }
 
 
-def _top_k(tally: Tally, ks: Sequence[int]) -> dict[str, float]:
-    shares = np.cumsum(tally.ranks) / tally.ranks.sum()
+def _top_k_accuracy(accumulator: MetricsAccumulator, ks: Sequence[int]) -> dict[str, float]:
+    shares = np.cumsum(accumulator.label_ranks) / accumulator.label_ranks.sum()
     return {str(k): shares[k - 1].item() for k in ks if k < len(shares)}
 
 
-def _calibration(calibration: Array) -> list[dict[str, Any]]:
+def _calibration_bins(calibration: Array) -> list[dict[str, Any]]:
     return [
         {
-            "low": round(number / BINS, _DIGITS),
-            "high": round((number + 1) / BINS, _DIGITS),
+            "low": round(number / CALIBRATION_BINS, _EDGE_DIGITS),
+            "high": round((number + 1) / CALIBRATION_BINS, _EDGE_DIGITS),
             "rows": rows,
-            "confidence": confidence / ONE / rows if rows else None,
+            "confidence": confidence / FIXED_POINT_ONE / rows if rows else None,
             "accuracy": right / rows if rows else None,
         }
         for number, (rows, right, confidence) in enumerate(calibration.T.tolist())
     ]
 
 
-def _known(value: Any) -> Optional[float]:
+def _nan_to_none(value: Any) -> Optional[float]:
     return None if np.isnan(value) else float(value)

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from halftone.errors import InputError
 from halftone.metrics import score_counts
 
-HALF = 0.5  # the threshold unless another is chosen
+DEFAULT_THRESHOLD = 0.5  # the threshold unless another is chosen
 
 
-def predict(
-    probabilities: npt.NDArray[np.float32], threshold: float = HALF
+def predict_classes(
+    probabilities: npt.NDArray[np.float32], threshold: float = DEFAULT_THRESHOLD
 ) -> npt.NDArray[np.int64]:
     """Return the class of each row, (N,) int64.
 
@@ -32,7 +32,7 @@ def predict(
     return chosen.astype(np.int64)
 
 
-class _Cuts(NamedTuple):
+class _ThresholdCounts(NamedTuple):
     """What each threshold that makes a difference would give; the highest first."""
 
     thresholds: npt.NDArray[np.float64]  # each below one score that occurs and above the next
@@ -50,19 +50,19 @@ def best_f1_threshold(label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]) 
     Raises:
         InputError: no row is of class 1.
     """
-    cuts = _cuts(label_ids, p1)
+    cuts = _count_by_threshold(label_ids, p1)
     positives = int(np.count_nonzero(label_ids))
     if not positives:
         raise InputError(
             f"none of the {len(p1)} rows is of class 1, so no threshold is the best for F1; give "
-            f"rows of both classes, or stay with {HALF}"
+            f"rows of both classes, or stay with {DEFAULT_THRESHOLD}"
         )
     f1 = 2 * cuts.hits / (positives + cuts.predicted)
     return float(cuts.thresholds[f1.argmax()])
 
 
 def precision_threshold(
-    label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32], wanted: float
+    label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32], min_precision: float
 ) -> float:
     """Return the lowest threshold whose precision of class 1 on these rows is `wanted` or more.
 
@@ -73,23 +73,27 @@ def precision_threshold(
     Raises:
         InputError: no threshold reaches it; says what the best one does.
     """
-    cuts = _cuts(label_ids, p1)
+    cuts = _count_by_threshold(label_ids, p1)
     precision = cuts.hits / cuts.predicted
-    enough = np.flatnonzero(precision >= wanted)
+    enough = np.flatnonzero(precision >= min_precision)
     if len(enough):
         return float(cuts.thresholds[enough[-1]])
     if not len(precision):
-        raise InputError(f"no threshold can be chosen for a precision of {wanted} from no rows")
+        raise InputError(
+            f"no threshold can be chosen for a precision of {min_precision} from no rows"
+        )
     best = int(precision.argmax())
     raise InputError(
-        f"no threshold reaches a precision of {wanted} on these {len(p1)} rows; the best is "
+        f"no threshold reaches a precision of {min_precision} on these {len(p1)} rows; the best is "
         f"{precision[best]:.4f}, at {cuts.thresholds[best]:.4f} with {cuts.predicted[best]} rows "
         "above it. Ask for that or less, or train a better model"
     )
 
 
-def _cuts(label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]) -> _Cuts:
+def _count_by_threshold(
+    label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]
+) -> _ThresholdCounts:
     scores = np.unique(p1)[::-1].astype(np.float64)
-    counted = score_counts.of(p1, label_ids == 1, most=2 * len(p1))
-    hits, others = map(np.cumsum, counted.by_score())
-    return _Cuts((scores + np.append(scores[1:], 0.0)) / 2, hits, hits + others)
+    counted = score_counts.count_scores(p1, label_ids == 1, max_codes=2 * len(p1))
+    hits, others = map(np.cumsum, counted.split_by_class())
+    return _ThresholdCounts((scores + np.append(scores[1:], 0.0)) / 2, hits, hits + others)

@@ -10,20 +10,23 @@ import tensorflow as tf
 from halftone.models import augmentation, convnet, mlp
 
 # A family adds its layers to the normalised pixels; the output layer is the same for all.
-FAMILIES: dict[str, Callable[..., tf.Tensor]] = {"convnet": convnet.layers, "mlp": mlp.layers}
+FAMILIES: dict[str, Callable[..., tf.Tensor]] = {
+    "convnet": convnet.add_convnet_layers,
+    "mlp": mlp.add_mlp_layers,
+}
 
 # Mean and deviation of pixels, by channel, in grey levels 0..255.
-Statistics = tuple[Sequence[float], Sequence[float]]
+ChannelStatistics = tuple[Sequence[float], Sequence[float]]
 # One for all channels, or one a channel.
 _Scale = Union[float, list[float]]
 
 
-def build(
+def build_model(
     settings: Mapping[str, Any],
     shape: tuple[int, int, int],
     num_classes: int,
     normalise: str,
-    statistics: Optional[Statistics] = None,
+    statistics: Optional[ChannelStatistics] = None,
     augment: Optional[Mapping[str, Any]] = None,
 ) -> tf.keras.Model:
     """Build a model from pixels to probabilities.
@@ -47,7 +50,7 @@ def build(
     family = FAMILIES[parameters.pop("name")]
     scale, offset = _scale_and_offset(normalise, statistics)
     pixels = tf.keras.Input(shape, dtype="uint8", name="pixels")
-    x = augmentation.layers(pixels, **augment) if augment else pixels
+    x = augmentation.add_augmentation(pixels, **augment) if augment else pixels
     # float32 even where the layers after it compute in half precision.
     x = tf.keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(x)
     x = family(x, **parameters)
@@ -58,7 +61,9 @@ def build(
     return tf.keras.Model(pixels, probability)
 
 
-def _scale_and_offset(normalise: str, statistics: Optional[Statistics]) -> tuple[_Scale, _Scale]:
+def _scale_and_offset(
+    normalise: str, statistics: Optional[ChannelStatistics]
+) -> tuple[_Scale, _Scale]:
     """What grey levels 0..255 are multiplied by, and what is then added."""
     if normalise == "0..1":
         return 1 / 255, 0.0

@@ -19,7 +19,7 @@ _FLIPS = {
 }
 
 
-def layers(
+def add_augmentation(
     x: tf.Tensor,
     *,
     flip: str,
@@ -41,7 +41,7 @@ def layers(
     return x
 
 
-class _PerImage(tf.keras.__internal__.layers.BaseRandomLayer):
+class _PerImageLayer(tf.keras.__internal__.layers.BaseRandomLayer):
     """A layer that changes images in training; its generator is none of the model's weights."""
 
     def __init__(self) -> None:
@@ -49,17 +49,17 @@ class _PerImage(tf.keras.__internal__.layers.BaseRandomLayer):
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         images = tf.cast(images, _DTYPE)
-        return self._changed(images) if training else images
+        return self._transform_images(images) if training else images
 
-    def _changed(self, images: tf.Tensor) -> tf.Tensor:
+    def _transform_images(self, images: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError
 
-    def _draw(self, images: tf.Tensor, count: int) -> tf.Tensor:
+    def _draw_uniform(self, images: tf.Tensor, count: int) -> tf.Tensor:
         """(count, N) numbers from -1 to 1."""
         return self._random_generator.random_uniform([count, tf.shape(images)[0]], -1.0, 1.0)
 
 
-class RandomPlacement(_PerImage):
+class RandomPlacement(_PerImageLayer):
     """Shifts, rotates about the centre, and zooms: all with one resampling.
 
     Keras has a layer for each of the three, each of which blurs what the last one left. A shift is
@@ -73,9 +73,9 @@ class RandomPlacement(_PerImage):
         self._radians = math.radians(rotate_degrees)
         self._zoom_fraction = zoom_fraction
 
-    def _changed(self, images: tf.Tensor) -> tf.Tensor:
+    def _transform_images(self, images: tf.Tensor) -> tf.Tensor:
         _, height_px, width_px, _ = images.shape
-        turn, zoom, right, down = tf.unstack(self._draw(images, 4))
+        turn, zoom, right, down = tf.unstack(self._draw_uniform(images, 4))
         right_px, down_px = self._shift_px(right, width_px), self._shift_px(down, height_px)
         side = 1 + self._zoom_fraction * zoom
         along, across = side * tf.cos(self._radians * turn), side * tf.sin(self._radians * turn)
@@ -104,7 +104,7 @@ class RandomPlacement(_PerImage):
         return tf.floor((drawn + 1) / 2 * (2 * most_px + 1)) - most_px
 
 
-class RandomContrast(_PerImage):
+class RandomContrast(_PerImageLayer):
     """Multiplies each pixel's distance from its channel's mean, in each image, by one number.
 
     Keras's layer of this name draws one number for all images of a step.
@@ -115,7 +115,7 @@ class RandomContrast(_PerImage):
         super().__init__()
         self._fraction = fraction
 
-    def _changed(self, images: tf.Tensor) -> tf.Tensor:
-        factor = 1 + self._fraction * tf.reshape(self._draw(images, 1), [-1, 1, 1, 1])
+    def _transform_images(self, images: tf.Tensor) -> tf.Tensor:
+        factor = 1 + self._fraction * tf.reshape(self._draw_uniform(images, 1), [-1, 1, 1, 1])
         mean = tf.reduce_mean(images, axis=[1, 2], keepdims=True)
         return tf.clip_by_value(mean + factor * (images - mean), 0, 255)

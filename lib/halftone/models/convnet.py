@@ -19,7 +19,7 @@ _POOLINGS = {
 }
 
 
-def layers(
+def add_convnet_layers(
     x: tf.Tensor,
     *,
     filters: Sequence[int],
@@ -47,7 +47,7 @@ def layers(
         x = tf.keras.layers.Conv2D(num_filters, kernel_px, stride_px, padding)(x)
         if batch_norm and batch_norm_before_activation:
             x = tf.keras.layers.BatchNormalization(momentum=batch_norm_momentum)(x)
-        x = _activated(x, next(activations), leaky_slope)
+        x = _add_activation(x, next(activations), leaky_slope)
         if batch_norm and not batch_norm_before_activation:
             x = tf.keras.layers.BatchNormalization(momentum=batch_norm_momentum)(x)
         if pool_after is None or number in pool_after:
@@ -58,13 +58,13 @@ def layers(
     x = averages()(x) if global_average else tf.keras.layers.Flatten()(x)
     for units, rate in zip(dense, cycle(dense_dropout)):
         x = tf.keras.layers.Dense(units)(x)
-        x = _activated(x, next(activations), leaky_slope)
+        x = _add_activation(x, next(activations), leaky_slope)
         if rate:
             x = tf.keras.layers.Dropout(rate)(x)
     return x
 
 
-def _activated(x: tf.Tensor, activation: str, leaky_slope: float) -> tf.Tensor:
+def _add_activation(x: tf.Tensor, activation: str, leaky_slope: float) -> tf.Tensor:
     if activation == "relu":
         return tf.keras.layers.ReLU()(x)
     if activation == "leaky_relu":

@@ -13,7 +13,7 @@ from itertools import cycle
 import tensorflow as tf
 
 
-def layers(x: tf.Tensor, *, hidden: Sequence[int], dropout: Sequence[float]) -> tf.Tensor:
+def add_mlp_layers(x: tf.Tensor, *, hidden: Sequence[int], dropout: Sequence[float]) -> tf.Tensor:
     """Add the layers; the parameters are those of the config's `Mlp`."""
     x = tf.keras.layers.Flatten()(x)
     for units, rate in zip(hidden, cycle(dropout)):

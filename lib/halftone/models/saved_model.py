@@ -12,7 +12,7 @@ from halftone import storage
 _NAME = "network.keras"
 
 
-def as_file(network: tf.keras.Model) -> bytes:
+def serialise_network(network: tf.keras.Model) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, _NAME)
         network.save(path)
@@ -20,7 +20,7 @@ def as_file(network: tf.keras.Model) -> bytes:
             return file.read()
 
 
-def load(url: str) -> tf.keras.Model:
+def load_network(url: str) -> tf.keras.Model:
     """Load the network at `url`, not compiled."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, _NAME)

@@ -17,16 +17,16 @@ from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.images import PixelSpec
 from halftone.metrics.examples import Example, Examples
-from halftone.notebook.parameters import native_words_aside
+from halftone.notebook.parameters import redirect_native_stderr
 from halftone.report import confusions, pictures, plots
 from halftone.report.measures import Metrics, is_binary, threshold
-from halftone.report.pictures import Reject, Shown
-from halftone.report.plots import Drawn, Theme
+from halftone.report.pictures import EmbeddedPicture, ReportReject
+from halftone.report.plots import Theme, ThemedFigure
 from halftone.report.words import percent
 from halftone.scoring import predictions, scores_directory
-from halftone.scoring.predict import Work
+from halftone.scoring.predict import PredictorSettings
 
-_KEPT_PX = 128  # the longer side of a picture in a gallery
+_GALLERY_SIDE_PX = 128  # the longer side of a picture in a gallery
 
 
 def contact_sheet(dataset: str, data: Manifest) -> Image:
@@ -34,28 +34,28 @@ def contact_sheet(dataset: str, data: Manifest) -> Image:
     return Image(storage.read_bytes(storage.join(dataset, data.contact_sheet)))  # type: ignore[no-untyped-call]
 
 
-def samples(dataset: str, data: Manifest, split: str) -> Image:
+def sample_sheet(dataset: str, data: Manifest, split: str) -> Image:
     """The first images of each class of a split."""
     urls = [storage.join(dataset, shard.path) for shard in data.shards(split)]
     spec = PixelSpec(**data.pixels.model_dump())
-    none = arrow.nothing(schema.REJECTS)
-    return Image(previews.of_dataset(urls, data.counts[split], none, spec, split))  # type: ignore[no-untyped-call]
+    none = arrow.empty_table(schema.REJECTS)
+    return Image(previews.draw_dataset_sheet(urls, data.counts[split], none, spec, split))  # type: ignore[no-untyped-call]
 
 
-def figures(drawn: Iterable[Optional[Drawn]]) -> HTML:
+def report_figures(drawings: Iterable[Optional[ThemedFigure]]) -> HTML:
     """Figures of the report side by side, on white whatever the page is."""
-    return _side_by_side(
+    return _flex_row(
         f'<img src="{one.light}" alt="{html.escape(one.alt)}" style="background: white">'
-        for one in drawn
+        for one in drawings
         if one is not None
     )
 
 
-def confusion(metrics: Metrics) -> HTML:
+def confusion_matrix(metrics: Metrics) -> HTML:
     """The confusion matrix: rows are the true classes, columns what the model said."""
-    matrix, shades = confusions.matrix(metrics), confusions.ramps()["light"]
+    matrix, shades = confusions.build_confusion_matrix(metrics), confusions.heat_ramps()["light"]
     if matrix["figure"] is not None:
-        return figures([matrix["figure"]])
+        return report_figures([matrix["figure"]])
 
     def cell(count: int, level: int) -> str:
         background, ink = shades[level]
@@ -69,28 +69,28 @@ def confusion(metrics: Metrics) -> HTML:
     return HTML(f"<table><tr><th>true ↓ predicted →</th>{head}</tr>{rows}</table>")  # type: ignore[no-untyped-call]
 
 
-def threshold_curve(metrics: Metrics) -> Optional[Drawn]:
+def threshold_curve(metrics: Metrics) -> Optional[ThemedFigure]:
     """Precision, recall and F1 of the second of two classes, by threshold; None for more."""
     if not is_binary(metrics):
         return None
     label, at = metrics["labels"][1], threshold(metrics)
-    edges, lines = metrics["curves"]["scores"]["edges"][:-1], by_threshold(metrics)
+    edges, lines = metrics["curves"]["scores"]["edges"][:-1], metrics_by_threshold(metrics)
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
         for (name, heights), colour, stroke in zip(lines.items(), theme.lines, plots.STROKES):
             axes.plot(edges, heights, stroke, color=colour, label=name)
         axes.axvline(at, color=theme.ink, linestyle=":", label=f"threshold {at:.4g}")
-        plots.dress(axes, theme, "By threshold")
-        axes.set(xlabel=f"threshold on the probability of {plots.written(label)}")
+        plots.style_axes(axes, theme, "By threshold")
+        axes.set(xlabel=f"threshold on the probability of {plots.printable_label(label)}")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        plots.legend(figure, axes, columns=2)
+        plots.add_legend(figure, axes, columns=2)
 
     alt = f"Precision, recall and F1 of class {label} by threshold, which is at {at:.4g}."
-    return plots.both((4.6, 4.2), draw, alt)
+    return plots.draw_themed((4.6, 4.2), draw, alt)
 
 
-def by_threshold(metrics: Metrics) -> dict[str, npt.NDArray[np.float64]]:
+def metrics_by_threshold(metrics: Metrics) -> dict[str, npt.NDArray[np.float64]]:
     """Precision, recall and F1 of the second of two classes at each edge but the last; NaN where
     no row is predicted to be of it, or none is."""
     counts = metrics["curves"]["scores"]["counts"]
@@ -106,7 +106,9 @@ def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.fl
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
 
-def examples(dataset: str, data: Manifest, output: str, metrics: Mapping[str, Any]) -> Examples:
+def load_examples(
+    dataset: str, data: Manifest, output: str, metrics: Mapping[str, Any]
+) -> Examples:
     """Choose the surest mistakes and the least sure rows of the scores at `output`.
 
     They are those of the report. All predictions and pixels of the split are read.
@@ -115,7 +117,7 @@ def examples(dataset: str, data: Manifest, output: str, metrics: Mapping[str, An
         InputError: the dataset does not hold any more what was scored.
     """
     shards = {shard.digest: shard.path for shard in data.shards(metrics["split"])}
-    work = Work(
+    work = PredictorSettings(
         *("", metrics["model_version"], tuple(metrics["labels"]), data.shape(), 0, 0),
         threshold=threshold(metrics),
     )
@@ -127,36 +129,40 @@ def examples(dataset: str, data: Manifest, output: str, metrics: Mapping[str, An
             )
         made = storage.read_table(storage.join(output, file))
         rows = storage.read_table(storage.join(dataset, shards[digest]), [schema.IMAGE])
-        pixels = arrow.pixels(rows[schema.IMAGE], data.shape())
-        found += predictions.of(work, made, pixels=pixels).examples
+        pixels = arrow.view_images(rows[schema.IMAGE], data.shape())
+        found += predictions.summarise_predictions(work, made, pixels=pixels).examples
     return found
 
 
-def gallery(chosen: Sequence[Example], folder: str) -> HTML:
+def example_gallery(selected: Sequence[Example], folder: str) -> HTML:
     """Scored images, each with its class, what it was taken for, how surely, and its path."""
-    return _side_by_side(
-        _captioned(
+    return _flex_row(
+        _captioned_figure(
             each["shown"],
             f"{each['label']} → {each['prediction']}",
             percent(each["probability"]),
             each["path"],
         )
-        for each in pictures.scored(chosen, folder, _KEPT_PX)
+        for each in pictures.embed_examples(selected, folder, _GALLERY_SIDE_PX)
     )
 
 
-def rejects(dataset: str, data: Manifest, most: int = 8) -> HTML:
+def reject_gallery(dataset: str, data: Manifest, max_per_reason: int = 8) -> HTML:
     """Rejected images, at most so many of each reason; those that can be shown with a picture."""
     urls = [storage.join(dataset, file) for file in data.rejects_files]
-    with native_words_aside():  # libjpeg's, on what is damaged
-        found = previews.rejected(urls, PixelSpec(**data.pixels.model_dump()), most)
-    return _side_by_side(
-        _captioned(each["shown"], each["reason"], each["detail"], each["path"])
-        for each in pictures.rejected([Reject(*one) for one in found], data.images, _KEPT_PX)
+    with redirect_native_stderr():  # libjpeg's, on what is damaged
+        found = previews.read_reject_previews(
+            urls, PixelSpec(**data.pixels.model_dump()), max_per_reason
+        )
+    return _flex_row(
+        _captioned_figure(each["shown"], each["reason"], each["detail"], each["path"])
+        for each in pictures.embed_rejects(
+            [ReportReject(*one) for one in found], data.images, _GALLERY_SIDE_PX
+        )
     )
 
 
-def report(output: str) -> HTML:
+def report_frame(output: str) -> HTML:
     """The report of the scores at `output`, in a frame of its own."""
     page = storage.read_bytes(storage.join(output, scores_directory.REPORT)).decode()
     return HTML(  # type: ignore[no-untyped-call]
@@ -165,7 +171,7 @@ def report(output: str) -> HTML:
     )
 
 
-def _captioned(shown: Optional[Shown], title: str, *lines: str) -> str:
+def _captioned_figure(shown: Optional[EmbeddedPicture], title: str, *lines: str) -> str:
     said = "<br>".join(html.escape(line) for line in lines if line)
     picture = (
         f'<img src="{shown.uri}" width="{shown.width_px}" height="{shown.height_px}" alt="">'
@@ -178,7 +184,7 @@ def _captioned(shown: Optional[Shown], title: str, *lines: str) -> str:
     )
 
 
-def _side_by_side(parts: Iterable[str]) -> HTML:
+def _flex_row(parts: Iterable[str]) -> HTML:
     inside = "".join(parts)
     return HTML(  # type: ignore[no-untyped-call]
         f'<div style="display: flex; flex-wrap: wrap; gap: 1rem">{inside}</div>'

@@ -19,13 +19,13 @@ from IPython.core.getipython import get_ipython
 from IPython.display import HTML, display
 from pyspark.sql import SparkSession
 
-from halftone.config import Config, flat, load, required
+from halftone.config import Config, flatten_settings, load_config, require_path
 from halftone.errors import InputError, RunError
 from halftone.spark.session import spark_session
 from halftone.storage import clients
 
-_FILE = "config"
-_PATHS = "paths."
+_CONFIG_KEY = "config"
+_PATHS_PREFIX = "paths."
 _STDERR_FD = 2
 
 
@@ -34,17 +34,17 @@ class Parameter(NamedTuple):
     source: str  # where the value is from
 
 
-def _brief(error: Exception) -> list[str]:
+def _short_traceback(error: Exception) -> list[str]:
     return [f"{type(error).__name__}: {error}"]
 
 
 # IPython asks an exception for its traceback: what a user reads about without one in a job's output
 # needs none in a notebook's either.
 for _kind in (InputError, RunError):
-    setattr(_kind, "_render_traceback_", _brief)  # noqa: B010 (mypy knows no such attribute)
+    setattr(_kind, "_render_traceback_", _short_traceback)
 
 
-def config(defaults: Mapping[str, str]) -> Config:
+def config_from_parameters(defaults: Mapping[str, str]) -> Config:
     """Return the config that the notebook's parameters make, and show them as a table.
 
     The clone's root becomes the working directory, as it is for the jobs.
@@ -54,40 +54,44 @@ def config(defaults: Mapping[str, str]) -> Config:
             train.epochs; an empty one leaves that setting as the file has it.
 
     Raises:
-        ConfigError: as config.load does.
+        ConfigError: as load_config does.
     """
-    _go_to_root()
-    given = parameters(defaults)
-    file = given[_FILE].value
-    settings = {key: one.value for key, one in given.items() if key != _FILE and one.value}
-    made = load(
+    _change_to_root()
+    given = read_parameters(defaults)
+    file = given[_CONFIG_KEY].value
+    settings = {key: one.value for key, one in given.items() if key != _CONFIG_KEY and one.value}
+    made = load_config(
         file,
-        [f"{key}={value}" for key, value in settings.items() if not key.startswith(_PATHS)],
-        {key[len(_PATHS) :]: value for key, value in settings.items() if key.startswith(_PATHS)},
+        [f"{key}={value}" for key, value in settings.items() if not key.startswith(_PATHS_PREFIX)],
+        {
+            key[len(_PATHS_PREFIX) :]: value
+            for key, value in settings.items()
+            if key.startswith(_PATHS_PREFIX)
+        },
     )
-    clients.use(made.storage.options)
-    values = flat(made.model_dump(mode="json"))
+    clients.set_options(made.storage.options)
+    values = flatten_settings(made.model_dump(mode="json"))
     rows = [
-        (key, one.value or _written(values.get(key)), one.source if one.value else file)
+        (key, one.value or _yaml_text(values.get(key)), one.source if one.value else file)
         for key, one in given.items()
     ]
-    display(table(("parameter", "value", "from"), rows))  # type: ignore[no-untyped-call]
+    display(html_table(("parameter", "value", "from"), rows))  # type: ignore[no-untyped-call]
     return made
 
 
-def paths(config: Config, *names: str) -> list[str]:
+def required_paths(config: Config, *names: str) -> list[str]:
     """Return settings of the section `paths`. Raises ConfigError where one is not set."""
-    return [required(getattr(config.paths, name), name, _PATHS + name) for name in names]
+    return [require_path(getattr(config.paths, name), name, _PATHS_PREFIX + name) for name in names]
 
 
-def parameters(defaults: Mapping[str, str]) -> dict[str, Parameter]:
+def read_parameters(defaults: Mapping[str, str]) -> dict[str, Parameter]:
     """Return a value for each name.
 
     On Databricks it is that of a widget, which is made if need be, and which a job's parameter of
     the same name sets; elsewhere that of an environment variable, if there is one. For train.epochs
     these are train_epochs and HALFTONE_TRAIN_EPOCHS.
     """
-    widgets = getattr(_given("dbutils"), "widgets", None)
+    widgets = getattr(_notebook_variable("dbutils"), "widgets", None)
     found = {}
     for key, default in defaults.items():
         name = key.replace(".", "_")
@@ -103,7 +107,7 @@ def parameters(defaults: Mapping[str, str]) -> dict[str, Parameter]:
 
 
 @contextmanager
-def session(config: Config, stage: str) -> Iterator[Callable[[], SparkSession]]:
+def open_session(config: Config, stage: str) -> Iterator[Callable[[], SparkSession]]:
     """Yield what gives the SparkSession: the notebook's `spark`, or see session.spark_session.
 
     Meanwhile progress goes where print does, and what Spark and C libraries have to say goes to
@@ -112,14 +116,14 @@ def session(config: Config, stage: str) -> Iterator[Callable[[], SparkSession]]:
     Raises:
         InputError: `spark` is no session that Halftone can work with.
     """
-    given = _given("spark")
+    given = _notebook_variable("spark")
     if given is not None and not isinstance(given, SparkSession):
         raise InputError(
             f"spark is a {type(given).__module__}.{type(given).__name__}, which runs no RDDs; "
             "on Databricks attach the notebook to a cluster with dedicated access mode"
         )
     with ExitStack() as stack:
-        stack.enter_context(native_words_aside())
+        stack.enter_context(redirect_native_stderr())
         stack.enter_context(redirect_stderr(sys.stdout))
         if given is not None:
             yield lambda: given
@@ -130,7 +134,7 @@ def session(config: Config, stage: str) -> Iterator[Callable[[], SparkSession]]:
 
 
 @contextmanager
-def native_words_aside() -> Iterator[None]:
+def redirect_native_stderr() -> Iterator[None]:
     """Give standard error back to the Jupyter server, where a kernel has taken it for its cells.
 
     Spark's JVM goes on with what it started with.
@@ -148,29 +152,29 @@ def native_words_aside() -> Iterator[None]:
         os.close(cells_fd)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> HTML:
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> HTML:
     """A table of texts, to be shown."""
-    lines = [_row("th", header), *(_row("td", row) for row in rows)]
+    lines = [_html_row("th", header), *(_html_row("td", row) for row in rows)]
     return HTML(f"<table>{''.join(lines)}</table>")  # type: ignore[no-untyped-call]
 
 
-def _row(tag: str, cells: Sequence[str]) -> str:
+def _html_row(tag: str, cells: Sequence[str]) -> str:
     texts = "".join(f'<{tag} style="text-align: left">{html.escape(c)}</{tag}>' for c in cells)
     return f"<tr>{texts}</tr>"
 
 
-def _written(value: Any) -> str:
+def _yaml_text(value: Any) -> str:
     """A setting as a YAML file would state it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _given(name: str) -> Any:
+def _notebook_variable(name: str) -> Any:
     """What the notebook calls so; None where there is nothing."""
     shell = get_ipython()  # type: ignore[no-untyped-call]
     return shell.user_ns.get(name) if shell else None
 
 
-def _go_to_root() -> None:
+def _change_to_root() -> None:
     """Leave the folder that the notebook is in, which is where it starts."""
     root = Path.cwd().parent
     if Path.cwd().name == "notebooks" and (root / "conf").is_dir():

@@ -18,23 +18,23 @@ from halftone import storage
 from halftone.config import Config
 from halftone.errors import InputError
 from halftone.preflight import checks, probe_host, probe_storage
-from halftone.preflight.probe_host import Place
-from halftone.preflight.probe_storage import Probe
+from halftone.preflight.probe_host import HostReport
+from halftone.preflight.probe_storage import StorageProbe
 from halftone.spark import tasks
-from halftone.spark.session import is_local, spark_session
-from halftone.spark.slots import settled
+from halftone.spark.session import is_local_master, spark_session
+from halftone.spark.slots import wait_and_count_slots
 from halftone.tracking import mlflow_model
 
 
-class Seen(NamedTuple):
+class ExecutorReports(NamedTuple):
     """What the executors said."""
 
-    places: list[Place]
-    late_secs: dict[str, float]  # by how much each one's clock is behind the driver's
+    hosts: list[HostReport]
+    clock_lag_secs: dict[str, float]  # by how much each one's clock is behind the driver's
     error: str = ""  # why there are none
 
 
-def run(config: Config, reads: Mapping[str, str], writes: Mapping[str, str]) -> None:
+def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str, str]) -> None:
     """Print what driver and executors are, and whether a job can work there; change nothing.
 
     Args:
@@ -45,58 +45,60 @@ def run(config: Config, reads: Mapping[str, str], writes: Mapping[str, str]) -> 
         InputError: something will not do; its cure is printed.
     """
     trains = "model" in writes
-    reads = {key: url for key, url in reads.items() if not mlflow_model.is_mlflow(url)}
-    keys = {storage.normalise(url): key for key, url in {**reads, **writes}.items()}
-    probe = Probe(
-        tuple(map(storage.normalise, reads.values())),
-        tuple(map(storage.normalise, writes.values())),
+    reads = {key: url for key, url in reads.items() if not mlflow_model.is_mlflow_uri(url)}
+    keys = {storage.normalise_url(url): key for key, url in {**reads, **writes}.items()}
+    probe = StorageProbe(
+        tuple(map(storage.normalise_url, reads.values())),
+        tuple(map(storage.normalise_url, writes.values())),
         secrets.token_hex(4),
     )
     with spark_session(f"{config.name}: check", config.spark) as spark:
         master = str(spark.sparkContext.master)
         java = str(spark._jvm.java.lang.System.getProperty("java.version"))  # type: ignore[union-attr]
-        with probe_storage.planted(probe) as errors, ThreadPoolExecutor(1) as pool:
+        with probe_storage.plant_files(probe) as errors, ThreadPoolExecutor(1) as pool:
             # While executors unpack what they get.
-            looking = pool.submit(_look, "driver", java, probe, trains)
+            looking = pool.submit(_inspect_host, "driver", java, probe, trains)
             # A file that the driver could not write, executors would miss: that is said once.
             asked = probe._replace(writes=tuple(url for url in errors if not errors[url]))
-            slots = settled(spark)
-            seen = _seen(spark, slots, asked, trains)
+            slots = wait_and_count_slots(spark)
+            seen = _inspect_executors(spark, slots, asked, trains)
             driver = looking.result()
             driver.stores.update({url: error for url, error in errors.items() if error})
-        ranks = config.train.ranks if trains and not is_local(master) else 1
+        ranks = config.train.ranks if trains and not is_local_master(master) else 1
         lines = [
-            *checks.of_versions(driver, seen.places),
-            *checks.of_horovod(driver, seen.places),
-            checks.of_executors(seen.places, slots, ranks, seen.error),
-            *checks.of_stores(keys, probe, driver, seen.places),
-            *checks.of_clocks(seen.late_secs),
+            *checks.check_versions(driver, seen.hosts),
+            *checks.check_horovod(driver, seen.hosts),
+            checks.check_executors(seen.hosts, slots, ranks, seen.error),
+            *checks.check_stores(keys, probe, driver, seen.hosts),
+            *checks.check_clocks(seen.clock_lag_secs),
         ]
-        print(checks.text(master, driver, seen.places, lines), flush=True)
+        print(checks.format_report(master, driver, seen.hosts, lines), flush=True)
     wrong = sum(line.is_wrong for line in lines)
     if wrong:
         raise InputError(f"{wrong} of {len(lines)} checks failed; what to do is said above")
 
 
-def _seen(spark: SparkSession, slots: int, probe: Probe, needs_horovod: bool) -> Seen:
+def _inspect_executors(
+    spark: SparkSession, slots: int, probe: StorageProbe, needs_horovod: bool
+) -> ExecutorReports:
     """Have a look from each executor."""
     if not slots:
-        return Seen([], {}, "none has come")
+        return ExecutorReports([], {}, "none has come")
     try:
-        found = _on_executors(spark, slots, partial(_visit, probe, needs_horovod))
+        found = _run_on_executors(spark, slots, partial(_inspect_executor, probe, needs_horovod))
         asked_at = time.time()
-        clocks = dict(_on_executors(spark, slots, _clock))
+        clocks = dict(_run_on_executors(spark, slots, _read_clock))
         answered_at = time.time()
     except Py4JJavaError as error:
-        return Seen([], {}, tasks.cause(str(error.java_exception)))
+        return ExecutorReports([], {}, tasks.parse_worker_error(str(error.java_exception)))
     late_secs = {
         name: min(0.0, answered_at - secs) + max(0.0, asked_at - secs)
         for name, secs in clocks.items()
     }
-    return Seen(sorted({place.name: place for place in found}.values()), late_secs)
+    return ExecutorReports(sorted({place.name: place for place in found}.values()), late_secs)
 
 
-def _on_executors(
+def _run_on_executors(
     spark: SparkSession, slots: int, task: Callable[[Iterable[int]], Iterator[Any]]
 ) -> list[Any]:
     """What `task` gives on all executors: it runs in all slots at once where Spark can do that."""
@@ -115,16 +117,20 @@ def _is_first_of_executor() -> bool:
     return addresses.index(addresses[number]) == number
 
 
-def _visit(probe: Probe, needs_horovod: bool, numbers: Iterable[int]) -> Iterator[Place]:
+def _inspect_executor(
+    probe: StorageProbe, needs_horovod: bool, numbers: Iterable[int]
+) -> Iterator[HostReport]:
     if _is_first_of_executor():
-        yield _look(probe_host.executor_name(), None, probe, needs_horovod)
+        yield _inspect_host(probe_host.executor_name(), None, probe, needs_horovod)
 
 
-def _clock(numbers: Iterable[int]) -> Iterator[tuple[str, float]]:
+def _read_clock(numbers: Iterable[int]) -> Iterator[tuple[str, float]]:
     yield probe_host.executor_name(), time.time()
 
 
-def _look(name: str, java: Optional[str], probe: Probe, needs_horovod: bool) -> Place:
-    place = probe_host.look(name, java, probe, needs_horovod)
+def _inspect_host(
+    name: str, java_version: Optional[str], probe: StorageProbe, needs_horovod: bool
+) -> HostReport:
+    place = probe_host.inspect_host(name, java_version, probe, needs_horovod)
     # Spark brings its own to a worker; what pip knows of is another.
     return place._replace(versions={**place.versions, "pyspark": pyspark.__version__})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from halftone.preflight.probe_host import GLOO, Place
-from halftone.preflight.probe_storage import NOT_SHARED, Probe
+from halftone.preflight.probe_host import GLOO, HostReport
+from halftone.preflight.probe_storage import NOT_SHARED, StorageProbe
 
 # How the versions begin that Halftone works with; see requirements.txt for why.
-NEEDED = {
+REQUIRED_VERSIONS = {
     "python": ("3.9.", "3.10.", "3.11."),
     "java": ("1.8.", "11.", "17."),
     "pyspark": ("3.5.",),
@@ -25,16 +25,18 @@ NEEDED = {
 }
 _MAX_SKEW_SECS = 60.0
 _MISSING = "missing"
-_SHIP = (
+_EXECUTOR_CURE = (
     "./build.sh package, then spark-submit with --archives dist/environment.tar.gz#environment "
     "--conf spark.pyspark.python=./environment/bin/python --py-files dist/halftone.zip"
 )
-_OF_DRIVER = "start the job with the Python of ./build.sh setup, or of dist/environment.tar.gz"
-_OF_SPARK = "it comes with Spark: install Spark 3.5, with Java 17, on every node and for the driver"
+_DRIVER_CURE = "start the job with the Python of ./build.sh setup, or of dist/environment.tar.gz"
+_SPARK_CURE = (
+    "it comes with Spark: install Spark 3.5, with Java 17, on every node and for the driver"
+)
 
 
-class Line(NamedTuple):
-    what: str
+class CheckResult(NamedTuple):
+    name: str
     driver: str
     executors: str
     cure: str = ""  # empty where all is well
@@ -44,43 +46,49 @@ class Line(NamedTuple):
         return bool(self.cure)
 
 
-def of_versions(driver: Place, executors: Sequence[Place]) -> list[Line]:
+def check_versions(driver: HostReport, executors: Sequence[HostReport]) -> list[CheckResult]:
     """A line for each of NEEDED."""
     lines = []
-    for name, needed in NEEDED.items():
+    for name, needed in REQUIRED_VERSIONS.items():
         own = driver.versions.get(name, _MISSING)
         others = {place.name: place.versions.get(name, _MISSING) for place in executors}
-        lines.append(Line(name, own, grouped(others), _cure(name, needed, own, others)))
+        lines.append(
+            CheckResult(name, own, group_by_value(others), _version_cure(name, needed, own, others))
+        )
     return lines
 
 
-def _cure(name: str, needed: tuple[str, ...], own: str, others: Mapping[str, str]) -> str:
+def _version_cure(
+    name: str, required: tuple[str, ...], driver_version: str, executor_versions: Mapping[str, str]
+) -> str:
     is_of_spark = name in ("java", "pyspark")
-    wanted = " or ".join(version.rstrip(".") for version in needed)
-    if not own.startswith(needed):
-        return f"driver: {wanted} is needed; {_OF_SPARK if is_of_spark else _OF_DRIVER}"
-    cure = _OF_SPARK if is_of_spark else _SHIP
-    if not all(version.startswith(needed) for version in others.values()):
+    wanted = " or ".join(version.rstrip(".") for version in required)
+    if not driver_version.startswith(required):
+        return f"driver: {wanted} is needed; {_SPARK_CURE if is_of_spark else _DRIVER_CURE}"
+    cure = _SPARK_CURE if is_of_spark else _EXECUTOR_CURE
+    if not all(version.startswith(required) for version in executor_versions.values()):
         return f"executors: {wanted} is needed; {cure}"
-    if name != "java" and any(version != own for version in others.values()):
-        return f"executors: {own} is needed, as on the driver; {cure}"
+    if name != "java" and any(version != driver_version for version in executor_versions.values()):
+        return f"executors: {driver_version} is needed, as on the driver; {cure}"
     return ""
 
 
-def of_horovod(driver: Place, executors: Sequence[Place]) -> list[Line]:
+def check_horovod(driver: HostReport, executors: Sequence[HostReport]) -> list[CheckResult]:
     """A line, where it was looked at."""
     if not driver.horovod:
         return []
     others = {place.name: place.horovod for place in executors}
     cure = ""
     if any(found != GLOO for found in others.values()):
-        cure = f"executors: Horovod must be built with Gloo for TensorFlow 2.15; {_SHIP}"
+        cure = f"executors: Horovod must be built with Gloo for TensorFlow 2.15; {_EXECUTOR_CURE}"
     elif driver.horovod != GLOO:
-        cure = f"driver: Horovod must be built with Gloo for TensorFlow 2.15; {_OF_DRIVER}"
-    return [Line("horovod's build", driver.horovod, grouped(others), cure)]
+        cure = f"driver: Horovod must be built with Gloo for TensorFlow 2.15; {_DRIVER_CURE}"
+    return [CheckResult("horovod's build", driver.horovod, group_by_value(others), cure)]
 
 
-def of_executors(executors: Sequence[Place], slots: int, ranks: int, error: str) -> Line:
+def check_executors(
+    executors: Sequence[HostReport], slots: int, ranks: int, error: str
+) -> CheckResult:
     said = error or f"{len(executors)} of {slots} slot{'s' * (slots != 1)}"
     cure = ""
     if not slots:
@@ -89,15 +97,18 @@ def of_executors(executors: Sequence[Place], slots: int, ranks: int, error: str)
             "spark.executor.cores and spark.executor.memory"
         )
     elif error:
-        cure = f"executors need Halftone and the driver's Python; {_SHIP}"
+        cure = f"executors need Halftone and the driver's Python; {_EXECUTOR_CURE}"
     elif slots < ranks:
         cure = f"train.ranks is {ranks}; use train.ranks={slots}, or give Spark more executors"
-    return Line("executors", "", said, cure)
+    return CheckResult("executors", "", said, cure)
 
 
-def of_stores(
-    keys: Mapping[str, str], probe: Probe, driver: Place, executors: Sequence[Place]
-) -> list[Line]:
+def check_stores(
+    keys: Mapping[str, str],
+    probe: StorageProbe,
+    driver: HostReport,
+    executors: Sequence[HostReport],
+) -> list[CheckResult]:
     """A line for each path.
 
     Args:
@@ -113,8 +124,10 @@ def of_stores(
         if own or bad:
             what = NOT_SHARED if NOT_SHARED in bad else "written" if writes else "read"
             cure = f"paths.{keys[url]} is {url}: {_STORE_CURES[what]}"
-        seen = grouped(others) if not own or not writes else "not asked"
-        lines.append(Line(f"{'write' if writes else 'read'} {keys[url]}", own or "ok", seen, cure))
+        seen = group_by_value(others) if not own or not writes else "not asked"
+        lines.append(
+            CheckResult(f"{'write' if writes else 'read'} {keys[url]}", own or "ok", seen, cure)
+        )
     return lines
 
 
@@ -126,24 +139,24 @@ _STORE_CURES = {
 }
 
 
-def of_clocks(late_secs: Mapping[str, float]) -> list[Line]:
+def check_clocks(clock_lag_secs: Mapping[str, float]) -> list[CheckResult]:
     """A line on how far clocks are apart, where there are executors.
 
     Args:
         late_secs: by how much each executor's clock is behind the driver's.
     """
-    if not late_secs:
+    if not clock_lag_secs:
         return []
-    name, secs = max(late_secs.items(), key=lambda item: abs(item[1]))
+    name, secs = max(clock_lag_secs.items(), key=lambda item: abs(item[1]))
     how = "behind" if secs > 0 else "ahead"
     said = f"{abs(secs):.0f} s {how}" if abs(secs) >= 1 else "within 1 s"
     cure = ""
     if abs(secs) > _MAX_SKEW_SECS:
         cure = f"{name} is {said}: stores refuse requests that are wrongly dated; set it by NTP"
-    return [Line("clock", "", said, cure)]
+    return [CheckResult("clock", "", said, cure)]
 
 
-def grouped(values: Mapping[str, str]) -> str:
+def group_by_value(values: Mapping[str, str]) -> str:
     """What several places have: one value if it is the same, else each with where it is."""
     by_value: dict[str, list[str]] = {}
     for name, value in values.items():
@@ -151,19 +164,21 @@ def grouped(values: Mapping[str, str]) -> str:
     if len(by_value) <= 1:
         return "".join(by_value)
     items = sorted(by_value.items(), key=lambda item: -len(item[1]))
-    return ", ".join(f"{value} ({_names(names)})" for value, names in items)
+    return ", ".join(f"{value} ({_executor_names(names)})" for value, names in items)
 
 
-def _names(names: Sequence[str]) -> str:
+def _executor_names(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{len(names)} executors"
 
 
-def text(master: str, driver: Place, executors: Iterable[Place], lines: Sequence[Line]) -> str:
+def format_report(
+    master: str, driver: HostReport, executors: Iterable[HostReport], results: Sequence[CheckResult]
+) -> str:
     rows = [("", "", "driver", "executors")]
-    rows += [("WRONG" if line.is_wrong else "ok", *line[:3]) for line in lines]
+    rows += [("WRONG" if line.is_wrong else "ok", *line[:3]) for line in results]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     said = [f"check on {master}", ""]
-    for row, line in zip(rows, (None, *lines)):
+    for row, line in zip(rows, (None, *results)):
         cells = [cell.ljust(width) for cell, width in zip(row, widths)]
         said.append("  ".join([*cells, row[3]]).rstrip())
         if line is not None and line.is_wrong:

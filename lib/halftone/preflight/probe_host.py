@@ -14,7 +14,7 @@ import psutil
 
 import halftone
 from halftone.preflight import probe_storage
-from halftone.preflight.probe_storage import Probe
+from halftone.preflight.probe_storage import StorageProbe
 from halftone.system import cores, machine
 
 GLOO = "gloo"
@@ -22,11 +22,13 @@ PACKAGES = (
     *("tensorflow", "horovod", "petastorm", "pyarrow", "numpy", "pandas"),
     *("opencv-python-headless", "simplejpeg", "fsspec"),
 )
-_HOROVOD = "import horovod.tensorflow as hvd; print('gloo' if hvd.gloo_built() else 'no gloo')"
-_HOROVOD_SECS = 300.0  # TensorFlow's files may have to come over a slow network
+_HOROVOD_PROGRAM = (
+    "import horovod.tensorflow as hvd; print('gloo' if hvd.gloo_built() else 'no gloo')"
+)
+_HOROVOD_TIMEOUT_SECS = 300.0  # TensorFlow's files may have to come over a slow network
 
 
-class Place(NamedTuple):
+class HostReport(NamedTuple):
     name: str
     versions: dict[str, str]  # of what is there
     cores: int
@@ -39,23 +41,25 @@ class Place(NamedTuple):
     folder: str  # the working directory
 
 
-def look(name: str, java: Optional[str], probe: Probe, needs_horovod: bool) -> Place:
+def inspect_host(
+    name: str, java_version: Optional[str], probe: StorageProbe, needs_horovod: bool
+) -> HostReport:
     """Look around in this process.
 
     Args:
         java: Java's version; None: of the JVM above this process.
     """
-    own = machine.described()
-    found_java = java or _java_above()
-    versions = {**own["versions"], **machine.versions(PACKAGES)}
-    return Place(
+    own = machine.describe_machine()
+    found_java = java_version or _parent_java_version()
+    versions = {**own["versions"], **machine.package_versions(PACKAGES)}
+    return HostReport(
         name=name,
         versions={**versions, **({"java": found_java} if found_java else {})},
-        cores=cores.threads(1),
+        cores=cores.num_threads(1),
         memory_bytes=own["memory_bytes"],
         gpus=sum(path.name[len("nvidia") :].isdigit() for path in Path("/dev").glob("nvidia*")),
-        horovod=_horovod() if needs_horovod else "",
-        stores=probe_storage.answers(probe, re.sub(r"\W", "-", name)),
+        horovod=_horovod_status() if needs_horovod else "",
+        stores=probe_storage.check_urls(probe, re.sub(r"\W", "-", name)),
         prefix=sys.prefix,
         package=os.path.abspath(os.path.dirname(halftone.__file__)),
         folder=os.getcwd(),
@@ -64,18 +68,18 @@ def look(name: str, java: Optional[str], probe: Probe, needs_horovod: bool) -> P
 
 def executor_name() -> str:
     """A name for the executor that this worker belongs to, which no other one has."""
-    jvm = _jvm_above()
+    jvm = _parent_jvm()
     return f"{socket.gethostname()}, pid {jvm.pid if jvm else os.getppid()}"
 
 
-def _jvm_above() -> Optional[psutil.Process]:
+def _parent_jvm() -> Optional[psutil.Process]:
     return next((one for one in psutil.Process().parents() if one.name() == "java"), None)
 
 
-def _java_above() -> str:
+def _parent_java_version() -> str:
     """The version of the JVM above; empty where there is none, or it is another user's."""
     try:
-        jvm = _jvm_above()
+        jvm = _parent_jvm()
         command = [jvm.exe(), "-version"] if jvm else ["false"]
         said = subprocess.run(command, capture_output=True, text=True).stderr
     except (psutil.Error, OSError):
@@ -84,18 +88,18 @@ def _java_above() -> str:
     return found.group(1) if found else ""
 
 
-def _horovod() -> str:
+def _horovod_status() -> str:
     """GLOO, or why Horovod cannot be used; found out in a process of its own, as a rank is."""
     path = os.pathsep.join(path for path in sys.path if path)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _HOROVOD],
+            [sys.executable, "-c", _HOROVOD_PROGRAM],
             env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
             capture_output=True,
             text=True,
-            timeout=_HOROVOD_SECS,
+            timeout=_HOROVOD_TIMEOUT_SECS,
         )
     except subprocess.TimeoutExpired:
-        return f"did not load within {_HOROVOD_SECS:.0f} s"
+        return f"did not load within {_HOROVOD_TIMEOUT_SECS:.0f} s"
     said = (done.stdout if done.returncode == 0 else done.stderr).strip()
     return said.splitlines()[-1] if said else f"ended with exit code {done.returncode}"

@@ -15,11 +15,11 @@ from typing import Callable, NamedTuple
 from halftone import storage
 from halftone.errors import RunError
 
-_PLANTED, _PLANTED_NAME = b"halftone --check", "planted"
+_PLANTED_CONTENT, _PLANTED_NAME = b"halftone --check", "planted"
 NOT_SHARED = "what the driver wrote is not there"
 
 
-class Probe(NamedTuple):
+class StorageProbe(NamedTuple):
     """What is asked of the stores."""
 
     reads: tuple[str, ...]  # URLs of what a job reads
@@ -28,32 +28,34 @@ class Probe(NamedTuple):
 
 
 @contextmanager
-def planted(probe: Probe) -> Iterator[dict[str, str]]:
+def plant_files(probe: StorageProbe) -> Iterator[dict[str, str]]:
     """Write the driver's files; yield what went wrong, by URL. In the end all is as it was."""
-    missing = {url: _first_missing(url) for url in probe.writes}
+    missing = {url: _first_missing_folder(url) for url in probe.writes}
     try:
-        yield {url: _answer(_plant, url, probe.token) for url in probe.writes}
+        yield {url: _error_text(_plant_file, url, probe.token) for url in probe.writes}
     finally:
         for url in probe.writes:
             with suppress(Exception):  # what cannot be removed could not be written
-                storage.remove(_folder(url, probe.token))
-                _remove_empty(url, missing[url])
+                storage.remove(_probe_folder(url, probe.token))
+                _remove_empty_folders(url, missing[url])
 
 
-def answers(probe: Probe, name: str) -> dict[str, str]:
+def check_urls(probe: StorageProbe, name: str) -> dict[str, str]:
     """For each URL of the probe: empty where it does what it should, else what went wrong.
 
     Args:
         name: a file name, another one for each caller.
     """
-    found = {url: _answer(_look, url) for url in probe.reads}
-    found.update({url: _answer(_try_out, url, probe.token, name) for url in probe.writes})
+    found = {url: _error_text(_check_exists, url) for url in probe.reads}
+    found.update(
+        {url: _error_text(_check_read_write, url, probe.token, name) for url in probe.writes}
+    )
     return found
 
 
-def _answer(ask: Callable[..., str], url: str, *arguments: str) -> str:
+def _error_text(action: Callable[..., str], url: str, *arguments: str) -> str:
     try:
-        return ask(url, *arguments)
+        return action(url, *arguments)
     except RunError as error:  # in our words, with the cure
         return str(error)
     except Exception as error:  # a folder of this machine raises its own kinds
@@ -61,19 +63,19 @@ def _answer(ask: Callable[..., str], url: str, *arguments: str) -> str:
         return f"{type(error).__name__}: {text}"
 
 
-def _look(url: str) -> str:
+def _check_exists(url: str) -> str:
     return "" if storage.exists(url) else "nothing is there"
 
 
-def _plant(url: str, token: str) -> str:
-    storage.write_bytes(storage.join(_folder(url, token), _PLANTED_NAME), _PLANTED)
+def _plant_file(url: str, token: str) -> str:
+    storage.write_bytes(storage.join(_probe_folder(url, token), _PLANTED_NAME), _PLANTED_CONTENT)
     return ""
 
 
-def _try_out(url: str, token: str, name: str) -> str:
-    folder = _folder(url, token)
+def _check_read_write(url: str, token: str, name: str) -> str:
+    folder = _probe_folder(url, token)
     try:
-        if storage.read_bytes(storage.join(folder, _PLANTED_NAME)) != _PLANTED:
+        if storage.read_bytes(storage.join(folder, _PLANTED_NAME)) != _PLANTED_CONTENT:
             return "what the driver wrote is not what is read"
     except FileNotFoundError:
         return NOT_SHARED
@@ -87,11 +89,11 @@ def _try_out(url: str, token: str, name: str) -> str:
     return "what was deleted is still there" if storage.exists(file) else ""
 
 
-def _folder(url: str, token: str) -> str:
+def _probe_folder(url: str, token: str) -> str:
     return storage.join(url, f".halftone-check-{token}")
 
 
-def _first_missing(url: str) -> str:
+def _first_missing_folder(url: str) -> str:
     """The highest folder that writing below a local `url` makes; empty where it makes none."""
     missing = ""
     while storage.is_local(url) and not os.path.exists(url):
@@ -99,7 +101,7 @@ def _first_missing(url: str) -> str:
     return missing
 
 
-def _remove_empty(url: str, top: str) -> None:
+def _remove_empty_folders(url: str, top: str) -> None:
     """Remove local folders from `url` up to `top` that hold nothing."""
     while top and len(url) >= len(top):
         os.rmdir(url)

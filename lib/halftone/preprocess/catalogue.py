@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from halftone import arrow, storage
 from halftone.config import Config
-from halftone.config import Splits as SplitsConfig
+from halftone.config import SplitSettings as SplitsConfig
 from halftone.dataset import splits
 from halftone.errors import InputError
 from halftone.preprocess import listing
@@ -31,7 +31,7 @@ ENTRIES = pa.schema(
 )
 
 
-class Unusable(NamedTuple):
+class UnusableImage(NamedTuple):
     """A listed image that is rejected before it is read."""
 
     path: str
@@ -44,24 +44,26 @@ class Unusable(NamedTuple):
 class Catalogue(NamedTuple):
     root: str
     entries: pa.Table  # ENTRIES, by split and, within it, in the dataset's order
-    unusable: list[Unusable]
+    unusable_images: list[UnusableImage]
     ignored: dict[str, int]  # number of files by an ending that is not an image's
 
     @property
     def inputs(self) -> int:
-        return int(self.entries.num_rows) + len(self.unusable)
+        return int(self.entries.num_rows) + len(self.unusable_images)
 
     def keys(self) -> pa.ChunkedArray:
         """The key of each entry."""
-        return arrow.of_texts(
-            storage.join(self.root, path) for (path,) in arrow.rows(self.entries, "path")
+        return arrow.chunked_string_array(
+            storage.join(self.root, path) for (path,) in arrow.iter_rows(self.entries, "path")
         )
 
     def unusable_keys(self) -> pa.ChunkedArray:
-        return arrow.of_texts(storage.join(self.root, image.path) for image in self.unusable)
+        return arrow.chunked_string_array(
+            storage.join(self.root, image.path) for image in self.unusable_images
+        )
 
 
-def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
+def build_catalogue(root: str, config: Config, require_classes: bool = True) -> Catalogue:
     """List the images below `root` and give each its label, split and place.
 
     Args:
@@ -71,49 +73,53 @@ def build(root: str, config: Config, needs_classes: bool = True) -> Catalogue:
         InputError: no folder at `root`, no images in it, fewer than two classes, or a path that
             names no split where `splits.from_path` says that it must.
     """
-    listed = listing.of(root, config.preprocess.catalogue, config.preprocess.suffixes)
-    files = labelled(listed, config.preprocess.label_from)
-    is_labelled = _is_said(files["label"])
-    unusable = [*_without_text(listed), *_without_label(listed, ~is_labelled, config)]
-    files = arrow.where(files, is_labelled)
-    if needs_classes:
-        _check_classes(root, len(is_labelled) + len(listed.not_text), files["label"])
-    return Catalogue(root, _in_order(files, config), unusable, listed.ignored)
+    listed = listing.list_images(root, config.preprocess.catalogue, config.preprocess.suffixes)
+    files = add_labels(listed, config.preprocess.label_from)
+    is_labelled = _has_text(files["label"])
+    unusable = [*_reject_non_utf8_names(listed), *_reject_unlabelled(listed, ~is_labelled, config)]
+    files = arrow.filter_rows(files, is_labelled)
+    if require_classes:
+        _check_classes(root, len(is_labelled) + len(listed.non_utf8_files), files["label"])
+    return Catalogue(root, _build_entries(files, config), unusable, listed.ignored)
 
 
-def _is_said(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    return np.asarray(arrow.numbers(pc.binary_length(text)) > 0)
+def _has_text(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    return np.asarray(arrow.to_numpy(pc.binary_length(text)) > 0)
 
 
-def labelled(listed: Listing, label_from: str) -> pa.Table:
+def add_labels(image_listing: Listing, label_from: str) -> pa.Table:
     """Return listing.FILES with labels: those that were listed or, without them, of the paths.
 
     Where a path names none it is an empty text.
     """
-    files = listed.files
-    if listed.has_labels:
+    files = image_listing.files
+    if image_listing.has_labels:
         return files
     pattern = re.compile(label_from)
-    paths = (path for (path,) in arrow.rows(files, "path"))
-    found = arrow.of_texts(splits.captured(pattern, path) or "" for path in paths)
+    paths = (path for (path,) in arrow.iter_rows(files, "path"))
+    found = arrow.chunked_string_array(
+        splits.capture_from_path(pattern, path) or "" for path in paths
+    )
     return files.set_column(files.schema.get_field_index("label"), "label", found)
 
 
-def _without_text(listed: Listing) -> Iterator[Unusable]:
-    for image in listed.not_text:
+def _reject_non_utf8_names(listed: Listing) -> Iterator[UnusableImage]:
+    for image in listed.non_utf8_files:
         shown = image.path.encode("utf-8", "backslashreplace").decode()
-        yield Unusable(shown, "unreadable", "its name is not UTF-8 text; rename it", *image[1:])
+        yield UnusableImage(
+            shown, "unreadable", "its name is not UTF-8 text; rename it", *image[1:]
+        )
 
 
-def _without_label(
+def _reject_unlabelled(
     listed: Listing, mask: npt.NDArray[np.bool_], config: Config
-) -> Iterator[Unusable]:
+) -> Iterator[UnusableImage]:
     detail = f"preprocess.label_from {config.preprocess.label_from!r} finds no label in the path"
     if listed.has_labels:
         detail = "preprocess.catalogue gives it no label"
     names = ("path", "size_bytes", "modified")
-    for path, size, modified in arrow.rows(arrow.where(listed.files, mask), *names):
-        yield Unusable(path, "unlabelled", detail, size, modified)
+    for path, size, modified in arrow.iter_rows(arrow.filter_rows(listed.files, mask), *names):
+        yield UnusableImage(path, "unlabelled", detail, size, modified)
 
 
 def _check_classes(root: str, num_images: int, labels: pa.ChunkedArray) -> None:
@@ -127,52 +133,52 @@ def _check_classes(root: str, num_images: int, labels: pa.ChunkedArray) -> None:
     )
 
 
-def _in_order(files: pa.Table, config: Config) -> pa.Table:
+def _build_entries(files: pa.Table, config: Config) -> pa.Table:
     """Return ENTRIES."""
-    sides = _sides(files, config.splits, config.seed)
-    paths = (path for (path,) in arrow.rows(files, "path"))
-    orders = (splits.order(path, config.seed, "order") for path in paths)
+    sides = _assign_splits(files, config.splits, config.seed)
+    paths = (path for (path,) in arrow.iter_rows(files, "path"))
+    orders = (splits.hash_to_uint64(path, config.seed, "order") for path in paths)
     place = np.fromiter(orders, np.uint64, files.num_rows)
     known = {name: files[name] for name in ENTRIES.names}
-    known["split"] = arrow.of_numbers(sides, pa.int8())  # for the name that a table gave
+    known["split"] = arrow.number_array(sides, pa.int8())  # for the name that a table gave
     entries = pa.table(list(known.values()), schema=ENTRIES)
-    return arrow.take(entries, np.lexsort((place, sides)))
+    return arrow.take_rows(entries, np.lexsort((place, sides)))
 
 
 _TRAIN, _VALIDATION = splits.SPLITS.index(splits.TRAIN), splits.SPLITS.index(splits.VALIDATION)
-_NONE = -1
+_NO_SPLIT = -1
 
 
-def _sides(files: pa.Table, settings: SplitsConfig, seed: int) -> npt.NDArray[np.int8]:
+def _assign_splits(files: pa.Table, settings: SplitsConfig, seed: int) -> npt.NDArray[np.int8]:
     """Give each image its split, as an index in SPLITS. A split that the data brings is kept."""
-    brought = np.fromiter(_brought(files, settings), np.int8, files.num_rows)
+    brought = np.fromiter(_predefined_splits(files, settings), np.int8, files.num_rows)
     if _VALIDATION in brought:
-        return np.where(brought == _NONE, np.int8(_TRAIN), brought)
+        return np.where(brought == _NO_SPLIT, np.int8(_TRAIN), brought)
     # The data brings no validation split: a part of its train becomes one.
-    test_fraction = {_NONE: settings.test_fraction, _TRAIN: 0.0}
+    test_fraction = {_NO_SPLIT: settings.test_fraction, _TRAIN: 0.0}
     made = (
-        _made(group, settings, seed, test_fraction[side]) if side in test_fraction else side
-        for side, group in zip(map(int, brought), _groups(files, settings))
+        _choose_split(group, settings, seed, test_fraction[side]) if side in test_fraction else side
+        for side, group in zip(map(int, brought), _split_groups(files, settings))
     )
     return np.fromiter(made, np.int8, files.num_rows)
 
 
-def _brought(files: pa.Table, settings: SplitsConfig) -> Iterator[int]:
+def _predefined_splits(files: pa.Table, settings: SplitsConfig) -> Iterator[int]:
     """The split that the data brings for each image: by a table, by its path, or by none."""
-    if _is_said(files["split"]).any():
-        for path, name in arrow.rows(files, "path", "split"):
-            yield _known_split(path, name, "its split")
+    if _has_text(files["split"]).any():
+        for path, name in arrow.iter_rows(files, "path", "split"):
+            yield _parse_split(path, name, "its split")
     elif settings.from_path is not None:
         from_path = re.compile(settings.from_path)
         asked = f"what splits.from_path {from_path.pattern!r} finds"
-        for (path,) in arrow.rows(files, "path"):
-            yield _known_split(path, splits.captured(from_path, path), asked)
+        for (path,) in arrow.iter_rows(files, "path"):
+            yield _parse_split(path, splits.capture_from_path(from_path, path), asked)
     else:
-        yield from [_NONE] * files.num_rows
+        yield from [_NO_SPLIT] * files.num_rows
 
 
-def _known_split(path: str, found: Optional[str], asked: str) -> int:
-    name = splits.brought(found) if found else None
+def _parse_split(path: str, found: Optional[str], asked: str) -> int:
+    name = splits.parse_split_name(found) if found else None
     if name is None:
         what = f"is {found!r}" if found else "is missing"
         raise InputError(
@@ -182,18 +188,18 @@ def _known_split(path: str, found: Optional[str], asked: str) -> int:
     return splits.SPLITS.index(name)
 
 
-def _groups(files: pa.Table, settings: SplitsConfig) -> Iterator[str]:
+def _split_groups(files: pa.Table, settings: SplitsConfig) -> Iterator[str]:
     """What must stay on one side of a split: as a table says, or the config, or each for itself."""
     group_by = re.compile(settings.group_by) if settings.group_by else None
-    for path, group in arrow.rows(files, "path", "group"):
-        yield group or (splits.captured(group_by, path) if group_by else None) or path
+    for path, group in arrow.iter_rows(files, "path", "group"):
+        yield group or (splits.capture_from_path(group_by, path) if group_by else None) or path
 
 
-def _made(group: str, settings: SplitsConfig, seed: int, test_fraction: float) -> int:
+def _choose_split(group: str, settings: SplitsConfig, seed: int, test_fraction: float) -> int:
     if settings.folds is None:
-        name = splits.hashed(group, seed, settings.validation_fraction, test_fraction)
-    elif splits.hashed(group, seed, 0.0, test_fraction) == splits.TEST:
+        name = splits.split_by_hash(group, seed, settings.validation_fraction, test_fraction)
+    elif splits.split_by_hash(group, seed, 0.0, test_fraction) == splits.TEST:
         name = splits.TEST
     else:
-        name = splits.folded(group, seed, settings.fold, settings.folds)
+        name = splits.split_by_fold(group, seed, settings.fold, settings.folds)
     return splits.SPLITS.index(name)

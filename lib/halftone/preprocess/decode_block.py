@@ -46,62 +46,64 @@ PART = pa.schema(
 _CHUNK_FILES, _CHUNK_BYTES = 64, 4 * 2**20
 _DIGEST_END_BYTES = 8192
 
-Read = Union[bytes, OSError]
+ReadResult = Union[bytes, OSError]
 
 
-class Work(NamedTuple):
+class DecodeJob(NamedTuple):
     """What every block has in common."""
 
     root: str  # folder of images
-    plan: str  # Parquet file of catalogue.ENTRIES, one row group a block
+    plan_url: str  # Parquet file of catalogue.ENTRIES, one row group a block
     parts: str  # folder for the staged parts
     pixels: images.PixelSpec
     read_threads: int
 
 
-def part_url(work: Work, block: int) -> str:
-    return storage.join(work.parts, f"{PART_NAME}{block:06d}.parquet")
+def part_url(job: DecodeJob, block: int) -> str:
+    return storage.join(job.parts, f"{PART_NAME}{block:06d}.parquet")
 
 
-def stage_block(work: Work, block: int) -> int:
+def stage_block(job: DecodeJob, block: int) -> int:
     """Decode the images of a block into its part; return how many there are.
 
     Every image of the block has a row in the part, whatever became of it.
     """
-    entries = storage.read_row_group(work.plan, block)
-    url = part_url(work, block)
+    entries = storage.read_row_group(job.plan_url, block)
+    url = part_url(job, block)
     if not storage.exists(url):
-        storage.write_table(url, stage(work.root, entries, work.pixels, work.read_threads))
+        storage.write_table(url, decode_images(job.root, entries, job.pixels, job.read_threads))
     return int(entries.num_rows)
 
 
-def stage(root: str, entries: pa.Table, pixels: images.PixelSpec, read_threads: int) -> pa.Table:
+def decode_images(
+    root: str, entries: pa.Table, pixels: images.PixelSpec, read_threads: int
+) -> pa.Table:
     """Read and decode images; return a PART with a row for each of the catalogue's entries."""
     keys = [storage.join(root, path) for path in entries["path"].to_pylist()]
     sizes = entries["size_bytes"].to_pylist()
     files = _read_ahead(keys, sizes, read_threads)
-    staged = [_staged(data, size, pixels) for data, size in zip(files, sizes)]
-    return _part(keys, entries, staged)
+    staged = [_decode_image(data, size, pixels) for data, size in zip(files, sizes)]
+    return _build_part(keys, entries, staged)
 
 
 def is_decoded(part: pa.Table) -> npt.NDArray[np.bool_]:
     """Say of each row of a PART whether it decoded well."""
-    return arrow.is_in(part["status"], arrow.of_text([OK]))
+    return arrow.is_in(part["status"], arrow.string_array([OK]))
 
 
-def decoded(part: pa.Table) -> pa.Table:
+def select_decoded(part: pa.Table) -> pa.Table:
     """Return the rows of a PART that decoded well."""
-    return arrow.where(part, is_decoded(part))
+    return arrow.filter_rows(part, is_decoded(part))
 
 
-def rejected(part: pa.Table) -> pa.Table:
+def select_rejects(part: pa.Table) -> pa.Table:
     """Return the rows of a PART that did not, as schema.REJECTS."""
     names = ("key", "status", "detail", "source_bytes", "source_modified")
-    own = arrow.where(part, ~is_decoded(part))
+    own = arrow.filter_rows(part, ~is_decoded(part))
     return pa.table([own[name] for name in names], schema=schema.REJECTS)
 
 
-def digest(data: bytes) -> bytes:
+def file_digest(data: bytes) -> bytes:
     """Digest a file's length and its first and last 8 KiB, which is all of a small file.
 
     Two files of one digest may still differ in between, so a caller who needs to know compares
@@ -112,7 +114,7 @@ def digest(data: bytes) -> bytes:
     return hashlib.blake2b(sample + len(data).to_bytes(8, "big"), digest_size=16).digest()
 
 
-class _Staged(NamedTuple):
+class _StagedImage(NamedTuple):
     status: str
     detail: str
     image: bytes
@@ -123,43 +125,43 @@ class _Staged(NamedTuple):
     perceptual_hash: int = 0
 
 
-def _staged(data: Read, listed_bytes: int, pixels: images.PixelSpec) -> _Staged:
+def _decode_image(data: ReadResult, listed_bytes: int, pixels: images.PixelSpec) -> _StagedImage:
     if isinstance(data, OSError):
         detail = data.strerror or str(data) or type(data).__name__
-        return _Staged(UNREADABLE, detail, b"", 0, 0, listed_bytes, bytes(16))
-    seen = (len(data), digest(data))
+        return _StagedImage(UNREADABLE, detail, b"", 0, 0, listed_bytes, bytes(16))
+    seen = (len(data), file_digest(data))
     try:
         decoded = images.decode(data, pixels)
-    except images.Rejected as rejected:
-        return _Staged(rejected.reason, rejected.detail, b"", 0, 0, *seen)
+    except images.ImageRejectedError as rejected:
+        return _StagedImage(rejected.reason, rejected.detail, b"", 0, 0, *seen)
     height_px, width_px = decoded.source_height_px, decoded.source_width_px
     bits = images.perceptual_hash(decoded.pixels)
     signed = bits - 2**64 if bits >= 2**63 else bits  # Spark knows no unsigned numbers
-    return _Staged(OK, "", decoded.pixels.tobytes(), height_px, width_px, *seen, signed)
+    return _StagedImage(OK, "", decoded.pixels.tobytes(), height_px, width_px, *seen, signed)
 
 
-def _part(keys: Sequence[str], entries: pa.Table, staged: Sequence[_Staged]) -> pa.Table:
+def _build_part(keys: Sequence[str], entries: pa.Table, staged: Sequence[_StagedImage]) -> pa.Table:
     """Put what was listed and what was found side by side."""
-    found: dict[str, Sequence[Any]] = {"key": keys, **dict(zip(_Staged._fields, zip(*staged)))}
+    found: dict[str, Sequence[Any]] = {"key": keys, **dict(zip(_StagedImage._fields, zip(*staged)))}
     listed = {"label": "label", "split": "split", "source_modified": "modified"}
     arrays = {name: entries[other] for name, other in listed.items()}
-    arrays.update({name: arrow.of(found[name], PART.field(name).type) for name in found})
+    arrays.update({name: arrow.make_array(found[name], PART.field(name).type) for name in found})
     return pa.table([arrays[name] for name in PART.names], schema=PART)
 
 
-def _read_ahead(keys: Sequence[str], sizes: Sequence[int], threads: int) -> Iterator[Read]:
+def _read_ahead(keys: Sequence[str], sizes: Sequence[int], threads: int) -> Iterator[ReadResult]:
     """Yield the files in order, while threads read the next ones."""
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[list[Read]]] = deque()
-        for first, last in _chunks(sizes):
-            waiting.append(pool.submit(storage.read_many, keys[first:last]))
+        waiting: deque[Future[list[ReadResult]]] = deque()
+        for first, last in _chunk_bounds(sizes):
+            waiting.append(pool.submit(storage.read_files, keys[first:last]))
             if len(waiting) > threads:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
 
 
-def _chunks(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _chunk_bounds(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Cut a list of files into runs that are not too many and not too large."""
     first, chunk_bytes = 0, 0
     for number, size in enumerate(sizes):
@@ -173,23 +175,23 @@ def _chunks(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield first, len(sizes)
 
 
-def full_digests(groups: Sequence[Sequence[str]], number: int) -> list[str]:
+def digest_whole_files(groups: Sequence[Sequence[str]], group_index: int) -> list[str]:
     """Digest all bytes of the files of one group; a file that is gone by now is like no other."""
     return [
         f"{key}: {data}" if isinstance(data, OSError) else hashlib.sha256(data).hexdigest()
-        for key in groups[number]
-        for data in storage.read_many([key])
+        for key in groups[group_index]
+        for data in storage.read_files([key])
     ]
 
 
-def is_sampled(source_bytes: int) -> bool:
+def has_partial_digest(source_bytes: int) -> bool:
     """Whether `digest` leaves bytes out of a file of this size."""
     return source_bytes > 2 * _DIGEST_END_BYTES
 
 
-def metadata(work: Work, num_blocks: int) -> list[tuple[str, pa.Table]]:
+def read_part_metadata(job: DecodeJob, num_blocks: int) -> list[tuple[str, pa.Table]]:
     """Read all parts but for the pixels; return them with their URLs, in the order of blocks."""
     names = [name for name in PART.names if name != "image"]
-    urls = [part_url(work, block) for block in range(num_blocks)]
-    with ThreadPoolExecutor(work.read_threads) as pool:
+    urls = [part_url(job, block) for block in range(num_blocks)]
+    with ThreadPoolExecutor(job.read_threads) as pool:
         return list(zip(urls, pool.map(lambda url: storage.read_table(url, columns=names), urls)))

@@ -31,10 +31,10 @@ FILES = pa.schema(
         pa.field("modified", pa.float64()),  # seconds since 1970; 0 where it is not known
     ]
 )
-_NONE = {
-    pa.string(): arrow.of_text([""]),
-    pa.int64(): arrow.of_numbers([UNKNOWN_BYTES], pa.int64()),
-    pa.float64(): arrow.of_numbers([0.0], pa.float64()),
+_DEFAULTS = {
+    pa.string(): arrow.string_array([""]),
+    pa.int64(): arrow.number_array([UNKNOWN_BYTES], pa.int64()),
+    pa.float64(): arrow.number_array([0.0], pa.float64()),
 }
 
 
@@ -42,19 +42,25 @@ class Listing(NamedTuple):
     files: pa.Table  # FILES
     has_labels: bool  # whether it could say of an image what its label is
     ignored: dict[str, int]  # number of files by an ending that is not an image's
-    not_text: list[FileInfo]  # images whose names are not UTF-8, and fit into no column of text
+    non_utf8_files: list[
+        FileInfo
+    ]  # images whose names are not UTF-8, and fit into no column of text
 
 
-def of(root: str, table: Optional[str], suffixes: Sequence[str]) -> Listing:
+def list_images(root: str, table_url: Optional[str], suffixes: Sequence[str]) -> Listing:
     """List what the table at the URL `table` names or, where there is none, what is below `root`.
 
     Raises:
         InputError: as `of_table` and `of_folder`.
     """
-    return of_folder(root, suffixes) if table is None else of_table(storage.normalise(table))
+    return (
+        list_folder(root, suffixes)
+        if table_url is None
+        else list_table(storage.normalise_url(table_url))
+    )
 
 
-def of_folder(root: str, suffixes: Sequence[str]) -> Listing:
+def list_folder(root: str, suffixes: Sequence[str]) -> Listing:
     """List the images below `root` by the endings of their names.
 
     Raises:
@@ -75,7 +81,7 @@ def of_folder(root: str, suffixes: Sequence[str]) -> Listing:
         suffix = name.rpartition(".")[2] if "." in name else ""
         if suffix.lower() not in wanted:
             ignored[f".{suffix}" if suffix else "no ending"] += 1
-        elif _is_text(file.path):
+        elif _is_utf8(file.path):
             images.append(file)
         else:
             not_text.append(file)
@@ -86,15 +92,15 @@ def of_folder(root: str, suffixes: Sequence[str]) -> Listing:
         )
     table = pa.table(
         {
-            "path": arrow.of_texts(file.path for file in images),
-            "size_bytes": arrow.of_numbers([file.size_bytes for file in images], pa.int64()),
-            "modified": arrow.of_numbers([file.modified for file in images], pa.float64()),
+            "path": arrow.chunked_string_array(file.path for file in images),
+            "size_bytes": arrow.number_array([file.size_bytes for file in images], pa.int64()),
+            "modified": arrow.number_array([file.modified for file in images], pa.float64()),
         }
     )
-    return Listing(_files(root, table), False, dict(ignored), not_text)
+    return Listing(_fill_columns(root, table), False, dict(ignored), not_text)
 
 
-def _is_text(path: str) -> bool:
+def _is_utf8(path: str) -> bool:
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -102,7 +108,7 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def of_table(url: str) -> Listing:
+def list_table(url: str) -> Listing:
     """Read a Parquet or CSV file with a column `path`, and others if they are known.
 
     `path` is below the images' folder. `label`, `group` and `split` are taken instead of what the
@@ -112,18 +118,18 @@ def of_table(url: str) -> Listing:
     Raises:
         InputError: no such file, not such a table, no rows, or a path twice.
     """
-    table = _read(url)
+    table = _read_table(url)
     if "path" not in table.column_names:
         raise InputError(
             f"{url}: has no column path; it has {', '.join(table.column_names)}, and may have "
             f"{', '.join(FILES.names)}"
         )
-    files = _files(url, table)
+    files = _fill_columns(url, table)
     _check_paths(url, table["path"], files["path"])
     return Listing(files, "label" in table.column_names, {}, [])
 
 
-def _read(url: str) -> pa.Table:
+def _read_table(url: str) -> pa.Table:
     try:
         if url.lower().endswith(".parquet"):
             return storage.read_table(url)
@@ -136,15 +142,15 @@ def _read(url: str) -> pa.Table:
         raise InputError(f"{url}: neither Parquet nor CSV: {error}") from None
 
 
-def _files(source: str, table: pa.Table) -> pa.Table:
+def _fill_columns(source: str, table: pa.Table) -> pa.Table:
     """Return FILES: the table's columns where it has them, and nothing in the others."""
-    return pa.table([_column(source, table, field) for field in FILES], schema=FILES)
+    return pa.table([_column_or_default(source, table, field) for field in FILES], schema=FILES)
 
 
-def _column(source: str, table: pa.Table, field: pa.Field) -> Column:
-    none = _NONE[field.type]
+def _column_or_default(source: str, table: pa.Table, field: pa.Field) -> Column:
+    none = _DEFAULTS[field.type]
     if field.name not in table.column_names:
-        return arrow.repeat(none, table.num_rows)
+        return arrow.repeat_value(none, table.num_rows)
     try:
         # A whole number may come as a float, where other rows have none.
         return pc.fill_null(pc.cast(table[field.name], field.type, safe=False), none[0])

@@ -20,7 +20,7 @@ _Numbers = npt.NDArray[np.int64]
 
 _BITS = 64
 _CHUNK_PAIRS = 1 << 17  # compared at once: few enough that their arrays stay in the CPU's cache
-_NONE = np.iinfo(np.int64).max
+_NO_MATCH = np.iinfo(np.int64).max
 
 _ODD_BITS = np.uint64(0x5555555555555555)
 _PAIRS_OF_BITS = np.uint64(0x3333333333333333)
@@ -28,15 +28,17 @@ _FOURS_OF_BITS = np.uint64(0x0F0F0F0F0F0F0F0F)
 _ONE_A_BYTE = np.uint64(0x0101010101010101)
 
 
-class NearDuplicates(NamedTuple):
+class HashMatches(NamedTuple):
     """One entry for each row that has a near duplicate in an earlier split, by ascending row."""
 
     row: _Numbers  # (m,) int64
-    other: _Numbers  # (m,) int64, the nearest row of an earlier split; of several, the first
+    other_row: _Numbers  # (m,) int64, the nearest row of an earlier split; of several, the first
     distance: _Numbers  # (m,) int64, bits in which their hashes differ
 
 
-def find(hashes: _Hashes, sides: npt.NDArray[np.int8], distance: int) -> NearDuplicates:
+def match_hashes(
+    hashes: _Hashes, split_ids: npt.NDArray[np.int8], max_distance: int
+) -> HashMatches:
     """Find each row with a row of an earlier split at `distance` bits or fewer, and the nearest.
 
     Args:
@@ -54,13 +56,15 @@ def find(hashes: _Hashes, sides: npt.NDArray[np.int8], distance: int) -> NearDup
     Raises:
         ValueError: shapes or types that do not fit, or a distance out of its range.
     """
-    _check(hashes, sides, distance)
-    found = [_in_split(hashes, sides, side, distance) for side in np.unique(sides)[1:]]
+    _check(hashes, split_ids, max_distance)
+    found = [
+        _match_split(hashes, split_ids, side, max_distance) for side in np.unique(split_ids)[1:]
+    ]
     if not found:
-        return NearDuplicates(*(np.empty(0, np.int64) for _ in range(3)))
+        return HashMatches(*(np.empty(0, np.int64) for _ in range(3)))
     row, other, apart = (np.concatenate(parts) for parts in zip(*found))
     order = np.argsort(row)
-    return NearDuplicates(row[order], other[order], apart[order])
+    return HashMatches(row[order], other[order], apart[order])
 
 
 def _check(hashes: _Hashes, sides: npt.NDArray[np.int8], distance: int) -> None:
@@ -72,7 +76,7 @@ def _check(hashes: _Hashes, sides: npt.NDArray[np.int8], distance: int) -> None:
         raise ValueError(f"distance is {distance}; it must be 0 to {_BITS - 1}")
 
 
-def _in_split(
+def _match_split(
     hashes: _Hashes, sides: npt.NDArray[np.int8], side: np.int8, distance: int
 ) -> tuple[_Numbers, _Numbers, _Numbers]:
     """Return row, other and distance of the rows of one split, not sorted."""
@@ -81,29 +85,29 @@ def _in_split(
     queries, query_of_row = np.unique(hashes[rows], return_inverse=True)
     targets, first = np.unique(hashes[earlier], return_index=True)
     # Distance and row in one number: the least is the nearest and, of several, the first.
-    best = _nearest(queries, targets, earlier[first], distance, len(hashes))[query_of_row]
-    near = best != _NONE
+    best = _nearest_targets(queries, targets, earlier[first], distance, len(hashes))[query_of_row]
+    near = best != _NO_MATCH
     apart, other = np.divmod(best[near], len(hashes))
     return rows[near], other, apart
 
 
-def _nearest(
+def _nearest_targets(
     queries: _Hashes, targets: _Hashes, target_rows: _Numbers, distance: int, num_rows: int
 ) -> _Numbers:
     """Return (queries,) int64: bits apart * num_rows + row of the best target, or _NONE.
 
     Queries and targets are ascending, none twice.
     """
-    best = np.full(len(queries), _NONE)
+    best = np.full(len(queries), _NO_MATCH)
     _, same_query, same_target = np.intersect1d(
         queries, targets, assume_unique=True, return_indices=True
     )
     best[same_query] = target_rows[same_target]
     # Nothing is nearer than an equal hash, so only the rest is searched.
-    rest = np.flatnonzero(best == _NONE)
+    rest = np.flatnonzero(best == _NO_MATCH)
     hashes = queries[rest]
-    for mask in _bands(distance + 1) if distance else []:
-        for query, target in _sharing(hashes & mask, targets & mask):
+    for mask in _band_masks(distance + 1) if distance else []:
+        for query, target in _equal_pairs(hashes & mask, targets & mask):
             apart = _count_bits(hashes[query] ^ targets[target])
             near = np.flatnonzero(apart <= distance)
             value = apart[near] * num_rows + target_rows[target[near]]
@@ -111,7 +115,7 @@ def _nearest(
     return best
 
 
-def _bands(number: int) -> list[np.uint64]:
+def _band_masks(number: int) -> list[np.uint64]:
     """Cut the 64 bits into masks of nearly equal size, each of bits from all over the picture.
 
     Neighbouring bits of a picture's hash are often equal. A band of them would take few values,
@@ -122,7 +126,7 @@ def _bands(number: int) -> list[np.uint64]:
     ]
 
 
-def _sharing(queries: _Hashes, targets: _Hashes) -> Iterator[tuple[_Numbers, _Numbers]]:
+def _equal_pairs(queries: _Hashes, targets: _Hashes) -> Iterator[tuple[_Numbers, _Numbers]]:
     """Yield every (query, target) whose values are equal, as index arrays of _CHUNK_PAIRS or less.
 
     Never all at once: where one value is shared by many, the pairs are more than memory holds.

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halftone import arrow, storage
-from halftone.config import Preprocess
+from halftone.config import PreprocessSettings
 from halftone.dataset import schema
 from halftone.dataset.manifest import ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
@@ -21,18 +21,23 @@ from halftone.errors import InputError, RunError
 from halftone.preprocess import decode_block
 from halftone.preprocess.catalogue import Catalogue
 from halftone.preprocess.changes import DUPLICATE
-from halftone.preprocess.duplicates import Evidence, Fate, Near, near_copies
-from halftone.preprocess.previous_version import ROW_NUMBER, numbered
-from halftone.preprocess.shards import Kept
+from halftone.preprocess.duplicates import (
+    Candidates,
+    NearDuplicate,
+    Resolution,
+    find_near_duplicates,
+)
+from halftone.preprocess.previous_version import ROW_NUMBER, add_row_numbers
+from halftone.preprocess.shards import RowSelection
 
 
-class Outcome(NamedTuple):
-    kept: list[Kept]  # what stands before what is new
+class PreprocessOutcome(NamedTuple):
+    selections: list[RowSelection]  # what stands before what is new
     labels: list[str]  # those of the last version, in its order, and then the new ones
     counts: dict[str, dict[str, int]]  # rows by split and label, zeros included
     rejects: pa.Table  # schema.REJECTS
     duplicates: pa.Table  # schema.DUPLICATES
-    near: pa.Table  # schema.NEAR_DUPLICATES
+    near_duplicates: pa.Table  # schema.NEAR_DUPLICATES
 
     @property
     def rows(self) -> int:
@@ -43,16 +48,16 @@ class Outcome(NamedTuple):
         return self.rows + int(self.rejects.num_rows) + int(self.duplicates.num_rows)
 
     def rejects_by_reason(self) -> dict[str, int]:
-        return dict(Counter(dict(_counts(self.rejects[schema.REASON]))).most_common())
+        return dict(Counter(dict(_count_values(self.rejects[schema.REASON]))).most_common())
 
 
-def judge(
-    found: Catalogue,
-    evidence: Evidence,
-    fates: Mapping[str, Fate],
+def resolve_duplicates(
+    catalogue: Catalogue,
+    candidates: Candidates,
+    resolutions: Mapping[str, Resolution],
     num_inputs: int,
-    settings: Preprocess,
-) -> Outcome:
+    settings: PreprocessSettings,
+) -> PreprocessOutcome:
     """Decide which images are rows.
 
     Exact duplicates (same bytes, same label) are kept once: the one that stands, or the first by
@@ -66,76 +71,84 @@ def judge(
         InputError: too many rejects, or too few rows left to train on.
         RunError: an input is missing from the outcome, which must never be.
     """
-    near: list[Near] = []
+    near: list[NearDuplicate] = []
     if settings.near_duplicates != "off":
-        near = near_copies(evidence, fates, settings.near_distance)
+        near = find_near_duplicates(candidates, resolutions, settings.near_distance)
     if settings.near_duplicates == "drop":
-        fates = {**fates, **{copy.key: Fate(DUPLICATE, copy.near_key) for copy in near}}
-    outcome = _sorted_out(found, evidence, fates, near)
+        resolutions = {
+            **resolutions,
+            **{copy.key: Resolution(DUPLICATE, copy.near_key) for copy in near},
+        }
+    outcome = _build_outcome(catalogue, candidates, resolutions, near)
     if outcome.inputs != num_inputs:
         raise RunError(
-            f"{found.root}: {num_inputs} inputs, but {outcome.rows} rows + "
+            f"{catalogue.root}: {num_inputs} inputs, but {outcome.rows} rows + "
             f"{outcome.rejects.num_rows} rejects + {outcome.duplicates.num_rows} duplicates = "
             f"{outcome.inputs}; nothing was published. Remove the dataset's _staging and run again"
         )
-    _check_rejects(found.root, outcome, settings.max_reject_fraction)
-    _check_classes(found.root, outcome)
+    _check_rejects(catalogue.root, outcome, settings.max_reject_fraction)
+    _check_classes(catalogue.root, outcome)
     return outcome
 
 
-def _sorted_out(
-    found: Catalogue, evidence: Evidence, fates: Mapping[str, Fate], near: Sequence[Near]
-) -> Outcome:
+def _build_outcome(
+    found: Catalogue,
+    evidence: Candidates,
+    fates: Mapping[str, Resolution],
+    near: Sequence[NearDuplicate],
+) -> PreprocessOutcome:
     standing, last_labels, parts = evidence
     counted: Counter[tuple[str, str]] = Counter()
-    kept: list[Kept] = []
+    kept: list[RowSelection] = []
     settled = []  # what fates decide of
-    for url, split, table, shard in _candidates(evidence):
-        has_fate = _has_fate(table[schema.KEY], fates)
-        settled.append(arrow.rows(arrow.where(table, has_fate), *_OF_ROW))
-        rows = arrow.where(table, ~has_fate)
+    for url, split, table, shard in _candidate_rows(evidence):
+        has_fate = _is_resolved(table[schema.KEY], fates)
+        settled.append(arrow.iter_rows(arrow.filter_rows(table, has_fate), *_ROW_COLUMNS))
+        rows = arrow.filter_rows(table, ~has_fate)
         whole = shard if shard and rows.num_rows == shard.rows else None
-        kept.append(Kept(url, split, arrow.numbers(rows[ROW_NUMBER]), whole))
-        counted.update({(split, name): count for name, count in _counts(rows[schema.LABEL])})
-    has_fate = _has_fate(standing.duplicates[schema.PATH], fates)
-    settled.append(arrow.rows(arrow.where(standing.duplicates, has_fate), *_OF_DUPLICATE))
-    rejects, duplicates = _settled(chain.from_iterable(settled), fates)
-    of_parts = [decode_block.rejected(part) for _, part in parts]
+        kept.append(RowSelection(url, split, arrow.to_numpy(rows[ROW_NUMBER]), whole))
+        counted.update({(split, name): count for name, count in _count_values(rows[schema.LABEL])})
+    has_fate = _is_resolved(standing.duplicates[schema.PATH], fates)
+    settled.append(
+        arrow.iter_rows(arrow.filter_rows(standing.duplicates, has_fate), *_DUPLICATE_COLUMNS)
+    )
+    rejects, duplicates = _resolved_tables(chain.from_iterable(settled), fates)
+    of_parts = [decode_block.select_rejects(part) for _, part in parts]
     labels = [*last_labels, *sorted({label for _, label in counted} - set(last_labels))]
-    return Outcome(
+    return PreprocessOutcome(
         kept,
         labels,
         {split: {label: counted[split, label] for label in labels} for split in SPLITS},
-        _sorted([standing.rejects, _unusable(found), *of_parts, rejects]),
-        _sorted([arrow.where(standing.duplicates, ~has_fate), duplicates]),
-        _sorted([_table(near, schema.NEAR_DUPLICATES)]),
+        _concat_by_path([standing.rejects, _unusable_rejects(found), *of_parts, rejects]),
+        _concat_by_path([arrow.filter_rows(standing.duplicates, ~has_fate), duplicates]),
+        _concat_by_path([_build_table(near, schema.NEAR_DUPLICATES)]),
     )
 
 
-def _candidates(
-    evidence: Evidence,
+def _candidate_rows(
+    evidence: Candidates,
 ) -> Iterator[tuple[str, str, pa.Table, Optional[ShardFile]]]:
     """All that may be rows, by file and split: its URL, the split, the rows, and a shard itself."""
-    for url, shard, table in evidence.standing.shards:
+    for url, shard, table in evidence.previous_version.shards:
         yield url, shard.split, table, shard
     for url, part in evidence.parts:
-        decoded = decode_block.decoded(numbered(part))
-        sides = arrow.numbers(decoded["split"])
+        decoded = decode_block.select_decoded(add_row_numbers(part))
+        sides = arrow.to_numpy(decoded["split"])
         for side in np.unique(sides):
-            yield url, SPLITS[side], arrow.where(decoded, sides == side), None
+            yield url, SPLITS[side], arrow.filter_rows(decoded, sides == side), None
 
 
 # What is kept of an image that is no row because of others.
-_OF_ROW = (schema.KEY, "source_bytes", "source_modified", schema.LABEL, "source_digest")
-_OF_DUPLICATE = (schema.PATH, schema.SIZE_BYTES, schema.MODIFIED, schema.LABEL, schema.DIGEST)
+_ROW_COLUMNS = (schema.KEY, "source_bytes", "source_modified", schema.LABEL, "source_digest")
+_DUPLICATE_COLUMNS = (schema.PATH, schema.SIZE_BYTES, schema.MODIFIED, schema.LABEL, schema.DIGEST)
 
 
-def _has_fate(keys: pa.ChunkedArray, fates: Mapping[str, Fate]) -> npt.NDArray[np.bool_]:
+def _is_resolved(keys: pa.ChunkedArray, fates: Mapping[str, Resolution]) -> npt.NDArray[np.bool_]:
     return np.fromiter((key in fates for key in keys.to_pylist()), bool, len(keys))
 
 
-def _settled(
-    images: Iterable[tuple[Any, ...]], fates: Mapping[str, Fate]
+def _resolved_tables(
+    images: Iterable[tuple[Any, ...]], fates: Mapping[str, Resolution]
 ) -> tuple[pa.Table, pa.Table]:
     """Return those that are rejected and those that are duplicates because of others."""
     rejects: list[tuple[Any, ...]] = []
@@ -146,33 +159,35 @@ def _settled(
             duplicates.append((key, detail, size, modified, label, digest))
         else:
             rejects.append((key, status, detail, size, modified))
-    return _table(rejects, schema.REJECTS), _table(duplicates, schema.DUPLICATES)
+    return _build_table(rejects, schema.REJECTS), _build_table(duplicates, schema.DUPLICATES)
 
 
-def _unusable(found: Catalogue) -> pa.Table:
-    rows = [(storage.join(found.root, image.path), *image[1:]) for image in found.unusable]
-    return _table(rows, schema.REJECTS)
+def _unusable_rejects(found: Catalogue) -> pa.Table:
+    rows = [(storage.join(found.root, image.path), *image[1:]) for image in found.unusable_images]
+    return _build_table(rows, schema.REJECTS)
 
 
-def _table(rows: Sequence[tuple[Any, ...]], table_schema: pa.Schema) -> pa.Table:
+def _build_table(rows: Sequence[tuple[Any, ...]], table_schema: pa.Schema) -> pa.Table:
     if not rows:
-        return arrow.nothing(table_schema)
+        return arrow.empty_table(table_schema)
     values = zip(table_schema, zip(*rows))
-    return pa.table([arrow.of(own, field.type) for field, own in values], schema=table_schema)
+    return pa.table(
+        [arrow.make_array(own, field.type) for field, own in values], schema=table_schema
+    )
 
 
-def _sorted(tables: Sequence[pa.Table]) -> pa.Table:
+def _concat_by_path(tables: Sequence[pa.Table]) -> pa.Table:
     """Put tables together, by path."""
     table = pa.concat_tables(tables)
-    return arrow.take(table, arrow.numbers(pc.sort_indices(table[schema.PATH])))
+    return arrow.take_rows(table, arrow.to_numpy(pc.sort_indices(table[schema.PATH])))
 
 
-def _counts(column: pa.ChunkedArray) -> list[tuple[str, int]]:
+def _count_values(column: pa.ChunkedArray) -> list[tuple[str, int]]:
     """Count each value, in the order in which they first come."""
     return [(one["values"], one["counts"]) for one in pc.value_counts(column).to_pylist()]
 
 
-def _check_rejects(root: str, outcome: Outcome, max_reject_fraction: float) -> None:
+def _check_rejects(root: str, outcome: PreprocessOutcome, max_reject_fraction: float) -> None:
     rejects = outcome.rejects.num_rows
     if rejects <= max_reject_fraction * outcome.inputs:
         return
@@ -186,7 +201,7 @@ def _check_rejects(root: str, outcome: Outcome, max_reject_fraction: float) -> N
     )
 
 
-def _check_classes(root: str, outcome: Outcome) -> None:
+def _check_classes(root: str, outcome: PreprocessOutcome) -> None:
     in_train = [label for label, rows in outcome.counts[TRAIN].items() if rows]
     if len(in_train) < 2:
         raise InputError(

@@ -21,14 +21,14 @@ from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.preprocess import catalogue, changes, duplicates, previous_version, staging
 from halftone.preprocess.catalogue import Catalogue
-from halftone.preprocess.changes import LISTED, Delta
-from halftone.preprocess.duplicates import Evidence
-from halftone.preprocess.outcome import judge
-from halftone.preprocess.previous_version import Standing
-from halftone.preprocess.write_version import write
+from halftone.preprocess.changes import LISTED_IMAGES, Delta
+from halftone.preprocess.duplicates import Candidates
+from halftone.preprocess.outcome import resolve_duplicates
+from halftone.preprocess.previous_version import PreviousVersion
+from halftone.preprocess.write_version import write_dataset_version
 
 
-class Made(NamedTuple):
+class PreprocessResult(NamedTuple):
     """What a run of preprocess ends with."""
 
     manifest: Manifest
@@ -43,7 +43,7 @@ def preprocess(
     *,
     retry_rejects: bool = False,
     prune: bool = False,
-) -> Made:
+) -> PreprocessResult:
     """Make the dataset at `dataset` from the images below `images`, or bring it up to date.
 
     Args:
@@ -54,59 +54,65 @@ def preprocess(
     Raises:
         InputError: the input, the output's folder or the share of rejects is not acceptable.
     """
-    images, dataset = storage.normalise(images), storage.normalise(dataset)
-    last = _last_version(dataset, config)
-    found = catalogue.build(images, config, needs_classes=last is None)
-    listed, unusable = _listed(found), found.unusable_keys()
-    before = previous_version.EMPTY if last is None else previous_version.read(dataset, last)
-    known = previous_version.known(before)
-    delta = changes.compare(listed, known, unusable, retry_rejects=retry_rejects, prune=prune)
+    images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
+    last = _read_previous_manifest(dataset, config)
+    found = catalogue.build_catalogue(images, config, require_classes=last is None)
+    listed, unusable = _listed_images(found), found.unusable_keys()
+    before = (
+        previous_version.EMPTY_VERSION
+        if last is None
+        else previous_version.read_version(dataset, last)
+    )
+    known = previous_version.known_images(before)
+    delta = changes.find_changes(listed, known, unusable, retry_rejects=retry_rejects, prune=prune)
     is_known = arrow.is_in(unusable, known["key"]).all()
     if last is not None and delta.is_empty and is_known:
         storage.remove(storage.join(dataset, staging.FOLDER))
-        manifest.tidy(dataset, last)
-        return Made(last, 0)
-    entries = arrow.where(found.entries, arrow.is_in(listed["key"], delta.read))
-    stays = previous_version.without(before, arrow.together(delta.forget, unusable))
-    made = _make(config, dataset, session(), found, entries, delta, stays, last)
-    manifest.publish(dataset, made)
+        manifest.remove_unreferenced_files(dataset, last)
+        return PreprocessResult(last, 0)
+    entries = arrow.filter_rows(found.entries, arrow.is_in(listed["key"], delta.to_read))
+    stays = previous_version.exclude_images(before, arrow.concat_columns(delta.to_remove, unusable))
+    made = _write_version(config, dataset, session(), found, entries, delta, stays, last)
+    manifest.publish_manifest(dataset, made)
     storage.remove(storage.join(dataset, staging.FOLDER))
-    manifest.tidy(dataset, made)
-    return Made(made, entries.num_rows)
+    manifest.remove_unreferenced_files(dataset, made)
+    return PreprocessResult(made, entries.num_rows)
 
 
-def _make(
+def _write_version(
     config: Config,
     dataset: str,
     spark: SparkSession,
     found: Catalogue,
     entries: pa.Table,
     delta: Delta,
-    stays: Standing,
+    stays: PreviousVersion,
     last: Optional[Manifest],
 ) -> Manifest:
     """Decode the entries, judge them with what stays, and write; nothing is published yet."""
     run = staging.run_name(found, entries, delta, config, last)
-    parts = staging.decode(spark, config, found.root, entries, dataset, run)
-    evidence = Evidence(stays, last.labels if last else [], parts)
-    groups = duplicates.same_digests(evidence)
-    full_digests = staging.compare(spark, duplicates.look_alikes(groups))
-    fates = duplicates.exact_fates(groups, full_digests)
-    num_inputs = stays.inputs + len(delta.read) + len(found.unusable)
-    outcome = judge(found, evidence, fates, num_inputs, config.preprocess)
-    return write(spark, config, found, outcome, dataset, run, last, len(delta.gone))
+    parts = staging.stage_images(spark, config, found.root, entries, dataset, run)
+    evidence = Candidates(stays, last.labels if last else [], parts)
+    groups = duplicates.group_by_digest(evidence)
+    full_digests = staging.compute_full_digests(spark, duplicates.unverified_groups(groups))
+    fates = duplicates.resolve_exact_duplicates(groups, full_digests)
+    num_inputs = stays.inputs + len(delta.to_read) + len(found.unusable_images)
+    outcome = resolve_duplicates(found, evidence, fates, num_inputs, config.preprocess)
+    return write_dataset_version(
+        spark, config, found, outcome, dataset, run, last, len(delta.missing)
+    )
 
 
-def _listed(found: Catalogue) -> pa.Table:
+def _listed_images(found: Catalogue) -> pa.Table:
     seen = [found.entries[name] for name in ("size_bytes", "modified")]
-    return pa.table([found.keys(), *seen], schema=LISTED)
+    return pa.table([found.keys(), *seen], schema=LISTED_IMAGES)
 
 
-def _last_version(dataset: str, config: Config) -> Optional[Manifest]:
+def _read_previous_manifest(dataset: str, config: Config) -> Optional[Manifest]:
     """Return the manifest of the dataset that stands at `dataset`, None where nothing does."""
-    if storage.exists(storage.join(dataset, manifest.NAME)):
-        last = manifest.read(dataset)
-        differing = _differing(last, config)
+    if storage.exists(storage.join(dataset, manifest.MANIFEST_NAME)):
+        last = manifest.read_manifest(dataset)
+        differing = _changed_settings(last, config)
         if differing:
             raise InputError(
                 f"{dataset}: the dataset there was made with other settings, and is left alone: "
@@ -117,12 +123,12 @@ def _last_version(dataset: str, config: Config) -> Optional[Manifest]:
     if held and staging.FOLDER not in held:
         raise InputError(
             f"{dataset}: exists and is not a dataset (it holds {', '.join(held[:3])}"
-            f"{', ...' if len(held) > 3 else ''} and no {manifest.NAME}); give another --output"
+            f"{', ...' if len(held) > 3 else ''} and no {manifest.MANIFEST_NAME}); give another --output"
         )
     return None
 
 
-def _differing(last: Manifest, config: Config) -> list[str]:
+def _changed_settings(last: Manifest, config: Config) -> list[str]:
     """Name the settings that all rows of a dataset have in common, where they differ."""
     old: dict[str, object] = {"seed": last.seed}
     new: dict[str, object] = {"seed": config.seed}

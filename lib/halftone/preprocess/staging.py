@@ -21,7 +21,13 @@ from halftone.dataset.manifest import Manifest
 from halftone.images import PixelSpec
 from halftone.preprocess.catalogue import Catalogue
 from halftone.preprocess.changes import Delta
-from halftone.preprocess.decode_block import PART_NAME, Work, full_digests, metadata, stage_block
+from halftone.preprocess.decode_block import (
+    PART_NAME,
+    DecodeJob,
+    digest_whole_files,
+    read_part_metadata,
+    stage_block,
+)
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
@@ -35,26 +41,32 @@ _MIN_BLOCK, _MAX_BLOCK = 32, 2000
 
 
 def run_name(
-    found: Catalogue, entries: pa.Table, delta: Delta, config: Config, last: Optional[Manifest]
+    catalogue: Catalogue,
+    entries: pa.Table,
+    delta: Delta,
+    config: Config,
+    previous_manifest: Optional[Manifest],
 ) -> str:
     """Digest all that decides what this run writes: its files can then have its name."""
     settings = {
         "schema": schema.SCHEMA_VERSION,
-        "root": found.root,
+        "root": catalogue.root,
         "seed": config.seed,
         "pixels": config.pixels.model_dump(),
         "splits": config.splits.model_dump(),
         "preprocess": config.preprocess.model_dump(exclude={"max_reject_fraction", "read_threads"}),
-        "unusable": found.unusable,
-        "last": (last.version, last.fingerprint) if last else None,
+        "unusable": catalogue.unusable_images,
+        "last": (previous_manifest.version, previous_manifest.fingerprint)
+        if previous_manifest
+        else None,
     }
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
-    for table in (pa.table({"forget": delta.forget}), entries):
+    for table in (pa.table({"forget": delta.to_remove}), entries):
         arrow.update_digest(digest, table)
     return digest.hexdigest()
 
 
-def decode(
+def stage_images(
     spark: SparkSession, config: Config, root: str, entries: pa.Table, dataset: str, run: str
 ) -> list[tuple[str, pa.Table]]:
     """Decode the images that `entries` name; return each part's URL and all but its pixels.
@@ -68,29 +80,29 @@ def decode(
     folder = storage.join(dataset, FOLDER, run)
     cores = num_cores(spark)
     pixels = PixelSpec(**config.pixels.model_dump())
-    work, num_blocks = plan_work(
+    work, num_blocks = plan_blocks(
         root, entries, pixels, config.preprocess.read_threads, folder, cores
     )
 
     def num_done() -> int:
         return int(entries.num_rows) * num_parts(work) // num_blocks
 
-    tasks.run(
+    tasks.run_tasks(
         spark,
         partial(stage_block, work),
         num_blocks,
-        slices=num_slices(entries.num_rows, cores),
-        what="decode",
+        num_slices=num_slices(entries.num_rows, cores),
+        label="decode",
         total=entries.num_rows,
         unit="images",
-        done=num_done,
+        count_done=num_done,
     )
-    return metadata(work, num_blocks)
+    return read_part_metadata(work, num_blocks)
 
 
-def num_parts(work: Work) -> int:
+def num_parts(job: DecodeJob) -> int:
     """How many blocks are done."""
-    return sum(name.startswith(PART_NAME) for name in storage.list_names(work.parts))
+    return sum(name.startswith(PART_NAME) for name in storage.list_names(job.parts))
 
 
 def num_slices(num_images: int, cores: int) -> int:
@@ -98,9 +110,9 @@ def num_slices(num_images: int, cores: int) -> int:
     return max(cores, min(cores * _TASKS_PER_CORE, num_images // _MIN_TASK_IMAGES))
 
 
-def plan_work(
+def plan_blocks(
     root: str, entries: pa.Table, pixels: PixelSpec, read_threads: int, folder: str, cores: int
-) -> tuple[Work, int]:
+) -> tuple[DecodeJob, int]:
     """Cut what is to be read into blocks and write them down; return the work and their number.
 
     Args:
@@ -108,29 +120,29 @@ def plan_work(
         entries: catalogue.ENTRIES.
         folder: where the plan and the parts go.
     """
-    work = Work(
+    work = DecodeJob(
         root=root,
-        plan=storage.join(folder, "plan.parquet"),
+        plan_url=storage.join(folder, "plan.parquet"),
         parts=storage.join(folder, "parts"),
         pixels=pixels,
         read_threads=read_threads,
     )
-    if not storage.exists(work.plan):
+    if not storage.exists(work.plan_url):
         block = -(-entries.num_rows // (cores * _BLOCKS_PER_CORE))
         block = max(_MIN_BLOCK, min(_MAX_BLOCK, block))
-        storage.write_table(work.plan, entries, rows_per_group=block)
+        storage.write_table(work.plan_url, entries, rows_per_group=block)
     # A plan from before a kill stands, whatever the number of cores was then.
-    return work, storage.num_row_groups(work.plan)
+    return work, storage.count_row_groups(work.plan_url)
 
 
-def compare(spark: SparkSession, groups: list[list[str]]) -> dict[str, str]:
+def compute_full_digests(spark: SparkSession, groups: list[list[str]]) -> dict[str, str]:
     """Read look-alikes once more and digest all their bytes."""
-    digests = tasks.run(
+    digests = tasks.run_tasks(
         spark,
-        partial(full_digests, groups),
+        partial(digest_whole_files, groups),
         len(groups),
-        slices=_TASKS_PER_CORE * num_cores(spark),
-        what="compare",
+        num_slices=_TASKS_PER_CORE * num_cores(spark),
+        label="compare",
         total=sum(map(len, groups)),
         unit="look-alikes",
     )

@@ -27,7 +27,7 @@ from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.images import PixelSpec
 from halftone.preprocess import shards
 from halftone.preprocess.catalogue import Catalogue
-from halftone.preprocess.outcome import Outcome
+from halftone.preprocess.outcome import PreprocessOutcome
 from halftone.preprocess.shards import Shard
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
@@ -35,62 +35,69 @@ from halftone.spark.session import num_cores
 _TASKS_PER_CORE = 2  # shards are of one size
 
 
-def write(
+def write_dataset_version(
     spark: SparkSession,
     config: Config,
-    found: Catalogue,
-    outcome: Outcome,
+    catalogue: Catalogue,
+    outcome: PreprocessOutcome,
     dataset: str,
     run: str,
-    last: Optional[Manifest],
-    num_gone: int,
+    previous_manifest: Optional[Manifest],
+    num_missing: int,
 ) -> Manifest:
     """Write what does not stand yet; return the manifest that names it all."""
-    files = _write_shards(spark, config, found.root, outcome, dataset, run)
-    sides = _write_sides(outcome, dataset, run)
+    files = _write_shards(spark, config, catalogue.root, outcome, dataset, run)
+    sides = _write_side_tables(outcome, dataset, run)
     sheet = f"{CONTACT_SHEETS}/{run}.png"
-    storage.write_bytes(storage.join(dataset, sheet), _sheet(dataset, config, outcome, files))
+    storage.write_bytes(
+        storage.join(dataset, sheet), _draw_contact_sheet(dataset, config, outcome, files)
+    )
     return Manifest(
         schema_version=schema.SCHEMA_VERSION,
         halftone_version=halftone.__version__,
-        version=last.version + 1 if last else 1,
+        version=previous_manifest.version + 1 if previous_manifest else 1,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seed=config.seed,
         pixels=config.pixels,
         splits=config.splits,
         preprocess=config.preprocess,
-        images=found.root,
+        images=catalogue.root,
         labels=outcome.labels,
         inputs=outcome.inputs,
         rows=sum(file.rows for file in files),
         rejects=outcome.rejects.num_rows,
         duplicates=outcome.duplicates.num_rows,
-        gone=num_gone,
-        ignored=found.ignored,
+        gone=num_missing,
+        ignored=catalogue.ignored,
         rejects_by_reason=outcome.rejects_by_reason(),
         counts=outcome.counts,
         fingerprint=_fingerprint(config, outcome.labels, files),
         files=files,
         rejects_files=sides[REJECTS],
         duplicates_files=sides[DUPLICATES],
-        near_duplicates=outcome.near.num_rows,
+        near_duplicates=outcome.near_duplicates.num_rows,
         near_duplicates_files=sides[NEAR_DUPLICATES],
         contact_sheet=sheet,
     )
 
 
 def _write_shards(
-    spark: SparkSession, config: Config, images: str, outcome: Outcome, dataset: str, run: str
+    spark: SparkSession,
+    config: Config,
+    images: str,
+    outcome: PreprocessOutcome,
+    dataset: str,
+    run: str,
 ) -> list[ShardFile]:
     """Write the shards that do not stand yet; return all, a split after another."""
-    stand, planned = shards.plan(outcome.kept, _shard_sizes(config, outcome), run)
-    writer = shards.Writer(dataset, images, outcome.labels, config.pixels.channels)
-    written = tasks.run(
+    stand, planned = shards.plan_shards(outcome.selections, _shard_sizes(config, outcome), run)
+    writer = shards.ShardWriter(dataset, images, outcome.labels, config.pixels.channels)
+    written = tasks.run_tasks(
         spark,
         partial(_write_shard, writer, planned),
         len(planned),
-        slices=_TASKS_PER_CORE * num_cores(spark),
-        what="write",
+        num_slices=_TASKS_PER_CORE * num_cores(spark),
+        label="write",
         total=len(planned),
         unit="shards",
     )
@@ -101,12 +108,12 @@ def _write_shards(
     return sorted([*stand, *new], key=lambda file: SPLITS.index(file.split))
 
 
-def _write_sides(outcome: Outcome, dataset: str, run: str) -> dict[str, list[str]]:
+def _write_side_tables(outcome: PreprocessOutcome, dataset: str, run: str) -> dict[str, list[str]]:
     """Write the rejects and all kinds of duplicates, where there are any."""
     tables = {
         REJECTS: outcome.rejects,
         DUPLICATES: outcome.duplicates,
-        NEAR_DUPLICATES: outcome.near,
+        NEAR_DUPLICATES: outcome.near_duplicates,
     }
     sides = {}
     for name, table in tables.items():
@@ -116,8 +123,10 @@ def _write_sides(outcome: Outcome, dataset: str, run: str) -> dict[str, list[str
     return sides
 
 
-def _sheet(dataset: str, config: Config, outcome: Outcome, files: list[ShardFile]) -> bytes:
-    return previews.of_dataset(
+def _draw_contact_sheet(
+    dataset: str, config: Config, outcome: PreprocessOutcome, files: list[ShardFile]
+) -> bytes:
+    return previews.draw_dataset_sheet(
         [storage.join(dataset, file.path) for file in files if file.split == TRAIN],
         outcome.counts[TRAIN],
         outcome.rejects,
@@ -125,7 +134,7 @@ def _sheet(dataset: str, config: Config, outcome: Outcome, files: list[ShardFile
     )
 
 
-def _shard_sizes(config: Config, outcome: Outcome) -> dict[str, int]:
+def _shard_sizes(config: Config, outcome: PreprocessOutcome) -> dict[str, int]:
     pixels, settings = config.pixels, config.preprocess
     row_bytes = pixels.height_px * pixels.width_px * pixels.channels
     sizes = {}
@@ -135,11 +144,15 @@ def _shard_sizes(config: Config, outcome: Outcome) -> dict[str, int]:
             settings.rows_per_shard, row_bytes, rows, settings.min_shards
         )
         is_auto = settings.rows_per_shard == "auto"
-        sizes[split] = shards.settled(outcome.kept, split, wanted) if is_auto else wanted
+        sizes[split] = (
+            shards.stable_rows_per_shard(outcome.selections, split, wanted) if is_auto else wanted
+        )
     return sizes
 
 
-def _write_shard(writer: shards.Writer, planned: list[Shard], number: int) -> shards.Written:
+def _write_shard(
+    writer: shards.ShardWriter, planned: list[Shard], number: int
+) -> shards.ShardSummary:
     return writer.write(planned[number])
 
 

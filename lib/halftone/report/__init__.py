@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from halftone.dataset.manifest import Manifest
 from halftone.metrics.examples import Example
-from halftone.model_directory import Card
+from halftone.model_directory import ModelInfo
 from halftone.report import (
     areas,
     comparison,
@@ -25,21 +25,21 @@ from halftone.report import (
     run,
     templates,
 )
-from halftone.report.pictures import Reject
+from halftone.report.pictures import ReportReject
 from halftone.report.words import percent
 
-__all__ = ["Reject", "percent", "render"]
+__all__ = ["ReportReject", "percent", "render_report"]
 
 
-def render(
-    card: Card,
+def render_report(
+    card: ModelInfo,
     history: Sequence[Mapping[str, Any]],
     manifest: Manifest,
     metrics: Mapping[str, Any],
     mistakes: Sequence[Example],
     *,
     least_certain: Sequence[Example] = (),
-    rejects: Sequence[tuple[str, str, str, Optional[pictures.Pixels]]] = (),
+    rejects: Sequence[tuple[str, str, str, Optional[pictures.PicturePixels]]] = (),
     contact_sheet: Optional[bytes] = None,
     baseline: Optional[Mapping[str, Any]] = None,
     machine: Optional[Mapping[str, Any]] = None,
@@ -58,36 +58,38 @@ def render(
         machine: where it ran, in this order: `cores`, `memory_bytes`, `versions` by package, and
             others by their own names.
     """
-    rejected = [Reject(*reject) for reject in rejects]
+    rejected = [ReportReject(*reject) for reject in rejects]
     seen = [reject.pixels for reject in rejected if reject.pixels is not None]
-    kept_px = pictures.kept_px([each.pixels for each in (*mistakes, *least_certain)] + seen)
-    return templates.page(
+    kept_px = pictures.choose_max_side_px(
+        [each.pixels for each in (*mistakes, *least_certain)] + seen
+    )
+    return templates.render_page(
         "page.html.j2",
         halftone_version=card.halftone_version,
         card=card,
         history=history,
         manifest=manifest,
         metrics=metrics,
-        caution=measures.caution(card, manifest, metrics),
-        verdict=measures.verdict(metrics),
-        measures=measures.measures(metrics),
-        classes=measures.classes(metrics),
-        decision=measures.decision(metrics),
-        matrix=confusions.matrix(metrics),
-        pairs=confusions.pairs(metrics),
-        areas=areas.figures(metrics),
-        reliability=reliability.figure(metrics),
-        sureness=reliability.sureness(metrics),
-        distribution=distribution.figure(metrics),
-        comparison=comparison.compare(metrics, baseline),
-        curves=learning.figures(card.best_epoch, history),
+        caution=measures.describe_caution(card, manifest, metrics),
+        verdict=measures.summarise_accuracy(metrics),
+        measures=measures.list_measures(metrics),
+        classes=measures.build_class_table(metrics),
+        decision=measures.describe_decision_rule(metrics),
+        matrix=confusions.build_confusion_matrix(metrics),
+        pairs=confusions.list_top_confusions(metrics),
+        areas=areas.draw_curves(metrics),
+        reliability=reliability.draw_reliability_diagram(metrics),
+        sureness=reliability.describe_confidence(metrics),
+        distribution=distribution.draw_score_histograms(metrics),
+        comparison=comparison.compare_metrics(metrics, baseline),
+        curves=learning.draw_learning_curves(card.best_epoch, history),
         with_validation=learning.has_validation(history),
-        images_per_sec=learning.images_per_sec(history),
-        mistakes=pictures.scored(mistakes, manifest.images, kept_px),
-        least_certain=pictures.scored(least_certain, manifest.images, kept_px),
-        data=dataset.counts(manifest),
-        rejects=pictures.rejected(rejected, manifest.images, kept_px),
-        sheet=pictures.sheet(contact_sheet),
-        settings=run.changed(card.config),
-        machine=run.machine(machine),
+        images_per_sec=learning.median_images_per_sec(history),
+        mistakes=pictures.embed_examples(mistakes, manifest.images, kept_px),
+        least_certain=pictures.embed_examples(least_certain, manifest.images, kept_px),
+        data=dataset.summarise_counts(manifest),
+        rejects=pictures.embed_rejects(rejected, manifest.images, kept_px),
+        sheet=pictures.embed_contact_sheet(contact_sheet),
+        settings=run.list_changed_settings(card.config),
+        machine=run.describe_machine(machine),
     )

@@ -12,35 +12,41 @@ from matplotlib.figure import Figure
 
 from halftone.report import plots
 from halftone.report.measures import Metrics, is_binary, threshold
-from halftone.report.plots import STROKES, Drawn, Theme
+from halftone.report.plots import STROKES, Theme, ThemedFigure
 from halftone.report.words import percent, ratio
 
 _GRID = np.linspace(0, 1, 201)
-_NAMED = 3  # classes with a line of their own
+_NUM_LABELLED = 3  # classes with a line of their own
 
-Points = Sequence[Sequence[float]]
+CurvePoints = Sequence[Sequence[float]]
 
 
-class _Kind(NamedTuple):
-    key: str  # of curves
-    area: str  # of per_class
+class _CurveKind(NamedTuple):
+    curves_key: str  # of curves
+    area_key: str  # of per_class
     title: str
-    x: str
-    y: str
+    x_label: str
+    y_label: str
 
 
-_ROC = _Kind("roc", "roc_auc", "ROC", "false positive rate", "true positive rate")
-_PR = _Kind("pr", "pr_auc", "Precision-recall", "recall", "precision")
+_ROC = _CurveKind("roc", "roc_auc", "ROC", "false positive rate", "true positive rate")
+_PR = _CurveKind("pr", "pr_auc", "Precision-recall", "recall", "precision")
 
 
-def figures(metrics: Metrics) -> list[Drawn]:
+def draw_curves(metrics: Metrics) -> list[ThemedFigure]:
     """Both figures; none where no class has rows on both sides, or an older Halftone scored."""
     curves = metrics.get("curves", {})
-    draw = _of_second if is_binary(metrics) else _of_many
-    return [draw(kind, metrics, curves[kind.key]) for kind in (_ROC, _PR) if curves.get(kind.key)]
+    draw = _draw_binary if is_binary(metrics) else _draw_multiclass
+    return [
+        draw(kind, metrics, curves[kind.curves_key])
+        for kind in (_ROC, _PR)
+        if curves.get(kind.curves_key)
+    ]
 
 
-def _of_second(kind: _Kind, metrics: Metrics, curves: Mapping[str, Points]) -> Drawn:
+def _draw_binary(
+    kind: _CurveKind, metrics: Metrics, curves: Mapping[str, CurvePoints]
+) -> ThemedFigure:
     (label, points), *_ = curves.items()
     other = metrics["labels"][0]
     (rest, alarms), (missed, hits) = metrics["confusion"]
@@ -52,26 +58,30 @@ def _of_second(kind: _Kind, metrics: Metrics, curves: Mapping[str, Points]) -> D
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
         x, y = np.transpose(points)
-        axes.plot(x, y, color=theme.lines[0], label=f"area {ratio(metrics[kind.area])}")
+        axes.plot(x, y, color=theme.lines[0], label=f"area {ratio(metrics[kind.area_key])}")
         if y_there is not None:
             axes.plot(x_there, y_there, "s", color=theme.lines[1], markersize=6, label=at)
-        _frame(axes, theme, kind, plots.written(label))
-        plots.legend(figure, axes, columns=3)
+        _label_axes(axes, theme, kind, plots.printable_label(label))
+        plots.add_legend(figure, axes, columns=3)
 
     said = (
         f"{percent(recall)} of {label} are found, and {percent(fpr)} of {other} are taken for it"
         if kind is _ROC
         else f"the recall is {ratio(recall)} and the precision {ratio(precision)}"
     )
-    area = ratio(metrics[kind.area])
+    area = ratio(metrics[kind.area_key])
     alt = f"{kind.title} curve of class {label}, area {area}. At {at}, {said}."
-    return plots.both((4.6, 3.8), draw, alt)
+    return plots.draw_themed((4.6, 3.8), draw, alt)
 
 
-def _of_many(kind: _Kind, metrics: Metrics, curves: Mapping[str, Points]) -> Drawn:
-    areas = {label: metrics["per_class"][label][kind.area] for label in curves}
-    weakest = sorted(curves, key=lambda label: areas[label])[:_NAMED]
-    heights = np.stack([_heights(points) for points in curves.values()])  # (classes, grid)
+def _draw_multiclass(
+    kind: _CurveKind, metrics: Metrics, curves: Mapping[str, CurvePoints]
+) -> ThemedFigure:
+    areas = {label: metrics["per_class"][label][kind.area_key] for label in curves}
+    weakest = sorted(curves, key=lambda label: areas[label])[:_NUM_LABELLED]
+    heights = np.stack(
+        [_interpolate_heights(points) for points in curves.values()]
+    )  # (classes, grid)
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
@@ -81,32 +91,32 @@ def _of_many(kind: _Kind, metrics: Metrics, curves: Mapping[str, Points]) -> Dra
         )  # fmt: skip
         axes.plot(
             _GRID, heights.mean(axis=0), color=theme.ink, linewidth=1.8,
-            label=f"{ratio(metrics[kind.area])} mean of all",
+            label=f"{ratio(metrics[kind.area_key])} mean of all",
         )  # fmt: skip
         for label, colour, stroke in zip(weakest, theme.lines, STROKES):
             axes.plot(
                 *np.transpose(curves[label]), stroke, color=colour, linewidth=1.2,
-                label=f"{ratio(areas[label])} {plots.written(label)}",
+                label=f"{ratio(areas[label])} {plots.printable_label(label)}",
             )  # fmt: skip
-        _frame(axes, theme, kind, "each class against the rest")
-        plots.legend(figure, axes, columns=2)
+        _label_axes(axes, theme, kind, "each class against the rest")
+        plots.add_legend(figure, axes, columns=2)
 
     said = ", ".join(f"{label} {ratio(areas[label])}" for label in weakest)
-    return plots.both(
+    return plots.draw_themed(
         (4.6, 4.2),
         draw,
         f"{kind.title} curves of {len(curves)} classes, each against the rest: mean area "
-        f"{ratio(metrics[kind.area])}; smallest areas: {said}.",
+        f"{ratio(metrics[kind.area_key])}; smallest areas: {said}.",
     )
 
 
-def _heights(points: Points) -> npt.NDArray[np.float64]:
+def _interpolate_heights(points: CurvePoints) -> npt.NDArray[np.float64]:
     x, y = np.transpose(points)
     return np.interp(_GRID, x, y)
 
 
-def _frame(axes: Axes, theme: Theme, kind: _Kind, what: str) -> None:
+def _label_axes(axes: Axes, theme: Theme, kind: _CurveKind, subject: str) -> None:
     if kind is _ROC:
         axes.plot([0, 1], [0, 1], ":", color=theme.ink, linewidth=0.9, label="by chance")
-    plots.dress(axes, theme, f"{kind.title}: {what}")
-    axes.set(xlabel=kind.x, ylabel=kind.y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    plots.style_axes(axes, theme, f"{kind.title}: {subject}")
+    axes.set(xlabel=kind.x_label, ylabel=kind.y_label, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

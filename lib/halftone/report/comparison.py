@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Optional
 
-from halftone.metrics.summarise import wilson
-from halftone.report.measures import Measure, Metrics, measures, threshold
+from halftone.metrics.summarise import wilson_interval
+from halftone.report.measures import Measure, Metrics, list_measures, threshold
 from halftone.report.words import count, ratio
 
 Interval = tuple[float, float]
 
 
-class Change(NamedTuple):
+class MeasureChange(NamedTuple):
     """One value in both runs."""
 
     title: str
@@ -27,27 +27,29 @@ class ClassChange(NamedTuple):
     f1_before: float
     f1_now: float
     f1_difference: float
-    recall: Change
+    recall: MeasureChange
 
 
-def compare(metrics: Metrics, baseline: Optional[Metrics]) -> Optional[dict[str, Any]]:
+def compare_metrics(metrics: Metrics, baseline: Optional[Metrics]) -> Optional[dict[str, Any]]:
     """What the page says of `baseline`, an earlier metrics.json with its `name`."""
     if baseline is None:
         return None
     comparable = metrics["labels"] == baseline["labels"]
-    classes = _classes(metrics, baseline) if comparable else []
+    classes = _compare_classes(metrics, baseline) if comparable else []
     return {
         "name": baseline.get("name", "the earlier run"),
-        "differing": _differing(metrics, baseline),
+        "differing": _list_differences(metrics, baseline),
         "same_model": metrics["model_version"] == baseline.get("model_version"),
-        "measures": _measures(metrics, baseline) if comparable else [],
+        "measures": _compare_measures(metrics, baseline) if comparable else [],
         "classes": classes,
         "better": sum(each.f1_difference > 0 for each in classes),
         "worse": sum(each.f1_difference < 0 for each in classes),
     }
 
 
-def difference_interval(before: float, of: Interval, now: float, to: Interval) -> Interval:
+def difference_interval(
+    before: float, before_interval: Interval, now: float, now_interval: Interval
+) -> Interval:
     """95 % interval of `now - before` from the intervals of both, taken as independent.
 
     R. G. Newcombe, "Interval estimation for the difference between independent proportions",
@@ -56,17 +58,17 @@ def difference_interval(before: float, of: Interval, now: float, to: Interval) -
     rows, two models' values mostly rise and fall together: the interval is then too wide.
     """
     difference = now - before
-    down = _length(now - to[0], of[1] - before)
-    up = _length(to[1] - now, before - of[0])
+    down = _root_sum_square(now - now_interval[0], before_interval[1] - before)
+    up = _root_sum_square(now_interval[1] - now, before - before_interval[0])
     return difference - down, difference + up
 
 
-def _length(first: float, second: float) -> float:
+def _root_sum_square(first: float, second: float) -> float:
     """Of both together; that of an interval which does not hold its value is 0 on that side."""
     return float((max(0.0, first) ** 2 + max(0.0, second) ** 2) ** 0.5)
 
 
-def _differing(metrics: Metrics, baseline: Metrics) -> list[str]:
+def _list_differences(metrics: Metrics, baseline: Metrics) -> list[str]:
     """Why a difference may come from something else than the model."""
     found = [
         f"{what} {metrics[key]} here, {baseline.get(key, 'unknown')} there"
@@ -87,20 +89,20 @@ def _differing(metrics: Metrics, baseline: Metrics) -> list[str]:
     return found
 
 
-def _measures(metrics: Metrics, baseline: Metrics) -> list[Change]:
-    before, now = measures(baseline), measures(metrics)
-    return [_change(before[name], now[name]) for name in now if name in before]
+def _compare_measures(metrics: Metrics, baseline: Metrics) -> list[MeasureChange]:
+    before, now = list_measures(baseline), list_measures(metrics)
+    return [_measure_change(before[name], now[name]) for name in now if name in before]
 
 
-def _change(before: Measure, now: Measure) -> Change:
+def _measure_change(before: Measure, now: Measure) -> MeasureChange:
     if before.value is None or now.value is None:
-        return Change(now.title, before.value, now.value, None, None, "not known")
+        return MeasureChange(now.title, before.value, now.value, None, None, "not known")
     difference = now.value - before.value
     if before.interval is None or now.interval is None:
-        return Change(now.title, before.value, now.value, difference, None, "not known")
+        return MeasureChange(now.title, before.value, now.value, difference, None, "not known")
     interval = difference_interval(before.value, before.interval, now.value, now.interval)
     judgement = _judgement(interval, now.lower_is_better)
-    return Change(now.title, before.value, now.value, difference, interval, judgement)
+    return MeasureChange(now.title, before.value, now.value, difference, interval, judgement)
 
 
 def _judgement(interval: Interval, lower_is_better: bool) -> str:
@@ -109,7 +111,7 @@ def _judgement(interval: Interval, lower_is_better: bool) -> str:
     return "worse" if (interval[0] > 0) == lower_is_better else "better"
 
 
-def _classes(metrics: Metrics, baseline: Metrics) -> list[ClassChange]:
+def _compare_classes(metrics: Metrics, baseline: Metrics) -> list[ClassChange]:
     """What lost most comes first."""
     changes = []
     for number, label in enumerate(metrics["labels"]):
@@ -120,14 +122,14 @@ def _classes(metrics: Metrics, baseline: Metrics) -> list[ClassChange]:
                 before["f1"],
                 now["f1"],
                 now["f1"] - before["f1"],
-                _change(_recall(baseline, number), _recall(metrics, number)),
+                _measure_change(_class_recall(baseline, number), _class_recall(metrics, number)),
             )
         )
     return sorted(changes, key=lambda change: change.f1_difference)
 
 
-def _recall(metrics: Metrics, number: int) -> Measure:
+def _class_recall(metrics: Metrics, class_id: int) -> Measure:
     """Of one class; not known of one without rows."""
-    row = metrics["confusion"][number]
-    right, rows = row[number], sum(row)
-    return Measure("Recall", right / rows if rows else None, wilson(right, rows), False)
+    row = metrics["confusion"][class_id]
+    right, rows = row[class_id], sum(row)
+    return Measure("Recall", right / rows if rows else None, wilson_interval(right, rows), False)

@@ -6,10 +6,10 @@ from typing import Any
 
 from halftone.dataset import splits
 from halftone.dataset.manifest import Manifest
-from halftone.report.words import largest_first
+from halftone.report.words import sort_by_count
 
 
-def counts(manifest: Manifest) -> dict[str, Any]:
+def summarise_counts(manifest: Manifest) -> dict[str, Any]:
     names = [name for name in splits.SPLITS if name in manifest.counts]
     table = [
         (label, [manifest.counts[name].get(label, 0) for name in names])
@@ -19,7 +19,7 @@ def counts(manifest: Manifest) -> dict[str, Any]:
         "splits": names,
         "table": table,
         "totals": [sum(manifest.counts[name].values()) for name in names],
-        "rejects": largest_first(manifest.rejects_by_reason),
-        "ignored": largest_first(manifest.ignored),
+        "rejects": sort_by_count(manifest.rejects_by_reason),
+        "ignored": sort_by_count(manifest.ignored),
         "size_bytes": sum(file.size_bytes for file in manifest.files),
     }

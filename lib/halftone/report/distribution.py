@@ -11,11 +11,11 @@ from matplotlib.ticker import FuncFormatter
 
 from halftone.report import plots
 from halftone.report.measures import Metrics, is_binary, threshold
-from halftone.report.plots import Drawn, Theme
-from halftone.report.words import images, ratio
+from halftone.report.plots import Theme, ThemedFigure
+from halftone.report.words import image_count, ratio
 
 
-def figure(metrics: Metrics) -> Optional[Drawn]:
+def draw_score_histograms(metrics: Metrics) -> Optional[ThemedFigure]:
     """Two histograms above each other; None where an older Halftone scored."""
     scores = metrics.get("curves", {}).get("scores")
     if not scores:
@@ -30,7 +30,7 @@ def figure(metrics: Metrics) -> Optional[Drawn]:
         panels = figure.subplots(len(groups), 1, sharex=True, sharey=True)
         for axes, (name, counts), colour in zip(panels, groups.items(), theme.lines):
             axes.bar(edges[:-1], counts, widths, align="edge", color=colour)
-            plots.dress(axes, theme, plots.written(name))
+            plots.style_axes(axes, theme, plots.printable_label(name))
             # One wrong image is to be seen beside thousands of right ones.
             axes.set_yscale("symlog", linthresh=1)
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -38,19 +38,23 @@ def figure(metrics: Metrics) -> Optional[Drawn]:
             if at is not None:
                 axes.axvline(at, color=theme.ink, linestyle=":", label=f"threshold {at:.4g}")
         panels[0].set(ylim=(0, None), xlim=(-0.02, 1.02))
-        panels[-1].set_xlabel(f"probability of {plots.written(label)}")
+        panels[-1].set_xlabel(f"probability of {plots.printable_label(label)}")
         if at is not None:
-            plots.legend(figure, panels[0], columns=1)
+            plots.add_legend(figure, panels[0], columns=1)
 
     by = "by true class" if binary else "of right and wrong answers"
-    said = "; ".join(f"{name}: {_median(counts, edges)}" for name, counts in groups.items())
-    return plots.both((4.6, 4.2), draw, f"Histograms of the probability of {label}, {by}. {said}.")
+    said = "; ".join(
+        f"{name}: {_describe_median(counts, edges)}" for name, counts in groups.items()
+    )
+    return plots.draw_themed(
+        (4.6, 4.2), draw, f"Histograms of the probability of {label}, {by}. {said}."
+    )
 
 
-def _median(counts: Sequence[int], edges: Sequence[float]) -> str:
+def _describe_median(counts: Sequence[int], edges: Sequence[float]) -> str:
     """How many there are, and the bin that the middle one is in."""
     total = sum(counts)
     if not total:
         return "no image"
     place = next(i for i, sofar in enumerate(accumulate(counts)) if 2 * sofar >= total)
-    return f"{images(total)}, the middle one at {ratio(edges[place])} to {ratio(edges[place + 1])}"
+    return f"{image_count(total)}, the middle one at {ratio(edges[place])} to {ratio(edges[place + 1])}"

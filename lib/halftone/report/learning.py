@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from halftone.report import plots
-from halftone.report.plots import Drawn
+from halftone.report.plots import ThemedFigure
 from halftone.report.words import ratio
 
 History = Sequence[Mapping[str, Any]]
 
 
-def figures(chosen: int, history: History) -> list[Drawn]:
+def draw_learning_curves(chosen_epoch: int, history: History) -> list[ThemedFigure]:
     """The curves of loss and accuracy; none of no epoch."""
     epochs = [entry["epoch"] for entry in history]
-    mark = chosen if chosen in epochs else None
+    mark = chosen_epoch if chosen_epoch in epochs else None
     drawn = []
     for name in ("loss", "accuracy") if history else ():
         lines = {
@@ -30,10 +30,12 @@ def figures(chosen: int, history: History) -> list[Drawn]:
         ]
         alt = (
             f"{name.capitalize()} over epochs {epochs[0]} to {epochs[-1]}: {', '.join(said)}; "
-            f"chosen is epoch {chosen}."
+            f"chosen is epoch {chosen_epoch}."
         )
         drawn.append(
-            plots.curve(name.capitalize(), epochs, lines["train"], lines["validation"], mark, alt)
+            plots.draw_metric_curve(
+                name.capitalize(), epochs, lines["train"], lines["validation"], mark, alt
+            )
         )
     return drawn
 
@@ -42,6 +44,6 @@ def has_validation(history: History) -> bool:
     return any("val_loss" in entry for entry in history)
 
 
-def images_per_sec(history: History) -> Optional[float]:
+def median_images_per_sec(history: History) -> Optional[float]:
     """Of the median epoch."""
     return statistics.median(entry["images_per_sec"] for entry in history) if history else None

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Optional
 
 from halftone.dataset import splits
 from halftone.dataset.manifest import Manifest
-from halftone.metrics.summarise import wilson
-from halftone.metrics.thresholds import HALF
-from halftone.model_directory import Card
+from halftone.metrics.summarise import wilson_interval
+from halftone.metrics.thresholds import DEFAULT_THRESHOLD
+from halftone.model_directory import ModelInfo
 from halftone.report.words import ratio
 
 Metrics = Mapping[str, Any]
@@ -41,57 +41,60 @@ class Measure(NamedTuple):
     lower_is_better: bool
 
 
-def verdict(metrics: Metrics) -> dict[str, Any]:
+def summarise_accuracy(metrics: Metrics) -> dict[str, Any]:
     """What was right, and what that is worth against no model at all."""
-    rows, correct = metrics["rows"], right(metrics)
+    rows, correct = metrics["rows"], count_correct(metrics)
     support = [sum(row) for row in metrics["confusion"]]
     commonest = max(range(len(support)), key=lambda number: support[number])
     return {
         "right": correct,
         "wrong": rows - correct,
-        "interval": _intervals(metrics)["accuracy"],
+        "interval": _confidence_intervals(metrics)["accuracy"],
         "commonest": metrics["labels"][commonest],
         "baseline": support[commonest] / rows,
     }
 
 
-def measures(metrics: Metrics) -> dict[str, Measure]:
+def list_measures(metrics: Metrics) -> dict[str, Measure]:
     """Every measure that `metrics` has, by name, in the order of the page."""
     values = {name: metrics[name] for name in _TITLES if name in metrics}
     if is_binary(metrics) and "macro" in metrics:
         values["macro_f1"] = metrics["macro"]["f1"]
     values.update({f"top_{k}": share for k, share in metrics.get("top_k", {}).items()})
-    intervals = _intervals(metrics)
+    intervals = _confidence_intervals(metrics)
     return {
         name: Measure(
-            _title(name), values[name], _pair(intervals.get(name)), name in _LOWER_IS_BETTER
+            _measure_title(name),
+            values[name],
+            _as_interval(intervals.get(name)),
+            name in _LOWER_IS_BETTER,
         )
-        for name in sorted(values, key=_place)
+        for name in sorted(values, key=_measure_order)
     }
 
 
-def _title(name: str) -> str:
+def _measure_title(name: str) -> str:
     return _TITLES.get(name) or f"Among the {name.removeprefix('top_')} most probable"
 
 
-def _place(name: str) -> tuple[int, int]:
+def _measure_order(name: str) -> tuple[int, int]:
     """Top-k comes after accuracy, with the smallest k first."""
     if name in _TITLES:
         return (0 if name == "accuracy" else 2), list(_TITLES).index(name)
     return 1, int(name.removeprefix("top_"))
 
 
-def classes(metrics: Metrics) -> dict[str, Any]:
+def build_class_table(metrics: Metrics) -> dict[str, Any]:
     """Rows of the table of classes, and its means where metrics.json has them."""
     rows = list(metrics["per_class"].items())
     means = [(title, metrics[name]) for name, title in _MEANS.items() if name in metrics]
     return {"rows": rows, "means": means, "with_areas": "roc_auc" in rows[0][1]}
 
 
-def decision(metrics: Metrics) -> list[str]:
+def describe_decision_rule(metrics: Metrics) -> list[str]:
     """How probabilities became classes, where that is not the usual way."""
     sentences = []
-    if threshold(metrics) != HALF:
+    if threshold(metrics) != DEFAULT_THRESHOLD:
         how = _RULES.get(metrics["threshold"]["rule"], "set by hand")
         sentences.append(
             f"An image is of class {metrics['labels'][1]} from a probability of "
@@ -107,7 +110,7 @@ def decision(metrics: Metrics) -> list[str]:
     return sentences
 
 
-def caution(card: Card, manifest: Manifest, metrics: Metrics) -> Optional[str]:
+def describe_caution(card: ModelInfo, manifest: Manifest, metrics: Metrics) -> Optional[str]:
     """Why the numbers may flatter the model; None where they were made as they should be."""
     if metrics["split"] == splits.TRAIN:
         return (
@@ -132,20 +135,22 @@ def is_binary(metrics: Metrics) -> bool:
     return len(metrics["labels"]) == 2
 
 
-def right(metrics: Metrics) -> int:
+def count_correct(metrics: Metrics) -> int:
     """How many images are classified correctly."""
     return sum(row[number] for number, row in enumerate(metrics["confusion"]))
 
 
 def threshold(metrics: Metrics) -> float:
     """From which probability on an image is of the second of two classes."""
-    return float((metrics.get("threshold") or {"value": HALF})["value"])
+    return float((metrics.get("threshold") or {"value": DEFAULT_THRESHOLD})["value"])
 
 
-def _intervals(metrics: Metrics) -> Mapping[str, Any]:
+def _confidence_intervals(metrics: Metrics) -> Mapping[str, Any]:
     """An older Halftone wrote none, but that of the accuracy follows from counts."""
-    return metrics.get("intervals") or {"accuracy": wilson(right(metrics), metrics["rows"])}
+    return metrics.get("intervals") or {
+        "accuracy": wilson_interval(count_correct(metrics), metrics["rows"])
+    }
 
 
-def _pair(interval: Any) -> Optional[tuple[float, float]]:
+def _as_interval(interval: Any) -> Optional[tuple[float, float]]:
     return None if interval is None else (interval[0], interval[1])

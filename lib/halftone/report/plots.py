@@ -24,8 +24,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from halftone.model_directory import best_epoch
 
 STROKES = ("-", "--", "-.")  # one for each of Theme.lines
-_MARKERS_UP_TO = 30  # epochs; more of them run into each other
-_LABEL_CHARS = 28
+_MAX_EPOCHS_WITH_MARKERS = 30  # epochs; more of them run into each other
+_MAX_LABEL_CHARS = 28
 
 
 class Theme(NamedTuple):
@@ -47,10 +47,10 @@ DARK = Theme(
     ("#1c2025", "#1f6391", "#a5dcff"),
 )  # fmt: skip
 
-Draw = Callable[[Figure, Theme], None]
+DrawFunction = Callable[[Figure, Theme], None]
 
 
-class Drawn(NamedTuple):
+class ThemedFigure(NamedTuple):
     """One figure, twice, as data: URIs of SVG, and what it shows in words."""
 
     light: str
@@ -58,12 +58,14 @@ class Drawn(NamedTuple):
     alt: str
 
 
-def both(size_in: tuple[float, float], draw: Draw, alt: str) -> Drawn:
+def draw_themed(size_in: tuple[float, float], draw_figure: DrawFunction, alt: str) -> ThemedFigure:
     """Draw a figure for light and for dark pages."""
-    return Drawn(_svg(size_in, draw, LIGHT), _svg(size_in, draw, DARK), alt)
+    return ThemedFigure(
+        _render_svg(size_in, draw_figure, LIGHT), _render_svg(size_in, draw_figure, DARK), alt
+    )
 
 
-def dress(axes: Axes, theme: Theme, title: str = "") -> None:
+def style_axes(axes: Axes, theme: Theme, title: str = "") -> None:
     """Give axes the look that all have."""
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes.grid(True, color=theme.rule, linewidth=0.6)
@@ -71,7 +73,7 @@ def dress(axes: Axes, theme: Theme, title: str = "") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def log_x(axes: Axes, low: float, high: float) -> None:
+def set_log_x(axes: Axes, low: float, high: float) -> None:
     """Make the x axis logarithmic; its values reach from `low` to `high`."""
     axes.set_xscale("log")
     # Matplotlib's own labels are formulas, which are not set here: see _settings.
@@ -80,47 +82,47 @@ def log_x(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def legend(figure: Figure, axes: Axes, columns: int) -> None:
+def add_legend(figure: Figure, axes: Axes, columns: int) -> None:
     """Put the legend of `axes` below all of them, where it covers no line."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 
-def written(label: str) -> str:
+def printable_label(label: str) -> str:
     """A class's name as a figure can show it: on one line, not too long, all of it printable."""
     clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in label)
-    return clean if len(clean) <= _LABEL_CHARS else clean[: _LABEL_CHARS - 1].rstrip() + "…"
+    return clean if len(clean) <= _MAX_LABEL_CHARS else clean[: _MAX_LABEL_CHARS - 1].rstrip() + "…"
 
 
-def curve(
-    what: str,
+def draw_metric_curve(
+    title: str,
     epochs: Sequence[int],
     train: Sequence[Optional[float]],
     validation: Sequence[Optional[float]],
-    chosen: Optional[int],
+    chosen_epoch: Optional[int],
     alt: str,
-) -> Drawn:
+) -> ThemedFigure:
     """Draw a metric over the epochs; a value that is None leaves a gap."""
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
-        draw_curve(axes, theme, what, epochs, train, validation, chosen)
-        legend(figure, axes, columns=3)
+        plot_metric_curve(axes, theme, title, epochs, train, validation, chosen_epoch)
+        add_legend(figure, axes, columns=3)
 
-    return both((4.6, 3.0), draw, alt)
+    return draw_themed((4.6, 3.0), draw, alt)
 
 
-def learning_curves(history: Sequence[Mapping[str, Any]]) -> bytes:
+def draw_learning_curves_png(history: Sequence[Mapping[str, Any]]) -> bytes:
     """Draw loss and accuracy over the epochs of a training's history, side by side, as a PNG.
 
     Args:
         history: an entry an epoch with `epoch`, `loss`, `accuracy` and, where rows were held out,
             `val_loss` and `val_accuracy`; at least one.
     """
-    with _settings(LIGHT):
+    with _matplotlib_settings(LIGHT):
         figure = Figure(figsize=(9.2, 3.6), layout="constrained", dpi=120, facecolor="white")
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-            draw_curve(
+            plot_metric_curve(
                 axes,
                 LIGHT,
                 name.capitalize(),
@@ -129,23 +131,23 @@ def learning_curves(history: Sequence[Mapping[str, Any]]) -> bytes:
                 [entry.get(f"val_{name}") for entry in history],
                 best_epoch(history),
             )
-        legend(figure, axes, columns=3)  # both axes have the same lines
+        add_legend(figure, axes, columns=3)  # both axes have the same lines
         data = io.BytesIO()
         figure.savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()
 
 
-def draw_curve(
+def plot_metric_curve(
     axes: Axes,
     theme: Theme,
-    what: str,
+    title: str,
     epochs: Sequence[int],
     train: Sequence[Optional[float]],
     validation: Sequence[Optional[float]],
-    chosen: Optional[int],
+    chosen_epoch: Optional[int],
 ) -> None:
     """Draw a metric of train and validation over the epochs; None leaves a gap."""
-    marked = len(epochs) <= _MARKERS_UP_TO
+    marked = len(epochs) <= _MAX_EPOCHS_WITH_MARKERS
     for name, values, colour, stroke, marker in zip(
         ("train", "validation"), (train, validation), theme.lines, STROKES, "os"
     ):
@@ -155,19 +157,23 @@ def draw_curve(
                 epochs, heights, stroke, color=colour, label=name,
                 marker=marker if marked else "", markersize=4,
             )  # fmt: skip
-    if chosen is not None:
+    if chosen_epoch is not None:
         # Behind the points, which it would darken.
         axes.axvline(
-            chosen, color=theme.ink, linestyle=":", label=f"chosen: epoch {chosen}", zorder=1.9
+            chosen_epoch,
+            color=theme.ink,
+            linestyle=":",
+            label=f"chosen: epoch {chosen_epoch}",
+            zorder=1.9,
         )
-    dress(axes, theme, what)
+    style_axes(axes, theme, title)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     # One epoch alone would get an axis of fractions around it.
     axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
 
 
-def ramp(theme: Theme, steps: int) -> list[tuple[str, str]]:
+def heat_ramp(theme: Theme, steps: int) -> list[tuple[str, str]]:
     """Return (background, readable text colour) for `steps` levels, from none to all."""
     backgrounds = [heat_colours(theme)(level)[:3] for level in np.linspace(0, 1, steps)]
     return [(to_hex(rgb), "#000" if luminance(rgb) > 0.18 else "#fff") for rgb in backgrounds]
@@ -187,19 +193,19 @@ def data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _svg(size_in: tuple[float, float], draw: Draw, theme: Theme) -> str:
-    with _settings(theme), warnings.catch_warnings():
+def _render_svg(size_in: tuple[float, float], draw_figure: DrawFunction, theme: Theme) -> str:
+    with _matplotlib_settings(theme), warnings.catch_warnings():
         # The page's reader has fonts of their own; the one here only measures.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=size_in, layout="constrained")
-        draw(figure, theme)
+        draw_figure(figure, theme)
         data = io.BytesIO()
         figure.savefig(data, format="svg", transparent=True, metadata={"Date": None})
     return data_uri("image/svg+xml", data.getvalue())
 
 
 @contextmanager
-def _settings(theme: Theme) -> Iterator[None]:
+def _matplotlib_settings(theme: Theme) -> Iterator[None]:
     """Settings of our own, whatever the user's matplotlibrc says."""
     inked = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
     own = {

@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 
 from halftone.report import plots
 from halftone.report.measures import Metrics
-from halftone.report.plots import Drawn, Theme
-from halftone.report.words import images, ratio
+from halftone.report.plots import Theme, ThemedFigure
+from halftone.report.words import image_count, ratio
 
 
-def figure(metrics: Metrics) -> Optional[Drawn]:
+def draw_reliability_diagram(metrics: Metrics) -> Optional[ThemedFigure]:
     """Accuracy by confidence, with how many images there are; None where an older one scored."""
-    bins = _bins(metrics)
+    bins = _calibration_bins(metrics)
     if not bins:
         return None
     filled = [each for each in bins if each["rows"]]
@@ -31,22 +31,22 @@ def figure(metrics: Metrics) -> Optional[Drawn]:
             confidences, accuracies, "o", color=theme.lines[0], markersize=5,
             label="images of a bin",
         )  # fmt: skip
-        plots.dress(upper, theme, "Reliability")
+        plots.style_axes(upper, theme, "Reliability")
         upper.set(ylabel="accuracy", ylim=(-0.03, 1.03), xlim=(-0.02, 1.02))
         lower.bar(
             lows, [each["rows"] for each in bins], widths, align="edge",
             color=theme.lines[0], edgecolor=theme.rule, linewidth=0.6,
         )  # fmt: skip
-        plots.dress(lower, theme)
+        plots.style_axes(lower, theme)
         lower.set(xlabel="probability of the most probable class", ylabel="images")
-        plots.legend(figure, upper, columns=2)
+        plots.add_legend(figure, upper, columns=2)
 
-    return plots.both((4.6, 4.2), draw, _said(filled, metrics["rows"]))
+    return plots.draw_themed((4.6, 4.2), draw, _describe_diagram(filled, metrics["rows"]))
 
 
-def sureness(metrics: Metrics) -> Optional[str]:
+def describe_confidence(metrics: Metrics) -> Optional[str]:
     """Whether the model is too sure on the whole."""
-    filled = [each for each in _bins(metrics) if each["rows"]]
+    filled = [each for each in _calibration_bins(metrics) if each["rows"]]
     if not filled:
         return None
     confidence, accuracy = (
@@ -63,23 +63,25 @@ def sureness(metrics: Metrics) -> Optional[str]:
     return f"On the whole the model is {sure}: {means}."
 
 
-def _bins(metrics: Metrics) -> list[dict[str, Any]]:
+def _calibration_bins(metrics: Metrics) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = metrics.get("curves", {}).get("calibration", [])
     return found
 
 
-def _said(filled: list[dict[str, Any]], rows: int) -> str:
-    fullest = max(filled, key=lambda each: each["rows"])
-    worst = max(filled, key=lambda each: each["rows"] * abs(each["confidence"] - each["accuracy"]))
+def _describe_diagram(filled_bins: list[dict[str, Any]], rows: int) -> str:
+    fullest = max(filled_bins, key=lambda each: each["rows"])
+    worst = max(
+        filled_bins, key=lambda each: each["rows"] * abs(each["confidence"] - each["accuracy"])
+    )
     return (
-        f"Reliability diagram of {images(rows)} in {len(filled)} bins by the probability of the "
-        f"most probable class. The fullest bin is {_bin(fullest)}. What adds most to the "
-        f"calibration error is {_bin(worst)}."
+        f"Reliability diagram of {image_count(rows)} in {len(filled_bins)} bins by the probability of the "
+        f"most probable class. The fullest bin is {_describe_bin(fullest)}. What adds most to the "
+        f"calibration error is {_describe_bin(worst)}."
     )
 
 
-def _bin(each: dict[str, Any]) -> str:
+def _describe_bin(calibration_bin: dict[str, Any]) -> str:
     return (
-        f"{ratio(each['low'])} to {ratio(each['high'])} with {images(each['rows'])}, mean "
-        f"probability {ratio(each['confidence'])} and accuracy {ratio(each['accuracy'])}"
+        f"{ratio(calibration_bin['low'])} to {ratio(calibration_bin['high'])} with {image_count(calibration_bin['rows'])}, mean "
+        f"probability {ratio(calibration_bin['confidence'])} and accuracy {ratio(calibration_bin['accuracy'])}"
     )

@@ -8,24 +8,33 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 import halftone
-from halftone.report.confusions import ramps
-from halftone.report.words import change, count, duration, images, moment, percent, ratio, size
+from halftone.report.confusions import heat_ramps
+from halftone.report.words import (
+    count,
+    duration,
+    image_count,
+    mebibytes,
+    percent,
+    ratio,
+    signed_difference,
+    utc_time,
+)
 
-_FILTERS = (change, count, duration, images, moment, percent, ratio, size)
-_OWN = __name__.rpartition(".")[0]
+_FILTERS = (signed_difference, count, duration, image_count, utc_time, percent, ratio, mebibytes)
+_REPORT_PACKAGE = __name__.rpartition(".")[0]
 
 
-def page(template: str, package: str = _OWN, /, **values: Any) -> str:
+def render_page(template: str, package: str = _REPORT_PACKAGE, /, **values: Any) -> str:
     """Fill in a page with `values`; it is by this Halftone unless they say otherwise."""
-    known = {"halftone_version": halftone.__version__, "ramps": ramps()}
-    return _environment(package).get_template(template).render({**known, **values})
+    known = {"halftone_version": halftone.__version__, "ramps": heat_ramps()}
+    return _create_environment(package).get_template(template).render({**known, **values})
 
 
-def _environment(package: str) -> Environment:
+def _create_environment(package: str) -> Environment:
     """Find templates in `package`, and what it has not in the report's."""
 
     def source(name: str) -> str:
-        for place in (package, _OWN):
+        for place in (package, _REPORT_PACKAGE):
             try:
                 found = pkgutil.get_data(place, name)
             except OSError:

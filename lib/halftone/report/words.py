@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Optional
 
-NONE = "n/a"  # where a number cannot be said
+NOT_AVAILABLE = "n/a"  # where a number cannot be said
 
 
 def count(number: int) -> str:
@@ -25,17 +25,17 @@ def percent(share: float) -> str:
 
 def ratio(value: Optional[float]) -> str:
     """As the jobs print it."""
-    return NONE if value is None else f"{value:.4f}"
+    return NOT_AVAILABLE if value is None else f"{value:.4f}"
 
 
-def change(value: Optional[float]) -> str:
+def signed_difference(value: Optional[float]) -> str:
     """A difference, with its sign unless it rounds to nothing."""
     if value is None or math.isnan(value):
-        return NONE
+        return NOT_AVAILABLE
     return f"{value:+.4f}".replace("-", "\N{MINUS SIGN}") if round(value, 4) else "0.0000"
 
 
-def moment(text: str) -> str:
+def utc_time(text: str) -> str:
     """An ISO 8601 time in UTC, for people; whatever else it is, as it is."""
     try:
         when = datetime.fromisoformat(text)
@@ -52,19 +52,19 @@ def duration(secs: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
-def size(size_bytes: int) -> str:
+def mebibytes(size_bytes: int) -> str:
     return f"{size_bytes / 2**20:,.1f} MiB"
 
 
-def images(number: int) -> str:
+def image_count(number: int) -> str:
     return f"{number:,} image{'' if number == 1 else 's'}"
 
 
-def below(path: str, folder: str) -> str:
+def relative_path(path: str, folder: str) -> str:
     """A path below the folder of images, where it is there."""
     start = folder.rstrip("/") + "/"
     return path[len(start) :] if path.startswith(start) else path
 
 
-def largest_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def sort_by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

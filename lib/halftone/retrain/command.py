@@ -18,11 +18,11 @@ from halftone import storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.retrain import attempts, job, manual, notify
-from halftone.retrain.attempts import WRONG_INPUT, say
-from halftone.retrain.job import Job
+from halftone.retrain.attempts import WRONG_INPUT, print_error
+from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import history, lock
-from halftone.retrain.state.history import FAILED, HELD, REFUSED
-from halftone.retrain.state.lock import BusyError, Lock, LostError
+from halftone.retrain.state.history import FAILED, HELD_BY_DRIFT, REFUSED
+from halftone.retrain.state.lock import Lock, LockHeldError, LockLostError
 from halftone.spark.session import spark_session
 from halftone.storage import clients
 
@@ -30,7 +30,7 @@ DONE, GATE_REFUSED, BUSY, MAY_BE_RETRIED = 0, 3, 4, 5
 STOPPED, INTERRUPTED = 143, 130
 
 
-class Asked(NamedTuple):
+class RetrainArguments(NamedTuple):
     """The command line."""
 
     config: str
@@ -43,22 +43,24 @@ class Asked(NamedTuple):
     history: bool = False
 
 
-def main(asked: Asked) -> int:
+def main(arguments: RetrainArguments) -> int:
     """Do what is asked and return the exit code; the last line printed is the outcome as JSON."""
     try:
-        config = configs.load(asked.config, asked.overrides, {"images": asked.images})
-        clients.use(config.storage.options)
-        if asked.history:
-            print(_history(config))
+        config = configs.load_config(
+            arguments.config, arguments.overrides, {"images": arguments.images}
+        )
+        clients.set_options(config.storage.options)
+        if arguments.history:
+            print(_history_text(config))
             return DONE
-        return run(config, asked)
+        return run_command(config, arguments)
     except InputError as error:
-        return _ended(error, WRONG_INPUT, "error", "input")
+        return _print_failure(error, WRONG_INPUT, "error", "input")
     except RunError as error:  # the history's store is away
-        return _ended(error, MAY_BE_RETRIED, "failed", FAILED)
+        return _print_failure(error, MAY_BE_RETRIED, "failed", FAILED)
 
 
-def run(config: Config, asked: Asked) -> int:
+def run_command(config: Config, arguments: RetrainArguments) -> int:
     """Do a night, or what is asked by hand.
 
     Raises:
@@ -70,74 +72,80 @@ def run(config: Config, asked: Asked) -> int:
         def session() -> SparkSession:
             return stack.enter_context(spark_session(f"{config.name}: retrain", config.spark))
 
-        own = job.of(config, session, accept_drift=asked.accept_drift, dry_run=asked.dry_run)
+        own = job.create_job(
+            config, session, accept_drift=arguments.accept_drift, dry_run=arguments.dry_run
+        )
         try:
-            outcome = _locked(own, partial(_asked_for, own, asked))
+            outcome = _run_locked(own, partial(_dispatch, own, arguments))
         except Exception as error:
-            return _failed(own, error)
+            return _report_failure(own, error)
         except KeyboardInterrupt as error:
             said = KeyboardInterrupt(str(error) or "run the same command again to go on")
-            return _ended(said, INTERRUPTED, "interrupted", "interrupted")
+            return _print_failure(said, INTERRUPTED, "interrupted", "interrupted")
     code = exit_code(config, outcome)
-    print(json.dumps({**_shown(outcome), "exit_code": code}), flush=True)
+    print(json.dumps({**_select_printed_fields(outcome), "exit_code": code}), flush=True)
     return code
 
 
 def exit_code(config: Config, outcome: dict[str, Any]) -> int:
     if outcome["outcome"] == FAILED:
         return int(outcome.get("exit_code", MAY_BE_RETRIED))
-    refused = outcome["outcome"] in (REFUSED, HELD)
+    refused = outcome["outcome"] in (REFUSED, HELD_BY_DRIFT)
     return GATE_REFUSED if refused and config.retrain.fail_on_refusal else DONE
 
 
-def _asked_for(own: Job, asked: Asked, held: Lock) -> dict[str, Any]:
-    if asked.promote is not None:
-        return manual.promote(own, held, asked.promote)
-    if asked.rollback:
-        return manual.rollback(own, held)
-    return attempts.night(own, held)
+def _dispatch(
+    retrain_job: RetrainJob, arguments: RetrainArguments, held_lock: Lock
+) -> dict[str, Any]:
+    if arguments.promote is not None:
+        return manual.promote(retrain_job, held_lock, arguments.promote)
+    if arguments.rollback:
+        return manual.rollback(retrain_job, held_lock)
+    return attempts.continue_or_start_run(retrain_job, held_lock)
 
 
-def _locked(own: Job, work: Callable[[Lock], dict[str, Any]]) -> dict[str, Any]:
-    folder = storage.join(own.root, lock.FOLDER)
-    with lock.held(folder, own.settings.lock_secs, _end_at_once) as held:
+def _run_locked(retrain_job: RetrainJob, work: Callable[[Lock], dict[str, Any]]) -> dict[str, Any]:
+    folder = storage.join(retrain_job.root, lock.FOLDER)
+    with lock.hold_lock(folder, retrain_job.settings.lock_secs, _exit_busy) as held:
         return work(held)
 
 
-def _end_at_once(error: LostError) -> None:
+def _exit_busy(error: LockLostError) -> None:
     """Another goes on with the night: whatever this process would still do is in its way."""
-    _ended(error, BUSY, "busy", "busy")
+    _print_failure(error, BUSY, "busy", "busy")
     sys.stdout.flush()
     os._exit(BUSY)
 
 
-def _failed(own: Job, error: Exception) -> int:
+def _report_failure(retrain_job: RetrainJob, error: Exception) -> int:
     if isinstance(error, InputError):
-        return _ended(error, WRONG_INPUT, "error", "input")
-    if isinstance(error, (BusyError, LostError)):
-        return _ended(error, BUSY, "busy", "busy")
+        return _print_failure(error, WRONG_INPUT, "error", "input")
+    if isinstance(error, (LockHeldError, LockLostError)):
+        return _print_failure(error, BUSY, "busy", "busy")
     if isinstance(error, StoppedError):
-        return _ended(error, STOPPED, "stopped", "stopped")
+        return _print_failure(error, STOPPED, "stopped", "stopped")
     outcome = {"outcome": FAILED, "reason": str(error), "may_be_retried": True}
-    notify.tell(own.settings, own.registry.name, {"id": secrets.token_hex(8), **outcome})
-    return _ended(error, MAY_BE_RETRIED, "failed", FAILED)
+    notify.send_outcome(
+        retrain_job.settings, retrain_job.registry.name, {"id": secrets.token_hex(8), **outcome}
+    )
+    return _print_failure(error, MAY_BE_RETRIED, "failed", FAILED)
 
 
-def _ended(error: BaseException, code: int, word: str, outcome: str) -> int:
-    say(word, error)
+def _print_failure(error: BaseException, code: int, label: str, outcome: str) -> int:
+    print_error(label, error)
     reason = str(error) or type(error).__name__
     print(json.dumps({"outcome": outcome, "reason": reason, "exit_code": code}), flush=True)
     return code
 
 
-def _history(config: Config) -> str:
+def _history_text(config: Config) -> str:
     if not config.retrain.folder:
         raise InputError("retrain.folder is not set; give it in the config file or with --set")
-    past = history.outcomes(storage.normalise(config.retrain.folder))
-    return history.text(past) if past else "no night has ended yet"
+    past = history.read_outcomes(storage.normalise_url(config.retrain.folder))
+    return history.format_history(past) if past else "no night has ended yet"
 
 
-def _shown(outcome: dict[str, Any]) -> dict[str, Any]:
+def _select_printed_fields(outcome: dict[str, Any]) -> dict[str, Any]:
     """What the last line says: the rest is in the night's folder."""
     names = ("outcome", "would_be", "night", "reason", "champion", "challenger", "new_images")
     return {name: outcome[name] for name in names if name in outcome}

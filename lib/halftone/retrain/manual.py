@@ -5,58 +5,62 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from halftone.errors import InputError
-from halftone.retrain.job import Job
-from halftone.retrain.run import Night, undone
+from halftone.retrain.job import RetrainJob
+from halftone.retrain.run import RetrainRun, manual_interruption_reason
 from halftone.retrain.state import history, journal
 from halftone.retrain.state.history import BY_HAND, BY_ROLLBACK, PROMOTED
 from halftone.retrain.state.journal import BEGIN, OUTCOME
 from halftone.retrain.state.lock import Lock
-from halftone.retrain.steps import point
+from halftone.retrain.steps import set_champion
 
 
-def promote(job: Job, held: Lock, number: str) -> dict[str, Any]:
+def promote(job: RetrainJob, lock: Lock, version_number: str) -> dict[str, Any]:
     """Make version `number` champion. Raises InputError where there is none."""
-    return _move(job, held, number, BY_HAND, f"--promote {number}")
+    return _promote_version(job, lock, version_number, BY_HAND, f"--promote {version_number}")
 
 
-def rollback(job: Job, held: Lock) -> dict[str, Any]:
+def rollback(job: RetrainJob, lock: Lock) -> dict[str, Any]:
     """Make the champion before this one champion. Raises InputError where there is none.
 
     Said again after it was killed, it goes one step back and not two.
     """
-    settled = _settled(job, held)
+    settled = _close_interrupted(job, lock)
     if settled and (settled["kind"], settled["outcome"]) == (BY_ROLLBACK, PROMOTED):
         return settled
     champion = job.registry.champion()
     now = champion.number if champion else None
-    before = history.before_champion(history.outcomes(job.root), now)
-    return _move(job, held, before, BY_ROLLBACK, f"--rollback from {now} to {before}")
+    before = history.previous_champion(history.read_outcomes(job.root), now)
+    return _promote_version(job, lock, before, BY_ROLLBACK, f"--rollback from {now} to {before}")
 
 
-def _settled(job: Job, held: Lock) -> Optional[dict[str, Any]]:
+def _close_interrupted(job: RetrainJob, lock: Lock) -> Optional[dict[str, Any]]:
     """The outcome of what was said by hand last, where that was killed on the way."""
-    unfinished = journal.open_night(job.root, held)
+    unfinished = journal.find_unfinished_run(job.root, lock)
     if unfinished is None:
         return None
-    reason = undone(unfinished.read(BEGIN) or {})
-    return Night(job, unfinished, held).close(reason) if reason else None
+    reason = manual_interruption_reason(unfinished.read(BEGIN) or {})
+    return RetrainRun(job, unfinished, lock).close(reason) if reason else None
 
 
-def _move(job: Job, held: Lock, number: str, kind: str, reason: str) -> dict[str, Any]:
-    version = job.registry.version(number) if number.isdigit() else None
+def _promote_version(
+    job: RetrainJob, lock: Lock, version_number: str, kind: str, reason: str
+) -> dict[str, Any]:
+    version = job.registry.version(version_number) if version_number.isdigit() else None
     if version is None:
         there = ", ".join(one.number for one in job.registry.versions()) or "none"
-        raise InputError(f"{reason}: {job.registry} has no version {number}; it has {there}")
+        raise InputError(
+            f"{reason}: {job.registry} has no version {version_number}; it has {there}"
+        )
     champion = job.registry.champion()
-    unfinished = journal.open_night(job.root, held)
+    unfinished = journal.find_unfinished_run(job.root, lock)
     if unfinished is not None:
         # What it was about to decide was meant for another champion.
-        Night(job, unfinished, held).close(f"set aside by {reason}")
-    own = journal.new_night(job.root, held)
+        RetrainRun(job, unfinished, lock).close(f"set aside by {reason}")
+    own = journal.new_run(job.root, lock)
     before = {"champion_before": champion.number if champion else None}
-    made = history.outcome(own.night, kind, PROMOTED, reason, version.number, before)
+    made = history.build_outcome(own.run_number, kind, PROMOTED, reason, version.number, before)
     own.record(BEGIN, {"settings": "", "by_hand": made})
-    point(job.registry.point, held, version)
+    set_champion(job.registry.set_alias, lock, version)
     outcome = own.record(OUTCOME, made)
-    Night(job, own, held).end(outcome)
+    RetrainRun(job, own, lock).finish(outcome)
     return outcome

@@ -13,41 +13,43 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from halftone import storage
-from halftone.config import Retrain
+from halftone.config import RetrainSettings
 from halftone.errors import InputError
 
 _TIMEOUT_SECS = 5.0
 _RETRY_AFTER_SECS = (1.0, 3.0)
 
 
-def check(settings: Retrain) -> None:
+def check_webhook(settings: RetrainSettings) -> None:
     """Raise InputError where the environment lacks the webhook's variable, or it holds no URL."""
     name = settings.webhook or ""
-    if name.startswith("$") and urlsplit(_url(settings)).scheme not in ("http", "https"):
+    if name.startswith("$") and urlsplit(_webhook_url(settings)).scheme not in ("http", "https"):
         raise InputError(
             f"retrain.webhook is {name}, and the environment has no {name[1:]} that begins with "
             "http:// or https://; set it, or leave retrain.webhook out"
         )
 
 
-def tell(settings: Retrain, model: str, outcome: Mapping[str, Any]) -> list[str]:
+def send_outcome(
+    settings: RetrainSettings, model_name: str, outcome: Mapping[str, Any]
+) -> list[str]:
     """Tell both, where they are set; return what went wrong, which is said on stderr too.
 
     Args:
         model: the registered model's name.
         outcome: its `id` is the same where a crash has it told a second time.
     """
-    body = (json.dumps({"model": model, **outcome}, indent=2) + "\n").encode()
+    body = (json.dumps({"model": model_name, **outcome}, indent=2) + "\n").encode()
     wrong = []
     if settings.outcome_file:
         try:
-            storage.write_bytes(storage.normalise(settings.outcome_file), body)
+            storage.write_bytes(storage.normalise_url(settings.outcome_file), body)
         except Exception as error:  # each store raises its own kind
             wrong.append(f"retrain.outcome_file {settings.outcome_file}: {error}")
     if settings.webhook:
-        said = _send(_url(settings), body, str(outcome["id"]))
+        said = _post_outcome(_webhook_url(settings), body, str(outcome["id"]))
         if said:  # the URL itself may be the secret that lets one in
-            host = urlsplit(_url(settings)).hostname
+            host = urlsplit(_webhook_url(settings)).hostname
             tries = len(_RETRY_AFTER_SECS) + 1
             wrong.append(f"retrain.webhook at {host} was not told, in {tries} tries: {said}")
     for line in wrong:
@@ -55,15 +57,15 @@ def tell(settings: Retrain, model: str, outcome: Mapping[str, Any]) -> list[str]
     return wrong
 
 
-def _url(settings: Retrain) -> str:
+def _webhook_url(settings: RetrainSettings) -> str:
     given = settings.webhook or ""
     return os.environ.get(given[1:], "") if given.startswith("$") else given
 
 
-def _send(url: str, body: bytes, key: str) -> str:
+def _post_outcome(url: str, body: bytes, idempotency_key: str) -> str:
     """Return what the last try failed of; an empty text where one succeeded."""
     said = ""
-    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
     for delay_secs in (*_RETRY_AFTER_SECS, None):
         request = urllib.request.Request(url, data=body, headers=headers, method="POST")
         try:

@@ -10,27 +10,27 @@ from matplotlib.ticker import MaxNLocator
 
 from halftone import storage
 from halftone.report import plots, templates
-from halftone.report.plots import Drawn, Theme
+from halftone.report.plots import Theme, ThemedFigure
 from halftone.report.words import ratio
-from halftone.retrain.job import Job
+from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import history
-from halftone.retrain.state.history import KEPT, PROMOTED, REFUSED, Outcome
+from halftone.retrain.state.history import KEPT, PROMOTED, REFUSED, RetrainOutcome
 
 NAME = "index.html"
 # Challengers by what became of them; told apart without colours too.
 _MARKS = {PROMOTED: ("o", 0), KEPT: ("s", 1), REFUSED: ("X", 2)}
 
 
-def write(job: Job) -> str:
+def write_page(job: RetrainJob) -> str:
     """Write the page of all nights that have ended; return its URL."""
     url = storage.join(job.root, NAME)
-    past = history.outcomes(job.root)
-    text = render(job.registry.name, past, job.settings.gate.measure, job.settings.gate.floor)
+    past = history.read_outcomes(job.root)
+    text = render_page(job.registry.name, past, job.settings.gate.measure, job.settings.gate.floor)
     storage.write_bytes(url, text.encode())
     return url
 
 
-def render(name: str, past: Sequence[Outcome], measure: str, floor: float) -> str:
+def render_page(name: str, outcomes: Sequence[RetrainOutcome], measure: str, floor: float) -> str:
     """Return the page. The same arguments give the same text.
 
     Args:
@@ -38,24 +38,26 @@ def render(name: str, past: Sequence[Outcome], measure: str, floor: float) -> st
         past: of all nights, in order.
         measure, floor: the gate's.
     """
-    return templates.page(
+    return templates.render_page(
         "nights.html.j2",
         __package__,
         name=name,
         measure=measure,
-        past=past,
-        champion=history.last_champion(past),
-        last_promoted=next((one for one in reversed(past) if one["outcome"] == PROMOTED), None),
-        figure=figure(past, measure, floor),
+        past=outcomes,
+        champion=history.last_champion(outcomes),
+        last_promoted=next((one for one in reversed(outcomes) if one["outcome"] == PROMOTED), None),
+        figure=champion_figure(outcomes, measure, floor),
     )
 
 
-def figure(past: Sequence[Outcome], measure: str, floor: float) -> Optional[Drawn]:
+def champion_figure(
+    outcomes: Sequence[RetrainOutcome], measure: str, floor: float
+) -> Optional[ThemedFigure]:
     """The champion's line over the nights, with all challengers; None where none was judged."""
-    line = champion_line(past, measure)
+    line = champion_line(outcomes, measure)
     if not line:
         return None
-    judged = [one for one in past if one["measures"].get("challenger")]
+    judged = [one for one in outcomes if one["measures"].get("challenger")]
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
@@ -72,11 +74,11 @@ def figure(past: Sequence[Outcome], measure: str, floor: float) -> Optional[Draw
                 )  # fmt: skip
         if floor:
             axes.axhline(floor, color=theme.ink, linestyle=":", linewidth=0.9, label="floor")
-        plots.dress(axes, theme, f"{measure.capitalize()} on the test rows of each night")
+        plots.style_axes(axes, theme, f"{measure.capitalize()} on the test rows of each night")
         axes.set_xlabel("night")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
         axes.set_xlim(min(nights) - 0.5, max(nights) + 0.5)
-        plots.legend(figure, axes, columns=3)
+        plots.add_legend(figure, axes, columns=3)
 
     first, last = line[0], line[-1]
     alt = (
@@ -84,16 +86,16 @@ def figure(past: Sequence[Outcome], measure: str, floor: float) -> Optional[Draw
         f"{ratio(last[1])} in night {last[0]}; {len(judged)} challengers were judged, "
         f"{sum(one['outcome'] == PROMOTED for one in judged)} of them promoted."
     )
-    return plots.both((6.2, 3.6), draw, alt)
+    return plots.draw_themed((6.2, 3.6), draw, alt)
 
 
-def champion_line(past: Sequence[Outcome], measure: str) -> list[tuple[int, float]]:
+def champion_line(outcomes: Sequence[RetrainOutcome], measure: str) -> list[tuple[int, float]]:
     """(night, the champion's value when it ended) of each night that measured it.
 
     Nights have other test rows: a step without a promotion is that of the rows, not of the model.
     """
     line = []
-    for one in past:
+    for one in outcomes:
         side: Any = "challenger" if one["outcome"] == PROMOTED else "champion"
         value = one["measures"].get(side)
         if value:

@@ -13,25 +13,33 @@ from halftone.errors import RunError
 from halftone.retrain import cleanup, notify, page, steps
 from halftone.retrain.drift import statistics
 from halftone.retrain.drift.findings import STOP, find_drift
-from halftone.retrain.drift.step import check, judged, rejects
+from halftone.retrain.drift.step import check_drift, reject_counts, summarise_findings
 from halftone.retrain.gate.decision import KEEP, PROMOTE, REFUSE
-from halftone.retrain.job import Job
+from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import history
-from halftone.retrain.state.history import BY_NIGHT, FAILED, HELD, KEPT, NOTHING, PROMOTED, REFUSED
-from halftone.retrain.state.journal import BEGIN, ENDED, OUTCOME, Entry, Journal
-from halftone.retrain.state.lock import Lock, LostError
+from halftone.retrain.state.history import (
+    BY_RUN,
+    FAILED,
+    HELD_BY_DRIFT,
+    KEPT,
+    NOTHING_NEW,
+    PROMOTED,
+    REFUSED,
+)
+from halftone.retrain.state.journal import BEGIN, ENDED, OUTCOME, Journal, JournalEntry
+from halftone.retrain.state.lock import Lock, LockLostError
 
 # What an outcome tells of what was taken in.
-_TAKEN_IN = ("new_images", "new_rejects", "rows", "dataset_version", "basis")
+_PREPROCESS_FIELDS = ("new_images", "new_rejects", "rows", "dataset_version", "basis")
 _OUTCOMES = {PROMOTE: PROMOTED, KEEP: KEPT, REFUSE: REFUSED}
 
 
-class Night(NamedTuple):
-    job: Job
+class RetrainRun(NamedTuple):
+    job: RetrainJob
     journal: Journal
     lock: Lock
 
-    def run(self) -> Entry:
+    def execute(self) -> JournalEntry:
         """Do what is left of the night; return its outcome, or what a dry run came to.
 
         Raises:
@@ -41,14 +49,14 @@ class Night(NamedTuple):
         """
         outcome = self.journal.read(OUTCOME)
         if outcome is None:
-            found = self._work()
+            found = self._run_steps()
             if found["outcome"] == history.DRY_RUN:
                 return found
             outcome = self.journal.record(OUTCOME, found)
-        self.end(outcome)
+        self.finish(outcome)
         return outcome
 
-    def close(self, reason: str, exit_code: Optional[int] = None) -> Entry:
+    def close(self, reason: str, exit_code: Optional[int] = None) -> JournalEntry:
         """End the night without a decision; the next one takes up all that is new.
 
         Args:
@@ -57,142 +65,156 @@ class Night(NamedTuple):
         outcome = self.journal.read(OUTCOME)
         if outcome is None:
             more = {} if exit_code is None else {"exit_code": exit_code}
-            found = self._reached() or self._outcome(FAILED, reason, more)
+            found = self._find_completed_promotion() or self._build_outcome(FAILED, reason, more)
             outcome = self.journal.record(OUTCOME, found)
-        self.end(outcome)
+        self.finish(outcome)
         return outcome
 
-    def end(self, outcome: Entry) -> None:
+    def finish(self, outcome: JournalEntry) -> None:
         """Do what follows an outcome, and does not change it any more."""
-        if outcome["outcome"] != NOTHING:
-            self._if_possible("page", lambda: page.write(self.job))
-        self._if_possible(
-            "notify", lambda: notify.tell(self.job.settings, self.job.registry.name, outcome)
+        if outcome["outcome"] != NOTHING_NEW:
+            self._try_step("page", lambda: page.write_page(self.job))
+        self._try_step(
+            "notify",
+            lambda: notify.send_outcome(self.job.settings, self.job.registry.name, outcome),
         )
-        if outcome["outcome"] != NOTHING:
-            self._if_possible("tidy", lambda: cleanup.tidy(self.job))
-        self.journal.step(ENDED, dict)
+        if outcome["outcome"] != NOTHING_NEW:
+            self._try_step("tidy", lambda: cleanup.remove_obsolete(self.job))
+        self.journal.run_step(ENDED, dict)
 
-    def _work(self) -> Entry:
-        job, step, folder = self.job, self.journal.step, self.journal.folder
-        begun = step(BEGIN, lambda: steps.begin(job))
-        made = step("preprocess", lambda: steps.take_in(job, begun))
-        nothing = self._nothing(begun, made)
+    def _run_steps(self) -> JournalEntry:
+        job, step, folder = self.job, self.journal.run_step, self.journal.folder
+        begun = step(BEGIN, lambda: steps.read_initial_state(job))
+        made = step("preprocess", lambda: steps.update_dataset(job, begun))
+        nothing = self._nothing_new_outcome(begun, made)
         if nothing is not None:
             return nothing
-        dataset = str(step("snapshot", lambda: steps.keep(job))["dataset"])
-        drifted = step("drift", lambda: check(job, self.journal.night, begun, made, dataset))
+        dataset = str(step("snapshot", lambda: steps.snapshot_dataset(job))["dataset"])
+        drifted = step(
+            "drift", lambda: check_drift(job, self.journal.run_number, begun, made, dataset)
+        )
         if drifted["level"] == STOP:
-            return self._held(drifted)
+            return self._drift_outcome(drifted)
         if drifted["reason"]:
             print(f"drift ({drifted['level']}): {drifted['reason']}", flush=True)
-        start = step("start", lambda: steps.start(job, dataset))
-        model = step("train", lambda: steps.train(job, folder, dataset, start))["model"]
+        start = step("start", lambda: steps.choose_start_weights(job, dataset))
+        model = step("train", lambda: steps.train_challenger(job, folder, dataset, start))["model"]
         champion = start["champion"]
-        challenger = step("register", lambda: steps.register(job, folder, model))["version"]
-        scored = step("score", lambda: steps.score(job, folder, dataset, model, champion))
-        decided = step("gate", lambda: steps.decide(job, scored, champion, challenger))
-        return self._concluded(champion, challenger, scored, decided)
+        challenger = step("register", lambda: steps.register_challenger(job, folder, model))[
+            "version"
+        ]
+        scored = step("score", lambda: steps.score_models(job, folder, dataset, model, champion))
+        decided = step("gate", lambda: steps.apply_gate(job, scored, champion, challenger))
+        return self._conclude(champion, challenger, scored, decided)
 
-    def _concluded(
-        self, champion: Optional[str], challenger: str, scored: Entry, decided: Entry
-    ) -> Entry:
-        kind, reason = _OUTCOMES[decided["action"]], decided["reason"]
+    def _conclude(
+        self,
+        champion: Optional[str],
+        challenger: str,
+        score_entry: JournalEntry,
+        gate_entry: JournalEntry,
+    ) -> JournalEntry:
+        kind, reason = _OUTCOMES[gate_entry["action"]], gate_entry["reason"]
         more = {
             "challenger": challenger,
             "champion_before": champion,
-            "measures": scored["measures"],
-            "decision": decided,
+            "measures": score_entry["measures"],
+            "decision": gate_entry,
         }
         if self.job.dry_run:
             would_be = {**more, "would_be": kind}
-            return self._outcome(history.DRY_RUN, f"would be {kind}: {reason}", would_be)
+            return self._build_outcome(history.DRY_RUN, f"would be {kind}: {reason}", would_be)
         if kind == PROMOTED:
-            moved = self.journal.step(
-                "promote", lambda: steps.promote(self.job, self.lock, champion, challenger)
+            moved = self.journal.run_step(
+                "promote",
+                lambda: steps.promote_challenger(self.job, self.lock, champion, challenger),
             )
             if moved["void"]:
-                return self._outcome(FAILED, moved["void"], more)
-        return self._outcome(kind, reason, more)
+                return self._build_outcome(FAILED, moved["void"], more)
+        return self._build_outcome(kind, reason, more)
 
-    def _nothing(self, begun: Entry, made: Entry) -> Optional[Entry]:
+    def _nothing_new_outcome(
+        self, begin_entry: JournalEntry, preprocess_entry: JournalEntry
+    ) -> Optional[JournalEntry]:
         """The outcome of a night with nothing to train on."""
-        decided = history.last_decided(history.outcomes(self.job.root))
-        if decided is None or decided["basis"] != made["basis"]:
+        decided = history.last_decided_outcome(history.read_outcomes(self.job.root))
+        if decided is None or decided["basis"] != preprocess_entry["basis"]:
             return None
-        before, now = rejects(begun, made)
+        before, now = reject_counts(begin_entry, preprocess_entry)
         findings = find_drift(
-            statistics.NONE, statistics.NONE, before, now, self.job.settings.drift
+            statistics.EMPTY, statistics.EMPTY, before, now, self.job.settings.drift
         )
-        rejected = judged(findings, [], self.job.accept_drift)
+        rejected = summarise_findings(findings, [], self.job.accept_drift)
         if rejected["level"] == STOP:
-            return self._held(rejected)
+            return self._drift_outcome(rejected)
         several = f": {now.rejects:,} images were rejected" if now.rejects else ""
         reason = f"no new rows and no other settings since night {decided['night']}{several}"
-        return self._outcome(NOTHING, reason)
+        return self._build_outcome(NOTHING_NEW, reason)
 
-    def _held(self, drifted: Entry) -> Entry:
-        return self._outcome(
-            HELD,
-            f"new images differ from those before: {drifted['reason']}. Nothing was trained; mend "
+    def _drift_outcome(self, drift_entry: JournalEntry) -> JournalEntry:
+        return self._build_outcome(
+            HELD_BY_DRIFT,
+            f"new images differ from those before: {drift_entry['reason']}. Nothing was trained; mend "
             "or remove them (retrain.prune), or take them for normal with --accept-drift",
-            {"drift": drifted},
+            {"drift": drift_entry},
         )
 
-    def _outcome(self, kind: str, reason: str, more: Optional[Entry] = None) -> Entry:
+    def _build_outcome(
+        self, kind: str, reason: str, more: Optional[JournalEntry] = None
+    ) -> JournalEntry:
         begun, made = (self.journal.read(step) or {} for step in (BEGIN, "preprocess"))
         own = {
             "begun_at": begun.get("at"),
             "drift": self.journal.read("drift") or {},
-            **{name: made[name] for name in _TAKEN_IN if name in made},
+            **{name: made[name] for name in _PREPROCESS_FIELDS if name in made},
             **(more or {}),
         }
-        return history.outcome(
-            self.journal.night, BY_NIGHT, kind, reason, self._champion(kind), own
+        return history.build_outcome(
+            self.journal.run_number, BY_RUN, kind, reason, self._find_champion(kind), own
         )
 
-    def _champion(self, kind: str) -> Optional[str]:
+    def _find_champion(self, kind: str) -> Optional[str]:
         """The champion behind an outcome."""
-        if kind != NOTHING:  # on which MLflow's seconds are not spent
+        if kind != NOTHING_NEW:  # on which MLflow's seconds are not spent
             try:
                 found = self.job.registry.champion()
                 return found.number if found else None
             except RunError:
                 if kind != FAILED:  # nor must a night stay open for ever as MLflow is away
                     raise
-        return history.last_champion(history.outcomes(self.job.root))
+        return history.last_champion(history.read_outcomes(self.job.root))
 
-    def _reached(self) -> Optional[Entry]:
+    def _find_completed_promotion(self) -> Optional[JournalEntry]:
         """The outcome of a promotion that is done, and was killed before it could say so."""
-        said: Optional[Entry] = (self.journal.read(BEGIN) or {}).get("by_hand")
+        said: Optional[JournalEntry] = (self.journal.read(BEGIN) or {}).get("by_hand")
         if said:
-            return said if self._champion(PROMOTED) == said["champion"] else None
+            return said if self._find_champion(PROMOTED) == said["champion"] else None
         decided, made = self.journal.read("gate"), self.journal.read("register")
         if self.job.dry_run or not decided or not made or decided["action"] != PROMOTE:
             return None
-        return self._work() if self._champion(PROMOTED) == str(made["version"]) else None
+        return self._run_steps() if self._find_champion(PROMOTED) == str(made["version"]) else None
 
-    def _if_possible(self, name: str, work: Callable[[], Any]) -> None:
+    def _try_step(self, name: str, work: Callable[[], Any]) -> None:
         """Do a step of which nothing else depends: a failure is said, and noted."""
 
-        def tried() -> Entry:
+        def tried() -> JournalEntry:
             try:
                 return {"result": work()}
-            except LostError:
+            except LockLostError:
                 raise
             except Exception as error:
-                return let_go(name, str(error))
+                return report_failed_step(name, str(error))
 
-        self.journal.step(name, tried)
+        self.journal.run_step(name, tried)
 
 
-def undone(begun: Entry) -> str:
+def manual_interruption_reason(begin_entry: JournalEntry) -> str:
     """Why what was said by hand is not done, where it was killed ahead of it; "" for a night."""
-    said = begun.get("by_hand")
+    said = begin_entry.get("by_hand")
     return f"{said['reason']}: killed on the way; say it again" if said else ""
 
 
-def let_go(step: str, error: str) -> Entry:
+def report_failed_step(step: str, error: str) -> JournalEntry:
     """Say that a step behind the outcome is not done; return what is noted instead."""
     print(f"{step}: {error}; the outcome stands", file=sys.stderr, flush=True)
     return {"result": None, "error": error}

@@ -25,27 +25,27 @@ from typing import Any, Optional, Union
 
 from halftone import storage
 from halftone.errors import InputError
-from halftone.progress import reporting
+from halftone.progress import report_progress
 from halftone.sample import drawing
-from halftone.sample.drawing.damage import BROKEN, broken_files
-from halftone.sample.drawing.label import DRAWING, find_label, label_of, with_label
+from halftone.sample.drawing.damage import BROKEN_FILES, make_broken_files
+from halftone.sample.drawing.label import DRAWING_VERSION, add_label, find_label, make_label
 from halftone.sample.drawing.workers import count_cores, worker_map
 
 MAX_PAIRS = 100_000  # five digits in a file's name
-SYNTHETIC = "synthetic: every picture was drawn by code, none shows a real person"
+SYNTHETIC_NOTICE = "synthetic: every picture was drawn by code, none shows a real person"
 
-_DESCRIPTION = "sample.json"
-_CURE = "choose another output, or delete that directory"
-_Task = tuple[str, str, int, int, int]  # output, kind, pair, seed, size_px
+_DESCRIPTION_FILE = "sample.json"
+_REMEDY = "choose another output, or delete that directory"
+_DrawTask = tuple[str, str, int, int, int]  # output, kind, pair, seed, size_px
 
 
-def picture(seed: int, pair: int, kind: str, size_px: int) -> bytes:
+def draw_picture(seed: int, pair: int, kind: str, size_px: int) -> bytes:
     """The bytes of one JPEG, a pure function of its arguments; they stand in its comment too."""
-    plain = drawing.jpeg(seed, pair, kind, size_px)
-    return with_label(plain, label_of(seed, pair, kind, size_px))
+    plain = drawing.draw_jpeg(seed, pair, kind, size_px)
+    return add_label(plain, make_label(seed, pair, kind, size_px))
 
 
-def draw(
+def generate_sample(
     output: Union[str, Path],
     pairs: int,
     seed: int,
@@ -64,41 +64,41 @@ def draw(
         raise InputError(f"output is {output}; the sample is drawn into a local directory")
     output = Path(output)
     processes = count_cores() if processes is None else processes
-    _check(output, pairs, seed, size_px, processes)
-    parameters = {"pairs": pairs, "seed": seed, "size_px": size_px, "drawing": DRAWING}
-    if _is_drawn(output, parameters):
-        _say(f"{output} is already drawn with these parameters: nothing to do")
+    _check_arguments(output, pairs, seed, size_px, processes)
+    parameters = {"pairs": pairs, "seed": seed, "size_px": size_px, "drawing": DRAWING_VERSION}
+    if _is_complete_sample(output, parameters):
+        _print(f"{output} is already drawn with these parameters: nothing to do")
         return output
-    _refuse_strangers(output, pairs)
-    missing = _missing(output, pairs, seed, size_px)
-    with _unfinished(output):
-        _draw_all(missing, 2 * pairs, processes)
-        _write_broken(output, pairs, seed, size_px)
-        _write(output, _DESCRIPTION, _description(parameters))
+    _check_no_other_files(output, pairs)
+    missing = _list_missing_pictures(output, pairs, seed, size_px)
+    with _temporary_directory(output):
+        _draw_tasks(missing, 2 * pairs, processes)
+        _write_broken_files(output, pairs, seed, size_px)
+        _write_file(output, _DESCRIPTION_FILE, _encode_description(parameters))
     return output
 
 
-def kind_of(folder: str) -> str:
+def read_sample_description(folder: str) -> str:
     """What a folder of images, or a URL, says of its images in a sample.json; mostly nothing."""
     try:
-        described = storage.read_json(storage.join(folder, _DESCRIPTION))
+        described = storage.read_json(storage.join(folder, _DESCRIPTION_FILE))
         return str(described["what"])
     except (OSError, ValueError, LookupError, TypeError):
         return ""
 
 
-def _name(kind: str, pair: int) -> str:
+def _picture_path(kind: str, pair: int) -> str:
     return f"{kind}/{pair:05d}.jpg"
 
 
-def _say(words: str) -> None:
+def _print(words: str) -> None:
     print(words, flush=True)
 
 
 # --- what stands already --------------------------------------------------------------------------
 
 
-def _check(output: Path, pairs: int, seed: int, size_px: int, processes: int) -> None:
+def _check_arguments(output: Path, pairs: int, seed: int, size_px: int, processes: int) -> None:
     if not 1 <= pairs <= MAX_PAIRS:
         raise InputError(f"pairs is {pairs}; it must be from 1 to {MAX_PAIRS}")
     if seed < 0:
@@ -107,55 +107,60 @@ def _check(output: Path, pairs: int, seed: int, size_px: int, processes: int) ->
         raise InputError(f"size_px is {size_px}; it must be from 64 to 4096")
     if processes < 1:
         raise InputError(f"processes is {processes}; it must be 1 or more")
-    for place in (output, *(output / kind for kind in drawing.KINDS)):
+    for place in (output, *(output / kind for kind in drawing.PICTURE_KINDS)):
         if place.exists() and not place.is_dir():
             raise InputError(f"{place} is a file; the sample needs a directory there")
 
 
-def _is_drawn(output: Path, parameters: dict[str, int]) -> bool:
+def _is_complete_sample(output: Path, parameters: dict[str, int]) -> bool:
     """Whether `output` holds the finished sample; raises if it holds a different one."""
-    path = output / _DESCRIPTION
+    path = output / _DESCRIPTION_FILE
     if not path.exists():
         return False
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["parameters"]
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path} is not the description of a sample; {_CURE}") from None
+        raise InputError(f"{path} is not the description of a sample; {_REMEDY}") from None
     if found != parameters:
         raise InputError(
-            f"{output} holds a sample of {_listed(found)}, not of {_listed(parameters)}; {_CURE}"
+            f"{output} holds a sample of {_format_parameters(found)}, not of {_format_parameters(parameters)}; {_REMEDY}"
         )
     return True
 
 
-def _listed(parameters: Any) -> str:
+def _format_parameters(parameters: Any) -> str:
     return ", ".join(f"{name} {value}" for name, value in parameters.items())
 
 
-def _refuse_strangers(output: Path, pairs: int) -> None:
+def _check_no_other_files(output: Path, pairs: int) -> None:
     """A file that is no part of this sample would be trained on as if it were."""
-    planned = {*BROKEN, *(_name(kind, pair) for kind in drawing.KINDS for pair in range(pairs))}
-    for kind in drawing.KINDS:
+    planned = {
+        *BROKEN_FILES,
+        *(_picture_path(kind, pair) for kind in drawing.PICTURE_KINDS for pair in range(pairs)),
+    }
+    for kind in drawing.PICTURE_KINDS:
         found = sorted(path.name for path in (output / kind).glob("*"))
         strange = [name for name in found if f"{kind}/{name}" not in planned]
         if strange:
             raise InputError(
                 f"{output / kind} holds {len(strange)} files that are not of a sample of {pairs} "
-                f"pairs, such as {strange[0]}; {_CURE}"
+                f"pairs, such as {strange[0]}; {_REMEDY}"
             )
 
 
-def _missing(output: Path, pairs: int, seed: int, size_px: int) -> list[_Task]:
+def _list_missing_pictures(output: Path, pairs: int, seed: int, size_px: int) -> list[_DrawTask]:
     """The pictures still to draw; raises where another file has the name of one."""
     return [
         (str(output), kind, pair, seed, size_px)
         for pair in range(pairs)  # both kinds of a pair together: a killed run leaves whole pairs
-        for kind in drawing.KINDS
-        if not _is_good(output / _name(kind, pair), label_of(seed, pair, kind, size_px))
+        for kind in drawing.PICTURE_KINDS
+        if not _is_complete_picture(
+            output / _picture_path(kind, pair), make_label(seed, pair, kind, size_px)
+        )
     ]
 
 
-def _is_good(path: Path, label: str) -> bool:
+def _is_complete_picture(path: Path, label: str) -> bool:
     """Whether the picture is there and whole; raises if somebody else's file is."""
     try:
         data = path.read_bytes()
@@ -166,7 +171,7 @@ def _is_good(path: Path, label: str) -> bool:
     found = find_label(data)
     if found != label:
         other = "no picture of a sample" if found is None else repr(found)
-        raise InputError(f"{path} is {other}, where {label!r} should go; {_CURE}")
+        raise InputError(f"{path} is {other}, where {label!r} should go; {_REMEDY}")
     return data.endswith(b"\xff\xd9")
 
 
@@ -174,9 +179,9 @@ def _is_good(path: Path, label: str) -> bool:
 
 
 @contextmanager
-def _unfinished(output: Path) -> Iterator[None]:
+def _temporary_directory(output: Path) -> Iterator[None]:
     """A room beside the pictures, where files are written before they are renamed into place."""
-    for kind in drawing.KINDS:
+    for kind in drawing.PICTURE_KINDS:
         (output / kind).mkdir(parents=True, exist_ok=True)
     aside = output / ".unfinished"
     aside.mkdir(exist_ok=True)
@@ -184,40 +189,40 @@ def _unfinished(output: Path) -> Iterator[None]:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _write(output: Path, name: str, data: bytes) -> None:
+def _write_file(output: Path, name: str, data: bytes) -> None:
     aside = output / ".unfinished" / name.replace("/", "-")
     aside.write_bytes(data)
     os.replace(aside, output / name)
 
 
-def _draw_one(task: _Task) -> None:
+def _draw_task(task: _DrawTask) -> None:
     output, kind, pair, seed, size_px = task
-    _write(Path(output), _name(kind, pair), picture(seed, pair, kind, size_px))
+    _write_file(Path(output), _picture_path(kind, pair), draw_picture(seed, pair, kind, size_px))
 
 
-def _draw_all(tasks: list[_Task], total: int, processes: int) -> None:
+def _draw_tasks(tasks: list[_DrawTask], total: int, processes: int) -> None:
     if len(tasks) < total:
-        _say(f"{total - len(tasks)} of {total} pictures are there from an earlier run")
+        _print(f"{total - len(tasks)} of {total} pictures are there from an earlier run")
     count = 0
-    shown = reporting(lambda: count, "draw", len(tasks), "pictures")
+    shown = report_progress(lambda: count, "draw", len(tasks), "pictures")
     with worker_map(processes, len(tasks)) as map_all, shown:
-        for _ in map_all(_draw_one, tasks):
+        for _ in map_all(_draw_task, tasks):
             count += 1
 
 
-def _write_broken(output: Path, pairs: int, seed: int, size_px: int) -> None:
+def _write_broken_files(output: Path, pairs: int, seed: int, size_px: int) -> None:
     """Break pictures of a pair that is not in the sample, so that nothing in it is a duplicate."""
-    face, comic = (picture(seed, pairs, kind, size_px) for kind in ("faces", "comics"))
-    for name, data in broken_files(face, comic, seed).items():
-        _write(output, name, data)
+    face, comic = (draw_picture(seed, pairs, kind, size_px) for kind in ("faces", "comics"))
+    for name, data in make_broken_files(face, comic, seed).items():
+        _write_file(output, name, data)
 
 
-def _description(parameters: dict[str, int]) -> bytes:
+def _encode_description(parameters: dict[str, int]) -> bytes:
     found = {
-        "what": SYNTHETIC,
+        "what": SYNTHETIC_NOTICE,
         "parameters": parameters,
-        "pictures": dict.fromkeys(drawing.KINDS, parameters["pairs"]),
-        "broken": BROKEN,
+        "pictures": dict.fromkeys(drawing.PICTURE_KINDS, parameters["pairs"]),
+        "broken": BROKEN_FILES,
     }
     return (json.dumps(found, indent=2) + "\n").encode("utf-8")
 
@@ -239,7 +244,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
     parser.add_argument("--processes", type=int, help="default: one for each core")
     asked = parser.parse_args(arguments)
     try:
-        draw(asked.output, asked.pairs, asked.seed, asked.size_px, asked.processes)
+        generate_sample(asked.output, asked.pairs, asked.seed, asked.size_px, asked.processes)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -249,9 +254,9 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return 130
-    _say(
-        f"{asked.output}: {asked.pairs} faces, {asked.pairs} comics and {len(BROKEN)} broken files"
-        f" ({SYNTHETIC})"
+    _print(
+        f"{asked.output}: {asked.pairs} faces, {asked.pairs} comics and {len(BROKEN_FILES)} broken files"
+        f" ({SYNTHETIC_NOTICE})"
     )
     return 0
 

@@ -14,7 +14,7 @@ from halftone.metrics import calibration, thresholds
 Probabilities = npt.NDArray[np.float32]
 
 
-class Work(NamedTuple):
+class PredictorSettings(NamedTuple):
     """What all images have in common."""
 
     network: str  # URL
@@ -24,28 +24,34 @@ class Work(NamedTuple):
     batch_size: int
     threads: int  # cores that Spark gives a task
     temperature: float = 1.0  # that probabilities are scaled by
-    threshold: float = thresholds.HALF  # between two classes
+    threshold: float = thresholds.DEFAULT_THRESHOLD  # between two classes
 
 
-def probabilities(work: Work, images: npt.NDArray[np.uint8]) -> Probabilities:
+def predict_probabilities(
+    predictor: PredictorSettings, images: npt.NDArray[np.uint8]
+) -> Probabilities:
     """Probabilities (rows, classes) of images (rows, H, W, C)."""
     if not len(images):
-        return np.empty((0, len(work.labels)), np.float32)
-    network = _load(work.network, work.threads)
+        return np.empty((0, len(predictor.labels)), np.float32)
+    network = _load_network(predictor.network, predictor.threads)
     outputs: list[Probabilities] = []
-    for start in range(0, len(images), work.batch_size):
-        batch = images[start : start + work.batch_size]
+    for start in range(0, len(images), predictor.batch_size):
+        batch = images[start : start + predictor.batch_size]
         # Every batch has the same size: another one would be compiled anew.
-        filler = np.zeros((work.batch_size - len(batch), *work.shape), np.uint8)
+        filler = np.zeros((predictor.batch_size - len(batch), *predictor.shape), np.uint8)
         outputs.append(network(np.concatenate([batch, filler]))[: len(batch)])
     output = np.concatenate(outputs)
     # One sigmoid is the probability of the second of two classes.
     both = np.hstack([1 - output, output]) if output.shape[1] == 1 else output
-    return both if work.temperature == 1.0 else calibration.apply(both, work.temperature)
+    return (
+        both
+        if predictor.temperature == 1.0
+        else calibration.apply_temperature(both, predictor.temperature)
+    )
 
 
 @lru_cache(maxsize=1)
-def _load(url: str, threads: int) -> Callable[[npt.NDArray[np.uint8]], Probabilities]:
+def _load_network(url: str, threads: int) -> Callable[[npt.NDArray[np.uint8]], Probabilities]:
     """Load a network from storage; a worker keeps it for all its tasks."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf  # here, as only workers need it
@@ -54,7 +60,7 @@ def _load(url: str, threads: int) -> Callable[[npt.NDArray[np.uint8]], Probabili
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from halftone.models import saved_model
 
-    model: Any = saved_model.load(url)
+    model: Any = saved_model.load_network(url)
     forward = tf.function(lambda batch: model(batch, training=False))
 
     def predict(batch: npt.NDArray[np.uint8]) -> Probabilities:

@@ -17,35 +17,35 @@ from halftone import arrow
 from halftone.arrow import Column
 from halftone.dataset import schema
 from halftone.metrics import accumulator, calibration, examples, thresholds
-from halftone.metrics.accumulator import Tally
+from halftone.metrics.accumulator import MetricsAccumulator
 from halftone.metrics.examples import Examples
-from halftone.scoring.predict import Probabilities, Work
+from halftone.scoring.predict import PredictorSettings, Probabilities
 
 
-class Scored(NamedTuple):
+class PredictionSummary(NamedTuple):
     """What some predictions come to. See `total`."""
 
-    rows: int
-    tally: Tally  # of the rows whose label is known
-    predicted: Counter[str]  # rows by prediction
-    rejects: Counter[str]  # images that gave no row, by reason
+    num_rows: int
+    accumulator: MetricsAccumulator  # of the rows whose label is known
+    counts_by_class: Counter[str]  # rows by prediction
+    counts_by_reason: Counter[str]  # images that gave no row, by reason
     examples: Examples
 
 
-def total(parts: Iterable[Scored]) -> Scored:
+def merge_summaries(parts: Iterable[PredictionSummary]) -> PredictionSummary:
     """Add up one or more; the order makes no difference."""
     own = list(parts)
-    return Scored(
-        sum(part.rows for part in own),
-        accumulator.total(part.tally for part in own),
-        sum((part.predicted for part in own), Counter()),
-        sum((part.rejects for part in own), Counter()),
+    return PredictionSummary(
+        sum(part.num_rows for part in own),
+        accumulator.sum_accumulators(part.accumulator for part in own),
+        sum((part.counts_by_class for part in own), Counter()),
+        sum((part.counts_by_reason for part in own), Counter()),
         reduce(add, (part.examples for part in own)),
     )
 
 
-def table(
-    work: Work,
+def prediction_table(
+    predictor: PredictorSettings,
     keys: Column,
     labels: Column,
     probabilities: Probabilities,
@@ -59,35 +59,37 @@ def table(
         fingerprint: of the dataset that the rows are from.
     """
     count, classes = probabilities.shape
-    label_ids = arrow.places(labels, arrow.of_text(work.labels))
+    label_ids = arrow.index_in(labels, arrow.string_array(predictor.labels))
     of_label = probabilities[np.arange(count), label_ids].astype(np.float64)
-    losses = -np.log(np.maximum(of_label, calibration.LEAST_PROBABILITY))
-    predictions = thresholds.predict(probabilities, work.threshold)
-    ends = arrow.of_numbers(np.arange(count + 1) * classes, pa.int32())
-    values = arrow.of_numbers(probabilities.ravel(), pa.float32())
-    version, source = (arrow.of_text([text or ""]) for text in (work.version, fingerprint))
+    losses = -np.log(np.maximum(of_label, calibration.MIN_PROBABILITY))
+    predictions = thresholds.predict_classes(probabilities, predictor.threshold)
+    ends = arrow.number_array(np.arange(count + 1) * classes, pa.int32())
+    values = arrow.number_array(probabilities.ravel(), pa.float32())
+    version, source = (
+        arrow.string_array([text or ""]) for text in (predictor.version, fingerprint)
+    )
     made = {
         schema.KEY: keys,
         schema.LABEL: labels,
         schema.PREDICTION: pc.take(
-            arrow.of_text(work.labels), arrow.of_numbers(predictions, pa.int64())
+            arrow.string_array(predictor.labels), arrow.number_array(predictions, pa.int64())
         ),
         schema.PROBABILITY: pa.ListArray.from_arrays(ends, values),
-        schema.LOSS: _where(label_ids >= 0, arrow.of_numbers(losses, pa.float64())),
-        schema.MODEL_VERSION: arrow.repeat(version, count),
-        schema.FINGERPRINT: _where(
-            np.full(count, fingerprint is not None), arrow.repeat(source, count)
+        schema.LOSS: _null_where_false(label_ids >= 0, arrow.number_array(losses, pa.float64())),
+        schema.MODEL_VERSION: arrow.repeat_value(version, count),
+        schema.FINGERPRINT: _null_where_false(
+            np.full(count, fingerprint is not None), arrow.repeat_value(source, count)
         ),
     }
     return pa.table(list(made.values()), schema=schema.PREDICTIONS)
 
 
-def of(
-    work: Work,
-    made: pa.Table,
-    rejects: Sequence[str] = (),
+def summarise_predictions(
+    predictor: PredictorSettings,
+    prediction_rows: pa.Table,
+    reject_reasons: Sequence[str] = (),
     pixels: Optional[npt.NDArray[np.uint8]] = None,
-) -> Scored:
+) -> PredictionSummary:
     """Count predictions.
 
     Args:
@@ -95,33 +97,33 @@ def of(
         rejects: the reason of each image that gave no row.
         pixels: (rows, H, W, C) uint8, for examples; none are chosen without.
     """
-    label_ids = arrow.places(made[schema.LABEL], arrow.of_text(work.labels))
+    label_ids = arrow.index_in(prediction_rows[schema.LABEL], arrow.string_array(predictor.labels))
     known = np.flatnonzero(label_ids >= 0)
-    rows = arrow.take(made, known)
+    rows = arrow.take_rows(prediction_rows, known)
     keys, label_ids = rows[schema.KEY].to_pylist(), label_ids[known]
     flat = pa.chunked_array(
         [chunk.flatten() for chunk in rows[schema.PROBABILITY].chunks], pa.float32()
     )
-    probabilities = arrow.numbers(flat).reshape(-1, len(work.labels))
+    probabilities = arrow.to_numpy(flat).reshape(-1, len(predictor.labels))
     shown = Examples()
     if pixels is not None:
-        predictions = thresholds.predict(probabilities, work.threshold)
-        shown = examples.of(
+        predictions = thresholds.predict_classes(probabilities, predictor.threshold)
+        shown = examples.select_examples(
             *(keys, label_ids, predictions, probabilities),
-            *(pixels[known], work.labels, work.threshold),
+            *(pixels[known], predictor.labels, predictor.threshold),
         )
-    losses = arrow.numbers(rows[schema.LOSS])
-    counted = pc.value_counts(made[schema.PREDICTION]).to_pylist()
-    return Scored(
-        made.num_rows,
-        accumulator.of(keys, label_ids, probabilities, losses, work.threshold),
+    losses = arrow.to_numpy(rows[schema.LOSS])
+    counted = pc.value_counts(prediction_rows[schema.PREDICTION]).to_pylist()
+    return PredictionSummary(
+        prediction_rows.num_rows,
+        accumulator.accumulate_rows(keys, label_ids, probabilities, losses, predictor.threshold),
         Counter({one["values"]: one["counts"] for one in counted}),
-        Counter(rejects),
+        Counter(reject_reasons),
         shown,
     )
 
 
-def _where(mask: npt.NDArray[np.bool_], values: pa.Array) -> pa.Array:
+def _null_where_false(mask: npt.NDArray[np.bool_], values: pa.Array) -> pa.Array:
     """Return `values` with null where `mask` is false."""
-    said = pc.cast(arrow.of_numbers(mask.astype(np.int8), pa.int8()), pa.bool_())
+    said = pc.cast(arrow.number_array(mask.astype(np.int8), pa.int8()), pa.bool_())
     return pc.if_else(said, values, pa.nulls(len(values), values.type))

@@ -24,37 +24,44 @@ from halftone.dataset import manifest
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError, RunError
 from halftone.images import PixelSpec
-from halftone.model_directory import Card
+from halftone.model_directory import ModelInfo
 from halftone.preprocess import catalogue, changes, listing, staging
-from halftone.preprocess.changes import LISTED
+from halftone.preprocess.changes import LISTED_IMAGES
 from halftone.preprocess.decode_block import PART_NAME
 from halftone.scoring import predictions, previous_predictions, scores_directory, spark_scorer
-from halftone.scoring.fit_thresholds import check, check_classes, need_validation, settled
-from halftone.scoring.image_task import REJECTS, score_piece
-from halftone.scoring.predict import Work
-from halftone.scoring.predictions import Scored
-from halftone.scoring.previous_predictions import Kept
+from halftone.scoring.fit_thresholds import (
+    check_dataset,
+    check_num_classes,
+    fit_scorer,
+    needs_validation_split,
+)
+from halftone.scoring.image_task import REJECTS_PREFIX, score_block_or_file
+from halftone.scoring.predict import PredictorSettings
+from halftone.scoring.predictions import PredictionSummary
+from halftone.scoring.previous_predictions import PreviousPredictions
 from halftone.scoring.scores_directory import PREDICTIONS
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
 
-class _Found(NamedTuple):
+class _ImageListing(NamedTuple):
     """The images that there are."""
 
     root: str
     entries: pa.Table  # catalogue.ENTRIES; the label is empty where it is not known
     ignored: dict[str, int]  # number of files by an ending that is not an image's
 
-    def listed(self) -> pa.Table:
+    def listed_table(self) -> pa.Table:
         """Return LISTED."""
-        keys = arrow.of_texts(
-            storage.join(self.root, path) for (path,) in arrow.rows(self.entries, "path")
+        keys = arrow.chunked_string_array(
+            storage.join(self.root, path) for (path,) in arrow.iter_rows(self.entries, "path")
         )
-        return pa.table([keys, self.entries["size_bytes"], self.entries["modified"]], schema=LISTED)
+        return pa.table(
+            [keys, self.entries["size_bytes"], self.entries["modified"]], schema=LISTED_IMAGES
+        )
 
 
-def score(
+def score_images(
     config: Config, images: str, model: str, output: str, session: Callable[[], SparkSession]
 ) -> dict[str, Any]:
     """Score the images below `images` and return what metrics.json at `output` holds.
@@ -66,156 +73,170 @@ def score(
         InputError: there are no images, or the settings need what is not there.
         RunError: an image got lost on the way, which must never be.
     """
-    images, model, output = map(storage.normalise, (images, model, output))
+    images, model, output = map(storage.normalise_url, (images, model, output))
     started = time.monotonic()
-    settings, card = config.score, model_directory.read_card(model)
-    data = _validation_data(config, card, model)
-    found = _found(images, config, card)
-    listed = found.listed()
-    basis = scores_directory.basis(card, settings, data.fingerprint if data else None)
-    standing = scores_directory.standing(output)
+    settings, card = config.score, model_directory.read_model_info(model)
+    data = _read_validation_dataset(config, card, model)
+    found = _list_images(images, config, card)
+    listed = found.listed_table()
+    basis = scores_directory.scoring_fingerprint(card, settings, data.fingerprint if data else None)
+    standing = scores_directory.read_previous_metrics(output)
     is_going_on = settings.only_new and standing.get("basis") == basis
-    kept = previous_predictions.read(output, standing if is_going_on else {})
-    delta = changes.compare(listed, kept.known(), arrow.of_texts(()))
+    kept = previous_predictions.read_previous_predictions(output, standing if is_going_on else {})
+    delta = changes.find_changes(listed, kept.known_images(), arrow.chunked_string_array(()))
     run = _run_name(basis, found, kept)
     if standing.get("run") == run or (is_going_on and delta.is_empty):
         return standing
     spark = session()
-    work = _work(spark, config, card, model, data)
-    kept = previous_predictions.without(kept, delta.forget, output, run)
-    entries = arrow.where(found.entries, arrow.is_in(listed["key"], delta.read))
-    made = _score(spark, config, card, work, found.root, entries, output, run, list(kept.rows))
-    rejects = made.rejects + kept.reasons()
+    work = _build_predictor(spark, config, card, model, data)
+    kept = previous_predictions.drop_images(kept, delta.to_remove, output, run)
+    entries = arrow.filter_rows(found.entries, arrow.is_in(listed["key"], delta.to_read))
+    made = _score_entries(
+        spark, config, card, work, found.root, entries, output, run, list(kept.predictions)
+    )
+    rejects = made.counts_by_reason + kept.count_by_reason()
     expected = entries.num_rows + kept.num_images
-    if made.rows + sum(rejects.values()) != expected:
+    if made.num_rows + sum(rejects.values()) != expected:
         raise RunError(
-            f"{made.rows} rows and {sum(rejects.values())} rejects came of {expected} images; "
+            f"{made.num_rows} rows and {sum(rejects.values())} rejects came of {expected} images; "
             f"nothing was published. Remove {output} and run again"
         )
     own = storage.list_names(storage.join(output, PREDICTIONS, run))
     files = {
-        "predictions": [*kept.rows, *_named(own, run, PART_NAME, kept.rows)],
-        "rejects_files": [*kept.rejects, *_named(own, run, REJECTS, kept.rejects)],
+        "predictions": [*kept.predictions, *_run_files(own, run, PART_NAME, kept.predictions)],
+        "rejects_files": [*kept.rejects, *_run_files(own, run, REJECTS_PREFIX, kept.rejects)],
     }
-    known = int(made.tally.confusion.sum())
+    known = int(made.accumulator.confusion.sum())
     result = {
         "run": run,
         "basis": basis,
         "images": found.root,
         "inputs": expected,
         "scored_now": entries.num_rows,
-        "rows": made.rows,
+        "rows": made.num_rows,
         "rejects": sum(rejects.values()),
         "rejects_by_reason": dict(sorted(rejects.items())),
         "ignored": found.ignored,
-        "predicted": {label: made.predicted[label] for label in card.labels},
+        "predicted": {label: made.counts_by_class[label] for label in card.labels},
         "labelled": known,
-        "metrics": scores_directory.figures(made, work, settings) if known else None,
+        "metrics": scores_directory.compute_metrics(made, work, settings) if known else None,
         "model_version": card.version,
         **files,
         "scored_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "secs": round(time.monotonic() - started, 3),
     }
-    scores_directory.publish(output, result, [*files["predictions"], *files["rejects_files"]])
+    scores_directory.publish_scores(
+        output, result, [*files["predictions"], *files["rejects_files"]]
+    )
     return result
 
 
-def _validation_data(config: Config, card: Card, model: str) -> Optional[Manifest]:
+def _read_validation_dataset(
+    config: Config, model_info: ModelInfo, model: str
+) -> Optional[Manifest]:
     """The dataset by whose validation split threshold and temperature are found, if they are."""
-    if not need_validation(config.score):
-        check_classes(config.score, len(card.labels))
+    if not needs_validation_split(config.score):
+        check_num_classes(config.score, len(model_info.labels))
         return None
     if config.paths.dataset is None:
         raise InputError(
             "score.calibrate and a score.threshold that is chosen need the validation split of a "
             "dataset; give it as --dataset"
         )
-    data = manifest.read(config.paths.dataset)
-    model_directory.check_fits(card, data, model, config.paths.dataset)
-    check(config.score, data)
+    data = manifest.read_manifest(config.paths.dataset)
+    model_directory.check_model_fits(model_info, data, model, config.paths.dataset)
+    check_dataset(config.score, data)
     return data
 
 
-def _found(root: str, config: Config, card: Card) -> _Found:
-    listed = listing.of(root, config.score.catalogue, config.preprocess.suffixes)
-    if listed.not_text:
-        shown = listed.not_text[0].path.encode("utf-8", "backslashreplace").decode()
+def _list_images(root: str, config: Config, model_info: ModelInfo) -> _ImageListing:
+    listed = listing.list_images(root, config.score.catalogue, config.preprocess.suffixes)
+    if listed.non_utf8_files:
+        shown = listed.non_utf8_files[0].path.encode("utf-8", "backslashreplace").decode()
         raise InputError(
-            f"{root}: the names of {len(listed.not_text)} images are not UTF-8 text, such as "
+            f"{root}: the names of {len(listed.non_utf8_files)} images are not UTF-8 text, such as "
             f"{shown}; rename them"
         )
-    files = catalogue.labelled(listed, config.preprocess.label_from)
+    files = catalogue.add_labels(listed, config.preprocess.label_from)
     if listed.has_labels:
-        _check_labels(str(config.score.catalogue), files["label"], card)
-    places = arrow.places(files["label"], arrow.of_text(card.labels))
+        _check_labels(str(config.score.catalogue), files["label"], model_info)
+    places = arrow.index_in(files["label"], arrow.string_array(model_info.labels))
     # The name of a folder need not be a class.
-    names = arrow.of_text([*card.labels, ""])
-    rows = np.where(places < 0, len(card.labels), places)
-    labels = pc.take(names, arrow.of_numbers(rows, pa.int64()))
-    split = arrow.of_numbers(np.zeros(files.num_rows), pa.int8())  # they are of none
+    names = arrow.string_array([*model_info.labels, ""])
+    rows = np.where(places < 0, len(model_info.labels), places)
+    labels = pc.take(names, arrow.number_array(rows, pa.int64()))
+    split = arrow.number_array(np.zeros(files.num_rows), pa.int8())  # they are of none
     entries = pa.table(
         [files["path"], labels, split, files["size_bytes"], files["modified"]],
         schema=catalogue.ENTRIES,
     )
-    return _Found(root, entries, listed.ignored)
+    return _ImageListing(root, entries, listed.ignored)
 
 
-def _check_labels(table: str, labels: pa.ChunkedArray, card: Card) -> None:
-    others = sorted(set(pc.unique(labels).to_pylist()) - {*card.labels, ""})
+def _check_labels(catalogue_url: str, labels: pa.ChunkedArray, model_info: ModelInfo) -> None:
+    others = sorted(set(pc.unique(labels).to_pylist()) - {*model_info.labels, ""})
     if others:
         raise InputError(
-            f"{table}: the label {others[0]!r} is no class of the model, which knows "
-            f"{', '.join(card.labels)}; correct it, or leave it empty where it is not known"
+            f"{catalogue_url}: the label {others[0]!r} is no class of the model, which knows "
+            f"{', '.join(model_info.labels)}; correct it, or leave it empty where it is not known"
         )
 
 
-def _run_name(basis: str, found: _Found, kept: Kept) -> str:
+def _run_name(
+    scoring_fingerprint: str, image_listing: _ImageListing, previous: PreviousPredictions
+) -> str:
     digest = hashlib.blake2b(digest_size=8)
-    arrow.update_digest(digest, found.entries)
-    return scores_directory.named(basis, found.root, digest.hexdigest(), *kept.rows, *kept.rejects)
+    arrow.update_digest(digest, image_listing.entries)
+    return scores_directory.hash_parts(
+        scoring_fingerprint,
+        image_listing.root,
+        digest.hexdigest(),
+        *previous.predictions,
+        *previous.rejects,
+    )
 
 
-def _work(
-    spark: SparkSession, config: Config, card: Card, model: str, data: Optional[Manifest]
-) -> Work:
-    dataset = storage.normalise(config.paths.dataset or "")
-    own = spark_scorer.of(spark, dataset, card, model, config.score.batch_size)
-    return settled(own, config.score, data).work
+def _build_predictor(
+    spark: SparkSession, config: Config, model_info: ModelInfo, model: str, data: Optional[Manifest]
+) -> PredictorSettings:
+    dataset = storage.normalise_url(config.paths.dataset or "")
+    own = spark_scorer.build_scorer(spark, dataset, model_info, model, config.score.batch_size)
+    return fit_scorer(own, config.score, data).predictor
 
 
-def _score(
+def _score_entries(
     spark: SparkSession,
     config: Config,
-    card: Card,
-    work: Work,
+    model_info: ModelInfo,
+    predictor: PredictorSettings,
     root: str,
     entries: pa.Table,
     output: str,
     run: str,
-    kept: list[str],
-) -> Scored:
+    previous_files: list[str],
+) -> PredictionSummary:
     """Score the entries into files of this run, and count them and those of the files `kept`."""
     cores, folder = num_cores(spark), storage.join(output, PREDICTIONS, run)
-    pixels = PixelSpec(**card.pixels.model_dump())
-    blocks, num_blocks = staging.plan_work(
+    pixels = PixelSpec(**model_info.pixels.model_dump())
+    blocks, num_blocks = staging.plan_blocks(
         root, entries, pixels, config.preprocess.read_threads, folder, cores
     )
     blocks = blocks._replace(parts=folder)
-    pieces = [*range(num_blocks), *(storage.join(output, file) for file in kept)]
-    return tasks.merged(
+    pieces = [*range(num_blocks), *(storage.join(output, file) for file in previous_files)]
+    return tasks.run_and_merge(
         spark,
-        partial(score_piece, work, blocks, pieces),
-        predictions.total,
+        partial(score_block_or_file, predictor, blocks, pieces),
+        predictions.merge_summaries,
         len(pieces),
-        slices=staging.num_slices(entries.num_rows, cores),
-        what="score",
+        num_slices=staging.num_slices(entries.num_rows, cores),
+        label="score",
         total=entries.num_rows,
         unit="images",
-        done=lambda: entries.num_rows * staging.num_parts(blocks) // max(1, num_blocks),
+        count_done=lambda: entries.num_rows * staging.num_parts(blocks) // max(1, num_blocks),
     )
 
 
-def _named(names: list[str], run: str, start: str, kept: Iterable[str]) -> list[str]:
+def _run_files(names: list[str], run: str, prefix: str, previous_files: Iterable[str]) -> list[str]:
     """The paths of those of a run's files whose names begin so, but for those that are kept."""
-    found = (storage.join(PREDICTIONS, run, name) for name in names if name.startswith(start))
-    return [path for path in found if path not in set(kept)]
+    found = (storage.join(PREDICTIONS, run, name) for name in names if name.startswith(prefix))
+    return [path for path in found if path not in set(previous_files)]

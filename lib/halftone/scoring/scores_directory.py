@@ -15,52 +15,63 @@ from collections.abc import Iterable
 from typing import Any, Optional
 
 from halftone import storage
-from halftone.config import Score
+from halftone.config import ScoreSettings
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.metrics.summarise import summarise
-from halftone.model_directory import Card
-from halftone.scoring.predict import Work
-from halftone.scoring.predictions import Scored
+from halftone.model_directory import ModelInfo
+from halftone.scoring.predict import PredictorSettings
+from halftone.scoring.predictions import PredictionSummary
 
 METRICS = "metrics.json"
 REPORT = "report.html"
 PREDICTIONS = "predictions"
 MODEL = "model"
 # Settings that no single prediction depends on.
-_FREE = {"split", "batch_size", "top_ks", "only_new", "catalogue"}
+_SETTINGS_WITHOUT_EFFECT = {"split", "batch_size", "top_ks", "only_new", "catalogue"}
 
 
-def basis(card: Card, settings: Score, fingerprint: Optional[str]) -> str:
+def scoring_fingerprint(
+    model_info: ModelInfo, settings: ScoreSettings, dataset_fingerprint: Optional[str]
+) -> str:
     """Name what decides a prediction, besides the image.
 
     Args:
         fingerprint: of the dataset by whose validation split threshold and temperature are found.
     """
-    decides = settings.model_dump(mode="json", exclude=_FREE)
-    pixels = card.pixels.model_dump(mode="json")
-    return named(schema.SCHEMA_VERSION, card.version, card.labels, pixels, decides, fingerprint)
+    decides = settings.model_dump(mode="json", exclude=_SETTINGS_WITHOUT_EFFECT)
+    pixels = model_info.pixels.model_dump(mode="json")
+    return hash_parts(
+        schema.SCHEMA_VERSION,
+        model_info.version,
+        model_info.labels,
+        pixels,
+        decides,
+        dataset_fingerprint,
+    )
 
 
-def named(*parts: Any) -> str:
+def hash_parts(*parts: Any) -> str:
     """A short name for all that `parts` say."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def figures(made: Scored, work: Work, settings: Score) -> dict[str, Any]:
+def compute_metrics(
+    prediction_summary: PredictionSummary, predictor: PredictorSettings, settings: ScoreSettings
+) -> dict[str, Any]:
     """What metrics.json says of the rows whose label is known, see metrics.summarise."""
     return summarise(
-        made.tally,
-        list(work.labels),
+        prediction_summary.accumulator,
+        list(predictor.labels),
         top_ks=settings.top_ks,
-        threshold=work.threshold,
+        threshold=predictor.threshold,
         rule=str(settings.threshold),
-        temperature=work.temperature,
+        temperature=predictor.temperature,
     )
 
 
-def standing(output: str) -> dict[str, Any]:
+def read_previous_metrics(output: str) -> dict[str, Any]:
     """Return the metrics of the last run at `output`; an empty dict where there are none.
 
     Raises:
@@ -79,7 +90,7 @@ def standing(output: str) -> dict[str, Any]:
     return {}
 
 
-def publish(output: str, result: dict[str, Any], files: Iterable[str]) -> None:
+def publish_scores(output: str, result: dict[str, Any], files: Iterable[str]) -> None:
     """Make `result` the scores at `output`, and remove what no longer counts.
 
     Args:

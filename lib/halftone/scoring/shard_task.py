@@ -10,13 +10,13 @@ import numpy.typing as npt
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.scoring import predict, predictions
-from halftone.scoring.predict import Probabilities, Work
-from halftone.scoring.predictions import Scored
+from halftone.scoring.predict import PredictorSettings, Probabilities
+from halftone.scoring.predictions import PredictionSummary
 
 
 def score_shard(
-    work: Work, fingerprint: str, pairs: Sequence[tuple[str, str]], number: int
-) -> Scored:
+    predictor: PredictorSettings, fingerprint: str, pairs: Sequence[tuple[str, str]], index: int
+) -> PredictionSummary:
     """Write the predictions of a shard, unless they are there, and say what they come to.
 
     Args:
@@ -24,23 +24,23 @@ def score_shard(
         pairs: URLs of shards, each with that of its predictions.
         number: of the pair to work on.
     """
-    source, target = pairs[number]
+    source, target = pairs[index]
     rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.IMAGE])
-    pixels = arrow.pixels(rows[schema.IMAGE], work.shape)
+    pixels = arrow.view_images(rows[schema.IMAGE], predictor.shape)
     if storage.exists(target):
         made = storage.read_table(target)
     else:
-        probabilities = predict.probabilities(work, pixels)
+        probabilities = predict.predict_probabilities(predictor, pixels)
         named = (rows[schema.KEY], rows[schema.LABEL])
-        made = predictions.table(work, *named, probabilities, fingerprint)
+        made = predictions.prediction_table(predictor, *named, probabilities, fingerprint)
         storage.write_table(target, made)
-    return predictions.of(work, made, pixels=pixels)
+    return predictions.summarise_predictions(predictor, made, pixels=pixels)
 
 
-def probabilities_of(
-    work: Work, sources: Sequence[str], number: int
+def predict_shard(
+    predictor: PredictorSettings, sources: Sequence[str], index: int
 ) -> tuple[npt.NDArray[np.int32], Probabilities]:
     """Label ids (rows,) and probabilities (rows, classes) of the shard at `sources[number]`."""
-    rows = storage.read_table(sources[number], [schema.LABEL_ID, schema.IMAGE])
-    images = arrow.pixels(rows[schema.IMAGE], work.shape)
-    return arrow.numbers(rows[schema.LABEL_ID]), predict.probabilities(work, images)
+    rows = storage.read_table(sources[index], [schema.LABEL_ID, schema.IMAGE])
+    images = arrow.view_images(rows[schema.IMAGE], predictor.shape)
+    return arrow.to_numpy(rows[schema.LABEL_ID]), predict.predict_probabilities(predictor, images)

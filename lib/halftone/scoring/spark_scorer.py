@@ -12,68 +12,70 @@ from pyspark.sql import SparkSession
 
 from halftone import storage
 from halftone.dataset.manifest import ShardFile
-from halftone.model_directory import Card
+from halftone.model_directory import ModelInfo
 from halftone.scoring import predictions
-from halftone.scoring.predict import Probabilities, Work
-from halftone.scoring.predictions import Scored
-from halftone.scoring.shard_task import probabilities_of, score_shard
+from halftone.scoring.predict import PredictorSettings, Probabilities
+from halftone.scoring.predictions import PredictionSummary
+from halftone.scoring.shard_task import predict_shard, score_shard
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
 _TASKS_PER_CORE = 4
 
 
-class Scorer(NamedTuple):
+class SparkScorer(NamedTuple):
     spark: SparkSession
     dataset: str  # URL
-    work: Work
+    predictor: PredictorSettings
 
-    def write(
+    def write_predictions(
         self, shards: Sequence[ShardFile], targets: Sequence[str], fingerprint: str
-    ) -> Scored:
+    ) -> PredictionSummary:
         """Write the predictions of each shard, unless they are there; return what they come to."""
         sources = [storage.join(self.dataset, shard.path) for shard in shards]
-        return tasks.merged(
+        return tasks.run_and_merge(
             self.spark,
-            partial(score_shard, self.work, fingerprint, list(zip(sources, targets))),
-            predictions.total,
+            partial(score_shard, self.predictor, fingerprint, list(zip(sources, targets))),
+            predictions.merge_summaries,
             len(shards),
-            slices=_TASKS_PER_CORE * num_cores(self.spark),
-            what="score",
+            num_slices=_TASKS_PER_CORE * num_cores(self.spark),
+            label="score",
             total=sum(shard.rows for shard in shards),
             unit="images",
         )
 
-    def probabilities(
-        self, shards: Sequence[ShardFile], what: str
+    def predict_shards(
+        self, shards: Sequence[ShardFile], description: str
     ) -> tuple[npt.NDArray[np.int32], Probabilities]:
         """Label ids (rows,) and probabilities (rows, classes) of all shards."""
         sources = [storage.join(self.dataset, shard.path) for shard in shards]
-        parts = tasks.run(
+        parts = tasks.run_tasks(
             self.spark,
-            partial(probabilities_of, self.work, sources),
+            partial(predict_shard, self.predictor, sources),
             len(sources),
-            slices=_TASKS_PER_CORE * num_cores(self.spark),
-            what=what,
+            num_slices=_TASKS_PER_CORE * num_cores(self.spark),
+            label=description,
             total=sum(shard.rows for shard in shards),
             unit="images",
         )
         return np.concatenate([ids for ids, _ in parts]), np.concatenate([p for _, p in parts])
 
 
-def of(spark: SparkSession, dataset: str, card: Card, model: str, batch_size: int) -> Scorer:
+def build_scorer(
+    spark: SparkSession, dataset: str, model_info: ModelInfo, model: str, batch_size: int
+) -> SparkScorer:
     """Return a scorer by the model at `model`, of threshold 0.5 and temperature 1."""
-    work = Work(
-        network=storage.join(model, card.network),
-        version=card.version,
-        labels=tuple(card.labels),
-        shape=card.shape(),
+    work = PredictorSettings(
+        network=storage.join(model, model_info.network),
+        version=model_info.version,
+        labels=tuple(model_info.labels),
+        shape=model_info.shape(),
         batch_size=batch_size,
         threads=int(spark.conf.get("spark.task.cpus", "1") or 1),
     )
-    return Scorer(spark, dataset, work)
+    return SparkScorer(spark, dataset, work)
 
 
-def name_of(shard: ShardFile) -> str:
+def shard_file_name(shard: ShardFile) -> str:
     """The file name of a shard, and of its predictions."""
     return shard.path.rpartition("/")[2]

@@ -21,16 +21,16 @@ from halftone.errors import RunError
 Result = TypeVar("Result")
 
 
-def run(
+def run_tasks(
     session: SparkSession,
     task: Callable[[int], Result],
-    count: int,
+    num_tasks: int,
     *,
-    slices: int,
-    what: str,
+    num_slices: int,
+    label: str,
     total: int,
     unit: str,
-    done: Optional[Callable[[], int]] = None,
+    count_done: Optional[Callable[[], int]] = None,
 ) -> list[Result]:
     """Call `task(0)` to `task(count - 1)` in `slices` Spark tasks; return the results in order.
 
@@ -43,24 +43,24 @@ def run(
     Raises:
         RunError: a task failed as often as Spark tries; says what the worker said.
     """
-    if not count:
+    if not num_tasks:
         return []
-    numbers = session.sparkContext.parallelize(range(count), min(slices, count))
-    with _reporting(session, what, total, unit, done):
+    numbers = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
+    with _report_job(session, label, total, unit, count_done):
         return numbers.map(task).collect()
 
 
-def merged(
+def run_and_merge(
     session: SparkSession,
     task: Callable[[int], Result],
     merge: Callable[[Iterable[Result]], Result],
-    count: int,
+    num_tasks: int,
     *,
-    slices: int,
-    what: str,
+    num_slices: int,
+    label: str,
     total: int,
     unit: str,
-    done: Optional[Callable[[], int]] = None,
+    count_done: Optional[Callable[[], int]] = None,
 ) -> Result:
     """Do as `run`, for results too large to come to the driver each: workers merge them.
 
@@ -72,24 +72,26 @@ def merged(
     def part(own: Iterable[int]) -> Iterator[Result]:
         yield merge(map(task, own))
 
-    numbers = session.sparkContext.parallelize(range(count), min(slices, count))
-    with _reporting(session, what, total, unit, done):
+    numbers = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
+    with _report_job(session, label, total, unit, count_done):
         return numbers.mapPartitions(part).treeReduce(lambda one, other: merge([one, other]))
 
 
 @contextmanager
-def _reporting(
+def _report_job(
     session: SparkSession,
-    what: str,
+    label: str,
     total: int,
     unit: str,
-    done: Optional[Callable[[], int]] = None,
+    count_done: Optional[Callable[[], int]] = None,
 ) -> Iterator[None]:
     """Print the progress of the body's Spark job, and say in our words what fails in it."""
-    group = f"halftone-{what}-{time.monotonic_ns()}"
-    session.sparkContext.setJobGroup(group, what)
+    group = f"halftone-{label}-{time.monotonic_ns()}"
+    session.sparkContext.setJobGroup(group, label)
     try:
-        with progress.reporting(done or _tasks_done(session, group, total), what, total, unit):
+        with progress.report_progress(
+            count_done or _make_units_counter(session, group, total), label, total, unit
+        ):
             yield
     except KeyboardInterrupt:
         # A session that is borrowed, as a notebook's, lives on, and the job would go on with it.
@@ -97,11 +99,11 @@ def _reporting(
         raise
     except Py4JJavaError as error:
         raise RunError(
-            f"{what}: {cause(str(error.java_exception))}; what is done is kept, run again to go on"
+            f"{label}: {parse_worker_error(str(error.java_exception))}; what is done is kept, run again to go on"
         ) from error
 
 
-def cause(text: str) -> str:
+def parse_worker_error(text: str) -> str:
     """Find in Spark's report what the worker said last: its exception, or that it is gone."""
     in_worker = re.search(r"PythonException: (Traceback .*?)\n\n?\s+at ", text, re.DOTALL)
     if in_worker:
@@ -110,7 +112,7 @@ def cause(text: str) -> str:
     return text.splitlines()[0].split("Exception: ", 1)[-1]
 
 
-def _tasks_done(session: SparkSession, group: str, total: int) -> Callable[[], int]:
+def _make_units_counter(session: SparkSession, group: str, total: int) -> Callable[[], int]:
     tracker = session.sparkContext.statusTracker()
 
     def done() -> int:

@@ -5,36 +5,36 @@ is many times faster than fsspec for millions of small files.
 """
 
 from halftone.storage.files import (
+    create_file,
     read_bytes,
+    read_files,
     read_json,
-    read_many,
     remove,
     write_bytes,
     write_json,
-    write_new,
 )
 from halftone.storage.listing import FileInfo, exists, list_files, list_names
-from halftone.storage.parquet import num_row_groups, read_row_group, read_table, write_table
-from halftone.storage.urls import as_url, is_local, join, normalise
+from halftone.storage.parquet import count_row_groups, read_row_group, read_table, write_table
+from halftone.storage.urls import as_url, is_local, join, normalise_url
 
 __all__ = [
     "FileInfo",
     "as_url",
+    "count_row_groups",
+    "create_file",
     "exists",
     "is_local",
     "join",
     "list_files",
     "list_names",
-    "normalise",
-    "num_row_groups",
+    "normalise_url",
     "read_bytes",
+    "read_files",
     "read_json",
-    "read_many",
     "read_row_group",
     "read_table",
     "remove",
     "write_bytes",
     "write_json",
-    "write_new",
     "write_table",
 ]

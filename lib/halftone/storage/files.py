@@ -16,10 +16,10 @@ from halftone.errors import InputError
 from halftone.storage import clients
 from halftone.storage.urls import is_local
 
-_TEMPORARY = ".tmp-"
+_TEMPORARY_PREFIX = ".tmp-"
 # Where two wrote at the same moment.
 _RETRY_AFTER_SECS = (0.1, 0.3, 1.0)
-_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_NO_HARD_LINK_ERRNOS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def read_bytes(url: str) -> bytes:
@@ -32,12 +32,12 @@ def read_bytes(url: str) -> bytes:
     if is_local(url):
         with open(url, "rb") as file:
             return file.read()
-    filesystem, path = clients.opened(url)
-    with clients.told(url):
+    filesystem, path = clients.open_filesystem(url)
+    with clients.translate_errors(url):
         return bytes(filesystem.cat_file(path))
 
 
-def read_many(urls: Sequence[str]) -> list[Union[bytes, OSError]]:
+def read_files(urls: Sequence[str]) -> list[Union[bytes, OSError]]:
     """Read files of one store, all at once where it is remote; an error stands in its place.
 
     Raises:
@@ -45,12 +45,12 @@ def read_many(urls: Sequence[str]) -> list[Union[bytes, OSError]]:
     """
     if all(map(is_local, urls)):
         return [_bytes_or_error(url) for url in urls]
-    filesystem, _ = clients.opened(urls[0])
+    filesystem, _ = clients.open_filesystem(urls[0])
     paths = [filesystem._strip_protocol(url) for url in urls]
     # Not `cat`, to which a name such as photo[1].jpg is a pattern.
-    with clients.told(urls[0]):
+    with clients.translate_errors(urls[0]):
         found = filesystem.cat_ranges(paths, None, None, on_error="return")
-    return [_as_read(url, data) for url, data in zip(urls, found)]
+    return [_check_fetched(url, data) for url, data in zip(urls, found)]
 
 
 def _bytes_or_error(url: str) -> Union[bytes, OSError]:
@@ -61,25 +61,25 @@ def _bytes_or_error(url: str) -> Union[bytes, OSError]:
         return error
 
 
-def _as_read(url: str, found: Any) -> Union[bytes, OSError]:
-    if isinstance(found, FileNotFoundError):
+def _check_fetched(url: str, fetched: Any) -> Union[bytes, OSError]:
+    if isinstance(fetched, FileNotFoundError):
         return FileNotFoundError("it was listed, and is no longer there")
-    if not isinstance(found, Exception):
-        return bytes(found)
-    with clients.told(url):
-        raise found
+    if not isinstance(fetched, Exception):
+        return bytes(fetched)
+    with clients.translate_errors(url):
+        raise fetched
 
 
 def write_bytes(url: str, data: Union[bytes, memoryview]) -> None:
     """Publish a file: a reader sees the old one or the new one, never a part."""
     if not is_local(url):
         # One PUT, or parts and what completes them: a store shows it whole or not at all.
-        return _put(url, data, "overwrite")
-    with _aside(url, data) as aside:
+        return _upload(url, data, "overwrite")
+    with _temporary_file(url, data) as aside:
         os.replace(aside, url)
 
 
-def write_new(url: str, data: bytes) -> bool:
+def create_file(url: str, data: bytes) -> bool:
     """Publish a small file where none is: of all who try, on any machine, one gets True.
 
     `data` must hold something of this call's own, such as a random text: where the store's answer
@@ -91,7 +91,7 @@ def write_new(url: str, data: bytes) -> bool:
     """
     for delay_secs in (*_RETRY_AFTER_SECS, None):
         try:
-            _create(url, data) if is_local(url) else _put(url, data, "create")
+            _create_local(url, data) if is_local(url) else _upload(url, data, "create")
             return True
         except (OSError, clients.StoreError):  # each store says in its own way that one is there
             with suppress(FileNotFoundError):
@@ -103,22 +103,22 @@ def write_new(url: str, data: bytes) -> bool:
     raise AssertionError("not reached")
 
 
-def _create(path: str, data: bytes) -> None:
-    with _aside(path, data) as aside:
+def _create_local(path: str, data: bytes) -> None:
+    with _temporary_file(path, data) as aside:
         try:
             os.link(aside, path)  # unlike a rename it replaces nothing
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in _NO_HARD_LINK_ERRNOS:
                 raise
             with open(path, "xb") as file:  # a mounted store, which knows no links
                 file.write(data)
 
 
-def _put(url: str, data: Union[bytes, memoryview], mode: str) -> None:
+def _upload(url: str, data: Union[bytes, memoryview], mode: str) -> None:
     """Upload; with mode `create` on the store's own condition that nothing is there."""
-    filesystem, path = clients.opened(url)
+    filesystem, path = clients.open_filesystem(url)
     try:
-        with clients.told(url):
+        with clients.translate_errors(url):
             filesystem.pipe_file(path, bytes(data), mode=mode)
     except FileNotFoundError as error:  # a store has no folders that could be missing
         raise InputError(
@@ -128,11 +128,11 @@ def _put(url: str, data: Union[bytes, memoryview], mode: str) -> None:
 
 
 @contextmanager
-def _aside(path: str, data: Union[bytes, memoryview]) -> Iterator[str]:
+def _temporary_file(path: str, data: Union[bytes, memoryview]) -> Iterator[str]:
     """Write a file beside `path` and yield its name; it is gone at the end, if not renamed."""
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    aside = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}-{name}")
+    aside = os.path.join(folder, f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}-{name}")
     try:
         with open(aside, "wb") as file:
             file.write(data)
@@ -156,8 +156,8 @@ def write_json(url: str, value: Any) -> None:
 def remove(url: str) -> None:
     """Remove a file, or a folder and all below it; nothing happens where there is none."""
     if not is_local(url):
-        filesystem, path = clients.opened(url)
-        with suppress(FileNotFoundError), clients.told(url):
+        filesystem, path = clients.open_filesystem(url)
+        with suppress(FileNotFoundError), clients.translate_errors(url):
             filesystem.rm(path, recursive=True)
     elif os.path.isdir(url):
         shutil.rmtree(url, ignore_errors=True)

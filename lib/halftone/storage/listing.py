@@ -28,27 +28,27 @@ def list_files(url: str) -> list[FileInfo]:
         FileNotFoundError: there is no such folder.
         NotADirectoryError: it is a file.
     """
-    found = _walk(url, "") if is_local(url) else _find(url)
+    found = _walk_local(url, "") if is_local(url) else _find_remote(url)
     return sorted(found)
 
 
-def _walk(root: str, below: str) -> Iterator[FileInfo]:
-    with os.scandir(os.path.join(root, below)) as entries:
+def _walk_local(root: str, folder: str) -> Iterator[FileInfo]:
+    with os.scandir(os.path.join(root, folder)) as entries:
         for entry in entries:
             if entry.name[0] in "._":
                 continue
-            path = f"{below}/{entry.name}" if below else entry.name
+            path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir():
-                yield from _walk(root, path)
+                yield from _walk_local(root, path)
             else:
                 # A link that leads nowhere is listed all the same: reading it will say why.
                 status = entry.stat(follow_symlinks=os.path.exists(entry.path))
                 yield FileInfo(path, status.st_size, status.st_mtime)
 
 
-def _find(url: str) -> Iterator[FileInfo]:
-    filesystem, root = clients.opened(url)
-    with clients.told(url):
+def _find_remote(url: str) -> Iterator[FileInfo]:
+    filesystem, root = clients.open_filesystem(url)
+    with clients.translate_errors(url):
         found = filesystem.find(root, detail=True)
         if not found and not filesystem.exists(root):
             raise FileNotFoundError(url)
@@ -57,15 +57,15 @@ def _find(url: str) -> Iterator[FileInfo]:
         if not below:
             raise NotADirectoryError(url)
         if not any(part[0] in "._" for part in below.split("/")):
-            yield FileInfo(below, int(info["size"]), _modified(info))
+            yield FileInfo(below, int(info["size"]), _modification_time(info))
 
 
 # How fsspec's stores call the time of the last change.
-_STAMPS = ("LastModified", "last_modified", "mtime", "updated", "created")
+_MODIFIED_KEYS = ("LastModified", "last_modified", "mtime", "updated", "created")
 
 
-def _modified(info: dict[str, Any]) -> float:
-    stamp = next((info[name] for name in _STAMPS if info.get(name)), 0.0)
+def _modification_time(info: dict[str, Any]) -> float:
+    stamp = next((info[name] for name in _MODIFIED_KEYS if info.get(name)), 0.0)
     if isinstance(stamp, str):
         stamp = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
     return stamp.timestamp() if isinstance(stamp, datetime) else float(stamp)
@@ -75,10 +75,10 @@ def list_names(url: str) -> list[str]:
     """Names right below the folder `url`, sorted; none where there is no such folder."""
     if is_local(url):
         return sorted(os.listdir(url)) if os.path.isdir(url) else []
-    filesystem, path = clients.opened(url)
+    filesystem, path = clients.open_filesystem(url)
     try:
         # Not `isdir`, which says of a store that is away that there is no folder.
-        with clients.told(url):
+        with clients.translate_errors(url):
             names = [name.rstrip("/") for name in filesystem.ls(path, detail=False)]
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -88,6 +88,6 @@ def list_names(url: str) -> list[str]:
 def exists(url: str) -> bool:
     if is_local(url):
         return os.path.exists(url)
-    filesystem, path = clients.opened(url)
-    with clients.told(url):
+    filesystem, path = clients.open_filesystem(url)
+    with clients.translate_errors(url):
         return bool(filesystem.exists(path))

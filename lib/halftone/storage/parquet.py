@@ -9,7 +9,6 @@ from typing import Any, Optional
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow_hotfix  # noqa: F401 (closes CVE-2023-47248 in pyarrow below 14.0.1)
 
 from halftone.storage import clients
 from halftone.storage.files import write_bytes
@@ -20,29 +19,29 @@ def read_table(url: str, columns: Optional[list[str]] = None) -> pa.Table:
     """Read a Parquet file, or some of its columns."""
     if is_local(url):
         return pq.ParquetFile(url, memory_map=True).read(columns)
-    with _opened(url) as file:
+    with _open_remote(url) as file:
         return pq.ParquetFile(file).read(columns)
 
 
-def read_row_group(url: str, number: int) -> pa.Table:
+def read_row_group(url: str, index: int) -> pa.Table:
     """Read one row group of a Parquet file."""
     if is_local(url):
-        return pq.ParquetFile(url, memory_map=True).read_row_group(number)
-    with _opened(url) as file:
-        return pq.ParquetFile(file).read_row_group(number)
+        return pq.ParquetFile(url, memory_map=True).read_row_group(index)
+    with _open_remote(url) as file:
+        return pq.ParquetFile(file).read_row_group(index)
 
 
-def num_row_groups(url: str) -> int:
+def count_row_groups(url: str) -> int:
     if is_local(url):
         return int(pq.ParquetFile(url).num_row_groups)
-    with _opened(url) as file:
+    with _open_remote(url) as file:
         return int(pq.ParquetFile(file).num_row_groups)
 
 
 @contextmanager
-def _opened(url: str) -> Iterator[Any]:
-    filesystem, path = clients.opened(url)
-    with clients.told(url), filesystem.open(path, "rb") as file:
+def _open_remote(url: str) -> Iterator[Any]:
+    filesystem, path = clients.open_filesystem(url)
+    with clients.translate_errors(url), filesystem.open(path, "rb") as file:
         yield file
 
 

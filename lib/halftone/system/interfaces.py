@@ -10,7 +10,7 @@ import psutil
 from halftone.errors import InputError
 
 
-def addresses() -> dict[str, str]:
+def ipv4_addresses() -> dict[str, str]:
     """The IPv4 address of each interface."""
     return {
         name: found.address
@@ -20,9 +20,9 @@ def addresses() -> dict[str, str]:
     }
 
 
-def address_of(name: str) -> str:
+def find_address(name: str) -> str:
     """Raises InputError where there is no such interface."""
-    known = addresses()
+    known = ipv4_addresses()
     if name not in known:
         raise InputError(
             f"train.network_interface is {name}, which {socket.gethostname()} does not have; it "
@@ -31,7 +31,7 @@ def address_of(name: str) -> str:
     return known[name]
 
 
-def toward(host: str) -> tuple[str, str]:
+def find_interface_toward(host: str) -> tuple[str, str]:
     """Name and IPv4 address of the interface over which this machine reaches `host`.
 
     Raises:
@@ -45,30 +45,30 @@ def toward(host: str) -> tuple[str, str]:
                 f"{socket.gethostname()} cannot reach {host}: {error.strerror or error}"
             ) from None
         own = str(probe.getsockname()[0])
-    name = next((name for name, address in addresses().items() if address == own), None)
+    name = next((name for name, address in ipv4_addresses().items() if address == own), None)
     if name is None:
         raise InputError(
             f"{socket.gethostname()} reaches {host} from {own}, which none of its interfaces has; "
-            f"set train.network_interface to one of {', '.join(sorted(addresses()))}"
+            f"set train.network_interface to one of {', '.join(sorted(ipv4_addresses()))}"
         )
     return name, own
 
 
-def is_here(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
     """Whether `host` is this machine."""
     try:
-        return socket.gethostbyname(host) in addresses().values()
+        return socket.gethostbyname(host) in ipv4_addresses().values()
     except OSError:
         return False
 
 
-def chosen(setting: Optional[str], peer: str) -> str:
+def choose_interface(setting: Optional[str], peer: str) -> str:
     """The interface that ranks on this machine use: as set, else the one that leads to `peer`.
 
     Raises:
         InputError: there is no such interface, or none leads there.
     """
     if setting is None:
-        return toward(peer)[0]
-    address_of(setting)
+        return find_interface_toward(peer)[0]
+    find_address(setting)
     return setting

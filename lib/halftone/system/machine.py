@@ -13,17 +13,17 @@ import psutil
 _PACKAGES = ("tensorflow", "pyspark", "pyarrow", "numpy", "opencv-python-headless")
 
 
-def described() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """Cores, memory in bytes, and versions by name; for the driver, where Spark has several."""
     return {
         "cores": os.cpu_count(),
         "memory_bytes": int(psutil.virtual_memory().total),
         "system": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version(), **versions(_PACKAGES)},
+        "versions": {"python": platform.python_version(), **package_versions(_PACKAGES)},
     }
 
 
-def versions(names: Iterable[str]) -> dict[str, str]:
+def package_versions(names: Iterable[str]) -> dict[str, str]:
     """The versions of installed packages, without those that are not."""
     found = {}
     for name in names:

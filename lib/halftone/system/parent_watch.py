@@ -9,14 +9,14 @@ import sys
 import threading
 
 
-def end_with_parent(number: signal.Signals) -> None:
+def signal_on_parent_exit(signal_number: signal.Signals) -> None:
     """Have Linux send this process a signal when its parent dies; elsewhere nothing happens."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(number))
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal_number))
 
 
-def end_with_input() -> None:
+def exit_on_stdin_end() -> None:
     """End this process, at once, when its standard input ends.
 
     Whoever holds the other end may be on another machine, and need not live to end it.

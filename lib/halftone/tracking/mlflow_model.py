@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from halftone import model_directory, storage
-from halftone.config import Tracking
+from halftone.config import TrackingSettings
 from halftone.errors import InputError
-from halftone.model_directory import CARD, HISTORY
+from halftone.model_directory import HISTORY, MODEL_INFO
 from halftone.scoring.scores_directory import MODEL
 from halftone.tracking import tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_REGISTERED, _OF_RUN = "models:/", "runs:/"
+_REGISTERED_PREFIX, _RUN_PREFIX = "models:/", "runs:/"
 
 
-def is_mlflow(model: str) -> bool:
+def is_mlflow_uri(model: str) -> bool:
     """Whether `model` is such as models:/faces/3, models:/faces@champion or runs:/ID/model."""
-    return model.startswith((_REGISTERED, _OF_RUN))
+    return model.startswith((_REGISTERED_PREFIX, _RUN_PREFIX))
 
 
-def fetch(model: str, output: str, settings: Tracking) -> str:
+def fetch_model(model: str, output: str, settings: TrackingSettings) -> str:
     """Copy a model to below `output`, where all workers can read it; return the copy's URL.
 
     An alias is looked up once, so that one version does all the work.
@@ -36,52 +36,52 @@ def fetch(model: str, output: str, settings: Tracking) -> str:
         InputError: MLflow does not have it, or it is no model of Halftone's.
     """
     uri = tracking.store_uri(settings)
-    with _downloaded(model, uri) as folder:
-        if not Path(folder, CARD).exists():
+    with _download_model(model, uri) as folder:
+        if not Path(folder, MODEL_INFO).exists():
             raise InputError(
-                f"{model}: no model of Halftone's in {tracking.without_password(uri)} (it has no "
-                f"{CARD}); jobs/train.py keeps one as runs:/ID/model"
+                f"{model}: no model of Halftone's in {tracking.mask_passwords(uri)} (it has no "
+                f"{MODEL_INFO}); jobs/train.py keeps one as runs:/ID/model"
             )
-        card = model_directory.read_card(folder)
-        copy = storage.join(storage.normalise(output), MODEL, card.version)
-        if not storage.exists(storage.join(copy, CARD)):
-            for name in (card.network, HISTORY, CARD):  # the card says that all is there
+        card = model_directory.read_model_info(folder)
+        copy = storage.join(storage.normalise_url(output), MODEL, card.version)
+        if not storage.exists(storage.join(copy, MODEL_INFO)):
+            for name in (card.network, HISTORY, MODEL_INFO):  # the card says that all is there
                 storage.write_bytes(storage.join(copy, name), Path(folder, name).read_bytes())
     return copy
 
 
 @contextmanager
-def _downloaded(model: str, uri: str) -> Iterator[str]:
+def _download_model(model: str, uri: str) -> Iterator[str]:
     from mlflow import MlflowClient  # here, as it takes seconds
 
     from halftone.tracking import mlflow_store
 
-    if not mlflow_store.is_there(uri):
+    if not mlflow_store.store_exists(uri):
         raise InputError(
             f"{model}: there is no MLflow at {uri}; check tracking.uri or MLFLOW_TRACKING_URI"
         )
-    with tempfile.TemporaryDirectory() as folder, told(uri):
+    with tempfile.TemporaryDirectory() as folder, tracking_environment(uri):
         try:
             client = MlflowClient(uri)
-            path = client.download_artifacts(*_place(model, client), folder)
+            path = client.download_artifacts(*_locate_artifacts(model, client), folder)
         except Exception as error:  # MLflow's own, and those of its stores
-            said = tracking.without_password(" ".join(str(error).split()))
+            said = tracking.mask_passwords(" ".join(str(error).split()))
             raise InputError(
-                f"{model}: cannot be had from {tracking.without_password(uri)}: {said}; check "
+                f"{model}: cannot be had from {tracking.mask_passwords(uri)}: {said}; check "
                 "--model, and tracking.uri or MLFLOW_TRACKING_URI"
             ) from None
         yield path
 
 
-def _place(model: str, client: MlflowClient) -> tuple[str, str]:
+def _locate_artifacts(model: str, client: MlflowClient) -> tuple[str, str]:
     """The run that has the files, and where among its artifacts they are.
 
     MLflow's own way from a name to its files looks in the store that is the process's default.
     """
     from mlflow.store.artifact.utils.models import get_model_name_and_version
 
-    if model.startswith(_OF_RUN):
-        run_id, _, path = model[len(_OF_RUN) :].partition("/")
+    if model.startswith(_RUN_PREFIX):
+        run_id, _, path = model[len(_RUN_PREFIX) :].partition("/")
         return run_id, path
     name, version = get_model_name_and_version(client, model)  # type: ignore[no-untyped-call]
     found = client.get_model_version(name, version)
@@ -92,7 +92,7 @@ def _place(model: str, client: MlflowClient) -> tuple[str, str]:
 
 
 @contextmanager
-def told(uri: str) -> Iterator[None]:
+def tracking_environment(uri: str) -> Iterator[None]:
     """Tell MLflow by environment, which is the only way, where its server is.
 
     And to ask one that does not answer twice, and not for minutes, and to draw no bars.

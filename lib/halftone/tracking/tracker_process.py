@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from halftone import storage
 from halftone.model_directory import HISTORY
-from halftone.tracking.tracking import without_password
+from halftone.tracking.tracking import mask_passwords
 
 if TYPE_CHECKING:
     from halftone.tracking.mlflow_run import MlflowRun
 
-_EVERY_SECS = 2.0
-_AWAY_SECS = 10.0
-_SHOWN_CHARS = 300
+_POLL_SECS = 2.0
+_RETRY_SECS = 10.0
+_MAX_ERROR_CHARS = 300
 # The little work of this process can wait for the training's.
-_NICE = 5
+_NICENESS = 5
 # A server that does not answer is asked again later, and must not hold up the end of a job.
-_QUICK = {
+_SHORT_TIMEOUTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "10",
@@ -36,15 +36,15 @@ _QUICK = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 # One that has just answered may take its time for a file.
-_PATIENT = {**_QUICK, "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+_LONG_TIMEOUTS = {**_SHORT_TIMEOUTS, "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 
-Say = Callable[[str, str], None]
+PrintLine = Callable[[str, str], None]
 
 
 def main() -> None:
     given = dict(os.environ)
-    os.environ.update({**_QUICK, **given})
-    os.nice(_NICE)
+    os.environ.update({**_SHORT_TIMEOUTS, **given})
+    os.nice(_NICENESS)
     words = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # where MLflow prints
 
@@ -52,76 +52,81 @@ def main() -> None:
         print(json.dumps([stream, text]), file=words, flush=True)
 
     job = json.loads(sys.stdin.readline())
-    _follow(job, _Ending(), say, {**_PATIENT, **given})
+    _follow_training(job, _TrainingEnd(), say, {**_LONG_TIMEOUTS, **given})
 
 
-def what_failed(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Say in one line what is behind an error: a refused connection is wrapped several times."""
     root: BaseException = error
     while root.__cause__ or root.__context__:
         root = root.__cause__ or root.__context__ or root
     said = root if isinstance(root, (OSError, sqlite3.Error)) else error
-    text = without_password(" ".join(str(said).split()) or type(said).__name__)
-    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
+    text = mask_passwords(" ".join(str(said).split()) or type(said).__name__)
+    return text if len(text) <= _MAX_ERROR_CHARS else text[: _MAX_ERROR_CHARS - 3] + "..."
 
 
-class _Ending:
+class _TrainingEnd:
     """How the training ended, once its job has said so or is gone."""
 
     def __init__(self) -> None:
         self._text = ""
-        self._told = threading.Event()
+        self._has_ended = threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         self._text = sys.stdin.read()
-        self._told.set()
+        self._has_ended.set()
 
     def wait(self, secs: float) -> bool:
-        return self._told.wait(secs)
+        return self._has_ended.wait(secs)
 
-    def outcome(self) -> tuple[str, str]:
+    def status_and_message(self) -> tuple[str, str]:
         """Return the status as MLflow calls it, and the message of a failure."""
         told = json.loads(self._text or '{"status": "KILLED", "message": ""}')
         return told["status"], told["message"]
 
 
-def _follow(job: dict[str, Any], ending: _Ending, say: Say, patient: dict[str, str]) -> None:
+def _follow_training(
+    job: dict[str, Any],
+    training_end: _TrainingEnd,
+    print_line: PrintLine,
+    long_timeouts: dict[str, str],
+) -> None:
     run: Optional[MlflowRun] = None
     is_said = False
     wait_secs = 0.0
     while True:
-        is_over = ending.wait(wait_secs)
-        wait_secs = _EVERY_SECS
+        is_over = training_end.wait(wait_secs)
+        wait_secs = _POLL_SECS
         try:
             if run is None:
-                run = _open(job)
+                run = _open_run(job)
             run.send_epochs()
             if is_over:
-                _finish(run, *ending.outcome(), patient)
-                say("stdout", f"tracked: {run.described()}")
+                _finish_run(run, *training_end.status_and_message(), long_timeouts)
+                print_line("stdout", f"tracked: {run.description()}")
         except Exception as error:
             # Whatever it was, the next try begins with what the server then has.
-            run, wait_secs = None, _AWAY_SECS
-            is_over = ending.wait(0)
+            run, wait_secs = None, _RETRY_SECS
+            is_over = training_end.wait(0)
             if not is_said:
-                say("stderr", _complaint(job, error, is_over))
+                print_line("stderr", _error_message(job, error, is_over))
                 is_said = True
         if is_over:
             return
 
 
-def _finish(run: MlflowRun, status: str, message: str, patient: dict[str, str]) -> None:
+def _finish_run(run: MlflowRun, status: str, message: str, long_timeouts: dict[str, str]) -> None:
     run.send_outcome(message)
     try:
         if status != "KILLED":  # who is told to stop has little time, and will go on
-            os.environ.update(patient)
+            os.environ.update(long_timeouts)
             run.send_files()
     finally:
         run.close(status)
 
 
-def _open(job: dict[str, Any]) -> MlflowRun:
+def _open_run(job: dict[str, Any]) -> MlflowRun:
     from halftone.tracking.mlflow_run import (
         MlflowRun,  # here, where it is said if MLflow is not installed
     )
@@ -129,10 +134,10 @@ def _open(job: dict[str, Any]) -> MlflowRun:
     return MlflowRun(**job)
 
 
-def _complaint(job: dict[str, Any], error: Exception, is_over: bool) -> str:
+def _error_message(job: dict[str, Any], error: Exception, is_over: bool) -> str:
     metrics = "the training's metrics" if is_over else "training goes on, its metrics"
     return (
-        f"tracking: {without_password(job['uri'])}: {what_failed(error)}; {metrics} are in "
+        f"tracking: {mask_passwords(job['uri'])}: {describe_error(error)}; {metrics} are in "
         f"{storage.join(job['output'], HISTORY)}"
     )
 

@@ -19,12 +19,12 @@ import numpy.typing as npt
 from halftone import storage
 from halftone.errors import RunError
 
-_NAME = re.compile(r"^epoch-(\d{4,})(?:-step-(\d{6,}))?\.npz$")
+_FILE_NAME = re.compile(r"^epoch-(\d{4,})(?:-step-(\d{6,}))?\.npz$")
 # A store that is away for a moment: try again after so long.
 _RETRY_AFTER_SECS = (1.0, 3.0, 9.0)
 
 
-class Middle(NamedTuple):
+class PartialEpoch(NamedTuple):
     """How far an unfinished epoch was."""
 
     step: int  # steps done
@@ -37,8 +37,8 @@ class Checkpoint(NamedTuple):
     weights: list[npt.NDArray[Any]]
     optimizer: list[npt.NDArray[Any]]
     history: list[dict[str, Any]]  # one entry an epoch that is done
-    origin: dict[str, Any]  # what the run was made from; another origin must not resume it
-    middle: Optional[Middle] = None
+    fingerprint: dict[str, Any]  # what the run was made from; another origin must not resume it
+    partial_epoch: Optional[PartialEpoch] = None
 
     @property
     def epoch(self) -> int:
@@ -46,12 +46,12 @@ class Checkpoint(NamedTuple):
         return len(self.history)
 
     @property
-    def place(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         """Epochs done, and steps of the next."""
-        return self.epoch, self.middle.step if self.middle else 0
+        return self.epoch, self.partial_epoch.step if self.partial_epoch else 0
 
 
-def write(folder: str, checkpoint: Checkpoint) -> None:
+def write_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, and try again for a while where the store does not take it.
 
     Raises:
@@ -62,16 +62,16 @@ def write(folder: str, checkpoint: Checkpoint) -> None:
     meta = json.dumps(
         {
             "history": checkpoint.history,
-            "origin": checkpoint.origin,
-            "middle": checkpoint.middle._asdict() if checkpoint.middle else None,
+            "origin": checkpoint.fingerprint,
+            "middle": checkpoint.partial_epoch._asdict() if checkpoint.partial_epoch else None,
         }
     )
     buffer = io.BytesIO()
     np.savez(buffer, meta=np.array(meta), **arrays)
-    _write(_url(folder, checkpoint.place), buffer.getbuffer())
+    _write_with_retries(_checkpoint_url(folder, checkpoint.position), buffer.getbuffer())
 
 
-def _write(url: str, content: memoryview) -> None:
+def _write_with_retries(url: str, content: memoryview) -> None:
     for delay_secs in (*_RETRY_AFTER_SECS, None):
         try:
             return storage.write_bytes(url, content)
@@ -84,8 +84,8 @@ def _write(url: str, content: memoryview) -> None:
             time.sleep(delay_secs)
 
 
-def read(folder: str, epoch: int, step: int = 0) -> Checkpoint:
-    content = storage.read_bytes(_url(folder, (epoch, step)))
+def read_checkpoint(folder: str, epoch: int, step: int = 0) -> Checkpoint:
+    content = storage.read_bytes(_checkpoint_url(folder, (epoch, step)))
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         meta = json.loads(str(file["meta"]))
         names = sorted(file.files)
@@ -93,45 +93,45 @@ def read(folder: str, epoch: int, step: int = 0) -> Checkpoint:
             weights=[file[name] for name in names if name.startswith("weight_")],
             optimizer=[file[name] for name in names if name.startswith("optimizer_")],
             history=meta["history"],
-            origin=meta["origin"],
-            middle=Middle(**meta["middle"]) if meta["middle"] else None,
+            fingerprint=meta["origin"],
+            partial_epoch=PartialEpoch(**meta["middle"]) if meta["middle"] else None,
         )
 
 
-def epochs(folder: str) -> list[int]:
+def list_epochs(folder: str) -> list[int]:
     """Epochs that have a checkpoint of their end in `folder`, in order."""
-    return [epoch for epoch, step in _places(folder) if not step]
+    return [epoch for epoch, step in _list_positions(folder) if not step]
 
 
-def last(folder: str, ranks: Optional[int] = None) -> Optional[Checkpoint]:
+def read_last_checkpoint(folder: str, num_ranks: Optional[int] = None) -> Optional[Checkpoint]:
     """Read the checkpoint that is furthest.
 
     Args:
         ranks: how many go on from it. Others than wrote it have other parts of an epoch, so that
             one in the middle of an epoch is of no use to them. None: as many.
     """
-    for epoch, step in reversed(_places(folder)):
-        found = read(folder, epoch, step)
-        if found.middle is None or ranks in (None, found.middle.ranks):
+    for epoch, step in reversed(_list_positions(folder)):
+        found = read_checkpoint(folder, epoch, step)
+        if found.partial_epoch is None or num_ranks in (None, found.partial_epoch.ranks):
             return found
     return None
 
 
-def keep(folder: str, newest: int, best: int) -> None:
+def prune_checkpoints(folder: str, num_newest: int, best_epoch: int) -> None:
     """Remove all checkpoints but those of the `newest` last epochs and of epoch `best`."""
-    standing = epochs(folder)
-    kept = {*standing[-newest:], best}
-    for epoch, step in _places(folder):
+    standing = list_epochs(folder)
+    kept = {*standing[-num_newest:], best_epoch}
+    for epoch, step in _list_positions(folder):
         if step or epoch not in kept:
-            storage.remove(_url(folder, (epoch, step)))
+            storage.remove(_checkpoint_url(folder, (epoch, step)))
 
 
-def _places(folder: str) -> list[tuple[int, int]]:
-    matches = (_NAME.match(name) for name in storage.list_names(folder))
+def _list_positions(folder: str) -> list[tuple[int, int]]:
+    matches = (_FILE_NAME.match(name) for name in storage.list_names(folder))
     return sorted((int(match.group(1)), int(match.group(2) or 0)) for match in matches if match)
 
 
-def _url(folder: str, place: tuple[int, int]) -> str:
-    epoch, step = place
+def _checkpoint_url(folder: str, position: tuple[int, int]) -> str:
+    epoch, step = position
     middle = f"-step-{step:06d}" if step else ""
     return storage.join(folder, f"epoch-{epoch:04d}{middle}.npz")

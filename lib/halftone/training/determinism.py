@@ -13,10 +13,10 @@ from halftone.feed.world import World
 from halftone.system import cores
 
 # The state of a layer's generator of random numbers.
-States = list[list[int]]
+RandomStates = list[list[int]]
 
 
-def prepare(world: World, seed: int, precision: str) -> None:
+def configure_process(world: World, seed: int, precision: str) -> None:
     """Give this process its GPU or its share of the cores, and fix all that is random.
 
     Args:
@@ -35,7 +35,7 @@ def prepare(world: World, seed: int, precision: str) -> None:
         # To the bit on CPUs only: on GPUs it costs speed, and some layers cannot.
         tf.config.experimental.enable_op_determinism()
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(cores.threads(world.local_size))
+        tf.config.threading.set_intra_op_parallelism_threads(cores.num_threads(world.local_size))
     except RuntimeError:
         raise InputError(
             "TensorFlow is already at work in this process, and its threads are set; restart the "
@@ -47,25 +47,25 @@ def prepare(world: World, seed: int, precision: str) -> None:
     tf.keras.mixed_precision.set_global_policy(precision)
 
 
-def reset(model: tf.keras.Model, text: str) -> None:
+def reseed(model: tf.keras.Model, seed_text: str) -> None:
     """Let all random layers of `model` draw what follows from `text`."""
-    for number, generator in enumerate(_generators(model)):
-        digest = hashlib.blake2b(f"{text}:{number}".encode(), digest_size=8).digest()
+    for number, generator in enumerate(_random_generators(model)):
+        digest = hashlib.blake2b(f"{seed_text}:{number}".encode(), digest_size=8).digest()
         generator.reset_from_seed(int.from_bytes(digest, "big") >> 1)
 
 
-def states(model: tf.keras.Model) -> States:
+def random_states(model: tf.keras.Model) -> RandomStates:
     """Where the random layers of `model` are in what they draw."""
-    return [generator.state.numpy().tolist() for generator in _generators(model)]
+    return [generator.state.numpy().tolist() for generator in _random_generators(model)]
 
 
-def restore(model: tf.keras.Model, taken: States) -> None:
+def restore_random_states(model: tf.keras.Model, states: RandomStates) -> None:
     """Go on drawing where `states` was taken."""
-    for generator, state in zip(_generators(model), taken):
+    for generator, state in zip(_random_generators(model), states):
         generator.reset(state)
 
 
-def _generators(model: tf.keras.Model) -> Iterator[Any]:
+def _random_generators(model: tf.keras.Model) -> Iterator[Any]:
     for layer in model.layers:
         random = getattr(layer, "_random_generator", None)
         if random is not None and random._generator is not None:

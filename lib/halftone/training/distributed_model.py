@@ -8,37 +8,41 @@ from typing import Any
 import horovod.tensorflow as hvd
 import tensorflow as tf
 
-from halftone.config import Train
+from halftone.config import TrainSettings
 
 _COMPRESSIONS = {"none": hvd.Compression.none, "fp16": hvd.Compression.fp16}
 
 
-class _State:
+class _StepState:
     """Variables of a step. Keras would count them among the model's weights if it saw them."""
 
-    def __init__(self, summed: list[tf.Variable]) -> None:
-        self.done = tf.Variable(0, trainable=False, dtype=tf.int64)
-        self.first_bad = tf.Variable(0, trainable=False, dtype=tf.int64)
-        self.is_asked = tf.Variable(False, trainable=False)
-        self.pace = tf.Variable(0.0, trainable=False)  # steps a second, as this rank told
+    def __init__(self, accumulated: list[tf.Variable]) -> None:
+        self.steps_done = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.first_nonfinite = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.is_stop_requested = tf.Variable(False, trainable=False)
+        self.steps_per_sec = tf.Variable(0.0, trainable=False)  # steps a second, as this rank told
         # Means over the ranks: who has any (0 or 1), and their paces.
-        self.news = tf.Variable([0.0, 0.0], trainable=False)
-        self.sums = [tf.Variable(tf.zeros_like(each), trainable=False) for each in summed]
+        self.status = tf.Variable([0.0, 0.0], trainable=False)
+        self.gradient_sums = [
+            tf.Variable(tf.zeros_like(each), trainable=False) for each in accumulated
+        ]
 
 
-class Network(tf.keras.Model):
+class DistributedModel(tf.keras.Model):
     """A model whose step uses the gradients of all ranks."""
 
-    def prepare(self, settings: Train, num_classes: int, epoch_steps: int) -> None:
+    def compile_for_training(
+        self, settings: TrainSettings, num_classes: int, steps_per_epoch: int
+    ) -> None:
         """Compile for `num_classes` classes and epochs of `epoch_steps` steps."""
         self._compression = _COMPRESSIONS[settings.compression]
         self.aggregate_steps = settings.aggregate_steps
         summed = self.trainable_variables if settings.aggregate_steps > 1 else []
-        self._state = _State(summed)
+        self._state = _StepState(summed)
         kind = "Binary" if num_classes == 2 else "SparseCategorical"
         exact = {"dtype": "float64"}  # sums over millions of rows
         self.compile(
-            _optimizer(settings, epoch_steps // self.aggregate_steps),
+            _build_optimizer(settings, steps_per_epoch // self.aggregate_steps),
             loss=getattr(tf.keras.losses, f"{kind}Crossentropy")(),
             weighted_metrics=[
                 getattr(tf.keras.metrics, f"{kind}Crossentropy")(name="cross_entropy", **exact),
@@ -49,39 +53,39 @@ class Network(tf.keras.Model):
         self._scales_loss = isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         self.optimizer.build(self.trainable_variables)
 
-    def reset_steps(self, done: int) -> None:
+    def reset_steps(self, steps_done: int) -> None:
         """Count steps on from `done`, the number of those done in this epoch."""
-        self._state.done.assign(done)
-        self._state.first_bad.assign(0)
-        self._state.pace.assign(0.0)
-        self._state.news.assign([0.0, 0.0])
+        self._state.steps_done.assign(steps_done)
+        self._state.first_nonfinite.assign(0)
+        self._state.steps_per_sec.assign(0.0)
+        self._state.status.assign([0.0, 0.0])
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Let all ranks know with the next gradients that this one was asked to stop."""
-        self._state.is_asked.assign(True)
+        self._state.is_stop_requested.assign(True)
 
-    def tell_pace(self, steps_per_sec: float) -> None:
+    def report_throughput(self, steps_per_sec: float) -> None:
         """Let all ranks know with the next gradients how fast this one is."""
-        self._state.pace.assign(steps_per_sec)
+        self._state.steps_per_sec.assign(steps_per_sec)
 
     @property
     def steps_per_sec(self) -> float:
         """The mean of what ranks told, the same on all of them; 0 before they did in this epoch."""
-        return float(self._state.news[1])
+        return float(self._state.status[1])
 
     @property
-    def has_news(self) -> bool:
+    def has_alert(self) -> bool:
         """Whether a rank had a loss that was not finite, or was asked to stop.
 
         The same on all ranks, without an exchange of its own: it came with the last gradients. To
         look at it at every step would keep a GPU waiting.
         """
-        return bool(self._state.news[0] > 0)
+        return bool(self._state.status[0] > 0)
 
     @property
-    def first_bad_step(self) -> int:
+    def first_nonfinite_step(self) -> int:
         """The first step (from 1) whose loss was not finite on this rank, or 0."""
-        return int(self._state.first_bad.numpy())
+        return int(self._state.first_nonfinite.numpy())
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         pixels, labels, weights = data
@@ -90,30 +94,32 @@ class Network(tf.keras.Model):
             loss = self.compute_loss(pixels, labels, probabilities, weights)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         gradients = tape.gradient(scaled, self.trainable_variables)
-        self._count(loss)
-        if self._state.sums:
-            for total, gradient in zip(self._state.sums, gradients):
+        self._count_step(loss)
+        if self._state.gradient_sums:
+            for total, gradient in zip(self._state.gradient_sums, gradients):
                 total.assign_add(gradient / self.aggregate_steps)
-            is_due = self._state.done % self.aggregate_steps == 0
-            tf.cond(is_due, self._apply_sums, lambda: None)
+            is_due = self._state.steps_done % self.aggregate_steps == 0
+            tf.cond(is_due, self._apply_gradient_sums, lambda: None)
         else:
-            self._apply(gradients)
+            self._apply_gradients(gradients)
         return dict(self.compute_metrics(pixels, labels, probabilities, weights))
 
-    def _count(self, loss: tf.Tensor) -> None:
+    def _count_step(self, loss: tf.Tensor) -> None:
         state = self._state
-        done = state.done.assign_add(1)
-        is_first_bad = (state.first_bad == 0) & ~tf.math.is_finite(loss)
-        state.first_bad.assign(tf.where(is_first_bad, done, state.first_bad))
+        done = state.steps_done.assign_add(1)
+        is_first_bad = (state.first_nonfinite == 0) & ~tf.math.is_finite(loss)
+        state.first_nonfinite.assign(tf.where(is_first_bad, done, state.first_nonfinite))
 
-    def _apply_sums(self) -> None:
-        self._apply([total.read_value() for total in self._state.sums])
-        for total in self._state.sums:
+    def _apply_gradient_sums(self) -> None:
+        self._apply_gradients([total.read_value() for total in self._state.gradient_sums])
+        for total in self._state.gradient_sums:
             total.assign(tf.zeros_like(total))
 
-    def _apply(self, gradients: list[tf.Tensor]) -> None:
-        has_any = tf.cast((self._state.first_bad > 0) | self._state.is_asked, tf.float32)
-        news = tf.stack([has_any, self._state.pace])
+    def _apply_gradients(self, gradients: list[tf.Tensor]) -> None:
+        has_any = tf.cast(
+            (self._state.first_nonfinite > 0) | self._state.is_stop_requested, tf.float32
+        )
+        news = tf.stack([has_any, self._state.steps_per_sec])
         if hvd.size() > 1:
             news = hvd.allreduce(news, name="news")
             # Horovod: before anything looks at their size. A rank that skipped a step for
@@ -122,13 +128,13 @@ class Network(tf.keras.Model):
                 hvd.allreduce(gradient, compression=self._compression, name=f"gradient_{number}")
                 for number, gradient in enumerate(gradients)
             ]
-        self._state.news.assign(news)
+        self._state.status.assign(news)
         if self._scales_loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
 
 
-class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
+class WarmupSchedule(tf.keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises to `peak`, and then stays or falls to 0.
 
     Args:
@@ -153,11 +159,13 @@ class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self._peak, "warmup": self._warmup, "last": self._last}
 
 
-def _optimizer(settings: Train, epoch_updates: int) -> tf.keras.optimizers.Optimizer:
+def _build_optimizer(
+    settings: TrainSettings, updates_per_epoch: int
+) -> tf.keras.optimizers.Optimizer:
     rate = settings.learning_rate * (hvd.size() if settings.scale_learning_rate else 1)
-    last = settings.epochs * epoch_updates if settings.decay == "cosine" else 0
+    last = settings.epochs * updates_per_epoch if settings.decay == "cosine" else 0
     if settings.warmup_epochs or last:
-        rate = Rate(rate, settings.warmup_epochs * epoch_updates, last)
+        rate = WarmupSchedule(rate, settings.warmup_epochs * updates_per_epoch, last)
     common = {
         "global_clipnorm": settings.clip_norm,
         "weight_decay": settings.weight_decay or None,

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 import halftone
 from halftone import model_directory, models
-from halftone.config import Config, Spark, Storage
+from halftone.config import Config, SparkSettings, StorageSettings
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.schema import SCHEMA_VERSION
 from halftone.dataset.splits import TRAIN
-from halftone.model_directory import Card
+from halftone.model_directory import ModelInfo
 from halftone.models import saved_model
 from halftone.training.checkpoint import Checkpoint
 
@@ -24,7 +24,7 @@ def build_network(config: Config, manifest: Manifest, augments: bool) -> tf.kera
     """Build the network of a config: with its augmentation for training, without for the rest."""
     settings = config.train
     is_standard = settings.normalise == "standard"
-    return models.build(
+    return models.build_model(
         settings.model.model_dump(),
         manifest.shape(),
         len(manifest.labels),
@@ -47,10 +47,10 @@ def publish_model(
     tf.keras.mixed_precision.set_global_policy("float32")
     trained = build_network(config, manifest, augments=False)
     trained.set_weights(best.weights)
-    version = _digest(best.weights)
-    model_directory.publish(
+    version = _weights_digest(best.weights)
+    model_directory.write_model(
         output,
-        Card(
+        ModelInfo(
             schema_version=SCHEMA_VERSION,
             halftone_version=halftone.__version__,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -62,17 +62,19 @@ def publish_model(
             best_epoch=best.epoch,
             ranks=ranks,
             train_secs=round(train_secs, 3),
-            restarts=model_directory.restarts(output),
-            origin=best.origin,
+            restarts=model_directory.read_restarts(output),
+            origin=best.fingerprint,
             # How Spark was started and stores are reached is none of the model's, and may hold
             # passwords.
-            config=config.model_copy(update={"spark": Spark(), "storage": Storage()}),
+            config=config.model_copy(
+                update={"spark": SparkSettings(), "storage": StorageSettings()}
+            ),
         ),
-        saved_model.as_file(trained),
+        saved_model.serialise_network(trained),
     )
 
 
-def _digest(weights: list[Any]) -> str:
+def _weights_digest(weights: list[Any]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for array in weights:
         digest.update(repr(array.shape).encode())

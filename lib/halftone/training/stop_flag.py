@@ -9,31 +9,31 @@ from typing import Any, Optional
 
 from halftone import storage
 
-_LOOK_EVERY_SECS = 1.0
+_POLL_INTERVAL_SECS = 1.0
 
 
-class Wish:
+class StopFlag:
     """Whether this rank was asked to stop; to be used as a context.
 
     Args:
         file: a URL, looked for now and then, or None for a rank that need not look.
     """
 
-    def __init__(self, file: Optional[str]) -> None:
-        self._file = file
-        self._asked = threading.Event()
-        self._ended = threading.Event()
-        self._before: Any = None
+    def __init__(self, url: Optional[str]) -> None:
+        self._url = url
+        self._set_event = threading.Event()
+        self._closed_event = threading.Event()
+        self._previous_handler: Any = None
 
-    def is_made(self) -> bool:
-        return self._asked.is_set()
+    def is_set(self) -> bool:
+        return self._set_event.is_set()
 
-    def __enter__(self) -> Wish:
+    def __enter__(self) -> StopFlag:
         # Python lets the main thread only have handlers; a notebook's job may be another.
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._on_signal)
-        if self._file is not None:
-            threading.Thread(target=self._look, args=(self._file,), daemon=True).start()
+            self._previous_handler = signal.signal(signal.SIGTERM, self._on_signal)
+        if self._url is not None:
+            threading.Thread(target=self._poll_url, args=(self._url,), daemon=True).start()
         return self
 
     def __exit__(
@@ -42,19 +42,19 @@ class Wish:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        self._ended.set()
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+        self._closed_event.set()
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGTERM, self._previous_handler)
 
     def _on_signal(self, number: int, frame: Optional[FrameType]) -> None:
-        self._asked.set()
+        self._set_event.set()
 
-    def _look(self, file: str) -> None:
-        while not self._asked.is_set():
+    def _poll_url(self, url: str) -> None:
+        while not self._set_event.is_set():
             try:
-                if storage.exists(file):
-                    self._asked.set()
+                if storage.exists(url):
+                    self._set_event.set()
             except Exception:  # a store that is away now may be there next time
                 pass
-            if self._ended.wait(_LOOK_EVERY_SECS):
+            if self._closed_event.wait(_POLL_INTERVAL_SECS):
                 break

@@ -5,25 +5,25 @@ from typing import Any, Optional
 import pytest
 
 from halftone import config
-from halftone.config import ConfigError, Drift
+from halftone.config import ConfigError, DriftSettings
 from halftone.retrain.drift.findings import (
     OK,
     STOP,
     WARN,
-    Finding,
-    Rejects,
-    described,
+    DriftFinding,
+    RejectCounts,
+    describe_findings,
     find_drift,
     find_new_classes,
-    worst,
+    worst_level,
 )
-from halftone.retrain.drift.statistics import BINS, MEASURES, NONE, Traits
+from halftone.retrain.drift.statistics import BINS, EMPTY, MEASURES, ImageStatistics
 
-SOME = Rejects(1000, 10)
-NO_NEW = Rejects(0, 0)
+SOME = RejectCounts(1000, 10)
+NO_NEW = RejectCounts(0, 0)
 
 
-def traits(classes: dict[str, int], **peaks: int) -> Traits:
+def traits(classes: dict[str, int], **peaks: int) -> ImageStatistics:
     """Rows of these classes; each measure has all of them in four bins around one."""
     rows = sum(classes.values())
     histograms = {}
@@ -33,14 +33,14 @@ def traits(classes: dict[str, int], **peaks: int) -> Traits:
         for step in range(4):
             counts[middle + step] = rows // 4
         histograms[name] = counts
-    return Traits(classes, histograms)
+    return ImageStatistics(classes, histograms)
 
 
 BEFORE = traits({"comic": 400, "photo": 400})
 
 
-def levels(new: Traits, now: Rejects = NO_NEW, **settings: Any) -> dict[str, str]:
-    found = find_drift(BEFORE, new, SOME, now, Drift(**settings))
+def levels(new: ImageStatistics, now: RejectCounts = NO_NEW, **settings: Any) -> dict[str, str]:
+    found = find_drift(BEFORE, new, SOME, now, DriftSettings(**settings))
     return {one.what: one.level for one in found if one.level != OK}
 
 
@@ -58,15 +58,15 @@ def test_the_same_is_no_drift() -> None:
         (traits({"comic": 78, "photo": 2}), "class shares"),
     ],
 )
-def test_each_measure_is_seen(new: Traits, expected: str) -> None:
+def test_each_measure_is_seen(new: ImageStatistics, expected: str) -> None:
     assert levels(new) == {expected: STOP}
 
 
 def test_a_share_of_rejects_is_that_of_this_night() -> None:
     same = traits({"comic": 40, "photo": 40})
-    assert levels(same, Rejects(100, 1)) == {}
-    assert levels(same, Rejects(100, 60)) == {"share of rejects": STOP}
-    assert levels(NONE, Rejects(40, 40)) == {"share of rejects": STOP}
+    assert levels(same, RejectCounts(100, 1)) == {}
+    assert levels(same, RejectCounts(100, 60)) == {"share of rejects": STOP}
+    assert levels(EMPTY, RejectCounts(40, 40)) == {"share of rejects": STOP}
 
 
 def test_a_small_drift_warns() -> None:
@@ -82,8 +82,8 @@ def test_few_images_are_not_judged_by_chance() -> None:
 
 
 def test_without_rows_before_there_is_nothing_to_compare() -> None:
-    assert find_drift(NONE, BEFORE, NO_NEW, Rejects(800, 0), Drift()) == []
-    assert find_new_classes(NONE, BEFORE) == []
+    assert find_drift(EMPTY, BEFORE, NO_NEW, RejectCounts(800, 0), DriftSettings()) == []
+    assert find_new_classes(EMPTY, BEFORE) == []
 
 
 def test_new_classes_are_named() -> None:
@@ -96,22 +96,22 @@ def test_new_classes_are_named() -> None:
     [(["ok", "warn", "ok"], "warn"), (["warn", "stop"], "stop"), (["ok"], "ok"), ([], "ok")],
 )
 def test_the_worst_level_counts(found: list[str], expected: str) -> None:
-    assert worst([Finding("x", 0.0, 0.0, level) for level in found]) == expected
+    assert worst_level([DriftFinding("x", 0.0, 0.0, level) for level in found]) == expected
 
 
 def test_what_has_drifted_most_is_said_first() -> None:
     found = [
-        Finding("class shares", 0.5213, 0.1, STOP),
-        Finding("image size", 0.12, 0.1, WARN),
-        Finding("pixel mean", 3.41, 0.1, STOP),
+        DriftFinding("class shares", 0.5213, 0.1, STOP),
+        DriftFinding("image size", 0.12, 0.1, WARN),
+        DriftFinding("pixel mean", 3.41, 0.1, STOP),
     ]
-    said = described(found, STOP)
+    said = describe_findings(found, STOP)
     assert said == "pixel mean (PSI 3.41), class shares (PSI 0.52)"
 
 
 def error(raw: dict[str, Any]) -> Optional[str]:
     with pytest.raises(ConfigError) as caught:
-        config.from_mapping({"retrain": raw}, source="test")
+        config.config_from_mapping({"retrain": raw}, source="test")
     return str(caught.value)
 
 

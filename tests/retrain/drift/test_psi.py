@@ -24,7 +24,7 @@ def test_a_known_value() -> None:
 def test_of_nothing_there_is_no_difference(counts: list[int]) -> None:
     assert psi.psi(counts, counts) == 0.0
     assert psi.psi([3, 4], [0, 0]) == 0.0
-    assert psi.by_chance([3, 4], [0, 0], 0.95) == 0.0
+    assert psi.psi_quantile([3, 4], [0, 0], 0.95) == 0.0
 
 
 def test_bins_that_are_empty_on_both_sides_count_for_nothing() -> None:
@@ -46,14 +46,14 @@ def test_it_is_symmetric_never_negative_and_finite(before: list[int], data: st.D
 def test_merging_loses_no_row(before: list[int], bins: int, data: st.DataObject) -> None:
     size = len(before)
     now = data.draw(st.lists(st.integers(0, 500), min_size=size, max_size=size))
-    one, other = psi.merged(before, now, bins)
+    one, other = psi.merge_bins(before, now, bins)
     assert (sum(one), sum(other)) == (sum(before), sum(now))
     assert 1 <= len(one) == len(other) <= bins
 
 
 def test_bins_hold_equal_shares_of_what_was_before() -> None:
-    assert psi.merged([1] * 100, [0] * 99 + [7], 4) == ([25, 25, 25, 25], [0, 0, 0, 7])
-    assert psi.merged([0, 50, 0, 50, 0], [1, 2, 3, 4, 5], 2) == ([50, 50], [6, 9])
+    assert psi.merge_bins([1] * 100, [0] * 99 + [7], 4) == ([25, 25, 25, 25], [0, 0, 0, 7])
+    assert psi.merge_bins([0, 50, 0, 50, 0], [1, 2, 3, 4, 5], 2) == ([50, 50], [6, 9])
 
 
 @pytest.mark.parametrize("freedom", [1, 3, 9, 40])
@@ -61,7 +61,7 @@ def test_the_bound_is_that_of_chi_squared(freedom: int) -> None:
     before, now = [100] * (freedom + 1), [10] * (freedom + 1)
     scale = 1 / sum(before) + 1 / sum(now)
     exact = float(stats.chi2.ppf(0.999, freedom)) * scale
-    assert psi.by_chance(before, now, 0.999) == pytest.approx(exact, rel=0.05)
+    assert psi.psi_quantile(before, now, 0.999) == pytest.approx(exact, rel=0.05)
 
 
 def test_samples_of_one_population_stay_below_the_bound() -> None:
@@ -70,7 +70,7 @@ def test_samples_of_one_population_stay_below_the_bound() -> None:
     above = 0
     for _ in range(400):
         before, now = rng.multinomial(2000, shares), rng.multinomial(60, shares)
-        above += psi.psi(before.tolist(), now.tolist()) > psi.by_chance(
+        above += psi.psi(before.tolist(), now.tolist()) > psi.psi_quantile(
             before.tolist(), now.tolist(), 0.95
         )
     assert above <= 400 * 0.05 * 1.5

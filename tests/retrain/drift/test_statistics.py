@@ -10,7 +10,7 @@ import pytest
 from halftone import storage
 from halftone.dataset import schema
 from halftone.retrain.drift import statistics
-from halftone.retrain.drift.statistics import BINS, NONE, Traits
+from halftone.retrain.drift.statistics import BINS, EMPTY, ImageStatistics
 
 
 def row(key: str, label: str, pixels: np.ndarray, digest: bytes = bytes(16)) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def bins(histogram: list[int]) -> dict[int, int]:
 
 
 def test_rows_are_counted_by_what_they_look_like(shard: str) -> None:
-    every, new = statistics.of_shard([shard], {}, 0)
+    every, new = statistics.count_shard([shard], {}, 0)
     assert every == new
     assert every.classes == {"comic": 1, "photo": 2}
     histograms = {name: bins(counts) for name, counts in every.histograms.items()}
@@ -49,16 +49,18 @@ def test_rows_are_counted_by_what_they_look_like(shard: str) -> None:
 
 def test_what_was_there_before_is_not_new_unless_it_has_changed(shard: str) -> None:
     known = {"a": bytes(16), "c": b"y" * 16}
-    _, new = statistics.of_shard([shard], known, 0)
+    _, new = statistics.count_shard([shard], known, 0)
     assert new.classes == {"comic": 1, "photo": 1}
     assert bins(new.histograms["pixel deviation"]) == {0: 1, 50: 1}
 
 
 def test_parts_add_up(shard: str) -> None:
-    every, _ = statistics.of_shard([shard], {}, 0)
-    both = statistics.total([every, NONE, every])
+    every, _ = statistics.count_shard([shard], {}, 0)
+    both = statistics.sum_statistics([every, EMPTY, every])
     assert both.classes == {"comic": 2, "photo": 4}
     assert bins(both.histograms["pixel mean"]) == {25: 6}
     assert (
-        statistics.total([]) == NONE == Traits({}, {name: [0] * BINS for name in NONE.histograms})
+        statistics.sum_statistics([])
+        == EMPTY
+        == ImageStatistics({}, {name: [0] * BINS for name in EMPTY.histograms})
     )

@@ -5,9 +5,15 @@ from typing import Any, Optional
 
 import pytest
 
-from halftone.config import Gate
-from halftone.retrain.gate.decision import KEEP, PROMOTE, REFUSE, alone, decide
-from halftone.retrain.gate.paired_counts import Cells, Pairs
+from halftone.config import GateSettings
+from halftone.retrain.gate.decision import (
+    KEEP,
+    PROMOTE,
+    REFUSE,
+    decide_promotion,
+    decide_without_comparison,
+)
+from halftone.retrain.gate.paired_counts import CellCounts, PairedCounts
 
 LABELS = ["comic", "photo"]
 SAME = Counter({(0, 0, 0): 40, (1, 1, 1): 40, (0, 1, 1): 10, (1, 0, 0): 10})
@@ -15,8 +21,12 @@ BETTER = Counter({(0, 0, 0): 40, (1, 1, 1): 40, (0, 1, 0): 10, (1, 0, 1): 8, (1,
 WORSE = Counter({(0, 0, 0): 40, (1, 1, 1): 40, (0, 0, 1): 10, (1, 1, 0): 10})
 
 
-def decided(rows: Cells, known: Optional[Cells] = None, **settings: Any) -> tuple[str, str]:
-    found = decide(Pairs(rows, known or Counter()), LABELS, Gate(**settings))
+def decided(
+    rows: CellCounts, known: Optional[CellCounts] = None, **settings: Any
+) -> tuple[str, str]:
+    found = decide_promotion(
+        PairedCounts(rows, known or Counter()), LABELS, GateSettings(**settings)
+    )
     return found.action, found.reason
 
 
@@ -97,5 +107,7 @@ def test_by_f1() -> None:
     ],
 )
 def test_the_first_model_needs_the_floor_alone(accuracy: float, expected: tuple[str, str]) -> None:
-    found = alone({"accuracy": accuracy}, Gate(floor=0.6), "the first model")
+    found = decide_without_comparison(
+        {"accuracy": accuracy}, GateSettings(floor=0.6), "the first model"
+    )
     assert (found.action, found.reason, found.rows) == (*expected, None)

@@ -43,17 +43,17 @@ def test_what_both_said_is_counted(tmp_path: Path) -> None:
         [("a", "comic", "photo"), ("b", "photo", "photo")],
         [("c", "photo", "photo")],
     )
-    found = paired_counts.read(*one, *other, known={"a", "c", "gone"})
+    found = paired_counts.count_pairs(*one, *other, known_keys={"a", "c", "gone"})
     assert found.rows == Counter({(1, 0, 1): 2, (0, 0, 1): 1})
-    assert found.known == Counter({(1, 0, 1): 1, (0, 0, 1): 1})
-    assert paired_counts.keys(*one) == {"a", "b", "c"}
+    assert found.known_rows == Counter({(1, 0, 1): 1, (0, 0, 1): 1})
+    assert paired_counts.read_keys(*one) == {"a", "b", "c"}
 
 
 def test_scores_of_other_rows_are_refused(tmp_path: Path) -> None:
     one = scores(tmp_path / "one", [("a", "comic", "comic")])
     other = scores(tmp_path / "other", [("b", "comic", "comic")])
     with pytest.raises(RunError) as caught:
-        paired_counts.read(*one, *other, known=set())
+        paired_counts.count_pairs(*one, *other, known_keys=set())
     assert str(caught.value) == (
         f"{tmp_path}/one/predictions/0.parquet and {tmp_path}/other/predictions/0.parquet are of "
         "different rows; remove both folders of scores, and run again"

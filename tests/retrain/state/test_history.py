@@ -21,22 +21,26 @@ PAST = [
 
 
 def test_the_line_of_champions() -> None:
-    assert history.champions(PAST) == ["1", "3"]
-    assert history.champions([*PAST, outcome(7, "promoted", "2", by="hand")]) == ["1", "3", "2"]
+    assert history.champion_lineage(PAST) == ["1", "3"]
+    assert history.champion_lineage([*PAST, outcome(7, "promoted", "2", by="hand")]) == [
+        "1",
+        "3",
+        "2",
+    ]
 
 
 def test_a_champion_that_is_made_one_again_stands_once_in_the_line() -> None:
     past = [*PAST, outcome(7, "promoted", "3", by="hand")]
-    assert history.champions(past) == ["1", "3"]
-    assert history.before_champion(past, "3") == "1"
+    assert history.champion_lineage(past) == ["1", "3"]
+    assert history.previous_champion(past, "3") == "1"
 
 
 def test_a_rollback_goes_back_and_further_back() -> None:
-    assert history.before_champion(PAST[:4], "4") == "3"
-    assert history.before_champion(PAST, "3") == "1"
+    assert history.previous_champion(PAST[:4], "4") == "3"
+    assert history.previous_champion(PAST, "3") == "1"
     again = [*PAST, outcome(7, "promoted", "1", by="rollback")]
     with pytest.raises(InputError) as caught:
-        history.before_champion(again, "1")
+        history.previous_champion(again, "1")
     assert str(caught.value) == (
         "--rollback: version 1 is the first champion; there is none before it"
     )
@@ -53,15 +57,15 @@ def test_a_champion_of_others_is_not_rolled_back(
     past: list[dict[str, Any]], champion: Optional[str], said: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        history.before_champion(past, champion)
+        history.previous_champion(past, champion)
     assert str(caught.value) == f"--rollback: {said}; say which shall be it with --promote VERSION"
 
 
 def test_the_last_night_that_judged() -> None:
-    decided = history.last_decided(PAST)
+    decided = history.last_decided_outcome(PAST)
     assert decided is not None
     assert decided["night"] == 4
-    assert history.last_decided(PAST[5:]) is None
+    assert history.last_decided_outcome(PAST[5:]) is None
     assert history.last_champion(PAST) == "3"
     assert history.last_champion([]) is None
 
@@ -79,7 +83,7 @@ def test_the_table() -> None:
         outcome(4, "nothing", "3"),
         outcome(5, "promoted", "1", by="rollback"),
     ]  # fmt: skip
-    assert history.text(past) == "\n".join(
+    assert history.format_history(past) == "\n".join(
         [
             "night       ended (UTC)    new  rejects  champion: accuracy, F1"
             "  challenger: accuracy, F1               outcome  why",
@@ -98,12 +102,14 @@ def test_the_table() -> None:
 
 
 def test_the_table_before_the_first_champion() -> None:
-    assert history.text([outcome(1, "nothing")]).endswith("  reason 1\n\nchampion: none yet")
+    assert history.format_history([outcome(1, "nothing")]).endswith(
+        "  reason 1\n\nchampion: none yet"
+    )
 
 
 def test_nights_without_an_outcome_are_left_out(tmp_path: Path) -> None:
-    with lock.held(str(tmp_path / "lock"), 600.0, print) as held:
+    with lock.hold_lock(str(tmp_path / "lock"), 600.0, print) as held:
         for night in (1, 2):
             Journal(str(tmp_path), night, held).record(BEGIN, {})
         Journal(str(tmp_path), 1, held).record(OUTCOME, outcome(1, "kept"))
-    assert [one["night"] for one in history.outcomes(str(tmp_path))] == [1]
+    assert [one["night"] for one in history.read_outcomes(str(tmp_path))] == [1]

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from halftone.retrain.state import journal, lock
 from halftone.retrain.state.journal import BEGIN, ENDED, STEPS, Journal
-from halftone.retrain.state.lock import Lock, LostError
+from halftone.retrain.state.lock import Lock, LockLostError
 
 
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[Lock]:
-    with lock.held(str(tmp_path / "lock"), 600.0, print) as own:
+    with lock.hold_lock(str(tmp_path / "lock"), 600.0, print) as own:
         yield own
 
 
@@ -22,7 +22,7 @@ def test_a_step_is_done_once(tmp_path: Path, held: Lock) -> None:
     done: list[str] = []
     for _ in range(2):
         own = Journal(str(tmp_path), 12, held)
-        entry = own.step("train", lambda: {"model": str(done.append("train"))})
+        entry = own.run_step("train", lambda: {"model": str(done.append("train"))})
     assert done == ["train"]
     assert (entry["model"], entry["fence"]) == ("None", 1)
     assert [path.name for path in (tmp_path / "nights" / "000012").iterdir()] == ["06-train.json"]
@@ -31,15 +31,15 @@ def test_a_step_is_done_once(tmp_path: Path, held: Lock) -> None:
 def test_a_step_that_failed_is_not_done(tmp_path: Path, held: Lock) -> None:
     own = Journal(str(tmp_path), 1, held)
     with pytest.raises(ZeroDivisionError):
-        own.step("train", lambda: {"model": 1 // 0})
+        own.run_step("train", lambda: {"model": 1 // 0})
     assert own.read("train") is None
-    assert own.step("train", lambda: {"model": 5})["model"] == 5
+    assert own.run_step("train", lambda: {"model": 5})["model"] == 5
 
 
 def test_what_another_has_written_is_not_written_over(tmp_path: Path, held: Lock) -> None:
     own, other = (Journal(str(tmp_path), 1, held) for _ in range(2))
     other.record("gate", {"action": "keep"})
-    with pytest.raises(LostError) as caught:
+    with pytest.raises(LockLostError) as caught:
         own.record("gate", {"action": "promote"})
     assert str(caught.value) == (
         f"{tmp_path}/nights/000001/09-gate.json: another process has written it; it goes on there"
@@ -53,8 +53,8 @@ def test_who_has_lost_the_lock_writes_nothing(tmp_path: Path, held: Lock) -> Non
     path = tmp_path / "lock" / "000001.json"
     (tmp_path / "lock" / "000002.json").write_bytes(path.read_bytes())
     own = Journal(str(tmp_path), 1, held)
-    with pytest.raises(LostError, match="has taken over the lock"):
-        own.step("gate", dict)
+    with pytest.raises(LockLostError, match="has taken over the lock"):
+        own.run_step("gate", dict)
     assert own.read("gate") is None
 
 
@@ -69,27 +69,27 @@ def test_attempts_are_counted_by_place(tmp_path: Path, held: Lock) -> None:
 
 def test_the_open_step_is_behind_the_last_one_that_is_done(tmp_path: Path, held: Lock) -> None:
     own = Journal(str(tmp_path), 3, held)
-    assert own.open_step() == "begin"
+    assert own.next_step() == "begin"
     for step, open_step in ((BEGIN, "preprocess"), ("drift", "start"), ("tidy", ENDED)):
         own.record(step, {})
         own.add_attempt({})
-        assert own.open_step() == open_step
+        assert own.next_step() == open_step
 
 
 def test_the_last_night_is_open_until_it_has_ended(tmp_path: Path, held: Lock) -> None:
     root = str(tmp_path)
-    assert journal.nights(root) == []
-    assert journal.open_night(root, held) is None
-    assert journal.new_night(root, held).night == 1
+    assert journal.list_runs(root) == []
+    assert journal.find_unfinished_run(root, held) is None
+    assert journal.new_run(root, held).run_number == 1
     for number in (1, 2):
         Journal(root, number, held).record(BEGIN, {})
-    assert journal.nights(root) == [1, 2]
-    unfinished = journal.open_night(root, held)
+    assert journal.list_runs(root) == [1, 2]
+    unfinished = journal.find_unfinished_run(root, held)
     assert unfinished is not None
-    assert unfinished.night == 2
-    assert journal.new_night(root, held).night == 3
+    assert unfinished.run_number == 2
+    assert journal.new_run(root, held).run_number == 3
     unfinished.record(ENDED, {})
-    assert journal.open_night(root, held) is None
+    assert journal.find_unfinished_run(root, held) is None
 
 
 class Killed(BaseException):
@@ -107,11 +107,11 @@ def test_whatever_kills_there_are_each_finished_step_is_done_once(
 
     def run(kill: tuple[int, bool]) -> dict[str, int]:
         seen = {}
-        with lock.held(f"{root}/lock", 600.0, print) as held:
+        with lock.hold_lock(f"{root}/lock", 600.0, print) as held:
             own = Journal(root, 1, held)
             for number, name in enumerate(STEPS):
 
-                def work(number: int = number, name: str = name) -> journal.Entry:
+                def work(number: int = number, name: str = name) -> journal.JournalEntry:
                     if kill == (number, False):
                         raise Killed
                     if kill == (number, True):
@@ -121,7 +121,7 @@ def test_whatever_kills_there_are_each_finished_step_is_done_once(
                     finished.append(name)
                     return {"value": number}
 
-                seen[name] = own.step(name, work)["value"]
+                seen[name] = own.run_step(name, work)["value"]
         return seen
 
     for kill in kills:

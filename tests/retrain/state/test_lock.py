@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from halftone.retrain.state import lock, lock_owner
-from halftone.retrain.state.lock import BusyError, LostError
+from halftone.retrain.state.lock import LockHeldError, LockLostError
 from lock_race import race
 
 HOLD = """
@@ -25,13 +25,13 @@ with lock.held(sys.argv[1], 600.0, print) as held:
 """
 
 
-def ignore(error: LostError) -> None:
+def ignore(error: LockLostError) -> None:
     pass
 
 
 def take(folder: Path, dead_secs: float = 600.0) -> int:
-    with lock.held(str(folder), dead_secs, ignore) as held:
-        return held.number
+    with lock.hold_lock(str(folder), dead_secs, ignore) as held:
+        return held.fencing_number
 
 
 def of_another_machine(folder: Path, number: int, **more: Any) -> Path:
@@ -55,7 +55,7 @@ def test_one_after_the_other_has_the_next_number(tmp_path: Path) -> None:
 
 
 def test_who_is_second_is_told_who_is_first(tmp_path: Path) -> None:
-    with lock.held(str(tmp_path), 600.0, ignore), pytest.raises(BusyError) as caught:
+    with lock.hold_lock(str(tmp_path), 600.0, ignore), pytest.raises(LockHeldError) as caught:
         take(tmp_path)
     said = f"{lock_owner.this_process()} holds the lock {tmp_path}, and gave its last sign of life "
     assert str(caught.value).startswith(said)
@@ -63,7 +63,7 @@ def test_who_is_second_is_told_who_is_first(tmp_path: Path) -> None:
 
 
 def test_it_is_released_by_an_error_too(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), lock.held(str(tmp_path), 600.0, ignore):
+    with pytest.raises(KeyError), lock.hold_lock(str(tmp_path), 600.0, ignore):
         raise KeyError
     assert take(tmp_path) == 2
 
@@ -82,7 +82,7 @@ def test_a_killed_owner_of_this_machine_holds_nothing(tmp_path: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "1\n"
-    with pytest.raises(BusyError, match=rf"^process {process.pid} on "):
+    with pytest.raises(LockHeldError, match=rf"^process {process.pid} on "):
         take(tmp_path)
     process.kill()
     process.communicate()
@@ -91,7 +91,7 @@ def test_a_killed_owner_of_this_machine_holds_nothing(tmp_path: Path) -> None:
 
 def test_an_owner_elsewhere_is_dead_after_its_time(tmp_path: Path) -> None:
     of_another_machine(tmp_path, 1, at=time.time() - 50.2)
-    with pytest.raises(BusyError) as caught:
+    with pytest.raises(LockHeldError) as caught:
         take(tmp_path, dead_secs=60)
     said = str(caught.value)
     assert said.startswith(f"process 7 on far holds the lock {tmp_path}, and gave its last sign ")
@@ -113,18 +113,18 @@ def test_an_owner_with_a_slow_clock_lives(tmp_path: Path) -> None:
     of_another_machine(tmp_path, 1, at=1000.0)
     thread = threading.Thread(target=beat)
     thread.start()
-    with pytest.raises(BusyError, match=r"^process 7 on far holds the lock "):
+    with pytest.raises(LockHeldError, match=r"^process 7 on far holds the lock "):
         take(tmp_path, dead_secs=6)
     ended.set()
     thread.join()
 
 
 def test_an_owner_that_wakes_up_after_it_was_taken_over_notices(tmp_path: Path) -> None:
-    lost: list[LostError] = []
-    with lock.held(str(tmp_path), 1.2, lost.append) as held:
+    lost: list[LockLostError] = []
+    with lock.hold_lock(str(tmp_path), 1.2, lost.append) as held:
         held.check()
         of_another_machine(tmp_path, 2)
-        with pytest.raises(LostError) as caught:
+        with pytest.raises(LockLostError) as caught:
             held.check()
         assert str(caught.value) == (
             f"process 7 on far has taken over the lock {tmp_path}: this process gave no sign of "
@@ -138,7 +138,7 @@ def test_an_owner_that_wakes_up_after_it_was_taken_over_notices(tmp_path: Path) 
 
 
 def test_a_heartbeat_is_given(tmp_path: Path) -> None:
-    with lock.held(str(tmp_path), 0.6, ignore):
+    with lock.hold_lock(str(tmp_path), 0.6, ignore):
         deadline = time.monotonic() + 30
         while json.loads((tmp_path / "000001.json").read_text())["beat"] < 3:
             assert time.monotonic() < deadline

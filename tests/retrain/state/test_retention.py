@@ -6,17 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halftone.retrain.state import retention
-from halftone.retrain.state.retention import Kept
+from halftone.retrain.state.retention import DatedArtifact
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 
 
-def aged(*days: float) -> list[Kept]:
-    return [Kept(str(number), NOW - timedelta(days=age)) for number, age in enumerate(days, 1)]
+def aged(*days: float) -> list[DatedArtifact]:
+    return [
+        DatedArtifact(str(number), NOW - timedelta(days=age)) for number, age in enumerate(days, 1)
+    ]
 
 
-def removable(there: list[Kept], count: int, days: float, *needed: str) -> list[str]:
-    return retention.removable(there, count, days, needed, NOW)
+def removable(there: list[DatedArtifact], count: int, days: float, *needed: str) -> list[str]:
+    return retention.list_removable(there, count, days, needed, NOW)
 
 
 def test_by_count_and_by_age() -> None:
@@ -42,6 +44,6 @@ def test_never_what_is_needed_new_or_young(
     assert str(needed) not in gone
     kept = [one for one in there if one.name not in gone]
     assert len(kept) >= min(count, len(there))
-    assert all(NOW - one.at >= timedelta(days=limit) for one in there if one.name in gone)
+    assert all(NOW - one.timestamp >= timedelta(days=limit) for one in there if one.name in gone)
     # And nothing that may go is left: running it again finds no more.
     assert removable(kept, count, limit, str(needed)) == []

@@ -27,9 +27,9 @@ def test_a_snapshot_stays_what_it_was_and_new_rows_are_those_since(
 ) -> None:
     draw(tmp_path / "images", "a", 40, 100)
     first = make(spark, config, tmp_path)
-    kept = snapshot.take(str(tmp_path / "dataset"), first, str(tmp_path))
+    kept = snapshot.take_snapshot(str(tmp_path / "dataset"), first, str(tmp_path))
     assert kept == f"{tmp_path}/datasets/000001-{first.fingerprint[:8]}"
-    one = count_rows.count(kept, None, {}, lambda: spark)
+    one = count_rows.count_dataset_rows(kept, None, {}, lambda: spark)
     assert one.before.classes == {}
     assert one.new.classes == {"lying": 40, "upright": 40}
     assert set(one.by_shard) == {file.digest for file in first.files}
@@ -44,17 +44,17 @@ def test_a_snapshot_stays_what_it_was_and_new_rows_are_those_since(
     third = make(spark, config, tmp_path, prune=True)
     # Two versions later the dataset itself has let go of the first one's short shards.
     assert (first.version, second.version, third.version) == (1, 2, 3)
-    assert manifest.read(kept) == first
+    assert manifest.read_manifest(kept) == first
     assert all((Path(kept) / file.path).exists() for file in first.files)
     (stands, *_) = {file.path for file in first.files} & {file.path for file in third.files}
     assert (Path(kept) / stands).stat().st_nlink == 2  # no second copy of what stands
 
-    now = snapshot.take(str(tmp_path / "dataset"), third, str(tmp_path))
-    assert now == snapshot.take(str(tmp_path / "dataset"), third, str(tmp_path))
-    two = count_rows.count(now, kept, one.by_shard, lambda: spark)
+    now = snapshot.take_snapshot(str(tmp_path / "dataset"), third, str(tmp_path))
+    assert now == snapshot.take_snapshot(str(tmp_path / "dataset"), third, str(tmp_path))
+    two = count_rows.count_dataset_rows(now, kept, one.by_shard, lambda: spark)
     assert two.before.classes == {"lying": 40, "upright": 40}
     assert two.new.classes == {"lying": 2, "upright": 3}  # one of the lying ones has changed
     assert sum(two.new.histograms["pixel mean"]) == 5
-    again = count_rows.count(now, now, two.by_shard, lambda: spark)
+    again = count_rows.count_dataset_rows(now, now, two.by_shard, lambda: spark)
     assert again.new.classes == {}
     assert count_rows.from_json(count_rows.as_json(two.by_shard)) == two.by_shard

@@ -13,34 +13,34 @@ from halftone.config import Config
 from halftone.experiment import rows
 from halftone.experiment.outcomes import StageOutcomes
 from halftone.experiment.page import curves, mistakes, runs, times, trials
-from halftone.experiment.page.curves import Curves
-from halftone.experiment.page.mistakes import Line
-from halftone.experiment.rows import Row
-from halftone.experiment.spec import Spec, Stage
+from halftone.experiment.page.curves import LearningCurves
+from halftone.experiment.page.mistakes import MistakesGallery
+from halftone.experiment.rows import RunRow
+from halftone.experiment.spec import ExperimentSpec, StageSpec
 from halftone.report import confusions, pictures, templates
-from halftone.report.plots import Drawn
+from halftone.report.plots import ThemedFigure
 
 
-class Part(NamedTuple):
+class StageSection(NamedTuple):
     """A stage as the page shows it."""
 
     name: str
     about: str
-    table: runs.Table
-    chosen_by: Optional[str]
-    times: Optional[Drawn]
-    curves: Curves
-    progress: Optional[Drawn]  # of a search
-    settings: list[Drawn]  # of a search: each against what came of it
-    mistakes: list[Line]
+    table: runs.RunTable
+    criterion: Optional[str]
+    time_figure: Optional[ThemedFigure]
+    curves: LearningCurves
+    progress_figure: Optional[ThemedFigure]  # of a search
+    setting_figures: list[ThemedFigure]  # of a search: each against what came of it
+    mistakes: list[MistakesGallery]
 
 
-def render(
-    spec: Spec,
+def render_experiment(
+    spec: ExperimentSpec,
     base: Config,
     stages: Sequence[StageOutcomes],
-    made: Sequence[Sequence[Row]],
-    said: Sequence[str],
+    rows_by_stage: Sequence[Sequence[RunRow]],
+    remarks: Sequence[str],
     output: str,
     shrunk: Sequence[str],
     kind: str,
@@ -53,58 +53,64 @@ def render(
         shrunk: the flags that made the experiment smaller.
         kind: what the folder of images says of them.
     """
-    shards = mistakes.shards(output)
-    wrong = [[mistakes.of_run(row.outcome, shards) for row in own] for own in made]
+    shards = mistakes.locate_shards(output)
+    wrong = [[mistakes.find_mistakes(row.outcome, shards) for row in own] for own in rows_by_stage]
     seen = [one.pixels for own in wrong for run in own if run for one in run.examples]
-    kept_px = pictures.kept_px(seen)
+    kept_px = pictures.choose_max_side_px(seen)
     parts = [
-        _part(stage, own, base, output, described, mistakes.lines(own, found, kept_px))
-        for stage, own, described, found in zip(stages, made, spec.all_stages(), wrong)
+        _build_section(
+            stage, own, base, output, described, mistakes.build_galleries(own, found, kept_px)
+        )
+        for stage, own, described, found in zip(stages, rows_by_stage, spec.all_stages(), wrong)
     ]
-    return templates.page(
+    return templates.render_page(
         "experiment.html.j2",
         __name__,
         spec=spec,
         parts=parts,
         shrunk=shrunk,
         kind=kind,
-        said=said,
-        best=_best(made, output),
+        said=remarks,
+        best=_describe_best_run(rows_by_stage, output),
     )
 
 
-def _part(
+def _build_section(
     stage: StageOutcomes,
-    own: Sequence[Row],
+    run_rows: Sequence[RunRow],
     base: Config,
     output: str,
-    described: Stage,
-    wrong: list[Line],
-) -> Part:
-    is_search = bool(described.search or described.random)
-    varied = is_search or described.grid
-    return Part(
+    stage_spec: StageSpec,
+    mistakes_by_run: list[MistakesGallery],
+) -> StageSection:
+    is_search = bool(stage_spec.search or stage_spec.random)
+    varied = is_search or stage_spec.grid
+    return StageSection(
         name=stage.name,
         about=stage.about,
-        table=runs.table(own, base, output),
-        chosen_by=rows.chosen_by(stage),
-        times=times.figure(own),
-        curves=curves.figures(own, stage.choose),
-        progress=trials.progress(own, stage.choose) if is_search else None,
-        settings=trials.settings(own, stage.choose, described.search) if varied else [],
-        mistakes=wrong,
+        table=runs.build_table(run_rows, base, output),
+        criterion=rows.describe_criterion(stage),
+        time_figure=times.draw_time_against_score(run_rows),
+        curves=curves.draw_run_curves(run_rows, stage.choose),
+        progress_figure=trials.draw_progress(run_rows, stage.choose) if is_search else None,
+        setting_figures=trials.draw_settings(run_rows, stage.choose, stage_spec.search)
+        if varied
+        else [],
+        mistakes=mistakes_by_run,
     )
 
 
-def _best(made: Sequence[Sequence[Row]], output: str) -> Optional[dict[str, Any]]:
+def _describe_best_run(
+    rows_by_stage: Sequence[Sequence[RunRow]], output: str
+) -> Optional[dict[str, Any]]:
     """The best run of the last stage that has one, and its confusion matrix."""
-    found = [row.outcome for row in itertools.chain(*made) if row.is_best]
-    metrics = runs.metrics(found[-1]) if found else None
+    found = [row.outcome for row in itertools.chain(*rows_by_stage) if row.is_best]
+    metrics = runs.read_metrics(found[-1]) if found else None
     if metrics is None:
         return None
     return {
         "run": found[-1].trial.name,
-        "links": runs.links(found[-1], output),
+        "links": runs.list_report_links(found[-1], output),
         "metrics": metrics,
-        "matrix": confusions.matrix(metrics),
+        "matrix": confusions.build_confusion_matrix(metrics),
     }

@@ -10,60 +10,62 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from halftone.experiment import outcomes
-from halftone.experiment.page.runs import history
-from halftone.experiment.rows import Row
-from halftone.experiment.spec import Choose
+from halftone.experiment.page.runs import read_history
+from halftone.experiment.rows import RunRow
+from halftone.experiment.spec import SelectionCriterion
 from halftone.report import plots
-from halftone.report.plots import Drawn, Theme
+from halftone.report.plots import Theme, ThemedFigure
 from halftone.report.words import ratio
 
-MOST = 12  # runs
-_NAMES = ("loss", "accuracy")
+MAX_RUNS = 12  # runs
+_METRIC_NAMES = ("loss", "accuracy")
 
 Limits = tuple[float, float]
-_Line = list[Optional[float]]
+_Series = list[Optional[float]]
 
 
-class Curves(NamedTuple):
-    drawn: list[Drawn]
-    left_out: int  # runs whose curves are not shown
+class LearningCurves(NamedTuple):
+    figures: list[ThemedFigure]
+    num_omitted: int  # runs whose curves are not shown
     clipped: bool  # whether a line leaves its picture
 
 
-class _Run(NamedTuple):
+class _RunCurves(NamedTuple):
     title: str
     epochs: list[int]
-    lines: dict[str, tuple[_Line, _Line]]  # train, validation
-    chosen: Optional[int]
+    lines: dict[str, tuple[_Series, _Series]]  # train, validation
+    chosen_epoch: Optional[int]
 
 
-def figures(own: Sequence[Row], choose: Choose) -> Curves:
+def draw_run_curves(run_rows: Sequence[RunRow], choose: SelectionCriterion) -> LearningCurves:
     """A picture for each run, or for the best of them. Of a run with folds it is the first one."""
-    found = [(row, history(row.outcome)) for row in own]
+    found = [(row, read_history(row.outcome)) for row in run_rows]
     trained = [(row, kept) for row, kept in found if kept and kept["epochs"]]
-    if len(trained) > MOST:
-        best = sorted(trained, key=lambda pair: _rank(pair[0], choose))[:MOST]
+    if len(trained) > MAX_RUNS:
+        best = sorted(trained, key=lambda pair: _sort_key(pair[0], choose))[:MAX_RUNS]
         shown = [pair for pair in trained if pair in best]
     else:
         shown = trained
-    every = [_of_run(row, kept) for row, kept in shown]
-    values = {name: _values([one.lines[name] for one in every]) for name in _NAMES}
-    limits = {name: _limits(own) for name, own in values.items()}
+    every = [_extract_curves(row, kept) for row, kept in shown]
+    values = {name: _finite_values([one.lines[name] for one in every]) for name in _METRIC_NAMES}
+    limits = {name: _axis_limits(own) for name, own in values.items()}
     clipped = any(len(own) and own.max() > limits[name][1] for name, own in values.items())
-    return Curves([_draw(one, limits) for one in every], len(trained) - len(shown), clipped)
+    return LearningCurves(
+        [_draw_run(one, limits) for one in every], len(trained) - len(shown), clipped
+    )
 
 
-def _rank(row: Row, choose: Choose) -> float:
-    value = outcomes.figure(row.outcome.result or {}, choose.split, choose.metric)
+def _sort_key(row: RunRow, choose: SelectionCriterion) -> float:
+    value = outcomes.metric_value(row.outcome.result or {}, choose.split, choose.metric)
     return float("inf") if value is None else choose.sign * value
 
 
-def _of_run(row: Row, kept: dict[str, Any]) -> _Run:
-    entries = kept["epochs"]
+def _extract_curves(row: RunRow, history_json: dict[str, Any]) -> _RunCurves:
+    entries = history_json["epochs"]
     fold = ", fold 0" if (row.outcome.result or {}).get("folds") else ""
     epochs = [entry["epoch"] for entry in entries]
-    best = kept.get("best_epoch")
-    return _Run(
+    best = history_json.get("best_epoch")
+    return _RunCurves(
         row.name() + fold,
         epochs,
         {
@@ -71,19 +73,19 @@ def _of_run(row: Row, kept: dict[str, Any]) -> _Run:
                 [entry.get(name) for entry in entries],
                 [entry.get(f"val_{name}") for entry in entries],
             )
-            for name in _NAMES
+            for name in _METRIC_NAMES
         },
         best if best in epochs else None,
     )
 
 
-def _values(lines: Sequence[tuple[_Line, _Line]]) -> npt.NDArray[np.float64]:
+def _finite_values(lines: Sequence[tuple[_Series, _Series]]) -> npt.NDArray[np.float64]:
     """All finite ones."""
     values = [value for pair in lines for line in pair for value in line if value is not None]
     return np.array([value for value in values if np.isfinite(value)], np.float64)
 
 
-def _limits(values: npt.NDArray[np.float64]) -> Limits:
+def _axis_limits(values: npt.NDArray[np.float64]) -> Limits:
     """From the lowest value to the highest that is not far away from what most runs have."""
     if not len(values):
         return 0.0, 1.0
@@ -95,23 +97,29 @@ def _limits(values: npt.NDArray[np.float64]) -> Limits:
     return low - room, high + room
 
 
-def _draw(one: _Run, limits: dict[str, Limits]) -> Drawn:
+def _draw_run(run_curves: _RunCurves, limits: dict[str, Limits]) -> ThemedFigure:
     def draw(figure: Figure, theme: Theme) -> None:
         panels = figure.subplots(1, 2)
-        for axes, name in zip(panels, _NAMES):
-            train, validation = one.lines[name]
-            plots.draw_curve(
-                axes, theme, name.capitalize(), one.epochs, train, validation, one.chosen
+        for axes, name in zip(panels, _METRIC_NAMES):
+            train, validation = run_curves.lines[name]
+            plots.plot_metric_curve(
+                axes,
+                theme,
+                name.capitalize(),
+                run_curves.epochs,
+                train,
+                validation,
+                run_curves.chosen_epoch,
             )
             axes.set_ylim(limits[name])
-        figure.suptitle(plots.written(one.title), fontsize=10, fontweight="bold")
-        plots.legend(figure, panels[0], columns=3)
+        figure.suptitle(plots.printable_label(run_curves.title), fontsize=10, fontweight="bold")
+        plots.add_legend(figure, panels[0], columns=3)
 
     said = [
         f"{split} {name} {ratio(values[-1])}"
-        for name in _NAMES
-        for split, values in zip(("train", "validation"), one.lines[name])
+        for name in _METRIC_NAMES
+        for split, values in zip(("train", "validation"), run_curves.lines[name])
         if values[-1] is not None
     ]
-    alt = f"Loss and accuracy of {one.title} over {len(one.epochs)} epochs; at the last one: "
-    return plots.both((5.2, 2.6), draw, alt + ", ".join(said) + ".")
+    alt = f"Loss and accuracy of {run_curves.title} over {len(run_curves.epochs)} epochs; at the last one: "
+    return plots.draw_themed((5.2, 2.6), draw, alt + ", ".join(said) + ".")

@@ -13,105 +13,118 @@ from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.experiment import datasets, trial
-from halftone.experiment.outcomes import Outcome
-from halftone.experiment.page.runs import folders, metrics
-from halftone.experiment.rows import Row
+from halftone.experiment.outcomes import RunOutcome
+from halftone.experiment.page.runs import list_training_folders, read_metrics
+from halftone.experiment.rows import RunRow
 from halftone.metrics.examples import Example, Examples
 from halftone.report import measures, pictures
 from halftone.scoring import predictions
-from halftone.scoring.predict import Work
+from halftone.scoring.predict import PredictorSettings
 
-MOST = 12  # of a run
+MAX_PICTURES = 12  # of a run
 
 
-class Place(NamedTuple):
+class ShardLocation(NamedTuple):
     """Where a shard is."""
 
     url: str
     dataset: Manifest
 
 
-class Mistakes(NamedTuple):
-    wrong: int
-    rows: int
+class RunMistakes(NamedTuple):
+    num_wrong: int
+    num_rows: int
     examples: tuple[Example, ...]
     folder: str  # of the images
 
 
-class Line(NamedTuple):
+class MistakesGallery(NamedTuple):
     """A run's mistakes as the page shows them."""
 
     run: str
-    wrong: int
-    rows: int
+    num_wrong: int
+    num_rows: int
     pictures: list[dict[str, Any]]
 
 
-def shards(output: str) -> dict[str, Place]:
+def locate_shards(output: str) -> dict[str, ShardLocation]:
     """All shards of the experiment's datasets, by their digest."""
     found = {}
-    for name in storage.list_names(storage.join(output, datasets.FOLDER)):
-        root = storage.join(output, datasets.FOLDER, name)
+    for name in storage.list_names(storage.join(output, datasets.DATASETS_FOLDER)):
+        root = storage.join(output, datasets.DATASETS_FOLDER, name)
         try:
-            data = manifest.read(root)
+            data = manifest.read_manifest(root)
         except InputError:  # one that was never finished has nothing to show
             continue
         found.update(
-            {shard.digest: Place(storage.join(root, shard.path), data) for shard in data.files}
+            {
+                shard.digest: ShardLocation(storage.join(root, shard.path), data)
+                for shard in data.files
+            }
         )
     return found
 
 
-def of_run(outcome: Outcome, shards: Mapping[str, Place]) -> Optional[Mistakes]:
+def find_mistakes(
+    outcome: RunOutcome, shards: Mapping[str, ShardLocation]
+) -> Optional[RunMistakes]:
     """What a run, or its first fold, got wrong; None where it was not scored."""
-    kept = metrics(outcome)
+    kept = read_metrics(outcome)
     if kept is None:
         return None
-    scores = storage.join(folders(outcome)[0], trial.SCORES)
+    scores = storage.join(list_training_folders(outcome)[0], trial.SCORES)
     found, folder = Examples(), ""
     for digest, file in zip(kept["shards"], kept["predictions"]):
         place = shards.get(digest)
         url = storage.join(scores, file)
         # Someone may have made room on the disk: then there is less to see.
         if place is not None and storage.exists(url) and storage.exists(place.url):
-            found += _of_shard(storage.read_table(url), place, kept)
+            found += _find_mistakes_in_shard(storage.read_table(url), place, kept)
             folder = place.dataset.images
     rows = kept["rows"]
-    return Mistakes(rows - measures.right(kept), rows, found.mistakes[:MOST], folder)
+    return RunMistakes(
+        rows - measures.count_correct(kept), rows, found.mistakes[:MAX_PICTURES], folder
+    )
 
 
-def _of_shard(made: pa.Table, place: Place, kept: Mapping[str, Any]) -> Examples:
-    labels = arrow.of_text(kept["labels"])
+def _find_mistakes_in_shard(
+    table: pa.Table, location: ShardLocation, metrics_json: Mapping[str, Any]
+) -> Examples:
+    labels = arrow.string_array(metrics_json["labels"])
     label_ids, predicted_ids = (
-        arrow.places(made[name], labels) for name in (schema.LABEL, schema.PREDICTION)
+        arrow.index_in(table[name], labels) for name in (schema.LABEL, schema.PREDICTION)
     )
     wrong = np.flatnonzero(label_ids != predicted_ids)
     if not len(wrong):
         return Examples()
-    images = storage.read_table(place.url, [schema.IMAGE])[schema.IMAGE]
-    shape = place.dataset.shape()
-    work = Work(
+    images = storage.read_table(location.url, [schema.IMAGE])[schema.IMAGE]
+    shape = location.dataset.shape()
+    work = PredictorSettings(
         network="",  # nothing is predicted again
-        version=kept["model_version"],
-        labels=tuple(kept["labels"]),
+        version=metrics_json["model_version"],
+        labels=tuple(metrics_json["labels"]),
         shape=shape,
         batch_size=1,
         threads=1,
-        threshold=measures.threshold(kept),
+        threshold=measures.threshold(metrics_json),
     )
-    pixels = arrow.pixels(images, shape)[wrong]
-    return predictions.of(work, arrow.take(made, wrong), pixels=pixels).examples
+    pixels = arrow.view_images(images, shape)[wrong]
+    return predictions.summarise_predictions(
+        work, arrow.take_rows(table, wrong), pixels=pixels
+    ).examples
 
 
-def lines(own: Sequence[Row], found: Sequence[Optional[Mistakes]], kept_px: int) -> list[Line]:
+def build_galleries(
+    run_rows: Sequence[RunRow], mistakes_by_run: Sequence[Optional[RunMistakes]], max_side_px: int
+) -> list[MistakesGallery]:
     """A line for each run that was scored."""
     return [
-        Line(
+        MistakesGallery(
             row.name(),
-            made.wrong,
-            made.rows,
-            pictures.scored(made.examples, made.folder, kept_px),
+            made.num_wrong,
+            made.num_rows,
+            pictures.embed_examples(made.examples, made.folder, max_side_px),
         )
-        for row, made in zip(own, found)
+        for row, made in zip(run_rows, mistakes_by_run)
         if made is not None
     ]

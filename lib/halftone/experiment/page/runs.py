@@ -10,22 +10,22 @@ from urllib.parse import quote
 from halftone import storage
 from halftone.config import Config
 from halftone.experiment import rows, trial
-from halftone.experiment.outcomes import Outcome
-from halftone.experiment.rows import Column, Row
+from halftone.experiment.outcomes import RunOutcome
+from halftone.experiment.rows import RunRow, TableColumn
 from halftone.model_directory import HISTORY
 from halftone.scoring.scores_directory import METRICS, REPORT
 
 
-class Link(NamedTuple):
+class ReportLink(NamedTuple):
     text: str
     url: str  # below the page's folder
 
 
-class Run(NamedTuple):
+class RunTableRow(NamedTuple):
     """A row of the table."""
 
     name: str
-    links: list[Link]
+    links: list[ReportLink]
     is_best: bool
     state: str
     error: str
@@ -33,36 +33,36 @@ class Run(NamedTuple):
     cells: list[str]
 
 
-class Table(NamedTuple):
-    shared: str  # settings of all runs, unlike the base's
+class RunTable(NamedTuple):
+    shared_settings: str  # settings of all runs, unlike the base's
     groups: list[tuple[str, int]]  # columns side by side that have a heading of their own
-    columns: list[Column]
-    runs: list[Run]
+    columns: list[TableColumn]
+    runs: list[RunTableRow]
 
 
-def table(own: Sequence[Row], base: Config, output: str) -> Table:
-    shown = rows.columns(own)
-    shared, each = rows.own_settings(own, base)
+def build_table(run_rows: Sequence[RunRow], base: Config, output: str) -> RunTable:
+    shown = rows.list_columns(run_rows)
+    shared, each = rows.describe_settings(run_rows, base)
     groups = [
         (group, len(list(members)))
         for group, members in itertools.groupby(shown, key=lambda column: column.group)
     ]
     made = [
-        Run(
+        RunTableRow(
             name=row.name(),
-            links=links(row.outcome, output),
+            links=list_report_links(row.outcome, output),
             is_best=row.is_best,
             state=row.state(),
             error=row.outcome.error,
             settings=settings,
-            cells=[rows.written(row, column) for column in shown],
+            cells=[rows.format_cell(row, column) for column in shown],
         )
-        for row, settings in zip(own, each)
+        for row, settings in zip(run_rows, each)
     ]
-    return Table(shared, groups, shown, made)
+    return RunTable(shared, groups, shown, made)
 
 
-def folders(outcome: Outcome) -> list[str]:
+def list_training_folders(outcome: RunOutcome) -> list[str]:
     """Where the run's model and scores are; of a run with folds those of each."""
     folds = (outcome.result or {}).get("folds")
     if not folds:
@@ -70,17 +70,17 @@ def folders(outcome: Outcome) -> list[str]:
     return [storage.join(outcome.folder, f"fold-{number}") for number in range(len(folds))]
 
 
-def metrics(outcome: Outcome) -> Optional[dict[str, Any]]:
+def read_metrics(outcome: RunOutcome) -> Optional[dict[str, Any]]:
     """metrics.json of the run, or of its first fold; None where it was not scored."""
-    return _json(storage.join(folders(outcome)[0], trial.SCORES, METRICS))
+    return _read_json(storage.join(list_training_folders(outcome)[0], trial.SCORES, METRICS))
 
 
-def history(outcome: Outcome) -> Optional[dict[str, Any]]:
+def read_history(outcome: RunOutcome) -> Optional[dict[str, Any]]:
     """history.json of the run, or of its first fold; None where no epoch was finished."""
-    return _json(storage.join(folders(outcome)[0], trial.MODEL, HISTORY))
+    return _read_json(storage.join(list_training_folders(outcome)[0], trial.MODEL, HISTORY))
 
 
-def _json(url: str) -> Optional[dict[str, Any]]:
+def _read_json(url: str) -> Optional[dict[str, Any]]:
     try:
         found: dict[str, Any] = storage.read_json(url)
     except (OSError, ValueError):
@@ -88,13 +88,13 @@ def _json(url: str) -> Optional[dict[str, Any]]:
     return found
 
 
-def links(outcome: Outcome, output: str) -> list[Link]:
+def list_report_links(outcome: RunOutcome, output: str) -> list[ReportLink]:
     """To the run's report, or those of its folds."""
-    urls = [storage.join(folder, trial.SCORES, REPORT) for folder in folders(outcome)]
+    urls = [storage.join(folder, trial.SCORES, REPORT) for folder in list_training_folders(outcome)]
     names = [f"fold {number}" for number in range(len(urls))] if len(urls) > 1 else ["report"]
     start = output.rstrip("/") + "/"
     return [
-        Link(name, quote(url[len(start) :]))
+        ReportLink(name, quote(url[len(start) :]))
         for name, url in zip(names, urls)
         if url.startswith(start) and storage.exists(url)
     ]

@@ -14,74 +14,86 @@ from halftone import storage
 from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import ShardFile
 from halftone.retrain.drift import statistics
-from halftone.retrain.drift.statistics import Traits
+from halftone.retrain.drift.statistics import ImageStatistics
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
 _TASKS_PER_CORE = 2
 
 # Of every shard of a version, by its digest.
-ByShard = dict[str, Traits]
+ShardStatistics = dict[str, ImageStatistics]
 
 
-class Counted(NamedTuple):
-    by_shard: ByShard
-    before: Traits  # of all rows of the earlier version
-    new: Traits  # of the rows that it has not
+class DriftStatistics(NamedTuple):
+    by_shard: ShardStatistics
+    before: ImageStatistics  # of all rows of the earlier version
+    new: ImageStatistics  # of the rows that it has not
 
 
-def count(
+def count_dataset_rows(
     dataset: str,
-    earlier: Optional[str],
-    counted: ByShard,
+    previous_dataset: Optional[str],
+    known_statistics: ShardStatistics,
     session: Callable[[], SparkSession],
-) -> Counted:
+) -> DriftStatistics:
     """Count the rows of `dataset`.
 
     Args:
         earlier: the dataset of before; None where there is none, and then all rows are new.
         counted: what is known of its shards.
     """
-    files = manifest.read(dataset).files
-    before = manifest.read(earlier).files if earlier else []
-    unread = [file for file in files if file.digest not in counted]
-    known = _known(earlier, before, {file.digest for file in files}) if earlier else {}
-    by_shard = {file.digest: counted[file.digest] for file in files if file.digest in counted}
-    new = [statistics.NONE]
+    files = manifest.read_manifest(dataset).files
+    before = manifest.read_manifest(previous_dataset).files if previous_dataset else []
+    unread = [file for file in files if file.digest not in known_statistics]
+    known = (
+        _read_removed_digests(previous_dataset, before, {file.digest for file in files})
+        if previous_dataset
+        else {}
+    )
+    by_shard = {
+        file.digest: known_statistics[file.digest]
+        for file in files
+        if file.digest in known_statistics
+    }
+    new = [statistics.EMPTY]
     if unread:
         spark = session()
         urls = [storage.join(dataset, file.path) for file in unread]
-        pairs = tasks.run(
+        pairs = tasks.run_tasks(
             spark,
-            partial(statistics.of_shard, urls, known),
+            partial(statistics.count_shard, urls, known),
             len(urls),
-            slices=_TASKS_PER_CORE * num_cores(spark),
-            what="drift",
+            num_slices=_TASKS_PER_CORE * num_cores(spark),
+            label="drift",
             total=sum(file.rows for file in unread),
             unit="images",
         )
         by_shard.update({file.digest: pair[0] for file, pair in zip(unread, pairs)})
         new += [pair[1] for pair in pairs]
-    return Counted(
-        by_shard, statistics.total(counted[file.digest] for file in before), statistics.total(new)
+    return DriftStatistics(
+        by_shard,
+        statistics.sum_statistics(known_statistics[file.digest] for file in before),
+        statistics.sum_statistics(new),
     )
 
 
-def _known(earlier: str, before: list[ShardFile], stays: set[str]) -> dict[str, bytes]:
+def _read_removed_digests(
+    previous_dataset: str, previous_files: list[ShardFile], current_digests: set[str]
+) -> dict[str, bytes]:
     """Digests, by key, of the rows of shards that are gone: they are in others now."""
     found: dict[str, bytes] = {}
-    for file in before:
-        if file.digest not in stays:
+    for file in previous_files:
+        if file.digest not in current_digests:
             rows = storage.read_table(
-                storage.join(earlier, file.path), [schema.KEY, "source_digest"]
+                storage.join(previous_dataset, file.path), [schema.KEY, "source_digest"]
             )
             found.update(zip(rows[schema.KEY].to_pylist(), rows["source_digest"].to_pylist()))
     return found
 
 
-def as_json(by_shard: ByShard) -> dict[str, Any]:
+def as_json(by_shard: ShardStatistics) -> dict[str, Any]:
     return {digest: own._asdict() for digest, own in by_shard.items()}
 
 
-def from_json(raw: dict[str, Any]) -> ByShard:
-    return {digest: Traits(**own) for digest, own in raw.items()}
+def from_json(raw: dict[str, Any]) -> ShardStatistics:
+    return {digest: ImageStatistics(**own) for digest, own in raw.items()}

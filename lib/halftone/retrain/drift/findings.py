@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from halftone.config import Drift
+from halftone.config import DriftSettings
 from halftone.retrain.drift import psi
-from halftone.retrain.drift.statistics import Traits
+from halftone.retrain.drift.statistics import ImageStatistics
 
 OK, WARN, STOP = "ok", "warn", "stop"
 
 
-class Rejects(NamedTuple):
+class RejectCounts(NamedTuple):
     """Of the images that were there before this night, or that came with it."""
 
     images: int
     rejects: int
 
 
-class Finding(NamedTuple):
+class DriftFinding(NamedTuple):
     """How far one thing has drifted."""
 
     what: str
@@ -29,12 +29,12 @@ class Finding(NamedTuple):
 
 
 def find_drift(
-    before: Traits,
-    new: Traits,
-    rejects_before: Rejects,
-    rejects_now: Rejects,
-    settings: Drift,
-) -> list[Finding]:
+    before: ImageStatistics,
+    new: ImageStatistics,
+    rejects_before: RejectCounts,
+    rejects_now: RejectCounts,
+    settings: DriftSettings,
+) -> list[DriftFinding]:
     """Compare new rows with those before, and the new images' share of rejects with that before.
 
     Args:
@@ -45,38 +45,40 @@ def find_drift(
     if sum(before.classes.values()) and sum(new.classes.values()):
         labels = sorted({*before.classes, *new.classes})
         shares = [[own.classes.get(label, 0) for label in labels] for own in (before, new)]
-        found.append(_finding("class shares", shares[0], shares[1], settings))
+        found.append(_compare_counts("class shares", shares[0], shares[1], settings))
         found += [
-            _finding(name, *psi.merged(counts, new.histograms[name]), settings)
+            _compare_counts(name, *psi.merge_bins(counts, new.histograms[name]), settings)
             for name, counts in before.histograms.items()
         ]
     if rejects_before.images:
         one, other = (
             [own.images - own.rejects, own.rejects] for own in (rejects_before, rejects_now)
         )
-        found.append(_finding("share of rejects", one, other, settings))
+        found.append(_compare_counts("share of rejects", one, other, settings))
     return found
 
 
-def find_new_classes(before: Traits, new: Traits) -> list[str]:
+def find_new_classes(before: ImageStatistics, new: ImageStatistics) -> list[str]:
     """Classes that no row had before, where there were rows."""
     return sorted(set(new.classes) - set(before.classes)) if before.classes else []
 
 
-def worst(found: Sequence[Finding]) -> str:
+def worst_level(findings: Sequence[DriftFinding]) -> str:
     """The level of what has drifted most."""
-    return max((one.level for one in found), key=[OK, WARN, STOP].index, default=OK)
+    return max((one.level for one in findings), key=[OK, WARN, STOP].index, default=OK)
 
 
-def described(found: Sequence[Finding], level: str) -> str:
+def describe_findings(findings: Sequence[DriftFinding], level: str) -> str:
     """Say what is of this level, such as: pixel mean (PSI 3.41), class shares (PSI 0.52)."""
-    own = sorted((one for one in found if one.level == level), key=lambda one: -one.psi)
+    own = sorted((one for one in findings if one.level == level), key=lambda one: -one.psi)
     return ", ".join(f"{one.what} (PSI {one.psi:.2f})" for one in own)
 
 
-def _finding(what: str, before: Sequence[int], now: Sequence[int], settings: Drift) -> Finding:
-    value, chance = psi.psi(before, now), psi.by_chance(before, now, settings.confidence)
+def _compare_counts(
+    name: str, before: Sequence[int], now: Sequence[int], settings: DriftSettings
+) -> DriftFinding:
+    value, chance = psi.psi(before, now), psi.psi_quantile(before, now, settings.confidence)
     level = OK
     if value > chance:
         level = STOP if value >= settings.stop else WARN if value >= settings.warn else OK
-    return Finding(what, value, chance, level)
+    return DriftFinding(name, value, chance, level)

@@ -31,7 +31,7 @@ def psi(before: Sequence[int], now: Sequence[int]) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def by_chance(before: Sequence[int], now: Sequence[int], confidence: float) -> float:
+def psi_quantile(before: Sequence[int], now: Sequence[int], confidence: float) -> float:
     """What the index of two samples of one population stays below, with this confidence.
 
     B. Yurdakul, "Statistical Properties of Population Stability Index" (2018): it is distributed
@@ -48,7 +48,7 @@ def by_chance(before: Sequence[int], now: Sequence[int], confidence: float) -> f
     return quantile * sum(1 / size for size in sizes)
 
 
-def merged(
+def merge_bins(
     before: Sequence[int], now: Sequence[int], bins: int = 10
 ) -> tuple[list[int], list[int]]:
     """Merge fine neighbouring bins into about `bins` that hold equal shares of `before`.

@@ -22,7 +22,7 @@ MEASURES = {
     "image size": (0.0, 32.0),  # log2 of pixels
     "file size": (0.0, 32.0),  # log2 of bytes
 }
-_READ = [
+_COLUMNS = [
     *(schema.KEY, schema.LABEL, schema.IMAGE),
     *("source_height_px", "source_width_px", "source_bytes", "source_digest"),
 ]
@@ -31,17 +31,17 @@ _READ = [
 Histograms = dict[str, list[int]]
 
 
-class Traits(NamedTuple):
+class ImageStatistics(NamedTuple):
     """Of some rows."""
 
     classes: dict[str, int]  # rows by label
     histograms: Histograms
 
 
-NONE = Traits({}, {name: [0] * BINS for name in MEASURES})
+EMPTY = ImageStatistics({}, {name: [0] * BINS for name in MEASURES})
 
 
-def total(parts: Iterable[Traits]) -> Traits:
+def sum_statistics(parts: Iterable[ImageStatistics]) -> ImageStatistics:
     """Add up; the order makes no difference."""
     classes: dict[str, int] = {}
     sums = {name: np.zeros(BINS, np.int64) for name in MEASURES}
@@ -50,25 +50,29 @@ def total(parts: Iterable[Traits]) -> Traits:
             classes[label] = classes.get(label, 0) + count
         for name, counts in part.histograms.items():
             sums[name] += counts
-    return Traits(dict(sorted(classes.items())), {name: own.tolist() for name, own in sums.items()})
+    return ImageStatistics(
+        dict(sorted(classes.items())), {name: own.tolist() for name, own in sums.items()}
+    )
 
 
-def of_shard(urls: Sequence[str], known: Mapping[str, bytes], number: int) -> tuple[Traits, Traits]:
+def count_shard(
+    urls: Sequence[str], known_digests: Mapping[str, bytes], index: int
+) -> tuple[ImageStatistics, ImageStatistics]:
     """Count all rows of the shard at `urls[number]`, and those of them that are new.
 
     Args:
         known: digests of what was in shards that are gone, by key; other rows are new.
     """
-    rows = storage.read_table(urls[number], _READ)
+    rows = storage.read_table(urls[index], _COLUMNS)
     keys, digests = rows[schema.KEY].to_pylist(), rows["source_digest"].to_pylist()
-    is_new = np.array([known.get(key) != own for key, own in zip(keys, digests)], bool)
+    is_new = np.array([known_digests.get(key) != own for key, own in zip(keys, digests)], bool)
     labels = rows[schema.LABEL].to_pylist()
-    ends, content = arrow.content(rows[schema.IMAGE])
+    ends, content = arrow.offsets_and_data(rows[schema.IMAGE])
     pixels = content.reshape(len(keys), int(ends[1]) if len(keys) else 0)
     pairs = [_mean_and_deviation(row) for row in pixels]
-    sides = [arrow.numbers(rows[f"source_{side}_px"]) for side in ("height", "width")]
+    sides = [arrow.to_numpy(rows[f"source_{side}_px"]) for side in ("height", "width")]
     areas = sides[0].astype(np.float64) * sides[1]
-    bytes_ = arrow.numbers(rows["source_bytes"]).astype(np.float64)
+    bytes_ = arrow.to_numpy(rows["source_bytes"]).astype(np.float64)
     values = [
         np.array([pair[0] for pair in pairs]),
         np.array([pair[1] for pair in pairs]),
@@ -76,8 +80,8 @@ def of_shard(urls: Sequence[str], known: Mapping[str, bytes], number: int) -> tu
         np.log2(np.maximum(1.0, bytes_)),
     ]
     return (
-        _counted(labels, values, np.ones(len(keys), bool)),
-        _counted(labels, values, is_new),
+        _count_selected(labels, values, np.ones(len(keys), bool)),
+        _count_selected(labels, values, is_new),
     )
 
 
@@ -85,12 +89,14 @@ def _mean_and_deviation(row: npt.NDArray[np.uint8]) -> tuple[float, float]:
     return float(row.mean()), float(row.std(dtype=np.float32))
 
 
-def _counted(
+def _count_selected(
     labels: Sequence[str], values: Sequence[npt.NDArray[np.float64]], mask: npt.NDArray[np.bool_]
-) -> Traits:
+) -> ImageStatistics:
     chosen = [label for label, is_chosen in zip(labels, mask) if is_chosen]
     histograms = {
         name: np.histogram(np.clip(own[mask], low, high), BINS, (low, high))[0].tolist()
         for (name, (low, high)), own in zip(MEASURES.items(), values)
     }
-    return Traits({label: chosen.count(label) for label in sorted(set(chosen))}, histograms)
+    return ImageStatistics(
+        {label: chosen.count(label) for label in sorted(set(chosen))}, histograms
+    )

@@ -9,66 +9,72 @@ from halftone.retrain.drift import count_rows, statistics
 from halftone.retrain.drift.findings import (
     OK,
     STOP,
-    Finding,
-    Rejects,
-    described,
+    DriftFinding,
+    RejectCounts,
+    describe_findings,
     find_drift,
     find_new_classes,
-    worst,
+    worst_level,
 )
-from halftone.retrain.job import Job
+from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import journal
-from halftone.retrain.state.journal import Entry, Journal
+from halftone.retrain.state.journal import Journal, JournalEntry
 
-TRAITS = "traits.json"
+STATISTICS_NAME = "traits.json"
 ACCEPTED = "accepted"
 
 
-def rejects(before: Entry, made: Entry) -> tuple[Rejects, Rejects]:
+def reject_counts(before: JournalEntry, after: JournalEntry) -> tuple[RejectCounts, RejectCounts]:
     """Of what was there before the night, and of what came with it.
 
     Args:
         before, made: counts of both versions, see night.py.
     """
     return (
-        Rejects(before["images"], before["rejects"]),
-        Rejects(made["new_images"], made["new_rejects"]),
+        RejectCounts(before["images"], before["rejects"]),
+        RejectCounts(after["new_images"], after["new_rejects"]),
     )
 
 
-def check(job: Job, night: int, before: Entry, made: Entry, dataset: str) -> Entry:
+def check_drift(
+    job: RetrainJob, run_number: int, before: JournalEntry, after: JournalEntry, dataset: str
+) -> JournalEntry:
     """Compare the new rows of `dataset` with those of the last training, and count all for later.
 
     Returns:
         `level` (of drift.py, or ACCEPTED), `reason`, `findings`, and `dataset`.
     """
-    last = _last_passed(job.root, night)
-    counted = count_rows.ByShard()
+    last = _find_last_trained_run(job.root, run_number)
+    counted = count_rows.ShardStatistics()
     if last is not None:
-        raw = storage.read_json(storage.join(journal.night_folder(job.root, last.night), TRAITS))
+        raw = storage.read_json(
+            storage.join(journal.run_folder(job.root, last.run_number), STATISTICS_NAME)
+        )
         counted = count_rows.from_json(raw)
-    earlier = _entry(last)["dataset"] if last else None
-    found = count_rows.count(dataset, earlier, counted, job.session)
+    earlier = _read_drift_entry(last)["dataset"] if last else None
+    found = count_rows.count_dataset_rows(dataset, earlier, counted, job.session)
     storage.write_json(
-        storage.join(journal.night_folder(job.root, night), TRAITS),
+        storage.join(journal.run_folder(job.root, run_number), STATISTICS_NAME),
         count_rows.as_json(found.by_shard),
     )
-    findings = find_drift(found.before, found.new, *rejects(before, made), job.settings.drift)
+    findings = find_drift(
+        found.before, found.new, *reject_counts(before, after), job.settings.drift
+    )
     others = find_new_classes(found.before, found.new)
-    return judged(findings, others, job.accept_drift, dataset, found.new)
+    return summarise_findings(findings, others, job.accept_drift, dataset, found.new)
 
 
-def judged(
-    findings: list[Finding],
+def summarise_findings(
+    findings: list[DriftFinding],
     new_classes: list[str],
     is_accepted: bool,
     dataset: Optional[str] = None,
-    new: statistics.Traits = statistics.NONE,
-) -> Entry:
+    new_statistics: statistics.ImageStatistics = statistics.EMPTY,
+) -> JournalEntry:
     """Say what findings amount to; a class that was never seen stops a night as a drift does."""
-    level = STOP if new_classes else worst(findings)
+    level = STOP if new_classes else worst_level(findings)
     told = [f"{len(new_classes)} new classes: {', '.join(new_classes)}"] if new_classes else []
-    told += [described(findings, level)] if worst(findings) == level else []
+    told += [describe_findings(findings, level)] if worst_level(findings) == level else []
     reason = "; ".join(told) if level != OK else ""
     if level == STOP and is_accepted:
         level = ACCEPTED
@@ -76,15 +82,15 @@ def judged(
         "level": level,
         "reason": reason,
         "findings": [one._asdict() for one in findings],
-        "new_rows": sum(new.classes.values()),
-        "new_by_class": new.classes,
+        "new_rows": sum(new_statistics.classes.values()),
+        "new_by_class": new_statistics.classes,
         "dataset": dataset,
     }
 
 
-def _last_passed(root: str, night: int) -> Optional[Journal]:
+def _find_last_trained_run(root: str, run_number: int) -> Optional[Journal]:
     """The last night before this one whose images were trained on."""
-    for earlier in reversed([one for one in journal.nights(root) if one < night]):
+    for earlier in reversed([one for one in journal.list_runs(root) if one < run_number]):
         own = Journal(root, earlier)
         found = own.read("drift")
         if found is not None and found["level"] != STOP and own.read("train") is not None:
@@ -92,7 +98,7 @@ def _last_passed(root: str, night: int) -> Optional[Journal]:
     return None
 
 
-def _entry(own: Journal) -> dict[str, Any]:
-    found = own.read("drift")
+def _read_drift_entry(run_journal: Journal) -> dict[str, Any]:
+    found = run_journal.read("drift")
     assert found is not None
     return found

@@ -5,72 +5,80 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
-from halftone.config import Gate
+from halftone.config import GateSettings
 from halftone.retrain.gate import paired_tests
-from halftone.retrain.gate.paired_counts import Pairs
-from halftone.retrain.gate.paired_tests import BETTER, WORSE, Comparison
+from halftone.retrain.gate.paired_counts import PairedCounts
+from halftone.retrain.gate.paired_tests import BETTER, WORSE, PairedComparison
 
 PROMOTE, KEEP, REFUSE = "promote", "keep", "refuse"
 
 
-class Decision(NamedTuple):
+class GateDecision(NamedTuple):
     """PROMOTE; KEEP the champion, as nothing speaks for a change; or REFUSE a bad challenger."""
 
     action: str
     reason: str
-    rows: Optional[Comparison] = None  # on all rows
-    known: Optional[Comparison] = None  # on those that the champion's own test had
+    rows: Optional[PairedComparison] = None  # on all rows
+    known_rows: Optional[PairedComparison] = None  # on those that the champion's own test had
 
 
-def alone(metrics: Mapping[str, Any], settings: Gate, why: str) -> Decision:
+def decide_without_comparison(
+    metrics: Mapping[str, Any], settings: GateSettings, reason: str
+) -> GateDecision:
     """Decide on a challenger that cannot be compared, because of `why`.
 
     Args:
         metrics: its metrics.json.
     """
     value = float(metrics[settings.measure])
-    below = _below_floor(value, settings)
-    return Decision(REFUSE, below) if below else Decision(PROMOTE, why)
+    below = _below_floor_reason(value, settings)
+    return GateDecision(REFUSE, below) if below else GateDecision(PROMOTE, reason)
 
 
-def decide(pairs: Pairs, labels: Sequence[str], settings: Gate) -> Decision:
+def decide_promotion(
+    counts: PairedCounts, labels: Sequence[str], settings: GateSettings
+) -> GateDecision:
     """Decide on a challenger by what the champion and it say of the same rows.
 
     All test rows decide. Those that the champion's own test had guard against new images that are
     wrong: had they wrong labels, a challenger that learned these would look better on new rows.
     """
-    rows = paired_tests.compare(pairs.rows, len(labels), settings)
-    known = paired_tests.compare(pairs.known, len(labels), settings) if pairs.known else None
-    action, reason = _judged(pairs, rows, known, labels, settings)
-    return Decision(action, reason, rows, known)
+    rows = paired_tests.compare_predictions(counts.rows, len(labels), settings)
+    known = (
+        paired_tests.compare_predictions(counts.known_rows, len(labels), settings)
+        if counts.known_rows
+        else None
+    )
+    action, reason = _choose_action(counts, rows, known, labels, settings)
+    return GateDecision(action, reason, rows, known)
 
 
-def _judged(
-    pairs: Pairs,
-    rows: Comparison,
-    known: Optional[Comparison],
+def _choose_action(
+    counts: PairedCounts,
+    rows: PairedComparison,
+    known_rows: Optional[PairedComparison],
     labels: Sequence[str],
-    settings: Gate,
+    settings: GateSettings,
 ) -> tuple[str, str]:
-    below = _below_floor(rows.now, settings)
+    below = _below_floor_reason(rows.now, settings)
     if below:
         return REFUSE, below
     if rows.verdict == WORSE:
-        return REFUSE, f"worse by more than chance: {_described(rows, settings)}"
-    if known is not None and known.verdict == WORSE:
+        return REFUSE, f"worse by more than chance: {_describe_comparison(rows, settings)}"
+    if known_rows is not None and known_rows.verdict == WORSE:
         return REFUSE, (
             "worse by more than chance on the rows that the champion's own test had: "
-            f"{_described(known, settings)}"
+            f"{_describe_comparison(known_rows, settings)}"
         )
     if rows.verdict != BETTER:
-        return KEEP, f"not better by more than chance: {_described(rows, settings)}"
-    fallen = _fallen(pairs, labels, settings)
+        return KEEP, f"not better by more than chance: {_describe_comparison(rows, settings)}"
+    fallen = _class_drop_reason(counts, labels, settings)
     if fallen:
         return REFUSE, fallen
-    return PROMOTE, f"better by more than chance: {_described(rows, settings)}"
+    return PROMOTE, f"better by more than chance: {_describe_comparison(rows, settings)}"
 
 
-def _below_floor(value: float, settings: Gate) -> str:
+def _below_floor_reason(value: float, settings: GateSettings) -> str:
     if value >= settings.floor:
         return ""
     return (
@@ -78,9 +86,9 @@ def _below_floor(value: float, settings: Gate) -> str:
     )
 
 
-def _fallen(pairs: Pairs, labels: Sequence[str], settings: Gate) -> str:
+def _class_drop_reason(counts: PairedCounts, labels: Sequence[str], settings: GateSettings) -> str:
     """Say which class falls most, where that is too much."""
-    before, now = (paired_tests.recalls(pairs.rows, side) for side in (1, 2))
+    before, now = (paired_tests.recall_by_class(counts.rows, side) for side in (1, 2))
     worst = max(before, key=lambda label: before[label] - now[label])
     # As many digits as a share of rows can need: 0.85 from 0.9 is a fall by 0.05, and no more.
     if round(before[worst] - now[worst], 9) <= settings.max_class_drop:
@@ -91,10 +99,10 @@ def _fallen(pairs: Pairs, labels: Sequence[str], settings: Gate) -> str:
     )
 
 
-def _described(one: Comparison, settings: Gate) -> str:
+def _describe_comparison(comparison: PairedComparison, settings: GateSettings) -> str:
     chance = (
-        f"p {one.p_value:.2g}"
-        if one.p_value is not None
-        else f"difference {one.low:+.4f} to {one.high:+.4f}"
+        f"p {comparison.p_value:.2g}"
+        if comparison.p_value is not None
+        else f"difference {comparison.low:+.4f} to {comparison.high:+.4f}"
     )
-    return f"{settings.measure} {one.before:.4f} to {one.now:.4f} on {one.rows:,} rows, {chance}"
+    return f"{settings.measure} {comparison.before:.4f} to {comparison.now:.4f} on {comparison.rows:,} rows, {chance}"

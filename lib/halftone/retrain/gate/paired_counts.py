@@ -13,26 +13,26 @@ from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.errors import RunError
 
-_READ = [schema.KEY, schema.LABEL, schema.PREDICTION]
+_COLUMNS = [schema.KEY, schema.LABEL, schema.PREDICTION]
 
 # Rows by (label, the champion's prediction, the challenger's), each by number.
-Cells = Counter[tuple[int, int, int]]
+CellCounts = Counter[tuple[int, int, int]]
 
 
-class Pairs(NamedTuple):
+class PairedCounts(NamedTuple):
     """Cells of all rows, and of those that the champion's own test had."""
 
-    rows: Cells
-    known: Cells
+    rows: CellCounts
+    known_rows: CellCounts
 
 
-def read(
+def count_pairs(
     champion: str,
     champion_metrics: Mapping[str, Any],
     challenger: str,
     challenger_metrics: Mapping[str, Any],
-    known: Collection[str],
-) -> Pairs:
+    known_keys: Collection[str],
+) -> PairedCounts:
     """Count what both predicted.
 
     Args:
@@ -42,12 +42,12 @@ def read(
     Raises:
         RunError: the scores are not of the same rows.
     """
-    labels = arrow.of_text(challenger_metrics["labels"])
-    pairs = Pairs(Counter(), Counter())
+    labels = arrow.string_array(challenger_metrics["labels"])
+    pairs = PairedCounts(Counter(), Counter())
     files = zip(champion_metrics["predictions"], challenger_metrics["predictions"])
     for one, other in files:
         ours, theirs = (
-            storage.read_table(storage.join(root, file), _READ)
+            storage.read_table(storage.join(root, file), _COLUMNS)
             for root, file in ((champion, one), (challenger, other))
         )
         if ours[schema.KEY] != theirs[schema.KEY]:
@@ -57,21 +57,21 @@ def read(
             )
         codes = np.column_stack(
             [
-                arrow.places(column, labels)
+                arrow.index_in(column, labels)
                 for column in (
                     *(ours[schema.LABEL], ours[schema.PREDICTION]),
                     theirs[schema.PREDICTION],
                 )
             ]
         )
-        pairs.rows.update(_cells(codes))
+        pairs.rows.update(_count_cells(codes))
         keys = ours[schema.KEY].to_pylist()
-        is_known = np.fromiter((key in known for key in keys), bool, len(keys))
-        pairs.known.update(_cells(codes[is_known]))
+        is_known = np.fromiter((key in known_keys for key in keys), bool, len(keys))
+        pairs.known_rows.update(_count_cells(codes[is_known]))
     return pairs
 
 
-def keys(scores: str, metrics: Mapping[str, Any]) -> set[str]:
+def read_keys(scores: str, metrics: Mapping[str, Any]) -> set[str]:
     """The keys of all rows that were scored."""
     return {
         key
@@ -82,7 +82,7 @@ def keys(scores: str, metrics: Mapping[str, Any]) -> set[str]:
     }
 
 
-def _cells(codes: npt.NDArray[np.int32]) -> dict[tuple[int, int, int], int]:
+def _count_cells(codes: npt.NDArray[np.int32]) -> dict[tuple[int, int, int], int]:
     distinct, counts = np.unique(codes, axis=0, return_counts=True)
     return {
         (int(label), int(one), int(other)): int(count)

@@ -13,21 +13,26 @@ from halftone.retrain.state.journal import OUTCOME, Journal
 
 # What a night, or a word of the user's, ends with.
 PROMOTED, KEPT, REFUSED = "promoted", "kept", "refused"
-HELD = "held"  # by a drift of the new images; nothing was trained
-NOTHING = "nothing"  # new, and nothing changed
+HELD_BY_DRIFT = "held"  # by a drift of the new images; nothing was trained
+NOTHING_NEW = "nothing"  # new, and nothing changed
 FAILED = "failed"
 DRY_RUN = "dry-run"
-_DECIDED = (PROMOTED, KEPT, REFUSED)
+_GATE_OUTCOMES = (PROMOTED, KEPT, REFUSED)
 
 # How a champion came to be one.
-BY_NIGHT, BY_HAND, BY_ROLLBACK = "night", "hand", "rollback"
+BY_RUN, BY_HAND, BY_ROLLBACK = "night", "hand", "rollback"
 
-Outcome = dict[str, Any]
+RetrainOutcome = dict[str, Any]
 
 
-def outcome(
-    night: int, kind: str, what: str, reason: str, champion: Optional[str], more: Outcome
-) -> Outcome:
+def build_outcome(
+    run_number: int,
+    kind: str,
+    result: str,
+    reason: str,
+    champion: Optional[str],
+    overrides: RetrainOutcome,
+) -> RetrainOutcome:
     """All that is told of a night.
 
     Args:
@@ -36,9 +41,9 @@ def outcome(
         more: what this night has, of that which is else nothing.
     """
     return {
-        "night": night,
+        "night": run_number,
         "kind": kind,
-        "outcome": what,
+        "outcome": result,
         "reason": reason,
         "begun_at": None,
         "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -52,20 +57,20 @@ def outcome(
         "champion": champion,
         "measures": {},
         "drift": {},
-        **more,
+        **overrides,
     }
 
 
-def outcomes(root: str) -> list[Outcome]:
+def read_outcomes(root: str) -> list[RetrainOutcome]:
     """Of all nights that have one, in order."""
-    found = (Journal(root, night).read(OUTCOME) for night in journal.nights(root))
+    found = (Journal(root, night).read(OUTCOME) for night in journal.list_runs(root))
     return [one for one in found if one is not None]
 
 
-def champions(past: Sequence[Outcome]) -> list[str]:
+def champion_lineage(outcomes: Sequence[RetrainOutcome]) -> list[str]:
     """The versions that led to the champion of now, which is the last; a rollback goes back."""
     line: list[str] = []
-    for one in past:
+    for one in outcomes:
         if one["outcome"] != PROMOTED:
             continue
         if one["kind"] == BY_ROLLBACK:
@@ -75,13 +80,13 @@ def champions(past: Sequence[Outcome]) -> list[str]:
     return line
 
 
-def before_champion(past: Sequence[Outcome], champion: Optional[str]) -> str:
+def previous_champion(outcomes: Sequence[RetrainOutcome], champion: Optional[str]) -> str:
     """The version to which a rollback goes.
 
     Raises:
         InputError: there is none, or the champion of now was made one elsewhere.
     """
-    line = champions(past)
+    line = champion_lineage(outcomes)
     if not line or line[-1] != champion:
         ours = f"version {line[-1]}" if line else "none"
         raise InputError(
@@ -95,18 +100,18 @@ def before_champion(past: Sequence[Outcome], champion: Optional[str]) -> str:
     return line[-2]
 
 
-def last_decided(past: Sequence[Outcome]) -> Optional[Outcome]:
+def last_decided_outcome(outcomes: Sequence[RetrainOutcome]) -> Optional[RetrainOutcome]:
     """Of the last night whose training was judged."""
-    judged = (one for one in reversed(past) if one["outcome"] in _DECIDED)
-    return next((one for one in judged if one["kind"] == BY_NIGHT), None)
+    judged = (one for one in reversed(outcomes) if one["outcome"] in _GATE_OUTCOMES)
+    return next((one for one in judged if one["kind"] == BY_RUN), None)
 
 
-def last_champion(past: Sequence[Outcome]) -> Optional[str]:
+def last_champion(outcomes: Sequence[RetrainOutcome]) -> Optional[str]:
     """The champion when the last night ended."""
-    return past[-1]["champion"] if past else None
+    return outcomes[-1]["champion"] if outcomes else None
 
 
-def text(past: Sequence[Outcome]) -> str:
+def format_history(outcomes: Sequence[RetrainOutcome]) -> str:
     """What --history prints: a table, and the champion of now as far as it knows."""
     header = ["night", "ended (UTC)", "new", "rejects"]
     header += [f"{side}: accuracy, F1" for side in ("champion", "challenger")]
@@ -117,24 +122,24 @@ def text(past: Sequence[Outcome]) -> str:
             one["at"][:16].replace("T", " "),
             f"{one['new_images']:,}",
             f"{one['new_rejects']:,}",
-            _scored(one, "champion"),
-            _scored(one, "challenger"),
-            one["outcome"] if one["kind"] == BY_NIGHT else f"{one['outcome']} by {one['kind']}",
+            _format_scores(one, "champion"),
+            _format_scores(one, "challenger"),
+            one["outcome"] if one["kind"] == BY_RUN else f"{one['outcome']} by {one['kind']}",
         ]
-        for one in past
+        for one in outcomes
     ]
-    reasons = ["why", "---", *(one["reason"] for one in past)]
-    lines = summary.table(header, rows).split("\n")
+    reasons = ["why", "---", *(one["reason"] for one in outcomes)]
+    lines = summary.format_table(header, rows).split("\n")
     width = max(map(len, lines))
     told = [f"{line.ljust(width)}  {why}" for line, why in zip(lines, reasons)]
-    champion = last_champion(past)
+    champion = last_champion(outcomes)
     return "\n".join([*told, "", f"champion: {f'version {champion}' if champion else 'none yet'}"])
 
 
-def _scored(one: Outcome, side: str) -> str:
+def _format_scores(outcome: RetrainOutcome, side: str) -> str:
     """Such as `3: 0.9512, 0.9488`: the version, its accuracy and its F1."""
-    number = one["champion_before"] if side == "champion" else one["challenger"]
-    measures = one["measures"].get(side)
+    number = outcome["champion_before"] if side == "champion" else outcome["challenger"]
+    measures = outcome["measures"].get(side)
     if number is None:
         return ""
     if not measures:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psutil
 
 
-class Owner(NamedTuple):
+class LockOwner(NamedTuple):
     host: str
     pid: int
     started: float  # seconds since 1970, by which a number that is used again is told
@@ -22,7 +22,7 @@ class Owner(NamedTuple):
 
     def is_gone(self) -> bool:
         """Whether it surely is: only processes of this machine, since its start, can be seen."""
-        if not self.machine or self.machine != _machine():
+        if not self.machine or self.machine != _machine_id():
             return False
         with suppress(psutil.Error):
             there = psutil.Process(self.pid)
@@ -31,12 +31,12 @@ class Owner(NamedTuple):
         return True
 
 
-def this_process() -> Owner:
+def this_process() -> LockOwner:
     own = psutil.Process()
-    return Owner(socket.gethostname(), own.pid, own.create_time(), _machine())
+    return LockOwner(socket.gethostname(), own.pid, own.create_time(), _machine_id())
 
 
-def _machine() -> str:
+def _machine_id() -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"

@@ -7,21 +7,25 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 
-class Kept(NamedTuple):
+class DatedArtifact(NamedTuple):
     """A night's model and scores, or a dataset."""
 
     name: str
-    at: datetime
+    timestamp: datetime
 
 
-def removable(
-    there: Sequence[Kept], count: int, days: float, needed: Collection[str], now: datetime
+def list_removable(
+    artifacts: Sequence[DatedArtifact],
+    count: int,
+    days: float,
+    needed_names: Collection[str],
+    now: datetime,
 ) -> list[str]:
     """Names of those that may go, the oldest first.
 
     Not those that are among the `count` newest, nor those that are younger, nor what is needed.
     """
-    by_age = sorted(there, key=lambda one: (one.at, one.name))
+    by_age = sorted(artifacts, key=lambda one: (one.timestamp, one.name))
     old = by_age[:-count] if count else by_age
     limit = now - timedelta(days=days)
-    return [one.name for one in old if one.at <= limit and one.name not in needed]
+    return [one.name for one in old if one.timestamp <= limit and one.name not in needed_names]

@@ -15,21 +15,21 @@ from halftone.dataset import manifest
 from halftone.dataset.manifest import Manifest
 
 DATASETS = "datasets"
-_COPIERS = 8
+_COPY_THREADS = 8
 
 
-def url(root: str, data: Manifest) -> str:
+def snapshot_url(root: str, data: Manifest) -> str:
     """Where a version is kept: a dataset that was made anew may have the same number."""
     return storage.join(root, DATASETS, f"{data.version:06d}-{data.fingerprint[:8]}")
 
 
-def take(dataset: str, data: Manifest, root: str) -> str:
+def take_snapshot(dataset: str, data: Manifest, root: str) -> str:
     """Keep version `data` of the dataset at `dataset` below `root`; return the URL of the copy.
 
     Its manifest is written last. A copy that is there is kept.
     """
-    target = url(root, data)
-    if storage.exists(storage.join(target, manifest.NAME)):
+    target = snapshot_url(root, data)
+    if storage.exists(storage.join(target, manifest.MANIFEST_NAME)):
         return target
     paths = [
         *(file.path for file in data.files),
@@ -37,14 +37,14 @@ def take(dataset: str, data: Manifest, root: str) -> str:
     ]
     if storage.exists(storage.join(dataset, data.contact_sheet)):  # no more than a picture
         paths.append(data.contact_sheet)
-    with ThreadPoolExecutor(_COPIERS) as pool:
+    with ThreadPoolExecutor(_COPY_THREADS) as pool:
         pairs = [(storage.join(dataset, path), storage.join(target, path)) for path in paths]
-        list(pool.map(lambda pair: _copy(*pair), pairs))
-    manifest.publish(target, data)
+        list(pool.map(lambda pair: _link_or_copy(*pair), pairs))
+    manifest.publish_manifest(target, data)
     return target
 
 
-def _copy(source: str, target: str) -> None:
+def _link_or_copy(source: str, target: str) -> None:
     if storage.is_local(source) and storage.is_local(target):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         try:

@@ -13,19 +13,19 @@ from __future__ import annotations
 import numpy as np
 
 from halftone.sample.drawing.comic import draw_comic
-from halftone.sample.drawing.developing import develop, encode, grain
-from halftone.sample.drawing.marks import enlarge
-from halftone.sample.drawing.people import Person, person
+from halftone.sample.drawing.developing import add_grain, adjust_tones, encode_jpeg
+from halftone.sample.drawing.marks import resize_square
+from halftone.sample.drawing.people import Person, create_person
 from halftone.sample.drawing.photo import draw_photo
 
-__all__ = ["KINDS", "Person", "jpeg", "person"]
+__all__ = ["PICTURE_KINDS", "Person", "create_person", "draw_jpeg"]
 
-KINDS = ("faces", "comics")
+PICTURE_KINDS = ("faces", "comics")
 
 
-def jpeg(seed: int, pair: int, kind: str, size_px: int) -> bytes:
+def draw_jpeg(seed: int, pair: int, kind: str, size_px: int) -> bytes:
     """One picture of the sample as JPEG bytes, (size_px, size_px); kind is one of KINDS."""
-    who = person(seed, pair)
-    rng = np.random.default_rng([seed, pair, 1 + KINDS.index(kind)])
+    who = create_person(seed, pair)
+    rng = np.random.default_rng([seed, pair, 1 + PICTURE_KINDS.index(kind)])
     drawn = draw_photo(who, rng, size_px) if kind == "faces" else draw_comic(who, rng, size_px)
-    return encode(grain(enlarge(develop(drawn, who), size_px), rng), rng)
+    return encode_jpeg(add_grain(resize_square(adjust_tones(drawn, who), size_px), rng), rng)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[Any]  # float32, (h, w) or (h, w, 3)
-Pixels = NDArray[Any]  # uint8, (h, w, 3)
-Points = NDArray[Any]  # float64, (n, 2)
+FloatImage = NDArray[Any]  # float32, (h, w) or (h, w, 3)
+ByteImage = NDArray[Any]  # uint8, (h, w, 3)
+PointArray = NDArray[Any]  # float64, (n, 2)
 Colour = NDArray[Any]  # float64, (3,)
 
 
-def f32(values: Any) -> Floats:
+def as_float32(values: Any) -> FloatImage:
     return np.asarray(values, np.float32)

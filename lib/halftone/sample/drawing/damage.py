@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 
-BROKEN = {
+BROKEN_FILES = {
     "comics/broken-text.jpg": "a text file named .jpg",
     "comics/broken-truncated.jpg": "a JPEG that ends in the middle of its picture data",
     "faces/broken-empty.jpg": "an empty file",
     "faces/broken-garbled.jpg": "a JPEG with random bytes amid its picture data",
 }
 
-_SCAN = b"\xff\xda"
+_SCAN_MARKER = b"\xff\xda"
 
 
-def broken_files(face: bytes, comic: bytes, seed: int) -> dict[str, bytes]:
+def make_broken_files(face: bytes, comic: bytes, seed: int) -> dict[str, bytes]:
     """The files that BROKEN names, made from two whole JPEGs."""
     return {
         "comics/broken-text.jpg": b"This is text, whatever its name says.\n",
-        "comics/broken-truncated.jpg": truncated(comic),
+        "comics/broken-truncated.jpg": truncate_jpeg(comic),
         "faces/broken-empty.jpg": b"",
-        "faces/broken-garbled.jpg": garbled(face, seed),
+        "faces/broken-garbled.jpg": garble_jpeg(face, seed),
     }
 
 
-def truncated(jpeg: bytes) -> bytes:
+def truncate_jpeg(jpeg: bytes) -> bytes:
     """The JPEG up to the middle of its picture data."""
-    return jpeg[: _middle(jpeg)]
+    return jpeg[: _find_middle_of_scan(jpeg)]
 
 
-def garbled(jpeg: bytes, seed: int) -> bytes:
+def garble_jpeg(jpeg: bytes, seed: int) -> bytes:
     """The JPEG with an eighth of its picture data, from the middle on, written over."""
-    start = _middle(jpeg)
+    start = _find_middle_of_scan(jpeg)
     length = (len(jpeg) - start) // 4
     noise = np.random.default_rng(seed).integers(0, 255, max(0, length - 2), np.uint8)
     # a marker where none may stand: without it, a decoder could find in the noise as many blocks
@@ -40,5 +40,5 @@ def garbled(jpeg: bytes, seed: int) -> bytes:
     return jpeg[:start] + damage + jpeg[start + len(damage) :]
 
 
-def _middle(jpeg: bytes) -> int:
-    return (jpeg.index(_SCAN) + len(jpeg)) // 2
+def _find_middle_of_scan(jpeg: bytes) -> int:
+    return (jpeg.index(_SCAN_MARKER) + len(jpeg)) // 2

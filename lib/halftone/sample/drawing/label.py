@@ -8,20 +8,20 @@ from __future__ import annotations
 import struct
 from typing import Optional
 
-DRAWING = 1  # raise when the same parameters give other pictures
+DRAWING_VERSION = 1  # raise when the same parameters give other pictures
 
-_TITLE = "halftone synthetic sample: "
-_COMMENT = b"\xff\xfe"
+_LABEL_PREFIX = "halftone synthetic sample: "
+_COMMENT_MARKER = b"\xff\xfe"
 _SEARCHED_BYTES = 512
 
 
-def label_of(seed: int, pair: int, kind: str, size_px: int) -> str:
-    return f"{_TITLE}kind={kind} pair={pair} seed={seed} size_px={size_px} drawing={DRAWING}"
+def make_label(seed: int, pair: int, kind: str, size_px: int) -> str:
+    return f"{_LABEL_PREFIX}kind={kind} pair={pair} seed={seed} size_px={size_px} drawing={DRAWING_VERSION}"
 
 
-def with_label(jpeg: bytes, label: str) -> bytes:
+def add_label(jpeg: bytes, label: str) -> bytes:
     comment = label.encode("ascii")
-    segment = _COMMENT + struct.pack(">H", 2 + len(comment)) + comment
+    segment = _COMMENT_MARKER + struct.pack(">H", 2 + len(comment)) + comment
     # JFIF wants its own segment first: the comment goes behind it
     jfif_end = 4 + struct.unpack(">H", jpeg[4:6])[0]
     return jpeg[:jfif_end] + segment + jpeg[jfif_end:]
@@ -29,7 +29,7 @@ def with_label(jpeg: bytes, label: str) -> bytes:
 
 def find_label(data: bytes) -> Optional[str]:
     """The label of a file, whole or broken; None where it has none."""
-    start = data.find(_TITLE.encode("ascii"), 4, _SEARCHED_BYTES)
+    start = data.find(_LABEL_PREFIX.encode("ascii"), 4, _SEARCHED_BYTES)
     if start < 0:
         return None
     length = struct.unpack(">H", data[start - 2 : start])[0] - 2

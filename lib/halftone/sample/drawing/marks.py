@@ -8,30 +8,35 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from halftone.sample.drawing.arrays import Floats, Pixels, Points, f32
+from halftone.sample.drawing.arrays import ByteImage, FloatImage, PointArray, as_float32
 
 _SHIFT = 4  # OpenCV takes a point's place in sixteenths of a pixel
 
 
-def fill(canvas: Any, points: Points, size_px: int, colour: Any) -> None:
+def fill(canvas: Any, points: PointArray, size_px: int, colour: Any) -> None:
     """A hard-edged shape; size_px is that of the whole picture, the canvas may be a part."""
-    outlines: Any = [_fixed(points, size_px)]
-    cv2.fillPoly(canvas, outlines, _scalar(colour), cv2.LINE_AA, _SHIFT)
+    outlines: Any = [_to_fixed_point(points, size_px)]
+    cv2.fillPoly(canvas, outlines, _to_scalar(colour), cv2.LINE_AA, _SHIFT)
 
 
-def stroke(canvas: Any, paths: list[Points], width: float, colour: Any) -> None:
+def stroke(canvas: Any, paths: list[PointArray], width: float, colour: Any) -> None:
     """Open lines, on a float and on a byte canvas alike."""
     size_px = canvas.shape[0]
-    lines, thick_px = [_fixed(path, size_px) for path in paths], max(1, round(width * size_px))
-    cv2.polylines(canvas, lines, False, _scalar(colour), thick_px, cv2.LINE_AA, _SHIFT)
+    lines, thick_px = (
+        [_to_fixed_point(path, size_px) for path in paths],
+        max(1, round(width * size_px)),
+    )
+    cv2.polylines(canvas, lines, False, _to_scalar(colour), thick_px, cv2.LINE_AA, _SHIFT)
 
 
-def mask(points: Points, size_px: int, blur: float = 0.0) -> Floats:
+def mask(points: PointArray, size_px: int, blur: float = 0.0) -> FloatImage:
     """How much of each pixel a shape covers, 0 to 1: (size_px, size_px)."""
     return _coverage(points, (size_px, size_px), size_px, blur)
 
 
-def paint(canvas: Floats, points: Points, colour: Any, blur: float, alpha: float = 1.0) -> None:
+def paint(
+    canvas: FloatImage, points: PointArray, colour: Any, blur: float, alpha: float = 1.0
+) -> None:
     """Lay a soft-edged shape on a float canvas, touching only the box it needs."""
     size_px = canvas.shape[0]
     margin = int(3 * blur * size_px) + 2
@@ -41,17 +46,17 @@ def paint(canvas: Floats, points: Points, colour: Any, blur: float, alpha: float
         return
     shape = (high[1] - low[1], high[0] - low[0])
     box = canvas[low[1] : high[1], low[0] : high[0]]
-    cover(box, _coverage(points - low / size_px, shape, size_px, blur, alpha), colour)
+    blend(box, _coverage(points - low / size_px, shape, size_px, blur, alpha), colour)
 
 
-def cover(canvas: Floats, weight: Floats, colours: Any) -> None:
+def blend(canvas: FloatImage, weight: FloatImage, colours: Any) -> None:
     """Mix colours into a float canvas, by a weight for each pixel."""
-    canvas += weight[..., None] * (f32(colours) - canvas)
+    canvas += weight[..., None] * (as_float32(colours) - canvas)
 
 
-def tone(canvas: Pixels, factor: Any) -> Pixels:
+def multiply_brightness(canvas: ByteImage, factor: Any) -> ByteImage:
     """Bytes times a factor per pixel, in one pass of OpenCV; numpy takes four times as long."""
-    planes: Any = [f32(factor)] * 3
+    planes: Any = [as_float32(factor)] * 3
     return np.asarray(cv2.multiply(canvas, cv2.merge(planes), dtype=cv2.CV_8U))
 
 
@@ -59,7 +64,7 @@ def soften(picture: Any, sigma_px: float) -> Any:
     return cv2.GaussianBlur(picture, (0, 0), sigma_px) if sigma_px > 0.3 else picture
 
 
-def enlarge(picture: Any, size_px: int) -> Any:
+def resize_square(picture: Any, size_px: int) -> Any:
     """To (size_px, size_px), whichever way that is."""
     if picture.shape[0] == size_px:
         return picture
@@ -68,17 +73,17 @@ def enlarge(picture: Any, size_px: int) -> Any:
 
 
 def _coverage(
-    points: Points, shape: tuple[int, int], size_px: int, blur: float, alpha: float = 1.0
-) -> Floats:
+    points: PointArray, shape: tuple[int, int], size_px: int, blur: float, alpha: float = 1.0
+) -> FloatImage:
     covered = np.zeros(shape, np.uint8)
     fill(covered, points, size_px, [255])
-    return f32(soften(covered, blur * size_px) * np.float32(alpha / 255))
+    return as_float32(soften(covered, blur * size_px) * np.float32(alpha / 255))
 
 
-def _fixed(points: Points, size_px: int) -> NDArray[np.int32]:
+def _to_fixed_point(points: PointArray, size_px: int) -> NDArray[np.int32]:
     fixed: NDArray[np.int32] = np.round(points * size_px * (1 << _SHIFT)).astype(np.int32)
     return fixed
 
 
-def _scalar(colour: Any) -> list[float]:
+def _to_scalar(colour: Any) -> list[float]:
     return [float(c) for c in colour]

@@ -8,18 +8,18 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from halftone.sample.drawing.arrays import Floats
+from halftone.sample.drawing.arrays import FloatImage
 
 _TILE_PX = 512
 
 
 @functools.cache
-def noise_tile() -> Floats:
+def noise_tile() -> FloatImage:
     """One for all pictures: cutting it anew is much cheaper than fresh normal numbers."""
     return np.random.default_rng(0).standard_normal((_TILE_PX, _TILE_PX)).astype(np.float32)
 
 
-def noise(rng: Generator, size_px: int, grain_px: float) -> Floats:
+def noise(rng: Generator, size_px: int, grain_px: float) -> FloatImage:
     """A cut of the tile, (size_px, size_px), with grains of about grain_px."""
     shift = rng.integers(0, _TILE_PX, 2)
     tile = np.roll(noise_tile(), tuple(shift), axis=(0, 1))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-SKINS = (  # light to dark: a person's skin lies between two neighbours
+SKIN_COLOURS = (  # light to dark: a person's skin lies between two neighbours
     (200, 216, 243),
     (166, 192, 232),
     (132, 166, 214),
@@ -16,15 +16,22 @@ SKINS = (  # light to dark: a person's skin lies between two neighbours
     (66, 94, 148),
     (44, 62, 104),
 )
-HAIRS = ((24, 22, 26), (30, 42, 62), (44, 66, 104), (40, 62, 138), (96, 152, 204), (168, 168, 172))
+HAIR_COLOURS = (
+    (24, 22, 26),
+    (30, 42, 62),
+    (44, 66, 104),
+    (40, 62, 138),
+    (96, 152, 204),
+    (168, 168, 172),
+)
 
 
-def mix(low: Any, high: Any, share: float) -> tuple[float, float, float]:
+def mix_colours(low: Any, high: Any, share: float) -> tuple[float, float, float]:
     b, g, r = np.asarray(low, float) * (1 - share) + np.asarray(high, float) * share
     return (float(b), float(g), float(r))
 
 
-def any_colour(rng: Generator) -> tuple[float, float, float]:
+def random_colour(rng: Generator) -> tuple[float, float, float]:
     hsv = np.array([[[rng.integers(180), rng.uniform(10, 140), rng.uniform(40, 240)]]], np.uint8)
     b, g, r = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0]
     return (float(b), float(g), float(r))

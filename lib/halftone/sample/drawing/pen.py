@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from halftone.sample.drawing.arrays import Colour, Floats, Pixels, Points, f32
+from halftone.sample.drawing.arrays import ByteImage, Colour, FloatImage, PointArray, as_float32
 from halftone.sample.drawing.marks import fill, stroke
 
 _INK = np.array((28.0, 24.0, 26.0))
@@ -22,9 +22,9 @@ class Pen:
     cartoon: float  # 0 keeps a photo's proportions, 1 has large eyes and a small chin
     width: float  # of an outline
     ink: Colour
-    tones: int  # steps of light on the skin
+    num_tones: int  # steps of light on the skin
     screen: str  # none, dots, hatch: what fills the shadows
-    soft: float  # how far the edges between tones are blurred
+    edge_blur: float  # how far the edges between tones are blurred
 
 
 def choose_pen(rng: Generator) -> Pen:
@@ -32,27 +32,29 @@ def choose_pen(rng: Generator) -> Pen:
         cartoon=float(rng.uniform(0.35, 1)),
         width=float(rng.uniform(0.0045, 0.009)),
         ink=_INK + rng.uniform(0, 30),
-        tones=int(rng.integers(2, 4)),
+        num_tones=int(rng.integers(2, 4)),
         screen=str(rng.choice(["none", "dots", "hatch"])),
-        soft=float(rng.choice([0.001, 0.004, 0.02])),
+        edge_blur=float(rng.choice([0.001, 0.004, 0.02])),
     )
 
 
-def ink_shape(canvas: Pixels, pen: Pen, points: Points, colour: Any, line: float = 1.0) -> None:
+def ink_shape(
+    canvas: ByteImage, pen: Pen, points: PointArray, colour: Any, line: float = 1.0
+) -> None:
     """A flat shape and its outline; `line` is in widths of the pen, 0 draws no outline."""
     fill(canvas, points, canvas.shape[0], colour)
     if line:
         ink_outline(canvas, pen, points, line)
 
 
-def ink_outline(canvas: Pixels, pen: Pen, points: Points, line: float = 1.0) -> None:
+def ink_outline(canvas: ByteImage, pen: Pen, points: PointArray, line: float = 1.0) -> None:
     stroke(canvas, [np.concatenate([points, points[:1]])], pen.width * line, pen.ink)
 
 
 @functools.cache
-def shadow_screen(kind: str, size_px: int) -> Floats:
+def shadow_screen(kind: str, size_px: int) -> FloatImage:
     """A printer's screen (dots) or a pen's hatching, 0 to 1: (size_px, size_px)."""
     step = np.float32(2 * np.pi / (size_px * 0.011))
     y, x = np.mgrid[0:size_px, 0:size_px].astype(np.float32) * step
     wave = np.cos(x + y) * np.cos(x - y) if kind == "dots" else np.cos(0.8 * x + 0.6 * y)
-    return f32(np.clip(wave * 4 + 0.5, 0, 1))
+    return as_float32(np.clip(wave * 4 + 0.5, 0, 1))

@@ -6,19 +6,21 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from halftone.sample.drawing.arrays import Floats, Points, f32
-from halftone.sample.drawing.marks import cover, enlarge, mask, soften
+from halftone.sample.drawing.arrays import FloatImage, PointArray, as_float32
+from halftone.sample.drawing.marks import blend, mask, resize_square, soften
 from halftone.sample.drawing.noise import noise, noise_tile
 from halftone.sample.drawing.people import Person
 
 
-def strands(rng: Generator, who: Person, u: Floats, v: Floats, hang: bool) -> Floats:
+def hair_strands(
+    rng: Generator, person: Person, u: FloatImage, v: FloatImage, is_hanging: bool
+) -> FloatImage:
     """Hair brightness, about -1 to 1: streaks that hang down, or run away from the parting."""
-    if who.hair_style == "curly":
+    if person.hair_style == "curly":
         streaks = noise(rng, u.shape[0], 5) + 0.6 * noise(rng, u.shape[0], 12)
     else:
-        across = u * 60 if hang else np.arctan2(u - f32(who.parting), 0.9 - v) * 75
-        along = v * 3 if hang else np.hypot(u, v) * 5
+        across = u * 60 if is_hanging else np.arctan2(u - as_float32(person.parting), 0.9 - v) * 75
+        along = v * 3 if is_hanging else np.hypot(u, v) * 5
         start = float(rng.uniform(200, 400))
         streaks = cv2.remap(
             noise_tile(),
@@ -28,17 +30,22 @@ def strands(rng: Generator, who: Person, u: Floats, v: Floats, hang: bool) -> Fl
             borderMode=cv2.BORDER_WRAP,
         )
         streaks = streaks + 0.5 * soften(streaks, 2.5)
-    return f32(np.clip(0.5 * streaks, -1, 1))
+    return as_float32(np.clip(0.5 * streaks, -1, 1))
 
 
 def paint_hair(
-    canvas: Floats, who: Person, outline: Points, streaks: Floats, light: Floats, dim: float
+    canvas: FloatImage,
+    person: Person,
+    outline: PointArray,
+    streaks: FloatImage,
+    light: FloatImage,
+    brightness: float,
 ) -> None:
     """`streaks` is of the canvas's side, `light` of its own; `dim` is 1 for hair in full light."""
     size_px = canvas.shape[0]
     weight = mask(outline, size_px, 0.006)
     # strands fray the edge
     weight = np.clip((weight - 0.5) * 3 + 0.5 + 0.5 * streaks * (weight < 0.97), 0, 1)
-    lit = 0.7 + 0.5 * enlarge(soften(light, 6), size_px)
-    shade = (dim * lit * (1 + np.float32(0.3) * streaks))[..., None]
-    cover(canvas, weight, f32(who.hair) * shade + np.float32(9) * streaks[..., None])
+    lit = 0.7 + 0.5 * resize_square(soften(light, 6), size_px)
+    shade = (brightness * lit * (1 + np.float32(0.3) * streaks))[..., None]
+    blend(canvas, weight, as_float32(person.hair) * shade + np.float32(9) * streaks[..., None])

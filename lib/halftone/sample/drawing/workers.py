@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 import cv2
 
-_FEW = 16  # a process takes half a second to start
+_MIN_PARALLEL_TASKS = 16  # a process takes half a second to start
 
 
 def count_cores() -> int:
@@ -29,7 +29,7 @@ def worker_map(processes: int, num_tasks: int) -> Iterator[Callable[..., Iterato
 
     Whatever goes wrong in the body, Ctrl-C among it, drops the tasks that have not begun.
     """
-    if processes == 1 or num_tasks < _FEW:
+    if processes == 1 or num_tasks < _MIN_PARALLEL_TASKS:
         yield map
         return
     # spawned, not forked: the caller may hold threads (Spark, TensorFlow) that a fork would break
