@@ -325,7 +325,7 @@ install_project() {
 quicken_spark_submit() {
     local conf options
     conf=$("$python" -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')/conf
-    options=$(sed -n 's/^_JVM_OPTIONS = "\(.*\)"/\1/p' "$root/lib/halftone/session.py")
+    options=$(sed -n 's/^_JVM_OPTIONS = "\(.*\)"/\1/p' "$root/lib/halftone/spark/session.py")
     mkdir -p "$conf"
     printf 'export SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-%s}"\n' "$options" >"$conf/spark-env.sh"
 }

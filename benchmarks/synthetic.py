@@ -13,7 +13,7 @@ import pyarrow as pa
 
 import halftone
 from halftone import arrow, storage
-from halftone.config import Pixels, PreprocessSettings, SplitSettings
+from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import Manifest, ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
@@ -80,7 +80,7 @@ def _manifest(count: int, shape: Shape, files: list[ShardFile]) -> Manifest:
         halftone_version=halftone.__version__,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         seed=_SEED,
-        pixels=Pixels(height_px=height_px, width_px=width_px, channels=channels),
+        pixels=PixelSpec(height_px=height_px, width_px=width_px, channels=channels),
         splits=SplitSettings(validation_fraction=0.0, test_fraction=0.0),
         preprocess=PreprocessSettings(),
         images=_IMAGES,

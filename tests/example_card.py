@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from halftone.config import Config, Pixels
+from halftone.config import Config, PixelSpec
 from halftone.model_directory import ModelInfo
 
 
@@ -14,7 +14,7 @@ def card(**changes: Any) -> ModelInfo:
         version="v",
         network="network-v.keras",
         labels=["cat", "dog"],
-        pixels=Pixels(),
+        pixels=PixelSpec(),
         fingerprint="f",
         best_epoch=1,
         ranks=2,

@@ -1,6 +1,6 @@
 """A manifest of four images, for tests that need one but no dataset."""
 
-from halftone.config import Pixels, PreprocessSettings, SplitSettings
+from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset.manifest import Manifest, ShardFile
 
 
@@ -10,7 +10,7 @@ def example() -> Manifest:
         halftone_version="0.1.0",
         created="2026-01-02T03:04:05+00:00",
         seed=7,
-        pixels=Pixels(height_px=8, width_px=4, channels=3),
+        pixels=PixelSpec(height_px=8, width_px=4, channels=3),
         splits=SplitSettings(),
         preprocess=PreprocessSettings(),
         images="/images",

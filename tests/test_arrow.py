@@ -112,14 +112,14 @@ STAGE = """
 import sys
 import pyarrow as pa
 from halftone import arrow
-from halftone.images import PixelSpec
+from halftone.config import PixelSpec
 from halftone.preprocess import catalogue, decode_block
 entries = pa.Table.from_batches([], catalogue.ENTRIES)
 assert "pandas" not in sys.modules, "imported with the module"
 part = decode_block._build_part(["k"], pa.table([arrow.string_array(["p"]), arrow.string_array(["l"]),
     arrow.number_array([0], pa.int8()), arrow.number_array([1], pa.int64()),
     arrow.number_array([1.0], pa.float64())], schema=catalogue.ENTRIES),
-    [decode_block._decode_image(b"no image", 8, PixelSpec(8, 8, 1))])
+    [decode_block._decode_image(b"no image", 8, PixelSpec(height_px=8, width_px=8, channels=1))])
 assert part.num_rows == 1
 assert "pandas" not in sys.modules, "imported by the work"
 """
@@ -134,14 +134,14 @@ import sys
 from halftone import arrow
 from halftone.config import Config
 from halftone.preprocess import catalogue, changes, previous_version
-from halftone.preprocess.changes import LISTED
+from halftone.preprocess.changes import LISTED_IMAGES
 found = catalogue.build_catalogue(sys.argv[1], Config())
 listed = arrow.take_rows(found.entries, [0, 1])
 assert listed.num_rows == 2
 known = previous_version.known_images(previous_version.EMPTY)
-now = [found.keys(), *(found.entries[name] for name in LISTED.names[1:])]
+now = [found.keys(), *(found.entries[name] for name in LISTED_IMAGES.names[1:])]
 import pyarrow as pa
-delta = changes.find_changes(pa.table(now, schema=LISTED), known, found.unusable_keys())
+delta = changes.find_changes(pa.table(now, schema=LISTED_IMAGES), known, found.unusable_keys())
 assert len(delta.read) == 2, delta
 assert arrow.dictionary_codes(delta.read).tolist() == [0, 1]
 assert "pandas" not in sys.modules, "imported by the plan"

@@ -18,8 +18,8 @@ from halftone.dataset import schema
 
 # petastorm 0.12.1 uses much of what pyarrow 10 calls deprecated.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
-from petastorm import TransformSpec, make_batch_reader
-from petastorm.tf_utils import make_petastorm_dataset
+from petastorm import TransformSpec, make_batch_reader  # noqa: E402
+from petastorm.tf_utils import make_petastorm_dataset  # noqa: E402
 
 _WORKERS = 4  # make_tf_dataset's default
 

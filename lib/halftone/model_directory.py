@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
-from halftone.config import Config, Pixels, TrainSettings, diff_settings
+from halftone.config import Config, PixelSpec, TrainSettings, diff_settings
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.schema import SCHEMA_VERSION
 from halftone.errors import InputError
@@ -61,7 +61,7 @@ class ModelInfo(BaseModel):
     version: str  # digest of the weights
     network: str  # file name
     labels: list[str]  # classes, in the order of the probabilities
-    pixels: Pixels
+    pixels: PixelSpec
     fingerprint: str  # of the dataset
     best_epoch: int
     ranks: int

@@ -13,8 +13,8 @@ import pytest
 
 from conftest import stripes
 from halftone import arrow, storage
+from halftone.config import PixelSpec
 from halftone.dataset import contact_sheet, previews, schema
-from halftone.images import PixelSpec
 from tables import digest, table
 
 SPEC = PixelSpec(height_px=2, width_px=3, channels=1)

@@ -21,7 +21,7 @@ import browser
 import report_pages
 from experiment_runs import a_result, config
 from halftone import arrow, storage
-from halftone.config import Config, Paths, Pixels
+from halftone.config import Config, Paths, PixelSpec
 from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import ShardFile
 from halftone.experiment import rows, spec, table
@@ -49,7 +49,7 @@ def a_dataset(root: Path, labels: Sequence[str]) -> None:
     images = arrow.binary_array([pixels.tobytes() for pixels in PIXELS])
     storage.write_table(str(root / "test" / "a.parquet"), pa.table({schema.IMAGE: images}))
     shard = ShardFile(path="test/a.parquet", split="test", rows=ROWS, size_bytes=1, digest="d1")
-    pixels = Pixels(height_px=SIDE_PX, width_px=SIDE_PX, channels=1)
+    pixels = PixelSpec(height_px=SIDE_PX, width_px=SIDE_PX, channels=1)
     made = a_manifest(list(labels), files=[shard], pixels=pixels)
     manifest.publish_manifest(str(root), made)
 

@@ -40,7 +40,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from halftone.images import REJECT_REASONS, ImageRejectedError, PixelSpec, decode, detect_format
+from halftone.config import PixelSpec
+from halftone.images import REJECT_REASONS, ImageRejectedError, decode, detect_format
 
 MUTANTS = 60_000
 HARMLESS = (
@@ -50,7 +51,14 @@ HARMLESS = (
     "Invalid SOS parameters",
 )
 SPECS = tuple(
-    PixelSpec(height_px, width_px, channels, fit, background=37, max_pixels=1_000_000)
+    PixelSpec(
+        height_px=height_px,
+        width_px=width_px,
+        channels=channels,
+        fit=fit,
+        background=37,
+        max_pixels=1000000,
+    )
     for height_px, width_px in ((8, 8), (5, 40))
     for channels in (1, 3)
     for fit in ("stretch", "crop", "pad")

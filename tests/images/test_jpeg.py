@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from halftone.images import ImageRejectedError, PixelSpec, decode
+from halftone.config import PixelSpec
+from halftone.images import ImageRejectedError, decode
 from halftone.images.jpeg import read_jpeg_header
 
-GREY_16 = PixelSpec(16, 16, 1)
+GREY_16 = PixelSpec(height_px=16, width_px=16, channels=1)
 
 
 def picture(height_px: int = 96, width_px: int = 128) -> np.ndarray:
@@ -72,7 +73,7 @@ HARMLESS = {
 @pytest.mark.parametrize("name", sorted(HARMLESS))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_harmless_oddity_gives_the_pixels_of_the_plain_file(name: str, channels: int) -> None:
-    spec = PixelSpec(16, 16, channels)
+    spec = PixelSpec(height_px=16, width_px=16, channels=channels)
     assert np.array_equal(decode(HARMLESS[name], spec).pixels, decode(PLAIN, spec).pixels)
 
 
@@ -177,19 +178,28 @@ def test_400_bytes_that_claim_36_million_pixels_are_refused_by_their_header() ->
     data = bytearray(PLAIN[:400])
     at = data.index(b"\xff\xc0")
     data[at + 5 : at + 9] = (11808).to_bytes(2, "big") + (3072).to_bytes(2, "big")
-    assert rejection(bytes(data), PixelSpec(16, 16, 1, max_pixels=10_000_000)) == (
+    assert rejection(
+        bytes(data), PixelSpec(height_px=16, width_px=16, channels=1, max_pixels=10000000)
+    ) == (
         "too_large",
         "3072 x 11808 = 36,274,176 pixels, max_pixels is 10,000,000",
     )
     # Even where the file ends right after the frame's size.
-    spec = PixelSpec(16, 16, 1, max_pixels=10_000_000)
+    spec = PixelSpec(height_px=16, width_px=16, channels=1, max_pixels=10000000)
     assert rejection(bytes(data[: at + 10]), spec)[0] == "too_large"
 
 
 def test_progressive_bomb_is_refused_by_its_number_of_scans() -> None:
     scans = PROGRESSIVE.count(b"\xff\xda")
-    assert decode(PROGRESSIVE, PixelSpec(16, 16, 1, max_scans=scans)).format == "jpeg"
-    assert rejection(PROGRESSIVE, PixelSpec(16, 16, 1, max_scans=scans - 1)) == (
+    assert (
+        decode(
+            PROGRESSIVE, PixelSpec(height_px=16, width_px=16, channels=1, max_scans=scans)
+        ).format
+        == "jpeg"
+    )
+    assert rejection(
+        PROGRESSIVE, PixelSpec(height_px=16, width_px=16, channels=1, max_scans=scans - 1)
+    ) == (
         "too_large",
         f"{scans} scans, max_scans is {scans - 1}",
     )
@@ -215,7 +225,9 @@ def test_reduced_decode_is_never_below_the_target_and_close_to_the_full_one() ->
         image.draft("L", image.size)
         full = np.asarray(image)
     for height_px, width_px in ((64, 80), (64, 64), (65, 80), (100, 100), (300, 20), (512, 640)):
-        got = decode(data, PixelSpec(height_px, width_px, 1)).pixels[..., 0]
+        got = decode(data, PixelSpec(height_px=height_px, width_px=width_px, channels=1)).pixels[
+            ..., 0
+        ]
         wanted = cv2.resize(full, (width_px, height_px), interpolation=cv2.INTER_AREA)
         assert np.abs(got.astype(int) - wanted).mean() < 1
 
@@ -224,7 +236,10 @@ def test_sharp_detail_survives_where_the_reduced_decode_would_lose_it() -> None:
     """A target of 100 x 100 from 128 x 128 must be cut from 7/8 or more, not from 4/8."""
     stripes = np.zeros((128, 128, 3), np.uint8)
     stripes[:, ::4], stripes[:, 1::4] = 255, 255
-    got = decode(jpeg(stripes, cv2.IMWRITE_JPEG_QUALITY, 95), PixelSpec(100, 100, 1)).pixels
+    got = decode(
+        jpeg(stripes, cv2.IMWRITE_JPEG_QUALITY, 95),
+        PixelSpec(height_px=100, width_px=100, channels=1),
+    ).pixels
     assert int(got.max()) - int(got.min()) > 200
 
 
@@ -235,14 +250,14 @@ def test_full_size_equals_pillow(subsampling: int, channels: int) -> None:
     with Image.open(io.BytesIO(data)) as image:
         image.draft("L" if channels == 1 else "RGB", image.size)  # "L" is then JPEG's own luma
         wanted = np.asarray(image).reshape(96, 128, channels)
-    got = decode(data, PixelSpec(96, 128, channels)).pixels
+    got = decode(data, PixelSpec(height_px=96, width_px=128, channels=channels)).pixels
     assert np.abs(got.astype(int) - wanted).max() <= 1
 
 
 def test_grey_file_as_colour() -> None:
     grey = picture()[..., 0]
     data = pillow_jpeg(Image.fromarray(grey), quality=95)
-    got = decode(data, PixelSpec(96, 128, 3)).pixels
+    got = decode(data, PixelSpec(height_px=96, width_px=128, channels=3)).pixels
     assert (got[..., 0] == got[..., 1]).all()
     assert (got[..., 0] == got[..., 2]).all()
     assert np.abs(got[..., 0].astype(int) - grey).mean() < 1
@@ -251,7 +266,7 @@ def test_grey_file_as_colour() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_rgb_without_ycbcr(channels: int) -> None:
     data = pillow_jpeg(Image.fromarray(picture()), quality=98, keep_rgb=True)
-    got = decode(data, PixelSpec(96, 128, channels)).pixels
+    got = decode(data, PixelSpec(height_px=96, width_px=128, channels=channels)).pixels
     wanted = picture() if channels == 3 else cv2.cvtColor(picture(), cv2.COLOR_RGB2GRAY)[..., None]
     assert np.abs(got.astype(int) - wanted).mean() < 1.5
 
@@ -273,7 +288,7 @@ def test_cmyk_as_adobe_stores_it_and_as_the_standard_does(adobe: bool, channels:
         data = pillow_jpeg(ImageChops.invert(inks), quality=98)
         at = data.index(b"\xff\xee")
         data = data[:at] + data[at + 16 :]
-    got = decode(data, PixelSpec(96, 128, channels)).pixels
+    got = decode(data, PixelSpec(height_px=96, width_px=128, channels=channels)).pixels
     wanted = picture() if channels == 3 else cv2.cvtColor(picture(), cv2.COLOR_RGB2GRAY)[..., None]
     assert np.abs(got.astype(int) - wanted).mean() < 2
 

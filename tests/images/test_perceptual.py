@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from halftone.images import PixelSpec, decode
+from halftone.config import PixelSpec
+from halftone.images import decode
 from halftone.images.perceptual import perceptual_hash
 from halftone.sample import drawing
 
@@ -131,7 +132,7 @@ def drawn() -> list[bytes]:
 
 
 def hashes(files: list[bytes], channels: int) -> np.ndarray:
-    spec = PixelSpec(64, 64, channels)
+    spec = PixelSpec(height_px=64, width_px=64, channels=channels)
     return np.array([perceptual_hash(decode(file, spec).pixels) for file in files], np.uint64)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from conftest import DrawImages, stripes
 from halftone import arrow, storage
-from halftone.images import PixelSpec
+from halftone.config import PixelSpec
 from halftone.preprocess.catalogue import ENTRIES
 from halftone.preprocess.decode_block import (
     PART,

@@ -20,8 +20,9 @@ from conftest import DrawImages, stripes
 from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.errors import InputError
+from halftone.preprocess import run as run_module
 from halftone.preprocess import staging
-from halftone.preprocess.run import PreprocessResult, preprocess, storage
+from halftone.preprocess.run import PreprocessResult, preprocess
 from halftone.spark import tasks
 
 MakeConfig = Callable[..., Config]
@@ -466,7 +467,7 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preprocess_run, "write_dataset_version", killed)
+        patch.setattr(run_module, "write_dataset_version", killed)
         with pytest.raises(KeyboardInterrupt):
             run(images)
     parts = sorted((tmp_path / "dataset" / "_staging").rglob("part-*.parquet"))
@@ -474,7 +475,7 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
     parts[0].unlink()
     stamps = {path: path.stat().st_mtime_ns for path in parts[1:]}
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "remove", lambda _: None)
+        patch.setattr(run_module.storage, "remove", lambda _: None)
         made, _ = run(images)
     assert {path: path.stat().st_mtime_ns for path in parts[1:]} == stamps
     assert made.fingerprint == expected.fingerprint
@@ -490,7 +491,7 @@ def test_a_worker_that_is_killed_changes_nothing(
     run_tasks = tasks.run_tasks
 
     def run_with_a_death(session: SparkSession, task: Any, count: int, **how: Any) -> Any:
-        mark = tmp_path / how["what"]
+        mark = tmp_path / how["progress"].label
 
         def die_once(number: int) -> Any:
             if number == count // 2 and not mark.exists():

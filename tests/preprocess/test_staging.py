@@ -12,8 +12,7 @@ from pyspark.sql import SparkSession
 from conftest import DrawImages
 from example_manifest import example
 from halftone import arrow
-from halftone.config import Config
-from halftone.images import PixelSpec
+from halftone.config import Config, PixelSpec
 from halftone.preprocess import catalogue, staging
 from halftone.preprocess.catalogue import ENTRIES, Catalogue, UnusableImage
 from halftone.preprocess.changes import Delta
@@ -97,7 +96,7 @@ def test_a_plan_has_blocks_for_all_cores_and_none_too_large(
     what = (
         "/i",
         arrow.take_rows(FOUND.entries, [0] * images),
-        PixelSpec(16, 16, 1),
+        PixelSpec(height_px=16, width_px=16, channels=1),
         8,
         str(tmp_path),
     )

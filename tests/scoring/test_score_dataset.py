@@ -14,7 +14,7 @@ from sklearn import metrics as reference
 
 import saved_model
 from conftest import DrawImages
-from halftone.config import Config, Pixels
+from halftone.config import Config, PixelSpec
 from halftone.dataset import manifest
 from halftone.errors import InputError
 from halftone.preprocess.run import preprocess
@@ -256,7 +256,7 @@ def error_of(run: Run, *arguments: Any, **settings: Any) -> str:
 def test_a_model_of_other_pixels(
     run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path
 ) -> None:
-    model = save_model(pixels=Pixels(height_px=32, width_px=16, channels=3))
+    model = save_model(pixels=PixelSpec(height_px=32, width_px=16, channels=3))
     assert error_of(run, model) == (
         f"the model at {model} does not fit the dataset at {dataset}: pixels differ: height_px 32 "
         "and 16, channels 3 and 1. Preprocess with the model's settings, or train on this dataset"

@@ -16,9 +16,8 @@ from pyspark.sql import SparkSession
 import saved_model
 from conftest import DrawImages, stripes
 from halftone import images
-from halftone.config import Config
+from halftone.config import Config, PixelSpec
 from halftone.errors import InputError
-from halftone.images import PixelSpec
 from halftone.preprocess.run import preprocess
 from halftone.scoring import score_images
 
@@ -79,7 +78,10 @@ def test_every_image_is_a_prediction_or_a_reject(
     assert result["ignored"] == {".txt": 1}
     rows = rows_of(tmp_path, result)
     data = {
-        name: images.decode((folder / name).read_bytes(), PixelSpec(16, 16, 1)) for name in rows
+        name: images.decode(
+            (folder / name).read_bytes(), PixelSpec(height_px=16, width_px=16, channels=1)
+        )
+        for name in rows
     }
     pixels = np.stack([one.pixels for one in data.values()])
     expected = saved_model.network((16, 16, 1), 2).predict(pixels, verbose=0)

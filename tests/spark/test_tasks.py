@@ -13,7 +13,7 @@ from halftone.spark import tasks
 
 def run(spark: SparkSession, task: object, count: int, slices: int) -> list[object]:
     return tasks.run_tasks(
-        spark, task, count, num_slices=slices, label="t", total=count, unit="tasks"
+        spark, task, count, num_slices=slices, progress=tasks.TaskProgress("t", count, "tasks")
     )  # type: ignore[arg-type]
 
 

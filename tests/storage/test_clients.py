@@ -65,7 +65,7 @@ def test_options_reach_the_workers_of_a_session_that_was_there(spark: SparkSessi
     with spark_session("another", SparkSettings()) as session:
         assert session is spark
         found = tasks.run_tasks(
-            session, endpoint, 2, num_slices=2, label="ask", total=2, unit="workers"
+            session, endpoint, 2, num_slices=2, progress=tasks.TaskProgress("ask", 2, "workers")
         )
     assert found == ["http://store:9001"] * 2
 

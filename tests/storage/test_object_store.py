@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 import fault_proxy
-from halftone import arrow, images, storage
+from halftone import arrow, storage
+from halftone.config import PixelSpec
 from halftone.errors import InputError, RunError
 from halftone.preprocess import catalogue
 from halftone.preprocess.decode_block import decode_images
@@ -209,7 +210,7 @@ def staged(root: str, *names: str) -> pa.Table:
         ],
         schema=catalogue.ENTRIES,
     )
-    return decode_images(root, entries, images.PixelSpec(height_px=8, width_px=8, channels=1), 2)
+    return decode_images(root, entries, PixelSpec(height_px=8, width_px=8, channels=1), 2)
 
 
 def test_an_image_that_vanished_is_a_reject_and_the_others_are_not(

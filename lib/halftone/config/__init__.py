@@ -5,7 +5,7 @@ in one `ConfigError`, which names file, key, value and the valid choices, before
 """
 
 from halftone.config.base import ConfigError, ConfigSection
-from halftone.config.dataset import Pixels, PreprocessSettings, SplitSettings
+from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.config.load import (
     config_from_mapping,
     diff_settings,
@@ -32,7 +32,7 @@ __all__ = [
     "Mlp",
     "OneOrPerLayer",
     "Paths",
-    "Pixels",
+    "PixelSpec",
     "PreprocessSettings",
     "RetentionSettings",
     "RetrainSettings",

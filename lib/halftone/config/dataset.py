@@ -20,8 +20,11 @@ _IMAGE_SUFFIXES = (
 # fmt: on
 
 
-class Pixels(ConfigSection):
-    """What becomes of an image. The same values serve training and scoring."""
+class PixelSpec(ConfigSection):
+    """The pixels that an image is decoded to, and the limits on what is decoded.
+
+    The model directory keeps these values, so that scoring decodes as training did.
+    """
 
     height_px: int = Field(64, ge=1, le=8192)
     width_px: int = Field(64, ge=1, le=8192)

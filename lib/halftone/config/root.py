@@ -9,7 +9,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection
-from halftone.config.dataset import Pixels, PreprocessSettings, SplitSettings
+from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.config.retrain import RetrainSettings
 from halftone.config.score import ScoreSettings
 from halftone.config.storage import StorageSettings
@@ -50,7 +50,7 @@ class Config(ConfigSection):
     name: str = Field("halftone", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = Field(0, ge=0, lt=2**31)
     paths: Paths = Paths()
-    pixels: Pixels = Pixels()
+    pixels: PixelSpec = PixelSpec()
     splits: SplitSettings = SplitSettings()
     preprocess: PreprocessSettings = PreprocessSettings()
     train: TrainSettings = TrainSettings()

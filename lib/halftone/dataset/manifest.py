@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
-from halftone.config import Pixels, PreprocessSettings, SplitSettings
+from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset import pixel_statistics
 from halftone.dataset.pixel_statistics import PixelStatistics
 from halftone.dataset.schema import SCHEMA_VERSION
@@ -47,7 +47,7 @@ class Manifest(BaseModel):
     halftone_version: str
     created: str  # UTC
     seed: int
-    pixels: Pixels
+    pixels: PixelSpec
     splits: SplitSettings
     preprocess: PreprocessSettings
     images: str  # the folder or URL that was read

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halftone import arrow, images, storage
+from halftone.config import PixelSpec
 from halftone.dataset import contact_sheet, schema
 from halftone.dataset.splits import TRAIN
-from halftone.images import PixelSpec
 
 # More would make a picture that no one scrolls through.
 _MAX_CLASSES, _MAX_PER_GROUP = 60, 24

@@ -164,9 +164,7 @@ def _write_records(
         partial(write_shard, settings, pairs),
         len(pairs),
         num_slices=_TASKS_PER_CORE * num_cores(spark),
-        label="export",
-        total=expected,
-        unit="images",
+        progress=tasks.TaskProgress("export", expected, "images"),
     )
     if sum(written) != expected:
         raise RunError(

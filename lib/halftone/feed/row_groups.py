@@ -14,11 +14,11 @@ import pyarrow as pa
 
 # petastorm 0.12.1 uses much of what pyarrow 10 calls deprecated.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
-from petastorm.arrow_reader_worker import ArrowReaderWorker
-from petastorm.fs_utils import get_filesystem_and_path_or_paths
-from petastorm.reader import Reader
-from petastorm.workers_pool import EmptyResultError
-from petastorm.workers_pool.thread_pool import ThreadPool
+from petastorm.arrow_reader_worker import ArrowReaderWorker  # noqa: E402
+from petastorm.fs_utils import get_filesystem_and_path_or_paths  # noqa: E402
+from petastorm.reader import Reader  # noqa: E402
+from petastorm.workers_pool import EmptyResultError  # noqa: E402
+from petastorm.workers_pool.thread_pool import ThreadPool  # noqa: E402
 
 # Arrow's default for Linux gives the pages of each row group back to the system, and to have them
 # zeroed again is then a quarter of the time of reading.

@@ -2,13 +2,12 @@
 
 from halftone.images.decoding import decode, decode_preview, detect_format
 from halftone.images.perceptual import perceptual_hash
-from halftone.images.pixel_spec import REJECT_REASONS, DecodedImage, ImageRejectedError, PixelSpec
+from halftone.images.result import REJECT_REASONS, DecodedImage, ImageRejectedError
 
 __all__ = [
     "REJECT_REASONS",
     "DecodedImage",
     "ImageRejectedError",
-    "PixelSpec",
     "decode",
     "decode_preview",
     "detect_format",

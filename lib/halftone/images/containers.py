@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
+from halftone.config import PixelSpec
 from halftone.images.orientation import UPRIGHT, read_orientation
-from halftone.images.pixel_spec import ImageRejectedError, PixelSpec
+from halftone.images.result import ImageRejectedError, check_size
 
 _WEBP_ALPHA = 0x10
 _BMP_RUN_LENGTH_PACKINGS = (1, 2)
@@ -24,7 +25,7 @@ def check_webp(data: bytes, spec: PixelSpec) -> int:
         end = body + int.from_bytes(data[at + 4 : body], "little")
         size = _read_webp_size(kind, data[body : body + 10])
         if size:
-            spec.check_size(*size)
+            check_size(spec, *size)
         if end > riff_end or end > len(data):
             break
         has_pixels = has_pixels or kind in (b"VP8 ", b"VP8L", b"ANMF")
@@ -76,7 +77,7 @@ def check_bmp(data: bytes, spec: PixelSpec) -> None:
         height_px = abs(int.from_bytes(data[22:26], "little", signed=True))  # < 0: top row first
         bits, packing = data[28], int.from_bytes(data[30:34], "little")
         colours, colour_bytes = int.from_bytes(data[46:50], "little"), 4
-    spec.check_size(width_px, height_px)
+    check_size(spec, width_px, height_px)
     if packing in _BMP_RUN_LENGTH_PACKINGS:  # Pillow leaves black what the runs do not fill
         raise ImageRejectedError("unsupported", f"BMP of run-length packing {packing}")
     rows_at = int.from_bytes(data[10:14], "little")
@@ -105,7 +106,7 @@ def check_pnm(data: bytes, spec: PixelSpec) -> None:
     if len(words) < head or not all(word.isdigit() for word in words[1:head]):
         raise ImageRejectedError("damaged", f"PNM header of words {words[:head]}")
     width_px, height_px = int(words[1][:10]), int(words[2][:10])
-    spec.check_size(width_px, height_px)
+    check_size(spec, width_px, height_px)
     # Bits need no space between them.
     found = sum(map(len, words[head:])) if head == 3 else len(words) - head
     wanted = width_px * height_px * (3 if data[1] in b"3" else 1)

@@ -19,11 +19,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from halftone.config import PixelSpec
 from halftone.images.jpeg import read_jpeg_header
 from halftone.images.jpeg_strict import decode_jpeg_strictly
 from halftone.images.orientation import SIDEWAYS, turn_upright
-from halftone.images.pixel_spec import DecodedImage, ImageRejectedError, PixelArray, PixelSpec
 from halftone.images.png import PNG_SIGNATURE
+from halftone.images.result import DecodedImage, ImageRejectedError, PixelArray
 from halftone.images.stills import decode_still
 
 cv2.setNumThreads(1)  # workers run one process a core

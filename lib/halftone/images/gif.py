@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
-from halftone.images.pixel_spec import ImageRejectedError, PixelSpec
+from halftone.config import PixelSpec
+from halftone.images.result import ImageRejectedError, check_size
 
 _EXTENSION, _IMAGE, _END = 0x21, 0x2C, 0x3B
 _CODE_BITS = range(1, 9)
@@ -29,7 +30,7 @@ def check_gif(data: bytes, spec: PixelSpec) -> None:
     """
     if len(data) < 13:
         raise ImageRejectedError("truncated", f"GIF of {len(data)} bytes, its header takes 13")
-    spec.check_size(*_read_uint16_pair(data, 6))
+    check_size(spec, *_read_uint16_pair(data, 6))
     first: Optional[_GifFrame] = None
     at = 13 + _colour_table_bytes(data[10])
     while at < len(data) and data[at] != _END:
@@ -62,7 +63,7 @@ def _check_canvas(data: bytes, at: int, spec: PixelSpec) -> None:
         _read_uint16_pair(data, at + 1),
         _read_uint16_pair(data, at + 5),
     )
-    spec.check_size(max(canvas[0], corner[0] + frame[0]), max(canvas[1], corner[1] + frame[1]))
+    check_size(spec, max(canvas[0], corner[0] + frame[0]), max(canvas[1], corner[1] + frame[1]))
 
 
 def _read_frame(data: bytes, at: int) -> _GifFrame:

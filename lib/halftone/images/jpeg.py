@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from halftone.config import PixelSpec
 from halftone.images.orientation import UPRIGHT, read_orientation
-from halftone.images.pixel_spec import ImageRejectedError, PixelSpec
+from halftone.images.result import ImageRejectedError, check_size
 
 DHT, SOS, APP0, APP1, APP14 = 0xC4, 0xDA, 0xE0, 0xE1, 0xEE
 _MISPLACED_MARKERS = (0x01, *range(0xD0, 0xDA))  # TEM, restarts, SOI and EOI, within a header
@@ -74,7 +75,7 @@ def read_jpeg_header(data: bytes, spec: PixelSpec) -> JpegHeader:
             height_px = data[start + 5] << 8 | data[start + 6]
             width_px = data[start + 7] << 8 | data[start + 8]
             _check_frame(frame, data[start + 4], components, height_px)
-            spec.check_size(width_px, height_px)
+            check_size(spec, width_px, height_px)
         elif marker == APP1 and orientation == UPRIGHT and data[start + 4 : start + 8] == b"Exif":
             orientation = read_orientation(data[start + 4 : end])
         elif marker == APP14 and data[start + 4 : start + 9] == b"Adobe":

@@ -32,7 +32,7 @@ from halftone.images.jpeg import (
     JpegHeader,
     iterate_segments,
 )
-from halftone.images.pixel_spec import ImageRejectedError, PixelArray
+from halftone.images.result import ImageRejectedError, PixelArray
 
 _HARMLESS_WARNINGS = re.compile(
     r"(?P<count>\d+) extraneous bytes before marker 0x(?P<marker>[0-9a-f]{2})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from halftone.images.pixel_spec import PixelArray
+from halftone.images.result import PixelArray
 
 UPRIGHT = 1
 SIDEWAYS = (5, 6, 7, 8)  # stored rows are the picture's columns

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from halftone.images.pixel_spec import PixelArray
+from halftone.images.result import PixelArray
 
 _HASH_SIDE = 8  # bits a row, and rows
 

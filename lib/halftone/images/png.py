@@ -12,8 +12,9 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
+from halftone.config import PixelSpec
 from halftone.images.orientation import UPRIGHT, read_orientation
-from halftone.images.pixel_spec import ImageRejectedError, PixelSpec
+from halftone.images.result import ImageRejectedError, check_size
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
@@ -92,7 +93,7 @@ def _read_header(data: bytes, spec: PixelSpec) -> _PngHeader:
     if data[12:16] != b"IHDR":
         raise ImageRejectedError("damaged", f"PNG starts with chunk {data[12:16]!r}, not IHDR")
     header = _PngHeader(*struct.unpack_from(">IIBBBBB", data, 16))
-    spec.check_size(header.width_px, header.height_px)
+    check_size(spec, header.width_px, header.height_px)
     known = header.bits in _VALID_BIT_DEPTHS.get(header.colour_type, ()) and header.interlace < 2
     if not known or header.compression or header.filtering:
         raise ImageRejectedError("damaged", f"PNG header of no known kind: {tuple(header)}")

@@ -13,11 +13,12 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from halftone.config import PixelSpec
 from halftone.images.containers import check_bmp, check_pnm, check_webp
 from halftone.images.gif import check_gif
 from halftone.images.orientation import UPRIGHT
-from halftone.images.pixel_spec import ImageRejectedError, PixelArray, PixelSpec
 from halftone.images.png import read_png
+from halftone.images.result import ImageRejectedError, PixelArray, check_size
 from halftone.images.tiff import check_tiff
 
 _PILLOW_FORMATS = {
@@ -62,7 +63,7 @@ def _load_pixels(data: bytes, kind: str, spec: PixelSpec) -> PixelArray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS[kind]) as image:
-                spec.check_size(*image.size)
+                check_size(spec, *image.size)
                 image.load()
                 return _convert_to_uint8(image, kind)
     except ImageRejectedError:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
-from halftone.images.pixel_spec import ImageRejectedError, PixelSpec
+from halftone.config import PixelSpec
+from halftone.images.result import ImageRejectedError, check_size
 
 
 class TiffTag(IntEnum):
@@ -52,13 +53,13 @@ def check_tiff(data: bytes, spec: PixelSpec) -> None:
     """Raises Rejected: the first page's directory, values or strips lie beyond the data or do not
     fill the picture, or its size or its tiles' size is outside of `spec`."""
     tags = _read_tags(data)
-    spec.check_size(_first_value(tags, TiffTag.WIDTH, 0), _first_value(tags, TiffTag.HEIGHT, 0))
+    check_size(spec, _first_value(tags, TiffTag.WIDTH, 0), _first_value(tags, TiffTag.HEIGHT, 0))
     tile_width_px, tile_height_px = (
         _first_value(tags, TiffTag.TILE_WIDTH, 1),
         _first_value(tags, TiffTag.TILE_HEIGHT, 1),
     )
     if tile_width_px * tile_height_px > spec.max_pixels:  # a tile is allocated whole
-        spec.check_size(tile_width_px, tile_height_px)
+        check_size(spec, tile_width_px, tile_height_px)
     missing = sorted(tag.name for tag in _REQUIRED_TAGS if tag not in tags)
     if missing:
         raise ImageRejectedError("damaged", f"TIFF directory lacks {', '.join(missing)}")

@@ -15,7 +15,6 @@ from halftone import arrow, storage
 from halftone.dataset import previews, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.images import PixelSpec
 from halftone.metrics.examples import Example, Examples
 from halftone.notebook.parameters import redirect_native_stderr
 from halftone.report import confusions, pictures, plots
@@ -37,7 +36,7 @@ def contact_sheet(dataset: str, data: Manifest) -> Image:
 def sample_sheet(dataset: str, data: Manifest, split: str) -> Image:
     """The first images of each class of a split."""
     urls = [storage.join(dataset, shard.path) for shard in data.shards(split)]
-    spec = PixelSpec(**data.pixels.model_dump())
+    spec = data.pixels
     none = arrow.empty_table(schema.REJECTS)
     return Image(previews.draw_dataset_sheet(urls, data.counts[split], none, spec, split))  # type: ignore[no-untyped-call]
 
@@ -151,9 +150,7 @@ def reject_gallery(dataset: str, data: Manifest, max_per_reason: int = 8) -> HTM
     """Rejected images, at most so many of each reason; those that can be shown with a picture."""
     urls = [storage.join(dataset, file) for file in data.rejects_files]
     with redirect_native_stderr():  # libjpeg's, on what is damaged
-        found = previews.read_reject_previews(
-            urls, PixelSpec(**data.pixels.model_dump()), max_per_reason
-        )
+        found = previews.read_reject_previews(urls, data.pixels, max_per_reason)
     return _flex_row(
         _captioned_figure(each["shown"], each["reason"], each["detail"], each["path"])
         for each in pictures.embed_rejects(

@@ -41,7 +41,7 @@ def _short_traceback(error: Exception) -> list[str]:
 # IPython asks an exception for its traceback: what a user reads about without one in a job's output
 # needs none in a notebook's either.
 for _kind in (InputError, RunError):
-    setattr(_kind, "_render_traceback_", _short_traceback)
+    setattr(_kind, "_render_traceback_", _short_traceback)  # noqa: B010 (mypy knows no such attribute)
 
 
 def config_from_parameters(defaults: Mapping[str, str]) -> Config:

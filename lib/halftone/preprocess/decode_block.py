@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from halftone import arrow, images, storage
+from halftone.config import PixelSpec
 from halftone.dataset import schema
 
 PART_NAME = "part-"  # how the names of parts begin
@@ -55,7 +56,7 @@ class DecodeJob(NamedTuple):
     root: str  # folder of images
     plan_url: str  # Parquet file of catalogue.ENTRIES, one row group a block
     parts: str  # folder for the staged parts
-    pixels: images.PixelSpec
+    pixels: PixelSpec
     read_threads: int
 
 
@@ -75,9 +76,7 @@ def stage_block(job: DecodeJob, block: int) -> int:
     return int(entries.num_rows)
 
 
-def decode_images(
-    root: str, entries: pa.Table, pixels: images.PixelSpec, read_threads: int
-) -> pa.Table:
+def decode_images(root: str, entries: pa.Table, pixels: PixelSpec, read_threads: int) -> pa.Table:
     """Read and decode images; return a PART with a row for each of the catalogue's entries."""
     keys = [storage.join(root, path) for path in entries["path"].to_pylist()]
     sizes = entries["size_bytes"].to_pylist()
@@ -125,7 +124,7 @@ class _StagedImage(NamedTuple):
     perceptual_hash: int = 0
 
 
-def _decode_image(data: ReadResult, listed_bytes: int, pixels: images.PixelSpec) -> _StagedImage:
+def _decode_image(data: ReadResult, listed_bytes: int, pixels: PixelSpec) -> _StagedImage:
     if isinstance(data, OSError):
         detail = data.strerror or str(data) or type(data).__name__
         return _StagedImage(UNREADABLE, detail, b"", 0, 0, listed_bytes, bytes(16))

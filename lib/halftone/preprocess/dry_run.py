@@ -17,8 +17,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
-from halftone.config import Config
-from halftone.images import PixelSpec
+from halftone.config import Config, PixelSpec
 from halftone.preprocess import catalogue
 from halftone.preprocess.decode_block import OK, decode_images
 from halftone.progress import format_duration
@@ -64,14 +63,10 @@ def estimate_preprocessing(
     slices = min(cores, sample.num_rows)
     measured = tasks.run_tasks(
         spark,
-        partial(
-            _decode_sample, found.root, PixelSpec(**config.pixels.model_dump()), sample, slices
-        ),
+        partial(_decode_sample, found.root, config.pixels, sample, slices),
         slices,
         num_slices=slices,
-        label="sample",
-        total=sample.num_rows,
-        unit="images",
+        progress=tasks.TaskProgress("sample", sample.num_rows, "images"),
     )
     rejects: Counter[str] = Counter()
     for part in measured:

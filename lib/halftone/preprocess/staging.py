@@ -15,10 +15,9 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
-from halftone.config import Config
+from halftone.config import Config, PixelSpec
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
-from halftone.images import PixelSpec
 from halftone.preprocess.catalogue import Catalogue
 from halftone.preprocess.changes import Delta
 from halftone.preprocess.decode_block import (
@@ -79,7 +78,7 @@ def stage_images(
         return []
     folder = storage.join(dataset, FOLDER, run)
     cores = num_cores(spark)
-    pixels = PixelSpec(**config.pixels.model_dump())
+    pixels = config.pixels
     work, num_blocks = plan_blocks(
         root, entries, pixels, config.preprocess.read_threads, folder, cores
     )
@@ -92,10 +91,7 @@ def stage_images(
         partial(stage_block, work),
         num_blocks,
         num_slices=num_slices(entries.num_rows, cores),
-        label="decode",
-        total=entries.num_rows,
-        unit="images",
-        count_done=num_done,
+        progress=tasks.TaskProgress("decode", entries.num_rows, "images", num_done),
     )
     return read_part_metadata(work, num_blocks)
 
@@ -142,9 +138,7 @@ def compute_full_digests(spark: SparkSession, groups: list[list[str]]) -> dict[s
         partial(digest_whole_files, groups),
         len(groups),
         num_slices=_TASKS_PER_CORE * num_cores(spark),
-        label="compare",
-        total=sum(map(len, groups)),
-        unit="look-alikes",
+        progress=tasks.TaskProgress("compare", sum(map(len, groups)), "look-alikes"),
     )
     return {
         key: full for keys, of_group in zip(groups, digests) for key, full in zip(keys, of_group)

@@ -24,7 +24,6 @@ from halftone.dataset.manifest import (
     ShardFile,
 )
 from halftone.dataset.splits import SPLITS, TRAIN
-from halftone.images import PixelSpec
 from halftone.preprocess import shards
 from halftone.preprocess.catalogue import Catalogue
 from halftone.preprocess.outcome import PreprocessOutcome
@@ -97,9 +96,7 @@ def _write_shards(
         partial(_write_shard, writer, planned),
         len(planned),
         num_slices=_TASKS_PER_CORE * num_cores(spark),
-        label="write",
-        total=len(planned),
-        unit="shards",
+        progress=tasks.TaskProgress("write", len(planned), "shards"),
     )
     new = [
         ShardFile(path=shard.path, split=shard.split, **own._asdict())
@@ -130,7 +127,7 @@ def _draw_contact_sheet(
         [storage.join(dataset, file.path) for file in files if file.split == TRAIN],
         outcome.counts[TRAIN],
         outcome.rejects,
-        PixelSpec(**config.pixels.model_dump()),
+        config.pixels,
     )
 
 

@@ -17,7 +17,6 @@ from halftone.config import Config
 from halftone.dataset import manifest, previews
 from halftone.dataset.manifest import Manifest, ShardFile
 from halftone.errors import InputError, RunError
-from halftone.images import PixelSpec
 from halftone.metrics.examples import Examples
 from halftone.model_directory import HISTORY, ModelInfo
 from halftone.scoring import scores_directory, spark_scorer
@@ -132,7 +131,7 @@ def _render_report(
     baseline: Optional[dict[str, Any]],
 ) -> str:
     history = storage.read_json(storage.join(model, HISTORY))["epochs"]
-    spec = PixelSpec(**data.pixels.model_dump())
+    spec = data.pixels
     rejects = previews.read_reject_previews(
         [storage.join(dataset, file) for file in data.rejects_files], spec
     )

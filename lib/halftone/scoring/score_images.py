@@ -23,7 +23,6 @@ from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError, RunError
-from halftone.images import PixelSpec
 from halftone.model_directory import ModelInfo
 from halftone.preprocess import catalogue, changes, listing, staging
 from halftone.preprocess.changes import LISTED_IMAGES
@@ -217,7 +216,7 @@ def _score_entries(
 ) -> PredictionSummary:
     """Score the entries into files of this run, and count them and those of the files `kept`."""
     cores, folder = num_cores(spark), storage.join(output, PREDICTIONS, run)
-    pixels = PixelSpec(**model_info.pixels.model_dump())
+    pixels = model_info.pixels
     blocks, num_blocks = staging.plan_blocks(
         root, entries, pixels, config.preprocess.read_threads, folder, cores
     )
@@ -229,10 +228,12 @@ def _score_entries(
         predictions.merge_summaries,
         len(pieces),
         num_slices=staging.num_slices(entries.num_rows, cores),
-        label="score",
-        total=entries.num_rows,
-        unit="images",
-        count_done=lambda: entries.num_rows * staging.num_parts(blocks) // max(1, num_blocks),
+        progress=tasks.TaskProgress(
+            "score",
+            entries.num_rows,
+            "images",
+            lambda: entries.num_rows * staging.num_parts(blocks) // max(1, num_blocks),
+        ),
     )
 
 

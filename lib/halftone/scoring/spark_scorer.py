@@ -39,9 +39,7 @@ class SparkScorer(NamedTuple):
             predictions.merge_summaries,
             len(shards),
             num_slices=_TASKS_PER_CORE * num_cores(self.spark),
-            label="score",
-            total=sum(shard.rows for shard in shards),
-            unit="images",
+            progress=tasks.TaskProgress("score", sum(shard.rows for shard in shards), "images"),
         )
 
     def predict_shards(
@@ -54,9 +52,7 @@ class SparkScorer(NamedTuple):
             partial(predict_shard, self.predictor, sources),
             len(sources),
             num_slices=_TASKS_PER_CORE * num_cores(self.spark),
-            label=description,
-            total=sum(shard.rows for shard in shards),
-            unit="images",
+            progress=tasks.TaskProgress(description, sum(shard.rows for shard in shards), "images"),
         )
         return np.concatenate([ids for ids, _ in parts]), np.concatenate([p for _, p in parts])
 

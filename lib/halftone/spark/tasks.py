@@ -10,15 +10,24 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Callable, Optional, TypeVar
+from typing import Callable, NamedTuple, Optional, TypeVar
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from halftone import progress
 from halftone.errors import RunError
+from halftone.progress import report_progress
 
 Result = TypeVar("Result")
+
+
+class TaskProgress(NamedTuple):
+    """What the progress line of a Spark job shows."""
+
+    label: str
+    total: int  # units of work in all tasks together
+    unit: str
+    count_done: Optional[Callable[[], int]] = None  # default: estimated from the tasks that ended
 
 
 def run_tasks(
@@ -27,10 +36,7 @@ def run_tasks(
     num_tasks: int,
     *,
     num_slices: int,
-    label: str,
-    total: int,
-    unit: str,
-    count_done: Optional[Callable[[], int]] = None,
+    progress: TaskProgress,
 ) -> list[Result]:
     """Call `task(0)` to `task(count - 1)` in `slices` Spark tasks; return the results in order.
 
@@ -46,7 +52,7 @@ def run_tasks(
     if not num_tasks:
         return []
     numbers = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
-    with _report_job(session, label, total, unit, count_done):
+    with _report_job(session, progress):
         return numbers.map(task).collect()
 
 
@@ -57,10 +63,7 @@ def run_and_merge(
     num_tasks: int,
     *,
     num_slices: int,
-    label: str,
-    total: int,
-    unit: str,
-    count_done: Optional[Callable[[], int]] = None,
+    progress: TaskProgress,
 ) -> Result:
     """Do as `run`, for results too large to come to the driver each: workers merge them.
 
@@ -73,23 +76,18 @@ def run_and_merge(
         yield merge(map(task, own))
 
     numbers = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
-    with _report_job(session, label, total, unit, count_done):
+    with _report_job(session, progress):
         return numbers.mapPartitions(part).treeReduce(lambda one, other: merge([one, other]))
 
 
 @contextmanager
-def _report_job(
-    session: SparkSession,
-    label: str,
-    total: int,
-    unit: str,
-    count_done: Optional[Callable[[], int]] = None,
-) -> Iterator[None]:
+def _report_job(session: SparkSession, progress: TaskProgress) -> Iterator[None]:
     """Print the progress of the body's Spark job, and say in our words what fails in it."""
+    label, total, unit, count_done = progress
     group = f"halftone-{label}-{time.monotonic_ns()}"
     session.sparkContext.setJobGroup(group, label)
     try:
-        with progress.report_progress(
+        with report_progress(
             count_done or _make_units_counter(session, group, total), label, total, unit
         ):
             yield

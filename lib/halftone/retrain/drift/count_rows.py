@@ -64,9 +64,7 @@ def count_dataset_rows(
             partial(statistics.count_shard, urls, known),
             len(urls),
             num_slices=_TASKS_PER_CORE * num_cores(spark),
-            label="drift",
-            total=sum(file.rows for file in unread),
-            unit="images",
+            progress=tasks.TaskProgress("drift", sum(file.rows for file in unread), "images"),
         )
         by_shard.update({file.digest: pair[0] for file, pair in zip(unread, pairs)})
         new += [pair[1] for pair in pairs]

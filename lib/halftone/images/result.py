@@ -1,0 +1,61 @@
+"""What decoding an image returns: pixels, or the reason why the image is rejected."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from halftone.config import PixelSpec
+
+PixelArray = npt.NDArray[np.uint8]  # (H, W, C), C-contiguous unless said otherwise
+
+REJECT_REASONS: tuple[str, ...] = (
+    "empty",
+    "not_an_image",
+    "truncated",
+    "damaged",
+    "too_large",
+    "too_small",
+    "unsupported",
+)
+MAX_DETAIL_CHARS = 160
+
+
+def check_size(spec: PixelSpec, width_px: int, height_px: int) -> None:
+    """Raise ImageRejectedError for a source image whose size is outside the limits of `spec`."""
+    if width_px < 1 or height_px < 1:
+        raise ImageRejectedError("damaged", f"header claims {width_px} x {height_px} px")
+    if width_px * height_px > spec.max_pixels:
+        raise ImageRejectedError(
+            "too_large",
+            f"{width_px} x {height_px} = {width_px * height_px:,} pixels, "
+            f"max_pixels is {spec.max_pixels:,}",
+        )
+    if min(width_px, height_px) < spec.min_side_px:
+        raise ImageRejectedError(
+            "too_small", f"{width_px} x {height_px} px, min_side_px is {spec.min_side_px}"
+        )
+
+
+class DecodedImage(NamedTuple):
+    """One image, ready for a row of a dataset or a batch of a model."""
+
+    pixels: PixelArray  # (height_px, width_px, channels) uint8, C-contiguous
+    source_height_px: int  # of the picture as it is looked at, so after its EXIF turn
+    source_width_px: int
+    format: str  # jpeg, png, webp, bmp, tiff, gif or pnm
+
+
+class ImageRejectedError(Exception):
+    """An image that gives no row: `reason` is one of REASONS, `detail` one line with numbers."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        detail = " ".join(detail.split())[:MAX_DETAIL_CHARS]
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[ImageRejectedError], tuple[str, str]]:
+        return ImageRejectedError, (self.reason, self.detail)
