@@ -13,6 +13,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from halftone.config import SparkSettings
+from halftone.spark import class_archive
 from halftone.spark.slots import wait_and_count_slots
 from halftone.storage import clients
 
@@ -23,9 +24,6 @@ _LOCAL_DEFAULTS = {
     "spark.driver.host": "127.0.0.1",
     "spark.log.level": "FATAL",  # what fails a job is said once, in our words
 }
-# The JVM has little to do, and is done before its second compiler would pay for itself. For a JVM
-# of our own; that of spark-submit is there before us, and build.sh tells it the same.
-_JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # Images travel in few rows of many bytes: Spark's default of 10,000 rows could pass 2 GiB.
 _DEFAULTS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "128",
@@ -69,7 +67,8 @@ def _start_session(name: str, settings: SparkSettings) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if local:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        os.environ.setdefault("SPARK_SUBMIT_OPTS", _JVM_OPTIONS)
+        # spark-env.sh, which build.sh writes, sets the same for spark-submit.
+        os.environ.setdefault("SPARK_SUBMIT_OPTS", class_archive.jvm_options())
     builder = SparkSession.builder.master(master).appName(name)
     for key, value in {**_DEFAULTS, **local, **settings.conf}.items():
         if given is None or not given.contains(key):

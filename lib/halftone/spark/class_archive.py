@@ -1,0 +1,108 @@
+"""A class-data archive (AppCDS) of Spark's classes, from which the JVM starts faster.
+
+    python -m halftone.spark.class_archive
+
+prepares this Python environment, and is a step of `./build.sh setup`. Measured on Java 17 and 2
+cores, the first SQL job of a process with an Arrow UDF ends after 6 s instead of 10 s.
+
+The JVM uses an archive only with the Java, the jars and the class path that it was written with;
+otherwise it ignores the archive without a message. It does not support class path folders that
+have files in them, so Spark's configuration folder must be empty, see `CONF_FOLDER`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyspark
+
+_FOLDER = Path(sys.prefix, "spark")
+ARCHIVE = _FOLDER / "classes.jsa"
+# An empty folder that replaces Spark's own conf folder on the class path.
+CONF_FOLDER = _FOLDER / "conf"
+# Skip the C2 compiler: jobs are too short to profit from it.
+_SHORT_JOB_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# Spark sources this file before it starts a JVM, unless SPARK_CONF_DIR names another folder. A
+# conf folder in which somebody put more files stays in use, and the archive does not.
+_SPARK_ENV = """\
+# Written by python -m halftone.spark.class_archive.
+if [ -z "${{SPARK_SUBMIT_OPTS:-}}" ]; then
+    SPARK_SUBMIT_OPTS={options}
+fi
+if [ -f {archive} ] && [ "$(ls -A "$SPARK_CONF_DIR")" = spark-env.sh ]; then
+    SPARK_CONF_DIR={conf_folder}
+fi
+"""
+
+
+def jvm_options() -> str:
+    """JVM options for a short job in this environment, in the syntax of SPARK_SUBMIT_OPTS."""
+    archive_option = f" {_option('SharedArchiveFile', ARCHIVE)}" if ARCHIVE.exists() else ""
+    return _SHORT_JOB_OPTIONS + archive_option
+
+
+def write_archive() -> None:
+    """Run a small Spark job in another process, whose JVM archives the classes that it loaded.
+
+    Raises:
+        subprocess.CalledProcessError: the job failed; there is no archive then.
+    """
+    CONF_FOLDER.mkdir(parents=True, exist_ok=True)
+    ARCHIVE.unlink(missing_ok=True)
+    unfinished = Path(f"{ARCHIVE}.unfinished")
+    environment = {
+        **os.environ,
+        "SPARK_CONF_DIR": str(CONF_FOLDER),
+        "SPARK_SUBMIT_OPTS": f"{_SHORT_JOB_OPTIONS} {_option('ArchiveClassesAtExit', unfinished)}",
+    }
+    subprocess.run([sys.executable, "-m", __spec__.name, "--job"], check=True, env=environment)
+    # Renamed when complete: the JVM does not start with a part of an archive.
+    unfinished.replace(ARCHIVE)
+
+
+def write_spark_env() -> None:
+    """Let every way to start Spark in this environment use the options and the archive."""
+    conf = Path(pyspark.__file__).parent / "conf"
+    conf.mkdir(exist_ok=True)
+    values = {"options": jvm_options(), "archive": str(ARCHIVE), "conf_folder": str(CONF_FOLDER)}
+    quoted = {name: shlex.quote(value) for name, value in values.items()}
+    (conf / "spark-env.sh").write_text(_SPARK_ENV.format(**quoted))
+
+
+def _option(name: str, path: Path) -> str:
+    return f'-XX:{name}="{path}"'
+
+
+def _run_job() -> None:
+    """Load the classes that jobs load: of RDD tasks, Arrow UDFs, joins and aggregates."""
+    from halftone.config import SparkSettings
+    from halftone.spark.session import spark_session
+
+    with spark_session("class archive", SparkSettings(master="local[1]")) as session:
+        session.sparkContext.parallelize(range(4), 2).map(lambda number: number + 1).collect()
+        rows = session.range(8).mapInArrow(_copy, "id long")
+        rows.join(rows.groupBy("id").count(), "id").orderBy("id").collect()
+    # The JVM writes the archive when it ends, and Python would not wait for that.
+    jvm = pyspark.SparkContext._gateway.proc
+    jvm.stdin.close()
+    jvm.wait()
+
+
+def _copy(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield from batches
+
+
+if __name__ == "__main__":
+    if "--job" in sys.argv:
+        _run_job()
+    else:
+        try:
+            write_archive()
+        finally:
+            write_spark_env()

@@ -1,0 +1,91 @@
+"""The archive of Spark's classes: both ways to start Spark use it, and neither depends on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from halftone.spark import class_archive
+
+JOB = """
+from halftone.config import SparkSettings
+from halftone.spark.session import spark_session
+with spark_session("job", SparkSettings(master="local[1]")) as session:
+    print(session.range(3).count())
+"""
+
+
+def run_job(launcher: str, tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    script = tmp_path / "job.py"
+    script.write_text(JOB)
+    folder = str(Path(sys.executable).parent)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SPARK_")},
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PYSPARK_PYTHON": sys.executable,
+        **variables,
+    }
+    return subprocess.run(
+        [f"{folder}/{launcher}", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+        cwd=tmp_path,
+        check=True,
+    )
+
+
+def loaded_from(launcher: str, tmp_path: Path, **variables: str) -> str:
+    """Run a job; return where its JVM loaded the class SparkContext from."""
+    log = f"-Xlog:class+load:file={tmp_path}/classes-%p.log"
+    assert run_job(launcher, tmp_path, JDK_JAVA_OPTIONS=log, **variables).stdout == "3\n"
+    lines = "\n".join(path.read_text() for path in tmp_path.glob("classes-*.log")).splitlines()
+    (line,) = (line for line in lines if " org.apache.spark.SparkContext source: " in line)
+    return line.partition(" source: ")[2]
+
+
+@pytest.mark.parametrize("launcher", ["python", "spark-submit"])
+def test_spark_loads_its_classes_from_the_archive(launcher: str, tmp_path: Path) -> None:
+    assert class_archive.ARCHIVE.is_file(), "./build.sh setup writes it"
+    assert loaded_from(launcher, tmp_path) == "shared objects file (top)"
+
+
+def test_an_archive_for_another_class_path_is_ignored(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "spark-defaults.conf").write_text("spark.app.id  from-this-folder\n")
+    options = class_archive.jvm_options()
+    source = loaded_from("python", tmp_path, SPARK_CONF_DIR=str(conf), SPARK_SUBMIT_OPTS=options)
+    assert source.endswith("/spark-core_2.12-3.5.9.jar")
+
+
+def test_a_missing_archive_changes_no_output(tmp_path: Path) -> None:
+    options = f'-XX:SharedArchiveFile="{tmp_path}/missing.jsa"'
+    without, missing = (
+        run_job("python", tmp_path, SPARK_SUBMIT_OPTS=value)
+        for value in ("-XX:TieredStopAtLevel=1", f"-XX:TieredStopAtLevel=1 {options}")
+    )
+    assert missing.stdout == without.stdout == "3\n"
+    assert without_times(missing.stderr) == without_times(without.stderr)
+
+
+def without_times(log: str) -> list[str]:
+    return [line.partition(" WARN ")[2] or line for line in log.splitlines()]
+
+
+def test_the_options_name_the_archive_only_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "a folder" / "classes.jsa"
+    monkeypatch.setattr(class_archive, "ARCHIVE", archive)
+    assert class_archive.jvm_options() == "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    archive.parent.mkdir()
+    archive.touch()
+    assert class_archive.jvm_options() == (
+        f'-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:SharedArchiveFile="{archive}"'
+    )
