@@ -87,5 +87,6 @@ def test_the_options_name_the_archive_only_where_there_is_one(
     archive.parent.mkdir()
     archive.touch()
     assert class_archive.jvm_options() == (
-        f'-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:SharedArchiveFile="{archive}"'
+        f'-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:SharedArchiveFile="{archive}" '
+        "-Xlog:cds=off,cds+dynamic=off"
     )

@@ -6,7 +6,7 @@ prepares this Python environment, and is a step of `./build.sh setup`. Measured 
 cores, the first SQL job of a process with an Arrow UDF ends after 6 s instead of 10 s.
 
 The JVM uses an archive only with the Java, the jars and the class path that it was written with;
-otherwise it ignores the archive without a message. It does not support class path folders that
+otherwise it does without the archive. It does not support class path folders that
 have files in them, so Spark's configuration folder must be empty, see `CONF_FOLDER`.
 """
 
@@ -28,6 +28,8 @@ ARCHIVE = _FOLDER / "classes.jsa"
 CONF_FOLDER = _FOLDER / "conf"
 # Skip the C2 compiler: jobs are too short to profit from it.
 _SHORT_JOB_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# The JVM would warn on standard output, among the job's own lines, where it cannot use the archive.
+_NO_ARCHIVE_WARNINGS = "-Xlog:cds=off,cds+dynamic=off"
 # Spark sources this file before it starts a JVM, unless SPARK_CONF_DIR names another folder. A
 # conf folder in which somebody put more files stays in use, and the archive does not.
 _SPARK_ENV = """\
@@ -43,8 +45,9 @@ fi
 
 def jvm_options() -> str:
     """JVM options for a short job in this environment, in the syntax of SPARK_SUBMIT_OPTS."""
-    archive_option = f" {_option('SharedArchiveFile', ARCHIVE)}" if ARCHIVE.exists() else ""
-    return _SHORT_JOB_OPTIONS + archive_option
+    if not ARCHIVE.exists():
+        return _SHORT_JOB_OPTIONS
+    return f"{_SHORT_JOB_OPTIONS} {_option('SharedArchiveFile', ARCHIVE)} {_NO_ARCHIVE_WARNINGS}"
 
 
 def write_archive() -> None:
