@@ -1,14 +1,42 @@
-"""Who may import whom, so that no circle forms and each stage ships light."""
+"""The order of the packages, which library each may import, and that public names are unique."""
 
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lib" / "halftone"
+
+# From the bottom up. A module imports its own package and lower layers, nothing else: not another
+# package of its layer, and no higher one.
+LAYERS = (
+    ("errors", "progress", "arrow"),
+    ("config", "storage", "system", "metrics"),
+    ("images", "spark", "models", "sample"),
+    ("dataset",),
+    ("preprocess", "feed", "model_directory"),
+    ("training", "tracking", "report", "summary"),
+    ("launch", "scoring", "export", "preflight"),
+    ("cli", "notebook", "experiment", "retrain"),
+)
+# The packages that may import a library. `sample` draws pictures.
+USERS = {
+    "petastorm": {"feed"},
+    "horovod": {"feed", "launch", "training"},
+    "cv2": {"images", "sample"},
+    "simplejpeg": {"images"},
+    "tensorflow": {"export", "feed", "models", "scoring", "training"},
+    "mlflow": {"retrain", "tracking"},
+    "optuna": {"experiment"},
+    "sklearn": {"experiment"},
+    "IPython": {"notebook"},
+    "jobs": set(),
+    "notebooks": set(),
+}
 
 
 def module_name(path: Path) -> str:
@@ -19,106 +47,109 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
 
 
+def package_of(module: str) -> str:
+    """The package, or the single module, right below halftone; empty for halftone itself."""
+    return module.split(".")[1] if "." in module else ""
+
+
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports, also inside functions: `a.b` and its parents' names."""
-    found: set[str] = set()
+    """Every module that a file imports, also inside functions.
+
+    `from a import b` imports `a.b` where that is a module of halftone, else `a`.
+    """
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-            found.add(str(node.module))
-    return found
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            names.update(members & set(MODULES))
+            if members - set(MODULES):
+                names.add(str(node.module))
+    return names
 
 
-def own(name: str) -> set[str]:
-    """The package's modules that module `name` imports."""
-    return {found for found in imports(MODULES[name]) if found in MODULES} - {"halftone", name}
+def package_imports(module: str) -> set[str]:
+    """The modules of halftone that a module imports."""
+    return {name for name in imports(MODULES[module]) if name in MODULES} - {"halftone", module}
 
 
 def users(library: str) -> set[str]:
-    """The package's modules that import `library`."""
+    """The packages of halftone that import a library."""
     return {
-        name.removeprefix("halftone.")
-        for name, path in MODULES.items()
-        if any(found.split(".")[0] == library for found in imports(path))
+        package_of(module)
+        for module, path in MODULES.items()
+        if any(name.split(".")[0] == library for name in imports(path))
     }
 
 
-def reach(name: str) -> set[str]:
-    """The package's modules that module `name` needs, directly or not."""
+def reach(module: str) -> set[str]:
+    """The modules of halftone that a module needs, directly or not."""
     seen: set[str] = set()
-    waiting = [name]
+    waiting = [module]
     while waiting:
-        new = own(waiting.pop()) - seen
+        new = package_imports(waiting.pop()) - seen
         seen |= new
         waiting += new
     return seen
 
 
-def test_the_rules_see_the_package() -> None:
-    assert {"halftone.config", "halftone.preprocess.run", "halftone.models.convnet"} <= set(MODULES)
+def test_every_package_has_one_layer() -> None:
+    named = [package for layer in LAYERS for package in layer]
+    assert sorted(named) == sorted({package_of(module) for module in MODULES} - {""})
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_no_module_needs_itself(name: str) -> None:
-    assert name not in reach(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["config", "schema", "storage", "stores", "splits", "world", "errors"]
-)
-def test_the_floor_imports_nothing_else_of_the_package(name: str) -> None:
-    assert own(f"halftone.{name}") <= {"halftone.errors", "halftone.storage.clients"}
-
-
-@pytest.mark.parametrize("package", ["images", "models", "drawing"])
-def test_a_package_of_the_floor_needs_only_itself(package: str) -> None:
-    root = f"halftone.{package}"
-    inside = {name for name in MODULES if name == root or name.startswith(f"{root}.")}
-    assert len(inside) > 1
-    assert all(own(name) <= inside for name in inside)
-
-
-def test_who_knows_which_library() -> None:
-    assert users("petastorm") == {"row_groups"}
-    assert users("horovod") == {"rendezvous", "step", "training", "watch", "world"}
-    assert {name.split(".")[0] for name in users("cv2")} == {"images", "drawing"}
-    assert {name.split(".")[0] for name in users("simplejpeg")} == {"images"}
-    assert {name.split(".")[0] for name in users("tensorflow")} == {
-        *("models", "pipeline", "predict", "publishing", "repeatable", "saved_network"),
-        *("export_shard", "step", "training", "watch"),
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"halftone"}))
+def test_a_module_imports_lower_layers_only(module: str) -> None:
+    level = {package: number for number, layer in enumerate(LAYERS) for package in layer}
+    own = package_of(module)
+    wrong = {
+        name
+        for name in package_imports(module)
+        if package_of(name) != own and level[package_of(name)] >= level[own]
     }
-    assert users("mlflow") == {
-        *("mlflow_model", "mlflow_run", "mlflow_store", "retrain.registry", "tracking"),
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_no_module_needs_itself(module: str) -> None:
+    assert module not in reach(module)
+
+
+@pytest.mark.parametrize("library", sorted(USERS))
+def test_a_library_has_its_packages(library: str) -> None:
+    assert users(library) == USERS[library]
+
+
+@pytest.mark.parametrize("library", ["tensorflow", "petastorm", "horovod"])
+def test_preprocess_loads_no_training_library(library: str) -> None:
+    assert not {package_of(name) for name in reach("halftone.preprocess.run")} & USERS[library]
+
+
+@pytest.mark.parametrize("package", ["images", "feed", "training"])
+def test_work_on_images_and_ranks_needs_no_spark(package: str) -> None:
+    """Nor does a Spark worker import PySpark for what it decodes or predicts."""
+    modules = {name for name in MODULES if package_of(name) == package}
+    modules |= {"halftone.preprocess.decode_block", "halftone.scoring.image_task"}
+    needed = modules.union(*map(reach, modules))
+    assert not {
+        name for name in needed if "pyspark" in {i.split(".")[0] for i in imports(MODULES[name])}
     }
-    assert users("pyspark") == {
-        *("estimate", "executors", "launch", "new_images", "preprocess", "scorer", "scoring"),
-        *("export", "rank_task", "session", "spark_slots", "staging", "tasks", "version"),
-        *("check", "experiment.command", "experiment.datasets", "experiment.places", "notebook"),
-        *("retrain.command", "retrain.job", "retrain.new_rows"),
-    }
-    assert users("optuna") == {"experiment.gaussian", "experiment.samplers", "experiment.search"}
-    assert users("sklearn") == {"experiment.gaussian"}
-    assert users("IPython") == {"notebook", "notebook_pictures"}
 
 
-def test_preprocess_needs_no_tensorflow() -> None:
-    needed = {name.removeprefix("halftone.") for name in reach("halftone.preprocess.run")}
-    assert not needed & users("tensorflow")
-    assert not needed & users("petastorm")
+def test_public_classes_have_unique_names() -> None:
+    homes = defaultdict(list)
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(module)
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
 
 
-def test_workers_that_decode_or_predict_need_no_spark() -> None:
-    workers = ("ingest", "shards", "shard_scorer", "image_scorer", "feed", "training", "rank")
-    for name in (*workers, "retrain.traits"):
-        needed = {other.removeprefix("halftone.") for other in reach(f"halftone.{name}")}
-        assert not (needed | {name}) & users("pyspark"), name
-
-
-def test_the_package_knows_no_job() -> None:
-    assert not users("jobs") | users("notebooks")
+def test_no_module_is_longer_than_350_lines() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+    assert {name: length for name, length in lengths.items() if length > 350} == {}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.py")), ids=lambda path: path.name)

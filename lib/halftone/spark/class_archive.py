@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyspark
+from pyspark.sql import SparkSession
 
 _FOLDER = Path(sys.prefix, "spark")
 ARCHIVE = _FOLDER / "classes.jsa"
@@ -30,6 +31,11 @@ CONF_FOLDER = _FOLDER / "conf"
 _SHORT_JOB_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # The JVM would warn on standard output, among the job's own lines, where it cannot use the archive.
 _NO_ARCHIVE_WARNINGS = "-Xlog:cds=off,cds+dynamic=off"
+_JOB_CONF = {
+    "spark.ui.enabled": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
 # Spark sources this file before it starts a JVM, unless SPARK_CONF_DIR names another folder. A
 # conf folder in which somebody put more files stays in use, and the archive does not.
 _SPARK_ENV = """\
@@ -84,13 +90,11 @@ def _option(name: str, path: Path) -> str:
 
 def _run_job() -> None:
     """Load the classes that jobs load: of RDD tasks, Arrow UDFs, joins and aggregates."""
-    from halftone.config import SparkSettings
-    from halftone.spark.session import spark_session
-
-    with spark_session("class archive", SparkSettings(master="local[1]")) as session:
-        session.sparkContext.parallelize(range(4), 2).map(lambda number: number + 1).collect()
-        rows = session.range(8).mapInArrow(_copy, "id long")
-        rows.join(rows.groupBy("id").count(), "id").orderBy("id").collect()
+    session = SparkSession.builder.master("local[1]").config(map=_JOB_CONF).getOrCreate()
+    session.sparkContext.parallelize(range(4), 2).map(lambda number: number + 1).collect()
+    rows = session.range(8).mapInArrow(_copy, "id long")
+    rows.join(rows.groupBy("id").count(), "id").orderBy("id").collect()
+    session.stop()
     # The JVM writes the archive when it ends, and Python would not wait for that.
     jvm = pyspark.SparkContext._gateway.proc
     jvm.stdin.close()
