@@ -67,6 +67,7 @@ def write_archive() -> None:
     unfinished = Path(f"{ARCHIVE}.unfinished")
     environment = {
         **os.environ,
+        "PYSPARK_PYTHON": sys.executable,
         "SPARK_CONF_DIR": str(CONF_FOLDER),
         "SPARK_SUBMIT_OPTS": f"{_SHORT_JOB_OPTIONS} {_option('ArchiveClassesAtExit', unfinished)}",
     }
