@@ -20,8 +20,9 @@ help() {
 
   setup     make .venv with everything pinned, Horovod compiled once; nothing to do the second time
   demo      draw 800 pictures, preprocess, train, score, report: the whole pipeline on this machine
-  test      lint, types and tests; arguments go to pytest:  ./build.sh test tests/test_splits.py
-  s3-server the S3 server that the tests use, compiled once; test does it by itself
+  test      the fast gate: lint, types and the fast tests. --all: every test, as CI does.
+            Other arguments go to pytest:  ./build.sh test tests/dataset/test_splits.py
+  s3-server compile the S3 server of the tests, once; test does it by itself
   lint      ruff, ruff format and mypy, without changing anything
   fix       let ruff repair and format what it can
   package   for clusters: dist/halftone.zip, and this Python with all packages as an archive
@@ -414,8 +415,43 @@ fix() {
     show 'ruff format' ruff format .
 }
 
-run_tests() {
-    show 'pytest' "$python" -m pytest -q "$@"
+# test_gate fast|all: lint, types and tests. mypy runs beside the tests, two of which run at a time.
+test_gate() {
+    local start=$SECONDS selection=() types_log types_pid tests_code=0
+    [[ $1 = all ]] || selection=(-m 'not slow')
+    show 'ruff check' ruff check .
+    show 'ruff format' ruff format --check .
+    types_log=$(mktemp)
+    scratch+=("$types_log")
+    mypy >"$types_log" 2>&1 &
+    types_pid=$!
+    printf '==> pytest, and mypy beside it\n'
+    "$python" -m pytest -q --numprocesses 2 --dist worksteal "${selection[@]}" || tests_code=$?
+    if ! wait "$types_pid"; then
+        cat "$types_log"
+        stop '==> mypy failed'
+    fi
+    printf '==> mypy: %s\n' "$(tail -n 1 "$types_log")"
+    [[ $tests_code = 0 ]] || stop "==> pytest failed with exit code $tests_code"
+    if [[ $1 = all ]]; then
+        printf '==> All tests passed: %d s\n' $((SECONDS - start))
+    else
+        printf '==> The fast gate passed: %d s. Left out: the tests marked slow; to run all: ./build.sh test --all\n' \
+            $((SECONDS - start))
+    fi
+}
+
+# CI must not skip a test for want of a program that can be installed.
+ci_programs() {
+    local packages=()
+    [[ -n ${CI:-} && $(id -u) = 0 ]] && type -P apt-get >/dev/null || return 0
+    type -P chromium >/dev/null || packages+=(chromium)
+    type -P systemd-analyze >/dev/null || packages+=(systemd)
+    [[ ${#packages[@]} != 0 ]] || return 0
+    begin "Programs for the tests: ${packages[*]}" 'Install them by hand.'
+    apt-get update >>"$log" 2>&1
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}" >>"$log" 2>&1
+    finish
 }
 
 package() {
@@ -454,8 +490,15 @@ main() {
         test)
             setup
             s3_server
-            lint
-            run_tests "$@"
+            ci_programs
+            case ${1:-} in
+                '') test_gate fast ;;
+                --all)
+                    [[ $# = 1 ]] || stop "--all takes no further arguments, got: ${*:2}"
+                    test_gate all
+                    ;;
+                *) "$python" -m pytest -q "$@" ;;
+            esac
             ;;
         lint)
             setup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,13 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
+from gate import (  # noqa: F401 (pytest finds its hooks here)
+    pytest_deselected,
+    pytest_runtest_setup,
+    pytest_sessionfinish,
+    pytest_testnodedown,
+    pytest_unconfigure,
+)
 from halftone.config import Config, SparkSettings, config_from_mapping
 from halftone.preprocess.run import preprocess
 from halftone.spark.session import spark_session
@@ -42,15 +50,19 @@ def draw_images(tmp_path: Path) -> DrawImages:
         each: int = 20,
         start: int = 0,
     ) -> Path:
-        root = tmp_path / folder
-        for number, name in enumerate(classes):
-            (root / name).mkdir(parents=True, exist_ok=True)
-            for index in range(start, each):
-                picture = stripes(number, seed=1000 * number + index)
-                cv2.imwrite(str(root / name / f"{index:04d}.png"), picture)
-        return root
+        return draw_stripes(tmp_path / folder, classes, each, start)
 
     return draw
+
+
+def draw_stripes(root: Path, classes: tuple[str, ...], each: int, start: int = 0) -> Path:
+    """Draw images `start` to `each` of every class as PNG files; return `root`."""
+    for number, name in enumerate(classes):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for index in range(start, each):
+            picture = stripes(number, seed=1000 * number + index)
+            cv2.imwrite(str(root / name / f"{index:04d}.png"), picture)
+    return root
 
 
 def stripes(kind: int, seed: int) -> np.ndarray:
@@ -66,29 +78,34 @@ def stripes(kind: int, seed: int) -> np.ndarray:
 @pytest.fixture
 def config() -> Callable[..., Config]:
     """Make a Config for 16 x 16 grey images from what differs from that."""
-
-    def make(**settings: object) -> Config:
-        base: dict[str, object] = {"pixels": {"height_px": 16, "width_px": 16}}
-        return config_from_mapping({**base, **settings}, source="test")
-
-    return make
+    return small_config
 
 
-@pytest.fixture
-def dataset(
-    spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: Callable[..., Config]
-) -> Path:
-    """120 images in shards of 8 rows."""
+def small_config(**settings: object) -> Config:
+    base: dict[str, object] = {"pixels": {"height_px": 16, "width_px": 16}}
+    return config_from_mapping({**base, **settings}, source="test")
+
+
+@pytest.fixture(scope="session")
+def prepared_dataset(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 images in shards of 8 rows. Tests must not change it; they get a copy as `dataset`."""
+    root = tmp_path_factory.mktemp("prepared")
     preprocess(
-        config(
+        small_config(
             preprocess={"rows_per_shard": 8},
             splits={"validation_fraction": 0.25, "test_fraction": 0.1},
         ),
-        str(draw_images(each=60)),
-        str(tmp_path / "dataset"),
+        str(draw_stripes(root / "images", ("lying", "upright"), each=60)),
+        str(root / "dataset"),
         lambda: spark,
     )
-    return tmp_path / "dataset"
+    return root / "dataset"
+
+
+@pytest.fixture
+def dataset(prepared_dataset: Path, tmp_path: Path) -> Path:
+    """A copy of `prepared_dataset` that a test may change."""
+    return Path(shutil.copytree(prepared_dataset, tmp_path / "dataset"))
 
 
 @pytest.fixture

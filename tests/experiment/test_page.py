@@ -371,7 +371,7 @@ def test_of_two_points_on_one_place_the_names_are_apart() -> None:
 # --- in a browser ---------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.needs("chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_in_a_browser_it_fits_and_all_pictures_show(
     page: Page, text: str, width: int, tmp_path: Path
@@ -384,7 +384,7 @@ def test_in_a_browser_it_fits_and_all_pictures_show(
     }
 
 
-@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.needs("chromium")
 def test_a_browser_asks_no_network_and_has_nothing_to_complain_of(
     text: str, tmp_path: Path
 ) -> None:

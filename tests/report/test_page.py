@@ -268,7 +268,7 @@ def test_an_old_page_has_no_figures_of_what_it_does_not_know() -> None:
 # --- in a browser ---------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.needs("chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("case", ["rich, two classes", "rich, a hundred classes", "rich, hostile"])
 def test_in_a_browser_it_fits_and_all_pictures_show(case: str, width: int, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_in_a_browser_it_fits_and_all_pictures_show(case: str, width: int, tmp_p
     }
 
 
-@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.needs("chromium")
 @pytest.mark.parametrize("case", ["rich, two classes", "rich, hostile"])
 def test_a_browser_asks_no_network_and_has_nothing_to_complain_of(
     case: str, tmp_path: Path
@@ -291,7 +291,7 @@ def test_a_browser_asks_no_network_and_has_nothing_to_complain_of(
     assert browser.requests_of_the_page(tmp_path) == []
 
 
-@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.needs("chromium")
 def test_the_test_before_would_see_both(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/a.png"
     _, complaints = browser.browse(

@@ -52,7 +52,7 @@ def test_the_example_serves_retraining() -> None:
     assert (own.registry.name, own.settings.fail_on_refusal) == ("retrain", True)
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+@pytest.mark.needs("systemd")
 def test_systemd_takes_both_units(tmp_path: Path) -> None:
     for path in SCHEDULES.glob("halftone-retrain.*"):
         # It looks for the program that a unit starts.
@@ -94,10 +94,7 @@ def clone(folder: Path, code: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    "HALFTONE_AIRFLOW" not in os.environ,
-    reason="HALFTONE_AIRFLOW names no Python that has Airflow; see docs/retraining.md",
-)
+@pytest.mark.needs("airflow")
 def test_airflow_takes_the_dag(tmp_path: Path) -> None:
     """The outcome is the task's; 4 is skipped, and 5, but no 2 or 3, is tried again."""
     python = os.environ["HALFTONE_AIRFLOW"]

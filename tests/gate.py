@@ -1,0 +1,73 @@
+"""What a run of the tests needs, and what it left out: hooks that conftest.py gives to pytest.
+
+A test that needs a program is marked `needs(NAME)`. Without that program it is skipped on a desk,
+and fails in CI, where the program could have been installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from typing import Any, Callable, NamedTuple
+
+import pytest
+
+
+class Tool(NamedTuple):
+    is_available: Callable[[], bool]
+    how_to_get_it: str
+
+
+TOOLS = {
+    "chromium": Tool(
+        lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
+        "apt-get install chromium",
+    ),
+    "systemd": Tool(lambda: bool(shutil.which("systemd-analyze")), "apt-get install systemd"),
+    "airflow": Tool(
+        lambda: "HALFTONE_AIRFLOW" in os.environ,
+        "HALFTONE_AIRFLOW=PYTHON of a virtual environment with apache-airflow==2.10.5",
+    ),
+}
+_num_left_out = 0
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        (name,) = marker.args
+        if not TOOLS[name].is_available():
+            message = f"needs {name}: {TOOLS[name].how_to_get_it}"
+            if "CI" in os.environ:
+                pytest.fail(message, pytrace=False)
+            pytest.skip(message)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    global _num_left_out
+    _num_left_out += len(items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # With pytest-xdist the workers select the tests, each of them all.
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["num_left_out"] = _num_left_out
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    global _num_left_out
+    _num_left_out = getattr(node, "workeroutput", {}).get("num_left_out", 0)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workeroutput"):
+        return
+    skipped = reporter.stats.get("skipped", [])
+    reasons = sorted({str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped})
+    if _num_left_out:
+        print(f"Left out: {_num_left_out} tests. To run all: ./build.sh test --all")
+    if skipped:
+        print(f"Skipped: {len(skipped)} tests ({'; '.join(reasons)})")
