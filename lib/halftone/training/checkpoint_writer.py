@@ -12,7 +12,7 @@ from halftone.training.checkpoint import Checkpoint, History
 
 
 class CheckpointWriter:
-    """Writes below one model directory; used on rank 0 only.
+    """Writes checkpoints and history into one model directory.
 
     Args:
         output: the model directory.
@@ -27,13 +27,11 @@ class CheckpointWriter:
         self._pending_write: Optional[Future[None]] = None
 
     def write_in_background(self, epoch_end: Checkpoint) -> None:
-        """Start to write the checkpoint of a finished epoch, after the previous one is written."""
-        self.wait()
+        """Start to write the checkpoint of a finished epoch."""
         self._pending_write = self._executor.submit(self._write, epoch_end)
 
-    def write_partial(self, partial: Checkpoint) -> None:
-        """Write a checkpoint in the middle of an epoch, and return when it is written."""
-        self.wait()
+    def write(self, partial: Checkpoint) -> None:
+        """Write a checkpoint in the middle of an epoch."""
         checkpoint.write_checkpoint(self.folder, partial)
 
     def write_history(self, history: History) -> None:
