@@ -1,4 +1,4 @@
-"""The description of a small trained model, for tests that need one but no model."""
+"""The description of a small model, for tests that need no network."""
 
 from typing import Any
 

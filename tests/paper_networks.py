@@ -1,4 +1,4 @@
-"""Networks of the papers: their settings, and their numbers of parameters by hand."""
+"""Networks of published papers: their settings, and parameter counts by hand."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ REGULARISED_COUNTS = {
 
 
 # "ADM - Image Classification with Deep Learning" (Petrini, 2022, section 2.3). Grey 64x64. The
-# first dense layer is "very close to the inputs" and in front of the convolutions: on an image
-# Keras applies it to each pixel's channels, which is a convolution of 1x1. The paper says nothing
-# of filters and kernels: 32 of 3x3.
+# first dense layer is "very close to the inputs", before the convolutions: Keras applies it to the
+# channels of each pixel, which is a 1x1 convolution. The paper does not give filters and kernels;
+# this is 32 filters of 3x3.
 def searched(dense: int, pooling: str, convolutions: int) -> Settings:
     return {
         "name": "convnet",
@@ -73,8 +73,8 @@ def searched(dense: int, pooling: str, convolutions: int) -> Settings:
     }
 
 
-# "Face/comic recognizer" (VGG-13 with Bayesian optimisation, section 3.3). Grey 96x96. Rate of
-# dropout: 0.2 at first, 0.1 in the end. The order in a block is the appendix's.
+# "Face/comic recognizer" (VGG-13 with Bayesian optimisation, section 3.3). Grey 96x96. The
+# dropout rate was 0.2 at first, 0.1 at the end. The order within a block is that of the appendix.
 VGG: Settings = {
     "name": "convnet",
     "filters": [64, 64, 128, 128, 256, 256, 512, 512],
@@ -176,7 +176,7 @@ CIFAR: dict[str, tuple[Settings, list[str], int]] = {
         ],
         965_642,
     ),
-    # 5.A, 5.B and 5.C too, as sections 5.5 to 5.8 have it: they change how it is trained.
+    # Also 5.A, 5.B and 5.C of sections 5.5 to 5.8, which change only the training.
     "4.D": (
         cifar("leaky_relu", dense_dropout=0.3),
         [
@@ -190,7 +190,7 @@ CIFAR: dict[str, tuple[Settings, list[str], int]] = {
         ],
         965_642,
     ),
-    # 4 * (64 + 128 + 256) = 1,792 more. 5.B and 5.C too, as the table has it.
+    # 4 * (64 + 128 + 256) = 1,792 more. Also 5.B and 5.C of the table.
     "4.E": (
         cifar("leaky_relu", dense_dropout=0.3, batch_norm=True),
         [

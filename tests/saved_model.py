@@ -1,4 +1,4 @@
-"""A model directory whose network no training made."""
+"""A model directory with an untrained network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from halftone.model_directory import ModelInfo
 
 
 def network(shape: tuple[int, int, int], classes: int, bias: float = 0.0) -> tf.keras.Model:
-    """Pixels to probabilities; `bias` is for the first class."""
+    """Build a softmax regression on pixels; `bias` is that of the first class."""
     tf.keras.utils.set_random_seed(3)
     pixels = tf.keras.Input(shape, dtype="uint8")
     x = tf.keras.layers.Rescaling(1 / 255)(pixels)
@@ -24,14 +24,14 @@ def network(shape: tuple[int, int, int], classes: int, bias: float = 0.0) -> tf.
     return tf.keras.Model(pixels, x)
 
 
-def save(folder: Path, config: Config, labels: list[str], bias: float = 0.0, **card: Any) -> Path:
-    """Publish it at `folder`, as version v<bias>; `card` overrides what the card says."""
+def save(folder: Path, config: Config, labels: list[str], bias: float = 0.0, **info: Any) -> Path:
+    """Write it to `folder` as version v<bias>; `info` overrides fields of ModelInfo."""
     folder.mkdir(exist_ok=True)
     pixels = config.pixels
     shape = (pixels.height_px, pixels.width_px, pixels.channels)
-    aside = folder.parent / "network.keras"
-    network(shape, len(labels), bias).save(aside)
-    base: dict[str, Any] = {
+    network_path = folder.parent / "network.keras"
+    network(shape, len(labels), bias).save(network_path)
+    fields: dict[str, Any] = {
         "schema_version": 1,
         "halftone_version": "0.1.0",
         "created": "2026-01-02T03:04:05+00:00",
@@ -48,6 +48,8 @@ def save(folder: Path, config: Config, labels: list[str], bias: float = 0.0, **c
     }
     entry = {"epoch": 1, "loss": 1.0, "accuracy": 0.5, "secs": 1.0, "images_per_sec": 9.0}
     (folder / "history.json").write_text(json.dumps({"best_epoch": 1, "epochs": [entry]}))
-    model_directory.write_model(str(folder), ModelInfo(**{**base, **card}), aside.read_bytes())
-    aside.unlink()
+    model_directory.write_model(
+        str(folder), ModelInfo(**{**fields, **info}), network_path.read_bytes()
+    )
+    network_path.unlink()
     return folder

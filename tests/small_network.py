@@ -1,4 +1,4 @@
-"""The smallest network that takes a training's steps."""
+"""The smallest network that can be trained with DistributedModel."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from halftone.config import TrainSettings
 from halftone.training.distributed_model import DistributedModel
 
 
-def network(epoch_steps: int = 10, **settings: Any) -> DistributedModel:
-    """Logistic regression on two inputs, all weights 0 at first."""
+def small_network(steps_per_epoch: int = 10, **settings: Any) -> DistributedModel:
+    """Build a logistic regression on two inputs, with all weights 0, ready for training."""
     inputs = tf.keras.Input((2,))
     layer = tf.keras.layers.Dense(
         1, activation="sigmoid", kernel_initializer="zeros", dtype="float32"
     )
-    made = DistributedModel(inputs, layer(inputs))
+    model = DistributedModel(inputs, layer(inputs))
     train = TrainSettings(**{"optimizer": "sgd", "learning_rate": 1.0, **settings})
-    made.prepare(train, num_classes=2, epoch_steps=epoch_steps)
-    made.reset_steps(0)
-    return made
+    model.compile_for_training(train, num_classes=2, steps_per_epoch=steps_per_epoch)
+    model.reset_steps(0)
+    return model

@@ -13,13 +13,13 @@ from halftone.errors import InputError
 from halftone.model_directory import Restart
 
 
-def test_restarts_are_added_to_those_before(tmp_path: Path) -> None:
+def test_add_restart_appends(tmp_path: Path) -> None:
     root = str(tmp_path / "model")
     assert model_directory.read_restarts(root) == []
-    made = [Restart(epoch=0, message="rank 1 was lost"), Restart(epoch=3, message="rank 0 too")]
-    for restart in made:
+    restarts = [Restart(epoch=0, message="rank 1 was lost"), Restart(epoch=3, message="rank 0 too")]
+    for restart in restarts:
         model_directory.add_restart(root, restart)
-    assert model_directory.read_restarts(root) == made
+    assert model_directory.read_restarts(root) == restarts
     assert json.loads((tmp_path / "model" / "restarts.json").read_text()) == [
         {"epoch": 0, "message": "rank 1 was lost"},
         {"epoch": 3, "message": "rank 0 too"},
@@ -30,57 +30,59 @@ def test_restarts_are_added_to_those_before(tmp_path: Path) -> None:
     "names",
     [
         [],
-        ["logs", "mlflow.json", "restarts.json", "stop"],  # of a training without a checkpoint
+        ["logs", "mlflow.json", "restarts.json", "stop"],  # a training without a checkpoint
         ["checkpoints", "thesis.doc"],
         ["model.json", "thesis.doc"],
     ],
 )
-def test_a_place_for_a_training(tmp_path: Path, names: list[str]) -> None:
+def test_model_root_is_accepted(tmp_path: Path, names: list[str]) -> None:
     for name in names:
         (tmp_path / name).touch()
     model_directory.check_model_root(str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("names", "held"),
+    ("names", "listed"),
     [
         (["thesis.doc"], "thesis.doc"),
         (["logs", "thesis.doc"], "thesis.doc"),
         (["a", "b", "c", "d"], "a, b, c, ..."),
     ],
 )
-def test_a_place_that_is_something_else(tmp_path: Path, names: list[str], held: str) -> None:
+def test_root_with_other_files_is_refused(tmp_path: Path, names: list[str], listed: str) -> None:
     for name in names:
         (tmp_path / name).touch()
     with pytest.raises(InputError) as caught:
         model_directory.check_model_root(str(tmp_path))
     assert str(caught.value) == (
-        f"{tmp_path}: exists and is not a model (it holds {held}); give another --output"
+        f"{tmp_path}: exists and is not a model (it holds {listed}); give another --output"
     )
 
 
-def test_a_training_from_before_there_was_a_setting_goes_on(config: Callable[..., Config]) -> None:
-    before = model_directory.training_fingerprint(config(), example())
-    del before["train"]["decay"]
+def test_setting_missing_in_an_old_fingerprint_has_its_default(
+    config: Callable[..., Config],
+) -> None:
+    old = model_directory.training_fingerprint(config(), example())
+    del old["train"]["decay"]
     model_directory.check_training_fingerprint(
-        "out/model", before, model_directory.training_fingerprint(config(), example())
+        "out/model", old, model_directory.training_fingerprint(config(), example())
     )
-    falling = model_directory.training_fingerprint(
+    cosine = model_directory.training_fingerprint(
         config(train={"decay": "cosine", "epochs": 3}), example()
     )
     with pytest.raises(InputError) as caught:
-        model_directory.check_training_fingerprint("out/model", before, falling)
+        model_directory.check_training_fingerprint("out/model", old, cosine)
     assert str(caught.value) == (
-        "out/model: a training with other settings is there, and is not continued: "
+        "out/model holds a training with other settings: "
         "train.decay: 'none' there, 'cosine' now; train.epochs: None there, 3 now. "
         "Give another --output, or remove it"
     )
 
 
-def test_how_many_epochs_counts_where_the_learning_rate_falls_with_them(
+def test_number_of_epochs_is_in_the_fingerprint_only_with_decay(
     config: Callable[..., Config],
 ) -> None:
-    few, many = (
+    fingerprints_3, fingerprints_4 = (
         [
             model_directory.training_fingerprint(
                 config(train={"decay": decay, "epochs": epochs}), example()
@@ -89,4 +91,4 @@ def test_how_many_epochs_counts_where_the_learning_rate_falls_with_them(
         ]
         for epochs in (3, 4)
     )
-    assert [one == other for one, other in zip(few, many)] == [True, False]
+    assert [a == b for a, b in zip(fingerprints_3, fingerprints_4)] == [True, False]

@@ -1,4 +1,4 @@
-"""Training jobs as a user starts them: a small dataset, the job's process, and what it left."""
+"""Training jobs as a user starts them: wait for the process, read the results."""
 
 from __future__ import annotations
 
@@ -18,21 +18,28 @@ Train = Callable[..., "subprocess.Popen[str]"]
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    said, _ = process.communicate(timeout=600)
-    assert process.returncode == code, said
-    return said
+    """Wait for the job, check its exit code, and return its output."""
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == code, output
+    return output
 
 
 def weights(model: Path) -> list[np.ndarray]:
+    """The weights after epoch 4."""
     return checkpoint.read_checkpoint(str(model / "checkpoints"), 4).weights
 
 
 def history(model: Path) -> list[dict[str, Any]]:
+    """The metrics of each epoch, without those that depend on the time."""
     epochs = json.loads((model / "history.json").read_text())["epochs"]
-    return [{k: v for k, v in e.items() if k not in ("secs", "images_per_sec")} for e in epochs]
+    return [
+        {key: value for key, value in entry.items() if key not in ("secs", "images_per_sec")}
+        for entry in epochs
+    ]
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the job has written `path`."""
     for _ in range(1200):
         if path.exists():
             return

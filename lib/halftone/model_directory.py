@@ -1,13 +1,13 @@
-"""A trained model with all that scoring needs: weights, labels, pixels, and where it is from.
+"""The directory of a trained model, and of the training that writes it.
 
-network-VERSION.keras   pixels in, probabilities out; any Keras 2.15 opens it
-history.json            metrics an epoch
-checkpoints/            to go on from
-logs/rank-N.log         what rank N said, of all attempts
-restarts.json           each time that ranks were lost and started again, so far
+network-VERSION.keras   the network, from pixels to probabilities; any Keras 2.15 can load it
+history.json            metrics of each epoch
+checkpoints/            from which the training resumes
+logs/rank-N.log         output of rank N in all attempts
+restarts.json           the restarts after lost ranks so far
 stop                    asks a running training to write a checkpoint and end
-curves.png              its history, drawn
-model.json              the card below, written last: it names the network that counts
+curves.png              plot of history.json
+model.json              the ModelInfo below, written last: it names the current network
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ CHECKPOINTS = "checkpoints"
 CURVES = "curves.png"
 LOGS = "logs"
 RESTARTS = "restarts.json"
-STOP_FILE = "stop"  # while it is there, ranks write a checkpoint and end
+STOP_FILE = "stop"  # while it exists, ranks write a checkpoint and end
 TRACKING = "mlflow.json"
-# Settings of a training that may change from one of its epochs to the next.
+# Settings that may change when a training resumes.
 _CHANGEABLE_SETTINGS = {
     *("epochs", "patience", "ranks", "launcher", "hosts", "network_interface"),
     *("cycle_ms", "max_restarts", "keep_checkpoints"),
 }
-# What may be there before there is a checkpoint.
+# Names that may exist before the first checkpoint.
 _NAMES_BEFORE_CHECKPOINT = {LOGS, RESTARTS, STOP_FILE, TRACKING}
 
 
 class Restart(BaseModel):
-    """One time that ranks were lost and all were started again."""
+    """A restart of all ranks after one was lost."""
 
     model_config = ConfigDict(frozen=True)
 
-    epoch: int  # whose checkpoint they went on from; 0 where there was none
+    epoch: int  # whose checkpoint they resumed from; 0 if there was none
     message: str  # which rank was lost, and how
 
 
 class ModelInfo(BaseModel):
-    """What a model is and what made it."""
+    """Description of a model and of how it was trained."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -67,15 +67,16 @@ class ModelInfo(BaseModel):
     ranks: int
     train_secs: float
     restarts: list[Restart] = []
-    origin: dict[str, Any]  # of its checkpoints, see training.origin
+    origin: dict[str, Any]  # fingerprint of the training, see training_fingerprint
     config: Config
 
     def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
         return self.pixels.height_px, self.pixels.width_px, self.pixels.channels
 
 
 def write_model(root: str, info: ModelInfo, network: bytes) -> None:
-    """Make `network` the model at `root`: a reader finds the old one or the new one, whole."""
+    """Publish `network` as the model at `root`: readers see the old or the new one, complete."""
     storage.write_bytes(storage.join(root, info.network), network)
     storage.write_bytes(
         storage.join(root, MODEL_INFO), (info.model_dump_json(indent=2) + "\n").encode()
@@ -86,7 +87,7 @@ def write_model(root: str, info: ModelInfo, network: bytes) -> None:
 
 
 def read_restarts(root: str) -> list[Restart]:
-    """Each restart of the training at `root` so far."""
+    """Read the restarts of the training at `root` so far, in order."""
     try:
         raw = storage.read_json(storage.join(root, RESTARTS))
     except FileNotFoundError:
@@ -95,12 +96,12 @@ def read_restarts(root: str) -> list[Restart]:
 
 
 def add_restart(root: str, restart: Restart) -> None:
-    made = [*read_restarts(root), restart]
-    storage.write_json(storage.join(root, RESTARTS), [one.model_dump() for one in made])
+    restarts = [*read_restarts(root), restart]
+    storage.write_json(storage.join(root, RESTARTS), [item.model_dump() for item in restarts])
 
 
 def read_model_info(root: str) -> ModelInfo:
-    """Read the card of the model at `root`.
+    """Read the description of the model at `root`.
 
     Raises:
         InputError: there is no model, a part of it is missing, or it is newer than this Halftone.
@@ -111,23 +112,24 @@ def read_model_info(root: str) -> ModelInfo:
         version = raw["schema_version"]
     except FileNotFoundError:
         raise InputError(
-            f"{root}: no model here (no {MODEL_INFO}); run jobs/train.py, or check paths.model or --model"
+            f"{root}: no model here (no {MODEL_INFO}); run jobs/train.py, or check paths.model or "
+            "--model"
         ) from None
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{url}: not a model's card") from None
+        raise InputError(f"{url}: not a model description") from None
     if version > SCHEMA_VERSION:
         raise InputError(
             f"{url}: schema version {version} is newer than {SCHEMA_VERSION}, the newest that "
             "this Halftone reads; upgrade Halftone"
         )
     try:
-        card = ModelInfo.model_validate_json(json.dumps(raw))
+        info = ModelInfo.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
-        raise InputError(f"{url}: not a model's card: wrong or missing {keys}") from None
-    if not storage.exists(storage.join(root, card.network)):
-        raise InputError(f"{root}: {card.network} is missing; restore it, or train again elsewhere")
-    return card
+        raise InputError(f"{url}: not a model description: wrong or missing {keys}") from None
+    if not storage.exists(storage.join(root, info.network)):
+        raise InputError(f"{root}: {info.network} is missing; restore it, or train again elsewhere")
+    return info
 
 
 def check_model_fits(info: ModelInfo, manifest: Manifest, model: str, dataset: str) -> None:
@@ -150,10 +152,10 @@ def check_model_fits(info: ModelInfo, manifest: Manifest, model: str, dataset: s
 
 
 def check_model_root(root: str) -> None:
-    """Raise InputError where something else than a model or a training is at `root`."""
-    held = storage.list_names(root)
-    others = [name for name in held if name not in _NAMES_BEFORE_CHECKPOINT]
-    if others and MODEL_INFO not in held and CHECKPOINTS not in held:
+    """Raise InputError if `root` holds something other than a model or a training."""
+    names = storage.list_names(root)
+    others = [name for name in names if name not in _NAMES_BEFORE_CHECKPOINT]
+    if others and MODEL_INFO not in names and CHECKPOINTS not in names:
         raise InputError(
             f"{root}: exists and is not a model (it holds {', '.join(others[:3])}"
             f"{', ...' if len(others) > 3 else ''}); give another --output"
@@ -161,36 +163,36 @@ def check_model_root(root: str) -> None:
 
 
 def training_fingerprint(config: Config, manifest: Manifest) -> dict[str, Any]:
-    """Everything that decides what a training does from one epoch to the next.
+    """Return the settings and the dataset that determine the result of each epoch.
 
-    Not part of it: how many epochs (unless the learning rate falls with them), on how many ranks,
-    and how many checkpoints are kept.
+    It leaves out what may change when a training resumes, such as the number of epochs (unless the
+    learning rate decays over them), of ranks and of checkpoints to keep.
     """
     settings = config.train
-    decided = settings.model_dump(mode="json", exclude=_CHANGEABLE_SETTINGS)
+    train = settings.model_dump(mode="json", exclude=_CHANGEABLE_SETTINGS)
     if settings.decay != "none":
-        decided["epochs"] = settings.epochs
+        train["epochs"] = settings.epochs
     if settings.start_from:
-        decided["start_from"] = read_model_info(settings.start_from).version
-    return {"seed": config.seed, "train": decided, "fingerprint": manifest.fingerprint}
+        train["start_from"] = read_model_info(settings.start_from).version
+    return {"seed": config.seed, "train": train, "fingerprint": manifest.fingerprint}
 
 
 def check_training_fingerprint(output: str, old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Raise InputError where what is at `output` comes from another origin than `new`."""
-    # A setting that there was none of yet was what it is by default.
-    usual = TrainSettings().model_dump(mode="json", exclude=_CHANGEABLE_SETTINGS)
-    was = {**old, "train": {**usual, **old["train"]}}
+    """Raise InputError if the training at `output` has another fingerprint than the new one."""
+    # A setting that did not exist yet had the effect of its default.
+    defaults = TrainSettings().model_dump(mode="json", exclude=_CHANGEABLE_SETTINGS)
+    old = {**old, "train": {**defaults, **old["train"]}}
     changes = [
-        f"{key}: {one!r} there, {other!r} now" for key, one, other in diff_settings(was, new)
+        f"{key}: {before!r} there, {now!r} now" for key, before, now in diff_settings(old, new)
     ]
     if changes:
         raise InputError(
-            f"{output}: a training with other settings is there, and is not continued: "
+            f"{output} holds a training with other settings: "
             f"{'; '.join(changes)}. Give another --output, or remove it"
         )
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
-    """The epoch of the lowest validation loss, or training loss where none was held out."""
+    """Return the epoch of the lowest validation loss, or training loss without validation."""
     key = "val_loss" if "val_loss" in history[0] else "loss"
     return int(min(history, key=lambda entry: float(entry[key]))["epoch"])

@@ -1,4 +1,4 @@
-"""Both ways to the batches of an epoch, over real shards."""
+"""Cached and streamed batches of an epoch, from real shards."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from halftone.feed.world import World
 
 SHAPE = (2, 3, 1)
 ROWS = 23
-Make = Callable[[EpochPlan, World], BatchSource]
+MakeSource = Callable[[EpochPlan, World], BatchSource]
 
 
 @pytest.fixture
 def shards(tmp_path: Path) -> list[ShardFile]:
-    return written(tmp_path, SHAPE)
+    return write_shards(tmp_path, SHAPE)
 
 
-def written(root: Path, shape: tuple[int, int, int]) -> list[ShardFile]:
-    """Six shards of 4 rows and less; row n has the label n % 3, and all its pixels are n."""
-    made = []
+def write_shards(root: Path, shape: tuple[int, int, int]) -> list[ShardFile]:
+    """Write six shards of at most 4 rows; row n has the label n % 3, and all its pixels are n."""
+    shards = []
     for index, start in enumerate(range(0, ROWS, 4)):
         numbers = range(start, min(start + 4, ROWS))
         table = pa.table(
@@ -43,112 +43,120 @@ def written(root: Path, shape: tuple[int, int, int]) -> list[ShardFile]:
         )
         path = f"train/{index}.parquet"
         storage.write_table(str(root / path), table)
-        made.append(ShardFile(path=path, split="train", rows=len(numbers), size_bytes=1, digest=""))
-    return made
+        shards.append(
+            ShardFile(path=path, split="train", rows=len(numbers), size_bytes=1, digest="")
+        )
+    return shards
 
 
-@pytest.fixture(params=["kept", "streamed"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
-    def make_(plan: EpochPlan, world: World) -> BatchSource:
-        if request.param == "kept":
+@pytest.fixture(params=["cached", "streamed"])
+def make_source(request: pytest.FixtureRequest, tmp_path: Path) -> MakeSource:
+    def make(plan: EpochPlan, world: World) -> BatchSource:
+        if request.param == "cached":
             return CachedSource(str(tmp_path), SHAPE, world, plan)
         return StreamedSource(str(tmp_path), SHAPE, world, plan.rank_batch_size)
 
-    return make_
+    return make
 
 
 def rows(dataset: tf.data.Dataset) -> list[list[int]]:
-    """The values of the rows that count, batch by batch; checks that labels came with them."""
-    found = []
+    """The pixel values of the rows without padding, by batch; checks their labels."""
+    batches = []
     for images, labels, weights in dataset.as_numpy_iterator():
         assert (images.dtype, labels.dtype, weights.dtype) == (np.uint8, np.int32, np.float32)
         assert images.shape[1:] == SHAPE
         assert labels.shape == (len(images), 1)
-        counts = weights == 1.0
-        assert ((images[counts] % 3)[:, 0, 0] == labels[counts]).all()
+        is_row = weights == 1.0
+        assert ((images[is_row] % 3)[:, 0, 0] == labels[is_row]).all()
         assert (images == images[:, :1, :1]).all()
-        found.append(images[counts, 0, 0, 0].tolist())
-    return found
+        batches.append(images[is_row, 0, 0, 0].tolist())
+    return batches
 
 
-def flat(batches: list[list[int]]) -> list[int]:
+def flatten(batches: list[list[int]]) -> list[int]:
     return [row for batch in batches for row in batch]
 
 
-def test_without_a_seed_rows_come_in_the_order_of_the_plan(
-    shards: list[ShardFile], make: Make
+def test_rows_without_a_seed_keep_the_order_of_the_plan(
+    shards: list[ShardFile], make_source: MakeSource
 ) -> None:
     plan = epoch_plan.partition_shards(shards, 1, 5)
-    batches = rows(make(plan, World()).epoch_dataset(plan))
+    batches = rows(make_source(plan, World()).epoch_dataset(plan))
     assert batches == [[*range(0, 5)], [*range(5, 10)], [*range(10, 15)], [*range(15, 20)],
                        [20, 21, 22]]  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_over_all_ranks_each_row_comes_once_at_each_epoch(
-    shards: list[ShardFile], make: Make, size: int
+def test_each_row_comes_once_per_epoch_over_all_ranks(
+    shards: list[ShardFile], make_source: MakeSource, size: int
 ) -> None:
     plan = epoch_plan.plan_epoch(shards, size, 2 * size, seed=7, epoch=1)
-    sources = [make(plan, World(rank, size)) for rank in range(size)]
-    for text in ("7:1", "7:2"):
-        of_ranks = [rows(source.epoch_dataset(plan, text)) for source in sources]
-        assert {len(batches) for batches in of_ranks} == {plan.steps}
-        assert sorted(row for batches in of_ranks for row in flat(batches)) == list(range(ROWS))
+    sources = [make_source(plan, World(rank, size)) for rank in range(size)]
+    for seed in ("7:1", "7:2"):
+        rank_batches = [rows(source.epoch_dataset(plan, seed)) for source in sources]
+        assert {len(batches) for batches in rank_batches} == {plan.steps}
+        assert sorted(row for batches in rank_batches for row in flatten(batches)) == list(
+            range(ROWS)
+        )
 
 
-def test_a_seed_mixes_the_same_way_each_time_and_another_otherwise(
-    shards: list[ShardFile], make: Make
+def test_shuffle_is_a_function_of_the_seed(
+    shards: list[ShardFile], make_source: MakeSource
 ) -> None:
     plan = epoch_plan.partition_shards(shards, 1, 4)
-    source = make(plan, World())
-    first, other, again = (rows(source.epoch_dataset(plan, text)) for text in ("7:1", "7:2", "7:1"))
+    source = make_source(plan, World())
+    first, other, again = (rows(source.epoch_dataset(plan, seed)) for seed in ("7:1", "7:2", "7:1"))
     assert again == first
     assert first != other
-    assert flat(first) != sorted(flat(first))
+    assert flatten(first) != sorted(flatten(first))
 
 
-def test_an_epoch_can_begin_at_a_later_step(shards: list[ShardFile], make: Make) -> None:
+def test_epoch_can_start_at_a_later_step(shards: list[ShardFile], make_source: MakeSource) -> None:
     plan = epoch_plan.partition_shards(shards, 1, 4)
-    whole = rows(make(plan, World()).epoch_dataset(plan, "7:1"))
-    assert rows(make(plan, World()).epoch_dataset(plan, "7:1", first_step=2)) == whole[2:]
-    assert rows(make(plan, World()).epoch_dataset(plan, "7:1", first_step=plan.steps)) == []
+    all_batches = rows(make_source(plan, World()).epoch_dataset(plan, "7:1"))
+    assert (
+        rows(make_source(plan, World()).epoch_dataset(plan, "7:1", first_step=2)) == all_batches[2:]
+    )
+    assert rows(make_source(plan, World()).epoch_dataset(plan, "7:1", first_step=plan.steps)) == []
 
 
-def test_steps_beyond_the_rows_are_filled(shards: list[ShardFile], make: Make) -> None:
+def test_steps_beyond_the_rows_are_padded(shards: list[ShardFile], make_source: MakeSource) -> None:
     plan = epoch_plan.plan_epoch(shards, 1, 4, seed=7, epoch=1, aggregate_steps=4)
-    batches = rows(make(plan, World()).epoch_dataset(plan, "7:1"))
+    batches = rows(make_source(plan, World()).epoch_dataset(plan, "7:1"))
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 3, 0, 0]
 
 
-@pytest.mark.parametrize("source", [CachedSource, StreamedSource])
-def test_batches_that_are_held_stay_as_they_were(tmp_path: Path, source: type[BatchSource]) -> None:
-    shape = (8, 8, 1)  # 64 bytes: TensorFlow takes them over, in place of a copy
-    plan = epoch_plan.partition_shards(written(tmp_path, shape), 1, 4)
-    last = plan if source is CachedSource else plan.rank_batch_size
-    made = source(str(tmp_path), shape, World(), last)
-    held = [list(made.epoch_dataset(plan, text)) for text in ("7:1", "7:2", "7:3")]
-    for epoch in held:
+@pytest.mark.parametrize("source_type", [CachedSource, StreamedSource])
+def test_batches_stay_unchanged_while_they_are_referenced(
+    tmp_path: Path, source_type: type[BatchSource]
+) -> None:
+    shape = (8, 8, 1)  # 64 bytes: aligned, so that TensorFlow uses them without a copy
+    plan = epoch_plan.partition_shards(write_shards(tmp_path, shape), 1, 4)
+    last_argument = plan if source_type is CachedSource else plan.rank_batch_size
+    source = source_type(str(tmp_path), shape, World(), last_argument)
+    epochs = [list(source.epoch_dataset(plan, seed)) for seed in ("7:1", "7:2", "7:3")]
+    for epoch in epochs:
         pixels = np.concatenate([images.numpy() for images, _, _ in epoch])
         label_ids = np.concatenate([labels.numpy() for _, labels, _ in epoch])
         assert (pixels[:ROWS] % 3 == label_ids[:ROWS, :, np.newaxis, np.newaxis]).all()
         assert sorted(pixels[:ROWS, 0, 0, 0]) == list(range(ROWS))
 
 
-def test_kept_rows_are_mixed_over_all_shards(shards: list[ShardFile], tmp_path: Path) -> None:
+def test_cached_rows_are_shuffled_over_all_shards(shards: list[ShardFile], tmp_path: Path) -> None:
     plan = epoch_plan.partition_shards(shards, 1, ROWS)
     source = CachedSource(str(tmp_path), SHAPE, World(), plan)
-    first = {rows(source.epoch_dataset(plan, f"7:{epoch}"))[0][0] for epoch in range(200)}
-    assert first == set(range(ROWS))
+    first_rows = {rows(source.epoch_dataset(plan, f"7:{epoch}"))[0][0] for epoch in range(200)}
+    assert first_rows == set(range(ROWS))
 
 
-def test_kept_rows_are_those_of_one_plan(shards: list[ShardFile], tmp_path: Path) -> None:
+def test_cached_source_refuses_another_plan(shards: list[ShardFile], tmp_path: Path) -> None:
     plan = epoch_plan.partition_shards(shards, 1, 4)
     source = CachedSource(str(tmp_path), SHAPE, World(), plan)
-    with pytest.raises(ValueError, match="rows that are kept are those of one plan"):
+    with pytest.raises(ValueError, match="serves one plan only"):
         source.epoch_dataset(epoch_plan.partition_shards(shards[:2], 1, 4))
 
 
-def test_what_fits_is_a_quarter_of_the_memory_for_all_ranks_of_a_machine(
+def test_ranks_of_a_machine_may_cache_a_quarter_of_its_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pipeline, "_available_memory_bytes", lambda: 1000)
@@ -158,14 +166,14 @@ def test_what_fits_is_a_quarter_of_the_memory_for_all_ranks_of_a_machine(
     assert not pipeline.fits_in_memory(126, local_size=2)
 
 
-def test_why_rows_could_not_be_read_is_told_in_our_words(
-    make: Make, shards: list[ShardFile], tmp_path: Path
+def test_read_error_is_raised_in_place_of_the_tensorflow_error(
+    make_source: MakeSource, shards: list[ShardFile], tmp_path: Path
 ) -> None:
     plan = epoch_plan.partition_shards(shards, 1, 4)
     (tmp_path / shards[3].path).unlink()
 
     def read() -> None:
-        source = make(plan, World())
+        source = make_source(plan, World())
         with pipeline.raise_read_errors(source):
             rows(source.epoch_dataset(plan))
 
@@ -177,7 +185,9 @@ def test_why_rows_could_not_be_read_is_told_in_our_words(
     )
 
 
-def test_another_error_of_tensorflow_stays_what_it_is(make: Make, shards: list[ShardFile]) -> None:
-    source = make(epoch_plan.partition_shards(shards, 1, 4), World())
+def test_other_tensorflow_errors_are_raised_unchanged(
+    make_source: MakeSource, shards: list[ShardFile]
+) -> None:
+    source = make_source(epoch_plan.partition_shards(shards, 1, 4), World())
     with pytest.raises(tf.errors.InvalidArgumentError), pipeline.raise_read_errors(source):
         tf.reshape(tf.zeros(3), (2, 2))

@@ -1,4 +1,4 @@
-"""The feed reads real shards through Petastorm."""
+"""Batches of real shards, read through Petastorm."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 @pytest.fixture
 def shards(tmp_path: Path) -> list[ShardFile]:
     """Shards of 5, 5, 5 and 2 rows; row n has the label n % 3 and six pixels of value n."""
-    made, number = [], 0
+    shards, num_rows = [], 0
     for index, rows in enumerate((5, 5, 5, 2)):
-        numbers = list(range(number, number + rows))
+        numbers = list(range(num_rows, num_rows + rows))
         table = pa.table(
             {
                 schema.KEY: [str(n) for n in numbers],
@@ -37,28 +37,29 @@ def shards(tmp_path: Path) -> list[ShardFile]:
         )
         path = f"train/{index}.parquet"
         size_bytes = storage.write_table(str(tmp_path / path), table)
-        made.append(
+        shards.append(
             ShardFile(path=path, split="train", rows=rows, size_bytes=size_bytes, digest="")
         )
-        number += rows
-    return made
+        num_rows += rows
+    return shards
 
 
 def read(root: Path, plan: EpochPlan, size: int = 1, shuffle_seed: str = "") -> list[list[Batch]]:
+    """The batches of each rank."""
     return [
         [
             batch
-            for some in rank_batches.read_batches(
+            for block in rank_batches.read_batches(
                 str(root), SHAPE, plan, World(rank, size), shuffle_seed, BufferPool()
             )
-            for batch in zip(*some)
+            for batch in zip(*block)
         ]
         for rank in range(size)
     ]
 
 
 def real_rows(batches: list[Batch]) -> list[int]:
-    """The pixel value of every row that counts; checks that its label came with it."""
+    """The pixel value of every row without padding; checks its label."""
     rows = []
     for images, labels, weights in batches:
         for image, label, weight in zip(images, labels, weights):
@@ -69,7 +70,7 @@ def real_rows(batches: list[Batch]) -> list[int]:
     return rows
 
 
-def test_batches_have_one_shape_and_dtype_and_fillers_weigh_nothing(
+def test_batches_have_one_shape_and_dtype_and_padding_has_weight_0(
     shards: list[ShardFile], tmp_path: Path
 ) -> None:
     [batches] = read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
@@ -79,16 +80,14 @@ def test_batches_have_one_shape_and_dtype_and_fillers_weigh_nothing(
     assert [weights.tolist() for _, _, weights in batches] == [[1, 1, 1, 1]] * 4 + [[1, 0, 0, 0]]
 
 
-def test_without_a_seed_the_order_is_that_of_the_plan(
+def test_rows_without_a_seed_keep_the_order_of_the_plan(
     shards: list[ShardFile], tmp_path: Path
 ) -> None:
     [batches] = read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
     assert real_rows(batches) == list(range(17))
 
 
-def test_a_seed_mixes_the_rows_the_same_way_each_time(
-    shards: list[ShardFile], tmp_path: Path
-) -> None:
+def test_shuffle_is_a_function_of_the_seed(shards: list[ShardFile], tmp_path: Path) -> None:
     plan = epoch_plan.partition_shards(shards, 1, 4)
     [[first], [again], [other]] = (read(tmp_path, plan, 1, seed) for seed in ("1:1", "1:1", "1:2"))
     assert real_rows(first) == real_rows(again)
@@ -97,54 +96,54 @@ def test_a_seed_mixes_the_rows_the_same_way_each_time(
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_over_all_ranks_each_row_comes_once_in_equal_steps(
+def test_each_row_comes_once_over_all_ranks_in_equal_steps(
     shards: list[ShardFile], tmp_path: Path, size: int
 ) -> None:
     for epoch in (1, 2):
         plan = epoch_plan.plan_epoch(shards, size, 2 * size, seed=7, epoch=epoch)
-        of_ranks = read(tmp_path, plan, size, f"7:{epoch}")
-        assert {len(batches) for batches in of_ranks} == {plan.steps}
-        assert sorted(row for batches in of_ranks for row in real_rows(batches)) == list(range(17))
+        batches_by_rank = read(tmp_path, plan, size, f"7:{epoch}")
+        assert {len(batches) for batches in batches_by_rank} == {plan.steps}
+        assert sorted(row for batches in batches_by_rank for row in real_rows(batches)) == list(
+            range(17)
+        )
 
 
-def test_a_rank_without_rows_gets_fillers_only(shards: list[ShardFile], tmp_path: Path) -> None:
+def test_rank_without_rows_gets_padding_only(shards: list[ShardFile], tmp_path: Path) -> None:
     plan = epoch_plan.partition_shards(shards[3:], 3, 3)
-    of_ranks = read(tmp_path, plan, 3)
-    assert [real_rows(batches) for batches in of_ranks] == [[], [15], [16]]
-    assert [len(batches) for batches in of_ranks] == [1, 1, 1]
+    batches_by_rank = read(tmp_path, plan, 3)
+    assert [real_rows(batches) for batches in batches_by_rank] == [[], [15], [16]]
+    assert [len(batches) for batches in batches_by_rank] == [1, 1, 1]
 
 
-def test_rows_that_are_missing_are_told(shards: list[ShardFile], tmp_path: Path) -> None:
-    said = shards[0].model_copy(update={"rows": 6})
+def test_missing_rows_are_an_error(shards: list[ShardFile], tmp_path: Path) -> None:
+    wrong_shard = shards[0].model_copy(update={"rows": 6})
     with pytest.raises(RunError) as caught:
-        read(tmp_path, epoch_plan.partition_shards([said, *shards[1:]], 1, 4))
+        read(tmp_path, epoch_plan.partition_shards([wrong_shard, *shards[1:]], 1, 4))
     assert str(caught.value) == (
-        f"{tmp_path}/train/0.parquet holds 5 rows, the manifest says 6; restore it, or run "
+        f"{tmp_path}/train/0.parquet has 5 rows, the manifest has 6; restore it, or run "
         "preprocess again with a new --output"
     )
 
 
-def test_a_shard_that_is_damaged_or_missing_is_told(
-    shards: list[ShardFile], tmp_path: Path
-) -> None:
-    broken = tmp_path / shards[2].path
-    broken.write_bytes(broken.read_bytes()[:200])
+def test_damaged_or_missing_shard_is_an_error(shards: list[ShardFile], tmp_path: Path) -> None:
+    path = tmp_path / shards[2].path
+    path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(RunError) as caught:
         read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
     assert str(caught.value) == (
-        f"{broken} is damaged (Parquet magic bytes not found in footer. Either the file is "
+        f"{path} is damaged (Parquet magic bytes not found in footer. Either the file is "
         "corrupted or this is not a parquet file.); restore it, or run preprocess again with a new "
         "--output"
     )
-    broken.unlink()
+    path.unlink()
     with pytest.raises(RunError) as caught:
         read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
     assert str(caught.value) == (
-        f"{broken} is missing; restore it, or run preprocess again with a new --output"
+        f"{path} is missing; restore it, or run preprocess again with a new --output"
     )
 
 
-def test_a_folder_with_a_space_in_its_name(shards: list[ShardFile], tmp_path: Path) -> None:
+def test_path_with_a_space_is_read(shards: list[ShardFile], tmp_path: Path) -> None:
     root = tmp_path / "my data"
     (root / "train").mkdir(parents=True)
     for shard in shards:

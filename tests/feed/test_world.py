@@ -8,7 +8,7 @@ import pytest
 from halftone.feed.world import World
 
 
-def test_a_process_alone_is_a_world_of_one() -> None:
+def test_single_process_is_a_world_of_size_1() -> None:
     code = "from halftone.feed import world; print(world.detect_world())"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
@@ -16,12 +16,12 @@ def test_a_process_alone_is_a_world_of_one() -> None:
     assert result.stdout == "World(rank=0, size=1, local_rank=0, local_size=1)\n"
 
 
-def test_rank_0_is_the_first() -> None:
+def test_rank_0_is_first() -> None:
     assert World().is_first
     assert not World(rank=1, size=2).is_first
 
 
 @pytest.mark.parametrize("numbers", [(2, 2, 0, 1), (-1, 2, 0, 1), (0, 2, 1, 1)])
-def test_a_world_that_cannot_be(numbers: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ValueError, match="no such world"):
+def test_rank_out_of_range_is_refused(numbers: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="rank or local_rank out of range"):
         World(*numbers)

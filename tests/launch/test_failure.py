@@ -18,7 +18,7 @@ NAN = RankStatus("run", "the loss is nan")
 READY = RankStatus("ready")
 
 
-def test_all_ended_well() -> None:
+def test_clean_exits_have_no_root_cause() -> None:
     assert (
         failure.find_root_cause(
             [RankExit(0, "", 1.0, last_status=READY), RankExit(1, "", 2.0, last_status=READY)]
@@ -28,9 +28,9 @@ def test_all_ended_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "kind", "text"),
+    ("exits", "error_type", "text"),
     [
-        # One is killed; the other sees its connection close, and may be seen first.
+        # Rank 1 is killed; rank 0 loses the connection and may be observed first.
         (
             [
                 RankExit(0, FAILED, 1.0, last_status=HOROVOD),
@@ -44,16 +44,16 @@ def test_all_ended_well() -> None:
             LostRankError,
             f"rank 1 {KILLED}",
         ),
-        # One hangs: the others give it up, and it has to be killed.
+        # Rank 0 hangs: rank 1 times out, and the supervisor kills rank 0.
         (
             [
                 RankExit(0, KILLED, 9.0, was_killed=True),
                 RankExit(1, FAILED, 1.0, last_status=HOROVOD),
             ],
             LostRankError,
-            "rank 0 did not answer any more",
+            "rank 0 stopped responding",
         ),
-        # One fails in its own way, then another for want of it.
+        # Rank 1 fails by a bug, then rank 0 because rank 1 is missing.
         (
             [
                 RankExit(0, FAILED, 2.0, last_status=HOROVOD),
@@ -62,7 +62,7 @@ def test_all_ended_well() -> None:
             LostRankError,
             "rank 1: ZeroDivisionError: division by zero",
         ),
-        # Nobody knows more than that the connection was lost.
+        # Both know only that the connection was lost: the first observed failure counts.
         (
             [
                 RankExit(0, FAILED, 2.0, last_status=HOROVOD),
@@ -71,7 +71,7 @@ def test_all_ended_well() -> None:
             LostRankError,
             "rank 1: HorovodInternalError: Horovod has been shut down",
         ),
-        # One is lost before it begins, and the rest is killed.
+        # Rank 1 is lost before it trains, and the supervisor kills rank 0.
         (
             [
                 RankExit(0, KILLED, 2.0, was_killed=True, last_status=READY),
@@ -80,7 +80,7 @@ def test_all_ended_well() -> None:
             LostRankError,
             "rank 1 ended with exit code 1",
         ),
-        # What a rank says in our words counts before all else; the first that says it.
+        # A reported run error goes before lost ranks; the first one reported counts.
         (
             [
                 RankExit(0, KILLED, 1.0),
@@ -98,7 +98,7 @@ def test_all_ended_well() -> None:
             InputError,
             "rank 0: no such interface",
         ),
-        # All stopped when asked; rank 0 wrote the checkpoint.
+        # All ranks stopped on request; rank 0 wrote the checkpoint.
         (
             [
                 RankExit(0, "", 2.0, last_status=RankStatus("stopped", "at 3")),
@@ -109,15 +109,13 @@ def test_all_ended_well() -> None:
         ),
     ],
 )
-def test_the_cause_is_told_and_not_what_follows(
-    ends: list[RankExit], kind: type[Exception], text: str
-) -> None:
-    error: Optional[Exception] = failure.find_root_cause(ends)
-    assert type(error) is kind
+def test_root_cause_is_found(exits: list[RankExit], error_type: type[Exception], text: str) -> None:
+    error: Optional[Exception] = failure.find_root_cause(exits)
+    assert type(error) is error_type
     assert str(error) == text
 
 
-def test_a_lost_rank_is_known_by_its_number() -> None:
+def test_lost_rank_error_holds_the_rank() -> None:
     error = failure.find_root_cause([RankExit(0, "", 1.0), RankExit(1, KILLED, 2.0)])
     assert isinstance(error, LostRankError)
     assert error.rank == 1

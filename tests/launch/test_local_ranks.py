@@ -23,9 +23,7 @@ def settings(ranks: int, **others: str) -> TrainSettings:
         (4, "localhost:1,localhost:3", {"localhost": 4}),
     ],
 )
-def test_how_many_ranks_each_host_takes(
-    ranks: int, hosts: str | None, slots: dict[str, int]
-) -> None:
+def test_slots_by_host(ranks: int, hosts: str | None, slots: dict[str, int]) -> None:
     assert local_ranks.slots_by_host(settings(ranks, hosts=hosts)) == slots  # type: ignore[arg-type]
 
 
@@ -44,28 +42,28 @@ def test_how_many_ranks_each_host_takes(
         ),
     ],
 )
-def test_hosts_with_too_few_slots(hosts: str, text: str) -> None:
+def test_too_few_slots_are_refused(hosts: str, text: str) -> None:
     with pytest.raises(InputError) as caught:
         local_ranks.slots_by_host(settings(4, hosts=hosts))
     assert str(caught.value) == text
 
 
-def test_a_host_that_cannot_be_found() -> None:
+def test_unknown_host_is_refused() -> None:
     with pytest.raises(InputError, match=r"cannot reach nowhere\.invalid: "):
         local_ranks.slots_by_host(settings(2, hosts="localhost:1,nowhere.invalid:1"))
 
 
-def test_an_interface_that_other_hosts_cannot_reach() -> None:
+def test_loopback_interface_with_a_remote_host_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         local_ranks.slots_by_host(
             settings(2, hosts="localhost:1,nowhere.invalid:1", network_interface=LOOPBACK)
         )
     assert str(caught.value) == (
-        f"train.network_interface is {LOOPBACK}, over which nowhere.invalid of train.hosts cannot "
-        f"be reached; name another one of {', '.join(sorted(interfaces.ipv4_addresses()))}"
+        f"train.network_interface is {LOOPBACK}, but nowhere.invalid of train.hosts cannot be "
+        f"reached over it; use another one of {', '.join(sorted(interfaces.ipv4_addresses()))}"
     )
 
 
-def test_an_interface_that_is_not_there() -> None:
+def test_unknown_interface_is_refused() -> None:
     with pytest.raises(InputError, match=r"^train\.network_interface is eth77, which "):
         local_ranks.slots_by_host(settings(2, network_interface="eth77"))

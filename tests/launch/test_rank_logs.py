@@ -8,13 +8,13 @@ from halftone import storage
 from halftone.launch import rank_logs
 
 
-def test_attempts_follow_each_other_in_a_file_for_each_rank(tmp_path: Path) -> None:
+def test_each_attempt_is_appended_to_the_log_of_each_rank(tmp_path: Path) -> None:
     output = str(tmp_path / "model")
     for attempt in (b"1", b"2"):
         with rank_logs.open_logs(output, 2) as logs:
             for rank, log in enumerate(logs):
                 log.write(b"attempt %s of rank %d\n" % (attempt, rank))
-            # Who looks meanwhile sees it.
+            # The log can be read while the attempt runs.
             assert (tmp_path / "model/logs/rank-1.log").read_bytes().endswith(b"of rank 1\n")
     assert (tmp_path / "model/logs/rank-0.log").read_text() == (
         "attempt 1 of rank 0\nattempt 2 of rank 0\n"
@@ -22,7 +22,7 @@ def test_attempts_follow_each_other_in_a_file_for_each_rank(tmp_path: Path) -> N
     assert rank_logs.log_url(output, 0) == f"{output}/logs/rank-0.log"
 
 
-def test_in_a_store_they_are_put_when_an_attempt_ends(
+def test_logs_are_uploaded_when_an_attempt_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -19,34 +19,34 @@ KILLED = "was killed by signal 9"
 READY = RankStatus("ready")
 
 
-class Ended:
-    """A rank that says what it is given, and ends."""
+class FakeRank:
+    """A rank that sends one message and ends."""
 
     location = "here"
 
-    def __init__(self, how: str, word: RankStatus) -> None:
-        self._how, self._word = how, word
+    def __init__(self, exit_description: str, status: RankStatus) -> None:
+        self._exit_description, self._status = exit_description, status
 
     def read_lines(self) -> Iterator[bytes]:
-        yield f"\x1e{json.dumps(self._word._asdict())}\n".encode()
+        yield f"\x1e{json.dumps(self._status._asdict())}\n".encode()
 
     def start_training(self) -> None: ...
 
     def describe_exit(self) -> str:
-        return self._how
+        return self._exit_description
 
     def kill(self) -> None: ...
 
 
-def starts(hows: list[str], output: Path, word: RankStatus = READY) -> StartRanks:
-    """Two ranks; the second ends as `hows` says, attempt by attempt, an epoch after the other."""
-    left = iter(enumerate(hows, start=1))
+def starter(exit_descriptions: list[str], output: Path, status: RankStatus = READY) -> StartRanks:
+    """Start two ranks; rank 1 ends with the next description, one epoch later in each attempt."""
+    attempts = iter(enumerate(exit_descriptions, start=1))
 
     @contextmanager
-    def start(_: StopRequest) -> Iterator[list[Ended]]:
-        epoch, how = next(left)
+    def start(_: StopRequest) -> Iterator[list[FakeRank]]:
+        epoch, exit_description = next(attempts)
         try:
-            yield [Ended("", READY), Ended(how, word)]
+            yield [FakeRank("", READY), FakeRank(exit_description, status)]
         finally:
             (output / "checkpoints").mkdir(parents=True, exist_ok=True)
             (output / "checkpoints" / f"epoch-{epoch:04d}.npz").touch()
@@ -54,13 +54,13 @@ def starts(hows: list[str], output: Path, word: RankStatus = READY) -> StartRank
     return start
 
 
-def run(start: StartRanks, output: Path, max_restarts: int = 2) -> None:
-    restarts.run_with_restarts(start, str(output), 2, max_restarts, StopRequest())
+def run(start_ranks: StartRanks, output: Path, max_restarts: int = 2) -> None:
+    restarts.run_with_restarts(start_ranks, str(output), 2, max_restarts, StopRequest())
 
 
-def test_lost_ranks_are_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "restarts.json").write_text('[{"epoch": 9, "message": "of another training"}]')
-    run(starts([KILLED, "was lost with its Spark task", ""], tmp_path), tmp_path)
+def test_lost_ranks_are_restarted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "restarts.json").write_text('[{"epoch": 9, "message": "of an earlier training"}]')
+    run(starter([KILLED, "was lost with its Spark task", ""], tmp_path), tmp_path)
     assert model_directory.read_restarts(str(tmp_path)) == [
         Restart(epoch=1, message="rank 1 was killed by signal 9"),
         Restart(epoch=2, message="rank 1 was lost with its Spark task"),
@@ -72,54 +72,54 @@ def test_lost_ranks_are_started_again(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "logs" / "rank-1.log").read_text().count("=== attempt ") == 3
 
 
-def test_a_call_that_goes_on_keeps_the_restarts_before(tmp_path: Path) -> None:
+def test_resumed_training_keeps_its_earlier_restarts(tmp_path: Path) -> None:
     with pytest.raises(RunError):
-        run(starts([KILLED, KILLED], tmp_path), tmp_path, max_restarts=1)
-    run(starts([KILLED, ""], tmp_path), tmp_path, max_restarts=1)
-    assert [made.epoch for made in model_directory.read_restarts(str(tmp_path))] == [1, 2]
+        run(starter([KILLED, KILLED], tmp_path), tmp_path, max_restarts=1)
+    run(starter([KILLED, ""], tmp_path), tmp_path, max_restarts=1)
+    assert [restart.epoch for restart in model_directory.read_restarts(str(tmp_path))] == [1, 2]
 
 
-@pytest.mark.parametrize(("max_restarts", "place"), [(0, "after epoch 1"), (2, "after epoch 3")])
-def test_not_more_often_than_is_set(tmp_path: Path, max_restarts: int, place: str) -> None:
+@pytest.mark.parametrize(("max_restarts", "position"), [(0, "after epoch 1"), (2, "after epoch 3")])
+def test_max_restarts_limits_the_restarts(tmp_path: Path, max_restarts: int, position: str) -> None:
     with pytest.raises(RunError) as caught:
-        run(starts([KILLED] * 4, tmp_path), tmp_path, max_restarts)
+        run(starter([KILLED] * 4, tmp_path), tmp_path, max_restarts)
     assert str(caught.value) == (
         f"rank 1 was killed by signal 9, and train.max_restarts is {max_restarts}; run the same "
-        f"command again to go on {place}. Its log is {tmp_path}/logs/rank-1.log"
+        f"command again to go on {position}. Its log is {tmp_path}/logs/rank-1.log"
     )
     assert len(model_directory.read_restarts(str(tmp_path))) == max_restarts
 
 
 @pytest.mark.parametrize(
-    ("word", "kind", "text"),
+    ("status", "error_type", "text"),
     [
         (RankStatus("input", "no such interface"), InputError, "rank 1: no such interface"),
         (RankStatus("run", "the loss is nan"), RunError, "rank 1: the loss is nan"),
         (RankStatus("stopped", "the checkpoint is there"), StoppedError, "the checkpoint is there"),
     ],
 )
-def test_what_a_rank_says_why_is_not_tried_again(
-    tmp_path: Path, word: RankStatus, kind: type[Exception], text: str
+def test_reported_errors_are_not_restarted(
+    tmp_path: Path, status: RankStatus, error_type: type[Exception], text: str
 ) -> None:
-    with pytest.raises(kind) as caught:
-        run(starts(["ended with exit code 1"], tmp_path, word), tmp_path)
+    with pytest.raises(error_type) as caught:
+        run(starter(["ended with exit code 1"], tmp_path, status), tmp_path)
     assert str(caught.value) == text
     assert model_directory.read_restarts(str(tmp_path)) == []
 
 
-def test_ranks_that_are_lost_on_request_are_not_started_again(tmp_path: Path) -> None:
-    asked = StopRequest()
+def test_ranks_lost_after_a_stop_request_are_not_restarted(tmp_path: Path) -> None:
+    stop_request = StopRequest()
 
     @contextmanager
-    def start(_: StopRequest) -> Iterator[list[Ended]]:
+    def start(_: StopRequest) -> Iterator[list[FakeRank]]:
         try:
-            yield [Ended(KILLED, READY)]
+            yield [FakeRank(KILLED, READY)]
         finally:
-            asked.handle_signal(15, None)
+            stop_request.handle_signal(15, None)
 
     with pytest.raises(StoppedError) as caught:
-        restarts.run_with_restarts(start, str(tmp_path), 1, 2, asked)
+        restarts.run_with_restarts(start, str(tmp_path), 1, 2, stop_request)
     assert str(caught.value) == (
-        "not in good order, rank 0 was killed by signal 9; run the same command again to go on "
-        "from the start"
+        "before a checkpoint was written: rank 0 was killed by signal 9; run the same command "
+        "again to go on from the start"
     )

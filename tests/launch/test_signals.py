@@ -22,31 +22,31 @@ def wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_a_signal_becomes_a_file_for_as_long(
+def test_signal_writes_the_stop_file_until_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    (tmp_path / "stop").touch()  # of a job that was killed
-    with signals.forward_signals(str(tmp_path)) as asked:
+    (tmp_path / "stop").touch()  # left behind by a killed job
+    with signals.forward_signals(str(tmp_path)) as stop_request:
         assert not (tmp_path / "stop").exists()
-        assert not asked.is_received()
-        asked.raise_if_received()
+        assert not stop_request.is_received()
+        stop_request.raise_if_received()
         os.kill(os.getpid(), signal.SIGTERM)
         wait_for(tmp_path / "stop")
-        assert asked.is_received()
+        assert stop_request.is_received()
         with pytest.raises(StoppedError) as caught:
-            asked.raise_if_received()
-    assert str(caught.value) == ("before the ranks had begun; run the same command again to go on")
+            stop_request.raise_if_received()
+    assert str(caught.value) == ("before training started; run the same command again to go on")
     assert not (tmp_path / "stop").exists()
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert capsys.readouterr().err == "stopping: the ranks write a checkpoint\n"
 
 
 @pytest.mark.parametrize(
-    ("number", "kind"), [(signal.SIGTERM, StoppedError), (signal.SIGINT, KeyboardInterrupt)]
+    ("number", "error_type"), [(signal.SIGTERM, StoppedError), (signal.SIGINT, KeyboardInterrupt)]
 )
-def test_the_end_tells_which_signal_it_was(
-    tmp_path: Path, number: signal.Signals, kind: type[BaseException]
+def test_error_type_depends_on_the_signal(
+    tmp_path: Path, number: signal.Signals, error_type: type[BaseException]
 ) -> None:
     def train() -> None:
         with signals.forward_signals(str(tmp_path)):
@@ -54,12 +54,12 @@ def test_the_end_tells_which_signal_it_was(
             wait_for(tmp_path / "stop")
             raise StoppedError("epoch 3")
 
-    with pytest.raises(kind, match=r"^epoch 3$"):
+    with pytest.raises(error_type, match=r"^epoch 3$"):
         train()
     assert not (tmp_path / "stop").exists()
 
 
-def test_the_second_interrupt_does_not_wait(tmp_path: Path) -> None:
+def test_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     def train() -> None:
         with signals.forward_signals(str(tmp_path)):
             os.kill(os.getpid(), signal.SIGINT)
@@ -70,19 +70,19 @@ def test_the_second_interrupt_does_not_wait(tmp_path: Path) -> None:
         train()
 
 
-def test_other_threads_get_no_signals(tmp_path: Path) -> None:
+def test_other_threads_install_no_handlers(tmp_path: Path) -> None:
     handler = signal.getsignal(signal.SIGTERM)
-    seen: list[StopRequest] = []
+    requests: list[StopRequest] = []
 
     def body() -> None:
-        with signals.forward_signals(str(tmp_path)) as asked:
-            seen.append(asked)
+        with signals.forward_signals(str(tmp_path)) as stop_request:
+            requests.append(stop_request)
             assert signal.getsignal(signal.SIGTERM) == handler
 
     thread = threading.Thread(target=body)
     thread.start()
     thread.join()
-    assert not seen[0].is_received()
+    assert not requests[0].is_received()
 
 
 SUBMITTED = """
@@ -106,8 +106,8 @@ time.sleep(60)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can do it")
-def test_the_end_of_spark_submit_is_a_request(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's parent death signal")
+def test_end_of_spark_submit_is_a_stop_request(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SUBMITTED, str(tmp_path)]
     environment = {**os.environ, "PYSPARK_GATEWAY_PORT": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as submit:

@@ -14,24 +14,24 @@ from halftone.launch.connection import DriverAddress
 from halftone.launch.signals import StopRequest
 
 
-def ranks_running() -> list[int]:
-    """Ranks that this process's Spark has started."""
-    found = []
+def running_rank_pids() -> list[int]:
+    """The processes of the ranks that this process's Spark has started."""
+    pids = []
     for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+        with suppress(psutil.NoSuchProcess):  # it has just ended
             if "halftone.launch.rank" in process.cmdline():
-                found.append(process.pid)
-    return found
+                pids.append(process.pid)
+    return pids
 
 
 def wait_until_gone() -> None:
     deadline = time.monotonic() + 20
-    while ranks_running():
+    while running_rank_pids():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_more_ranks_than_spark_runs_at_once(
+def test_more_ranks_than_spark_slots_are_refused(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spark_ranks, "_START_TIMEOUT_SECS", 4.0)
@@ -47,30 +47,33 @@ def test_more_ranks_than_spark_runs_at_once(
     assert spark.range(4).count() == 4  # the slots are free again
 
 
-def test_ranks_that_are_killed_or_left_end(spark: SparkSession) -> None:
+def test_ranks_end_when_killed_or_when_the_context_ends(spark: SparkSession) -> None:
     with spark_ranks.start_spark_ranks({"config": None}, 2, spark, StopRequest()) as ranks:
         assert [rank.task_number for rank in ranks] == [0, 1]
-        assert len(ranks_running()) == 2
+        assert len(running_rank_pids()) == 2
         ranks[1].kill()
         deadline = time.monotonic() + 10
-        while len(ranks_running()) == 2:
+        while len(running_rank_pids()) == 2:
             assert time.monotonic() < deadline
             time.sleep(0.1)
     wait_until_gone()
 
 
-def test_a_stop_while_they_start(spark: SparkSession) -> None:
-    asked = StopRequest()
-    asked.handle_signal(15, None)
-    with pytest.raises(StoppedError), spark_ranks.start_spark_ranks({}, 2, spark, asked):
+def test_stop_request_while_ranks_start(spark: SparkSession) -> None:
+    stop_request = StopRequest()
+    stop_request.handle_signal(15, None)
+    with (
+        pytest.raises(StoppedError),
+        spark_ranks.start_spark_ranks({}, 2, spark, stop_request),
+    ):
         pytest.fail("went on")
     wait_until_gone()
 
 
-def test_a_task_that_cannot_start_its_rank(
+def test_task_that_cannot_start_its_rank_is_an_error(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(driver: DriverAddress, numbers: Iterable[int]) -> Iterator[None]:
+    def fail(driver: DriverAddress, task_numbers: Iterable[int]) -> Iterator[None]:
         raise OSError("no room for the rank")
 
     monkeypatch.setattr(spark_task, "run_rank", fail)

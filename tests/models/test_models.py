@@ -19,8 +19,8 @@ from halftone.config import ConfigError
 from halftone.dataset import manifest, schema
 
 STATISTICS = ([10.0, 100.0, 200.0], [2.0, 50.0, 1.0])
-# What the settings besides the defaults can do, all in one.
-UNUSUAL = config.Convnet(
+# Every setting differs from its default.
+ALL_SETTINGS = config.Convnet(
     filters=(4, 8, 8),
     kernels_px=(5, 3, 3),
     strides_px=(2, 1, 1),
@@ -39,20 +39,20 @@ UNUSUAL = config.Convnet(
 )
 
 
-def shapes(model: tf.keras.Model) -> list[tuple[str, tuple[int, ...]]]:
+def layer_shapes(model: tf.keras.Model) -> list[tuple[str, tuple[int, ...]]]:
     return [(type(layer).__name__, tuple(layer.output_shape[1:])) for layer in model.layers[1:]]
 
 
-def normalised(model: tf.keras.Model, pixels: np.ndarray) -> np.ndarray:
+def normalise_pixels(model: tf.keras.Model, pixels: np.ndarray) -> np.ndarray:
     return tf.keras.Model(model.input, model.get_layer("normalise").output)(pixels).numpy()
 
 
-def test_a_convnet_layer_by_layer() -> None:
+def test_convnet_layer_by_layer() -> None:
     settings = config.Convnet(
         filters=(4, 8), batch_norm=True, conv_dropout=0.25, dense=(16,), dense_dropout=0.5
     )
     model = models.build_model(settings.model_dump(), (20, 16, 1), 2, "0..1")
-    assert shapes(model) == [
+    assert layer_shapes(model) == [
         ("Rescaling", (20, 16, 1)),
         ("Conv2D", (18, 14, 4)),
         ("ReLU", (18, 14, 4)),
@@ -84,7 +84,7 @@ def test_settings_choose_the_layers() -> None:
         dense=(),
     )
     model = models.build_model(settings.model_dump(), (8, 8, 3), 10, "-0.5..0.5")
-    assert [name for name, _ in shapes(model)] == [
+    assert [name for name, _ in layer_shapes(model)] == [
         *("Rescaling", "Conv2D", "LeakyReLU", "AveragePooling2D"),
         *("Conv2D", "LeakyReLU", "AveragePooling2D", "Flatten", "Dense"),
     ]
@@ -93,9 +93,9 @@ def test_settings_choose_the_layers() -> None:
     assert model.output_shape == (None, 10)
 
 
-def test_every_setting_of_a_convnet_layer_by_layer() -> None:
-    model = models.build_model(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
-    assert shapes(model) == [
+def test_convnet_with_every_setting_layer_by_layer() -> None:
+    model = models.build_model(ALL_SETTINGS.model_dump(), (11, 8, 1), 3, "0..1")
+    assert layer_shapes(model) == [
         ("Rescaling", (11, 8, 1)),
         ("Conv2D", (6, 4, 4)),
         ("BatchNormalization", (6, 4, 4)),
@@ -121,16 +121,18 @@ def test_every_setting_of_a_convnet_layer_by_layer() -> None:
     assert model.count_params() == 104 + 16 + 296 + 32 + 584 + 32 + 144 + 136 + 27
 
 
-def test_a_leaky_relu_lets_the_slope_s_part_of_what_is_negative_through() -> None:
-    for slope, said in ({}, -3.0), ({"leaky_slope": 0.01}, -0.1):
+def test_leaky_relu_multiplies_negative_values_by_its_slope() -> None:
+    for slope, expected in ({}, -3.0), ({"leaky_slope": 0.01}, -0.1):
         settings = config.Convnet(filters=(2,), activation="leaky_relu", dense=(), **slope)
         model = models.build_model(settings.model_dump(), (4, 4, 1), 2, "0..1")
-        leaky = next(one for one in model.layers if isinstance(one, tf.keras.layers.LeakyReLU))
-        np.testing.assert_allclose(leaky(np.array([-10.0, 10.0])), [said, 10.0], rtol=1e-6)
+        leaky = next(
+            layer for layer in model.layers if isinstance(layer, tf.keras.layers.LeakyReLU)
+        )
+        np.testing.assert_allclose(leaky(np.array([-10.0, 10.0])), [expected, 10.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("is_before", [False, True])
-def test_batch_normalisation_follows_the_batches_as_fast_as_told(is_before: bool) -> None:
+def test_batch_normalisation_uses_the_momentum(is_before: bool) -> None:
     settings = config.Convnet(
         filters=(1,),
         batch_norm=True,
@@ -139,17 +141,18 @@ def test_batch_normalisation_follows_the_batches_as_fast_as_told(is_before: bool
         dense=(),
     )
     model = models.build_model(settings.model_dump(), (4, 4, 1), 2, "0..1")
-    kinds = tf.keras.layers.Conv2D, tf.keras.layers.BatchNormalization
+    layer_types = tf.keras.layers.Conv2D, tf.keras.layers.BatchNormalization
     convolution, normalisation = (
-        next(one for one in model.layers if isinstance(one, kind)) for kind in kinds
+        next(layer for layer in model.layers if isinstance(layer, layer_type))
+        for layer_type in layer_types
     )
     convolution.set_weights([np.zeros((3, 3, 1, 1)), np.array([8.0])])
     model(np.zeros((2, 4, 4, 1), np.uint8), training=True)
-    # From 0 a quarter of the way to the batch's mean.
+    # From 0, a quarter of the way to the mean of the batch.
     np.testing.assert_allclose(normalisation.moving_mean, [2.0])
 
 
-def test_layers_keep_the_names_that_published_models_have() -> None:
+def test_layer_names_are_those_of_published_models() -> None:
     settings = config.Convnet(batch_norm=True, conv_dropout=0.25, dense_dropout=0.5)
     tf.keras.backend.clear_session()
     model = models.build_model(settings.model_dump(), (16, 16, 1), 2, "0..1")
@@ -174,23 +177,23 @@ def test_layers_keep_the_names_that_published_models_have() -> None:
         (config.Mlp, {"dropout": 0.5}),
     ],
 )
-def test_one_value_is_written_alone(
+def test_single_value_for_all_layers_is_written_as_a_scalar(
     family: type[config.ConfigSection], values: dict[str, object]
 ) -> None:
-    alone = family(**values)
-    assert alone == family(**{key: [value] for key, value in values.items()})
-    assert values.items() <= alone.model_dump(mode="json").items()
-    assert family.model_validate_json(alone.model_dump_json()) == alone
+    settings = family(**values)
+    assert settings == family(**{key: [value] for key, value in values.items()})
+    assert values.items() <= settings.model_dump(mode="json").items()
+    assert family.model_validate_json(settings.model_dump_json()) == settings
 
 
-def test_one_value_a_layer_is_written_as_a_list() -> None:
-    assert UNUSUAL.model_dump(mode="json")["dense_dropout"] == [0.5, 0.0]
-    assert config.Convnet.model_validate_json(UNUSUAL.model_dump_json()) == UNUSUAL
+def test_values_by_layer_are_written_as_a_list() -> None:
+    assert ALL_SETTINGS.model_dump(mode="json")["dense_dropout"] == [0.5, 0.0]
+    assert config.Convnet.model_validate_json(ALL_SETTINGS.model_dump_json()) == ALL_SETTINGS
 
 
-def test_settings_from_before_are_written_as_they_were() -> None:
-    written = config.Convnet().model_dump(mode="json")
-    assert written == {
+def test_default_settings_keep_their_serialised_form() -> None:
+    serialised = config.Convnet().model_dump(mode="json")
+    assert serialised == {
         "name": "convnet",
         "filters": [32, 32],
         "kernels_px": [3],
@@ -230,10 +233,10 @@ MISTAKES = [
     ),
     *(
         (
-            {"pool_after": given},
-            f"pool_after {given} must name convolutions from 1 to 2, each once and in order",
+            {"pool_after": pool_after},
+            f"pool_after {pool_after} must name convolutions from 1 to 2, each once and in order",
         )
-        for given in ([3], [2, 1], [1, 1])
+        for pool_after in ([3], [2, 1], [1, 1])
     ),
     (
         {"pool_after": [], "conv_dropout": 0.25},
@@ -243,17 +246,19 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "said"), MISTAKES, ids=[said for _, said in MISTAKES])
-def test_values_that_do_not_match_the_layers(settings: dict[str, object], said: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "message"), MISTAKES, ids=[message for _, message in MISTAKES]
+)
+def test_wrong_number_of_values_is_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config.config_from_mapping(
             {"train": {"model": {"name": "convnet", **settings}}}, "run.yaml"
         )
-    assert str(caught.value) == f"run.yaml: 1 mistake\n  train.model: {said}"
+    assert str(caught.value) == f"run.yaml: 1 mistake\n  train.model: {message}"
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"dense_dropout": 1.5}, "dense_dropout.0 = 1.5: must be less than 1"),
         (
@@ -262,16 +267,16 @@ def test_values_that_do_not_match_the_layers(settings: dict[str, object], said: 
         ),
     ],
 )
-def test_a_wrong_value_of_one_layer(settings: dict[str, object], said: str) -> None:
+def test_wrong_value_of_one_layer_is_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config.config_from_mapping(
             {"train": {"model": {"name": "convnet", **settings}}}, "run.yaml"
         )
-    assert str(caught.value) == f"run.yaml: 1 mistake\n  train.model.{said}"
+    assert str(caught.value) == f"run.yaml: 1 mistake\n  train.model.{message}"
 
 
 @pytest.mark.parametrize(
-    ("settings", "height_px", "width_px", "said"),
+    ("settings", "height_px", "width_px", "message"),
     [
         (
             {"filters": (4, 4, 4)},
@@ -289,19 +294,19 @@ def test_a_wrong_value_of_one_layer(settings: dict[str, object], said: str) -> N
         ),
     ],
 )
-def test_images_too_small(
-    settings: dict[str, tuple[int, ...]], height_px: int, width_px: int, said: str
+def test_images_too_small_are_refused(
+    settings: dict[str, tuple[int, ...]], height_px: int, width_px: int, message: str
 ) -> None:
     model = config.Convnet(**settings)
     with pytest.raises(ConfigError) as caught:
         model.check_image_size(height_px, width_px)
-    assert str(caught.value) == said
+    assert str(caught.value) == message
     model.check_image_size(max(height_px, 13) + 9, 13 + 9)
 
 
 @given(st.data())
 @hypothesis_settings(max_examples=25, deadline=None)
-def test_what_the_config_says_is_left_is_what_the_network_has(data: st.DataObject) -> None:
+def test_config_computes_the_sides_of_the_network(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 3))
     each = {"min_size": count, "max_size": count}
     model = config.Convnet(
@@ -314,17 +319,19 @@ def test_what_the_config_says_is_left_is_what_the_network_has(data: st.DataObjec
         dense=(),
     )
     height_px, width_px = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))
-    left_px = model.side_after_px(height_px), model.side_after_px(width_px)
-    if min(left_px) < 1:
+    sides_px = model.side_after_px(height_px), model.side_after_px(width_px)
+    if min(sides_px) < 1:
         with pytest.raises(ConfigError, match="too small"):
             model.check_image_size(height_px, width_px)
         with pytest.raises(ValueError, match=r"Negative dimension|<= 0"):
             models.build_model(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
     else:
         model.check_image_size(height_px, width_px)
-        built = models.build_model(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
-        flatten = next(one for one in built.layers if isinstance(one, tf.keras.layers.Flatten))
-        assert flatten.input_shape == (None, *left_px, 2)
+        network = models.build_model(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
+        flatten = next(
+            layer for layer in network.layers if isinstance(layer, tf.keras.layers.Flatten)
+        )
+        assert flatten.input_shape == (None, *sides_px, 2)
 
 
 @pytest.fixture
@@ -337,15 +344,15 @@ def deterministic() -> Iterator[None]:
 
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_every_setting_trains_the_same_twice(precision: str) -> None:
+def test_training_with_every_setting_is_reproducible(precision: str) -> None:
     tf.keras.mixed_precision.set_global_policy(precision)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (64, 11, 8, 1), dtype=np.uint8)
     labels = (pixels.mean((1, 2, 3)) > 127).astype(np.int32)
 
-    def trained() -> list[np.ndarray]:
+    def train() -> list[np.ndarray]:
         tf.keras.utils.set_random_seed(7)
-        model = models.build_model(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
+        model = models.build_model(ALL_SETTINGS.model_dump(), (11, 8, 1), 3, "0..1")
         before = model.get_weights()
         model.compile("adam", "sparse_categorical_crossentropy")
         model.fit(pixels, labels, batch_size=16, epochs=2, verbose=0)
@@ -356,54 +363,54 @@ def test_every_setting_trains_the_same_twice(precision: str) -> None:
         assert all((a != b).any() for a, b in kernels)
         return after
 
-    for first, second in zip(trained(), trained()):
+    for first, second in zip(train(), train()):
         np.testing.assert_array_equal(first, second)
 
 
-def test_any_keras_opens_a_model_with_every_setting(tmp_path: Path) -> None:
-    model = models.build_model(UNUSUAL.model_dump(), (11, 8, 1), 3, "0..1")
+def test_saved_model_has_only_keras_layers(tmp_path: Path) -> None:
+    model = models.build_model(ALL_SETTINGS.model_dump(), (11, 8, 1), 3, "0..1")
     model.save(tmp_path / "network.keras")
     with zipfile.ZipFile(tmp_path / "network.keras") as file:
-        held = json.loads(file.read("config.json"))["config"]["layers"]
-    assert {layer["module"] for layer in held} == {"keras.layers"}
+        layers = json.loads(file.read("config.json"))["config"]["layers"]
+    assert {layer["module"] for layer in layers} == {"keras.layers"}
     loaded = tf.keras.models.load_model(tmp_path / "network.keras", compile=False)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 11, 8, 1), dtype=np.uint8)
     np.testing.assert_array_equal(loaded(pixels).numpy(), model(pixels).numpy())
 
 
-def test_without_hidden_layers_it_is_logistic_regression() -> None:
+def test_mlp_without_hidden_layers_is_a_logistic_regression() -> None:
     model = models.build_model(config.Mlp(hidden=()).model_dump(), (4, 4, 1), 2, "0..1")
-    assert [name for name, _ in shapes(model)] == ["Rescaling", "Flatten", "Dense"]
+    assert [name for name, _ in layer_shapes(model)] == ["Rescaling", "Flatten", "Dense"]
 
 
 @pytest.mark.parametrize(("normalise", "low", "high"), [("0..1", 0, 1), ("-0.5..0.5", -0.5, 0.5)])
-def test_the_first_layer_normalises(normalise: str, low: float, high: float) -> None:
+def test_first_layer_normalises(normalise: str, low: float, high: float) -> None:
     model = models.build_model(config.Mlp().model_dump(), (1, 2, 1), 2, normalise)
     pixels = np.array([[[[0], [255]]]], np.uint8)
-    np.testing.assert_allclose(normalised(model, pixels).ravel(), [low, high], atol=1e-6)
+    np.testing.assert_allclose(normalise_pixels(model, pixels).ravel(), [low, high], atol=1e-6)
 
 
-def test_standard_takes_the_mean_off_and_divides_by_the_deviation() -> None:
+def test_standard_subtracts_the_mean_and_divides_by_the_deviation() -> None:
     model = models.build_model(config.Mlp().model_dump(), (1, 2, 3), 2, "standard", STATISTICS)
     assert model.layers[1].name == "normalise"
     assert model.get_layer("normalise").weights == []
     pixels = np.array([[[[10, 100, 200], [14, 0, 199]]]], np.uint8)
     expected = [[[[0, 0, 0], [2, -2, -1]]]]
-    np.testing.assert_allclose(normalised(model, pixels), expected, atol=1e-5)
+    np.testing.assert_allclose(normalise_pixels(model, pixels), expected, atol=1e-5)
 
 
 def test_standard_gives_mean_0_and_deviation_1_on_the_train_split(dataset: Path) -> None:
-    made = manifest.read_manifest(str(dataset))
-    urls = [storage.join(str(dataset), file.path) for file in made.shards("train")]
+    data = manifest.read_manifest(str(dataset))
+    urls = [storage.join(str(dataset), file.path) for file in data.shards("train")]
     tables = [storage.read_table(url, [schema.IMAGE]) for url in urls]
     rows = [row for table in tables for row in table[schema.IMAGE].to_pylist()]
-    pixels = np.frombuffer(b"".join(rows), np.uint8).reshape(-1, *made.shape())
-    statistics = made.pixel_statistics("train")
+    pixels = np.frombuffer(b"".join(rows), np.uint8).reshape(-1, *data.shape())
+    statistics = data.pixel_statistics("train")
     np.testing.assert_allclose(statistics.mean, [pixels.mean()], rtol=1e-12)
     np.testing.assert_allclose(statistics.deviation, [pixels.std()], rtol=1e-12)
-    model = models.build_model(config.Mlp().model_dump(), made.shape(), 2, "standard", statistics)
-    got = normalised(model, pixels).astype(np.float64)
-    np.testing.assert_allclose([got.mean(), got.std()], [0, 1], atol=1e-5)
+    model = models.build_model(config.Mlp().model_dump(), data.shape(), 2, "standard", statistics)
+    actual = normalise_pixels(model, pixels).astype(np.float64)
+    np.testing.assert_allclose([actual.mean(), actual.std()], [0, 1], atol=1e-5)
 
 
 def test_standard_without_statistics_is_refused() -> None:
@@ -412,18 +419,18 @@ def test_standard_without_statistics_is_refused() -> None:
 
 
 @pytest.mark.parametrize("normalise", ["0..1", "-0.5..0.5", "standard"])
-def test_a_saved_model_says_the_same_when_loaded(tmp_path: Path, normalise: str) -> None:
+def test_loaded_model_predicts_the_same(tmp_path: Path, normalise: str) -> None:
     settings = config.Convnet(filters=(4,), dense=(8,)).model_dump()
     model = models.build_model(settings, (6, 6, 3), 3, normalise, STATISTICS)
     model.save(tmp_path / "network.keras")
     loaded = tf.keras.models.load_model(tmp_path / "network.keras", compile=False)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(normalised(loaded, pixels), normalised(model, pixels))
+    np.testing.assert_array_equal(normalise_pixels(loaded, pixels), normalise_pixels(model, pixels))
     np.testing.assert_array_equal(loaded(pixels).numpy(), model(pixels).numpy())
 
 
 @pytest.mark.parametrize(("classes", "units"), [(2, 1), (3, 3)])
-def test_probabilities_come_out(classes: int, units: int) -> None:
+def test_output_is_probabilities(classes: int, units: int) -> None:
     model = models.build_model(config.Mlp().model_dump(), (4, 4, 1), classes, "0..1")
     output = model(np.full((5, 4, 4, 1), 9, np.uint8)).numpy()
     assert output.shape == (5, units)
@@ -432,11 +439,13 @@ def test_probabilities_come_out(classes: int, units: int) -> None:
 
 
 @pytest.mark.parametrize("family", [config.Convnet, config.Mlp])
-def test_a_family_takes_what_the_config_gives(family: type[config.ConfigSection]) -> None:
+def test_parameters_of_a_family_are_the_fields_of_its_config(
+    family: type[config.ConfigSection],
+) -> None:
     fields = set(family.model_fields) - {"name"}
     function = models.FAMILIES[family.model_fields["name"].default]
     assert set(inspect.signature(function).parameters) - {"x"} == fields
 
 
-def test_every_family_has_settings() -> None:
+def test_families() -> None:
     assert set(models.FAMILIES) == {"convnet", "mlp"}

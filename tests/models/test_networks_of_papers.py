@@ -1,4 +1,4 @@
-"""Networks that others have published: layers and shapes as they wrote them, parameters by hand.
+"""Networks of published papers: their layers and shapes, and parameter counts by hand.
 
 Counts: a convolution has kernel * kernel * channels * filters + filters parameters, a dense layer
 inputs * units + units, batch normalisation 4 a filter (two of them trained).
@@ -24,35 +24,35 @@ from paper_networks import (
 )
 
 
-def built(
+def build(
     settings: Mapping[str, Any], shape: tuple[int, int, int], classes: int = 2
 ) -> tf.keras.Model:
     train = config_from_mapping({"train": {"model": {**settings}}}, source="test").train
     return models.build_model(train.model.model_dump(), shape, classes, "0..1")
 
 
-def layers_of(model: tf.keras.Model) -> str:
-    """Every layer after the normalising one, with the shapes of those that may change it."""
-    return ", ".join(said(layer) for layer in model.layers[2:])
+def describe_layers(model: tf.keras.Model) -> str:
+    """Describe every layer after normalisation, with the output shape if the layer changes it."""
+    return ", ".join(describe_layer(layer) for layer in model.layers[2:])
 
 
-def said(layer: tf.keras.layers.Layer) -> str:
+def describe_layer(layer: tf.keras.layers.Layer) -> str:
     shape = "x".join(map(str, layer.output_shape[1:]))
-    kind, facts = type(layer).__name__, layer.get_config()
-    if kind == "Conv2D":
-        stride_px = facts["strides"][0]
+    layer_type, settings = type(layer).__name__, layer.get_config()
+    if layer_type == "Conv2D":
+        stride_px = settings["strides"][0]
         stride = f"/{stride_px}" if stride_px != 1 else ""
-        return f"{facts['kernel_size'][0]}px{stride} {shape}"
-    if kind == "Dense":
-        activation = facts["activation"]
+        return f"{settings['kernel_size'][0]}px{stride} {shape}"
+    if layer_type == "Dense":
+        activation = settings["activation"]
         return f"dense {shape}" + (f" {activation}" if activation != "linear" else "")
-    if kind == "Dropout":
-        return f"drop {facts['rate']:g}"
-    if kind == "LeakyReLU":
-        return f"leaky {facts['alpha']:g}"
+    if layer_type == "Dropout":
+        return f"drop {settings['rate']:g}"
+    if layer_type == "LeakyReLU":
+        return f"leaky {settings['alpha']:g}"
     names = {"ReLU": "relu", "BatchNormalization": "norm"}
     pools = {"MaxPooling2D": "max", "AveragePooling2D": "average", "Flatten": "flatten"}
-    return names[kind] if kind in names else f"{pools[kind]} {shape}"
+    return names[layer_type] if layer_type in names else f"{pools[layer_type]} {shape}"
 
 
 def check(
@@ -62,8 +62,8 @@ def check(
     count: int,
     classes: int = 2,
 ) -> None:
-    model = built(settings, shape, classes)
-    assert layers_of(model) == ", ".join(blocks)
+    model = build(settings, shape, classes)
+    assert describe_layers(model) == ", ".join(blocks)
     assert model.count_params() == count
 
 
@@ -131,7 +131,7 @@ def test_random_search(dense: int, pooling: str, convolutions: int) -> None:
     check(searched(dense, pooling, convolutions), (64, 64, 1), blocks, count)
 
 
-def test_the_best_of_the_random_search_on_32_px() -> None:
+def test_best_network_of_the_random_search_on_32_px() -> None:
     blocks = [
         "1px 32x32x16, relu",
         "3px 30x30x32, relu, max 15x15x32",
@@ -142,7 +142,7 @@ def test_the_best_of_the_random_search_on_32_px() -> None:
     check(searched(16, "max", 1), (32, 32, 1), blocks, 11_873)
 
 
-# The other way to read it: the first of the dense layers, after flattening.
+# The other reading of the paper: the dense layer is the first one after flattening.
 SEARCHED_BEHIND_COUNTS = {
     # 1->32: 320, 30,752 -> 8: 246,024, 8 -> 1: 9
     (8, 1): 246_353,
@@ -187,7 +187,7 @@ VGG_CONVOLUTIONS = 4_684_224
 VGG_NORMS = 7_680
 
 
-def test_vgg13_as_its_text_has_it_pools_after_each_pair() -> None:
+def test_vgg13_of_the_text_pools_after_each_pair() -> None:
     blocks = [
         "3px 96x96x64, norm, relu, 3px 96x96x64, norm, relu, max 48x48x64, drop 0.2",
         "3px 48x48x128, norm, relu, 3px 48x48x128, norm, relu, max 24x24x128, drop 0.2",
@@ -203,7 +203,7 @@ def test_vgg13_as_its_text_has_it_pools_after_each_pair() -> None:
     check(VGG, (96, 96, 1), blocks, count)
 
 
-def test_vgg13_as_its_appendix_has_it_pools_after_each_convolution() -> None:
+def test_vgg13_of_the_appendix_pools_after_each_convolution() -> None:
     blocks = [
         "3px 96x96x64, norm, relu, max 48x48x64, drop 0.2",
         "3px 48x48x64, norm, relu, max 24x24x64, drop 0.2",
@@ -223,36 +223,36 @@ def test_vgg13_as_its_appendix_has_it_pools_after_each_convolution() -> None:
     check({**VGG, "pool_after": None, "pool_padding": "same"}, (96, 96, 1), blocks, count)
 
 
-def test_the_ten_convolutions_of_vgg13_have_the_9_404_992_parameters_that_are_known() -> None:
+def test_ten_convolutions_of_vgg13_have_9_404_992_parameters() -> None:
     filters = [64, 64, 128, 128, 256, 256, 512, 512, 512, 512]
     settings = {**VGG, "filters": filters, "pool_after": [2, 4, 6, 8, 10]}
-    model = built(settings, (96, 96, 3))
-    convolutions = [one for one in model.layers if isinstance(one, tf.keras.layers.Conv2D)]
-    assert sum(one.count_params() for one in convolutions) == 9_404_992
-    assert layers_of(model).endswith(
+    model = build(settings, (96, 96, 3))
+    convolutions = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.Conv2D)]
+    assert sum(layer.count_params() for layer in convolutions) == 9_404_992
+    assert describe_layers(model).endswith(
         "max 3x3x512, drop 0.2, flatten 4608, dense 256, relu, drop 0.2, dense 1 sigmoid"
     )
 
 
 # "Deep-learning-based system for image classification" (Ciarrocchi, 2022). Colour 64x64.
-def test_one_layer_is_logistic_regression() -> None:
+def test_mlp_without_hidden_layers() -> None:
     # 64*64*3 + 1
     check({"name": "mlp", "hidden": []}, (64, 64, 3), ["flatten 12288", "dense 1 sigmoid"], 12_289)
 
 
-def test_the_multi_layer_perceptron_has_the_2_469_921_parameters_of_its_paper() -> None:
+def test_multi_layer_perceptron_has_2_469_921_parameters() -> None:
     blocks = ["flatten 12288", "dense 200 relu", "dense 60 relu", "dense 1 sigmoid"]
     # 12,288 -> 200: 2,457,800, 200 -> 60: 12,060, 60 -> 1: 61
     check({"name": "mlp", "hidden": [200, 60]}, (64, 64, 3), blocks, 2_469_921)
 
 
-def test_the_regularised_perceptron_drops_right_before_the_output_alone() -> None:
+def test_regularised_perceptron_has_dropout_before_the_output_only() -> None:
     settings = {"name": "mlp", "hidden": [200, 60], "dropout": [0.0, 0.25]}
     blocks = ["flatten 12288", "dense 200 relu", "dense 60 relu", "drop 0.25", "dense 1 sigmoid"]
     check(settings, (64, 64, 3), blocks, 2_469_921)
 
 
-def test_the_perceptron_s_rival_strides_instead_of_pooling() -> None:
+def test_convnet_of_the_perceptron_paper_strides_instead_of_pooling() -> None:
     settings = {
         "name": "convnet",
         "filters": [12, 24],

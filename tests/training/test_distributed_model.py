@@ -1,4 +1,4 @@
-"""A step of training on one rank, checked against what NumPy says."""
+"""Training steps on one rank, compared with a NumPy implementation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from halftone.training.distributed_model import DistributedModel, WarmupSchedule
-from small_network import network
+from small_network import small_network
 
 PIXELS = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.5, 0.5]], np.float32)
 LABELS = np.array([[1], [1], [0], [0]], np.int32)
@@ -27,144 +27,151 @@ def _horovod() -> Iterator[None]:
 def gradient(
     weights: np.ndarray, pixels: np.ndarray, labels: np.ndarray, row_weights: np.ndarray
 ) -> np.ndarray:
-    """Of the weighted cross-entropy over the batch's size: two weights and the bias."""
+    """The gradient of the weighted cross-entropy / batch size: two weights and the bias."""
     inputs = np.hstack([pixels, np.ones((len(pixels), 1))])
     error = 1 / (1 + np.exp(-inputs @ weights)) - labels[:, 0]
     return np.asarray(inputs.T @ (error * row_weights) / len(pixels))
 
 
-def learned(made: DistributedModel) -> np.ndarray:
-    return np.concatenate([array.ravel() for array in made.get_weights()])
+def flat_weights(model: DistributedModel) -> np.ndarray:
+    return np.concatenate([array.ravel() for array in model.get_weights()])
 
 
-def run(made: DistributedModel, *weights: np.ndarray) -> None:
+def train(model: DistributedModel, *weights: np.ndarray) -> None:
+    """Train for one step with each array of row weights."""
     for row_weights in weights:
-        made.fit(PIXELS, LABELS, sample_weight=row_weights, batch_size=4, shuffle=False, verbose=0)
+        model.fit(PIXELS, LABELS, sample_weight=row_weights, batch_size=4, shuffle=False, verbose=0)
 
 
-def test_a_step_goes_down_the_gradient_and_fillers_weigh_nothing() -> None:
-    made = network()
-    run(made, np.array([1, 1, 1, 0], np.float32))
+def test_step_follows_the_gradient_and_ignores_rows_of_weight_0() -> None:
+    model = small_network()
+    train(model, np.array([1, 1, 1, 0], np.float32))
     expected = -gradient(np.zeros(3), PIXELS, LABELS, np.array([1, 1, 1, 0]))
-    np.testing.assert_allclose(learned(made), expected, atol=1e-6)
+    np.testing.assert_allclose(flat_weights(model), expected, atol=1e-6)
     np.testing.assert_allclose(expected, [0.0, 0.25, 0.125])
 
 
-def test_gradients_are_scaled_down_to_the_norm() -> None:
-    made = network(clip_norm=0.1)
-    run(made, ONES)
+def test_gradients_are_clipped_to_the_norm() -> None:
+    model = small_network(clip_norm=0.1)
+    train(model, ONES)
     full = -gradient(np.zeros(3), PIXELS, LABELS, ONES)
     assert np.linalg.norm(full) > 0.1
-    np.testing.assert_allclose(learned(made), full * 0.1 / np.linalg.norm(full), atol=1e-6)
+    np.testing.assert_allclose(flat_weights(model), full * 0.1 / np.linalg.norm(full), atol=1e-6)
 
 
 def test_aggregated_steps_are_one_step_of_their_mean() -> None:
-    made = network(aggregate_steps=2)
+    model = small_network(aggregate_steps=2)
     first, second = np.array([1, 1, 0, 0], np.float32), np.array([0, 0, 1, 1], np.float32)
-    run(made, first)
-    np.testing.assert_array_equal(learned(made), [0, 0, 0])
-    run(made, second)
+    train(model, first)
+    np.testing.assert_array_equal(flat_weights(model), [0, 0, 0])
+    train(model, second)
     expected = -gradient(np.zeros(3), PIXELS, LABELS, ONES) / 2
-    np.testing.assert_allclose(learned(made), expected, atol=1e-6)
-    run(made, first, second)
+    np.testing.assert_allclose(flat_weights(model), expected, atol=1e-6)
+    train(model, first, second)
     expected = expected - gradient(expected, PIXELS, LABELS, ONES) / 2
-    np.testing.assert_allclose(learned(made), expected, atol=1e-6)
+    np.testing.assert_allclose(flat_weights(model), expected, atol=1e-6)
 
 
-def test_the_learning_rate_warms_up_over_updates() -> None:
+def test_learning_rate_warms_up_over_updates() -> None:
     rate = WarmupSchedule(peak=0.4, warmup=4, last=0)
     assert [round(float(rate(update)), 6) for update in range(6)] == [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
-    made = network(epoch_steps=4, warmup_epochs=1)
-    run(made, ONES)
+    model = small_network(steps_per_epoch=4, warmup_epochs=1)
+    train(model, ONES)
     np.testing.assert_allclose(
-        learned(made), -gradient(np.zeros(3), PIXELS, LABELS, ONES) / 4, atol=1e-6
+        flat_weights(model), -gradient(np.zeros(3), PIXELS, LABELS, ONES) / 4, atol=1e-6
     )
 
 
-def test_the_learning_rate_falls_as_half_a_cosine() -> None:
+def test_learning_rate_falls_as_half_a_cosine() -> None:
     rate = WarmupSchedule(peak=0.4, warmup=2, last=6)
     rates = [round(float(rate(update)), 6) for update in range(8)]
     assert rates == [0.2, 0.4, 0.4, 0.341421, 0.2, 0.058579, 0.0, 0.0]
-    made = network(epoch_steps=1, epochs=2, decay="cosine")
-    run(made, ONES)
+    model = small_network(steps_per_epoch=1, epochs=2, decay="cosine")
+    train(model, ONES)
     first = -gradient(np.zeros(3), PIXELS, LABELS, ONES)
-    np.testing.assert_allclose(learned(made), first, atol=1e-6)
-    run(made, ONES)
+    np.testing.assert_allclose(flat_weights(model), first, atol=1e-6)
+    train(model, ONES)
     second = first - gradient(first, PIXELS, LABELS, ONES) / 2
-    np.testing.assert_allclose(learned(made), second, atol=1e-6)
+    np.testing.assert_allclose(flat_weights(model), second, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_weight_decay_takes_off_kernels_alone(optimizer: str) -> None:
-    plain, decayed = network(optimizer=optimizer), network(optimizer=optimizer, weight_decay=0.01)
+def test_weight_decay_applies_to_kernels_only(optimizer: str) -> None:
+    plain, decayed = (
+        small_network(optimizer=optimizer),
+        small_network(optimizer=optimizer, weight_decay=0.01),
+    )
     start = [np.array([[3.0], [-2.0]], np.float32), np.array([5.0], np.float32)]
-    for made in (plain, decayed):
-        made.set_weights(start)
-        run(made, ONES)
-    off = learned(plain) - learned(decayed)
-    np.testing.assert_allclose(off, [0.03, -0.02, 0.0], atol=1e-6)
+    for model in (plain, decayed):
+        model.set_weights(start)
+        train(model, ONES)
+    decay = flat_weights(plain) - flat_weights(decayed)
+    np.testing.assert_allclose(decay, [0.03, -0.02, 0.0], atol=1e-6)
 
 
-def test_scaling_by_one_rank_changes_nothing() -> None:
-    plain, scaled = network(), network(scale_learning_rate=True, warmup_epochs=0)
-    run(plain, ONES)
-    run(scaled, ONES)
-    np.testing.assert_array_equal(learned(plain), learned(scaled))
+def test_scaling_the_learning_rate_by_one_rank_changes_nothing() -> None:
+    plain, scaled = small_network(), small_network(scale_learning_rate=True, warmup_epochs=0)
+    train(plain, ONES)
+    train(scaled, ONES)
+    np.testing.assert_array_equal(flat_weights(plain), flat_weights(scaled))
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_in_half_precision_weights_stay_whole(precision: str) -> None:
+def test_weights_stay_float32_in_half_precision(precision: str) -> None:
     tf.keras.mixed_precision.set_global_policy(precision)
-    made = network()
-    run(made, ONES)
-    assert {array.dtype for array in made.get_weights()} == {np.dtype(np.float32)}
+    model = small_network()
+    train(model, ONES)
+    assert {array.dtype for array in model.get_weights()} == {np.dtype(np.float32)}
     expected = -gradient(np.zeros(3), PIXELS, LABELS, ONES)
-    np.testing.assert_allclose(learned(made), expected, atol=1e-3)
+    np.testing.assert_allclose(flat_weights(model), expected, atol=1e-3)
 
 
-def test_the_first_step_whose_loss_is_not_finite_is_noted() -> None:
-    made = network()
-    run(made, ONES, ONES)
-    assert made.first_nonfinite_step == 0
-    made.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
-    run(made, ONES, ONES)
-    assert made.first_nonfinite_step == 3
-    made.reset_steps(7)
-    assert made.first_nonfinite_step == 0
-    run(made, ONES)
-    assert made.first_nonfinite_step == 8
+def test_first_step_with_a_nonfinite_loss_is_recorded() -> None:
+    model = small_network()
+    train(model, ONES, ONES)
+    assert model.first_nonfinite_step == 0
+    model.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
+    train(model, ONES, ONES)
+    assert model.first_nonfinite_step == 3
+    model.reset_steps(7)
+    assert model.first_nonfinite_step == 0
+    train(model, ONES)
+    assert model.first_nonfinite_step == 8
 
 
-def test_news_of_a_bad_loss_come_with_its_step() -> None:
-    made = network()
-    run(made, ONES)
-    assert not made.has_alert
-    made.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
-    run(made, ONES)
-    assert made.has_alert
-    made.reset_steps(0)
-    assert not made.has_alert
+def test_nonfinite_loss_is_an_alert_after_its_step() -> None:
+    model = small_network()
+    train(model, ONES)
+    assert not model.has_alert
+    model.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
+    train(model, ONES)
+    assert model.has_alert
+    model.reset_steps(0)
+    assert not model.has_alert
 
 
-def test_news_of_a_wish_to_stop_come_with_the_next_gradients() -> None:
-    made = network(aggregate_steps=2)
-    run(made, ONES, ONES)
-    made.request_stop()
-    seen = []
+def test_stop_request_is_an_alert_after_the_next_gradients() -> None:
+    model = small_network(aggregate_steps=2)
+    train(model, ONES, ONES)
+    model.request_stop()
+    alerts = []
     for _ in range(2):
-        seen.append(made.has_alert)
-        run(made, ONES)
-    assert [*seen, made.has_alert] == [False, False, True]
+        alerts.append(model.has_alert)
+        train(model, ONES)
+    assert [*alerts, model.has_alert] == [False, False, True]
 
 
-def test_the_weights_are_those_of_the_layers_alone() -> None:
-    assert [array.shape for array in network(aggregate_steps=2).get_weights()] == [(2, 1), (1,)]
+def test_weights_are_those_of_the_layers_only() -> None:
+    assert [array.shape for array in small_network(aggregate_steps=2).get_weights()] == [
+        (2, 1),
+        (1,),
+    ]
 
 
 def test_metrics_are_sums_in_double_precision() -> None:
-    made = network()
-    run(made, np.array([1, 1, 1, 0], np.float32))
-    cross_entropy, accuracy = made.metrics[1:]
+    model = small_network()
+    train(model, np.array([1, 1, 1, 0], np.float32))
+    cross_entropy, accuracy = model.metrics[1:]
     assert (float(cross_entropy.count), float(accuracy.count)) == (3.0, 3.0)
     assert cross_entropy.total.dtype == tf.float64
     assert float(cross_entropy.total) == pytest.approx(3 * np.log(2), abs=1e-6)

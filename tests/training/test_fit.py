@@ -1,9 +1,10 @@
-"""Training for real: one rank in a process of its own, or several under horovodrun."""
+"""Real training jobs: one rank in the job's process, or several local ones."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,39 +12,44 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from pyspark.sql import SparkSession
 
 from halftone import model_directory
+from halftone.config import Config
+from halftone.dataset.manifest import read_manifest
+from halftone.preprocess.run import preprocess
 from halftone.training import checkpoint
 from training_jobs import MODEL, Train, finish, history, wait_for, weights
 
 
-def test_a_model_directory_has_all_that_scoring_needs(start: Train, tmp_path: Path) -> None:
-    said = finish(start("model"))
-    assert said.splitlines()[-1] == f"model: {tmp_path}/model"
-    assert "epoch 4/4: loss " in said
-    card = model_directory.read_model_info(str(tmp_path / "model"))
-    assert card.labels == ["lying", "upright"]
-    assert card.shape() == (16, 16, 1)
-    assert (card.config.train.epochs, card.ranks) == (4, 1)
-    assert (tmp_path / "model" / card.network).exists()
+def test_training_writes_the_model_directory(start: Train, tmp_path: Path) -> None:
+    output = finish(start("model"))
+    assert output.splitlines()[-1] == f"model: {tmp_path}/model"
+    assert "epoch 4/4: loss " in output
+    info = model_directory.read_model_info(str(tmp_path / "model"))
+    assert info.labels == ["lying", "upright"]
+    assert info.shape() == (16, 16, 1)
+    assert (info.config.train.epochs, info.ranks) == (4, 1)
+    assert (tmp_path / "model" / info.network).exists()
     epochs = history(tmp_path / "model")
     assert [entry["epoch"] for entry in epochs] == [1, 2, 3, 4]
     assert set(epochs[0]) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
-    assert card.best_epoch == model_directory.best_epoch(epochs)
+    assert info.best_epoch == model_directory.best_epoch(epochs)
     assert min(entry["loss"] for entry in epochs) < epochs[0]["loss"]
 
 
-def test_a_finished_training_is_not_repeated(start: Train, tmp_path: Path) -> None:
+def test_finished_training_is_not_repeated(start: Train, tmp_path: Path) -> None:
     finish(start("model"))
-    card = (tmp_path / "model" / "model.json").read_bytes()
-    said = finish(start("model"))
-    assert said.startswith(f"nothing to do: the training at {tmp_path}/model is finished")
-    assert (tmp_path / "model" / "model.json").read_bytes() == card
+    model_json = (tmp_path / "model" / "model.json").read_bytes()
+    output = finish(start("model"))
+    assert output.startswith(f"nothing to do: the training at {tmp_path}/model is finished")
+    assert (tmp_path / "model" / "model.json").read_bytes() == model_json
 
 
-def test_killed_between_its_last_checkpoint_and_its_end_nothing_is_missing(
+def test_training_killed_after_its_last_checkpoint_is_completed(
     start: Train, tmp_path: Path
 ) -> None:
     finish(start("model"))
@@ -51,122 +57,152 @@ def test_killed_between_its_last_checkpoint_and_its_end_nothing_is_missing(
     version = model_directory.read_model_info(str(tmp_path / "model")).version
     (tmp_path / "model" / "model.json").unlink()
     path = tmp_path / "model" / "history.json"
-    whole = json.loads(path.read_text())
-    path.write_text(json.dumps({**whole, "epochs": whole["epochs"][:3]}))
-    said = finish(start("model"))
-    assert said.splitlines()[-1] == f"model: {tmp_path}/model"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "epochs": content["epochs"][:3]}))
+    output = finish(start("model"))
+    assert output.splitlines()[-1] == f"model: {tmp_path}/model"
     assert history(tmp_path / "model") == epochs
     assert model_directory.read_model_info(str(tmp_path / "model")).version == version
 
 
 @pytest.mark.slow
-def test_killed_after_an_epoch_it_goes_on_to_the_same_weights(start: Train, tmp_path: Path) -> None:
+def test_resume_after_a_kill_gives_the_same_weights(start: Train, tmp_path: Path) -> None:
     finish(start("undisturbed"))
     process = start("killed")
     wait_for(tmp_path / "killed" / "checkpoints" / "epoch-0002.npz", process)
     process.kill()
     finish(process, -signal.SIGKILL)
     assert not (tmp_path / "killed" / "model.json").exists()
-    said = finish(start("killed"))
-    assert "going on after epoch " in said
+    output = finish(start("killed"))
+    assert "resuming after epoch " in output
     assert history(tmp_path / "killed") == history(tmp_path / "undisturbed")
-    for got, expected in zip(weights(tmp_path / "killed"), weights(tmp_path / "undisturbed")):
-        np.testing.assert_array_equal(got, expected)
+    for actual, expected in zip(weights(tmp_path / "killed"), weights(tmp_path / "undisturbed")):
+        np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.slow
-def test_more_epochs_go_on_from_a_finished_training(start: Train, tmp_path: Path) -> None:
+def test_more_epochs_resume_a_finished_training(start: Train, tmp_path: Path) -> None:
     finish(start("at_once"))
     finish(start("in_two", epochs=2))
-    said = finish(start("in_two"))
-    assert "going on after epoch 2" in said
-    for got, expected in zip(weights(tmp_path / "in_two"), weights(tmp_path / "at_once")):
-        np.testing.assert_array_equal(got, expected)
+    output = finish(start("in_two"))
+    assert "resuming after epoch 2" in output
+    for actual, expected in zip(weights(tmp_path / "in_two"), weights(tmp_path / "at_once")):
+        np.testing.assert_array_equal(actual, expected)
 
 
-def test_another_training_is_not_continued(start: Train, tmp_path: Path) -> None:
+def test_training_with_other_settings_is_not_resumed(start: Train, tmp_path: Path) -> None:
     finish(start("model", epochs=1))
-    said = finish(start("model", epochs=2, learning_rate=0.5), code=2)
-    assert said == (
-        f"error: {tmp_path}/model: a training with other settings is there, and is not continued: "
+    output = finish(start("model", epochs=2, learning_rate=0.5), code=2)
+    assert output == (
+        f"error: {tmp_path}/model holds a training with other settings: "
         "train.learning_rate: 0.001 there, 0.5 now. Give another --output, or remove it\n"
     )
 
 
 @pytest.mark.slow
-def test_without_shuffling_all_epochs_have_one_order(start: Train, tmp_path: Path) -> None:
+def test_all_epochs_have_one_order_without_shuffling(start: Train, tmp_path: Path) -> None:
     for cache in ("memory", "none"):
         finish(start(cache, cache=cache, shuffle=False))
-    # Rows that are kept come as the first epoch reads them, those that are streamed anew.
-    for kept, streamed in zip(weights(tmp_path / "memory"), weights(tmp_path / "none")):
-        np.testing.assert_array_equal(kept, streamed)
+    # Cached rows come in the order of the first epoch, streamed rows are read anew.
+    for cached, streamed in zip(weights(tmp_path / "memory"), weights(tmp_path / "none")):
+        np.testing.assert_array_equal(cached, streamed)
     finish(start("shuffled", cache="none"))
     assert history(tmp_path / "shuffled") != history(tmp_path / "none")
 
 
 @pytest.mark.slow
-def test_a_training_starts_from_the_weights_of_another(start: Train, tmp_path: Path) -> None:
+def test_start_from_the_weights_of_another_training(start: Train, tmp_path: Path) -> None:
     first, model = str(tmp_path / "first"), {**MODEL, "batch_norm": False}
     finish(start("first", model=model))
-    # So small a step changes nothing that a loss would show.
-    said = finish(start("second", start_from=first, epochs=1, learning_rate=1e-9, model=model))
-    assert f"starting from the weights of {first}\n" in said
+    # The learning rate is too small to change the loss.
+    output = finish(start("second", start_from=first, epochs=1, learning_rate=1e-9, model=model))
+    assert f"starting from the weights of {first}\n" in output
     before, after = history(tmp_path / "first"), history(tmp_path / "second")
     best = before[model_directory.read_model_info(first).best_epoch - 1]
     assert after[0]["val_loss"] == pytest.approx(best["val_loss"], abs=1e-6)
     other = {**model, "filters": [4, 8]}
-    said = finish(start("third", start_from=first, model=other), code=2)
-    assert said == (
-        f"error: train.start_from: the network at {first} is another one: filters (4,) there, "
-        "(4, 8) here. Give train.model and train.normalise as they are there, or leave "
-        "start_from out\n"
+    output = finish(start("third", start_from=first, model=other), code=2)
+    assert output == (
+        f"error: train.start_from: the network at {first} differs: filters (4,) there, (4, 8) "
+        "here. Use its train.model and train.normalise, or leave start_from out\n"
     )
 
 
-def test_two_ranks_agree_and_read_every_row(start: Train, tmp_path: Path) -> None:
-    said = finish(start("model", ranks=2))
-    assert "2 ranks (horovodrun), batch 16 = 2 x 8" in said
+def test_two_ranks_train_together(start: Train, tmp_path: Path) -> None:
+    output = finish(start("model", ranks=2))
+    assert "2 ranks (horovodrun), batch 16 = 2 x 8" in output
     assert [entry["epoch"] for entry in history(tmp_path / "model")] == [1, 2, 3, 4]
     assert model_directory.read_model_info(str(tmp_path / "model")).ranks == 2
 
 
 @pytest.mark.slow
 def test_validation_is_the_same_on_any_number_of_ranks(start: Train, tmp_path: Path) -> None:
-    finish(start("of_1", epochs=1))
-    of_1 = history(tmp_path / "of_1")[0]
-    # The same weights: no step moves them, as the learning rate is next to nothing.
-    still = {"epochs": 1, "learning_rate": 1e-30, "batch_size": 12}
-    values = []
-    for ranks in (1, 2, 3):
-        finish(
-            start(
-                f"still_{ranks}", ranks=ranks, **{**still, "model": {**MODEL, "batch_norm": False}}
-            )
-        )
-        entry = history(tmp_path / f"still_{ranks}")[0]
-        values.append((entry["val_loss"], entry["val_accuracy"]))
-    assert values[1] == pytest.approx(values[0], abs=1e-6)
-    assert values[2] == pytest.approx(values[0], abs=1e-6)
-    assert set(of_1) >= {"val_loss"}
+    one, two, three = (
+        constant_metrics(start, tmp_path, ranks, ("val_loss", "val_accuracy"))
+        for ranks in (1, 2, 3)
+    )
+    assert two == pytest.approx(one, abs=1e-6)
+    assert three == pytest.approx(one, abs=1e-6)
+
+
+def constant_metrics(
+    start: Train, tmp_path: Path, ranks: int, names: tuple[str, ...]
+) -> list[float]:
+    """Metrics of a training that keeps its initial weights and drops nothing out.
+
+    They depend on which rows are read, and not on how the ranks share them.
+    """
+    settings = {"epochs": 1, "learning_rate": 1e-30, "batch_size": 12}
+    model = {**MODEL, "batch_norm": False, "dense_dropout": 0.0}
+    finish(start(f"ranks_{ranks}", ranks=ranks, model=model, **settings))
+    (entry,) = history(tmp_path / f"ranks_{ranks}")
+    return [entry[name] for name in names]
+
+
+@pytest.fixture
+def one_row_group_per_split(
+    spark: SparkSession,
+    dataset: Path,
+    draw_images: Callable[..., Path],
+    config: Callable[..., Config],
+) -> Path:
+    """The dataset at the path of `dataset`, replaced by one with a single row group per split."""
+    shutil.rmtree(dataset)
+    settings = config(
+        preprocess={"rows_per_shard": 1000},
+        splits={"validation_fraction": 0.25, "test_fraction": 0.1},
+    )
+    images = draw_images("images_of_one_shard", each=30)
+    preprocess(settings, str(images), str(dataset), lambda: spark)
+    return dataset
 
 
 @pytest.mark.slow
-def test_more_ranks_than_row_groups(start: Train, tmp_path: Path) -> None:
-    finish(start("model", ranks=3, batch_size=12, epochs=1))
-    assert history(tmp_path / "model")[0]["epoch"] == 1
+def test_more_ranks_than_row_groups(
+    start: Train, tmp_path: Path, one_row_group_per_split: Path
+) -> None:
+    manifest = read_manifest(str(one_row_group_per_split))
+    for split in ("train", "validation"):
+        (shard,) = manifest.shards(split)
+        row_groups = pq.ParquetFile(one_row_group_per_split / shard.path).num_row_groups
+        assert (row_groups, shard.rows > 3) == (1, True)
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    one, three = (constant_metrics(start, tmp_path, ranks, names) for ranks in (1, 3))
+    # Equal means over the rows: each of the three ranks has read its third of the row group.
+    assert three == pytest.approx(one, abs=1e-6)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(start: Train, tmp_path: Path) -> None:
-    said = finish(start("model", optimizer="sgd", learning_rate=1e30), code=1)
-    assert said.splitlines()[-1] == (
+def test_nonfinite_loss_stops_the_training(start: Train, tmp_path: Path) -> None:
+    output = finish(start("model", optimizer="sgd", learning_rate=1e30), code=1)
+    assert output.splitlines()[-1] == (
         "failed: epoch 1, step 2: the training loss is not finite; no checkpoint yet. Lower "
         "train.learning_rate (it is 1e+30), or set train.clip_norm"
     )
     assert checkpoint.list_epochs(str(tmp_path / "model" / "checkpoints")) == []
 
 
-# A rank; the first is asked to stop after three steps. By the clock of another all takes 100 times
-# as long: ranks that went by their own would not look for news at the same steps.
+# A rank. Rank 0 is asked to stop after three steps. The clocks of the other ranks run 100 times as
+# fast: ranks that relied on their own clock would not check for alerts at the same steps.
 RANK = """
 import itertools, sys, time, types
 from halftone import config
@@ -175,17 +211,18 @@ from halftone.feed import world
 from halftone.training import epoch_callback, stop_flag
 from halftone.training.fit import fit_rank
 path, dataset, output = sys.argv[1:]
-loaded, here, asked = config.load_config(path, paths={}), world.detect_world(), itertools.count(1)
-stop_flag.StopFlag.is_set = lambda self: here.is_first and next(asked) >= 3
-clock = lambda: time.monotonic() * (1 if here.is_first else 100)
+loaded, this_world = config.load_config(path, paths={}), world.detect_world()
+calls = itertools.count(1)
+stop_flag.StopFlag.is_set = lambda self: this_world.is_first and next(calls) >= 3
+clock = lambda: time.monotonic() * (1 if this_world.is_first else 100)
 epoch_callback.time = types.SimpleNamespace(monotonic=clock)
-fit_rank(loaded, manifest.read(dataset), dataset, output, here)
+fit_rank(loaded, manifest.read_manifest(dataset), dataset, output, this_world)
 """
 
 
 @pytest.fixture
 def stop_in_epoch_1(tmp_path: Path, dataset: Path) -> Callable[..., int]:
-    """Train as ranks of which the first is asked to stop; return the step at which all do."""
+    """Train with ranks of which the first is asked to stop; return the step at which all stop."""
 
     def stop(output: str, ranks: int, **settings: Any) -> int:
         path = tmp_path / f"{output}.yaml"
@@ -193,16 +230,16 @@ def stop_in_epoch_1(tmp_path: Path, dataset: Path) -> Callable[..., int]:
         path.write_text(yaml.safe_dump({"seed": 7, "train": train}))
         launcher = [sys.executable, "-m", "horovod.runner.launch", "--gloo", "-np", str(ranks)]
         command = [sys.executable, "-c", RANK, path, dataset, tmp_path / output]
-        ended = subprocess.run(
+        process = subprocess.run(
             [*(launcher if ranks > 1 else []), *map(str, command)],
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
         )
-        assert ended.returncode != 0
-        said = r"StoppedError: the checkpoint of epoch 1, step (\d+) of 20, is in"
-        steps = {int(step) for step in re.findall(said, ended.stdout + ended.stderr)}
+        assert process.returncode != 0
+        message = r"StoppedError: the checkpoint of epoch 1, step (\d+) of 20, is in"
+        steps = {int(step) for step in re.findall(message, process.stdout + process.stderr)}
         assert len(steps) == 1
         assert steps < {4, 5, 6, 7}
         return steps.pop()
@@ -215,44 +252,44 @@ AUGMENT = {"flip": "horizontal", "shift_fraction": 0.1}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cache", ["memory", "none"])
-def test_stopped_within_an_epoch_one_rank_goes_on_to_the_same_weights(
+def test_one_rank_stopped_within_an_epoch_resumes_to_the_same_weights(
     start: Train, stop_in_epoch_1: Callable[..., int], tmp_path: Path, cache: str
 ) -> None:
     settings = {"cache": cache, "augment": AUGMENT, "normalise": "standard"}
     finish(start("undisturbed", batch_size=4, **settings))
     step = stop_in_epoch_1("stopped", ranks=1, **settings)
-    said = finish(start("stopped", batch_size=4, **settings))
-    assert f"going on after epoch 0, step {step} of the next, from " in said
-    for got, expected in zip(weights(tmp_path / "stopped"), weights(tmp_path / "undisturbed")):
-        np.testing.assert_array_equal(got, expected)
-    for got, expected in zip(history(tmp_path / "stopped"), history(tmp_path / "undisturbed")):
-        assert got == pytest.approx(expected, rel=1e-12)
+    output = finish(start("stopped", batch_size=4, **settings))
+    assert f"resuming after epoch 0, step {step} of the next, from " in output
+    for actual, expected in zip(weights(tmp_path / "stopped"), weights(tmp_path / "undisturbed")):
+        np.testing.assert_array_equal(actual, expected)
+    for actual, expected in zip(history(tmp_path / "stopped"), history(tmp_path / "undisturbed")):
+        assert actual == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.slow
-def test_stopped_within_an_epoch_two_ranks_go_on_to_the_same_weights(
+def test_two_ranks_stopped_within_an_epoch_resume_to_the_same_weights(
     start: Train, stop_in_epoch_1: Callable[..., int], tmp_path: Path
 ) -> None:
     finish(start("undisturbed", batch_size=4, ranks=2))
     step = stop_in_epoch_1("stopped", ranks=2)
-    said = finish(start("stopped", batch_size=4, ranks=2))
-    assert f"going on after epoch 0, step {step} of the next, from " in said
-    for got, expected in zip(weights(tmp_path / "stopped"), weights(tmp_path / "undisturbed")):
-        np.testing.assert_allclose(got, expected, atol=1e-5)
+    output = finish(start("stopped", batch_size=4, ranks=2))
+    assert f"resuming after epoch 0, step {step} of the next, from " in output
+    for actual, expected in zip(weights(tmp_path / "stopped"), weights(tmp_path / "undisturbed")):
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_another_number_of_ranks_begins_the_epoch_again(
+def test_other_number_of_ranks_repeats_the_partial_epoch(
     start: Train, stop_in_epoch_1: Callable[..., int], tmp_path: Path
 ) -> None:
     stop_in_epoch_1("stopped", ranks=1)
-    said = finish(start("stopped", batch_size=4, ranks=2))
-    assert "going on after" not in said
+    output = finish(start("stopped", batch_size=4, ranks=2))
+    assert "resuming after" not in output
     assert [entry["epoch"] for entry in history(tmp_path / "stopped")] == [1, 2, 3, 4]
 
 
 @pytest.mark.slow
-def test_all_that_helps_at_scale_at_once_on_two_ranks(start: Train, tmp_path: Path) -> None:
+def test_large_scale_settings_together_on_two_ranks(start: Train, tmp_path: Path) -> None:
     finish(
         start(
             "model",
@@ -272,5 +309,5 @@ def test_all_that_helps_at_scale_at_once_on_two_ranks(start: Train, tmp_path: Pa
     )
     epochs = history(tmp_path / "model")
     assert epochs[-1]["val_accuracy"] >= 0.9
-    card = model_directory.read_model_info(str(tmp_path / "model"))
-    assert (card.config.train.precision, card.config.train.compression) == ("mixed_float16", "fp16")
+    info = model_directory.read_model_info(str(tmp_path / "model"))
+    assert (info.config.train.precision, info.config.train.compression) == ("mixed_float16", "fp16")

@@ -1,1 +1,1 @@
-"""Batches for a training rank: which rows it reads in an epoch, and how they reach TensorFlow."""
+"""Feed a training rank: plan which rows it reads in an epoch, and batch them for TensorFlow."""

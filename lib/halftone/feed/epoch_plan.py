@@ -1,6 +1,6 @@
-"""Which rank reads which rows in which epoch: pure, so that every rank works out the same.
+"""Plan which rank reads which rows in an epoch, by pure functions with equal results on all ranks.
 
-Over an epoch each row goes to one rank once, and all ranks take the same number of steps.
+Each row goes to exactly one rank per epoch, and all ranks take the same number of steps.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from halftone.dataset.manifest import ShardFile
 
 
 class ShardSlice(NamedTuple):
-    """Rows `start` to `stop` of a shard; most pieces are whole shards."""
+    """Rows `start` to `stop` (exclusive) of a shard; most slices are whole shards."""
 
     shard: ShardFile
     start: int
@@ -25,14 +25,14 @@ class ShardSlice(NamedTuple):
 
 
 class EpochPlan(NamedTuple):
-    """An epoch: the pieces of each rank, in the order in which it reads them."""
+    """The slices that each rank reads in an epoch, in order."""
 
     rank_slices: list[list[ShardSlice]]
-    steps: int  # the same on every rank
-    rank_batch_size: int  # rows a step on one rank
+    steps: int  # equal on all ranks
+    rank_batch_size: int  # rows per step on one rank
 
     def count_rows(self, rank: int) -> int:
-        return sum(piece.rows for piece in self.rank_slices[rank])
+        return sum(shard_slice.rows for shard_slice in self.rank_slices[rank])
 
 
 def plan_epoch(
@@ -43,41 +43,41 @@ def plan_epoch(
     epoch: int,
     aggregate_steps: int = 1,
 ) -> EpochPlan:
-    """Deal the shards out to `size` ranks, anew for each (seed, epoch).
+    """Distribute the shards over `world_size` ranks, shuffled by (seed, epoch).
 
     Args:
-        shards: in the manifest's order, which its fingerprint is of. By name they would be in an
-            order that follows from when and where the images were written.
-        batch_size: rows a step over all ranks together; `size` divides it.
-        aggregate_steps: the number of steps is made a multiple of it.
+        shards: in the order of the manifest, which its fingerprint covers. Their names would give
+            an order that depends on when and where the images were written.
+        batch_size: rows per step over all ranks together, a multiple of `world_size`.
+        aggregate_steps: round the number of steps up to a multiple of it.
     """
     shuffled = list(shards)
     random.Random(f"{seed}:{epoch}").shuffle(shuffled)
     plan = partition_shards(shuffled, world_size, batch_size)
-    for rank, own in enumerate(plan.rank_slices):
-        random.Random(f"{seed}:{epoch}:{rank}").shuffle(own)
+    for rank, slices in enumerate(plan.rank_slices):
+        random.Random(f"{seed}:{epoch}:{rank}").shuffle(slices)
     return plan._replace(steps=-(-plan.steps // aggregate_steps) * aggregate_steps)
 
 
 def partition_shards(shards: Sequence[ShardFile], world_size: int, batch_size: int) -> EpochPlan:
-    """Cut the rows of all shards, laid end to end, into `size` stretches of equal length.
+    """Cut the concatenated rows of all shards into `world_size` consecutive parts of equal length.
 
-    So ranks differ by no more than one row, and each shares no more than its first and its last
-    shard with others. With fewer rows than ranks some get none.
+    The parts differ by at most one row, and a rank shares at most its first and its last shard
+    with others. With fewer rows than ranks, some ranks get none.
     """
     total = sum(shard.rows for shard in shards)
     cuts = [total * rank // world_size for rank in range(world_size + 1)]
-    pieces: list[list[ShardSlice]] = [[] for _ in range(world_size)]
-    rank, before = 0, 0
+    rank_slices: list[list[ShardSlice]] = [[] for _ in range(world_size)]
+    rank, rows_before = 0, 0
     for shard in shards:
         start = 0
         while start < shard.rows:
-            while cuts[rank + 1] <= before + start:
+            while cuts[rank + 1] <= rows_before + start:
                 rank += 1
-            stop = min(shard.rows, cuts[rank + 1] - before)
-            pieces[rank].append(ShardSlice(shard, start, stop))
+            stop = min(shard.rows, cuts[rank + 1] - rows_before)
+            rank_slices[rank].append(ShardSlice(shard, start, stop))
             start = stop
-        before += shard.rows
-    fullest = max(cuts[rank + 1] - cuts[rank] for rank in range(world_size))
-    rank_batch = -(-batch_size // world_size)
-    return EpochPlan(pieces, steps=-(-fullest // rank_batch), rank_batch_size=rank_batch)
+        rows_before += shard.rows
+    max_rows = max(cuts[rank + 1] - cuts[rank] for rank in range(world_size))
+    rank_batch_size = -(-batch_size // world_size)
+    return EpochPlan(rank_slices, -(-max_rows // rank_batch_size), rank_batch_size)

@@ -1,8 +1,8 @@
-"""Batches for Keras: streamed from the shards at each epoch, or kept in memory.
+"""Batches for Keras: streamed from the shards at each epoch, or cached in memory.
 
-Both give, for an epoch, a tf.data.Dataset of `plan.steps` elements: pixels (B, H, W, C) uint8,
-labels (B, 1) int32, weights (B,) float32, where B is `plan.rank_batch`, and the weight is 0 for a
-row that only fills a batch.
+Both sources return, for an epoch, a tf.data.Dataset of `plan.steps` elements: pixels (B, H, W, C)
+uint8, labels (B, 1) int32 and weights (B,) float32, where B is `plan.rank_batch_size`. Padding rows
+have weight 0.
 """
 
 from __future__ import annotations
@@ -22,28 +22,30 @@ from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.rank_batches import BatchBlock
 from halftone.feed.world import World
 
-# Keeping rows must leave room for the model, for Spark and for other jobs.
+# Cached rows must leave memory for the model, Spark and other jobs.
 _CACHE_MEMORY_FRACTION = 0.25
 _PREFETCH_BATCHES = 8
-# Gathered at once: a batch alone is too little work for what it costs TensorFlow to ask for it.
+# Batches gathered by one call, because gathering a single batch is cheap compared with the call.
 _GATHER_BATCHES = 16
 
 
 class BatchSource(Protocol):
-    read_error: Optional[Exception]  # why rows could not be read, while an epoch went on
+    """Batches of one split for one rank."""
+
+    read_error: Optional[Exception]  # raised while an epoch read its rows
 
     def epoch_dataset(
         self, plan: EpochPlan, shuffle_seed: str = "", first_step: int = 0
     ) -> tf.data.Dataset:
-        """Give the batches of an epoch, from step `first_step` (from 0) on.
+        """Return the batches of an epoch, starting at step `first_step` (counted from 0).
 
         Args:
-            shuffle_seed: mixes the rows; without one they come in the order of the plan.
+            shuffle_seed: seed of the shuffle; an empty one keeps the order of the plan.
         """
 
 
 class StreamedSource:
-    """Reads its pieces anew at each epoch; rows are mixed a few pieces at a time."""
+    """Reads its slices at each epoch, and shuffles rows within a few slices at a time."""
 
     def __init__(
         self, dataset_root: str, shape: tuple[int, int, int], world: World, rank_batch_size: int
@@ -56,7 +58,7 @@ class StreamedSource:
             tf.TensorSpec((None, rank_batch_size, 1), tf.int32),
             tf.TensorSpec((None, rank_batch_size), tf.float32),
         )
-        # Made once: to build it costs a tenth of a second, which small epochs would feel.
+        # Built once: it takes a tenth of a second, which matters for small epochs.
         self._dataset = (
             tf.data.Dataset.from_generator(self._generate_blocks, output_signature=signature)
             .prefetch(1)
@@ -80,13 +82,13 @@ class StreamedSource:
                 self._buffer_pool,
             ):
                 yield images, labels[..., np.newaxis], weights
-        except Exception as error:  # of which TensorFlow would pass on its words alone
+        except Exception as error:  # TensorFlow would only pass on its text
             self.read_error = error
             raise
 
 
 class CachedSource:
-    """Reads its pieces once, and mixes all of them at each epoch. All epochs have one plan."""
+    """Reads its slices once, and shuffles all rows at each epoch. All epochs must have one plan."""
 
     def __init__(
         self, dataset_root: str, shape: tuple[int, int, int], world: World, plan: EpochPlan
@@ -94,37 +96,37 @@ class CachedSource:
         self._plan, self._rows = plan, plan.count_rows(world.rank)
         self.read_error: Optional[Exception] = None
         images = buffers.allocate_aligned((self._rows + 1, *shape))
-        images[self._rows] = 0  # fills up batches
+        images[self._rows] = 0  # the padding row
         labels = np.zeros((self._rows + 1, 1), np.int32)
-        done = 0
-        for piece_images, piece_labels in rank_batches.read_slices(
+        start = 0
+        for slice_images, slice_labels in rank_batches.read_slices(
             dataset_root, shape, plan.rank_slices[world.rank]
         ):
-            images[done : done + len(piece_labels)] = piece_images
-            labels[done : done + len(piece_labels), 0] = piece_labels
-            done += len(piece_labels)
+            stop = start + len(slice_labels)
+            images[start:stop], labels[start:stop, 0] = slice_images, slice_labels
+            start = stop
         with tf.device("/CPU:0"):
-            # Through DLPack: tf.constant would hold the pixels a second time.
+            # DLPack shares the memory; tf.constant would copy the pixels.
             pixels = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
             label_ids = tf.constant(labels)
             self._order = tf.Variable(
                 tf.zeros((plan.steps, plan.rank_batch_size), tf.int32), trainable=False
             )
 
-        def batches(number: tf.Tensor) -> tf.data.Dataset:
+        def gather_batches(number: tf.Tensor) -> tf.data.Dataset:
             start = number * _GATHER_BATCHES
             rows = self._order[start : start + _GATHER_BATCHES]
             weights = tf.cast(rows < self._rows, tf.float32)
             return _split_batches(tf.gather(pixels, rows), tf.gather(label_ids, rows), weights)
 
-        count = -(-plan.steps // _GATHER_BATCHES)
-        self._dataset = tf.data.Dataset.range(count).flat_map(batches)
+        num_gathers = -(-plan.steps // _GATHER_BATCHES)
+        self._dataset = tf.data.Dataset.range(num_gathers).flat_map(gather_batches)
 
     def epoch_dataset(
         self, plan: EpochPlan, shuffle_seed: str = "", first_step: int = 0
     ) -> tf.data.Dataset:
         if plan != self._plan:
-            raise ValueError("rows that are kept are those of one plan")
+            raise ValueError("a CachedSource serves one plan only, and this is another one")
         rng = np.random.default_rng(list(shuffle_seed.encode())) if shuffle_seed else None
         order = np.full(plan.steps * plan.rank_batch_size, self._rows, np.int32)
         order[: self._rows] = rng.permutation(self._rows) if rng else np.arange(self._rows)
@@ -134,7 +136,7 @@ class CachedSource:
 
 @contextmanager
 def raise_read_errors(source: BatchSource) -> Iterator[None]:
-    """Let the body raise what kept `source` from reading, where that is why TensorFlow failed."""
+    """Raise the read error of `source` in place of the TensorFlow error that it caused."""
     try:
         yield
     except tf.errors.OpError:
@@ -144,24 +146,24 @@ def raise_read_errors(source: BatchSource) -> Iterator[None]:
 
 
 def _split_batches(*batches: tf.Tensor) -> tf.data.Dataset:
-    """Give batch by batch what is many of them; unlike unbatch() it does not copy them."""
+    """Split tensors of many batches into single batches; unlike unbatch(), without a copy."""
     return tf.data.Dataset.from_tensor_slices(batches)
 
 
 def _skip_steps(dataset: tf.data.Dataset, first_step: int) -> tf.data.Dataset:
     options = tf.data.Options()
-    # There is nothing to tune, and the tuner's thread can keep the end of an epoch for a second.
+    # Nothing to tune, and the tuner's thread can delay the end of an epoch by a second.
     options.autotune.enabled = False
     return dataset.skip(first_step).prefetch(_PREFETCH_BATCHES).with_options(options)
 
 
 def fits_in_memory(rank_bytes: int, local_size: int) -> bool:
-    """Whether each of a machine's `local_size` ranks may keep `part_bytes` in memory."""
+    """Whether each of a machine's `local_size` ranks may cache `rank_bytes` in memory."""
     return rank_bytes * local_size <= _available_memory_bytes() * _CACHE_MEMORY_FRACTION
 
 
 def _available_memory_bytes() -> int:
-    """What this machine has, or the container that this process is in, if that is less."""
+    """Return the memory of this machine, or the limit of this process's container if lower."""
     limits = [int(psutil.virtual_memory().total)]
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:

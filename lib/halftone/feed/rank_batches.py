@@ -1,4 +1,4 @@
-"""A rank's share of an epoch, through Petastorm: NumPy arrays of many batches at a time."""
+"""Read a rank's share of an epoch through Petastorm, as NumPy arrays of many batches."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from halftone.feed.world import World
 
 LabelArray = npt.NDArray[np.int32]
 WeightArray = npt.NDArray[np.float32]
-# (batches, batch, height, width, channels) uint8, (batches, batch) int32, (batches, batch)
-# float32: weight 0 where a row only fills a batch.
+# Pixels (batches, batch, height, width, channels) uint8, labels (batches, batch) int32 and weights
+# (batches, batch) float32: 0 for a padding row.
 BatchBlock = tuple[PixelArray, LabelArray, WeightArray]
 
-# Rows are shuffled within so many pieces at a time, besides the order of the pieces.
+# Number of slices within which rows are shuffled; the order of the slices is shuffled too.
 _SHUFFLE_SLICES = 4
 _REMEDY = "restore it, or run preprocess again with a new --output"
 
@@ -35,77 +35,80 @@ def read_batches(
     shuffle_seed: str,
     buffer_pool: BufferPool,
 ) -> Iterator[BatchBlock]:
-    """Yield the `plan.steps` batches of this rank, all of `plan.rank_batch` rows, some at a time.
+    """Yield the `plan.steps` batches of this rank in blocks; each has `plan.rank_batch_size` rows.
 
     Args:
-        root: the dataset's.
-        shuffle_seed: mixes the rows; with an empty one they come in the dataset's order.
-        buffers: where the pixels are.
+        shuffle_seed: seed of the shuffle; an empty one keeps the order of the plan.
+        buffer_pool: allocates the pixels.
 
     Raises:
-        RunError: the shards do not hold the rows that the manifest says.
+        RunError: the shards do not match the manifest.
     """
-    own, size = plan.rank_slices[world.rank], plan.rank_batch_size
-    reader = read_slices(dataset_root, shape, own)
+    slices, batch_size = plan.rank_slices[world.rank], plan.rank_batch_size
+    reader = read_slices(dataset_root, shape, slices)
     rng = np.random.default_rng(list(shuffle_seed.encode())) if shuffle_seed else None
     rest_images, rest_labels = np.empty((0, *shape), np.uint8), np.empty(0, np.int32)
-    left = plan.steps
-    for start in range(0, len(own), _SHUFFLE_SLICES):
-        group = own[start : start + _SHUFFLE_SLICES]
-        rows = sum(piece.rows for piece in group)
-        kept = len(rest_labels)
-        images = buffer_pool.allocate((kept + rows, *shape))
-        labels = np.empty(kept + rows, np.int32)
-        images[:kept], labels[:kept] = rest_images, rest_labels
-        # Where each row goes is known before it is read, so that it is copied once.
-        places = kept + (rng.permutation(rows) if rng else np.arange(rows))
-        taken = 0
+    remaining_steps = plan.steps
+    for start in range(0, len(slices), _SHUFFLE_SLICES):
+        group = slices[start : start + _SHUFFLE_SLICES]
+        num_rows, num_rest = sum(item.rows for item in group), len(rest_labels)
+        images = buffer_pool.allocate((num_rest + num_rows, *shape))
+        labels = np.empty(num_rest + num_rows, np.int32)
+        images[:num_rest], labels[:num_rest] = rest_images, rest_labels
+        # Shuffle the destinations, so that each row is copied once.
+        destinations = num_rest + (rng.permutation(num_rows) if rng else np.arange(num_rows))
+        num_read = 0
         for _ in group:
-            piece_images, piece_labels = next(reader)
-            place = places[taken : taken + len(piece_labels)]
-            images[place], labels[place] = piece_images, piece_labels
-            taken += len(place)
-        full = len(labels) // size
-        if full:
-            yield _reshape_batches(images[: full * size], labels[: full * size], size)
-            left -= full
-        rest_images, rest_labels = images[full * size :], labels[full * size :]
-    if left:
-        yield _pad_batches(rest_images, rest_labels, left, size)
+            slice_images, slice_labels = next(reader)
+            rows = destinations[num_read : num_read + len(slice_labels)]
+            images[rows], labels[rows] = slice_images, slice_labels
+            num_read += len(rows)
+        num_batches = len(labels) // batch_size
+        end = num_batches * batch_size
+        if num_batches:
+            yield _reshape_batches(images[:end], labels[:end], batch_size)
+            remaining_steps -= num_batches
+        rest_images, rest_labels = images[end:], labels[end:]
+    if remaining_steps:
+        yield _pad_batches(rest_images, rest_labels, remaining_steps, batch_size)
 
 
 def read_slices(
     dataset_root: str, shape: tuple[int, int, int], slices: Sequence[ShardSlice]
 ) -> Iterator[tuple[PixelArray, LabelArray]]:
-    """Yield one piece after another: (rows, *shape) uint8 and (rows,) int32.
+    """Yield pixels (rows, *shape) uint8 and labels (rows,) int32 of one slice after another.
 
     Raises:
-        RunError: a shard cannot be read, or does not hold the rows that the manifest says.
+        RunError: a shard cannot be read, or does not match the manifest.
     """
     if not slices:
         return
-    urls = [storage.as_url(storage.join(dataset_root, piece.shard.path)) for piece in slices]
+    urls = [storage.as_url(storage.join(dataset_root, item.shard.path)) for item in slices]
     tables = row_groups.read_tables(urls, [schema.IMAGE, schema.LABEL_ID])
-    for piece in slices:
+    for shard_slice in slices:
+        shard = shard_slice.shard
         try:
             table: pa.Table = next(tables, None)
-        except Exception:  # stores have errors of their own kinds
+        except Exception:  # each store has exceptions of its own
             _check_shards(dataset_root, slices)
-            raise  # of a store that was away for a moment
+            raise  # all shards can be read now: the store failed for a moment
         rows = 0 if table is None else table.num_rows
-        if rows != piece.shard.rows:
+        if rows != shard.rows:
             raise RunError(
-                f"{storage.join(dataset_root, piece.shard.path)} holds {rows} rows, the manifest says "
-                f"{piece.shard.rows}; {_REMEDY}"
+                f"{storage.join(dataset_root, shard.path)} has {rows} rows, the manifest has "
+                f"{shard.rows}; {_REMEDY}"
             )
-        own = table.slice(piece.start, piece.rows)
-        yield arrow.view_images(own[schema.IMAGE], shape), own[schema.LABEL_ID].to_numpy()
+        part = table.slice(shard_slice.start, shard_slice.rows)
+        yield arrow.view_images(part[schema.IMAGE], shape), part[schema.LABEL_ID].to_numpy()
 
 
 def _check_shards(dataset_root: str, slices: Sequence[ShardSlice]) -> None:
-    """Raise RunError for the shard that Petastorm, which opens all of them first, cannot read."""
-    for piece in slices:
-        url = storage.join(dataset_root, piece.shard.path)
+    """Raise RunError for the first shard that cannot be read.
+
+    Petastorm opens all shards first, and its error does not name the one that fails.
+    """
+    for shard_slice in slices:
+        url = storage.join(dataset_root, shard_slice.shard.path)
         try:
             storage.read_table(url, [schema.LABEL_ID])
         except FileNotFoundError:
@@ -125,10 +128,10 @@ def _reshape_batches(images: PixelArray, labels: LabelArray, batch_size: int) ->
 def _pad_batches(
     images: PixelArray, labels: LabelArray, num_batches: int, batch_size: int
 ) -> BatchBlock:
-    """Lay the last rows out over `steps` batches, and fill these up with rows of weight 0."""
-    all_images = np.zeros((num_batches * batch_size, *images.shape[1:]), np.uint8)
-    all_labels = np.zeros(num_batches * batch_size, np.int32)
-    all_images[: len(images)], all_labels[: len(labels)] = images, labels
-    shaped_images, shaped_labels, _ = _reshape_batches(all_images, all_labels, batch_size)
+    """Return `num_batches` batches with the last rows, padded with rows of weight 0."""
+    padded_images = np.zeros((num_batches * batch_size, *images.shape[1:]), np.uint8)
+    padded_labels = np.zeros(num_batches * batch_size, np.int32)
+    padded_images[: len(images)], padded_labels[: len(labels)] = images, labels
+    batch_images, batch_labels, _ = _reshape_batches(padded_images, padded_labels, batch_size)
     weights = (np.arange(num_batches * batch_size) < len(labels)).astype(np.float32)
-    return shaped_images, shaped_labels, weights.reshape(num_batches, batch_size)
+    return batch_images, batch_labels, weights.reshape(num_batches, batch_size)

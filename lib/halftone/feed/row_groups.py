@@ -1,7 +1,7 @@
-"""Row groups as Arrow tables, through Petastorm and in the order of the files.
+"""Read row groups through Petastorm as Arrow tables, in the order of the files.
 
-Petastorm's own batch reader turns every image into a Python object on the way, which costs half of
-the time of reading; what its worker read is taken here as it is.
+Petastorm's batch reader converts every image into a Python object, which takes half of the reading
+time. The queue reader below returns the worker's Arrow tables unchanged.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-# petastorm 0.12.1 uses much of what pyarrow 10 calls deprecated.
+# petastorm 0.12.1 uses many functions that pyarrow 10 deprecates.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
 from petastorm.arrow_reader_worker import ArrowReaderWorker  # noqa: E402
 from petastorm.fs_utils import get_filesystem_and_path_or_paths  # noqa: E402
@@ -20,19 +20,19 @@ from petastorm.reader import Reader  # noqa: E402
 from petastorm.workers_pool import EmptyResultError  # noqa: E402
 from petastorm.workers_pool.thread_pool import ThreadPool  # noqa: E402
 
-# Arrow's default for Linux gives the pages of each row group back to the system, and to have them
-# zeroed again is then a quarter of the time of reading.
+# Arrow's default allocator on Linux returns the pages of each row group to the operating system;
+# zeroing them again takes a quarter of the reading time.
 pa.set_memory_pool(pa.mimalloc_memory_pool())
 
-# Row groups that wait while the model is busy: two of 16 MiB, and not Petastorm's fifty.
+# Row groups that are read ahead of the model, 16 MiB each. Petastorm's default is fifty.
 _READ_AHEAD_ROW_GROUPS = 2
 
 
 def read_tables(urls: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield one row group after another, with those columns.
+    """Yield one row group after another, with the given columns.
 
     Args:
-        urls: files, and never a folder: to open one would unpickle its _common_metadata.
+        urls: files only. Opening a folder would unpickle its _common_metadata.
     """
     filesystem, paths = get_filesystem_and_path_or_paths(list(urls), "libhdfs3")
     with Reader(
@@ -40,18 +40,17 @@ def read_tables(urls: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Tabl
         paths,
         schema_fields=[f"^{column}$" for column in columns],
         worker_class=_TableWorker,
-        reader_pool=ThreadPool(
-            1, _READ_AHEAD_ROW_GROUPS
-        ),  # more would give row groups in another order
+        # A single thread keeps the order of the row groups.
+        reader_pool=ThreadPool(1, _READ_AHEAD_ROW_GROUPS),
         num_epochs=1,
-        shuffle_row_groups=False,  # the planner has shuffled them, the same way on every run
+        shuffle_row_groups=False,  # the epoch plan has shuffled them reproducibly
         is_batched_reader=True,
     ) as reader:
         yield from reader
 
 
 class _TableQueueReader:
-    """What Petastorm's reader asks for the next thing to give out."""
+    """Passes the tables of the workers to Petastorm's reader unchanged."""
 
     batched_output = True
 
@@ -63,6 +62,8 @@ class _TableQueueReader:
 
 
 class _TableWorker(ArrowReaderWorker):
+    """Petastorm's worker for Arrow tables, with the queue reader above."""
+
     @staticmethod
     def new_results_queue_reader() -> _TableQueueReader:
         return _TableQueueReader()

@@ -1,4 +1,4 @@
-"""Which of the processes that train together this one is."""
+"""The position of this process among the ranks of a training."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class World:
-    """A rank's view of all ranks."""
+    """The rank of a process and the number of ranks."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0  # among the ranks of this machine
-    local_size: int = 1
+    local_size: int = 1  # number of ranks on this machine
 
     def __post_init__(self) -> None:
         if not (0 <= self.rank < self.size and 0 <= self.local_rank < self.local_size):
-            raise ValueError(f"no such world: {self}")
+            raise ValueError(f"rank or local_rank out of range: {self}")
 
     @property
     def is_first(self) -> bool:
-        """Rank 0 is the one that prints, and that writes what all ranks share."""
+        """Whether this is rank 0, which prints and writes for all ranks."""
         return self.rank == 0
 
 
 def detect_world() -> World:
-    """Start Horovod and ask it. A process that no launcher started is a world of its own."""
-    import horovod.tensorflow as hvd  # here, as it takes TensorFlow's seconds to import
+    """Initialise Horovod and return its world; of size 1 if no launcher started this process."""
+    import horovod.tensorflow as hvd  # here: it imports TensorFlow, which takes seconds
 
     hvd.init()
     return World(hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size())

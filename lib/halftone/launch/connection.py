@@ -1,6 +1,7 @@
-"""The connection between the driver and a Spark task that is a rank: what is said on it, and how.
+"""The connection between the driver and a Spark task that runs a rank.
 
-The task greets, and says at last how its rank ended; all in between is between driver and rank.
+The task's first line is a `Handshake`, its last one describes how the rank ended. Everything in
+between is exchanged by the driver and the rank itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple, Optional
 
 _EXIT_MARK = b"\x1dend "
 _HANDSHAKE_TIMEOUT_SECS = 10.0
-# A machine that is gone says nothing: ask it now and then, and give it up after 45 seconds.
+# A machine that is down sends nothing: probe the connection, and drop it after 45 seconds.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
@@ -23,13 +24,13 @@ class DriverAddress(NamedTuple):
 
     host: str
     port: int
-    token: str  # so that nobody else is taken for a task
+    token: str  # secret that authenticates a task
 
 
 class Handshake(NamedTuple):
-    """What a task says first."""
+    """The first line that a task sends."""
 
-    token: str  # the driver's
+    token: str  # DriverAddress.token
     number: int  # of the task
     host: str
     pid: int  # of the rank
@@ -39,27 +40,28 @@ class Handshake(NamedTuple):
 
 
 def encode_exit(description: str) -> bytes:
-    """What a task says last; see Rank.how_ended."""
+    """Encode the last line that a task sends; see `supervisor.Rank.describe_exit`."""
     return _EXIT_MARK + description.encode() + b"\n"
 
 
 def _parse_exit(line: bytes) -> Optional[str]:
-    _, mark, how = line.partition(_EXIT_MARK)  # the rank's last line may lack its end
-    return how.decode().strip() if mark else None
+    # Search the whole line: the rank's last line may lack a newline.
+    _, mark, description = line.partition(_EXIT_MARK)
+    return description.decode().strip() if mark else None
 
 
 def accept_rank(connection: socket.socket, token: str) -> Optional[SparkRank]:
-    """Return the task at the other end; None where it is something else."""
+    """Read the handshake; return the rank, or None if the peer is not one of our tasks."""
     connection.settimeout(_HANDSHAKE_TIMEOUT_SECS)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEP_ALIVE.items():
-        if hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    for option, value in _KEEP_ALIVE.items():
+        if hasattr(socket, option):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
     try:
-        task = SparkRank(connection)
-        if secrets.compare_digest(task.token, token):
+        rank = SparkRank(connection)
+        if secrets.compare_digest(rank.token, token):
             connection.settimeout(None)
-            return task
+            return rank
     except (OSError, ValueError, TypeError):
         pass
     connection.close()
@@ -72,13 +74,14 @@ class SparkRank:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._file = connection.makefile("rb")
-        hello = Handshake(**json.loads(self._file.readline()))
-        self.token, self.task_number, self.host = hello.token, hello.number, hello.host
-        self.location = f"{hello.host}, pid {hello.pid}"
+        handshake = Handshake(**json.loads(self._file.readline()))
+        self.token, self.task_number = handshake.token, handshake.number
+        self.host = handshake.host
+        self.location = f"{handshake.host}, pid {handshake.pid}"
         self._exit_description = "was lost with its Spark task"
 
     def send_line(self, line: bytes) -> None:
-        with suppress(OSError):  # it is gone: its end says more
+        with suppress(OSError):  # the rank has ended: describe_exit reports it
             self._connection.sendall(line)
 
     def start_training(self) -> None:
@@ -87,9 +90,9 @@ class SparkRank:
     def read_lines(self) -> Iterator[bytes]:
         with suppress(OSError, ValueError):
             for line in self._file:
-                how = _parse_exit(line)
-                if how is not None:
-                    self._exit_description = how
+                description = _parse_exit(line)
+                if description is not None:
+                    self._exit_description = description
                     return
                 yield line
 
@@ -97,7 +100,7 @@ class SparkRank:
         return self._exit_description
 
     def kill(self) -> None:
-        """Its task sees the connection end, and kills it."""
+        """Shut the connection down, which makes the task kill the rank."""
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 

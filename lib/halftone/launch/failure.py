@@ -1,4 +1,4 @@
-"""What the ends of all ranks mean: which rank was the cause, and what to tell of it."""
+"""Find the root cause of a failed attempt from how its ranks ended."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from halftone.launch.rank_messages import (
     RankStatus,
 )
 
-# An exception that names one of these is about the other ranks, more often than not.
+# An exception that names one of these usually follows from the loss of another rank.
 _COLLECTIVE_LIBRARIES = ("horovod", "gloo")
 
 
 class LostRankError(RunError):
-    """A rank was lost on the way, and none said why: a new attempt may well succeed."""
+    """A rank was killed, crashed or hung, or raised an unexpected exception: worth a restart."""
 
     def __init__(self, rank: int, message: str) -> None:
         super().__init__(message)
@@ -30,36 +30,41 @@ class RankExit(NamedTuple):
     """How a rank ended."""
 
     rank: int
-    failure: str  # see Rank.how_ended
-    timestamp_secs: float  # by this machine's clock
-    was_killed: bool = False  # by us
-    last_status: Optional[RankStatus] = None  # its last
+    failure: str  # see supervisor.Rank.describe_exit; empty for a clean exit
+    timestamp_secs: float  # by this machine's monotonic clock
+    was_killed: bool = False  # by the supervisor
+    last_status: Optional[RankStatus] = None  # the last message of the rank
 
 
 def find_root_cause(exits: Sequence[RankExit]) -> Optional[Exception]:
-    """The error that the ranks' ends amount to; None where all ended well."""
-    for end in exits:  # rank 0 first
-        if end.last_status is not None and end.last_status.kind == STOPPED:
-            return StoppedError(end.last_status.text)
-    by_time = sorted(exits, key=lambda end: end.timestamp_secs)
-    for end in by_time:
-        if end.last_status is not None and end.last_status.kind in (INPUT_ERROR, RUN_ERROR):
-            kind = InputError if end.last_status.kind == INPUT_ERROR else RunError
-            return kind(f"rank {end.rank}: {end.last_status.text}")
-    failed = [end for end in by_time if end.failure]
+    """Return the error that the exits amount to, or None if all ranks succeeded.
+
+    Args:
+        exits: of all ranks, rank 0 first.
+    """
+    for rank_exit in exits:
+        if rank_exit.last_status is not None and rank_exit.last_status.kind == STOPPED:
+            return StoppedError(rank_exit.last_status.text)
+    by_time = sorted(exits, key=lambda rank_exit: rank_exit.timestamp_secs)
+    for rank_exit in by_time:
+        status = rank_exit.last_status
+        if status is not None and status.kind in (INPUT_ERROR, RUN_ERROR):
+            error_type = InputError if status.kind == INPUT_ERROR else RunError
+            return error_type(f"rank {rank_exit.rank}: {status.text}")
+    failed = [rank_exit for rank_exit in by_time if rank_exit.failure]
     return _lost_rank_error(min(failed, key=_root_cause_order)) if failed else None
 
 
 def _root_cause_order(rank_exit: RankExit) -> int:
-    """Who is more likely to be the cause has a lower number; among equals it is the first."""
+    """Sort key: the likeliest root cause has the lowest number; ties keep the order of time."""
     if rank_exit.last_status is not None and rank_exit.last_status.kind == UNEXPECTED_ERROR:
         text = rank_exit.last_status.text.lower()
-        return 2 if any(name in text for name in _COLLECTIVE_LIBRARIES) else 0
+        return 2 if any(library in text for library in _COLLECTIVE_LIBRARIES) else 0
     return 1 if rank_exit.was_killed else 0
 
 
 def _lost_rank_error(rank_exit: RankExit) -> LostRankError:
     if rank_exit.last_status is not None and rank_exit.last_status.kind == UNEXPECTED_ERROR:
         return LostRankError(rank_exit.rank, f"rank {rank_exit.rank}: {rank_exit.last_status.text}")
-    how = "did not answer any more" if rank_exit.was_killed else rank_exit.failure
-    return LostRankError(rank_exit.rank, f"rank {rank_exit.rank} {how}")
+    description = "stopped responding" if rank_exit.was_killed else rank_exit.failure
+    return LostRankError(rank_exit.rank, f"rank {rank_exit.rank} {description}")

@@ -1,8 +1,8 @@
-"""Ranks as processes on this machine, or by ssh on others: what `horovodrun` does.
+"""Start ranks as processes on this machine, or over ssh on others, in place of `horovodrun`.
 
-Horovod's own horovodrun loads TensorFlow before any rank does, which takes seconds, and puts
-processes of its own between itself and the ranks, which can neither be told apart nor be stopped
-in good order through them.
+Horovod's own horovodrun loads TensorFlow before it starts a rank, which takes seconds. It also
+puts processes of its own between itself and the ranks, so that a launcher can neither tell the
+ranks apart nor ask them to stop with a checkpoint.
 """
 
 from __future__ import annotations
@@ -24,47 +24,52 @@ from halftone.system import exit_status, interfaces
 
 _SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15")
 _SSH_FAILED = 255
-# Settings in the environment that ranks on other machines get too.
+# Environment variables that are forwarded to ranks on other machines.
 _FORWARDED_PREFIXES = ("HOROVOD_", "NCCL_", "TF_", "AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")
 
 
 def slots_by_host(settings: TrainSettings) -> dict[str, int]:
-    """How many ranks each host takes.
+    """Return how many ranks each host takes.
 
     Raises:
-        InputError: too few for `train.ranks`, or the network interface does not reach the hosts.
+        InputError: there are fewer slots than `train.ranks`, or the network interface does not
+            reach the hosts.
     """
-    found: dict[str, int] = {}
+    slots: dict[str, int] = {}
     for item in (settings.hosts or f"localhost:{settings.ranks}").split(","):
         host, _, number = item.rpartition(":")
-        found[host] = found.get(host, 0) + int(number)
-    total = sum(found.values())
+        slots[host] = slots.get(host, 0) + int(number)
+    total = sum(slots.values())
     if total < settings.ranks:
         raise InputError(
             f"train.ranks is {settings.ranks}, but train.hosts ({settings.hosts}) has {total} "
             f"slot{'s' * (total != 1)}; use train.ranks={total}, or name more hosts or slots"
         )
-    _driver_address(settings, found)
-    return found
+    _driver_address(settings, slots)
+    return slots
 
 
 @contextmanager
 def start_rank_processes(
     job: Mapping[str, Any], settings: TrainSettings
 ) -> Iterator[list[RankProcess]]:
-    """Start the ranks; yield them from rank 0 on. Those that still run at the end are killed."""
-    hosts = slots_by_host(settings)
+    """Start the ranks and yield them, rank 0 first; kill those that still run at the end."""
+    slots = slots_by_host(settings)
     with ExitStack() as stack:
-        address = _driver_address(settings, hosts)
-        places = stack.enter_context(rendezvous.start_rendezvous(hosts, settings.ranks, address))
-        # A rank that is killed cannot clear up after itself.
+        address = _driver_address(settings, slots)
+        environments = stack.enter_context(
+            rendezvous.start_rendezvous(slots, settings.ranks, address)
+        )
+        # The driver removes the temporary files: a killed rank cannot.
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="halftone-"))
         ranks: list[RankProcess] = []
         try:
-            for place in places:
-                ranks.append(RankProcess(place["HOROVOD_HOSTNAME"], folder))
-            for process, place in zip(ranks, places):
-                process.send_line(rank.encode_job(job, {**process.forwarded_environment, **place}))
+            for environment in environments:
+                ranks.append(RankProcess(environment["HOROVOD_HOSTNAME"], folder))
+            for process, environment in zip(ranks, environments):
+                process.send_line(
+                    rank.encode_job(job, {**process.forwarded_environment, **environment})
+                )
             yield ranks
         finally:
             for process in ranks:
@@ -72,11 +77,11 @@ def start_rank_processes(
 
 
 class RankProcess:
-    """A rank that is a process here, or by way of an ssh here one on another host."""
+    """A rank as a process on this machine, or behind an ssh process on another host."""
 
     def __init__(self, host: str, temporary_folder: str) -> None:
         self._is_local = interfaces.is_this_machine(host)
-        self._out_of_memory_before = exit_status.count_oom_kills() if self._is_local else None
+        self._oom_kills_before = exit_status.count_oom_kills() if self._is_local else None
         if self._is_local:
             command = [sys.executable, *rank.PYTHON_ARGUMENTS]
             environment = {"TMPDIR": temporary_folder}
@@ -95,17 +100,17 @@ class RankProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the driver, who hands it on
+            start_new_session=True,  # the driver alone gets Ctrl-C, and forwards it
         )
-        where = f"pid {self._process.pid}"
-        self.location = where if self._is_local else f"{host}, by ssh with {where}"
+        pid = f"pid {self._process.pid}"
+        self.location = pid if self._is_local else f"{host}, by ssh with {pid}"
 
     def send_line(self, line: bytes) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line)
             self._process.stdin.flush()
-        except OSError:  # it is gone: its end says more
+        except OSError:  # the rank has ended: describe_exit reports it
             pass
 
     def start_training(self) -> None:
@@ -116,10 +121,10 @@ class RankProcess:
         yield from self._process.stdout
 
     def describe_exit(self) -> str:
-        code = self._process.wait()
-        if not self._is_local and code == _SSH_FAILED:
+        exit_code = self._process.wait()
+        if not self._is_local and exit_code == _SSH_FAILED:
             return "was lost: its ssh ended with exit code 255"
-        return exit_status.describe_exit(code, self._out_of_memory_before)
+        return exit_status.describe_exit(exit_code, self._oom_kills_before)
 
     def kill(self) -> None:
         if self._process.poll() is None:
@@ -134,23 +139,28 @@ class RankProcess:
 
 
 def _remote_command() -> str:
-    """What ssh has the other host's shell do, where all is at the same paths as here."""
+    """Return the shell command that starts a rank on a host with the same paths as this one."""
     path = os.pathsep.join(path for path in sys.path if path)
     command = shlex.join(["env", f"PYTHONPATH={path}", sys.executable, *rank.PYTHON_ARGUMENTS])
-    # The shell stays to tell of a signal, of which ssh alone would say 255.
+    # `exit $?` keeps the shell alive: it reports a signal as 128 + N, where ssh would report 255.
     return f"cd {shlex.quote(os.getcwd())} && {command}; exit $?"
 
 
 def _driver_address(settings: TrainSettings, hosts: Mapping[str, int]) -> str:
-    """This machine's address for all hosts. Raises InputError where there is none."""
-    chosen = settings.network_interface
-    away = [host for host in hosts if not interfaces.is_this_machine(host)]
-    if chosen is not None:
-        address = interfaces.find_address(chosen)
-        if away and address.startswith("127."):
+    """Return the address by which all hosts reach this machine.
+
+    Raises:
+        InputError: there is none.
+    """
+    interface = settings.network_interface
+    remote_hosts = [host for host in hosts if not interfaces.is_this_machine(host)]
+    if interface is not None:
+        address = interfaces.find_address(interface)
+        if remote_hosts and address.startswith("127."):
             raise InputError(
-                f"train.network_interface is {chosen}, over which {away[0]} of train.hosts cannot "
-                f"be reached; name another one of {', '.join(sorted(interfaces.ipv4_addresses()))}"
+                f"train.network_interface is {interface}, but {remote_hosts[0]} of train.hosts "
+                "cannot be reached over it; use another one of "
+                f"{', '.join(sorted(interfaces.ipv4_addresses()))}"
             )
         return address
-    return interfaces.find_interface_toward(away[0])[1] if away else "127.0.0.1"
+    return interfaces.find_interface_toward(remote_hosts[0])[1] if remote_hosts else "127.0.0.1"

@@ -1,10 +1,10 @@
-"""One rank of a training, as a process of its own.
+"""The process of one rank.
 
     python -m halftone.launch.rank
 
-reads its job, one line of JSON, from its standard input; says that it is ready; and begins when it
-gets another line, so that the ranks meet at the same time however long each took to start. It ends
-when its input does.
+It reads its job, one line of JSON, from standard input, sends the message READY, and starts to
+train when it reads another line. So all ranks connect at the same time, however long each took to
+start. The process ends when its standard input ends.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from halftone.storage import clients
 from halftone.system import cores, interfaces, parent_watch
 
 PYTHON_ARGUMENTS = ("-X", "faulthandler", "-m", "halftone.launch.rank")
-# Horovod: without these a rank that waits for one that hangs waits for ever. A rank that is frozen
-# holds up the others' control messages, which Gloo waits for; one that is late at a reduction is
-# what the stall check looks for. Both leave rank 0 time to write a checkpoint.
+# Horovod: without these timeouts a rank waits for ever for one that hangs. Gloo's timeout ends the
+# wait for the control messages of a frozen rank, the stall check the wait for a rank that does not
+# take part in a reduction. Both leave rank 0 time to write a checkpoint.
 _DEFAULT_ENVIRONMENT = {
     "HOROVOD_GLOO_TIMEOUT_SECONDS": "60",
     "HOROVOD_STALL_CHECK_TIME_SECONDS": "30",
@@ -37,8 +37,11 @@ _DEFAULT_ENVIRONMENT = {
 
 
 def build_job(config: Config, manifest: Manifest, dataset: str, output: str) -> dict[str, Any]:
-    """What all ranks must know. All get one manifest, as the dataset may grow meanwhile."""
-    # How Spark was started is none of theirs, and may hold passwords.
+    """Return the job that all ranks get.
+
+    It holds the manifest, because the dataset may grow before a rank could read it.
+    """
+    # Ranks do not need the settings of Spark, which may hold passwords.
     config = config.model_copy(update={"spark": SparkSettings()})
     return {
         "config": config.model_dump(mode="json"),
@@ -49,21 +52,21 @@ def build_job(config: Config, manifest: Manifest, dataset: str, output: str) -> 
 
 
 def encode_job(job: Mapping[str, Any], environment: Mapping[str, str]) -> bytes:
-    """A job as a rank reads it, with what makes it this rank."""
+    """Encode a job as a rank reads it, with the environment variables of that rank."""
     return (json.dumps({**job, "environment": environment}) + "\n").encode()
 
 
 def set_default_environment() -> None:
-    """Set what Horovod and TensorFlow are told by environment, unless it is set already."""
+    """Set the environment variables of Horovod and TensorFlow that are not set yet."""
     for name, value in _DEFAULT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
 def train_in_process(config: Config, manifest: Manifest, dataset: str, output: str) -> None:
-    """Train, as the rank that this process is."""
+    """Train in this process, as the rank that its environment describes."""
     set_default_environment()
     os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{config.train.cycle_ms:g}")
-    from halftone.feed import world  # here, as they take TensorFlow's seconds to import
+    from halftone.feed import world  # here: these import TensorFlow, which takes seconds
     from halftone.training.fit import fit_rank
 
     fit_rank(config, manifest, dataset, output, world.detect_world())
@@ -75,10 +78,10 @@ def main() -> int:
     try:
         return _run_job(json.loads(line)) if line else 1
     except Exception as error:
-        word = rank_messages.status_from_error(error)
-        rank_messages.send(word)
-        # Not by way of Horovod's own end, which waits for ranks that may be gone.
-        os._exit(0 if word.kind == STOPPED else 1)
+        status = rank_messages.status_from_error(error)
+        rank_messages.send(status)
+        # Skip Horovod's shutdown, which waits for ranks that may have ended.
+        os._exit(0 if status.kind == STOPPED else 1)
 
 
 def _run_job(job: Mapping[str, Any]) -> int:
@@ -94,13 +97,13 @@ def _run_job(job: Mapping[str, Any]) -> int:
     )
     os.environ["HOROVOD_GLOO_IFACE"] = interface
     os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
-    data = Manifest.model_validate_json(json.dumps(job["manifest"]))
+    manifest = Manifest.model_validate_json(json.dumps(job["manifest"]))
 
     rank_messages.send(RankStatus(READY))
     if not sys.stdin.readline():
         return 1
     parent_watch.exit_on_stdin_end()
-    train_in_process(config, data, job["dataset"], job["output"])
+    train_in_process(config, manifest, job["dataset"], job["output"])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What each rank says, in a file for each: OUTPUT/logs/rank-0.log, rank-1.log, ..."""
+"""Log files with the output of each rank: OUTPUT/logs/rank-0.log, rank-1.log, ..."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def log_url(output: str, rank: int) -> str:
 
 @contextmanager
 def open_logs(output: str, num_ranks: int) -> Iterator[list[IO[bytes]]]:
-    """Yield a file to append to for each rank.
+    """Yield a file opened for appending for each rank.
 
-    Where `output` is a URL they are on this machine for as long, as stores cannot append.
+    If `output` is in an object store, which cannot append, the files are local and are uploaded
+    when the body ends.
     """
     with ExitStack() as stack:
         if storage.is_local(output):
@@ -31,7 +32,7 @@ def open_logs(output: str, num_ranks: int) -> Iterator[list[IO[bytes]]]:
             paths = [os.path.join(folder, str(rank)) for rank in range(num_ranks)]
         try:
             with ExitStack() as files:
-                # Unbuffered: who looks at a running training sees all.
+                # Unbuffered, so that a running training can be followed.
                 yield [files.enter_context(open(path, "ab", buffering=0)) for path in paths]
         finally:
             if not storage.is_local(output):
@@ -40,5 +41,5 @@ def open_logs(output: str, num_ranks: int) -> Iterator[list[IO[bytes]]]:
 
 
 def _append_file(destination: str, path: str) -> None:
-    before = storage.read_bytes(destination) if storage.exists(destination) else b""
-    storage.write_bytes(destination, before + storage.read_bytes(path))
+    old_content = storage.read_bytes(destination) if storage.exists(destination) else b""
+    storage.write_bytes(destination, old_content + storage.read_bytes(path))

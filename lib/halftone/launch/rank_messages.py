@@ -1,4 +1,4 @@
-"""What a rank says to who started it: lines of its output that begin with a mark."""
+"""Messages from a rank to the driver: lines of the rank's output that hold a mark and JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional
 from halftone.errors import InputError, RunError, StoppedError
 
 _MARK = "\x1e"
-# A word's kinds: it is ready to train; or why it ends.
+# Kinds of messages: the rank is ready to train, or the reason why it ends.
 READY, STOPPED, INPUT_ERROR, RUN_ERROR, UNEXPECTED_ERROR = (
     "ready",
     "stopped",
@@ -22,13 +22,18 @@ READY, STOPPED, INPUT_ERROR, RUN_ERROR, UNEXPECTED_ERROR = (
 
 
 class RankStatus(NamedTuple):
-    kind: str
-    text: str = ""
-    trace: str = ""
+    """A message of a rank."""
+
+    kind: str  # READY, STOPPED, ...
+    text: str = ""  # for the user
+    trace: str = ""  # the traceback of an unexpected error, for the log
 
 
 def status_from_error(error: Exception) -> RankStatus:
-    """Why a rank ends: in our words, or for another exception (BROKEN) in its own."""
+    """Return the message for the error that ends a rank.
+
+    An exception that is none of Halftone's gets the kind UNEXPECTED_ERROR and keeps its traceback.
+    """
     if isinstance(error, StoppedError):
         return RankStatus(STOPPED, str(error))
     if isinstance(error, InputError):
@@ -44,18 +49,19 @@ def status_from_error(error: Exception) -> RankStatus:
 
 
 def send(status: RankStatus) -> None:
+    """Write the message to standard output."""
     sys.stdout.flush()
     sys.stderr.flush()
-    # In one piece, as other threads write to the same output.
+    # In a single write, because other threads write to the same output.
     os.write(sys.stdout.fileno(), f"{_MARK}{json.dumps(status._asdict())}\n".encode())
 
 
 def parse_line(line: str) -> tuple[str, Optional[RankStatus]]:
-    """Split a line of a rank's output into what is for people, and the word if there is one."""
-    before, mark, after = line.partition(_MARK)
+    """Split a line of a rank's output into its text for the user and its message, if any."""
+    text, mark, message = line.partition(_MARK)
     if not mark:
         return line, None
     try:
-        return before, RankStatus(**json.loads(after))
-    except (ValueError, TypeError):  # torn by another line
+        return text, RankStatus(**json.loads(message))
+    except (ValueError, TypeError):  # interleaved with another line
         return line, None

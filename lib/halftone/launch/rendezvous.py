@@ -1,4 +1,4 @@
-"""Where the ranks of an attempt find each other, and which place each of them has."""
+"""Horovod's rendezvous server, and the environment variables that make a process a rank."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from horovod.runner.http.http_server import RendezvousServer
 def start_rendezvous(
     slots: Mapping[str, int], num_ranks: int, address: str
 ) -> Iterator[list[dict[str, str]]]:
-    """Yield the environment variables that make a process rank 0, 1, ... of `ranks`.
+    """Run the server; yield the environment variables of rank 0, 1, ... `num_ranks` - 1.
 
     Args:
-        slots: how many ranks each host takes; together at least `ranks`.
-        address: of this machine, by which all ranks reach it.
+        slots: how many ranks each host takes; together at least `num_ranks`.
+        address: by which all ranks reach this machine.
     """
-    hosts = [HostInfo(host, number) for host, number in slots.items()]
-    places = get_host_assignments(hosts, num_ranks, num_ranks)
+    hosts = [HostInfo(host, num_slots) for host, num_slots in slots.items()]
+    assignments = get_host_assignments(hosts, num_ranks, num_ranks)
     server = RendezvousServer()
     port = server.start()
-    server.init(places)
+    server.init(assignments)
     shared = {
         "HOROVOD_GLOO_RENDEZVOUS_ADDR": address,
         "HOROVOD_GLOO_RENDEZVOUS_PORT": str(port),
@@ -32,6 +32,6 @@ def start_rendezvous(
         "HOROVOD_CPU_OPERATIONS": "gloo",
     }
     try:
-        yield [{**shared, **create_slot_env_vars(place)} for place in places]
+        yield [{**shared, **create_slot_env_vars(slot)} for slot in assignments]
     finally:
         server.stop()

@@ -1,4 +1,4 @@
-"""Try until a training is done: when ranks are lost, all start again from the last checkpoint."""
+"""Restart all ranks from the last checkpoint when one is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from halftone.launch.supervisor import Rank
 from halftone.model_directory import CHECKPOINTS, RESTARTS, Restart
 from halftone.training import checkpoint
 
-# Starts all ranks; the context ends them.
+# Starts all ranks; leaving the context kills those that still run.
 StartRanks = Callable[[StopRequest], AbstractContextManager[Sequence[Rank]]]
 
 
@@ -27,36 +27,39 @@ def run_with_restarts(
     max_restarts: int,
     stop_request: StopRequest,
 ) -> None:
-    """Return when a training has ended well.
+    """Run a training to its end, with up to `max_restarts` restarts.
 
     Raises:
-        InputError, RunError: a rank said why it could not go on, or ranks were lost too often.
-        StoppedError: it was asked to stop.
+        InputError: a rank reported an input error.
+        RunError: a rank reported a run error, or was lost once more than `max_restarts` times.
+        StoppedError: the training was asked to stop.
     """
     if not storage.list_names(storage.join(output, CHECKPOINTS)):
-        storage.remove(storage.join(output, RESTARTS))  # of another training
+        storage.remove(storage.join(output, RESTARTS))  # of an earlier training
     for attempt in itertools.count(1):
         try:
             with (
                 rank_logs.open_logs(output, num_ranks) as logs,
-                start_ranks(stop_request) as started,
+                start_ranks(stop_request) as ranks,
             ):
-                return supervisor.monitor_ranks(started, logs, stop_request, attempt)
+                return supervisor.monitor_ranks(ranks, logs, stop_request, attempt)
         except LostRankError as lost:
-            epoch = _epochs_done(output)
-            place = f"after epoch {epoch}" if epoch else "from the start"
+            epoch = _last_epoch(output)
+            position = f"after epoch {epoch}" if epoch else "from the start"
             if stop_request.is_received():
                 raise StoppedError(
-                    f"not in good order, {lost}; run the same command again to go on {place}"
+                    f"before a checkpoint was written: {lost}; run the same command again to go on "
+                    f"{position}"
                 ) from None
             if attempt > max_restarts:
                 raise RunError(
                     f"{lost}, and train.max_restarts is {max_restarts}; run the same command "
-                    f"again to go on {place}. Its log is {rank_logs.log_url(output, lost.rank)}"
+                    f"again to go on {position}. Its log is {rank_logs.log_url(output, lost.rank)}"
                 ) from None
-            print(f"restarting ({attempt} of {max_restarts}) {place}: {lost}", flush=True)
+            print(f"restarting ({attempt} of {max_restarts}) {position}: {lost}", flush=True)
             model_directory.add_restart(output, Restart(epoch=epoch, message=str(lost)))
 
 
-def _epochs_done(output: str) -> int:
+def _last_epoch(output: str) -> int:
+    """Return the last epoch with a checkpoint of its end, or 0."""
     return max(checkpoint.list_epochs(storage.join(output, CHECKPOINTS)), default=0)

@@ -1,6 +1,6 @@
-"""SIGTERM and Ctrl-C to a job: handed on to its ranks, which write a checkpoint and end.
+"""Forward SIGTERM and Ctrl-C from a job to its ranks, which write a checkpoint and end.
 
-It goes through storage, as a file beside the model: that reaches ranks wherever they run.
+The request is a file beside the model, because storage reaches ranks on any machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _POLL_INTERVAL_SECS = 0.1
 
 
 class StopRequest:
-    """Which signal asked this job to end, if one did."""
+    """The signal that asked this job to end, if any."""
 
     def __init__(self) -> None:
         self._signal: Optional[int] = None
@@ -36,12 +36,12 @@ class StopRequest:
         return self._signal == signal.SIGINT
 
     def raise_if_received(self) -> None:
-        """For as long as no rank has begun: raise StoppedError if the request is made."""
+        """Raise StoppedError if the request was received. Call it before the ranks train."""
         if self.is_received():
-            raise StoppedError("before the ranks had begun; run the same command again to go on")
+            raise StoppedError("before training started; run the same command again to go on")
 
     def handle_signal(self, signal_number: int, frame: Optional[FrameType]) -> None:
-        """Be a signal's handler. Ctrl-C a second time waits for nothing any more."""
+        """Handle a signal. A second Ctrl-C raises KeyboardInterrupt at once."""
         if self._signal is not None and signal_number == signal.SIGINT:
             raise KeyboardInterrupt
         self._signal = self._signal or signal_number
@@ -49,26 +49,27 @@ class StopRequest:
 
 @contextmanager
 def forward_signals(output: str) -> Iterator[StopRequest]:
-    """Hand SIGTERM and SIGINT on to the ranks of the training at `output`, while the body runs.
+    """Forward SIGTERM and SIGINT to the ranks of the training at `output` while the body runs.
 
-    Only the main thread gets signals; elsewhere, as in some notebooks, the file alone counts.
+    Python delivers signals to the main thread only. In another thread, as in some notebooks, only
+    a file `stop` that the user creates stops the training.
 
     Raises:
-        StoppedError: as the body does, after SIGTERM or the file.
+        StoppedError: raised by the body, after SIGTERM or because of the file.
         KeyboardInterrupt: in its place, with the same text, after SIGINT.
     """
     request = StopRequest()
-    file = storage.join(output, STOP_FILE)
-    storage.remove(file)  # of a job that was killed
+    stop_file = storage.join(output, STOP_FILE)
+    storage.remove(stop_file)  # left behind by a killed job
     try:
-        with _install_handlers(request), _forward_stop(request, file):
+        with _install_handlers(request), _forward_stop(request, stop_file):
             yield request
     except StoppedError as error:
         if request.is_interrupt:
             raise KeyboardInterrupt(str(error)) from None
         raise
     finally:
-        storage.remove(file)
+        storage.remove(stop_file)
 
 
 @contextmanager
@@ -77,36 +78,37 @@ def _install_handlers(request: StopRequest) -> Iterator[None]:
         yield
         return
     if is_spark_submitted():
-        # spark-submit is a JVM that does not hand a signal on to the Python that it started.
+        # spark-submit is a JVM that does not forward signals to the Python process it started.
         parent_watch.signal_on_parent_exit(signal.SIGTERM)
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, request.handle_signal) for number in numbers]
+    handled_signals = (signal.SIGTERM, signal.SIGINT)
+    previous = [signal.signal(number, request.handle_signal) for number in handled_signals]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before):
+        for number, handler in zip(handled_signals, previous):
             signal.signal(number, handler)
 
 
 @contextmanager
 def _forward_stop(request: StopRequest, url: str) -> Iterator[None]:
-    ended = threading.Event()
+    """Write the stop file as soon as the request is received."""
+    has_ended = threading.Event()
 
-    def hand_on() -> None:
-        while not ended.wait(_POLL_INTERVAL_SECS):
+    def forward() -> None:
+        while not has_ended.wait(_POLL_INTERVAL_SECS):
             if request.is_received():
                 try:
                     storage.write_bytes(url, b"")
-                except Exception:
+                except Exception:  # the store is unreachable: try again
                     continue
-                with suppress(OSError):  # who read this may be gone
+                with suppress(OSError):  # stderr may be closed
                     print("stopping: the ranks write a checkpoint", file=sys.stderr, flush=True)
                 return
 
-    thread = threading.Thread(target=hand_on, daemon=True)
+    thread = threading.Thread(target=forward, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        ended.set()
+        has_ended.set()
         thread.join()

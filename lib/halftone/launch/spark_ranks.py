@@ -1,10 +1,10 @@
-"""Ranks in Spark's executors: a Spark job whose tasks start one rank each, all at once.
+"""Start ranks in Spark's executors: a Spark job whose tasks all run at once, one rank each.
 
-A task connects to the driver and gives that connection to its rank as input and output, so that a
-rank here is to the driver what it is elsewhere, and ends with the connection.
+A task connects to the driver and passes the connection to its rank as standard input and output.
+So the driver treats these ranks like local ones, and a rank ends with its connection.
 
-Not horovod.spark.run: it takes SIGTERM for itself and kills the ranks, leaves the others waiting
-when one is killed, and wants one name for the network interface of all machines.
+horovod.spark.run is not used: it kills the ranks on SIGTERM, leaves the other ranks waiting when
+one is killed, and requires the network interface to have the same name on all machines.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from halftone.launch.connection import DriverAddress, SparkRank, accept_rank
 from halftone.launch.signals import StopRequest
 from halftone.spark import tasks
 
-_START_TIMEOUT_SECS = 600.0  # an executor may have to fetch and unpack its Python first
+_START_TIMEOUT_SECS = 600.0  # an executor may have to download and unpack its Python first
 _END_TIMEOUT_SECS = 10.0
 _POLL_INTERVAL_SECS = 0.2
-# Settings in the driver's environment that ranks get too; all others are their machine's own.
+# Environment variables that are forwarded from the driver; ranks inherit all others from Spark.
 _FORWARDED_PREFIXES = ("HOROVOD_", "NCCL_", "TF_")
 
 
@@ -39,11 +39,11 @@ _FORWARDED_PREFIXES = ("HOROVOD_", "NCCL_", "TF_")
 def start_spark_ranks(
     job: Mapping[str, Any], num_ranks: int, spark: SparkSession, stop_request: StopRequest
 ) -> Iterator[list[SparkRank]]:
-    """Start the ranks; yield them from rank 0 on. Those that still run at the end are killed.
+    """Start the ranks and yield them, rank 0 first; kill those that still run at the end.
 
     Raises:
-        RunError: Spark did not run all tasks at once in time, or one failed to start.
-        StoppedError: it was asked for before all had started.
+        RunError: Spark did not run all tasks at once in time, or a task failed to start its rank.
+        StoppedError: a stop was requested before all ranks had started.
     """
     conf = spark.sparkContext.getConf()
     host = str(conf.get("spark.driver.host"))
@@ -53,34 +53,33 @@ def start_spark_ranks(
     spark_job = _SparkJob(spark, num_ranks, driver)
     started_secs = time.monotonic()
     with ExitStack() as stack:
-        stack.callback(
-            spark_job.wait_or_cancel
-        )  # after the connections, as its tasks end with them
+        # Runs after the connections are closed, which ends the tasks.
+        stack.callback(spark_job.wait_or_cancel)
         stack.enter_context(listener)
         connected: dict[int, SparkRank] = {}
-        for task in _accept_ranks(listener, driver.token):
-            if task is not None:
-                stack.callback(task.close)
-                # A second one of a number is Spark's second try: it is left waiting.
-                connected.setdefault(task.task_number, task)
+        for spark_rank in _accept_ranks(listener, driver.token):
+            if spark_rank is not None:
+                stack.callback(spark_rank.close)
+                # Ignore a second rank of the same task: Spark has retried the task.
+                connected.setdefault(spark_rank.task_number, spark_rank)
             if len(connected) == num_ranks:
                 break
             stop_request.raise_if_received()
             _check_startup(spark_job, len(connected), num_ranks, started_secs)
-        # Horovod counts the ranks of a host from 0, one after the other.
-        found = sorted(connected.values(), key=lambda task: (task.host, task.task_number))
+        # Horovod numbers the ranks host by host.
+        ranks = sorted(connected.values(), key=lambda item: (item.host, item.task_number))
         slots: dict[str, int] = {}
-        for task in found:
-            slots[task.host] = slots.get(task.host, 0) + 1
-        places = stack.enter_context(rendezvous.start_rendezvous(slots, num_ranks, host))
-        passed_on = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED_PREFIXES)}
-        for task, place in zip(found, places):
-            task.send_line(rank.encode_job(job, {**passed_on, **place}))
-        yield found
+        for spark_rank in ranks:
+            slots[spark_rank.host] = slots.get(spark_rank.host, 0) + 1
+        environments = stack.enter_context(rendezvous.start_rendezvous(slots, num_ranks, host))
+        forwarded = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED_PREFIXES)}
+        for spark_rank, environment in zip(ranks, environments):
+            spark_rank.send_line(rank.encode_job(job, {**forwarded, **environment}))
+        yield ranks
 
 
 def _accept_ranks(listener: socket.socket, token: str) -> Iterator[Optional[SparkRank]]:
-    """Yield the tasks as they connect, and now and then None."""
+    """Yield the ranks as their tasks connect, and None every _POLL_INTERVAL_SECS without one."""
     listener.settimeout(_POLL_INTERVAL_SECS)
     while True:
         try:
@@ -94,18 +93,18 @@ def _accept_ranks(listener: socket.socket, token: str) -> Iterator[Optional[Spar
 def _check_startup(
     spark_job: _SparkJob, num_connected: int, num_ranks: int, started_secs: float
 ) -> None:
-    """Raise RunError where not all tasks will come."""
+    """Raise RunError if the Spark job has failed or the ranks take too long to start."""
     if spark_job.error is not None:
         raise RunError(f"the Spark job of the ranks failed: {spark_job.error}")
     if time.monotonic() > started_secs + _START_TIMEOUT_SECS:
         raise RunError(
-            f"{num_connected} of {num_ranks} ranks have started after {_START_TIMEOUT_SECS:.0f} s; are Spark's "
-            "slots taken by other jobs?"
+            f"{num_connected} of {num_ranks} ranks have started after {_START_TIMEOUT_SECS:.0f} s; "
+            "are Spark's slots taken by other jobs?"
         )
 
 
 class _SparkJob:
-    """The job whose tasks are the ranks, run by a thread."""
+    """The Spark job whose tasks run the ranks, submitted from a thread."""
 
     def __init__(self, spark: SparkSession, num_ranks: int, driver: DriverAddress) -> None:
         self.error: Optional[str] = None
@@ -117,15 +116,15 @@ class _SparkJob:
     def _run(self) -> None:
         try:
             self._context.setJobGroup(self._group, "training", interruptOnCancel=True)
-            numbers = self._context.parallelize(range(self._num_ranks), self._num_ranks)
-            numbers.mapPartitions(partial(spark_task.run_rank, self._driver)).collect()
+            task_numbers = self._context.parallelize(range(self._num_ranks), self._num_ranks)
+            task_numbers.mapPartitions(partial(spark_task.run_rank, self._driver)).collect()
         except Py4JJavaError as error:
             self.error = tasks.parse_worker_error(str(error.java_exception))
-        except Exception as error:  # the JVM is gone, or the application at its end
+        except Exception as error:  # the JVM has exited, or the application is stopping
             self.error = f"{type(error).__name__}: {error}"
 
     def wait_or_cancel(self) -> None:
-        """Wait for the tasks to end; have Spark end those that do not."""
+        """Wait for the tasks to end; cancel the job if they do not end in time."""
         self._thread.join(_END_TIMEOUT_SECS)
         if self._thread.is_alive():
             self._context.cancelJobGroup(self._group)

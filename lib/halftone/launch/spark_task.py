@@ -1,4 +1,4 @@
-"""What a Spark task does to be a rank: start it, and tell the driver how it ended."""
+"""The Spark task of one rank: start the rank, and report to the driver how it ended."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _POLL_INTERVAL_SECS = 0.5
 
 
 def run_rank(driver: DriverAddress, task_numbers: Iterable[int]) -> Iterator[None]:
-    """Be the task of one number, in a Spark worker, until its rank has ended; yield nothing."""
-    (number,) = task_numbers
-    # The driver may be gone, or want no more ranks: nobody is left to tell of an error here.
+    """Run the rank of one task, in a Spark worker, until it has ended; yield nothing."""
+    (task_number,) = task_numbers
+    # ConnectionError: the driver has ended or needs no more ranks, so nobody reads a report.
     with ExitStack() as stack, suppress(ConnectionError):
-        # In Spark's own folder for this application, which it removes even if this task is killed.
+        # Spark removes the folder of the application even if this task is killed.
         root = os.path.abspath(SparkFiles.getRootDirectory())
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=root))
         connection = stack.enter_context(
             socket.create_connection((driver.host, driver.port), _CONNECT_TIMEOUT_SECS)
         )
         connection.settimeout(None)
-        out_of_memory_before = exit_status.count_oom_kills()
+        oom_kills_before = exit_status.count_oom_kills()
         process = subprocess.Popen(
             [sys.executable, *rank.PYTHON_ARGUMENTS],
             env={**os.environ, **rank_environment(), "TMPDIR": folder},
@@ -40,30 +40,35 @@ def run_rank(driver: DriverAddress, task_numbers: Iterable[int]) -> Iterator[Non
             stdout=connection.fileno(),
             stderr=subprocess.STDOUT,
         )
-        hello = Handshake(driver.token, number, socket.gethostname(), process.pid)
+        handshake = Handshake(driver.token, task_number, socket.gethostname(), process.pid)
         with suppress(ConnectionError):
-            connection.sendall(hello.encode())
-        how = exit_status.describe_exit(_wait_for_exit(process, connection), out_of_memory_before)
-        connection.sendall(encode_exit(how))
+            connection.sendall(handshake.encode())
+        exit_code = _wait_for_exit(process, connection)
+        connection.sendall(encode_exit(exit_status.describe_exit(exit_code, oom_kills_before)))
     yield from ()
 
 
 def rank_environment() -> dict[str, str]:
-    """What a rank needs besides the worker's environment: packages of --py-files, and its GPUs."""
-    found = {"PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path)}
+    """Return what a rank needs besides the worker's environment.
+
+    These are the import path, which holds the packages of --py-files, and the GPUs of the task.
+    """
+    environment = {
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
+    }
     context = TaskContext.get()
     gpus = context.resources().get("gpu") if context else None
     if gpus is not None and "CUDA_VISIBLE_DEVICES" not in os.environ:
-        found["CUDA_VISIBLE_DEVICES"] = ",".join(gpus.addresses)
-    return found
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus.addresses)
+    return environment
 
 
 def _wait_for_exit(process: subprocess.Popen[bytes], connection: socket.socket) -> int:
-    """Return the exit code of the rank; kill it when the driver hangs up."""
+    """Return the exit code of the rank; kill it when the driver closes the connection."""
     while True:
         try:
             return process.wait(_POLL_INTERVAL_SECS)
         except subprocess.TimeoutExpired:
-            with suppress(BlockingIOError):  # there is nothing to read: as it should be
+            with suppress(BlockingIOError):  # the connection is open and silent, as it should be
                 if not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                     process.kill()

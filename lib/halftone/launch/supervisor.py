@@ -1,4 +1,4 @@
-"""Watch the ranks of an attempt: keep what they say, and end them all when one is lost."""
+"""Monitor the ranks of an attempt: log their output, and kill them all when one is lost."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from halftone.launch.rank_messages import READY, RankStatus
 from halftone.launch.signals import StopRequest
 
 _POLL_INTERVAL_SECS = 0.1
-# TensorFlow's files may have to come over a slow network.
+# A rank may have to load TensorFlow's files over a slow network.
 _READY_TIMEOUT_SECS = 600.0
-# When one is lost the others see it, and end by themselves; rank 0 may be at a checkpoint.
+# When a rank is lost the others notice and end by themselves; rank 0 may be writing a checkpoint.
 _GRACE_SECS = 2.0
 _CHECKPOINT_GRACE_SECS = 20.0
 _STOP_TIMEOUT_SECS = 30.0
-# What TensorFlow's and Horovod's own code says, as `[2026-11-21 03:10:42.878341: E ...`: for logs.
+# Log lines of TensorFlow's and Horovod's C++ code, as `[2026-11-21 03:10:42.878341: E ...`.
 _NATIVE_LOG_LINE = re.compile(r"^\[?\d{4}-\d\d-\d\d \S+: [IWEF] ")
-# From such a line on a rank that crashes says where it was.
+# A line with one of these prefixes is the first of a crash report.
 _CRASH_PREFIXES = ("terminate called ", "Fatal Python error: ")
 
 
@@ -35,79 +35,84 @@ class Rank(Protocol):
     location: str  # where it runs
 
     def read_lines(self) -> Iterator[bytes]:
-        """What it says, until it has ended."""
+        """Yield the lines of its output until it has ended."""
 
     def start_training(self) -> None:
-        """Let it meet the others and train."""
+        """Let it connect to the others and train."""
 
     def describe_exit(self) -> str:
-        """After its last line: how it ended, such as `was killed by signal 9`; empty if well."""
+        """Describe how it ended, such as `was killed by signal 9`; empty for a clean exit.
+
+        Call it after the last line was read.
+        """
 
     def kill(self) -> None:
-        """End it at once, if it still runs."""
+        """Kill it if it still runs."""
 
 
 def monitor_ranks(
     ranks: Sequence[Rank], logs: Sequence[IO[bytes]], stop_request: StopRequest, attempt: int
 ) -> None:
-    """Return when all ranks have ended well; none runs any more in any case.
+    """Monitor the ranks until all have succeeded. No rank is left running in any case.
 
     Args:
-        logs: for each rank, what all that it says is written to.
-        attempt: from 1, for the logs.
+        logs: the log file of each rank.
+        attempt: number of the attempt from 1, for the logs.
 
     Raises:
-        StoppedError: they were asked to end, and did.
-        InputError, RunError: a rank said why it could not go on.
-        LostRankError: a rank ended without such a word.
+        StoppedError: the ranks were asked to stop, and did.
+        InputError: a rank reported an input error.
+        RunError: a rank reported a run error.
+        LostRankError: a rank ended without such a report.
     """
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    watched = []
+    monitored = []
     for number, (rank, log) in enumerate(zip(ranks, logs)):
         log.write(f"=== attempt {attempt}, {now}, {rank.location} ===\n".encode())
-        watched.append(_MonitoredRank(number, rank, log))
+        monitored.append(_MonitoredRank(number, rank, log))
     try:
-        _wait_for_exits(watched, stop_request)
+        _wait_for_exits(monitored, stop_request)
     finally:
-        for one in watched:
-            one.kill()
-        for one in watched:
-            one.reader_thread.join(_STOP_TIMEOUT_SECS)
-    error = failure.find_root_cause([one.exit for one in watched if one.exit is not None])
+        for monitored_rank in monitored:
+            monitored_rank.kill()
+        for monitored_rank in monitored:
+            monitored_rank.reader_thread.join(_STOP_TIMEOUT_SECS)
+    exits = [item.exit for item in monitored if item.exit is not None]
+    error = failure.find_root_cause(exits)
     if error is not None:
         raise error
 
 
 def _wait_for_exits(monitored: Sequence[_MonitoredRank], stop_request: StopRequest) -> None:
-    """Return when all have ended; those that do not when they should are killed."""
+    """Wait until all ranks have ended; kill those that do not end in time."""
     first = monitored[0]
-    has_begun = False
+    has_started = False
     kill_at = time.monotonic() + _READY_TIMEOUT_SECS
-    while any(one.exit is None for one in monitored):
+    while any(item.exit is None for item in monitored):
         time.sleep(_POLL_INTERVAL_SECS)
-        if not has_begun:
+        if not has_started:
             stop_request.raise_if_received()
-        if not has_begun and all(one.status == RankStatus(READY) for one in monitored):
-            for one in monitored:
-                one.rank.start_training()
-            has_begun, kill_at = True, math.inf
+        if not has_started and all(item.status == RankStatus(READY) for item in monitored):
+            for item in monitored:
+                item.rank.start_training()
+            has_started, kill_at = True, math.inf
         now = time.monotonic()
-        if any(one.exit is not None and one.exit.failure for one in monitored):
+        if any(item.exit is not None and item.exit.failure for item in monitored):
             grace_secs = _GRACE_SECS if first.exit else _CHECKPOINT_GRACE_SECS
-            kill_at = min(kill_at, now + (grace_secs if has_begun else 0))
+            kill_at = min(kill_at, now + (grace_secs if has_started else 0))
         if stop_request.is_received():
             kill_at = min(kill_at, now + _STOP_TIMEOUT_SECS)
         if now >= kill_at:
-            for one in monitored:
-                one.kill()
+            for item in monitored:
+                item.kill()
 
 
 class _MonitoredRank:
-    """A rank, and what it said."""
+    """A rank with its last message and its exit, read by a thread of its own."""
 
     def __init__(self, number: int, rank: Rank, log: IO[bytes]) -> None:
         self.rank = rank
-        self.status: Optional[RankStatus] = None  # the last
+        self.status: Optional[RankStatus] = None  # the last message
         self.exit: Optional[RankExit] = None
         self._number, self._log = number, log
         self._was_killed = False
@@ -123,20 +128,24 @@ class _MonitoredRank:
     def _read_output(self) -> None:
         for line in self.rank.read_lines():
             self._handle_line(line.decode("utf-8", "replace"))
-        at_secs = time.monotonic()
-        how = self.rank.describe_exit()
-        self.exit = RankExit(self._number, how, at_secs, self._was_killed, self.status)
+        timestamp_secs = time.monotonic()
+        description = self.rank.describe_exit()
+        self.exit = RankExit(
+            self._number, description, timestamp_secs, self._was_killed, self.status
+        )
 
     def _handle_line(self, line: str) -> None:
-        text, word = rank_messages.parse_line(line)
-        if word is not None:
-            self.status = word
-            text += f"{word.trace or word.text}\n" if word.text else ""
-        # A full disk, or a reader who is gone, must not end the listening.
+        text, status = rank_messages.parse_line(line)
+        if status is not None:
+            self.status = status
+            text += f"{status.trace or status.text}\n" if status.text else ""
+        # A full disk or a closed standard output must not end this thread.
         with suppress(OSError):
             self._log.write(text.encode())
         self._is_crashing = self._is_crashing or text.startswith(_CRASH_PREFIXES)
-        is_for_people = word is None and not self._is_crashing and not _NATIVE_LOG_LINE.match(text)
-        if self._number == 0 and is_for_people:
+        is_log_only = (
+            status is not None or self._is_crashing or _NATIVE_LOG_LINE.match(text) is not None
+        )
+        if self._number == 0 and not is_log_only:
             with suppress(OSError):
                 print(text, end="", flush=True)

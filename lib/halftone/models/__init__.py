@@ -1,4 +1,4 @@
-"""The table of models: one file a family, a name in the config for each."""
+"""Build networks. Each family is a module and has a name in the config."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import tensorflow as tf
 
 from halftone.models import augmentation, convnet, mlp
 
-# A family adds its layers to the normalised pixels; the output layer is the same for all.
+# Each function adds the layers of a family to the normalised pixels; all share the output layer.
 FAMILIES: dict[str, Callable[..., tf.Tensor]] = {
     "convnet": convnet.add_convnet_layers,
     "mlp": mlp.add_mlp_layers,
 }
 
-# Mean and deviation of pixels, by channel, in grey levels 0..255.
+# Mean and standard deviation of the pixels by channel, in grey levels 0..255.
 ChannelStatistics = tuple[Sequence[float], Sequence[float]]
-# One for all channels, or one a channel.
+# One value for all channels, or one per channel.
 _Scale = Union[float, list[float]]
 
 
@@ -35,23 +35,23 @@ def build_model(
         settings: the config's section `train.model`: the family's name and its parameters.
         shape: height, width and channels of an image.
         normalise: the config's `train.normalise`.
-        statistics: what `standard` makes mean 0 and deviation 1.
-        augment: the config's section `train.augment`; None leaves it out. The weights are the
-            same with and without it, in number and order.
+        statistics: of the train split; `standard` scales them to mean 0 and deviation 1.
+        augment: the config's section `train.augment`; None adds no augmentation layers. They have
+            no weights, so the weights of both networks correspond in number and order.
 
     Returns:
-        A model from (N, height, width, channels) uint8 to float32 probabilities: (N, 1), that of
-        the second class, for two classes (a sigmoid), else (N, num_classes) (a softmax).
+        A model from (N, height, width, channels) uint8 to float32 probabilities. For two classes
+        (N, 1), a sigmoid for the second class; else (N, num_classes), a softmax.
 
     Raises:
-        ValueError: `standard` without statistics.
+        ValueError: normalise is `standard` and there are no statistics.
     """
     parameters = dict(settings)
     family = FAMILIES[parameters.pop("name")]
     scale, offset = _scale_and_offset(normalise, statistics)
     pixels = tf.keras.Input(shape, dtype="uint8", name="pixels")
     x = augmentation.add_augmentation(pixels, **augment) if augment else pixels
-    # float32 even where the layers after it compute in half precision.
+    # float32 even if the layers after it compute in half precision.
     x = tf.keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(x)
     x = family(x, **parameters)
     units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
@@ -64,7 +64,7 @@ def build_model(
 def _scale_and_offset(
     normalise: str, statistics: Optional[ChannelStatistics]
 ) -> tuple[_Scale, _Scale]:
-    """What grey levels 0..255 are multiplied by, and what is then added."""
+    """Return the factor for grey levels 0..255, and the offset that is then added."""
     if normalise == "0..1":
         return 1 / 255, 0.0
     if normalise == "-0.5..0.5":

@@ -1,7 +1,7 @@
-"""Random changes of images in training, each image on its own; in inference nothing changes.
+"""Random augmentation of images in training, drawn per image; inference is unchanged.
 
-Input: (N, H, W, C) uint8. Output: (N, H, W, C) float32, grey levels 0..255 as before. What a shift,
-a rotation or a zoom leaves empty takes the colour of the nearest edge.
+Input: (N, H, W, C) uint8. Output: (N, H, W, C) float32, still grey levels 0..255. Pixels that a
+shift, a rotation or a zoom leaves empty are filled from the nearest edge.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 
 import tensorflow as tf
 
-# float32 whatever the global policy: half precision cannot tell grey levels of 0..255 apart well.
+# float32 under any global policy: half precision is too coarse for grey levels 0..255.
 _DTYPE = "float32"
 _FLIPS = {
     "horizontal": "horizontal",
@@ -29,7 +29,7 @@ def add_augmentation(
     brightness_fraction: float,
     contrast_fraction: float,
 ) -> tf.Tensor:
-    """Add a layer for each change asked for; the parameters are those of the config's `Augment`."""
+    """Add a layer for each augmentation; the parameters are those of the config's `Augment`."""
     if flip != "none":
         x = tf.keras.layers.RandomFlip(_FLIPS[flip], dtype=_DTYPE)(x)
     if shift_fraction or rotate_degrees or zoom_fraction:
@@ -42,7 +42,7 @@ def add_augmentation(
 
 
 class _PerImageLayer(tf.keras.__internal__.layers.BaseRandomLayer):
-    """A layer that changes images in training; its generator is none of the model's weights."""
+    """A layer that changes images in training. Its generator is not one of the model's weights."""
 
     def __init__(self) -> None:
         super().__init__(force_generator=True, dtype=_DTYPE)
@@ -55,19 +55,19 @@ class _PerImageLayer(tf.keras.__internal__.layers.BaseRandomLayer):
         raise NotImplementedError
 
     def _draw_uniform(self, images: tf.Tensor, count: int) -> tf.Tensor:
-        """(count, N) numbers from -1 to 1."""
+        """Draw (count, N) uniform numbers in [-1, 1)."""
         return self._random_generator.random_uniform([count, tf.shape(images)[0]], -1.0, 1.0)
 
 
 class RandomPlacement(_PerImageLayer):
-    """Shifts, rotates about the centre, and zooms: all with one resampling.
+    """Shifts, rotates about the centre and zooms, with a single resampling.
 
-    Keras has a layer for each of the three, each of which blurs what the last one left. A shift is
-    by whole pixels, so that an image that is only shifted stays as sharp as those to be scored.
+    Keras has a layer for each of the three, and each of them blurs the image. Shifts are by whole
+    pixels, so that an image that is only shifted stays as sharp as the images that are scored.
     """
 
     def __init__(self, shift_fraction: float, rotate_degrees: float, zoom_fraction: float) -> None:
-        """Take the largest change either way; zoom is the change of the side that is seen."""
+        """Set the largest change in either direction; that of zoom is of the visible side."""
         super().__init__()
         self._shift_fraction = shift_fraction
         self._radians = math.radians(rotate_degrees)
@@ -75,43 +75,43 @@ class RandomPlacement(_PerImageLayer):
 
     def _transform_images(self, images: tf.Tensor) -> tf.Tensor:
         _, height_px, width_px, _ = images.shape
-        turn, zoom, right, down = tf.unstack(self._draw_uniform(images, 4))
+        rotation, zoom, right, down = tf.unstack(self._draw_uniform(images, 4))
         right_px, down_px = self._shift_px(right, width_px), self._shift_px(down, height_px)
-        side = 1 + self._zoom_fraction * zoom
-        along, across = side * tf.cos(self._radians * turn), side * tf.sin(self._radians * turn)
-        # Pixel (x, y) of the output is taken from (along x - across y, across x + along y) of the
-        # input, both counted from the centre, which the shift has moved in the output.
-        x, y = (width_px - 1) / 2, (height_px - 1) / 2
-        moved_x, moved_y = x + right_px, y + down_px
-        nothing = tf.zeros_like(side)
-        rows = [
-            *(along, -across, x - along * moved_x + across * moved_y),
-            *(across, along, y - across * moved_x - along * moved_y),
-            *(nothing, nothing),
+        scale, radians = 1 + self._zoom_fraction * zoom, self._radians * rotation
+        a, b = scale * tf.cos(radians), scale * tf.sin(radians)
+        # Output pixel (x, y) is sampled at input (a x - b y, b x + a y), both relative to the
+        # centre. In the output the centre is shifted.
+        centre_x, centre_y = (width_px - 1) / 2, (height_px - 1) / 2
+        shifted_x, shifted_y = centre_x + right_px, centre_y + down_px
+        zeros = tf.zeros_like(scale)
+        coefficients = [
+            *(a, -b, centre_x - a * shifted_x + b * shifted_y),
+            *(b, a, centre_y - b * shifted_x - a * shifted_y),
+            *(zeros, zeros),
         ]
         return tf.raw_ops.ImageProjectiveTransformV3(
             images=images,
-            transforms=tf.stack(rows, axis=1),
+            transforms=tf.stack(coefficients, axis=1),
             output_shape=[height_px, width_px],
             interpolation="BILINEAR",
             fill_mode="NEAREST",
             fill_value=0.0,
         )
 
-    def _shift_px(self, drawn: tf.Tensor, side_px: int) -> tf.Tensor:
-        """Whole pixels, up to the fraction of the side, from numbers from -1 to 1."""
-        most_px = math.floor(self._shift_fraction * side_px)
-        return tf.floor((drawn + 1) / 2 * (2 * most_px + 1)) - most_px
+    def _shift_px(self, uniform: tf.Tensor, side_px: int) -> tf.Tensor:
+        """Map numbers in [-1, 1) to whole pixels, up to the fraction of the side."""
+        max_px = math.floor(self._shift_fraction * side_px)
+        return tf.floor((uniform + 1) / 2 * (2 * max_px + 1)) - max_px
 
 
 class RandomContrast(_PerImageLayer):
-    """Multiplies each pixel's distance from its channel's mean, in each image, by one number.
+    """Multiplies each pixel's distance from the mean of its channel by one factor per image.
 
-    Keras's layer of this name draws one number for all images of a step.
+    Keras's layer of this name draws one factor for all images of a step.
     """
 
     def __init__(self, fraction: float) -> None:
-        """Take the largest change of the contrast, as a fraction of it, either way."""
+        """Set the largest relative change of the contrast, in either direction."""
         super().__init__()
         self._fraction = fraction
 

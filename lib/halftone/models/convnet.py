@@ -1,8 +1,9 @@
-"""Convolutions, with 2x2 pooling after each or after some, then dense layers.
+"""Convolutional networks: convolutions, 2x2 pooling after all or some of them, dense layers.
 
-Input: (N, H, W, C) float32. Output: (N, F) float32, F the last dense layer's units (or what
-flattening or averaging leaves). With filters 32-32 and dense 128 it is model 1 of "Optimization
-of ConvNets for big data computing and binary image classification" (Rossi, 2022, section 4.1).
+Input: (N, H, W, C) float32. Output: (N, F) float32, where F is the number of units of the last
+dense layer, or of values after flattening or averaging if there is none. With filters 32-32 and
+dense 128 it is model 1 of "Optimization of ConvNets for big data computing and binary image
+classification" (Rossi, 2022, section 4.1).
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ def add_convnet_layers(
     dense_dropout: Sequence[float],
 ) -> tf.Tensor:
     """Add the layers; the parameters are those of the config's `Convnet`."""
-    # The dense layers go on in it where the convolutions stop.
+    # Shared by convolutions and dense layers: the dense layers continue the sequence.
     activations = cycle(activation)
-    sides = zip(filters, cycle(kernels_px), cycle(strides_px))
-    for number, (num_filters, kernel_px, stride_px) in enumerate(sides, 1):
+    sizes = zip(filters, cycle(kernels_px), cycle(strides_px))
+    for number, (num_filters, kernel_px, stride_px) in enumerate(sizes, 1):
         x = tf.keras.layers.Conv2D(num_filters, kernel_px, stride_px, padding)(x)
         if batch_norm and batch_norm_before_activation:
             x = tf.keras.layers.BatchNormalization(momentum=batch_norm_momentum)(x)
@@ -54,8 +55,10 @@ def add_convnet_layers(
             x = _POOLINGS[pooling](2, padding=pool_padding)(x)
             if conv_dropout:
                 x = tf.keras.layers.Dropout(conv_dropout)(x)
-    averages = tf.keras.layers.GlobalAveragePooling2D
-    x = averages()(x) if global_average else tf.keras.layers.Flatten()(x)
+    if global_average:
+        x = tf.keras.layers.GlobalAveragePooling2D()(x)
+    else:
+        x = tf.keras.layers.Flatten()(x)
     for units, rate in zip(dense, cycle(dense_dropout)):
         x = tf.keras.layers.Dense(units)(x)
         x = _add_activation(x, next(activations), leaky_slope)

@@ -1,6 +1,6 @@
-"""Dense layers on the flattened pixels; without hidden ones, logistic regression.
+"""Dense layers on the flattened pixels; without hidden layers, a logistic regression.
 
-Input: (N, H, W, C) float32. Output: (N, F) float32. Hidden layers of 200 and 60 units make the
+Input: (N, H, W, C) float32. Output: (N, F) float32. Hidden layers of 200 and 60 units give the
 multi-layer perceptron of "Deep-learning-based system for image classification" (Ciarrocchi,
 2022, section 6).
 """

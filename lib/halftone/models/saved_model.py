@@ -1,4 +1,4 @@
-"""A Keras network as the bytes of a .keras file: Keras itself reads and writes local paths only."""
+"""Convert a network to and from a .keras file in storage; Keras supports local paths only."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import tensorflow as tf
 
 from halftone import storage
 
-_NAME = "network.keras"
+_FILE_NAME = "network.keras"
 
 
 def serialise_network(network: tf.keras.Model) -> bytes:
+    """Return the content of the .keras file of `network`."""
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, _NAME)
+        path = os.path.join(folder, _FILE_NAME)
         network.save(path)
         with open(path, "rb") as file:
             return file.read()
@@ -23,7 +24,7 @@ def serialise_network(network: tf.keras.Model) -> bytes:
 def load_network(url: str) -> tf.keras.Model:
     """Load the network at `url`, not compiled."""
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, _NAME)
+        path = os.path.join(folder, _FILE_NAME)
         with open(path, "wb") as file:
             file.write(storage.read_bytes(url))
         return tf.keras.models.load_model(path, compile=False)

@@ -1,1 +1,1 @@
-"""Fit a network on one rank, with the gradients of all ranks."""
+"""Train a network on one rank, with gradients averaged over all ranks."""

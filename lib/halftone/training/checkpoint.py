@@ -1,8 +1,8 @@
-"""What an interrupted training needs to go on: one file an epoch, whole or not there.
+"""Checkpoints, from which an interrupted training resumes: one file per epoch, written atomically.
 
-A checkpoint is a NumPy archive: the model's weights, the optimizer's variables, and as JSON the
-history so far and what the run was made from. One that was asked for in the middle of an epoch
-holds besides how far that was.
+A checkpoint is a NumPy archive: the weights of the model, the variables of the optimizer, and as
+JSON the history so far and the fingerprint of the training. A checkpoint written in the middle of
+an epoch also holds a `PartialEpoch`.
 """
 
 from __future__ import annotations
@@ -19,43 +19,48 @@ import numpy.typing as npt
 from halftone import storage
 from halftone.errors import RunError
 
+# The metrics of each finished epoch.
+History = list[dict[str, Any]]
+
 _FILE_NAME = re.compile(r"^epoch-(\d{4,})(?:-step-(\d{6,}))?\.npz$")
-# A store that is away for a moment: try again after so long.
+# Delays before a failed write is tried again, for stores that are unreachable for a moment.
 _RETRY_AFTER_SECS = (1.0, 3.0, 9.0)
 
 
 class PartialEpoch(NamedTuple):
-    """How far an unfinished epoch was."""
+    """The state of an unfinished epoch."""
 
     step: int  # steps done
     ranks: int
-    sums: list[list[float]]  # of each metric, over all ranks: total and count
-    generators: list[list[list[int]]]  # of each rank, of each random layer: its state
+    sums: list[list[float]]  # total and count of each metric, over all ranks
+    generators: list[list[list[int]]]  # state of each random layer, by rank
 
 
 class Checkpoint(NamedTuple):
+    """The state of a training."""
+
     weights: list[npt.NDArray[Any]]
     optimizer: list[npt.NDArray[Any]]
-    history: list[dict[str, Any]]  # one entry an epoch that is done
-    fingerprint: dict[str, Any]  # what the run was made from; another origin must not resume it
+    history: History
+    fingerprint: dict[str, Any]  # of the training; one with another fingerprint must not resume it
     partial_epoch: Optional[PartialEpoch] = None
 
     @property
     def epoch(self) -> int:
-        """Epochs done, from 1."""
+        """Number of finished epochs."""
         return len(self.history)
 
     @property
     def position(self) -> tuple[int, int]:
-        """Epochs done, and steps of the next."""
+        """Number of finished epochs, and of finished steps in the next one."""
         return self.epoch, self.partial_epoch.step if self.partial_epoch else 0
 
 
 def write_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, and try again for a while where the store does not take it.
+    """Write a checkpoint, and retry for a while if the store fails.
 
     Raises:
-        RunError: it did not take it; the checkpoints that stand are unharmed.
+        RunError: all tries failed; earlier checkpoints are intact.
     """
     arrays = {f"weight_{i:04d}": array for i, array in enumerate(checkpoint.weights)}
     arrays.update({f"optimizer_{i:04d}": array for i, array in enumerate(checkpoint.optimizer)})
@@ -75,16 +80,18 @@ def _write_with_retries(url: str, content: memoryview) -> None:
     for delay_secs in (*_RETRY_AFTER_SECS, None):
         try:
             return storage.write_bytes(url, content)
-        except Exception as error:  # each store raises its own kind
+        except Exception as error:  # each store has exceptions of its own
             if delay_secs is None:
                 raise RunError(
                     f"{url}: the checkpoint could not be written in {len(_RETRY_AFTER_SECS) + 1} "
-                    f"tries: {error}; the older ones stand, run the same command again to go on"
+                    f"tries: {error}; older checkpoints are intact, run the same command again to "
+                    "go on"
                 ) from error
             time.sleep(delay_secs)
 
 
 def read_checkpoint(folder: str, epoch: int, step: int = 0) -> Checkpoint:
+    """Read the checkpoint at the end of `epoch`, or `step` steps into the next epoch."""
     content = storage.read_bytes(_checkpoint_url(folder, (epoch, step)))
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         meta = json.loads(str(file["meta"]))
@@ -99,39 +106,41 @@ def read_checkpoint(folder: str, epoch: int, step: int = 0) -> Checkpoint:
 
 
 def list_epochs(folder: str) -> list[int]:
-    """Epochs that have a checkpoint of their end in `folder`, in order."""
+    """List the epochs that have a checkpoint of their end in `folder`, in order."""
     return [epoch for epoch, step in _list_positions(folder) if not step]
 
 
 def read_last_checkpoint(folder: str, num_ranks: Optional[int] = None) -> Optional[Checkpoint]:
-    """Read the checkpoint that is furthest.
+    """Read the checkpoint of the latest epoch and step; None if there is none.
 
     Args:
-        ranks: how many go on from it. Others than wrote it have other parts of an epoch, so that
-            one in the middle of an epoch is of no use to them. None: as many.
+        num_ranks: number of ranks that resume from it. Skip a checkpoint in the middle of an epoch
+            that another number of ranks wrote, as ranks would read other parts of the epoch. None
+            skips no checkpoint.
     """
     for epoch, step in reversed(_list_positions(folder)):
-        found = read_checkpoint(folder, epoch, step)
-        if found.partial_epoch is None or num_ranks in (None, found.partial_epoch.ranks):
-            return found
+        checkpoint = read_checkpoint(folder, epoch, step)
+        partial_epoch = checkpoint.partial_epoch
+        if partial_epoch is None or num_ranks in (None, partial_epoch.ranks):
+            return checkpoint
     return None
 
 
 def prune_checkpoints(folder: str, num_newest: int, best_epoch: int) -> None:
-    """Remove all checkpoints but those of the `newest` last epochs and of epoch `best`."""
-    standing = list_epochs(folder)
-    kept = {*standing[-num_newest:], best_epoch}
+    """Remove all checkpoints except those of the `num_newest` last epochs and of `best_epoch`."""
+    kept_epochs = {*list_epochs(folder)[-num_newest:], best_epoch}
     for epoch, step in _list_positions(folder):
-        if step or epoch not in kept:
+        if step or epoch not in kept_epochs:
             storage.remove(_checkpoint_url(folder, (epoch, step)))
 
 
 def _list_positions(folder: str) -> list[tuple[int, int]]:
+    """List (epoch, step) of all checkpoints, in order; step is 0 at the end of the epoch."""
     matches = (_FILE_NAME.match(name) for name in storage.list_names(folder))
     return sorted((int(match.group(1)), int(match.group(2) or 0)) for match in matches if match)
 
 
 def _checkpoint_url(folder: str, position: tuple[int, int]) -> str:
     epoch, step = position
-    middle = f"-step-{step:06d}" if step else ""
-    return storage.join(folder, f"epoch-{epoch:04d}{middle}.npz")
+    step_suffix = f"-step-{step:06d}" if step else ""
+    return storage.join(folder, f"epoch-{epoch:04d}{step_suffix}.npz")

@@ -14,17 +14,17 @@ _COMPRESSIONS = {"none": hvd.Compression.none, "fp16": hvd.Compression.fp16}
 
 
 class _StepState:
-    """Variables of a step. Keras would count them among the model's weights if it saw them."""
+    """Variables of a step, in a class that hides them from Keras: they are not weights."""
 
     def __init__(self, accumulated: list[tf.Variable]) -> None:
         self.steps_done = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.first_nonfinite = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.is_stop_requested = tf.Variable(False, trainable=False)
-        self.steps_per_sec = tf.Variable(0.0, trainable=False)  # steps a second, as this rank told
-        # Means over the ranks: who has any (0 or 1), and their paces.
+        self.steps_per_sec = tf.Variable(0.0, trainable=False)  # of this rank
+        # Means over the ranks of: whether a rank has an alert (0 or 1), and steps per second.
         self.status = tf.Variable([0.0, 0.0], trainable=False)
         self.gradient_sums = [
-            tf.Variable(tf.zeros_like(each), trainable=False) for each in accumulated
+            tf.Variable(tf.zeros_like(variable), trainable=False) for variable in accumulated
         ]
 
 
@@ -34,51 +34,51 @@ class DistributedModel(tf.keras.Model):
     def compile_for_training(
         self, settings: TrainSettings, num_classes: int, steps_per_epoch: int
     ) -> None:
-        """Compile for `num_classes` classes and epochs of `epoch_steps` steps."""
+        """Compile for `num_classes` classes and epochs of `steps_per_epoch` steps."""
         self._compression = _COMPRESSIONS[settings.compression]
         self.aggregate_steps = settings.aggregate_steps
-        summed = self.trainable_variables if settings.aggregate_steps > 1 else []
-        self._state = _StepState(summed)
-        kind = "Binary" if num_classes == 2 else "SparseCategorical"
-        exact = {"dtype": "float64"}  # sums over millions of rows
+        accumulated = self.trainable_variables if settings.aggregate_steps > 1 else []
+        self._state = _StepState(accumulated)
+        prefix = "Binary" if num_classes == 2 else "SparseCategorical"
+        float64 = {"dtype": "float64"}  # exact sums over millions of rows
         self.compile(
             _build_optimizer(settings, steps_per_epoch // self.aggregate_steps),
-            loss=getattr(tf.keras.losses, f"{kind}Crossentropy")(),
+            loss=getattr(tf.keras.losses, f"{prefix}Crossentropy")(),
             weighted_metrics=[
-                getattr(tf.keras.metrics, f"{kind}Crossentropy")(name="cross_entropy", **exact),
-                getattr(tf.keras.metrics, f"{kind}Accuracy")(name="accuracy", **exact),
+                getattr(tf.keras.metrics, f"{prefix}Crossentropy")(name="cross_entropy", **float64),
+                getattr(tf.keras.metrics, f"{prefix}Accuracy")(name="accuracy", **float64),
             ],
         )
-        # mixed_float16: compile has wrapped it, so that small gradients do not vanish.
+        # mixed_float16: compile() wraps the optimizer, so that small gradients do not vanish.
         self._scales_loss = isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         self.optimizer.build(self.trainable_variables)
 
     def reset_steps(self, steps_done: int) -> None:
-        """Count steps on from `done`, the number of those done in this epoch."""
+        """Start to count steps at `steps_done`, the number of those done in this epoch."""
         self._state.steps_done.assign(steps_done)
         self._state.first_nonfinite.assign(0)
         self._state.steps_per_sec.assign(0.0)
         self._state.status.assign([0.0, 0.0])
 
     def request_stop(self) -> None:
-        """Let all ranks know with the next gradients that this one was asked to stop."""
+        """Tell all ranks with the next gradients that this one was asked to stop."""
         self._state.is_stop_requested.assign(True)
 
     def report_throughput(self, steps_per_sec: float) -> None:
-        """Let all ranks know with the next gradients how fast this one is."""
+        """Send the throughput of this rank to all ranks with the next gradients."""
         self._state.steps_per_sec.assign(steps_per_sec)
 
     @property
     def steps_per_sec(self) -> float:
-        """The mean of what ranks told, the same on all of them; 0 before they did in this epoch."""
+        """Mean throughput of the ranks, equal on all of them; 0 until they report in this epoch."""
         return float(self._state.status[1])
 
     @property
     def has_alert(self) -> bool:
         """Whether a rank had a loss that was not finite, or was asked to stop.
 
-        The same on all ranks, without an exchange of its own: it came with the last gradients. To
-        look at it at every step would keep a GPU waiting.
+        Equal on all ranks without an exchange of its own: it arrives with the gradients. Reading it
+        at every step would stall a GPU.
         """
         return bool(self._state.status[0] > 0)
 
@@ -106,9 +106,9 @@ class DistributedModel(tf.keras.Model):
 
     def _count_step(self, loss: tf.Tensor) -> None:
         state = self._state
-        done = state.steps_done.assign_add(1)
+        steps_done = state.steps_done.assign_add(1)
         is_first_bad = (state.first_nonfinite == 0) & ~tf.math.is_finite(loss)
-        state.first_nonfinite.assign(tf.where(is_first_bad, done, state.first_nonfinite))
+        state.first_nonfinite.assign(tf.where(is_first_bad, steps_done, state.first_nonfinite))
 
     def _apply_gradient_sums(self) -> None:
         self._apply_gradients([total.read_value() for total in self._state.gradient_sums])
@@ -116,19 +116,19 @@ class DistributedModel(tf.keras.Model):
             total.assign(tf.zeros_like(total))
 
     def _apply_gradients(self, gradients: list[tf.Tensor]) -> None:
-        has_any = tf.cast(
+        has_alert = tf.cast(
             (self._state.first_nonfinite > 0) | self._state.is_stop_requested, tf.float32
         )
-        news = tf.stack([has_any, self._state.steps_per_sec])
+        status = tf.stack([has_alert, self._state.steps_per_sec])
         if hvd.size() > 1:
-            news = hvd.allreduce(news, name="news")
-            # Horovod: before anything looks at their size. A rank that skipped a step for
-            # gradients of its own that are not finite would leave the others waiting.
+            status = hvd.allreduce(status, name="status")
+            # Horovod: reduce the gradients before any check of their values. A rank that skipped a
+            # step because its own gradients are not finite would leave the others waiting.
             gradients = [
                 hvd.allreduce(gradient, compression=self._compression, name=f"gradient_{number}")
                 for number, gradient in enumerate(gradients)
             ]
-        self._state.status.assign(news)
+        self._state.status.assign(status)
         if self._scales_loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
@@ -138,9 +138,9 @@ class WarmupSchedule(tf.keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises to `peak`, and then stays or falls to 0.
 
     Args:
-        warmup: updates over which it rises in equal steps, from "Accurate, Large Minibatch SGD"
-            (Goyal et al., 2017, section 2.2).
-        last: updates after which it is 0, having fallen as half a cosine, from "SGDR" (Loshchilov
+        warmup: number of updates over which it rises linearly, from "Accurate, Large Minibatch
+            SGD" (Goyal et al., 2017, section 2.2).
+        last: number of updates after which a half cosine has reached 0, from "SGDR" (Loshchilov
             and Hutter, 2017, section 3), without restarts; 0: it stays at `peak`.
     """
 
@@ -148,12 +148,12 @@ class WarmupSchedule(tf.keras.optimizers.schedules.LearningRateSchedule):
         self._peak, self._warmup, self._last = peak, warmup, last
 
     def __call__(self, update: tf.Tensor) -> tf.Tensor:
-        done = tf.cast(update, tf.float32)
-        risen = tf.minimum((done + 1) / max(1, self._warmup), 1.0)
+        update = tf.cast(update, tf.float32)
+        warmup_factor = tf.minimum((update + 1) / max(1, self._warmup), 1.0)
         if not self._last:
-            return self._peak * risen
-        left = (done - self._warmup) / (self._last - self._warmup)
-        return self._peak * risen * (1 + tf.cos(math.pi * tf.clip_by_value(left, 0.0, 1.0))) / 2
+            return self._peak * warmup_factor
+        progress = tf.clip_by_value((update - self._warmup) / (self._last - self._warmup), 0.0, 1.0)
+        return self._peak * warmup_factor * (1 + tf.cos(math.pi * progress)) / 2
 
     def get_config(self) -> dict[str, Any]:
         return {"peak": self._peak, "warmup": self._warmup, "last": self._last}
@@ -171,9 +171,9 @@ def _build_optimizer(
         "weight_decay": settings.weight_decay or None,
     }
     if settings.optimizer == "adam":
-        made = tf.keras.optimizers.Adam(rate, **common)
+        optimizer = tf.keras.optimizers.Adam(rate, **common)
     else:
-        made = tf.keras.optimizers.SGD(rate, momentum=settings.momentum, **common)
+        optimizer = tf.keras.optimizers.SGD(rate, momentum=settings.momentum, **common)
     if settings.weight_decay:
-        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return made
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer

@@ -1,4 +1,4 @@
-"""Look at a running epoch: its progress, a loss gone wrong, a wish to stop."""
+"""Check a running epoch: report progress, and stop on a bad loss or a stop request."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _CHECK_INTERVAL_SECS = 1.0
 
 
 class EpochCallback(tf.keras.callbacks.Callback):
-    """About once a second ranks look whether one has news, and then stop as one.
+    """About once a second checks whether a rank has an alert, and stops all ranks at one step.
 
     Args:
-        first_step: steps of the epoch that were done before.
+        first_step: number of steps of the epoch that were done before.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class EpochCallback(tf.keras.callbacks.Callback):
         stop_flag: StopFlag,
     ) -> None:
         super().__init__()
-        self._supports_tf_logs = True  # else Keras waits for the metrics at every step
+        self._supports_tf_logs = True  # otherwise Keras waits for the metrics at every step
         self._network, self._progress, self._stop_flag = network, progress, stop_flag
-        # Looks come after whole updates: what is added up in between would be lost with a stop.
+        # Check after whole updates only: a stop would lose gradients that are still accumulated.
         self._updates_per_check = 1
         self._next_check_step = first_step + network.aggregate_steps
         self._reported_step, self._reported_secs = first_step, time.monotonic()
         self.steps_done = first_step  # steps of the epoch
         self.nonfinite_step = 0  # the first (from 1) whose loss was not finite, on any rank
-        self.is_stop_requested = False  # to stop
+        self.is_stop_requested = False  # on any rank
 
     def on_train_batch_end(self, batch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
         self.steps_done += 1
@@ -56,18 +56,19 @@ class EpochCallback(tf.keras.callbacks.Callback):
             self._report_throughput()
 
     def _schedule_check(self) -> None:
-        """Choose the step of the next look, the same on all ranks: one alone would wait for ever.
+        """Choose the step of the next check.
 
-        So what counts is the pace that came with the gradients. No more than twice as many steps
-        as the last time: the first ones of an epoch may find batches that were made ahead.
+        It must be equal on all ranks, or they would wait for each other for ever. So it depends on
+        the mean throughput that arrives with the gradients. The interval at most doubles, because
+        the first steps of an epoch are fast: their batches were prefetched.
         """
-        update_steps = self._network.aggregate_steps
-        wanted = int(_CHECK_INTERVAL_SECS * self._network.steps_per_sec) // update_steps
-        self._updates_per_check = max(1, min(2 * self._updates_per_check, wanted))
-        self._next_check_step = self.steps_done + self._updates_per_check * update_steps
+        steps_per_update = self._network.aggregate_steps
+        updates = int(_CHECK_INTERVAL_SECS * self._network.steps_per_sec) // steps_per_update
+        self._updates_per_check = max(1, min(2 * self._updates_per_check, updates))
+        self._next_check_step = self.steps_done + self._updates_per_check * steps_per_update
 
     def _report_throughput(self) -> None:
-        """Send along this rank's pace with the last gradients before a look."""
+        """Send this rank's throughput with the last gradients before a check."""
         now = time.monotonic()
         self._network.report_throughput(
             (self.steps_done - self._reported_step) / (now - self._reported_secs)
@@ -75,10 +76,10 @@ class EpochCallback(tf.keras.callbacks.Callback):
         self._reported_step, self._reported_secs = self.steps_done, now
 
     def sync_status(self) -> None:
-        """Ask all ranks what they saw, and end the epoch here where that is called for."""
-        seen = [self._network.first_nonfinite_step, int(self._stop_flag.is_set())]
+        """Combine the alerts of all ranks, and end the epoch if there is one."""
+        alerts = [self._network.first_nonfinite_step, int(self._stop_flag.is_set())]
         if hvd.size() > 1:
-            seen = hvd.allreduce(tf.constant(seen), op=hvd.Max, name="seen").numpy().tolist()
-        self.nonfinite_step, self.is_stop_requested = seen[0], bool(seen[1])
+            alerts = hvd.allreduce(tf.constant(alerts), op=hvd.Max, name="alerts").numpy().tolist()
+        self.nonfinite_step, self.is_stop_requested = alerts[0], bool(alerts[1])
         if self.nonfinite_step or self.is_stop_requested:
             self._network.stop_training = True

@@ -1,4 +1,4 @@
-"""From the best checkpoint to the model that scoring reads."""
+"""Publish the best checkpoint as the model that scoring reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from halftone.training.checkpoint import Checkpoint
 
 
 def build_network(config: Config, manifest: Manifest, augments: bool) -> tf.keras.Model:
-    """Build the network of a config: with its augmentation for training, without for the rest."""
+    """Build the network of a config, with its augmentation layers if `augments`."""
     settings = config.train
     is_standard = settings.normalise == "standard"
     return models.build_model(
@@ -43,10 +43,10 @@ def publish_model(
     ranks: int,
     train_secs: float,
 ) -> None:
-    """Write the model directory's network with the weights of `best`, and its card last."""
+    """Write the network with the weights of `best` to the model directory, and model.json last."""
     tf.keras.mixed_precision.set_global_policy("float32")
-    trained = build_network(config, manifest, augments=False)
-    trained.set_weights(best.weights)
+    network = build_network(config, manifest, augments=False)
+    network.set_weights(best.weights)
     version = _weights_digest(best.weights)
     model_directory.write_model(
         output,
@@ -64,13 +64,12 @@ def publish_model(
             train_secs=round(train_secs, 3),
             restarts=model_directory.read_restarts(output),
             origin=best.fingerprint,
-            # How Spark was started and stores are reached is none of the model's, and may hold
-            # passwords.
+            # The settings of Spark and storage do not describe the model and may hold passwords.
             config=config.model_copy(
                 update={"spark": SparkSettings(), "storage": StorageSettings()}
             ),
         ),
-        saved_model.serialise_network(trained),
+        saved_model.serialise_network(network),
     )
 
 

@@ -1,4 +1,4 @@
-"""A wish to stop in good order: SIGTERM to this process, or a file beside the model."""
+"""A request to stop with a checkpoint: SIGTERM to this process, or a file beside the model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _POLL_INTERVAL_SECS = 1.0
 
 
 class StopFlag:
-    """Whether this rank was asked to stop; to be used as a context.
+    """Whether this rank was asked to stop. Use it as a context manager.
 
     Args:
-        file: a URL, looked for now and then, or None for a rank that need not look.
+        url: a file to poll for; None polls for no file.
     """
 
     def __init__(self, url: Optional[str]) -> None:
@@ -29,7 +29,7 @@ class StopFlag:
         return self._set_event.is_set()
 
     def __enter__(self) -> StopFlag:
-        # Python lets the main thread only have handlers; a notebook's job may be another.
+        # Python allows signal handlers in the main thread only; a notebook may use another one.
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGTERM, self._on_signal)
         if self._url is not None:
@@ -54,7 +54,7 @@ class StopFlag:
             try:
                 if storage.exists(url):
                     self._set_event.set()
-            except Exception:  # a store that is away now may be there next time
+            except Exception:  # the store is unreachable: try again at the next poll
                 pass
             if self._closed_event.wait(_POLL_INTERVAL_SECS):
                 break
