@@ -19,7 +19,8 @@ import halftone
 from halftone.errors import InputError
 from halftone.sample import drawing
 from halftone.sample.drawing import damage, label, pen
-from halftone.sample.generate import draw_picture, generate_sample, main, read_sample_description
+from halftone.sample.generate import draw_picture, generate_sample, main
+from halftone.sample.sample_info import read_sample_description
 
 BROKEN = [
     "comics/broken-text.jpg",
@@ -408,18 +409,19 @@ def test_a_url_or_a_file_is_no_output(tmp_path: Path) -> None:
     assert str(raised.value) == f"{tmp_path}/faces is a file; the sample needs a directory there"
 
 
-def test_somebodys_own_picture_is_not_written_over(tmp_path: Path) -> None:
-    own = tmp_path / "comics/00000.jpg"
-    own.parent.mkdir()
-    own.write_bytes(drawing.draw_jpeg(7, 0, "comics", 64))  # a good JPEG, without the comment
-    before = own.read_bytes()
+def test_a_picture_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "comics/00000.jpg"
+    path.parent.mkdir()
+    path.write_bytes(drawing.draw_jpeg(7, 0, "comics", 64))  # a good JPEG, without the comment
+    before = path.read_bytes()
     with pytest.raises(InputError) as raised:
         generate_sample(tmp_path, pairs=1, seed=7, size_px=64)
     assert str(raised.value) == (
-        f"{own} is no picture of a sample, where 'halftone synthetic sample: kind=comics pair=0 "
-        "seed=7 size_px=64 drawing=1' should go; choose another output, or delete that directory"
+        f"{path} is not a picture of a sample, but 'halftone synthetic sample: kind=comics pair=0 "
+        "seed=7 size_px=64 drawing=1' is to be written there; choose another output, or delete "
+        "that directory"
     )
-    assert own.read_bytes() == before
+    assert path.read_bytes() == before
 
 
 def test_a_text_that_begins_like_a_label_has_none() -> None:
