@@ -23,7 +23,7 @@ HEIGHT_PX, WIDTH_PX = 48, 64
 
 
 def picture() -> np.ndarray:
-    """(48, 64, 3) uint8 RGB in blocks of 16 px, which JPEG preserves; no two rotations look the same."""
+    """(48, 64, 3) uint8 RGB in blocks of 16 px, which JPEG preserves; all rotations differ."""
     blocks = np.array(
         [
             [[250, 10, 10], [10, 250, 10], [10, 10, 250], [240, 240, 20]],

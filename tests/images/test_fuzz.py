@@ -9,14 +9,14 @@ all others.
 
 An independent check must accept each file that `decode` accepts:
 
-- JPEG: Pillow's own libjpeg-turbo, and simplejpeg at full size, strict, except for the warnings that
-  halftone.images.jpeg_strict documents as harmless. `decode` uses simplejpeg too, at another scale.
+- JPEG: Pillow's own libjpeg-turbo, and simplejpeg at full size, strict, except for the warnings
+  that halftone.images.jpeg_strict documents as harmless. `decode` uses simplejpeg at another scale.
 - PNG: the format's rules, in Python: checksums, and as many inflated bytes as the header requires.
 - GIF: an LZW decoder in Python: as many pixels as the first frame requires.
-- WebP, BMP, TIFF, PNM: Pillow's strict load, which `decode` uses too, and OpenCV's decoder, which is
-  another one (except for libwebp and libtiff in both). OpenCV has its own limits for raw TIFF and
-  for comments in plain PNM. Raw TIFF is checked for as many bytes as the picture requires; plain PNM
-  by Pillow only.
+- WebP, BMP, TIFF, PNM: Pillow's strict load, which `decode` uses too, and OpenCV's decoder, which
+  is another one (except for libwebp and libtiff in both). OpenCV has its own limits for raw TIFF
+  and for comments in plain PNM. Raw TIFF is checked for as many bytes as the picture requires;
+  plain PNM by Pillow only.
 """
 
 from __future__ import annotations

@@ -148,10 +148,11 @@ def _check_inflated_size(compressed_parts: list[bytes], expected_bytes: int) -> 
     except zlib.error as error:
         raise ImageRejectedError("damaged", f"PNG pixel data: {error}") from None
     if total_bytes != expected_bytes or not inflater.eof:
-        end = "at" if inflater.eof else "not at"
+        verb = "ends at" if inflater.eof else "ends not at"
         raise ImageRejectedError(
             "damaged",
-            f"PNG pixel data ends {end} {total_bytes:,} bytes, its header requires {expected_bytes:,}",
+            f"PNG pixel data {verb} {total_bytes:,} bytes, "
+            f"its header requires {expected_bytes:,}",
         )
 
 

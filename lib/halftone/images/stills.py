@@ -1,8 +1,8 @@
 """Decode all formats but JPEG, with Pillow, which rejects truncated files.
 
-OpenCV's wheels do not support GIF; its decoders ignore EXIF except in JPEG, and log to stderr. Of an
-animation or a file of many pages, the first picture is decoded. 16-bit samples lose their lower 8
-bits, as in libpng and OpenCV.
+OpenCV's wheels do not support GIF; its decoders ignore EXIF except in JPEG, and log to stderr. Of
+an animation or a file of many pages, the first picture is decoded. 16-bit samples lose their lower
+8 bits, as in libpng and OpenCV.
 """
 
 from __future__ import annotations
