@@ -1,10 +1,10 @@
-"""What a cluster gets: Halftone as a zip, and this Python with all packages as an archive.
+"""Pack Halftone as a zip, and this Python with all packages as an archive, for a cluster.
 
-python conf/deploy/pack.py dist    (./build.sh package does it)
+python conf/deploy/pack.py dist    (called by ./build.sh package)
 
-The interpreter and its standard library are in the archive, so that a node needs no Python and it
-runs wherever it is unpacked: what venv-pack makes links to a Python that every node must have at
-the same path, and venv-pack takes no editable install. Halftone itself is in the zip alone.
+The archive includes the interpreter and its standard library, so a node needs no Python and the
+archive runs from any folder. An archive of venv-pack links to a Python that every node must have at
+the same path, and venv-pack does not support editable installs. Halftone itself is in the zip only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from packing.zipping import Gzip
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements.txt"
-PART_BYTES = 4 * 2**20  # of what is compressed by itself
+PART_BYTES = 4 * 2**20  # uncompressed size of a part that is compressed on its own
+SAMPLE_FILES = ("__init__.py", "sample_info.py")  # of halftone.sample, in the zip
 
 
 def pack_environment(target: Path) -> str:
-    """Write the archive unless it is there; return what to say of it."""
+    """Write the archive unless it is up to date; return a one-line summary."""
     stamp_file = target.with_name(f"{target.name}.stamp")
     stamp = _stamp()
     if target.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
@@ -46,17 +47,20 @@ def pack_environment(target: Path) -> str:
 
 
 def _stamp() -> str:
-    """What decides what is in the archive."""
-    versions = [f"{one.metadata['Name']}=={one.version}" for one in members.needed(REQUIREMENTS)]
+    """Return a digest of everything that determines the archive's content."""
+    versions = [f"{dist.metadata['Name']}=={dist.version}" for dist in members.needed(REQUIREMENTS)]
     code = [path.read_text() for path in sorted(Path(__file__).parent.rglob("*.py"))]
     text = "\n".join([sys.version, sysconfig.get_platform(), *code, *versions])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def pack_halftone(target: Path) -> str:
-    """Write the zip. The same sources give the same bytes: sorted names, one date, no deflate."""
+    """Write the zip; return a one-line summary.
+
+    The same sources give the same bytes: sorted names, one date, no compression.
+    """
     lib = ROOT / "lib"
-    files = sorted(filter(_ships, (lib / "halftone").rglob("*")))
+    files = sorted(filter(_is_packed, (lib / "halftone").rglob("*")))
     part = target.with_name(f"{target.name}.part")
     with zipfile.ZipFile(part, "w") as packed:
         for path in files:
@@ -68,17 +72,22 @@ def pack_halftone(target: Path) -> str:
     return f"{target}: {len(files)} files, {target.stat().st_size:,} bytes"
 
 
-def _ships(path: Path) -> bool:
+def _is_packed(path: Path) -> bool:
+    """Whether a file below lib is part of the zip."""
     left_by_tools = path.name.startswith(".") or path.name.endswith(("~", ".pyc", ".orig", ".rej"))
-    return path.is_file() and not left_by_tools and "__pycache__" not in path.parts
+    if not path.is_file() or left_by_tools or "__pycache__" in path.parts:
+        return False
+    # Drawing the sample serves the demo, the tests and the benchmarks, which run from a clone.
+    sample = ROOT / "lib" / "halftone" / "sample"
+    return sample not in path.parents or path.name in SAMPLE_FILES and path.parent == sample
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for pack, name in ((pack_halftone, "halftone.zip"), (pack_environment, "environment.tar.gz")):
         started = time.monotonic()
-        said = pack(folder / name)
-        print(f"==> {said}, {time.monotonic() - started:.0f} s", flush=True)
+        summary = pack(folder / name)
+        print(f"==> {summary}, {time.monotonic() - started:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

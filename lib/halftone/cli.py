@@ -1,7 +1,7 @@
-"""What all jobs share on the command line: flags, the config, and exit codes.
+"""The command line of the jobs: flags, the config, and exit codes.
 
-Exit codes: 0 done, 1 failed on the way (may be tried again), 2 config or input is wrong,
-130 interrupted, 143 stopped by SIGTERM.
+Exit codes: 0 success, 1 failure (may be tried again), 2 wrong config or input, 130 interrupted,
+143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ def run_job(
         flags: the job's own flags and the settings in section `paths` that they override,
             such as {"--input": "images"}.
         switches: flags without a value and their help, such as {"--prune": "..."}; the job gets
-            each as an argument of its name.
-        writes: those of the settings in `flags` that name what the job writes; with them the job
-            has a flag --check, which looks at the cluster in its place.
+            each as a keyword argument.
+        output_keys: the settings in `flags` that name outputs of the job. If given, the job has a
+            flag --check, which checks the cluster and does not run the job.
     """
-    arguments = _build_parser(description, flags, switches, bool(output_keys)).parse_args(argv)
-    given = {key: getattr(arguments, key) for key in flags.values()}
+    args = _build_parser(description, flags, switches, bool(output_keys)).parse_args(argv)
+    path_overrides = {key: getattr(args, key) for key in flags.values()}
     names = [switch.lstrip("-").replace("-", "_") for switch in switches]
 
-    def work() -> None:
-        loaded = config.load_config(arguments.config, arguments.set, given)
-        clients.set_options(loaded.storage.options)
-        if output_keys and arguments.check:
-            from halftone.preflight.check import check_cluster  # here, as no job needs it
+    def load_and_run() -> None:
+        settings = config.load_config(args.config, args.set, path_overrides)
+        clients.set_options(settings.storage.options)
+        if output_keys and args.check:
+            from halftone.preflight.check import check_cluster  # only --check needs it
 
-            paths = loaded.paths.model_dump(include=set(flags.values()), exclude_none=True)
-            written = {key: paths.pop(key) for key in output_keys if key in paths}
-            check_cluster(loaded, paths, written)
+            paths = settings.paths.model_dump(include=set(flags.values()), exclude_none=True)
+            output_paths = {key: paths.pop(key) for key in output_keys if key in paths}
+            check_cluster(settings, paths, output_paths)
         else:
-            job(loaded, **{name: getattr(arguments, name) for name in names})
+            job(settings, **{name: getattr(args, name) for name in names})
 
-    return run_with_exit_code(work)
+    return run_with_exit_code(load_and_run)
 
 
-def run_with_exit_code(work: Callable[[], None]) -> int:
-    """Do the work, say on stderr what ended it early, and return the job's exit code."""
+def run_with_exit_code(function: Callable[[], None]) -> int:
+    """Call `function`, print its error to stderr if it fails, and return the job's exit code."""
     try:
-        work()
+        function()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -66,12 +66,12 @@ def run_with_exit_code(work: Callable[[], None]) -> int:
     except RunError as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1
-    except OSError as error:  # a disk that is full, a store that is away
+    except OSError as error:  # such as a full disk
         print(f"failed: {error}; run the same command again to go on", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
-        how = f": {error}" if str(error) else "; run the same command again to go on"
-        print(f"interrupted{how}", file=sys.stderr)
+        hint = f": {error}" if str(error) else "; run the same command again to go on"
+        print(f"interrupted{hint}", file=sys.stderr)
         return 130
     return 0
 
@@ -84,9 +84,9 @@ def _build_parser(
     for flag, key in flags.items():
         parser.add_argument(flag, dest=key, metavar="URL", help=f"overrides paths.{key}")
     if has_check:
-        switches = {**switches, "--check": "look at driver, executors and paths, and do no work"}
-    for switch, meaning in switches.items():
-        parser.add_argument(switch, action="store_true", help=meaning)
+        switches = {**switches, "--check": "only check driver, executors and paths"}
+    for switch, switch_help in switches.items():
+        parser.add_argument(switch, action="store_true", help=switch_help)
     parser.add_argument(
         "--set",
         action="append",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -197,11 +198,32 @@ def test_a_path_that_a_job_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side_px", "padding", "left"), [(16, "valid", 2), (16, "same", 4), (5, "valid", 0)]
+    ("settings", "side_px", "mistake"),
+    [
+        (
+            {"filters": (8, 8, 8), "kernels_px": (3, 3, 9)},
+            16,
+            "convolution 3 needs 9 px and gets 2",
+        ),
+        ({"filters": (8, 8)}, 5, "convolution 2 needs 3 px and gets 1"),
+        (
+            {"filters": (8,) * 5, "padding": "same"},
+            16,
+            "the pooling after convolution 5 needs 2 px and gets 1",
+        ),
+    ],
+    ids=["valid, 2 px after two layers", "valid, too small", "same, 4 px after two layers"],
 )
-def test_what_convolutions_leave_of_a_side(side_px: int, padding: str, left: int) -> None:
-    model = config.Convnet(filters=(8, 8), padding=padding)  # type: ignore[arg-type]
-    assert model.side_after_px(side_px) == left
+def test_side_of_a_feature_map_after_convolutions(
+    settings: dict[str, Any], side_px: int, mistake: str
+) -> None:
+    with pytest.raises(ConfigError, match=mistake):
+        config.Convnet(**settings).check_image_size(side_px, side_px)
+
+
+@pytest.mark.parametrize(("padding", "side_px"), [("valid", 16), ("same", 16), ("valid", 10)])
+def test_images_large_enough_for_the_convolutions(padding: Any, side_px: int) -> None:
+    config.Convnet(filters=(8, 8), padding=padding).check_image_size(side_px, side_px)
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.name)

@@ -4,6 +4,7 @@ import gzip
 import importlib.metadata
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -157,13 +158,62 @@ def test_an_extra_of_a_requirement(tmp_path: Path) -> None:
 
 def test_the_zip_is_the_package_and_the_same_each_time(tmp_path: Path) -> None:
     pack.pack_halftone(tmp_path / "one.zip")
-    said = pack.pack_halftone(tmp_path / "two.zip")
+    summary = pack.pack_halftone(tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     names = zipfile.ZipFile(tmp_path / "two.zip").namelist()
     assert {"halftone/__init__.py", "halftone/report/page.html.j2"} <= set(names)
     assert not [name for name in names if name.endswith(".pyc") or "__pycache__" in name]
     size_bytes = os.path.getsize(tmp_path / "two.zip")
-    assert said == f"{tmp_path}/two.zip: {len(names)} files, {size_bytes:,} bytes"
+    assert summary == f"{tmp_path}/two.zip: {len(names)} files, {size_bytes:,} bytes"
+
+
+IMPORT_MODULES = """
+import importlib, sys
+for name in sys.argv[2:]:
+    module = importlib.import_module(name)
+    assert module.__file__.startswith(sys.argv[1]), module.__file__
+print("imported", len(sys.argv[2:]))
+"""
+
+
+def packed_modules(path: Path) -> list[str]:
+    """The names of all modules in a zip."""
+    return [
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name in zipfile.ZipFile(path).namelist()
+        if name.endswith(".py")
+    ]
+
+
+def test_the_zip_holds_no_drawing_code(tmp_path: Path) -> None:
+    path = tmp_path / "halftone.zip"
+    pack.pack_halftone(path)
+    names = zipfile.ZipFile(path).namelist()
+    assert [name for name in names if name.startswith("halftone/sample/")] == [
+        "halftone/sample/__init__.py",
+        "halftone/sample/sample_info.py",
+    ]
+    assert not [name for name in names if "drawing" in name]
+    # No module in the zip imports one that is not.
+    sources = [zipfile.ZipFile(path).read(name).decode() for name in names if name.endswith(".py")]
+    imports = re.compile(r"^\s*(?:from|import) (halftone[\w.]*)(?: import (\w+))?", re.MULTILINE)
+    imported = {match for source in sources for match in imports.findall(source)}
+    modules = set(packed_modules(path))
+    assert ("halftone.sample.sample_info", "read_sample_description") in imported
+    assert not {name for name, _ in imported} - modules
+    drawing = {"halftone.sample.generate", "halftone.sample.drawing"}
+    assert not {f"{name}.{member}" for name, member in imported} & drawing
+
+
+@pytest.mark.slow
+def test_all_modules_in_the_zip_import(tmp_path: Path) -> None:
+    path = tmp_path / "halftone.zip"
+    pack.pack_halftone(path)
+    modules = packed_modules(path)
+    command = [sys.executable, "-c", IMPORT_MODULES, str(path), *modules]
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert process.stdout == f"imported {len(modules)}\n", process.stderr
 
 
 def test_an_environment_that_is_up_to_date_stands(tmp_path: Path) -> None:

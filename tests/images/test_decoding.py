@@ -1,4 +1,4 @@
-"""Every container gives the same pixels; every refusal says why, with the numbers."""
+"""Every format gives the same pixels; every rejection has a reason with numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEIGHT_PX, WIDTH_PX = 48, 64
 
 
 def picture() -> np.ndarray:
-    """(48, 64, 3) uint8 RGB in blocks of 16 px, which JPEG keeps; no two turns look the same."""
+    """(48, 64, 3) uint8 RGB in blocks of 16 px, which JPEG preserves; all rotations differ."""
     blocks = np.array(
         [
             [[250, 10, 10], [10, 250, 10], [10, 10, 250], [240, 240, 20]],
@@ -81,11 +81,11 @@ def rejection(data: bytes, spec: PixelSpec = SAME_SIZE) -> tuple[str, str]:
     return caught.value.reason, caught.value.detail
 
 
-def mean_difference(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+def mean_difference(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.abs(first.astype(int) - second.astype(int)).mean())
 
 
-# name, format, bytes, how far from the picture the mean may be
+# name, format, bytes, largest mean difference from the picture
 FILES: list[tuple[str, str, bytes, float]] = [
     ("jpeg", "jpeg", encoded(COLOUR, "JPEG", quality=95, subsampling=0), 1.0),
     ("png", "png", encoded(COLOUR, "PNG"), 0),
@@ -116,7 +116,7 @@ def test_same_picture_from_every_container(name: str, kind: str, data: bytes, bo
     assert mean_difference(decoded.pixels, RGB) <= bound
     grey = pixels(data, PixelSpec(height_px=HEIGHT_PX, width_px=WIDTH_PX, channels=1))
     assert grey.shape == (HEIGHT_PX, WIDTH_PX, 1)
-    assert mean_difference(grey[..., 0], np.asarray(GREY)) <= bound + 0.6  # luma rounds otherwise
+    assert mean_difference(grey[..., 0], np.asarray(GREY)) <= bound + 0.6  # other rounding of luma
 
 
 def test_channels_are_red_green_blue_in_this_order() -> None:
@@ -137,7 +137,7 @@ def test_jpeg_and_other_containers_agree_on_grey() -> None:
     assert mean_difference(pixels(BY_NAME["jpeg"], spec), pixels(BY_NAME["png"], spec)) < 1
 
 
-# What is stored when EXIF says n: the inverse of the turn that a viewer makes.
+# The stored array for EXIF orientation n: the inverse of the rotation in a viewer.
 STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda a: a,
     2: np.fliplr,
@@ -166,15 +166,15 @@ def test_all_orientations_look_the_same(format_name: str, orientation: int) -> N
     ):
         decoded = decode(data, spec)
         assert (decoded.source_height_px, decoded.source_width_px) == (HEIGHT_PX, WIDTH_PX)
-        wanted = pixels(encoded(COLOUR, "PNG"), spec)
-        assert mean_difference(decoded.pixels, wanted) < (1 if format_name == "JPEG" else 0.01)
-    # And Pillow, on its own, agrees on what upright is.
+        expected = pixels(encoded(COLOUR, "PNG"), spec)
+        assert mean_difference(decoded.pixels, expected) < (1 if format_name == "JPEG" else 0.01)
+    # Pillow gives the same upright picture.
     with Image.open(io.BytesIO(data)) as image:
         assert mean_difference(np.asarray(ImageOps.exif_transpose(image)), RGB) < 1
 
 
 @pytest.mark.parametrize(
-    ("bits", "samples", "wanted"),
+    ("bits", "samples", "expected"),
     [
         (1, b"\x50", [0, 255, 0, 255]),
         (2, b"\x1b", [0, 85, 170, 255]),
@@ -183,12 +183,12 @@ def test_all_orientations_look_the_same(format_name: str, orientation: int) -> N
         (16, b"\x00\x00\x01\xff\x80\x00\xff\xff", [0, 1, 128, 255]),
     ],
 )
-def test_grey_png_of_every_depth(bits: int, samples: bytes, wanted: list[int]) -> None:
-    assert row(png(bits, 0, samples)) == wanted
+def test_grey_png_of_every_depth(bits: int, samples: bytes, expected: list[int]) -> None:
+    assert row(png(bits, 0, samples)) == expected
 
 
 @pytest.mark.parametrize(
-    ("bits", "samples", "clear", "wanted"),
+    ("bits", "samples", "clear", "expected"),
     [
         (1, b"\x50", 1, [0, 99, 0, 99]),
         (2, b"\x1b", 2, [0, 85, 99, 255]),
@@ -198,10 +198,10 @@ def test_grey_png_of_every_depth(bits: int, samples: bytes, wanted: list[int]) -
     ],
 )
 def test_grey_png_with_one_clear_value(
-    bits: int, samples: bytes, clear: int, wanted: list[int]
+    bits: int, samples: bytes, clear: int, expected: list[int]
 ) -> None:
     data = png(bits, 0, samples, (b"tRNS", clear.to_bytes(2, "big")))
-    assert row(data, background=99) == wanted
+    assert row(data, background=99) == expected
 
 
 def test_colour_png_with_one_clear_colour() -> None:
@@ -262,7 +262,7 @@ def test_16_bit_grey_tiff_and_pgm() -> None:
     assert row(b"P5 4 1 65535\n" + deep.astype(">u2").tobytes()) == [0, 1, 128, 255]
 
 
-def test_pnm_in_all_its_kinds() -> None:
+def test_all_kinds_of_pnm() -> None:
     assert row(b"P1\n4 1\n0 1 1 0\n") == [255, 0, 0, 255]
     assert row(b"P2\n# text\n4 1\n15\n0 1 8 15\n") == [0, 17, 136, 255]
     assert row(b"P3\n4 1\n255\n" + b"1 2 3 " * 3 + b"4 5 6\n", 3) == [[1, 2, 3]] * 3 + [[4, 5, 6]]
@@ -293,7 +293,7 @@ def bars(height_px: int, width_px: int) -> bytes:
     return bytes(cv2.imencode(".png", np.tile(image, (height_px, 1)))[1])
 
 
-def test_fit_stretch_takes_all_of_the_picture() -> None:
+def test_fit_stretch_returns_the_whole_picture() -> None:
     assert pixels(bars(10, 30), PixelSpec(height_px=1, width_px=3, channels=1))[
         0, :, 0
     ].tolist() == [30, 130, 230]
@@ -302,7 +302,7 @@ def test_fit_stretch_takes_all_of_the_picture() -> None:
     ].tolist() == [30, 130, 230]
 
 
-def test_fit_crop_takes_the_centre() -> None:
+def test_fit_crop_returns_the_centre() -> None:
     assert (
         pixels(bars(10, 30), PixelSpec(height_px=5, width_px=5, channels=1, fit="crop")) == 130
     ).all()
@@ -313,7 +313,7 @@ def test_fit_crop_takes_the_centre() -> None:
     assert wide[0, :, 0].tolist() == [30, 130, 230]
 
 
-def test_fit_pad_keeps_all_of_the_picture_between_background() -> None:
+def test_fit_pad_returns_the_whole_picture_with_margins() -> None:
     got = pixels(
         bars(10, 30), PixelSpec(height_px=6, width_px=6, channels=1, fit="pad", background=7)
     )[..., 0]
@@ -350,7 +350,7 @@ def test_shrinking_averages_and_enlarging_stays_within_the_range() -> None:
         ).max()
         <= 1
     )
-    # One side shrinks and the other grows: still averaged along the one that shrinks.
+    # If one side shrinks and the other grows, the pixels are averaged along the one that shrinks.
     assert (
         np.abs(
             pixels(data, PixelSpec(height_px=8, width_px=128, channels=1)).astype(int) - 127.5
@@ -373,7 +373,7 @@ def png_with_size(width_px: int, height_px: int) -> bytes:
     return PNG[:12] + header + struct.pack(">I", zlib.crc32(header)) + PNG[33:]
 
 
-REFUSED: dict[str, tuple[bytes, str, str]] = {
+REJECTED: dict[str, tuple[bytes, str, str]] = {
     "empty": (b"", "empty", "0 bytes"),
     "text": (b"hello world", "not_an_image", "11 bytes that start with 68 65 6c 6c 6f 20 77 6f"),
     "heic": (
@@ -404,12 +404,12 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "png too short a stream": (
         png_with_size(64, 50),
         "damaged",
-        "PNG pixel data ends at 9,264 bytes, its header asks 9,650",
+        "PNG pixel data ends at 9,264 bytes, its header requires 9,650",
     ),
     "png too long a stream": (
         png_with_size(64, 8),
         "damaged",
-        "PNG pixel data ends at 9,264 bytes, its header asks 1,544",
+        "PNG pixel data ends at 9,264 bytes, its header requires 1,544",
     ),
     "png bomb": (
         png_with_size(60_000, 60_000),
@@ -425,14 +425,14 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "webp cut": (
         WEBP[:-3],
         "truncated",
-        f"WebP of {len(WEBP)} bytes, {len(WEBP) - 3} are there",
+        f"WebP of {len(WEBP)} bytes, {len(WEBP) - 3} in the file",
     ),
     "webp bomb": (
         WEBP[:12] + b"VP8X\x0a\0\0\0\0\0\0\0" + b"\xff\x3f\0\xff\x3f\0" + WEBP[12:],
         "too_large",
         "16384 x 16384 = 268,435,456 pixels, max_pixels is 100,000,000",
     ),
-    "gif cut": (GIF[:-1], "truncated", f"GIF without its end, {len(GIF) - 1} bytes"),
+    "gif cut": (GIF[:-1], "truncated", f"GIF without a trailer, {len(GIF) - 1} bytes"),
     "gif bomb": (
         GIF[:6] + b"\xff\xff\xff\xff" + GIF[10:],
         "too_large",
@@ -452,7 +452,7 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
         # A frame of 4 px of 2 bit codes: clear, 1, end.
         b"GIF87a\4\0\1\0\x81\0\0" + bytes(12) + b"\x2c\0\0\0\0\4\0\1\0\0\2\2\x4c\1\0;",
         "damaged",
-        "GIF frame of 1 pixels, its header asks 4",
+        "GIF frame of 1 pixels, its header requires 4",
     ),
     "bmp cut": (BMP[:-1], "truncated", "BMP rows end at 9,270 of 9,269 bytes"),
     "bmp bomb": (
@@ -484,23 +484,23 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "plain pnm cut in a number": (
         b"P2 2 1 255\n17 17",
         "truncated",
-        "plain PNM of 16 bytes without a last line end",
+        "plain PNM of 16 bytes without a final line break",
     ),
     "plain pnm short": (
         b"P2 2 1 255\n17\n",
         "truncated",
-        "plain PNM of 1 samples, its header asks 2",
+        "plain PNM of 1 samples, its header requires 2",
     ),
 }
 
 
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_refused_with_reason_and_detail(name: str) -> None:
-    data, reason, detail = REFUSED[name]
+@pytest.mark.parametrize("name", sorted(REJECTED))
+def test_rejected_with_reason_and_detail(name: str) -> None:
+    data, reason, detail = REJECTED[name]
     assert rejection(data) == (reason, detail)
 
 
-def test_limits_are_the_spec_s() -> None:
+def test_limits_of_the_spec() -> None:
     for name in BY_NAME:
         assert rejection(
             BY_NAME[name], PixelSpec(height_px=8, width_px=8, channels=3, max_pixels=3071)
@@ -525,7 +525,7 @@ def test_float_and_32_bit_samples_are_unsupported() -> None:
     assert rejection(fax) == ("unsupported", "TIFF of fax compression 4")
 
 
-def test_a_name_says_nothing_and_first_bytes_all() -> None:
+def test_the_format_is_detected_by_the_first_bytes() -> None:
     assert decode(BY_NAME["png"], SAME_SIZE).format == "png"
     assert rejection(b"BM is short for something else") == (
         "not_an_image",
@@ -533,12 +533,12 @@ def test_a_name_says_nothing_and_first_bytes_all() -> None:
     )
 
 
-def test_damaged_text_and_exif_in_a_png_do_not_matter() -> None:
+def test_damaged_text_and_exif_in_a_png_are_ignored() -> None:
     wrong = b"\0\0\0\x05zTXtabcde\0\0\0\0" + b"\0\0\0\x05eXIfabcde\0\0\0\0"
     assert np.array_equal(pixels(PNG[:33] + wrong + PNG[33:]), RGB)
 
 
-def test_rejected_travels_between_processes_and_stays_one_short_line() -> None:
+def test_image_rejected_error_can_be_pickled_and_has_one_short_line() -> None:
     rejected = pickle.loads(pickle.dumps(ImageRejectedError("damaged", "a\nb " + "x" * 500)))
     assert (rejected.reason, rejected.detail[:4], len(rejected.detail)) == ("damaged", "a b ", 160)
     assert str(rejected).startswith("damaged: a b x")
@@ -554,13 +554,13 @@ def test_rejected_travels_between_processes_and_stays_one_short_line() -> None:
         ({"max_pixels": 0}, "pixels.max_pixels = 0: must be greater than or equal to 1"),
     ],
 )
-def test_spec_without_meaning(changed: dict[str, object], message: str) -> None:
+def test_invalid_spec(changed: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config_from_mapping({"pixels": changed}, source="run.yaml")
     assert str(caught.value) == f"run.yaml: 1 mistake\n  {message}"
 
 
-def test_result_is_a_plain_tuple_in_the_documented_order() -> None:
+def test_decoded_image_has_the_documented_fields() -> None:
     assert DecodedImage._fields == ("pixels", "source_height_px", "source_width_px", "format")
 
 
@@ -570,11 +570,11 @@ def test_decoding_needs_neither_spark_nor_tensorflow_and_keeps_one_thread() -> N
         "print(cv2.getNumThreads(), [m for m in ('pyspark', 'tensorflow', 'petastorm', 'horovod')"
         " if m in sys.modules])"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert done.stdout.strip() == "1 []"
+    assert process.stdout.strip() == "1 []"

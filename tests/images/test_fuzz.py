@@ -1,21 +1,22 @@
-"""Damaged files of every format: `decode` returns whole pixels or raises Rejected, ever.
+"""Fuzz `decode` with damaged files of every format: it returns pixels or raises ImageRejectedError.
 
-    pytest tests/test_images_fuzz.py
-    python tests/test_images_fuzz.py 0 1000000     # seeds from, to: as long as one likes
+    pytest tests/images/test_fuzz.py
+    python tests/images/test_fuzz.py 0 1000000     # first seed, last seed + 1
 
-The mutants are decoded in another process, so that a decoder that crashes fails the test and
-names its seed. Each seed is one mutant: a base file and one to four changes, no state between.
+The mutants are decoded in another process, so that a crash of the decoder fails the test, which
+reports the seed. Each seed gives one mutant, a base file with one to four changes, independent of
+all others.
 
-What `decode` accepts, a judge must call whole as well:
+An independent check must accept each file that `decode` accepts:
 
-- JPEG: Pillow's own libjpeg-turbo, and simplejpeg at full size, strict, but for the messages that
-  halftone.jpeg documents as harmless. The second is the library that decodes, at another scale.
-- PNG: the format's rules, in Python: checksums, and as many inflated bytes as the header asks.
-- GIF: an LZW decoder in Python: as many pixels as the first frame asks.
-- WebP, BMP, TIFF, PNM: Pillow's strict load, which is the library that decodes, and OpenCV's
-  decoder of the same format, which is another one (but for libwebp and libtiff in both). OpenCV
-  has its own limits on raw TIFF and on comments in plain PNM: for raw TIFF, as many bytes as the
-  picture asks; for plain PNM, Pillow alone.
+- JPEG: Pillow's own libjpeg-turbo, and simplejpeg at full size, strict, except for the warnings
+  that halftone.images.jpeg_strict documents as harmless. `decode` uses simplejpeg at another scale.
+- PNG: the format's rules, in Python: checksums, and as many inflated bytes as the header requires.
+- GIF: an LZW decoder in Python: as many pixels as the first frame requires.
+- WebP, BMP, TIFF, PNM: Pillow's strict load, which `decode` uses too, and OpenCV's decoder, which
+  is another one (except for libwebp and libtiff in both). OpenCV has its own limits for raw TIFF
+  and for comments in plain PNM. Raw TIFF is checked for as many bytes as the picture requires;
+  plain PNM by Pillow only.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _encode(image: Image.Image, format_name: str, **options: object) -> bytes:
 
 
 def base_files() -> dict[str, bytes]:
-    """A few hundred bytes each, so that a change often hits something that matters."""
+    """Small files of a few hundred bytes each, so that a change often hits a relevant byte."""
     y, x = np.mgrid[0:20, 0:27]
     rgb = np.stack([x * 9, y * 12, (x * y) % 256], axis=2).astype(np.uint8)
     colour = Image.fromarray(rgb)
@@ -125,7 +126,7 @@ def mutant(seed: int) -> bytes:
     for _ in range(rng.choice((1, 1, 1, 2, 3, 4))):
         if data:
             data = bytearray(rng.choice(CHANGES)(data, rng))
-    if data[:4] == b"\x89PNG" and rng.random() < 0.7:  # else the checksum stops nearly all
+    if data[:4] == b"\x89PNG" and rng.random() < 0.7:  # else checksums reject nearly all mutants
         data = bytearray(_with_checksums(bytes(data)))
     return bytes(data)
 
@@ -219,7 +220,7 @@ CHANGES: tuple[Callable[[bytearray, random.Random], bytes], ...] = (
 
 
 def _with_checksums(data: bytes) -> bytes:
-    """A PNG with the checksums that its chunks would have, as far as they can be walked."""
+    """Correct the checksums of a PNG's chunks, as far as the chunks can be parsed."""
     parts, at = [data[:8]], 8
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
@@ -230,37 +231,37 @@ def _with_checksums(data: bytes) -> bytes:
     return b"".join(parts) + data[at:]
 
 
-def complaint(data: bytes) -> str:
-    """What the judge of this format has against the file; "" for nothing."""
+def find_defect(data: bytes) -> str:
+    """Describe the defect that the format's independent check finds; "" for none."""
     kind = detect_format(data)
     if kind == "jpeg":
-        return _jpeg_complaint(data)
+        return _jpeg_defect(data)
     if kind == "png":
-        return _png_complaint(data)
+        return _png_defect(data)
     if kind == "gif":
-        return _gif_complaint(data)
-    against = _pillow_complaint(data)
-    if kind == "tiff" and not against:
+        return _gif_defect(data)
+    defect = _pillow_defect(data)
+    if kind == "tiff" and not defect:
         page = Image.open(io.BytesIO(data)).tag_v2  # type: ignore[attr-defined]
         if page.get(259, 1) == 1:
             needed_bytes = page[256] * page[257] * page.get(277, 1)
             return "" if sum(page[279]) >= needed_bytes else "TIFF: too few bytes"
     if kind == "pnm" and data[1] in b"123":
-        return against
-    return against or _opencv_complaint(data)
+        return defect
+    return defect or _opencv_defect(data)
 
 
-def _jpeg_complaint(data: bytes) -> str:
+def _jpeg_defect(data: bytes) -> str:
     try:
         simplejpeg.decode_jpeg(data, "CMYK" if b"Adobe" in data[:64] else "RGB")
     except ValueError as error:
         if not any(words in str(error) for words in HARMLESS):
             return str(error)
-        return ""  # Pillow wants the segments of a header end to end, where libjpeg does not
-    return _pillow_complaint(data, "JPEG")
+        return ""  # Pillow, unlike libjpeg, rejects bytes between the header's segments
+    return _pillow_defect(data, "JPEG")
 
 
-def _pillow_complaint(data: bytes, *formats: str) -> str:
+def _pillow_defect(data: bytes, *formats: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -270,7 +271,7 @@ def _pillow_complaint(data: bytes, *formats: str) -> str:
     return ""
 
 
-def _opencv_complaint(data: bytes) -> str:
+def _opencv_defect(data: bytes) -> str:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -278,15 +279,15 @@ def _opencv_complaint(data: bytes) -> str:
     return "" if image is not None else "OpenCV: no image"
 
 
-def _png_complaint(data: bytes) -> str:
+def _png_defect(data: bytes) -> str:
     at, header, packed = 8, b"", b""
     while True:
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
         kind, body = data[at + 4 : at + 8], data[at + 8 : end]
         if end + 4 > len(data):
             return "PNG: cut"
-        sound = zlib.crc32(kind + body) == int.from_bytes(data[end : end + 4], "big")
-        if not sound and kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+        is_intact = zlib.crc32(kind + body) == int.from_bytes(data[end : end + 4], "big")
+        if not is_intact and kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             return f"PNG: checksum of {kind!r}"
         if kind == b"IEND":
             break
@@ -297,8 +298,8 @@ def _png_complaint(data: bytes) -> str:
         raw_bytes = len(zlib.decompressobj().decompress(packed))
     except zlib.error as error:
         return f"PNG: {error}"
-    wanted_bytes = _png_raw_bytes(header)
-    return "" if raw_bytes >= wanted_bytes else f"PNG: {raw_bytes} of {wanted_bytes} bytes"
+    expected_bytes = _png_raw_bytes(header)
+    return "" if raw_bytes >= expected_bytes else f"PNG: {raw_bytes} of {expected_bytes} bytes"
 
 
 def _png_raw_bytes(header: bytes) -> int:
@@ -316,7 +317,7 @@ def _png_raw_bytes(header: bytes) -> int:
     return total
 
 
-def _gif_complaint(data: bytes) -> str:
+def _gif_defect(data: bytes) -> str:
     at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
     while data[at] != 0x2C:
         at += 2
@@ -334,13 +335,13 @@ def _gif_complaint(data: bytes) -> str:
 
 
 def _lzw_pixels(packed: bytes, code_bits: int) -> int:
-    """How many pixels the codes stand for, up to the end code or the first impossible one."""
+    """Count the pixels up to the end code or the first invalid code."""
     clear, stream = 1 << code_bits, int.from_bytes(packed, "little")
     lengths: list[int] = []
-    size, last, pixels, left = code_bits + 1, 0, 0, len(packed) * 8
-    while left >= size:
+    size, last, pixels, bits_left = code_bits + 1, 0, 0, len(packed) * 8
+    while bits_left >= size:
         code = stream & ((1 << size) - 1)
-        stream, left = stream >> size, left - size
+        stream, bits_left = stream >> size, bits_left - size
         if code == clear:
             lengths, size, last = [1] * clear + [0, 0], code_bits + 1, 0
             continue
@@ -355,29 +356,29 @@ def _lzw_pixels(packed: bytes, code_bits: int) -> int:
     return pixels
 
 
-def run(first: int, last: int, journal: Path) -> Counter[str]:
-    """Decodes the mutants of the seeds first..last - 1; `journal` holds the one at work."""
+def decode_mutants(first: int, last: int, seed_file: Path) -> Counter[str]:
+    """Decode the mutants of the seeds first..last - 1; write the current seed to `seed_file`."""
     counts: Counter[str] = Counter()
-    descriptor = os.open(journal, os.O_RDWR | os.O_CREAT)
+    descriptor = os.open(seed_file, os.O_RDWR | os.O_CREAT)
     for seed in range(first, last):
         os.pwrite(descriptor, b"%-20d" % seed, 0)
-        outcome, against = outcome_of(mutant(seed), SPECS[seed % len(SPECS)])
-        if against:
-            print(f"seed {seed}: {outcome}, but {against}")
-            outcome = "unsound"
+        outcome, defect = decode_and_check(mutant(seed), SPECS[seed % len(SPECS)])
+        if defect:
+            print(f"seed {seed}: {outcome}, but {defect}")
+            outcome = "defect"
         counts[outcome] += 1
     return counts
 
 
-def outcome_of(data: bytes, spec: PixelSpec) -> tuple[str, str]:
-    """(reason of rejection or "accepted as " its format, what the judge has against that)."""
+def decode_and_check(data: bytes, spec: PixelSpec) -> tuple[str, str]:
+    """Return (reason of rejection or "accepted as FORMAT", defect that `decode` missed or "")."""
     try:
         decoded = decode(data, spec)
     except ImageRejectedError as rejected:
         reason, detail = rejected.reason, rejected.detail
         return reason, "" if reason in REJECT_REASONS and detail else f"detail {detail!r}"
     check_pixels(decoded.pixels, spec)
-    return f"accepted as {decoded.format}", complaint(data)
+    return f"accepted as {decoded.format}", find_defect(data)
 
 
 def check_pixels(pixels: np.ndarray, spec: PixelSpec) -> None:
@@ -386,38 +387,39 @@ def check_pixels(pixels: np.ndarray, spec: PixelSpec) -> None:
     assert pixels.flags.c_contiguous
 
 
-def test_no_mutant_crashes_or_gives_a_row_of_a_broken_file(tmp_path: Path) -> None:
-    journal = tmp_path / "seed"
-    command = [sys.executable, __file__, "0", str(MUTANTS), str(journal)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
-    at_work = journal.read_text() if journal.exists() else "none"
-    assert done.returncode == 0, f"seed {at_work}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
-    assert "unsound" not in done.stdout, done.stdout
-    assert "accepted" in done.stdout
+def test_no_mutant_crashes_the_decoder_and_no_broken_file_is_accepted(tmp_path: Path) -> None:
+    seed_file = tmp_path / "seed"
+    command = [sys.executable, __file__, "0", str(MUTANTS), str(seed_file)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    seed = seed_file.read_text() if seed_file.exists() else "none"
+    output = f"{process.stdout[-2000:]} {process.stderr[-2000:]}"
+    assert process.returncode == 0, f"seed {seed}: {output}"
+    assert "defect" not in process.stdout, process.stdout
+    assert "accepted" in process.stdout
 
 
 @pytest.mark.parametrize("name", sorted(BASES))
 def test_base_file_is_accepted(name: str) -> None:
     assert decode(BASES[name], SPECS[0]).format == {"p": "pnm"}.get(name[0], "") or name.split()[0]
-    assert complaint(BASES[name]) == ""
+    assert find_defect(BASES[name]) == ""
 
 
 @given(data=st.binary(max_size=400), name=st.sampled_from(sorted(BASES)))
 @settings(max_examples=400, deadline=None)
 def test_any_bytes_after_any_magic(data: bytes, name: str) -> None:
     for candidate in (data, BASES[name][:12] + data):
-        assert outcome_of(candidate, SPECS[0])[1] == ""
+        assert decode_and_check(candidate, SPECS[0])[1] == ""
 
 
 @given(name=st.sampled_from(sorted(BASES)), share=st.floats(0, 1, exclude_max=True))
 @settings(max_examples=400, deadline=None)
 def test_no_truncation_is_accepted(name: str, share: float) -> None:
     data = BASES[name][: int(share * len(BASES[name]))]
-    assert outcome_of(data, SPECS[1])[0] in REJECT_REASONS
+    assert decode_and_check(data, SPECS[1])[0] in REJECT_REASONS
 
 
 if __name__ == "__main__":
     first_seed, last_seed = int(sys.argv[1]), int(sys.argv[2])
-    at_work_file = Path(sys.argv[3]) if len(sys.argv) > 3 else Path(gettempdir()) / "fuzz-seed"
-    for what, count in sorted(run(first_seed, last_seed, at_work_file).items()):
-        print(f"{what}: {count}")
+    current_seed_file = Path(sys.argv[3]) if len(sys.argv) > 3 else Path(gettempdir()) / "fuzz-seed"
+    for outcome, count in sorted(decode_mutants(first_seed, last_seed, current_seed_file).items()):
+        print(f"{outcome}: {count}")

@@ -1,4 +1,4 @@
-"""JPEG: headers read before any decode, what libjpeg warns of, and the reduced decode."""
+"""JPEG: headers are read before decoding, libjpeg's warnings, and the reduced decode."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SOS = PLAIN.index(b"\xff\xda")
 AFTER_APP0 = 20
 
 
-def test_layout_that_the_tests_below_lean_on() -> None:
+def test_layout_that_the_tests_below_rely_on() -> None:
     assert PLAIN[:4] == b"\xff\xd8\xff\xe0"
     assert PLAIN[6:11] == b"JFIF\0"
     assert PLAIN[AFTER_APP0 : AFTER_APP0 + 2] == b"\xff\xdb"
@@ -72,7 +72,7 @@ HARMLESS = {
 
 @pytest.mark.parametrize("name", sorted(HARMLESS))
 @pytest.mark.parametrize("channels", [1, 3])
-def test_harmless_oddity_gives_the_pixels_of_the_plain_file(name: str, channels: int) -> None:
+def test_harmless_defect_gives_the_pixels_of_the_plain_file(name: str, channels: int) -> None:
     spec = PixelSpec(height_px=16, width_px=16, channels=channels)
     assert np.array_equal(decode(HARMLESS[name], spec).pixels, decode(PLAIN, spec).pixels)
 
@@ -91,7 +91,7 @@ DAMAGED = {
         "damaged",
         "Corrupt JPEG data: 95 extraneous bytes before marker 0xd9",
     ),
-    "cut, after an oddity": (
+    "cut, after a harmless defect": (
         PLAIN[:AFTER_APP0] + b"abc" + PLAIN[AFTER_APP0:HALF],
         "truncated",
         "Premature end of JPEG file",
@@ -154,7 +154,7 @@ def with_frame(marker: int, bits: int = 8, components: int = 3, height_px: int =
 
 @pytest.mark.parametrize("marker", [0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF])
 def test_lossless_and_hierarchical_never_reach_the_decoder(marker: int) -> None:
-    """A lossless frame (0xc3) ends the process with SIGSEGV if it does."""
+    """A lossless frame (0xc3) crashes the process with SIGSEGV."""
     expected = f"JPEG frame 0xff{marker:02x} (lossless or hierarchical)"
     assert rejection(with_frame(marker)) == ("unsupported", expected)
 
@@ -184,7 +184,7 @@ def test_400_bytes_that_claim_36_million_pixels_are_refused_by_their_header() ->
         "too_large",
         "3072 x 11808 = 36,274,176 pixels, max_pixels is 10,000,000",
     )
-    # Even where the file ends right after the frame's size.
+    # Even if the file ends right after the frame's size.
     spec = PixelSpec(height_px=16, width_px=16, channels=1, max_pixels=10000000)
     assert rejection(bytes(data[: at + 10]), spec)[0] == "too_large"
 
@@ -209,13 +209,13 @@ def test_progressive_bomb_is_refused_by_its_number_of_scans() -> None:
 
 
 def test_progressive_and_restarts_decode_as_baseline_does() -> None:
-    wanted = decode(PLAIN, GREY_16).pixels
+    expected = decode(PLAIN, GREY_16).pixels
     for options in (
         (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
         (cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
         (cv2.IMWRITE_JPEG_OPTIMIZE, 1),
     ):
-        assert np.array_equal(decode(jpeg(picture(), *options), GREY_16).pixels, wanted)
+        assert np.array_equal(decode(jpeg(picture(), *options), GREY_16).pixels, expected)
 
 
 def test_reduced_decode_is_never_below_the_target_and_close_to_the_full_one() -> None:
@@ -228,8 +228,8 @@ def test_reduced_decode_is_never_below_the_target_and_close_to_the_full_one() ->
         got = decode(data, PixelSpec(height_px=height_px, width_px=width_px, channels=1)).pixels[
             ..., 0
         ]
-        wanted = cv2.resize(full, (width_px, height_px), interpolation=cv2.INTER_AREA)
-        assert np.abs(got.astype(int) - wanted).mean() < 1
+        expected = cv2.resize(full, (width_px, height_px), interpolation=cv2.INTER_AREA)
+        assert np.abs(got.astype(int) - expected).mean() < 1
 
 
 def test_sharp_detail_survives_where_the_reduced_decode_would_lose_it() -> None:
@@ -249,9 +249,9 @@ def test_full_size_equals_pillow(subsampling: int, channels: int) -> None:
     data = pillow_jpeg(Image.fromarray(picture()), subsampling=subsampling)
     with Image.open(io.BytesIO(data)) as image:
         image.draft("L" if channels == 1 else "RGB", image.size)  # "L" is then JPEG's own luma
-        wanted = np.asarray(image).reshape(96, 128, channels)
+        expected = np.asarray(image).reshape(96, 128, channels)
     got = decode(data, PixelSpec(height_px=96, width_px=128, channels=channels)).pixels
-    assert np.abs(got.astype(int) - wanted).max() <= 1
+    assert np.abs(got.astype(int) - expected).max() <= 1
 
 
 def test_grey_file_as_colour() -> None:
@@ -267,12 +267,14 @@ def test_grey_file_as_colour() -> None:
 def test_rgb_without_ycbcr(channels: int) -> None:
     data = pillow_jpeg(Image.fromarray(picture()), quality=98, keep_rgb=True)
     got = decode(data, PixelSpec(height_px=96, width_px=128, channels=channels)).pixels
-    wanted = picture() if channels == 3 else cv2.cvtColor(picture(), cv2.COLOR_RGB2GRAY)[..., None]
-    assert np.abs(got.astype(int) - wanted).mean() < 1.5
+    expected = (
+        picture() if channels == 3 else cv2.cvtColor(picture(), cv2.COLOR_RGB2GRAY)[..., None]
+    )
+    assert np.abs(got.astype(int) - expected).mean() < 1.5
 
 
 def cmyk_of(rgb: np.ndarray) -> np.ndarray:
-    """(H, W, 4) inks, with a black of a quarter of what there is."""
+    """(H, W, 4) inks, with a quarter of the common ink as black."""
     ink = 255 - rgb.astype(np.float64)
     black = ink.min(axis=2, keepdims=True) / 4
     colours = (ink - black) / (255 - black) * 255
@@ -289,8 +291,10 @@ def test_cmyk_as_adobe_stores_it_and_as_the_standard_does(adobe: bool, channels:
         at = data.index(b"\xff\xee")
         data = data[:at] + data[at + 16 :]
     got = decode(data, PixelSpec(height_px=96, width_px=128, channels=channels)).pixels
-    wanted = picture() if channels == 3 else cv2.cvtColor(picture(), cv2.COLOR_RGB2GRAY)[..., None]
-    assert np.abs(got.astype(int) - wanted).mean() < 2
+    expected = (
+        picture() if channels == 3 else cv2.cvtColor(picture(), cv2.COLOR_RGB2GRAY)[..., None]
+    )
+    assert np.abs(got.astype(int) - expected).mean() < 2
 
 
 def exif_block(orientation: int, order: str) -> bytes:

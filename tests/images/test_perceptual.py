@@ -1,4 +1,4 @@
-"""Copies of a picture have near hashes, other pictures have not."""
+"""Copies of a picture have near hashes; different pictures have distant ones."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def test_flat_pictures_of_any_brightness_lie_apart() -> None:
 
 
 def test_noise_changes_few_bits_of_a_flat_picture() -> None:
-    apart = [
+    distances = [
         distance(flat(level, 2, seed), flat(level, 2, seed + 1))
         for level in (20, 60, 128, 200)
         for seed in range(0, 40, 2)
     ]
-    assert np.mean(apart) < 4
+    assert np.mean(distances) < 4
     assert min(distance(flat(60, 2, seed), flat(128, 2, seed)) for seed in range(20)) > 10
 
 
@@ -65,7 +65,7 @@ def test_colour_counts_as_its_brightness() -> None:
     green, blue = (0, 255, 0), (0, 0, 255)
     halves = np.zeros((16, 18, 3), np.uint8)
     halves[:, :10], halves[:, 10:] = blue, green
-    # Green is brighter than blue; on either side of the edge, bits tell the brightness.
+    # Green is brighter than blue; on both sides of the edge, the bits depend on the brightness.
     assert [perceptual_hash(halves) >> (8 * row + 3) & 1 for row in range(8)] == [1] * 8
     assert [perceptual_hash(halves[:, ::-1]) >> (8 * row + 4) & 1 for row in range(8)] == [0] * 8
 
@@ -78,7 +78,7 @@ def test_any_size_has_a_hash_of_64_bits(shape: tuple[int, int, int]) -> None:
     assert 0 <= number < 2**64
 
 
-def test_a_view_and_a_read_only_array_will_do() -> None:
+def test_a_view_and_a_read_only_array_are_accepted() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     read_only = np.frombuffer(picture.tobytes(), np.uint8).reshape(64, 96, 3)
     mirrored = picture[:, ::-1]
@@ -97,7 +97,7 @@ def test_a_view_and_a_read_only_array_will_do() -> None:
         (np.zeros((4, 4, 1), np.float32), "pixels are float32; a hash needs uint8"),
     ],
 )  # fmt: skip
-def test_refusals(pixels: np.ndarray, message: str) -> None:
+def test_invalid_pixels(pixels: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         perceptual_hash(pixels)
 
@@ -122,7 +122,7 @@ COPIES: dict[str, Callable[[np.ndarray], bytes]] = {
 
 
 @lru_cache
-def drawn() -> list[bytes]:
+def drawn_pictures() -> list[bytes]:
     """Faces and comics of 100 persons, JPEGs of 256 x 256."""
     return [
         drawing.draw_jpeg(7, pair, kind, 256)
@@ -136,7 +136,7 @@ def hashes(files: list[bytes], channels: int) -> np.ndarray:
     return np.array([perceptual_hash(decode(file, spec).pixels) for file in files], np.uint64)
 
 
-def bits_apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def hamming_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.unpackbits((first ^ second)[..., None].view(np.uint8), axis=-1).sum(axis=-1)
 
 
@@ -144,18 +144,19 @@ def bits_apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", COPIES)
 def test_a_copy_is_near(name: str, channels: int) -> None:
     # Measured: all of them within 6 bits, and 98 % or more within 4.
-    pictures = [cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR) for file in drawn()]
+    files = drawn_pictures()
+    pictures = [cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR) for file in files]
     copies = hashes([COPIES[name](picture) for picture in pictures], channels)
-    apart = bits_apart(hashes(drawn(), channels), copies)
-    assert (apart <= 6).mean() >= 0.995
-    assert (apart <= 4).mean() >= 0.95
+    distances = hamming_distances(hashes(drawn_pictures(), channels), copies)
+    assert (distances <= 6).mean() >= 0.995
+    assert (distances <= 4).mean() >= 0.95
 
 
 def test_other_pictures_are_not_near() -> None:
     # Measured: of 19,900 pairs 99.9 % are more than 10 bits apart, 2 within 6 and none within 4.
-    # They are all faces, in the middle and upright: other pictures differ more.
-    numbers = hashes(drawn(), 1)
+    # All of them are centred upright faces: other pictures differ more.
+    numbers = hashes(drawn_pictures(), 1)
     first, second = np.triu_indices(len(numbers), 1)
-    apart = bits_apart(numbers[first], numbers[second])
-    assert (apart > 10).mean() > 0.997
-    assert (apart <= 6).mean() < 0.001
+    distances = hamming_distances(numbers[first], numbers[second])
+    assert (distances > 10).mean() > 0.997
+    assert (distances <= 6).mean() < 0.001

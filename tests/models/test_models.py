@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -304,9 +305,33 @@ def test_images_too_small_are_refused(
     model.check_image_size(max(height_px, 13) + 9, 13 + 9)
 
 
+@pytest.mark.parametrize(("padding", "side_px"), [("valid", 2), ("same", 4)])
+def test_sides_after_two_convolutions_and_poolings(padding: Any, side_px: int) -> None:
+    model = config.Convnet(filters=(8, 8), padding=padding)
+    model.check_image_size(16, 16)
+    assert flattened_shape(model, 16, 16) == (None, side_px, side_px, 8)
+
+
+def flattened_shape(model: config.Convnet, height_px: int, width_px: int) -> tuple[Any, ...]:
+    """Shape of the feature maps that the built network flattens: (None, H, W, filters)."""
+    network = models.build_model(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
+    layers = network.layers
+    flatten = next(layer for layer in layers if isinstance(layer, tf.keras.layers.Flatten))
+    return tuple(flatten.input_shape)
+
+
+def is_large_enough(model: config.Convnet, height_px: int, width_px: int) -> bool:
+    """Whether the config accepts images of this size."""
+    try:
+        model.check_image_size(height_px, width_px)
+    except ConfigError:
+        return False
+    return True
+
+
 @given(st.data())
 @hypothesis_settings(max_examples=25, deadline=None)
-def test_config_computes_the_sides_of_the_network(data: st.DataObject) -> None:
+def test_the_config_computes_the_sides_of_the_built_network(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 3))
     each = {"min_size": count, "max_size": count}
     model = config.Convnet(
@@ -319,19 +344,43 @@ def test_config_computes_the_sides_of_the_network(data: st.DataObject) -> None:
         dense=(),
     )
     height_px, width_px = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))
-    sides_px = model.side_after_px(height_px), model.side_after_px(width_px)
-    if min(sides_px) < 1:
-        with pytest.raises(ConfigError, match="too small"):
-            model.check_image_size(height_px, width_px)
+    if not is_large_enough(model, height_px, width_px):
         with pytest.raises(ValueError, match=r"Negative dimension|<= 0"):
             models.build_model(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
-    else:
-        model.check_image_size(height_px, width_px)
-        network = models.build_model(model.model_dump(), (height_px, width_px, 1), 2, "0..1")
-        flatten = next(
-            layer for layer in network.layers if isinstance(layer, tf.keras.layers.Flatten)
-        )
-        assert flatten.input_shape == (None, *sides_px, 2)
+        return
+    _, *sides_px, num_filters = flattened_shape(model, height_px, width_px)
+    assert num_filters == 2
+    # One more layer that fits no feature map, so that the error message states its input's side.
+    filters, kernels_px = (*model.filters, 2), (*model.kernels_px, 99)
+    if model.padding == "valid":
+        larger = {
+            "filters": filters,
+            "kernels_px": kernels_px,
+            "strides_px": (*model.strides_px, 1),
+        }
+        deeper = config.Convnet.model_validate({**model.model_dump(), **larger})
+        for input_px, side_px in zip((height_px, width_px), sides_px):
+            message = f"convolution {count + 1} needs 99 px and gets {side_px};"
+            with pytest.raises(ConfigError, match=message):
+                deeper.check_image_size(input_px, input_px)
+    elif model.pool_padding == "valid":
+        # Poolings of two after `same` convolutions: a side of s px takes floor(log2(s)) of them.
+        for input_px, side_px in zip((height_px, width_px), sides_px):
+            num_poolings = side_px.bit_length() - 1
+            assert is_large_enough(add_poolings(model, num_poolings), input_px, input_px)
+            assert not is_large_enough(add_poolings(model, num_poolings + 1), input_px, input_px)
+
+
+def add_poolings(model: config.Convnet, count: int) -> config.Convnet:
+    """Add `count` convolutions of 1 x 1 px, each with a pooling."""
+    num_filters = len(model.filters)
+    added = {
+        "filters": (*model.filters, *(2,) * count),
+        "kernels_px": (*model.kernels_px, *(1,) * count),
+        "strides_px": (*model.strides_px, *(1,) * count),
+        "pool_after": (*(model.pool_after or ()), *range(num_filters + 1, num_filters + count + 1)),
+    }
+    return config.Convnet.model_validate({**model.model_dump(), **added})
 
 
 @pytest.fixture

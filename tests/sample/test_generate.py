@@ -1,4 +1,4 @@
-"""The synthetic sample: what is drawn, what is broken in it, and that no ruler will do."""
+"""The synthetic sample: its pictures, its broken files, and simple features do not separate it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ import halftone
 from halftone.errors import InputError
 from halftone.sample import drawing
 from halftone.sample.drawing import damage, label, pen
-from halftone.sample.generate import draw_picture, generate_sample, main, read_sample_description
+from halftone.sample.generate import draw_picture, generate_sample, main
+from halftone.sample.sample_info import read_sample_description
 
 BROKEN = [
     "comics/broken-text.jpg",
@@ -46,16 +47,16 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return generate_sample(tmp_path_factory.mktemp("sample") / "s", pairs=9, seed=7, size_px=64)
 
 
-# --- what is drawn --------------------------------------------------------------------------------
+# --- pictures -------------------------------------------------------------------------------------
 
 
-def test_the_layout_is_that_of_the_real_set_with_four_broken_files(drawn: Path) -> None:
+def test_the_layout_is_that_of_the_real_set_plus_four_broken_files(drawn: Path) -> None:
     good = [f"{kind}/{pair:05d}.jpg" for kind in ("comics", "faces") for pair in range(9)]
     assert list(digests(drawn)) == sorted([*good, *BROKEN, "sample.json"])
     assert sorted(path.name for path in drawn.iterdir()) == ["comics", "faces", "sample.json"]
 
 
-def test_sample_json_counts_and_names(drawn: Path) -> None:
+def test_sample_json_describes_the_sample(drawn: Path) -> None:
     assert json.loads((drawn / "sample.json").read_text()) == {
         "what": "synthetic: every picture was drawn by code, none shows a real person",
         "parameters": {"pairs": 9, "seed": 7, "size_px": 64, "drawing": 1},
@@ -69,18 +70,18 @@ def test_sample_json_counts_and_names(drawn: Path) -> None:
     }
 
 
-def test_pictures_are_colour_jpegs_of_the_size_asked_for(drawn: Path) -> None:
+def test_pictures_are_colour_jpegs_of_the_requested_size(drawn: Path) -> None:
     for kind in ("faces", "comics"):
         assert pixels((drawn / kind / "00008.jpg").read_bytes()).shape == (64, 64, 3)
     assert pixels(draw_picture(7, 0, "faces", 1024)).shape == (1024, 1024, 3)
     assert pixels(draw_picture(7, 0, "comics", 1024)).shape == (1024, 1024, 3)
 
 
-def test_a_picture_says_in_its_comment_what_it_is() -> None:
+def test_a_picture_has_its_parameters_in_a_comment() -> None:
     data = draw_picture(7, 3, "comics", 64)
-    said = b"halftone synthetic sample: kind=comics pair=3 seed=7 size_px=64 drawing=1"
-    assert data[20:24] == b"\xff\xfe\x00" + bytes([len(said) + 2])
-    assert data[24 : 24 + len(said)] == said
+    comment = b"halftone synthetic sample: kind=comics pair=3 seed=7 size_px=64 drawing=1"
+    assert data[20:24] == b"\xff\xfe\x00" + bytes([len(comment) + 2])
+    assert data[24 : 24 + len(comment)] == comment
 
 
 def test_the_same_bytes_whatever_the_number_of_processes(drawn: Path, tmp_path: Path) -> None:
@@ -93,55 +94,55 @@ def test_a_picture_does_not_depend_on_the_number_of_pairs(drawn: Path) -> None:
     assert draw_picture(7, 8, "faces", 64) == (drawn / "faces" / "00008.jpg").read_bytes()
 
 
-def test_no_two_files_are_alike(drawn: Path, tmp_path: Path) -> None:
+def test_all_files_differ(drawn: Path, tmp_path: Path) -> None:
     other = generate_sample(tmp_path / "other", pairs=9, seed=8, size_px=64, processes=1)
-    found = [*digests(drawn).values(), *digests(other).values()]
+    all_digests = [*digests(drawn).values(), *digests(other).values()]
     # the empty file and the text are the same in every sample
-    assert len(set(found)) == len(found) - 2
+    assert len(set(all_digests)) == len(all_digests) - 2
 
 
-def test_a_pairs_two_pictures_show_the_same_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = []
+def test_both_pictures_of_a_pair_show_the_same_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    persons = []
 
-    def blank(who: drawing.Person, rng: object, size_px: int) -> np.ndarray:
-        shown.append(who)
+    def draw_blank(person: drawing.Person, rng: object, size_px: int) -> np.ndarray:
+        persons.append(person)
         return np.zeros((size_px, size_px, 3), np.uint8)
 
-    monkeypatch.setattr(drawing, "draw_photo", blank)
-    monkeypatch.setattr(drawing, "draw_comic", blank)
+    monkeypatch.setattr(drawing, "draw_photo", draw_blank)
+    monkeypatch.setattr(drawing, "draw_comic", draw_blank)
     drawing.draw_jpeg(7, 5, "faces", 64)
     drawing.draw_jpeg(7, 5, "comics", 64)
-    assert shown == [drawing.create_person(7, 5)] * 2
+    assert persons == [drawing.create_person(7, 5)] * 2
     assert drawing.create_person(7, 5) != drawing.create_person(7, 6)
     assert drawing.create_person(7, 5) != drawing.create_person(8, 5)
 
 
-# A change here is another sample: raise label.DRAWING with it.
+# A change of these values is a new version of the sample: raise label.DRAWING_VERSION.
 
 
-def test_a_seed_and_a_pair_make_this_person() -> None:
-    who = drawing.create_person(7, 1)
-    assert (who.hair_style, who.scene, who.scene_seed) == ("long", "rays", 198918798)
-    assert (who.has_glasses, who.has_beard, who.has_striped_shirt) == (True, False, False)
-    place = [*who.centre, who.half_head_width, who.tilt_rad, who.yaw_rad]
+def test_the_person_of_a_seed_and_a_pair() -> None:
+    person = drawing.create_person(7, 1)
+    assert (person.hair_style, person.scene, person.scene_seed) == ("long", "rays", 198918798)
+    assert (person.has_glasses, person.has_beard, person.has_striped_shirt) == (True, False, False)
+    place = [*person.centre, person.half_head_width, person.tilt_rad, person.yaw_rad]
     assert place == pytest.approx(
         [0.5003456943, 0.5391391908, 0.2006381244, -0.1667449561, 0.0245938984]
     )
-    assert (who.jaw, who.parting) == pytest.approx((0.2975321855, 0.4884321346))
-    mood = [who.eye_open, who.brow, who.smile, who.mouth_open]
+    assert (person.jaw, person.parting) == pytest.approx((0.2975321855, 0.4884321346))
+    mood = [person.eye_open, person.brow, person.smile, person.mouth_open]
     assert mood == pytest.approx([0.6651965527, 0.3521927332, 0.1786562991, 0.1265687348])
-    assert who.light == pytest.approx((-0.5411259680, -0.6370645546, 0.5489366448))
-    assert who.skin == pytest.approx((70.8020923499, 99.7024846655, 154.0026154373))
-    assert who.hair == pytest.approx((165.9509669021, 165.9225081091, 169.9225081091))
-    # through OpenCV's HSV, which may round otherwise in another build
-    assert who.eye_colour == pytest.approx((55.0, 73.8, 96.9), abs=1)
-    assert who.shirt == pytest.approx((44, 40, 44), abs=1)
-    assert who.scene_colours[3] == pytest.approx((85, 81, 79), abs=1)
-    exposure = [who.mean_grey, who.std_grey, who.chroma]
+    assert person.light == pytest.approx((-0.5411259680, -0.6370645546, 0.5489366448))
+    assert person.skin == pytest.approx((70.8020923499, 99.7024846655, 154.0026154373))
+    assert person.hair == pytest.approx((165.9509669021, 165.9225081091, 169.9225081091))
+    # These go through OpenCV's HSV, which may round differently in another build.
+    assert person.eye_colour == pytest.approx((55.0, 73.8, 96.9), abs=1)
+    assert person.shirt == pytest.approx((44, 40, 44), abs=1)
+    assert person.scene_colours[3] == pytest.approx((85, 81, 79), abs=1)
+    exposure = [person.mean_grey, person.std_grey, person.chroma]
     assert exposure == pytest.approx([129.8784500197, 54.4739683730, 25.0202420326])
 
 
-def test_a_comics_generator_chooses_this_pen() -> None:
+def test_the_pen_of_a_comic() -> None:
     chosen = pen.choose_pen(np.random.default_rng([7, 1, 2]))
     assert (chosen.num_tones, chosen.screen, chosen.edge_blur) == (3, "dots", 0.02)
     assert (chosen.cartoon, chosen.width) == pytest.approx((0.9499581001, 0.0077416062))
@@ -161,14 +162,14 @@ def test_a_comics_generator_chooses_this_pen() -> None:
         ),
     ],
 )
-def test_a_picture_seen_from_afar_is_this_one(kind: str, greys: list[list[int]]) -> None:
+def test_a_picture_reduced_to_4_x_4_px(kind: str, greys: list[list[int]]) -> None:
     grey = cv2.cvtColor(pixels(draw_picture(7, 1, kind, 1024)), cv2.COLOR_BGR2GRAY)
-    seen = cv2.resize(grey, (4, 4), interpolation=cv2.INTER_AREA)
-    # the bytes may change with OpenCV's build, what they show may not
-    assert np.abs(seen.astype(int) - greys).max() <= 2
+    reduced = cv2.resize(grey, (4, 4), interpolation=cv2.INTER_AREA)
+    # Another build of OpenCV may change the bytes, but not the picture.
+    assert np.abs(reduced.astype(int) - greys).max() <= 2
 
 
-def test_a_face_is_more_like_its_own_comic_than_like_others() -> None:
+def test_a_face_is_more_similar_to_its_own_comic_than_to_others() -> None:
     def flat(pair: int, kind: str) -> np.ndarray:
         grey = cv2.cvtColor(pixels(draw_picture(7, pair, kind, 64)), cv2.COLOR_BGR2GRAY)
         values = cv2.GaussianBlur(grey, (0, 0), 3).astype(float).ravel()
@@ -176,18 +177,18 @@ def test_a_face_is_more_like_its_own_comic_than_like_others() -> None:
 
     faces = np.array([flat(pair, "faces") for pair in range(20)])
     comics = np.array([flat(pair, "comics") for pair in range(20)])
-    alike = faces @ comics.T / faces.shape[1]
-    own = np.diag(alike).mean()
-    others = (alike.sum() - np.trace(alike)) / (20 * 19)
-    assert own > others + 0.3
+    similarity = faces @ comics.T / faces.shape[1]
+    same_person = np.diag(similarity).mean()
+    others = (similarity.sum() - np.trace(similarity)) / (20 * 19)
+    assert same_person > others + 0.3
 
 
-# --- no ruler tells them apart --------------------------------------------------------------------
+# --- simple features do not separate the kinds ----------------------------------------------------
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_mean_contrast_and_file_size_do_not_tell_the_kinds_apart(tmp_path: Path) -> None:
+def test_mean_contrast_and_file_size_do_not_separate_the_kinds(tmp_path: Path) -> None:
     pairs = 150
     output = generate_sample(tmp_path / "s", pairs=pairs, seed=7)
     full, small, kinds = [], [], []
@@ -200,22 +201,22 @@ def test_mean_contrast_and_file_size_do_not_tell_the_kinds_apart(tmp_path: Path)
             small.append((grey_64.mean(), grey_64.std(), size_bytes))
             kinds.append(kind)
     persons = list(range(pairs)) * 2
-    assert ruler_accuracy(full, kinds, persons) <= 0.75
-    assert ruler_accuracy(small, kinds, persons) <= 0.75
+    assert classifier_accuracy(full, kinds, persons) <= 0.75
+    assert classifier_accuracy(small, kinds, persons) <= 0.75
 
 
-def ruler_accuracy(features: list, kinds: list[str], persons: list[int]) -> float:
+def classifier_accuracy(features: list, kinds: list[str], persons: list[int]) -> float:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold, cross_val_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    ruler = make_pipeline(StandardScaler(), LogisticRegression())
-    scores = cross_val_score(ruler, features, kinds, groups=persons, cv=GroupKFold(5))
+    classifier = make_pipeline(StandardScaler(), LogisticRegression())
+    scores = cross_val_score(classifier, features, kinds, groups=persons, cv=GroupKFold(5))
     return float(scores.mean())
 
 
-# --- broken on purpose ----------------------------------------------------------------------------
+# --- broken files ---------------------------------------------------------------------------------
 
 
 def test_the_empty_file_is_empty(drawn: Path) -> None:
@@ -235,7 +236,7 @@ def test_the_truncated_jpeg_is_the_first_part_of_a_whole_one(drawn: Path) -> Non
     assert b"\xff\xd9" not in data
 
 
-def test_the_garbled_jpeg_is_a_whole_one_with_its_middle_written_over(drawn: Path) -> None:
+def test_the_garbled_jpeg_is_an_intact_one_with_its_middle_overwritten(drawn: Path) -> None:
     data = (drawn / "faces/broken-garbled.jpg").read_bytes()
     whole = draw_picture(7, 9, "faces", 64)
     assert len(data) == len(whole)
@@ -243,7 +244,7 @@ def test_the_garbled_jpeg_is_a_whole_one_with_its_middle_written_over(drawn: Pat
     assert whole.index(b"\xff\xda") + 100 < wrong[0] < wrong[-1] < len(whole) - 100
 
 
-def test_the_garbled_jpeg_shows_something_else_from_its_middle_on() -> None:
+def test_the_garbled_jpeg_looks_different_from_its_middle_on() -> None:
     whole = draw_picture(7, 0, "faces", 256)
     difference = cv2.absdiff(pixels(damage.garble_jpeg(whole, 7)), pixels(whole)).max(axis=2)
     assert difference[:64].max() == 0
@@ -251,7 +252,7 @@ def test_the_garbled_jpeg_shows_something_else_from_its_middle_on() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_strict_decoder_refuses_both_damaged_jpegs(seed: int) -> None:
+def test_a_strict_decoder_rejects_both_damaged_jpegs(seed: int) -> None:
     simplejpeg = pytest.importorskip("simplejpeg")
     face = draw_picture(seed, 0, "faces", 128)
     simplejpeg.decode_jpeg(face, strict=True)
@@ -261,14 +262,14 @@ def test_a_strict_decoder_refuses_both_damaged_jpegs(seed: int) -> None:
         simplejpeg.decode_jpeg(damage.garble_jpeg(face, seed), strict=True)
 
 
-# --- again, and after a kill ----------------------------------------------------------------------
+# --- repeated and killed runs ---------------------------------------------------------------------
 
 
 def run(output: Path, *more: str) -> int:
     return main(["--output", str(output), "--size-px", "64", "--processes", "1", *more])
 
 
-def test_a_folder_says_what_its_images_are(tmp_path: Path) -> None:
+def test_read_sample_description(tmp_path: Path) -> None:
     assert read_sample_description(str(tmp_path / "none")) == ""
     folder = str(generate_sample(tmp_path / "drawn", 1, seed=7, size_px=64, processes=1))
     assert read_sample_description(folder) == (
@@ -279,7 +280,7 @@ def test_a_folder_says_what_its_images_are(tmp_path: Path) -> None:
         assert read_sample_description(str(tmp_path)) == ""
 
 
-def test_the_command_says_where_and_that_it_is_synthetic(
+def test_the_command_prints_the_folder_and_that_it_is_synthetic(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path / "s", "--pairs", "2") == 0
@@ -289,7 +290,9 @@ def test_the_command_says_where_and_that_it_is_synthetic(
     )
 
 
-def test_a_second_run_skips_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_run_skips_and_prints_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(tmp_path / "s", "--pairs", "2")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")}
     capsys.readouterr()
@@ -299,7 +302,7 @@ def test_a_second_run_skips_and_says_so(tmp_path: Path, capsys: pytest.CaptureFi
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")} == before
 
 
-def test_other_parameters_are_an_error_that_names_both(
+def test_other_parameters_are_an_error_with_both_values(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path / "s", "--pairs", "2")
@@ -314,7 +317,7 @@ def test_other_parameters_are_an_error_that_names_both(
     assert digests(tmp_path / "s") == before
 
 
-def test_what_a_stopped_run_left_is_kept_and_the_rest_is_drawn(
+def test_pictures_of_a_stopped_run_are_kept_and_the_rest_is_drawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "s"
@@ -326,8 +329,8 @@ def test_what_a_stopped_run_left_is_kept_and_the_rest_is_drawn(
     for pair in (1, 3):
         (output / f"faces/{pair:05d}.jpg").unlink()
         (output / f"comics/{pair:05d}.jpg").unlink()
-    cut = output / "comics/00002.jpg"
-    cut.write_bytes(cut.read_bytes()[:-10])
+    truncated = output / "comics/00002.jpg"
+    truncated.write_bytes(truncated.read_bytes()[:-10])
     kept = output / "faces/00002.jpg"
     kept_mtime_ns = kept.stat().st_mtime_ns
     assert run(output, "--pairs", "4") == 0
@@ -336,7 +339,7 @@ def test_what_a_stopped_run_left_is_kept_and_the_rest_is_drawn(
     assert digests(output) == whole
 
 
-def test_a_killed_run_is_finished_by_the_next(tmp_path: Path) -> None:
+def test_the_next_run_completes_a_killed_one(tmp_path: Path) -> None:
     output = tmp_path / "killed"
     command = [
         sys.executable,
@@ -348,7 +351,7 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path: Path) -> None:
         "60",
     ]
     environment = {**os.environ, "PYTHONPATH": str(Path(halftone.__file__).parents[1])}
-    running = subprocess.Popen(
+    process = subprocess.Popen(
         [*command, "--size-px", "256", "--processes", "2"],
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -357,10 +360,10 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while len(list(output.glob("*/0*.jpg"))) < 8 and time.monotonic() < deadline:
         time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     assert not (output / "sample.json").exists()
-    time.sleep(0.5)  # its workers end by themselves
+    time.sleep(0.5)  # the workers exit when their parent is gone
     assert 8 <= len(list(output.glob("*/0*.jpg"))) < 120
     generate_sample(output, pairs=60, seed=7, size_px=256, processes=2)
     fresh = generate_sample(tmp_path / "fresh", pairs=60, seed=7, size_px=256, processes=2)
@@ -390,13 +393,13 @@ def test_bad_arguments_end_with_code_2_and_write_nothing(
     assert not (tmp_path / "s").exists()
 
 
-def test_arguments_that_are_no_numbers_end_with_code_2(tmp_path: Path) -> None:
+def test_arguments_that_are_not_numbers_end_with_code_2(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         run(tmp_path / "s", "--pairs", "many")
     assert ended.value.code == 2
 
 
-def test_a_url_or_a_file_is_no_output(tmp_path: Path) -> None:
+def test_a_url_or_a_file_is_not_a_valid_output(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         generate_sample("s3://bucket/sample", pairs=1, seed=7)
     assert str(raised.value) == (
@@ -408,21 +411,22 @@ def test_a_url_or_a_file_is_no_output(tmp_path: Path) -> None:
     assert str(raised.value) == f"{tmp_path}/faces is a file; the sample needs a directory there"
 
 
-def test_somebodys_own_picture_is_not_written_over(tmp_path: Path) -> None:
-    own = tmp_path / "comics/00000.jpg"
-    own.parent.mkdir()
-    own.write_bytes(drawing.draw_jpeg(7, 0, "comics", 64))  # a good JPEG, without the comment
-    before = own.read_bytes()
+def test_a_picture_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "comics/00000.jpg"
+    path.parent.mkdir()
+    path.write_bytes(drawing.draw_jpeg(7, 0, "comics", 64))  # a good JPEG, without the comment
+    before = path.read_bytes()
     with pytest.raises(InputError) as raised:
         generate_sample(tmp_path, pairs=1, seed=7, size_px=64)
     assert str(raised.value) == (
-        f"{own} is no picture of a sample, where 'halftone synthetic sample: kind=comics pair=0 "
-        "seed=7 size_px=64 drawing=1' should go; choose another output, or delete that directory"
+        f"{path} is not a picture of a sample, but 'halftone synthetic sample: kind=comics pair=0 "
+        "seed=7 size_px=64 drawing=1' is to be written there; choose another output, or delete "
+        "that directory"
     )
-    assert own.read_bytes() == before
+    assert path.read_bytes() == before
 
 
-def test_a_text_that_begins_like_a_label_has_none() -> None:
+def test_text_that_begins_like_a_label_is_not_a_label() -> None:
     assert label.find_label(b"halftone synthetic sample: kind=faces") is None
     assert label.find_label(b"") is None
 
@@ -434,8 +438,9 @@ def test_an_unfinished_sample_of_another_seed_is_not_mixed_in(drawn: Path, tmp_p
         generate_sample(tmp_path, pairs=1, seed=7, size_px=64)
     assert str(raised.value) == (
         f"{tmp_path}/faces/00000.jpg is 'halftone synthetic sample: kind=faces pair=0 seed=8 "
-        "size_px=64 drawing=1', where 'halftone synthetic sample: kind=faces pair=0 seed=7 "
-        "size_px=64 drawing=1' should go; choose another output, or delete that directory"
+        "size_px=64 drawing=1', but 'halftone synthetic sample: kind=faces pair=0 seed=7 "
+        "size_px=64 drawing=1' is to be written there; choose another output, or delete that "
+        "directory"
     )
 
 

@@ -122,22 +122,20 @@ class Convnet(ConfigSection):
             )
         return self
 
-    def side_after_px(self, side_px: int) -> int:
-        """How much of an image's side is left after all convolutions and poolings; 0 if nothing."""
-        for window in self._windows():
-            side_px = window.output_side_px(side_px)
-        return side_px
-
     def check_image_size(self, height_px: int, width_px: int) -> None:
-        """Raise ConfigError where nothing of such images would be left after a layer."""
+        """Check that every layer's output has at least one pixel.
+
+        Raises:
+            ConfigError: images of this size are too small for the network.
+        """
         for side, side_px in (("height", height_px), ("width", width_px)):
-            left_px = side_px
+            output_px = side_px
             for window in self._windows():
-                given_px, left_px = left_px, window.output_side_px(left_px)
-                if left_px < 1:
+                input_px, output_px = output_px, window.output_side_px(output_px)
+                if output_px < 1:
                     raise ConfigError(
                         f"images of {side} {side_px} px are too small for train.model: "
-                        f"{window.layer} needs {window.side_px} px and gets {given_px}; use "
+                        f"{window.layer} needs {window.side_px} px and gets {input_px}; use "
                         f"{window.remedy} or fewer filters, or preprocess to a larger size"
                     )
 

@@ -15,7 +15,7 @@ from halftone.experiment import page, rows, terminal
 from halftone.experiment.outcomes import StageOutcomes
 from halftone.experiment.rows import RunRow
 from halftone.experiment.spec import ExperimentSpec
-from halftone.sample.generate import read_sample_description
+from halftone.sample.sample_info import read_sample_description
 
 MARKDOWN, CSV, PAGE = "table.md", "table.csv", "index.html"
 

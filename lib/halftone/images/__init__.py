@@ -1,4 +1,4 @@
-"""Bytes to uint8 pixels, or a reason for rejection: one function for training and scoring."""
+"""Decode image bytes to uint8 pixels, or reject them; training and scoring share the code."""
 
 from halftone.images.decoding import decode, decode_preview, detect_format
 from halftone.images.perceptual import perceptual_hash

@@ -1,6 +1,6 @@
-"""WebP, BMP and PNM: is the file as long as it says, and how large is its picture.
+"""Check WebP, BMP and PNM files: their length and the size of their picture.
 
-Their decoders allocate before they look, or return what there is of a file that was cut.
+Their decoders allocate memory before they check the size, or return part of a truncated file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ _BMP_RUN_LENGTH_PACKINGS = (1, 2)
 
 
 def check_webp(data: bytes, spec: PixelSpec) -> int:
-    """The EXIF orientation, 1..8. Raises Rejected: cut off, or a size outside of `spec`."""
+    """Return the EXIF orientation, 1..8.
+
+    Raises:
+        ImageRejectedError: the file is truncated or damaged, or its size is outside the limits of
+            `spec`.
+    """
     orientation, has_pixels, opaque = UPRIGHT, False, True
     riff_end = 8 + int.from_bytes(data[4:8], "little")
     at = 12
@@ -32,13 +37,15 @@ def check_webp(data: bytes, spec: PixelSpec) -> int:
         if kind == b"VP8X":
             opaque = not data[body] & _WEBP_ALPHA
         elif kind == b"ALPH" and opaque:
-            raise ImageRejectedError("damaged", "WebP with an alpha chunk that its header denies")
+            raise ImageRejectedError(
+                "damaged", "WebP has an alpha chunk, but no alpha flag in its header"
+            )
         if kind == b"EXIF":
             orientation = read_orientation(data[body:end])
         at = end + end % 2  # chunks are padded to even lengths
     if riff_end > len(data):
         raise ImageRejectedError(
-            "truncated", f"WebP of {riff_end:,} bytes, {len(data):,} are there"
+            "truncated", f"WebP of {riff_end:,} bytes, {len(data):,} in the file"
         )
     if at < riff_end or not has_pixels:
         raise ImageRejectedError("damaged", f"WebP chunks end at {at:,} of {riff_end:,} bytes")
@@ -46,7 +53,7 @@ def check_webp(data: bytes, spec: PixelSpec) -> int:
 
 
 def _read_webp_size(kind: bytes, body: bytes) -> tuple[int, int] | None:
-    """(width, height) of a chunk that says them."""
+    """(width, height) in px as stored in a chunk; None for a chunk without a size."""
     if kind == b"VP8X" and len(body) == 10:
         return (
             1 + int.from_bytes(body[4:7], "little"),
@@ -64,7 +71,12 @@ def _read_webp_size(kind: bytes, body: bytes) -> tuple[int, int] | None:
 
 
 def check_bmp(data: bytes, spec: PixelSpec) -> None:
-    """Raises Rejected: rows beyond the data, a palette too long, or a size outside of `spec`."""
+    """Check the header against the file's length.
+
+    Raises:
+        ImageRejectedError: the rows end beyond the data, the palette is too long, or the size is
+            outside the limits of `spec`.
+    """
     header_bytes = data[14]
     if len(data) < (26 if header_bytes == 12 else 54):
         raise ImageRejectedError("truncated", f"BMP header ends at {len(data)} bytes")
@@ -78,7 +90,7 @@ def check_bmp(data: bytes, spec: PixelSpec) -> None:
         bits, packing = data[28], int.from_bytes(data[30:34], "little")
         colours, colour_bytes = int.from_bytes(data[46:50], "little"), 4
     check_size(spec, width_px, height_px)
-    if packing in _BMP_RUN_LENGTH_PACKINGS:  # Pillow leaves black what the runs do not fill
+    if packing in _BMP_RUN_LENGTH_PACKINGS:  # Pillow leaves pixels black that no run fills
         raise ImageRejectedError("unsupported", f"BMP of run-length packing {packing}")
     rows_at = int.from_bytes(data[10:14], "little")
     colours = colours or 1 << bits
@@ -94,24 +106,29 @@ def check_bmp(data: bytes, spec: PixelSpec) -> None:
 
 
 def check_pnm(data: bytes, spec: PixelSpec) -> None:
-    """Raises Rejected for a plain file with too little or too much text; raw ones are strict."""
+    """Check the number of samples in a plain (text) file; Pillow checks raw files strictly.
+
+    Raises:
+        ImageRejectedError: the file has too few or too many samples.
+    """
     if data[1] not in b"123":
         return
-    if not data[-1:].isspace():  # a cut may have made 1 of 17
+    if not data[-1:].isspace():  # the last number may be truncated, such as 1 for 17
         raise ImageRejectedError(
-            "truncated", f"plain PNM of {len(data):,} bytes without a last line end"
+            "truncated", f"plain PNM of {len(data):,} bytes without a final line break"
         )
     words = re.sub(rb"#[^\r\n]*", b" ", data).split()
-    head = 3 if data[1] in b"1" else 4
-    if len(words) < head or not all(word.isdigit() for word in words[1:head]):
-        raise ImageRejectedError("damaged", f"PNM header of words {words[:head]}")
+    header_words = 3 if data[1] in b"1" else 4
+    if len(words) < header_words or not all(word.isdigit() for word in words[1:header_words]):
+        raise ImageRejectedError("damaged", f"PNM header of words {words[:header_words]}")
     width_px, height_px = int(words[1][:10]), int(words[2][:10])
     check_size(spec, width_px, height_px)
-    # Bits need no space between them.
-    found = sum(map(len, words[head:])) if head == 3 else len(words) - head
-    wanted = width_px * height_px * (3 if data[1] in b"3" else 1)
-    if found != wanted:
-        reason = "truncated" if found < wanted else "damaged"
+    # Bits (P1) may follow each other without a space.
+    is_bitmap = header_words == 3
+    num_samples = sum(map(len, words[3:])) if is_bitmap else len(words) - header_words
+    expected = width_px * height_px * (3 if data[1] in b"3" else 1)
+    if num_samples != expected:
         raise ImageRejectedError(
-            reason, f"plain PNM of {found:,} samples, its header asks {wanted:,}"
+            "truncated" if num_samples < expected else "damaged",
+            f"plain PNM of {num_samples:,} samples, its header requires {expected:,}",
         )

@@ -1,12 +1,12 @@
-"""Bytes of an image file -> uint8 pixels of one shape, or a reason why not.
+"""Decode an image file to uint8 pixels of one shape, or reject it with a reason.
 
-`decode` is the one decode of training and of scoring. It takes JPEG, PNG, WebP, BMP, TIFF, GIF
-and PNM, told apart by their first bytes and never by a name. A picture looks the same whatever
-holds it: EXIF turns it, alpha lies over `background`, grey is ITU-R 601 luma.
+Training and scoring both call `decode`. It supports JPEG, PNG, WebP, BMP, TIFF, GIF and PNM and
+detects the format by the first bytes, never by the file name. All formats are treated alike: the
+EXIF orientation is applied, alpha is blended over `background`, grey is ITU-R 601 luma.
 
-Shrinking averages areas (INTER_AREA), enlarging is bilinear, which cannot overshoot. Sizes are
-read from the header before anything is decoded; damage rejects, see `jpeg_strict`, `png`,
-`gif`, `tiff` and `containers`.
+Shrinking averages areas (INTER_AREA); enlarging is bilinear, which cannot overshoot. The size is
+read from the header before anything is decoded. Damaged files are rejected, see `jpeg_strict`,
+`png`, `gif`, `tiff` and `containers`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from halftone.images.png import PNG_SIGNATURE
 from halftone.images.result import DecodedImage, ImageRejectedError, PixelArray
 from halftone.images.stills import decode_still
 
-cv2.setNumThreads(1)  # workers run one process a core
+cv2.setNumThreads(1)  # there is one worker process per core
 
 _MAGIC = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -64,9 +64,13 @@ _BMP_HEADER_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
 def decode(data: bytes, spec: PixelSpec) -> DecodedImage:
-    """`data`: a whole image file. Pixels come back (height_px, width_px, channels) uint8.
+    """Decode a whole image file.
 
-    Raises Rejected, and nothing else, for any bytes.
+    Returns:
+        The pixels, (height_px, width_px, channels) uint8, and the source's size and format.
+
+    Raises:
+        ImageRejectedError: the image is rejected. No other exception is raised, whatever the bytes.
     """
     kind = detect_format(data)
     try:
@@ -88,7 +92,11 @@ def decode(data: bytes, spec: PixelSpec) -> DecodedImage:
 
 
 def detect_format(data: bytes) -> str:
-    """The format's name, by its first bytes. Raises Rejected: empty, unsupported, not_an_image."""
+    """Return the name of the format, by the first bytes.
+
+    Raises:
+        ImageRejectedError: with reason empty, unsupported or not_an_image.
+    """
     if not data:
         raise ImageRejectedError("empty", "0 bytes")
     for magic, name in _MAGIC:
@@ -100,9 +108,9 @@ def detect_format(data: bytes) -> str:
         return "bmp"
     if _PNM_MAGIC.match(data):
         return "pnm"
-    name_or_none = _unsupported_name(data)
-    if name_or_none:
-        raise ImageRejectedError("unsupported", f"{name_or_none} is not decoded")
+    unsupported_name = _unsupported_name(data)
+    if unsupported_name:
+        raise ImageRejectedError("unsupported", f"{unsupported_name} is not decoded")
     start = data[:8].hex(" ")
     raise ImageRejectedError("not_an_image", f"{len(data):,} bytes that start with {start}")
 
@@ -111,7 +119,7 @@ def _unsupported_name(data: bytes) -> Optional[str]:
     for magic, name in _MAGIC_OF_UNSUPPORTED:
         if data.startswith(magic):
             return name
-    if data[4:8] == b"ftyp":  # a family of stills (heic, avif...) and videos (isom, qt...)
+    if data[4:8] == b"ftyp":  # stills (heic, avif...) and videos (isom, qt...)
         brand = data[8:12].decode("latin-1").strip()
         return f"ISO media of brand {brand!r}"
     if b"<svg" in data[:1024].lower():
@@ -120,7 +128,7 @@ def _unsupported_name(data: bytes) -> Optional[str]:
 
 
 def _decode_jpeg(data: bytes, spec: PixelSpec) -> tuple[PixelArray, int, int, int]:
-    """(pixels as stored and perhaps reduced, orientation, stored height, stored width)."""
+    """Decode to (pixels as stored, perhaps reduced; orientation; stored height; stored width)."""
     header = read_jpeg_header(data, spec)
     height_px, width_px = header.height_px, header.width_px
     if header.orientation in SIDEWAYS:
@@ -132,7 +140,7 @@ def _decode_jpeg(data: bytes, spec: PixelSpec) -> tuple[PixelArray, int, int, in
 
 
 def _min_decode_size(height_px: int, width_px: int, spec: PixelSpec) -> tuple[int, int]:
-    """The least (height, width) that an upright source may be reduced to without loss."""
+    """The smallest (height, width) in px to which an upright source may be reduced without loss."""
     if spec.fit == "stretch":
         return spec.height_px, spec.width_px
     choose = max if spec.fit == "crop" else min
@@ -177,24 +185,28 @@ def _pad(pixels: PixelArray, spec: PixelSpec) -> PixelArray:
 
 
 def _resize(pixels: PixelArray, height_px: int, width_px: int) -> PixelArray:
-    """(h, w, C) -> (height_px, width_px, C), C-contiguous: first every side that shrinks, by
-    areas, then every side that grows, since INTER_AREA enlarges by repeating pixels."""
+    """Resize (h, w, C) to (height_px, width_px, C), C-contiguous.
+
+    Sides that shrink are resized first, by INTER_AREA; then sides that grow, bilinearly, because
+    INTER_AREA enlarges by repeating pixels.
+    """
     channels = pixels.shape[2]
-    less_width_px = min(pixels.shape[1], width_px)
-    less_height_px = min(pixels.shape[0], height_px)
+    smaller_width_px = min(pixels.shape[1], width_px)
+    smaller_height_px = min(pixels.shape[0], height_px)
     image: npt.NDArray[Any] = np.ascontiguousarray(pixels)
-    if (less_height_px, less_width_px) != image.shape[:2]:
-        image = cv2.resize(image, (less_width_px, less_height_px), interpolation=cv2.INTER_AREA)
+    if (smaller_height_px, smaller_width_px) != image.shape[:2]:
+        size = (smaller_width_px, smaller_height_px)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if (height_px, width_px) != image.shape[:2]:
         image = cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
     return image.reshape(height_px, width_px, channels)
 
 
 def decode_preview(data: bytes, spec: PixelSpec) -> Optional[PixelArray]:
-    """Show what OpenCV makes of a file that `decode` rejects, for people to look at.
+    """Decode a rejected file as far as OpenCV can, for display to people.
 
     Returns:
-        (H, W, C) uint8 of the spec's shape, with whatever the damage left of the picture, or None.
+        (H, W, C) uint8 in the spec's shape, perhaps damaged; None if OpenCV cannot decode it.
     """
     flag = cv2.IMREAD_REDUCED_GRAYSCALE_2 if spec.channels == 1 else cv2.IMREAD_REDUCED_COLOR_2
     try:
@@ -204,5 +216,5 @@ def decode_preview(data: bytes, spec: PixelSpec) -> Optional[PixelArray]:
     if pixels is None:
         return None
     resized = cv2.resize(pixels, (spec.width_px, spec.height_px), interpolation=cv2.INTER_AREA)
-    shown = resized if spec.channels == 1 else cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
-    return np.asarray(shown, np.uint8).reshape(spec.height_px, spec.width_px, spec.channels)
+    preview = resized if spec.channels == 1 else cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
+    return np.asarray(preview, np.uint8).reshape(spec.height_px, spec.width_px, spec.channels)

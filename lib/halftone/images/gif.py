@@ -1,7 +1,7 @@
-"""GIF: is the file whole, and does its first frame hold all of its pixels.
+"""Check that a GIF file is complete and that its first frame holds all of its pixels.
 
-Pillow checks neither: it passes over a missing end, and leaves unset what a stream that ends
-early does not fill.
+Pillow checks neither: it ignores a missing trailer, and leaves pixels unset where the stream ends
+early.
 """
 
 from __future__ import annotations
@@ -24,40 +24,45 @@ class _GifFrame(NamedTuple):
 
 
 def check_gif(data: bytes, spec: PixelSpec) -> None:
-    """Raises Rejected: no whole first frame, no end, or a size outside of `spec`.
+    """Check the structure of the file and count the pixels of its first frame.
 
-    Takes about 0.3 us a code, in Python, of which a photograph has one for every 1 to 3 pixels.
+    Takes about 0.3 us per LZW code, in Python; a photograph has one code per 1 to 3 pixels.
+
+    Raises:
+        ImageRejectedError: the first frame is incomplete, the trailer is missing, or the size is
+            outside the limits of `spec`.
     """
     if len(data) < 13:
-        raise ImageRejectedError("truncated", f"GIF of {len(data)} bytes, its header takes 13")
+        raise ImageRejectedError("truncated", f"GIF of {len(data)} bytes, the header takes 13")
     check_size(spec, *_read_uint16_pair(data, 6))
-    first: Optional[_GifFrame] = None
+    first_frame: Optional[_GifFrame] = None
     at = 13 + _colour_table_bytes(data[10])
     while at < len(data) and data[at] != _END:
         if data[at] == _EXTENSION:
             at = _skip_blocks(data, at + 2)
         elif data[at] == _IMAGE:
             frame = _read_frame(data, at)
-            if first is None:
+            if first_frame is None:
                 _check_canvas(data, at, spec)
-                first = frame
+                first_frame = frame
             at = _skip_blocks(data, frame.blocks_offset)
         else:
             raise ImageRejectedError("damaged", f"GIF block 0x{data[at]:02x} at {at:,}")
     if at >= len(data):
-        raise ImageRejectedError("truncated", f"GIF without its end, {len(data):,} bytes")
-    if first is None:
+        raise ImageRejectedError("truncated", f"GIF without a trailer, {len(data):,} bytes")
+    if first_frame is None:
         raise ImageRejectedError("damaged", "GIF without a frame")
-    wanted = first.width_px * first.height_px
-    found = _count_lzw_pixels(_join_blocks(data, first.blocks_offset), first.code_bits, wanted)
-    if found < wanted:
+    expected = first_frame.width_px * first_frame.height_px
+    packed = _join_blocks(data, first_frame.blocks_offset)
+    num_pixels = _count_lzw_pixels(packed, first_frame.code_bits, expected)
+    if num_pixels < expected:
         raise ImageRejectedError(
-            "damaged", f"GIF frame of {found:,} pixels, its header asks {wanted:,}"
+            "damaged", f"GIF frame of {num_pixels:,} pixels, its header requires {expected:,}"
         )
 
 
 def _check_canvas(data: bytes, at: int, spec: PixelSpec) -> None:
-    """A first frame that sticks out of the canvas makes the decoder's canvas larger."""
+    """Check the size of the decoder's canvas: a first frame beyond the canvas enlarges it."""
     canvas, corner, frame = (
         _read_uint16_pair(data, 6),
         _read_uint16_pair(data, at + 1),
@@ -90,7 +95,10 @@ def _colour_table_bytes(flags: int) -> int:
 
 
 def _skip_blocks(data: bytes, at: int) -> int:
-    """The offset after a chain of sub-blocks, each led by its length; beyond the data if cut."""
+    """Return the offset after a chain of sub-blocks; beyond the data if the chain is truncated.
+
+    Each sub-block begins with its length in one byte.
+    """
     while at < len(data) and data[at]:
         at += 1 + data[at]
     return at + 1
@@ -105,9 +113,10 @@ def _join_blocks(data: bytes, at: int) -> bytes:
 
 
 def _count_lzw_pixels(packed: bytes, code_bits: int, max_pixels: int) -> int:
-    """How many pixels the codes stand for, up to `enough`, the end code or an impossible one.
+    """Count the pixels up to `max_pixels`, the end code or an invalid code.
 
-    Only the length of each code's string is kept: a new code is one longer than the last used.
+    Only the length of each code's string is stored: a new code's string is one longer than that of
+    the code before.
     """
     clear = 1 << code_bits
     lengths, size, last, pixels = [1] * clear + [0, 0], code_bits + 1, 0, 0
@@ -123,8 +132,8 @@ def _count_lzw_pixels(packed: bytes, code_bits: int, max_pixels: int) -> int:
                 del lengths[clear + 2 :]
                 size, last = code_bits + 1, 0
                 continue
-            impossible = code > len(lengths) or (code == len(lengths) and not last)
-            if code == clear + 1 or impossible or pixels >= max_pixels:
+            invalid = code > len(lengths) or (code == len(lengths) and not last)
+            if code == clear + 1 or invalid or pixels >= max_pixels:
                 return pixels
             if last and len(lengths) < 1 << _MAX_CODE_BITS:
                 lengths.append(last + 1)

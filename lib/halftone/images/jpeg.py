@@ -1,4 +1,4 @@
-"""JPEG: what its header says, and whether the decoder may see the file at all."""
+"""Read a JPEG header, and reject files that must not reach the decoder."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from halftone.images.result import ImageRejectedError, check_size
 
 DHT, SOS, APP0, APP1, APP14 = 0xC4, 0xDA, 0xE0, 0xE1, 0xEE
 _MISPLACED_MARKERS = (0x01, *range(0xD0, 0xDA))  # TEM, restarts, SOI and EOI, within a header
-_SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those three are tables
+_SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # these three are not frames
 PROGRESSIVE_FRAMES = (0xC2, 0xCA)
-# Lossless frames bring the decoder down with a segmentation fault, so they must not reach it.
+# Lossless frames crash the decoder with a segmentation fault, so they must not reach it.
 _DECODABLE_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 
 
 class JpegHeader(NamedTuple):
-    """What stands before the first scan."""
+    """The fields before the first scan."""
 
-    height_px: int  # as stored, before the EXIF turn
+    height_px: int  # as stored, before the EXIF rotation
     width_px: int
     components: int
     frame_marker: int  # the SOF marker
     orientation: int  # 1..8
-    has_adobe_marker: bool  # CMYK is then stored inverted
-    scan_offset: int  # offset of the first SOS marker
+    has_adobe_marker: bool  # if so, CMYK is stored inverted
+    scan_offset: int  # of the first SOS marker
 
 
 def iterate_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, end) of each segment up to the first scan's header, and that one as well.
+    """Yield (marker, start, end) of each segment up to the first scan's header, inclusive.
 
-    Skips what libjpeg skips, so that both see the same segments. Raises Rejected.
+    Skips the bytes that libjpeg skips, so that both see the same segments.
+
+    Raises:
+        ImageRejectedError: the header is truncated or damaged.
     """
     at = 2
     while True:
-        at = data.find(b"\xff", at) % (len(data) + 1)  # the end where there is none
+        at = data.find(b"\xff", at) % (len(data) + 1)  # find's -1 becomes len(data)
         while data[at + 1 : at + 2] == b"\xff":
             at += 1
         if at + 4 > len(data):
@@ -53,7 +56,7 @@ def iterate_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             )
         end = at + 2 + (data[at + 2] << 8 | data[at + 3])
         if marker in _SOF_MARKERS and at + 10 <= len(data):
-            yield marker, at, end  # its size is worth knowing even where the file ends inside it
+            yield marker, at, end  # before the length check: a wrong size is reported first
         if end > len(data):
             raise ImageRejectedError(
                 "truncated", f"JPEG segment 0x{marker:02x} ends at {end:,} of {len(data):,} bytes"
@@ -66,7 +69,12 @@ def iterate_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def read_jpeg_header(data: bytes, spec: PixelSpec) -> JpegHeader:
-    """Raises Rejected: no whole header, a kind that is not decoded, or a size outside of `spec`."""
+    """Read the header.
+
+    Raises:
+        ImageRejectedError: the header is incomplete, the kind of JPEG is not supported, or the size
+            is outside the limits of `spec`.
+    """
     height_px = width_px = components = frame = 0
     orientation, adobe, scan_at = UPRIGHT, False, 0
     for marker, start, end in iterate_segments(data):
@@ -105,7 +113,7 @@ def _check_frame(frame_marker: int, bits: int, components: int, height_px: int) 
 
 
 def _check_scans(data: bytes, header: JpegHeader, spec: PixelSpec) -> None:
-    """Each scan costs a pass over the whole image, and may be a few bytes long."""
+    """Limit the number of scans: each takes a pass over the image, yet may be a few bytes long."""
     in_one_scan = data[header.scan_offset + 4] == header.components
     if header.frame_marker not in PROGRESSIVE_FRAMES and in_one_scan:
         return

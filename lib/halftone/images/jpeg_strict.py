@@ -1,19 +1,19 @@
-"""JPEG: the strict decode, at the smallest scale that will do.
+"""Decode a JPEG strictly, at the smallest sufficient scale.
 
-libjpeg-turbo decodes damaged files and only warns. Here a warning is an error, but for those
-that leave every pixel as it was written:
+libjpeg-turbo decodes damaged files and only warns. Here a warning is an error, except for the
+following, which do not change any pixel:
 
 - extraneous bytes between the header's segments,
-- an unknown JFIF revision, an unknown Adobe transform code (libjpeg's own guess is taken),
-- scan parameters that a sequential JPEG has no use for,
-- zero bytes between the end of a scan and the next marker, which some cameras write (of a few
-  bytes there, zero or not, libjpeg takes no notice).
+- an unknown JFIF revision, an unknown Adobe transform code (libjpeg's own guess is used),
+- scan parameters that a sequential JPEG does not use,
+- zero bytes between the end of a scan and the next marker, which some cameras write (libjpeg
+  ignores a few bytes there, zero or not).
 
-libjpeg tells of a file's first warning only, so such a file is not decoded leniently: the oddity
-is taken out of a copy of the file, which must then decode without any warning.
+libjpeg reports only the first warning of a file, so such a file is not decoded leniently: the
+defect is removed from a copy of the file, which must then decode without any warning.
 
-What follows the end-of-image marker is not read. A flipped bit that still decodes to the right
-number of blocks cannot be told from a picture: JPEG has no checksum.
+Bytes after the end-of-image marker are not read. A flipped bit that still decodes to the right
+number of blocks cannot be detected: JPEG has no checksum.
 """
 
 from __future__ import annotations
@@ -39,18 +39,20 @@ _HARMLESS_WARNINGS = re.compile(
     r"|unknown JFIF revision|Unknown Adobe color transform|Invalid SOS parameters",
     re.IGNORECASE,
 )
-_MAX_REPAIRS = 3  # each oddity hides the next; a file with more than these is not worth the time
+_MAX_REPAIRS = 3  # one defect hides the next; a file with more of them is rejected to save time
 
 
 def decode_jpeg_strictly(
     data: bytes, header: JpegHeader, channels: int, min_height_px: int, min_width_px: int
 ) -> PixelArray:
-    """(h, w, channels) uint8 as stored, not turned; 3 channels of CMYK whatever is asked.
+    """Decode to (h, w, channels) uint8 as stored, not rotated; CMYK always gives 3 channels.
 
-    h and w are the least n/8 of the source, n in 1..8, with h >= min_height_px and
-    w >= min_width_px; 8/8 where there is none.
+    h and w are the smallest n/8 of the source, n in 1..8, with h >= min_height_px and
+    w >= min_width_px; 8/8 if none is large enough.
 
-    Raises Rejected where libjpeg-turbo warns or fails, but for what the module calls harmless.
+    Raises:
+        ImageRejectedError: libjpeg-turbo fails, or warns of anything but the harmless defects that
+            the module's docstring lists.
     """
     colorspace = "GRAY" if channels == 1 else "RGB"
     if header.components == 4:
@@ -64,22 +66,26 @@ def decode_jpeg_strictly(
         except ValueError as error:
             data = _repair(data, header, str(error))
     else:
-        raise ImageRejectedError("damaged", f"more than {_MAX_REPAIRS} oddities in one JPEG")
+        raise ImageRejectedError("damaged", f"more than {_MAX_REPAIRS} defects in one JPEG")
     return _cmyk_to_rgb(pixels, header.has_adobe_marker) if header.components == 4 else pixels
 
 
 def _repair(data: bytes, header: JpegHeader, message: str) -> bytes:
-    """The file without what libjpeg warned of; Rejected where that was no harmless oddity."""
+    """Return the file without the defect that libjpeg warned of.
+
+    Raises:
+        ImageRejectedError: the defect is not harmless.
+    """
     harmless = _HARMLESS_WARNINGS.search(message)
-    mended = data
+    repaired = data
     if harmless and harmless["count"]:
-        mended = _drop_zeros_before(data, int(harmless["count"]), int(harmless["marker"], 16))
-    if harmless and mended == data:
-        mended = _normalise_header(data, header)
-    if mended == data or not _has_needed_tables(mended):
+        repaired = _drop_zeros_before(data, int(harmless["count"]), int(harmless["marker"], 16))
+    if harmless and repaired == data:
+        repaired = _normalise_header(data, header)
+    if repaired == data or not _has_needed_tables(repaired):
         truncated = message.startswith("Premature end of JPEG file")
         raise ImageRejectedError("truncated" if truncated else "damaged", message)
-    return mended
+    return repaired
 
 
 def _drop_zeros_before(data: bytes, count: int, marker: int) -> bytes:
@@ -89,8 +95,7 @@ def _drop_zeros_before(data: bytes, count: int, marker: int) -> bytes:
 
 
 def _normalise_header(data: bytes, header: JpegHeader) -> bytes:
-    """The file with nothing between its segments, and with the fields that libjpeg overrides
-    set to what it takes them for."""
+    """Remove bytes between segments, and set the fields that libjpeg overrides to its values."""
     parts = [data[:2]]
     for marker, start, end in iterate_segments(data):
         segment = bytearray(data[start:end])
@@ -106,8 +111,11 @@ def _normalise_header(data: bytes, header: JpegHeader) -> bytes:
 
 
 def _has_needed_tables(data: bytes) -> bool:
-    """Whether the first scan's Huffman tables are in the file. libjpeg takes standard ones in
-    their place, which is right for frames of a video, but not where damage hit the table."""
+    """Whether the first scan's Huffman tables are in the file.
+
+    libjpeg substitutes standard tables for missing ones. This is right for frames of a video, but
+    not for a damaged table.
+    """
     tables, needed = set(), set()
     for marker, start, end in iterate_segments(data):
         at = start + 4
@@ -123,6 +131,6 @@ def _has_needed_tables(data: bytes) -> bool:
 
 
 def _cmyk_to_rgb(cmyk: PixelArray, is_inverted: bool) -> PixelArray:
-    """(h, w, 4) inks -> (h, w, 3); Adobe's files hold 255 for no ink."""
+    """(h, w, 4) inks -> (h, w, 3) RGB; in Adobe's files 255 means no ink."""
     light = (cmyk if is_inverted else 255 - cmyk).astype(np.uint16)
     return ((light[..., :3] * light[..., 3:] + 127) // 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""EXIF's orientation: read it from wherever a container keeps it, and turn the picture by it."""
+"""Read the EXIF orientation, and rotate pixels by it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy as np
 from halftone.images.result import PixelArray
 
 UPRIGHT = 1
-SIDEWAYS = (5, 6, 7, 8)  # stored rows are the picture's columns
+SIDEWAYS = (5, 6, 7, 8)  # orientations in which stored rows are the picture's columns
 
 _ORIENTATION_TAG = 0x0112
 _TYPE_SHORT = 3
-_MAX_ENTRIES = 1000  # a real directory holds some tens; a damaged count may say 65,535
+_MAX_ENTRIES = 1000  # a real directory holds some tens; a damaged count may be 65,535
 
 
 def read_orientation(exif: bytes) -> int:
-    """1..8 from an EXIF block, with or without the "Exif\\0\\0" in front of its TIFF header.
+    """Return 1..8 from an EXIF block, with or without "Exif\\0\\0" before its TIFF header.
 
-    A block that cannot be read gives 1, as viewers do: EXIF holds no pixels, so a
-    damaged block is no reason to lose the image.
+    A block that cannot be read gives 1, as in image viewers: EXIF holds no pixels, so a damaged
+    block is no reason to reject the image.
     """
     tiff = exif[6:] if exif[:6] == b"Exif\0\0" else exif
     if tiff[:4] == b"II*\0":
@@ -36,16 +36,16 @@ def read_orientation(exif: bytes) -> int:
         entry = directory + 2 + 12 * i
         if number(entry, 2) == _ORIENTATION_TAG:
             value = number(entry + 8, 2)
-            whole = entry + 12 <= len(tiff) and number(entry + 2, 2) == _TYPE_SHORT
-            return value if whole and 1 <= value <= 8 else UPRIGHT
+            is_valid = entry + 12 <= len(tiff) and number(entry + 2, 2) == _TYPE_SHORT
+            return value if is_valid and 1 <= value <= 8 else UPRIGHT
     return UPRIGHT
 
 
 def turn_upright(pixels: PixelArray, orientation: int) -> PixelArray:
-    """(H, W, C) as stored -> (H, W, C), or (W, H, C) for 5..8, as looked at; may be a view."""
+    """(H, W, C) as stored -> (H, W, C) as displayed, (W, H, C) for 5..8; may return a view."""
     if orientation in SIDEWAYS:
         pixels = pixels.transpose(1, 0, 2)
-    # After the transpose, 6 wants its columns reversed (a quarter turn clockwise) and 8 its rows.
+    # After the transpose, reverse the columns for 6 (a quarter turn clockwise), the rows for 8.
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     if orientation in (3, 4, 7, 8):

@@ -1,15 +1,16 @@
-"""A hash that stays much the same when a picture is re-encoded, resized or slightly brightened.
+"""A perceptual hash: re-encoding, resizing or slight brightening changes few of its bits.
 
 It is the difference hash (dHash) of N. Krawetz, "Kind of Like That", The Hacker Factor Blog, 2013:
-one bit for each pair of neighbours in a grid of 9 x 8 grey cells, set where the right one is
-brighter. Two hashes are compared by the number of bits that differ.
+one bit for each pair of neighbours in a grid of 9 x 8 grey cells, set if the right one is brighter.
+Two hashes are compared by the number of bits that differ.
 
-One thing is added. Where neighbours are equally bright, noise decides the plain hash, and flat
-pictures of any brightness get near to each other by chance. Here such a bit says whether the place
-is brighter than a level of its own, from 2 to 254 and spread evenly over the grid (ordered
-dithering: B. E. Bayer, "An optimum method for two-level rendition of continuous-tone pictures",
-ICC 1973). So black, grey and white pictures get hashes far apart, and a little noise changes few
-bits. Differences of more than _NUDGE grey levels are not touched by it.
+This version adds one rule. In the plain hash, noise decides the bit of two equally bright
+neighbours, so flat pictures of any brightness get near to each other by chance. Here such a bit
+tells whether the cells are brighter than a level, which differs by cell, from 2 to 254, spread
+evenly over the grid (ordered dithering: B. E. Bayer, "An optimum method for two-level rendition of
+continuous-tone pictures", ICC 1973). So black, grey and white pictures get hashes far apart, and a
+little noise changes few bits. The rule does not affect differences of more than _MAX_NUDGE grey
+levels.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import numpy.typing as npt
 
 from halftone.images.result import PixelArray
 
-_HASH_SIDE = 8  # bits a row, and rows
+_HASH_SIDE = 8  # bits per row, and rows
 
-# The difference, in grey levels, that the brightness of a place outweighs at most. Chosen so that
+# The largest difference, in grey levels, that the brightness of a cell can outweigh. Chosen so that
 # noise of sigma 2 in a flat picture of 64 x 64 changes 2 bits and not 5, while copies of pictures
-# with anything on them stay as near as by the plain hash.
+# that are not flat stay as near as by the plain hash.
 _MAX_NUDGE = 4.0
 
 
@@ -36,7 +37,7 @@ def _bayer_matrix(side: int) -> npt.NDArray[np.int64]:
     return np.block([[quarter, quarter + 2], [quarter + 3, quarter + 1]])
 
 
-# right - left + nudge * (mean of both - level) / 256 > 0, sorted into what can be known before.
+# right - left + nudge * (mean of both - level) / 256 > 0, with all constants precomputed.
 _LEVELS = (_bayer_matrix(_HASH_SIDE) + 0.5) * 256 / _HASH_SIDE**2
 _THRESHOLDS = (_LEVELS * _MAX_NUDGE / 256).astype(np.float32)
 _RIGHT_WEIGHT = np.float32(1 + _MAX_NUDGE / 512)
@@ -46,12 +47,12 @@ _LEFT_WEIGHT = np.float32(1 - _MAX_NUDGE / 512)
 def perceptual_hash(pixels: PixelArray) -> int:
     """Hash (H, W, 1 or 3) uint8 pixels, grey or RGB, to 0 ... 2**64 - 1.
 
-    The first bit of the top row is the highest. A copy that is mirrored, turned, cropped or
-    inverted has another hash. Copies are found where they were brought to one size and aspect,
-    as `decode` does. It takes about 11 us for 64 x 64 grey pixels, 7 of them to shrink them.
+    The first bit of the top row is the highest. A mirrored, rotated, cropped or inverted copy has
+    another hash. Hashes are comparable if the pictures have one size and aspect, as `decode`
+    returns them. Takes about 11 us for 64 x 64 grey pixels, 7 of them for shrinking.
 
     Raises:
-        ValueError: other channels, another type, or no pixels.
+        ValueError: wrong number of channels, wrong type, or no pixels.
     """
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or not pixels.size:
         raise ValueError(f"pixels are {pixels.shape}; a hash needs (H, W, 1) or (H, W, 3)")

@@ -1,8 +1,8 @@
-"""PNG: is every chunk that holds pixels whole, and which chunks does a decoder need at all.
+"""Check the chunks of a PNG file, and extract those that the decoder needs.
 
-Checksums, the amount of pixel data and the end chunk are checked here, because decoders pass over
-some of them: Pillow leaves black what a short stream does not fill. The decoder then gets the
-critical chunks only, so that no text, colour profile or animation can upset it.
+Checksums, the amount of pixel data and the end chunk are checked here, because decoders ignore some
+of them: Pillow leaves pixels black that a short stream does not fill. The decoder then gets the
+critical chunks only, so that no text, colour profile or animation can make it fail.
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ _INFLATE_CHUNK_BYTES = 1 << 20  # inflated at a time
 class CheckedPng(NamedTuple):
     critical_data: bytes  # the file, with critical chunks (and a palette's tRNS) only
     orientation: int  # 1..8, from eXIf
-    transparent_colour: Optional[
-        tuple[int, ...]
-    ]  # the one colour that is clear, as 8 bit grey or RGB
+    transparent_colour: Optional[tuple[int, ...]]  # as 8-bit grey or RGB
 
 
 class _PngHeader(NamedTuple):
@@ -60,48 +58,53 @@ class _PngHeader(NamedTuple):
 
 
 def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
-    """Raises Rejected: chunks cut off, checksums that do not fit, pixel data that does not fill
-    the picture, a size outside of `spec`."""
+    """Check the file and extract its critical chunks.
+
+    Raises:
+        ImageRejectedError: a chunk is truncated, a checksum is wrong, the pixel data does not fill
+            the picture, or the size is outside the limits of `spec`.
+    """
     header = _read_header(data, spec)
-    kept, packed = [PNG_SIGNATURE], []
+    critical_parts, compressed_parts = [PNG_SIGNATURE], []
     orientation, transparency = UPRIGHT, b""
-    for kind, start, end, sound in _iterate_chunks(data):
-        needed = kind in _CRITICAL_CHUNKS or kind == b"tRNS"
-        if needed and not sound:
+    for kind, start, end, is_intact in _iterate_chunks(data):
+        is_needed = kind in _CRITICAL_CHUNKS or kind == b"tRNS"
+        if is_needed and not is_intact:
             raise ImageRejectedError(
                 "damaged", f"PNG chunk {kind.decode()} at {start:,}: wrong checksum"
             )
         if kind == b"IDAT":
-            packed.append(data[start + 8 : end - 4])
+            compressed_parts.append(data[start + 8 : end - 4])
         if kind in _CRITICAL_CHUNKS or (
             kind == b"tRNS" and header.colour_type == _PALETTE_COLOUR_TYPE
         ):
-            kept.append(data[start:end])
+            critical_parts.append(data[start:end])
         elif kind == b"tRNS":
             transparency = data[start + 8 : end - 4]
-        elif kind == b"eXIf" and sound:
+        elif kind == b"eXIf" and is_intact:
             orientation = read_orientation(data[start + 8 : end - 4])
-        elif not kind[0] & 0x20:  # an upper case first letter: the picture needs this chunk
+        elif not kind[0] & 0x20:  # an upper case first letter marks a critical chunk
             raise ImageRejectedError("unsupported", f"PNG with critical chunk {kind!r}")
-    _check_inflated_size(packed, _count_inflated_bytes(header))
-    return CheckedPng(b"".join(kept), orientation, _read_transparent_colour(transparency, header))
+    _check_inflated_size(compressed_parts, _count_inflated_bytes(header))
+    transparent_colour = _read_transparent_colour(transparency, header)
+    return CheckedPng(b"".join(critical_parts), orientation, transparent_colour)
 
 
 def _read_header(data: bytes, spec: PixelSpec) -> _PngHeader:
     if len(data) < 33:
-        raise ImageRejectedError("truncated", f"PNG of {len(data)} bytes, its header takes 33")
+        raise ImageRejectedError("truncated", f"PNG of {len(data)} bytes, the header takes 33")
     if data[12:16] != b"IHDR":
         raise ImageRejectedError("damaged", f"PNG starts with chunk {data[12:16]!r}, not IHDR")
     header = _PngHeader(*struct.unpack_from(">IIBBBBB", data, 16))
     check_size(spec, header.width_px, header.height_px)
     known = header.bits in _VALID_BIT_DEPTHS.get(header.colour_type, ()) and header.interlace < 2
     if not known or header.compression or header.filtering:
-        raise ImageRejectedError("damaged", f"PNG header of no known kind: {tuple(header)}")
+        raise ImageRejectedError("damaged", f"invalid PNG header: {tuple(header)}")
     return header
 
 
 def _iterate_chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
-    """(kind, start, end, whether its checksum fits) of each chunk, IEND included."""
+    """Yield (kind, start, end, whether the checksum is right) of each chunk, including IEND."""
     view = memoryview(data)
     start, kind = len(PNG_SIGNATURE), b""
     while kind != b"IEND":
@@ -131,7 +134,11 @@ def _count_inflated_bytes(header: _PngHeader) -> int:
 
 
 def _check_inflated_size(compressed_parts: list[bytes], expected_bytes: int) -> None:
-    """Raises Rejected unless the stream ends, with its checksum right, at `wanted_bytes`."""
+    """Check that the stream inflates to `expected_bytes` and ends there with a right checksum.
+
+    Raises:
+        ImageRejectedError: it does not.
+    """
     inflater, total_bytes = zlib.decompressobj(), 0
     try:
         for part in compressed_parts:
@@ -141,20 +148,21 @@ def _check_inflated_size(compressed_parts: list[bytes], expected_bytes: int) -> 
     except zlib.error as error:
         raise ImageRejectedError("damaged", f"PNG pixel data: {error}") from None
     if total_bytes != expected_bytes or not inflater.eof:
-        end = "at" if inflater.eof else "not at"
+        verb = "ends at" if inflater.eof else "ends not at"
         raise ImageRejectedError(
             "damaged",
-            f"PNG pixel data ends {end} {total_bytes:,} bytes, its header asks {expected_bytes:,}",
+            f"PNG pixel data {verb} {total_bytes:,} bytes, "
+            f"its header requires {expected_bytes:,}",
         )
 
 
 def _read_transparent_colour(transparency: bytes, header: _PngHeader) -> Optional[tuple[int, ...]]:
-    """tRNS of a grey (2 bytes) or RGB (6 bytes) image, brought to 8 bits as its pixels are."""
+    """Read tRNS of a grey (2 bytes) or RGB (6 bytes) image, scaled to 8 bits like its pixels."""
     samples = {0: 1, 2: 3}.get(header.colour_type)
     if samples is None or len(transparency) < 2 * samples:
         return None
     values = struct.unpack_from(f">{samples}H", transparency)
     if header.bits == 16:
         return tuple(value >> 8 for value in values)
-    top = (1 << header.bits) - 1
-    return tuple((value & top) * 255 // top for value in values)
+    max_value = (1 << header.bits) - 1
+    return tuple((value & max_value) * 255 // max_value for value in values)

@@ -1,4 +1,4 @@
-"""What decoding an image returns: pixels, or the reason why the image is rejected."""
+"""The results of decoding an image: pixels, or the reason why the image is rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from halftone.config import PixelSpec
 
-PixelArray = npt.NDArray[np.uint8]  # (H, W, C), C-contiguous unless said otherwise
+PixelArray = npt.NDArray[np.uint8]  # (H, W, C), C-contiguous unless documented otherwise
 
 REJECT_REASONS: tuple[str, ...] = (
     "empty",
@@ -40,16 +40,21 @@ def check_size(spec: PixelSpec, width_px: int, height_px: int) -> None:
 
 
 class DecodedImage(NamedTuple):
-    """One image, ready for a row of a dataset or a batch of a model."""
+    """A decoded image, ready for a row of a dataset or a batch of a model."""
 
     pixels: PixelArray  # (height_px, width_px, channels) uint8, C-contiguous
-    source_height_px: int  # of the picture as it is looked at, so after its EXIF turn
+    source_height_px: int  # as displayed, after the EXIF rotation
     source_width_px: int
     format: str  # jpeg, png, webp, bmp, tiff, gif or pnm
 
 
 class ImageRejectedError(Exception):
-    """An image that gives no row: `reason` is one of REASONS, `detail` one line with numbers."""
+    """The image cannot be used.
+
+    Attributes:
+        reason: one of REJECT_REASONS.
+        detail: one line, with numbers.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         detail = " ".join(detail.split())[:MAX_DETAIL_CHARS]

@@ -1,8 +1,8 @@
-"""Everything but JPEG, through Pillow, whose loading is strict about files that were cut.
+"""Decode all formats but JPEG, with Pillow, which rejects truncated files.
 
-OpenCV's wheels have no GIF, its decoders ignore EXIF outside of JPEG and log to stderr. Of an
-animation or a file of many pages the first picture is taken. Samples of 16 bits lose their lower
-8, as in libpng and OpenCV.
+OpenCV's wheels do not support GIF; its decoders ignore EXIF except in JPEG, and log to stderr. Of
+an animation or a file of many pages, the first picture is decoded. 16-bit samples lose their lower
+8 bits, as in libpng and OpenCV.
 """
 
 from __future__ import annotations
@@ -35,7 +35,14 @@ _PLAIN_MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 
 
 def decode_still(data: bytes, kind: str, spec: PixelSpec) -> tuple[PixelArray, int]:
-    """((h, w, 1 or 3) uint8, EXIF orientation still to be applied). Raises Rejected."""
+    """Decode to pixels and an EXIF orientation that the caller must apply.
+
+    Returns:
+        (pixels, orientation): (h, w, 1 or 3) uint8, and 1..8.
+
+    Raises:
+        ImageRejectedError: the image cannot be used.
+    """
     orientation, transparent = UPRIGHT, None
     if kind == "png":
         data, orientation, transparent = read_png(data, spec)
@@ -57,8 +64,11 @@ def decode_still(data: bytes, kind: str, spec: PixelSpec) -> tuple[PixelArray, i
 
 
 def _load_pixels(data: bytes, kind: str, spec: PixelSpec) -> PixelArray:
-    """Any exception of Pillow's readers means a file that they cannot read: they raise what
-    their parsing stumbled over (OSError, SyntaxError, ValueError, struct.error, IndexError...)."""
+    """Decode with Pillow.
+
+    Any exception of Pillow's readers means that they cannot read the file: their parsers raise
+    OSError, SyntaxError, ValueError, struct.error, IndexError and others.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -72,7 +82,7 @@ def _load_pixels(data: bytes, kind: str, spec: PixelSpec) -> PixelArray:
         raise ImageRejectedError("too_large", str(error)) from None
     except MemoryError:
         raise ImageRejectedError("too_large", f"no memory to decode this {kind}") from None
-    except UnidentifiedImageError:  # its message holds an address in memory
+    except UnidentifiedImageError:  # its message contains a memory address
         raise ImageRejectedError(
             "damaged", f"{kind}: unreadable header, {len(data):,} bytes"
         ) from None
@@ -92,15 +102,15 @@ def _convert_to_uint8(image: Image.Image, kind: str) -> PixelArray:
     if mode not in _PLAIN_MODES + _ALPHA_MODES:
         raise ImageRejectedError("unsupported", f"{kind} of samples {mode!r}")
     if mode in _ALPHA_MODES or "transparency" in image.info:
-        wanted = "RGBA"
+        target_mode = "RGBA"
     else:
-        wanted = "L" if mode in ("1", "L") else "RGB"
-    pixels = np.asarray(image if mode == wanted else image.convert(wanted))
+        target_mode = "L" if mode in ("1", "L") else "RGB"
+    pixels = np.asarray(image if mode == target_mode else image.convert(target_mode))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def _blend_over_background(pixels: PixelArray, background: int) -> PixelArray:
-    """Lays RGBA over a grey of `background`; other pixels pass."""
+    """Blend RGBA over the grey level `background`; return other pixels unchanged."""
     if pixels.shape[2] != 4:
         return pixels
     alpha = pixels[..., 3:].astype(np.uint16)

@@ -1,14 +1,15 @@
-"""Writes a small synthetic sample: photo-like and comic-like faces, for trying the pipeline.
+"""Draw a small synthetic sample of photo-like and comic-like faces, for trying the pipeline.
 
     python -m halftone.sample --output DIR --pairs 400 --seed 7      (about 15 s on 2 idle cores)
 
-No picture shows a real person: code draws them all (see drawing/). The layout is that of the
-Kaggle set "comic faces": `faces/00000.jpg` and `comics/00000.jpg` are the same made-up person.
-Four broken files lie among them on purpose, so that rejecting them can be seen to work.
+No picture shows a real person: all are drawn by code (see drawing/). The layout is that of the
+Kaggle set "comic faces": `faces/00000.jpg` and `comics/00000.jpg` show the same made-up person.
+The sample includes four broken files, which preprocessing must reject.
 
-`sample.json` is written last: a directory that holds it is whole. A run that was killed leaves
-none, and the next run draws what is missing. Each JPEG carries its parameters in a comment, so a
-file of another seed, or one of yours, is never taken for a finished picture nor written over.
+`sample.json` is written last: a directory that holds it is complete. A killed run leaves no
+`sample.json`, and the next run draws the missing pictures. Each JPEG carries its parameters in a
+comment, so a file of another seed, or one of yours, is neither taken for a finished picture nor
+overwritten.
 """
 
 from __future__ import annotations
@@ -23,26 +24,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from halftone import storage
 from halftone.errors import InputError
 from halftone.progress import report_progress
 from halftone.sample import drawing
 from halftone.sample.drawing.damage import BROKEN_FILES, make_broken_files
 from halftone.sample.drawing.label import DRAWING_VERSION, add_label, find_label, make_label
 from halftone.sample.drawing.workers import count_cores, worker_map
+from halftone.sample.sample_info import DESCRIPTION_FILE
 
 MAX_PAIRS = 100_000  # five digits in a file's name
 SYNTHETIC_NOTICE = "synthetic: every picture was drawn by code, none shows a real person"
 
-_DESCRIPTION_FILE = "sample.json"
 _REMEDY = "choose another output, or delete that directory"
 _DrawTask = tuple[str, str, int, int, int]  # output, kind, pair, seed, size_px
 
 
 def draw_picture(seed: int, pair: int, kind: str, size_px: int) -> bytes:
-    """The bytes of one JPEG, a pure function of its arguments; they stand in its comment too."""
-    plain = drawing.draw_jpeg(seed, pair, kind, size_px)
-    return add_label(plain, make_label(seed, pair, kind, size_px))
+    """Return one JPEG, a pure function of the arguments, which its comment holds too."""
+    jpeg = drawing.draw_jpeg(seed, pair, kind, size_px)
+    return add_label(jpeg, make_label(seed, pair, kind, size_px))
 
 
 def generate_sample(
@@ -52,13 +52,16 @@ def generate_sample(
     size_px: int = 1024,
     processes: Optional[int] = None,
 ) -> Path:
-    """Draw `pairs` pairs of (size_px, size_px) JPEGs and four broken files; returns `output`.
+    """Draw `pairs` pairs of (size_px, size_px) JPEGs and four broken files; return `output`.
 
-    Safe to call again: finished pictures stay as they are. `processes` is by default the number of
-    cores this process may use; more than one are spawned, so a script that calls this needs its
-    `if __name__ == "__main__":`.
+    Safe to call again: finished pictures stay as they are.
 
-    Raises InputError for bad arguments, and where `output` holds something else.
+    Args:
+        processes: default: the number of cores that this process may use. More than one process
+            are spawned, so the calling script needs an `if __name__ == "__main__":` guard.
+
+    Raises:
+        InputError: an argument is invalid, or `output` holds something else.
     """
     if "://" in str(output):
         raise InputError(f"output is {output}; the sample is drawn into a local directory")
@@ -74,28 +77,19 @@ def generate_sample(
     with _temporary_directory(output):
         _draw_tasks(missing, 2 * pairs, processes)
         _write_broken_files(output, pairs, seed, size_px)
-        _write_file(output, _DESCRIPTION_FILE, _encode_description(parameters))
+        _write_file(output, DESCRIPTION_FILE, _encode_description(parameters))
     return output
-
-
-def read_sample_description(folder: str) -> str:
-    """What a folder of images, or a URL, says of its images in a sample.json; mostly nothing."""
-    try:
-        described = storage.read_json(storage.join(folder, _DESCRIPTION_FILE))
-        return str(described["what"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
 
 
 def _picture_path(kind: str, pair: int) -> str:
     return f"{kind}/{pair:05d}.jpg"
 
 
-def _print(words: str) -> None:
-    print(words, flush=True)
+def _print(message: str) -> None:
+    print(message, flush=True)
 
 
-# --- what stands already --------------------------------------------------------------------------
+# --- files of an earlier run ----------------------------------------------------------------------
 
 
 def _check_arguments(output: Path, pairs: int, seed: int, size_px: int, processes: int) -> None:
@@ -107,23 +101,28 @@ def _check_arguments(output: Path, pairs: int, seed: int, size_px: int, processe
         raise InputError(f"size_px is {size_px}; it must be from 64 to 4096")
     if processes < 1:
         raise InputError(f"processes is {processes}; it must be 1 or more")
-    for place in (output, *(output / kind for kind in drawing.PICTURE_KINDS)):
-        if place.exists() and not place.is_dir():
-            raise InputError(f"{place} is a file; the sample needs a directory there")
+    for folder in (output, *(output / kind for kind in drawing.PICTURE_KINDS)):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file; the sample needs a directory there")
 
 
 def _is_complete_sample(output: Path, parameters: dict[str, int]) -> bool:
-    """Whether `output` holds the finished sample; raises if it holds a different one."""
-    path = output / _DESCRIPTION_FILE
+    """Whether `output` holds the finished sample.
+
+    Raises:
+        InputError: `output` holds a different sample.
+    """
+    path = output / DESCRIPTION_FILE
     if not path.exists():
         return False
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["parameters"]
+        existing = json.loads(path.read_text(encoding="utf-8"))["parameters"]
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path} is not the description of a sample; {_REMEDY}") from None
-    if found != parameters:
+    if existing != parameters:
         raise InputError(
-            f"{output} holds a sample of {_format_parameters(found)}, not of {_format_parameters(parameters)}; {_REMEDY}"
+            f"{output} holds a sample of {_format_parameters(existing)}, "
+            f"not of {_format_parameters(parameters)}; {_REMEDY}"
         )
     return True
 
@@ -133,23 +132,27 @@ def _format_parameters(parameters: Any) -> str:
 
 
 def _check_no_other_files(output: Path, pairs: int) -> None:
-    """A file that is no part of this sample would be trained on as if it were."""
+    """Raise InputError for files that are not part of this sample: a training would use them."""
     planned = {
         *BROKEN_FILES,
         *(_picture_path(kind, pair) for kind in drawing.PICTURE_KINDS for pair in range(pairs)),
     }
     for kind in drawing.PICTURE_KINDS:
-        found = sorted(path.name for path in (output / kind).glob("*"))
-        strange = [name for name in found if f"{kind}/{name}" not in planned]
-        if strange:
+        names = sorted(path.name for path in (output / kind).glob("*"))
+        unexpected = [name for name in names if f"{kind}/{name}" not in planned]
+        if unexpected:
             raise InputError(
-                f"{output / kind} holds {len(strange)} files that are not of a sample of {pairs} "
-                f"pairs, such as {strange[0]}; {_REMEDY}"
+                f"{output / kind} holds {len(unexpected)} files that are not of a sample of "
+                f"{pairs} pairs, such as {unexpected[0]}; {_REMEDY}"
             )
 
 
 def _list_missing_pictures(output: Path, pairs: int, seed: int, size_px: int) -> list[_DrawTask]:
-    """The pictures still to draw; raises where another file has the name of one."""
+    """List the pictures still to draw.
+
+    Raises:
+        InputError: another file has the name of a picture.
+    """
     return [
         (str(output), kind, pair, seed, size_px)
         for pair in range(pairs)  # both kinds of a pair together: a killed run leaves whole pairs
@@ -161,17 +164,21 @@ def _list_missing_pictures(output: Path, pairs: int, seed: int, size_px: int) ->
 
 
 def _is_complete_picture(path: Path, label: str) -> bool:
-    """Whether the picture is there and whole; raises if somebody else's file is."""
+    """Whether `path` is the complete picture of this label.
+
+    Raises:
+        InputError: `path` is another file.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return False
-    if not data:  # what a power cut can leave of a renamed file
+    if not data:  # a power cut can leave a renamed file empty
         return False
-    found = find_label(data)
-    if found != label:
-        other = "no picture of a sample" if found is None else repr(found)
-        raise InputError(f"{path} is {other}, where {label!r} should go; {_REMEDY}")
+    existing = find_label(data)
+    if existing != label:
+        content = "not a picture of a sample" if existing is None else repr(existing)
+        raise InputError(f"{path} is {content}, but {label!r} is to be written there; {_REMEDY}")
     return data.endswith(b"\xff\xd9")
 
 
@@ -180,19 +187,19 @@ def _is_complete_picture(path: Path, label: str) -> bool:
 
 @contextmanager
 def _temporary_directory(output: Path) -> Iterator[None]:
-    """A room beside the pictures, where files are written before they are renamed into place."""
+    """Create the directory in which files are written before they are renamed into place."""
     for kind in drawing.PICTURE_KINDS:
         (output / kind).mkdir(parents=True, exist_ok=True)
-    aside = output / ".unfinished"
-    aside.mkdir(exist_ok=True)
+    temporary = output / ".unfinished"
+    temporary.mkdir(exist_ok=True)
     yield
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_file(output: Path, name: str, data: bytes) -> None:
-    aside = output / ".unfinished" / name.replace("/", "-")
-    aside.write_bytes(data)
-    os.replace(aside, output / name)
+    temporary = output / ".unfinished" / name.replace("/", "-")
+    temporary.write_bytes(data)
+    os.replace(temporary, output / name)
 
 
 def _draw_task(task: _DrawTask) -> None:
@@ -203,35 +210,39 @@ def _draw_task(task: _DrawTask) -> None:
 def _draw_tasks(tasks: list[_DrawTask], total: int, processes: int) -> None:
     if len(tasks) < total:
         _print(f"{total - len(tasks)} of {total} pictures are there from an earlier run")
-    count = 0
-    shown = report_progress(lambda: count, "draw", len(tasks), "pictures")
-    with worker_map(processes, len(tasks)) as map_all, shown:
-        for _ in map_all(_draw_task, tasks):
-            count += 1
+    num_drawn = 0
+    progress = report_progress(lambda: num_drawn, "draw", len(tasks), "pictures")
+    with worker_map(processes, len(tasks)) as map_tasks, progress:
+        for _ in map_tasks(_draw_task, tasks):
+            num_drawn += 1
 
 
 def _write_broken_files(output: Path, pairs: int, seed: int, size_px: int) -> None:
-    """Break pictures of a pair that is not in the sample, so that nothing in it is a duplicate."""
+    """Write the broken files, made from a pair that is not in the sample: no duplicates."""
     face, comic = (draw_picture(seed, pairs, kind, size_px) for kind in ("faces", "comics"))
     for name, data in make_broken_files(face, comic, seed).items():
         _write_file(output, name, data)
 
 
 def _encode_description(parameters: dict[str, int]) -> bytes:
-    found = {
+    description = {
         "what": SYNTHETIC_NOTICE,
         "parameters": parameters,
         "pictures": dict.fromkeys(drawing.PICTURE_KINDS, parameters["pairs"]),
         "broken": BROKEN_FILES,
     }
-    return (json.dumps(found, indent=2) + "\n").encode("utf-8")
+    return (json.dumps(description, indent=2) + "\n").encode("utf-8")
 
 
 # --- the command ----------------------------------------------------------------------------------
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
-    """Returns the exit code: 0 drawn or already there, 1 the disk failed, 2 bad arguments."""
+    """Run the command.
+
+    Returns:
+        The exit code: 0 drawn or already there, 1 disk error, 2 wrong arguments, 130 interrupted.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m halftone.sample",
         description=__doc__,
@@ -242,9 +253,9 @@ def main(arguments: Optional[list[str]] = None) -> int:
     parser.add_argument("--seed", type=int, default=7, help="default 7")
     parser.add_argument("--size-px", type=int, default=1024, help="side of a picture, default 1024")
     parser.add_argument("--processes", type=int, help="default: one for each core")
-    asked = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     try:
-        generate_sample(asked.output, asked.pairs, asked.seed, asked.size_px, asked.processes)
+        generate_sample(args.output, args.pairs, args.seed, args.size_px, args.processes)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -255,11 +266,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return 130
     _print(
-        f"{asked.output}: {asked.pairs} faces, {asked.pairs} comics and {len(BROKEN_FILES)} broken files"
-        f" ({SYNTHETIC_NOTICE})"
+        f"{args.output}: {args.pairs} faces, {args.pairs} comics and {len(BROKEN_FILES)} broken "
+        f"files ({SYNTHETIC_NOTICE})"
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

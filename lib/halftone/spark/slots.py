@@ -1,4 +1,4 @@
-"""How many ranks Spark can run at once: slots of its executors, by cores and by GPUs."""
+"""Count the task slots of Spark's executors: how many ranks can run at once."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from halftone.errors import InputError
 _MAX_WAIT_SECS = 60.0
 _SETTLE_SECS = 3.0
 _POLL_SECS = 0.5
-# What `settled` found, by application.
+# Results of `wait_and_count_slots`.
 _slots_by_application: dict[str, int] = {}
 
 
 def wait_for_slots(spark: SparkSession, num_slots: int) -> None:
-    """Return when Spark has a slot for each rank.
+    """Wait until Spark has `num_slots` slots.
 
     Raises:
-        InputError: it still has too few after a while.
+        InputError: there are still too few after a minute.
     """
     conf = spark.sparkContext.getConf()
     if conf.get("spark.dynamicAllocation.enabled") == "true":
-        return  # executors come when there are tasks
-    patience_secs = 0.0 if _is_local(spark) else _MAX_WAIT_SECS
-    give_up_at = time.monotonic() + patience_secs
-    said = -1
-    while (found := count_slots(spark)) < num_slots:
-        if time.monotonic() > give_up_at:
-            raise InputError(_too_few_slots_message(spark, found, num_slots))
-        if found != said:
-            print(f"waiting for executors: {found} of {num_slots} slots", flush=True)
-            said = found
+        return  # Spark starts executors when there are tasks
+    deadline = time.monotonic() + (0.0 if _is_local(spark) else _MAX_WAIT_SECS)
+    last_printed = -1
+    while (available := count_slots(spark)) < num_slots:
+        if time.monotonic() > deadline:
+            raise InputError(_too_few_slots_message(spark, available, num_slots))
+        if available != last_printed:
+            print(f"waiting for executors: {available} of {num_slots} slots", flush=True)
+            last_printed = available
         time.sleep(_POLL_SECS)
 
 
 def wait_and_count_slots(spark: SparkSession) -> int:
-    """How many tasks run at once when all executors have come; 0 where none comes in a minute.
+    """Wait until all executors have registered, and return how many tasks run at once.
 
-    Spark's own number, asked as soon as a job has begun, is 2 on a standalone cluster of any size.
+    Returns 0 if no executor registers within a minute. `defaultParallelism` would not do: read at
+    the start of a job, it is 2 on a standalone cluster of any size.
     """
     application = str(spark.sparkContext.applicationId)
     if not _slots_by_application.get(application):
@@ -53,21 +53,21 @@ def _wait_until_stable(spark: SparkSession) -> int:
     if _is_local(spark):
         return count_slots(spark)
     if conf.get("spark.dynamicAllocation.enabled") == "true":
-        # They come when there are tasks, as many as may.
-        each = int(str(conf.get("spark.executor.cores", "1"))) // int(
-            str(conf.get("spark.task.cpus", "1"))
-        )
-        at_most = int(str(conf.get("spark.dynamicAllocation.maxExecutors", "0")))
-        return max(count_slots(spark), at_most * each, spark.sparkContext.defaultParallelism)
-    found, since = count_slots(spark), time.monotonic()
-    if not found:
+        # Spark starts executors when there are tasks, up to a maximum.
+        executor_cores = int(str(conf.get("spark.executor.cores", "1")))
+        slots_per_executor = executor_cores // int(str(conf.get("spark.task.cpus", "1")))
+        max_executors = int(str(conf.get("spark.dynamicAllocation.maxExecutors", "0")))
+        max_slots = max_executors * slots_per_executor
+        return max(count_slots(spark), max_slots, spark.sparkContext.defaultParallelism)
+    num_slots, changed_at = count_slots(spark), time.monotonic()
+    if not num_slots:
         print("waiting for executors", flush=True)
-    while time.monotonic() < since + (_SETTLE_SECS if found else _MAX_WAIT_SECS):
-        now = count_slots(spark)
-        if now != found:
-            found, since = now, time.monotonic()
+    while time.monotonic() < changed_at + (_SETTLE_SECS if num_slots else _MAX_WAIT_SECS):
+        current = count_slots(spark)
+        if current != num_slots:
+            num_slots, changed_at = current, time.monotonic()
         time.sleep(_POLL_SECS)
-    return found
+    return num_slots
 
 
 def _is_local(spark: SparkSession) -> bool:
@@ -75,18 +75,23 @@ def _is_local(spark: SparkSession) -> bool:
 
 
 def count_slots(spark: SparkSession) -> int:
-    """How many tasks run at once on the executors that are there."""
+    """Return how many tasks run at once on the executors that have registered."""
     context = spark.sparkContext._jsc.sc()
     profile = context.resourceProfileManager().defaultResourceProfile()
     return int(context.maxNumConcurrentTasks(profile))
 
 
-def _too_few_slots_message(spark: SparkSession, num_slots: int, ranks: int) -> str:
+def _too_few_slots_message(spark: SparkSession, num_slots: int, num_ranks: int) -> str:
     conf = spark.sparkContext.getConf()
-    each, have = (conf.get(f"spark.{of}.resource.gpu.amount") for of in ("task", "executor"))
-    why = f" (a task takes {each} GPU of an executor's {have or 0})" if each else ""
-    less = f"use train.ranks={num_slots}, or " if num_slots else ""
+    task_gpus, executor_gpus = (
+        conf.get(f"spark.{owner}.resource.gpu.amount") for owner in ("task", "executor")
+    )
+    reason = ""
+    if task_gpus:
+        reason = f" (a task takes {task_gpus} of an executor's {executor_gpus or 0} GPUs)"
+    fewer_ranks = f"use train.ranks={num_slots}, or " if num_slots else ""
+    resources = ", cores or GPUs" if task_gpus else " or cores"
     return (
-        f"train.ranks is {ranks}, but Spark has {num_slots} slot{'s' * (num_slots != 1)} to run them in "
-        f"at once{why}; {less}give Spark more executors{', cores or GPUs' if each else ' or cores'}"
+        f"train.ranks is {num_ranks}, but Spark has {num_slots} slot{'s' * (num_slots != 1)} to "
+        f"run them in at once{reason}; {fewer_ranks}give Spark more executors{resources}"
     )

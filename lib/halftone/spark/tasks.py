@@ -1,7 +1,7 @@
-"""Numbered pieces of work, spread over Spark's Python workers, with their progress.
+"""Run a function of a task number on Spark's Python workers, and show the progress.
 
-Plain RDD tasks: they take numbers and give back small results, so the SQL engine, whose start and
-whose import of pandas in each worker cost four seconds, has nothing to do for them.
+These are plain RDD tasks: they take numbers and return small results, so they do not need the SQL
+engine, which takes four seconds for its own start and the import of pandas in each worker.
 """
 
 from __future__ import annotations
@@ -38,16 +38,15 @@ def run_tasks(
     num_slices: int,
     progress: TaskProgress,
 ) -> list[Result]:
-    """Call `task(0)` to `task(count - 1)` in `slices` Spark tasks; return the results in order.
+    """Call `task(0)` to `task(num_tasks - 1)` and return the results in order.
 
     Args:
-        task: is pickled, and so is what it returns. Spark may call it more than once for a
-            number, when a worker dies.
-        what, total, unit: for the progress line, in which the numbers stand for `total` units.
-        done: how many units are done; without it, it is told by the Spark tasks that have ended.
+        task: a function that can be pickled, as can its results. If a worker dies, Spark may call
+            it more than once for a number.
+        num_slices: number of Spark tasks, each of which calls `task` for several numbers.
 
     Raises:
-        RunError: a task failed as often as Spark tries; says what the worker said.
+        RunError: a Spark task failed as often as Spark retries; with the worker's error message.
     """
     if not num_tasks:
         return []
@@ -65,24 +64,26 @@ def run_and_merge(
     num_slices: int,
     progress: TaskProgress,
 ) -> Result:
-    """Do as `run`, for results too large to come to the driver each: workers merge them.
+    """Like `run_tasks`, but merge the results on the workers: for results too large for the driver.
 
     Args:
-        merge: makes one of several, in any order; is pickled.
-        count: at least 1.
+        merge: merges results, in any order; can be pickled.
+        num_tasks: at least 1.
     """
 
-    def part(own: Iterable[int]) -> Iterator[Result]:
-        yield merge(map(task, own))
+    def merge_partition(numbers: Iterable[int]) -> Iterator[Result]:
+        yield merge(map(task, numbers))
 
-    numbers = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
+    rdd = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
     with _report_job(session, progress):
-        return numbers.mapPartitions(part).treeReduce(lambda one, other: merge([one, other]))
+        return rdd.mapPartitions(merge_partition).treeReduce(
+            lambda first, second: merge([first, second])
+        )
 
 
 @contextmanager
 def _report_job(session: SparkSession, progress: TaskProgress) -> Iterator[None]:
-    """Print the progress of the body's Spark job, and say in our words what fails in it."""
+    """Print the progress of the body's Spark job, and translate its errors to RunError."""
     label, total, unit, count_done = progress
     group = f"halftone-{label}-{time.monotonic_ns()}"
     session.sparkContext.setJobGroup(group, label)
@@ -92,35 +93,35 @@ def _report_job(session: SparkSession, progress: TaskProgress) -> Iterator[None]
         ):
             yield
     except KeyboardInterrupt:
-        # A session that is borrowed, as a notebook's, lives on, and the job would go on with it.
+        # The session of a notebook outlives this call, and the job would go on in it.
         session.sparkContext.cancelJobGroup(group)
         raise
     except Py4JJavaError as error:
-        raise RunError(
-            f"{label}: {parse_worker_error(str(error.java_exception))}; what is done is kept, run again to go on"
-        ) from error
+        message = parse_worker_error(str(error.java_exception))
+        raise RunError(f"{label}: {message}; finished work is kept, run again to go on") from error
 
 
 def parse_worker_error(text: str) -> str:
-    """Find in Spark's report what the worker said last: its exception, or that it is gone."""
-    in_worker = re.search(r"PythonException: (Traceback .*?)\n\n?\s+at ", text, re.DOTALL)
-    if in_worker:
-        last = in_worker.group(1).strip().splitlines()[-1]
-        return re.sub(r"^halftone\.(\w+\.)+\w+Error: ", "", last)  # in our words already
+    """Extract the message of a worker's exception, or of its loss, from Spark's error text."""
+    traceback = re.search(r"PythonException: (Traceback .*?)\n\n?\s+at ", text, re.DOTALL)
+    if traceback:
+        last_line = traceback.group(1).strip().splitlines()[-1]
+        # Messages of Halftone's own errors need no class name.
+        return re.sub(r"^halftone\.(\w+\.)+\w+Error: ", "", last_line)
     return text.splitlines()[0].split("Exception: ", 1)[-1]
 
 
 def _make_units_counter(session: SparkSession, group: str, total: int) -> Callable[[], int]:
     tracker = session.sparkContext.statusTracker()
 
-    def done() -> int:
-        ended, started = 0, 0
+    def count_done() -> int:
+        num_completed, num_tasks = 0, 0
         for job_id in tracker.getJobIdsForGroup(group):
             job = tracker.getJobInfo(job_id)
             for stage_id in job.stageIds if job else ():
                 stage = tracker.getStageInfo(stage_id)
-                ended += stage.numCompletedTasks if stage else 0
-                started += stage.numTasks if stage else 0
-        return total * ended // started if started else 0
+                num_completed += stage.numCompletedTasks if stage else 0
+                num_tasks += stage.numTasks if stage else 0
+        return total * num_completed // num_tasks if num_tasks else 0
 
-    return done
+    return count_done

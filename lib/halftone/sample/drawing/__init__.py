@@ -1,11 +1,11 @@
-"""Draws one person twice: as a photo-like and as a comic-like face. All of it is synthetic.
+"""Draw a made-up person twice: as a photo-like and as a comic-like face.
 
-Every picture is a pure function of (seed, pair, kind, size_px). Both kinds get their exposure,
-contrast, colourfulness and file size from the same draws: a ruler laid on any of these must not
-tell them apart, or the sample would test nothing.
+Every picture is a pure function of (seed, pair, kind, size_px). Exposure, contrast, colourfulness
+and file size of both kinds have the same distributions, so that no classifier can separate the
+kinds by them alone.
 
-Geometry is in units of the picture's side (x right, y down); a face's own points are (u, v) in
-half head widths from its middle. Colours are BGR, 0 to 255.
+Geometry is in units of the picture's side (x right, y down). Points of a face are (u, v), in half
+head widths from its centre. Colours are BGR, 0 to 255.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ PICTURE_KINDS = ("faces", "comics")
 
 
 def draw_jpeg(seed: int, pair: int, kind: str, size_px: int) -> bytes:
-    """One picture of the sample as JPEG bytes, (size_px, size_px); kind is one of KINDS."""
-    who = create_person(seed, pair)
+    """Draw one (size_px, size_px) picture as a JPEG; `kind` is one of PICTURE_KINDS."""
+    person = create_person(seed, pair)
     rng = np.random.default_rng([seed, pair, 1 + PICTURE_KINDS.index(kind)])
-    drawn = draw_photo(who, rng, size_px) if kind == "faces" else draw_comic(who, rng, size_px)
-    return encode_jpeg(add_grain(resize_square(adjust_tones(drawn, who), size_px), rng), rng)
+    draw = draw_photo if kind == "faces" else draw_comic
+    picture = adjust_tones(draw(person, rng, size_px), person)
+    return encode_jpeg(add_grain(resize_square(picture, size_px), rng), rng)

@@ -1,6 +1,7 @@
-"""Names for the arrays that pass between the modules of this package.
+"""Type aliases for the arrays that the modules of this package exchange.
 
-What numpy and OpenCV return has no one type for mypy; the names say what is meant.
+The types are loose, because numpy and OpenCV return differently typed arrays; the names and
+comments document dtype and shape.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from halftone.sample.drawing.scene import scene_shapes
 
 
 def draw_comic(person: Person, rng: Generator, size_px: int) -> ByteImage:
-    """A head in ink and flat colours: (size_px, size_px, 3) uint8 BGR, no grain yet."""
+    """Draw a head in ink and flat colours: (size_px, size_px, 3) uint8 BGR, without grain."""
     pen = choose_pen(rng)
     canvas = np.zeros((size_px, size_px, 3), np.uint8)
     _ink_scene(canvas, person, pen, rng)
@@ -76,7 +76,7 @@ def _ink_shirt(canvas: ByteImage, person: Person, pen: Pen) -> None:
 
 
 def _cel_shade(canvas: ByteImage, person: Person, pen: Pen, inside: PointArray) -> None:
-    """Darken skin in steps where the light does not reach."""
+    """Darken the skin in steps where there is less light."""
     size_px = canvas.shape[0]
     light, _, _ = compute_light(person, size_px, 0.35)
     steps = np.zeros_like(light)
@@ -91,7 +91,7 @@ def _cel_shade(canvas: ByteImage, person: Person, pen: Pen, inside: PointArray) 
 
 
 def _airbrush(canvas: ByteImage, rng: Generator) -> ByteImage:
-    """A slow change of tone over the sheet: an airbrush's, or a scanner's that lies unevenly."""
+    """Vary the brightness slowly over the sheet, as by an airbrush or an uneven scanner."""
     side = 64
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side - 0.5
     turn, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.6)

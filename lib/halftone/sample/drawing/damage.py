@@ -1,4 +1,4 @@
-"""Files broken on purpose, so that rejecting them can be seen to work."""
+"""Broken files, which preprocessing must reject."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCAN_MARKER = b"\xff\xda"
 
 
 def make_broken_files(face: bytes, comic: bytes, seed: int) -> dict[str, bytes]:
-    """The files that BROKEN names, made from two whole JPEGs."""
+    """Make the files that BROKEN_FILES lists, from two intact JPEGs."""
     return {
         "comics/broken-text.jpg": b"This is text, whatever its name says.\n",
         "comics/broken-truncated.jpg": truncate_jpeg(comic),
@@ -25,17 +25,17 @@ def make_broken_files(face: bytes, comic: bytes, seed: int) -> dict[str, bytes]:
 
 
 def truncate_jpeg(jpeg: bytes) -> bytes:
-    """The JPEG up to the middle of its picture data."""
+    """Cut a JPEG in the middle of its picture data."""
     return jpeg[: _find_middle_of_scan(jpeg)]
 
 
 def garble_jpeg(jpeg: bytes, seed: int) -> bytes:
-    """The JPEG with an eighth of its picture data, from the middle on, written over."""
+    """Overwrite an eighth of a JPEG's picture data, from the middle on."""
     start = _find_middle_of_scan(jpeg)
     length = (len(jpeg) - start) // 4
     noise = np.random.default_rng(seed).integers(0, 255, max(0, length - 2), np.uint8)
-    # a marker where none may stand: without it, a decoder could find in the noise as many blocks
-    # as it looks for, and nothing amiss
+    # The noise ends with an invalid marker. Without it, a decoder might decode as many blocks from
+    # the noise as it expects, and report no error.
     damage = noise.tobytes() + b"\xff\x01"
     return jpeg[:start] + damage + jpeg[start + len(damage) :]
 

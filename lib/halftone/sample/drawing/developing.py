@@ -1,4 +1,4 @@
-"""Developing and printing: the same for both kinds, so that no ruler tells them apart."""
+"""Exposure, grain and compression: the same for both kinds, so that they do not separate them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GREY_OF_BGR = [0.114, 0.587, 0.299]  # ITU-R BT.601, as in JPEG
 
 
 def adjust_tones(picture: Any, person: Person) -> ByteImage:
-    """Bring mean, contrast and colourfulness to what was drawn for this person."""
+    """Adjust mean, contrast and colourfulness to the values of this person."""
     small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
     grey = small @ as_float32(_GREY_OF_BGR)
     gain = np.clip(person.std_grey / max(1.0, float(grey.std())), 0.4, 1.6)
@@ -30,7 +30,7 @@ def adjust_tones(picture: Any, person: Person) -> ByteImage:
 
 
 def add_grain(picture: ByteImage, rng: Generator) -> ByteImage:
-    """Sensor noise or paper: grain of drawn size and strength."""
+    """Add grain of random size and strength, like sensor noise or paper."""
     size_px = picture.shape[0]
     strength = np.float32(rng.uniform(2, 12))
     grains = noise(rng, size_px, float(rng.choice([1.0, 1.5, 2.5]))) * strength
@@ -39,9 +39,9 @@ def add_grain(picture: ByteImage, rng: Generator) -> ByteImage:
 
 
 def encode_jpeg(picture: ByteImage, rng: Generator) -> bytes:
-    """JPEG of a drawn quality, so that a file's size says little of its kind."""
+    """Encode with a random quality, so that the file size does not separate the kinds."""
     quality = int(rng.integers(55, 96))
-    done, coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
+    succeeded, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not succeeded:
         raise RuntimeError(f"OpenCV could not encode a {len(picture)} px picture as JPEG")
-    return bytes(coded.tobytes())
+    return bytes(jpeg.tobytes())

@@ -1,6 +1,6 @@
-"""What a picture of the sample says of itself, in a JPEG comment.
+"""The label of a picture: a JPEG comment with all of the picture's parameters.
 
-With it, a file of another seed, or somebody's own, is never taken for a picture of this sample.
+With it, a file of another seed, or of a user, is never taken for a picture of this sample.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ _SEARCHED_BYTES = 512
 
 
 def make_label(seed: int, pair: int, kind: str, size_px: int) -> str:
-    return f"{_LABEL_PREFIX}kind={kind} pair={pair} seed={seed} size_px={size_px} drawing={DRAWING_VERSION}"
+    parameters = f"kind={kind} pair={pair} seed={seed} size_px={size_px} drawing={DRAWING_VERSION}"
+    return f"{_LABEL_PREFIX}{parameters}"
 
 
 def add_label(jpeg: bytes, label: str) -> bytes:
     comment = label.encode("ascii")
     segment = _COMMENT_MARKER + struct.pack(">H", 2 + len(comment)) + comment
-    # JFIF wants its own segment first: the comment goes behind it
+    # JFIF requires its own segment first; the comment follows it.
     jfif_end = 4 + struct.unpack(">H", jpeg[4:6])[0]
     return jpeg[:jfif_end] + segment + jpeg[jfif_end:]
 
 
 def find_label(data: bytes) -> Optional[str]:
-    """The label of a file, whole or broken; None where it has none."""
+    """Return the label of a file, intact or broken; None if it has none."""
     start = data.find(_LABEL_PREFIX.encode("ascii"), 4, _SEARCHED_BYTES)
     if start < 0:
         return None

@@ -1,4 +1,4 @@
-"""How light falls on a head; both kinds shade from it, a photo smoothly and a comic in steps."""
+"""The light on a head; both kinds use it for shading, a photo smoothly and a comic in steps."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 from halftone.sample.drawing.arrays import FloatImage, as_float32
 from halftone.sample.drawing.people import Person
 
-_SIDE_PX = 256  # the light on a head changes slowly: more would cost time and show nothing
+_SIDE_PX = 256  # light changes slowly over a head: a higher resolution would only cost time
 
 
 def compute_light(
     person: Person, size_px: int, relief: float
 ) -> tuple[FloatImage, FloatImage, FloatImage]:
-    """(light 0..1, u, v) over the whole picture, each (side, side), at most (256, 256).
+    """Return (light 0..1, u, v) over the whole picture, each (side, side), at most (256, 256).
 
     The head is an ellipsoid with a nose and eye sockets of height `relief`, lit from one side.
     """

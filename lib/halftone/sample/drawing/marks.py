@@ -1,4 +1,4 @@
-"""Marks on a canvas: soft ones on float32, hard ones on bytes, and what both need."""
+"""Drawing operations on a canvas: soft-edged ones on float32, hard-edged ones on bytes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from halftone.sample.drawing.arrays import ByteImage, FloatImage, PointArray, as_float32
 
-_SHIFT = 4  # OpenCV takes a point's place in sixteenths of a pixel
+_SHIFT = 4  # OpenCV takes coordinates in sixteenths of a pixel
 
 
 def fill(canvas: Any, points: PointArray, size_px: int, colour: Any) -> None:
-    """A hard-edged shape; size_px is that of the whole picture, the canvas may be a part."""
+    """Fill a hard-edged shape; `size_px` is the side of the picture, the canvas may be a part."""
     outlines: Any = [_to_fixed_point(points, size_px)]
     cv2.fillPoly(canvas, outlines, _to_scalar(colour), cv2.LINE_AA, _SHIFT)
 
 
 def stroke(canvas: Any, paths: list[PointArray], width: float, colour: Any) -> None:
-    """Open lines, on a float and on a byte canvas alike."""
+    """Draw open lines, on a float or a byte canvas."""
     size_px = canvas.shape[0]
     lines, thick_px = (
         [_to_fixed_point(path, size_px) for path in paths],
@@ -37,7 +37,7 @@ def mask(points: PointArray, size_px: int, blur: float = 0.0) -> FloatImage:
 def paint(
     canvas: FloatImage, points: PointArray, colour: Any, blur: float, alpha: float = 1.0
 ) -> None:
-    """Lay a soft-edged shape on a float canvas, touching only the box it needs."""
+    """Paint a soft-edged shape on a float canvas; only its bounding box is touched."""
     size_px = canvas.shape[0]
     margin = int(3 * blur * size_px) + 2
     low = np.clip((points.min(axis=0) * size_px).astype(int) - margin, 0, size_px)
@@ -50,12 +50,12 @@ def paint(
 
 
 def blend(canvas: FloatImage, weight: FloatImage, colours: Any) -> None:
-    """Mix colours into a float canvas, by a weight for each pixel."""
+    """Mix colours into a float canvas, with a weight for each pixel."""
     canvas += weight[..., None] * (as_float32(colours) - canvas)
 
 
 def multiply_brightness(canvas: ByteImage, factor: Any) -> ByteImage:
-    """Bytes times a factor per pixel, in one pass of OpenCV; numpy takes four times as long."""
+    """Multiply bytes by a factor per pixel, with OpenCV; numpy takes four times as long."""
     planes: Any = [as_float32(factor)] * 3
     return np.asarray(cv2.multiply(canvas, cv2.merge(planes), dtype=cv2.CV_8U))
 
@@ -65,19 +65,19 @@ def soften(picture: Any, sigma_px: float) -> Any:
 
 
 def resize_square(picture: Any, size_px: int) -> Any:
-    """To (size_px, size_px), whichever way that is."""
+    """Enlarge or shrink to (size_px, size_px)."""
     if picture.shape[0] == size_px:
         return picture
-    way = cv2.INTER_LINEAR if picture.shape[0] < size_px else cv2.INTER_AREA
-    return cv2.resize(picture, (size_px, size_px), interpolation=way)
+    interpolation = cv2.INTER_LINEAR if picture.shape[0] < size_px else cv2.INTER_AREA
+    return cv2.resize(picture, (size_px, size_px), interpolation=interpolation)
 
 
 def _coverage(
     points: PointArray, shape: tuple[int, int], size_px: int, blur: float, alpha: float = 1.0
 ) -> FloatImage:
-    covered = np.zeros(shape, np.uint8)
-    fill(covered, points, size_px, [255])
-    return as_float32(soften(covered, blur * size_px) * np.float32(alpha / 255))
+    coverage = np.zeros(shape, np.uint8)
+    fill(coverage, points, size_px, [255])
+    return as_float32(soften(coverage, blur * size_px) * np.float32(alpha / 255))
 
 
 def _to_fixed_point(points: PointArray, size_px: int) -> NDArray[np.int32]:

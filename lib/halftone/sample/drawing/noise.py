@@ -1,4 +1,4 @@
-"""Unit noise for skin, walls, hair, film and paper, all cut from one tile."""
+"""Unit noise for skin, walls, hair, film and paper, all taken from one tile."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TILE_PX = 512
 
 @functools.cache
 def noise_tile() -> FloatImage:
-    """One for all pictures: cutting it anew is much cheaper than fresh normal numbers."""
+    """The tile of all pictures: slicing it is much faster than drawing new normal numbers."""
     return np.random.default_rng(0).standard_normal((_TILE_PX, _TILE_PX)).astype(np.float32)
 
 
 def noise(rng: Generator, size_px: int, grain_px: float) -> FloatImage:
-    """A cut of the tile, (size_px, size_px), with grains of about grain_px."""
+    """A random part of the tile, (size_px, size_px), with grains of about `grain_px`."""
     shift = rng.integers(0, _TILE_PX, 2)
     tile = np.roll(noise_tile(), tuple(shift), axis=(0, 1))
     side = max(2, int(np.ceil(size_px / grain_px)))

@@ -1,4 +1,4 @@
-"""Where a person's parts end: outlines shared by both kinds of picture.
+"""Outlines of the parts of a person, shared by both kinds of picture.
 
 `cartoon` is 0 for a photo's proportions, up to 1 for a comic's.
 """
@@ -15,7 +15,7 @@ from halftone.sample.drawing.people import Person
 
 
 def face_to_picture(person: Person, uv: Any, turn: bool = True) -> PointArray:
-    """Face points to picture points; `turn` carries them around the head with its yaw."""
+    """Convert face points to picture points; `turn` rotates them with the head's yaw."""
     u, v = np.asarray(uv, float).reshape(-1, 2).T
     if turn:
         u = np.sin(np.arcsin(np.clip(u, -1, 1)) + person.yaw_rad)
@@ -72,7 +72,7 @@ def front_hair(person: Person, cartoon: float, rng: Generator) -> PointArray:
     else:
         v = -0.62 - 0.16 * np.cos(1.4 * (u - person.parting)) + 0.55 * np.abs(u) ** 3
     v = np.minimum(v, 0.3 * np.abs(u) ** 6 + 0.1)
-    # the hairline turns with the face, the skull's edge does not
+    # The hairline rotates with the face, the edge of the skull does not.
     line = np.sin(np.arcsin(u) + 0.7 * person.yaw_rad)
     return np.concatenate([top, np.stack([line, v], axis=1)])
 
@@ -91,21 +91,21 @@ def back_hair(person: Person) -> PointArray:
 
 
 def neck(person: Person) -> PointArray:
-    """Already placed in the picture."""
+    """The neck, in picture coordinates."""
     return face_to_picture(
         person, [(-0.46, 0.7), (-0.5, 1.75), (0, 1.95), (0.5, 1.75), (0.46, 0.7)], turn=False
     )
 
 
 def shoulders(person: Person) -> PointArray:
-    """Already placed in the picture: they stay level when the head tilts."""
+    """The shoulders, in picture coordinates; they stay level if the head tilts."""
     side = np.array([(0.0, 1.85), (0.42, 1.62), (0.5, 1.64), (1.5, 1.95), (2.1, 2.4), (2.35, 4.5)])
     body = _smooth(np.concatenate([side, side[:0:-1] * (-1, 1)]))
     return np.asarray(body * person.half_head_width + np.array(person.centre))
 
 
 def glasses(person: Person) -> list[PointArray]:
-    """Two frames, the bridge and two temples, already placed in the picture."""
+    """Two frames, the bridge and two temples, in picture coordinates."""
     paths = [face_to_picture(person, oval(s * 0.42, 0.02, 0.29, 0.25)) for s in (-1, 1)]
     paths.append(face_to_picture(person, [(-0.13, 0), (0, -0.04), (0.13, 0)]))
     paths += [face_to_picture(person, [(s * 0.71, 0), (s * 0.99, -0.04)]) for s in (-1, 1)]
@@ -113,10 +113,10 @@ def glasses(person: Person) -> list[PointArray]:
 
 
 def _smooth(points: Any) -> PointArray:
-    """A closed outline with its corners cut, three times (Chaikin 1974)."""
+    """Cut the corners of a closed outline, three times (Chaikin 1974)."""
     outline = np.asarray(points, float)
     for _ in range(3):
-        after = np.roll(outline, -1, axis=0)
-        cut = np.stack([0.75 * outline + 0.25 * after, 0.25 * outline + 0.75 * after], axis=1)
-        outline = cut.reshape(-1, 2)
+        successors = np.roll(outline, -1, axis=0)
+        first, second = 0.75 * outline + 0.25 * successors, 0.25 * outline + 0.75 * successors
+        outline = np.stack([first, second], axis=1).reshape(-1, 2)
     return outline

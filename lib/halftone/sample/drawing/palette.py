@@ -1,4 +1,4 @@
-"""The colours that people and scenes are painted in: BGR, 0 to 255."""
+"""The colours of people and scenes: BGR, 0 to 255."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-SKIN_COLOURS = (  # light to dark: a person's skin lies between two neighbours
+SKIN_COLOURS = (  # light to dark; the skin of a person is a mixture of two neighbours
     (200, 216, 243),
     (166, 192, 232),
     (132, 166, 214),

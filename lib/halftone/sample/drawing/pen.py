@@ -1,4 +1,4 @@
-"""The pen of a comic: how one is drawn throughout, and the marks that it makes."""
+"""The pen of a comic: the style of the whole picture, and its outlines and shadows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _INK = np.array((28.0, 24.0, 26.0))
 
 @dataclass(frozen=True)
 class Pen:
-    """How one comic is drawn."""
+    """The style of one comic."""
 
-    cartoon: float  # 0 keeps a photo's proportions, 1 has large eyes and a small chin
+    cartoon: float  # 0: a photo's proportions, 1: large eyes and a small chin
     width: float  # of an outline
     ink: Colour
     num_tones: int  # steps of light on the skin
-    screen: str  # none, dots, hatch: what fills the shadows
-    edge_blur: float  # how far the edges between tones are blurred
+    screen: str  # fills the shadows: none, dots or hatch
+    edge_blur: float  # width of the blurred edges between tones
 
 
 def choose_pen(rng: Generator) -> Pen:
@@ -41,7 +41,7 @@ def choose_pen(rng: Generator) -> Pen:
 def ink_shape(
     canvas: ByteImage, pen: Pen, points: PointArray, colour: Any, line: float = 1.0
 ) -> None:
-    """A flat shape and its outline; `line` is in widths of the pen, 0 draws no outline."""
+    """Draw a flat shape and its outline; `line` is in pen widths, 0 draws no outline."""
     fill(canvas, points, canvas.shape[0], colour)
     if line:
         ink_outline(canvas, pen, points, line)
@@ -53,7 +53,7 @@ def ink_outline(canvas: ByteImage, pen: Pen, points: PointArray, line: float = 1
 
 @functools.cache
 def shadow_screen(kind: str, size_px: int) -> FloatImage:
-    """A printer's screen (dots) or a pen's hatching, 0 to 1: (size_px, size_px)."""
+    """A printer's screen (dots) or hatching by pen, 0 to 1: (size_px, size_px)."""
     step = np.float32(2 * np.pi / (size_px * 0.011))
     y, x = np.mgrid[0:size_px, 0:size_px].astype(np.float32) * step
     wave = np.cos(x + y) * np.cos(x - y) if kind == "dots" else np.cos(0.8 * x + 0.6 * y)

@@ -1,4 +1,4 @@
-"""Who is drawn: everything that the two pictures of a pair have in common."""
+"""The person in a picture: all properties that the two pictures of a pair share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SCENES = ("plain", "blobs", "blocks", "rays")
 
 @dataclass(frozen=True)
 class Person:
-    """What the two pictures of a pair have in common."""
+    """The properties that the two pictures of a pair share."""
 
     centre: tuple[float, float]
     half_head_width: float  # half the head's width
@@ -52,12 +52,12 @@ class Person:
 
 
 def create_person(seed: int, pair: int) -> Person:
-    """The person of a pair, the same for both kinds of picture."""
-    # what is drawn first is drawn first for ever: another order of these lines is another sample
+    """Create the person of a pair, the same for both kinds of picture."""
+    # Do not reorder these lines: the order of the random draws determines the sample.
     rng = np.random.default_rng([seed, pair])
     skin, hair = rng.uniform(0, len(SKIN_COLOURS) - 1.001), int(rng.integers(len(HAIR_COLOURS)))
-    towards = np.array([rng.uniform(-1, 1), rng.uniform(-0.9, 0.15), rng.uniform(0.35, 1.0)])
-    light_x, light_y, light_z = towards / np.linalg.norm(towards)
+    to_light = np.array([rng.uniform(-1, 1), rng.uniform(-0.9, 0.15), rng.uniform(0.35, 1.0)])
+    light_x, light_y, light_z = to_light / np.linalg.norm(to_light)
     return Person(
         centre=(float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.42, 0.54))),
         half_head_width=float(rng.uniform(0.17, 0.27)),

@@ -24,12 +24,16 @@ from halftone.sample.drawing.photo_face import paint_eye, paint_mouth, paint_ski
 from halftone.sample.drawing.photo_hair import hair_strands, paint_hair
 from halftone.sample.drawing.scene import scene_shapes
 
-_SIDE_PX = 512  # photos are soft: drawn at this side, enlarged before the grain goes on
+_SIDE_PX = 512  # photos are soft: drawn at this size, and enlarged before grain is added
 _SCENE_PX = 128
 
 
 def draw_photo(person: Person, rng: Generator, size_px: int) -> FloatImage:
-    """A softly lit head before a blurred background: (side, side, 3) float32 BGR, no grain yet."""
+    """Draw a softly lit head before a blurred background.
+
+    Returns:
+        (side, side, 3) float32 BGR, without grain; side is at most 512 px.
+    """
     side = min(_SIDE_PX, size_px)
     light, u, v = compute_light(person, size_px, float(rng.uniform(0.7, 1.2)))
     lengths = resize_square(hair_strands(rng, person, u, v, is_hanging=True), side)
@@ -59,7 +63,7 @@ def draw_photo(person: Person, rng: Generator, size_px: int) -> FloatImage:
     paint_mouth(canvas, person)
     if person.has_beard:
         _paint_beard(canvas, person, streaks)
-        paint_mouth(canvas, person)  # the beard lies over the first one
+        paint_mouth(canvas, person)  # again: the beard covers the first one
     if person.has_hair:
         front = face_to_picture(person, front_hair(person, 0, rng), turn=False)
         paint_hair(canvas, person, front, streaks, light, 0.95)
@@ -72,13 +76,13 @@ def draw_photo(person: Person, rng: Generator, size_px: int) -> FloatImage:
 def _paint_scene(person: Person, rng: Generator, size_px: int) -> FloatImage:
     side = _SCENE_PX
     blur = float(rng.uniform(0.015 if person.scene == "rays" else 0.002, 0.035))
-    lumpy = float(rng.choice([0.5, 1.0]) * rng.uniform(0, 14))  # a studio's wall, or leaves
+    contrast = float(rng.choice([0.5, 1.0]) * rng.uniform(0, 14))  # a plain wall, or leaves
     ramp = np.broadcast_to(as_float32(np.linspace(0, 1, side))[:, None, None], (side, side, 1))
     low, high = as_float32(person.scene_colours[0]), as_float32(person.scene_colours[1])
     canvas = low + ramp * (high - low)
     for points, colour in scene_shapes(person):
         paint(canvas, points, colour, 0.004, 0.8)
-    canvas += noise(rng, side, float(rng.uniform(2, 16)))[..., None] * np.float32(lumpy)
+    canvas += noise(rng, side, float(rng.uniform(2, 16)))[..., None] * np.float32(contrast)
     return as_float32(resize_square(soften(canvas, blur * side), size_px))
 
 

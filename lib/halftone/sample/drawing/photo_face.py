@@ -32,7 +32,7 @@ def paint_skin(canvas: FloatImage, person: Person, rng: Generator, light: FloatI
 
 
 def paint_eye(canvas: FloatImage, person: Person, side: int) -> None:
-    """`side` is -1 for the eye on the picture's left, 1 for the other."""
+    """Paint one eye; `side` is -1 for the eye on the picture's left, 1 for the other."""
     skin, hair = np.array(person.skin), np.array(person.hair)
     u, open_v = 0.40 * side, 0.085 * person.eye_open
     white = np.concatenate(
@@ -82,7 +82,7 @@ def _shaded_skin(person: Person, rng: Generator, light: FloatImage, size_px: int
     ambient = float(rng.uniform(0.25, 0.5))
     strength = resize_square(ambient + (1.15 - ambient) * light, size_px)[..., None]
     strength = strength + noise(rng, size_px, 6)[..., None] * np.float32(0.012)
-    # shadows on skin turn red: light travels inside it
+    # Shadows on skin are reddish, because light travels inside it.
     shaded = as_float32(person.skin) * strength ** as_float32([1.15, 1.08, 0.92])
     shaded += np.float32(60) * np.clip(strength - 0.98, 0, 1)
     return as_float32(shaded)

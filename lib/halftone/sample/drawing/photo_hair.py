@@ -1,4 +1,4 @@
-"""Hair in a photo: strands that carry the light and fray the edge."""
+"""Hair in a photo: strands with highlights and a frayed edge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from halftone.sample.drawing.people import Person
 def hair_strands(
     rng: Generator, person: Person, u: FloatImage, v: FloatImage, is_hanging: bool
 ) -> FloatImage:
-    """Hair brightness, about -1 to 1: streaks that hang down, or run away from the parting."""
+    """Hair brightness, about -1 to 1: strands that hang down, or start at the parting."""
     if person.hair_style == "curly":
         streaks = noise(rng, u.shape[0], 5) + 0.6 * noise(rng, u.shape[0], 12)
     else:
@@ -41,10 +41,16 @@ def paint_hair(
     light: FloatImage,
     brightness: float,
 ) -> None:
-    """`streaks` is of the canvas's side, `light` of its own; `dim` is 1 for hair in full light."""
+    """Paint hair inside an outline.
+
+    Args:
+        streaks: as large as the canvas.
+        light: of any size.
+        brightness: 1 for hair in full light.
+    """
     size_px = canvas.shape[0]
     weight = mask(outline, size_px, 0.006)
-    # strands fray the edge
+    # Strands fray the edge.
     weight = np.clip((weight - 0.5) * 3 + 0.5 + 0.5 * streaks * (weight < 0.97), 0, 1)
     lit = 0.7 + 0.5 * resize_square(soften(light, 6), size_px)
     shade = (brightness * lit * (1 + np.float32(0.3) * streaks))[..., None]

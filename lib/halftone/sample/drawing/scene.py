@@ -1,4 +1,4 @@
-"""What lies behind a person: the same shapes in both pictures of a pair."""
+"""The background: the same shapes in both pictures of a pair."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from halftone.sample.drawing.people import Person
 
 
 def scene_shapes(person: Person) -> list[tuple[PointArray, Colour]]:
-    """Shapes and their colours, back to front; none for a plain scene."""
+    """Return shapes and their colours, back to front; none for a plain scene."""
     rng = np.random.default_rng(person.scene_seed)
     colours = [np.array(c) for c in person.scene_colours]
     if person.scene == "blobs":

@@ -1,4 +1,4 @@
-"""Processes that draw at the same time, one a core."""
+"""Draw in parallel, with one process per core."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MIN_PARALLEL_TASKS = 16  # a process takes half a second to start
 
 
 def count_cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -25,14 +25,14 @@ def count_cores() -> int:
 
 @contextmanager
 def worker_map(processes: int, num_tasks: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """Hands out a `map` that runs in so many processes; for few tasks it is the one built in.
+    """Yield a `map` that runs in `processes` processes; for few tasks, the built-in `map`.
 
-    Whatever goes wrong in the body, Ctrl-C among it, drops the tasks that have not begun.
+    Any exception in the body, including KeyboardInterrupt, cancels the tasks that have not begun.
     """
     if processes == 1 or num_tasks < _MIN_PARALLEL_TASKS:
         yield map
         return
-    # spawned, not forked: the caller may hold threads (Spark, TensorFlow) that a fork would break
+    # Spawned, not forked: the caller may run threads (Spark, TensorFlow) that a fork would break.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start_worker) as pool:
         try:
@@ -43,12 +43,12 @@ def worker_map(processes: int, num_tasks: int) -> Iterator[Callable[..., Iterato
 
 
 def _start_worker() -> None:
-    cv2.setNumThreads(1)  # the processes share the cores out already
+    cv2.setNumThreads(1)  # there is already one process per core
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for its next picture for ever."""
+    """Exit if the parent was killed; else the worker would wait for its next task forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
