@@ -1,0 +1,54 @@
+"""Which settings change a result: stated once, on the field, and read by every fingerprint.
+
+A field without a mark changes the result of its stage: the rows of a dataset, the weights of a
+training after each epoch, the prediction for an image. A field with `json_schema_extra=NOTHING`
+(or STOPPING, ROWS, METRICS) does not, and a stage that ran with another value of it has nothing to
+do again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from halftone.config.base import ConfigSection
+
+_KEY = "effect"
+RESULT = "result"
+# When a training ends, and which epoch is its best; not the weights of an epoch.
+STOPPING: dict[str, Any] = {_KEY: "stopping"}
+# Which images are scored; not the prediction for an image.
+ROWS: dict[str, Any] = {_KEY: "rows"}
+# What metrics.json contains; not the predictions.
+METRICS: dict[str, Any] = {_KEY: "metrics"}
+# How the work is done, or where its output goes.
+NOTHING: dict[str, Any] = {_KEY: "nothing"}
+
+
+def effect_of(section: type[ConfigSection], name: str) -> str:
+    """Return the effect of one field of a section: RESULT, or the value of its mark."""
+    extra = section.model_fields[name].json_schema_extra
+    return str(extra[_KEY]) if isinstance(extra, dict) and _KEY in extra else RESULT
+
+
+def result_settings(
+    section: ConfigSection, *more_effects: dict[str, Any], mode: str = "json"
+) -> dict[str, Any]:
+    """Return the settings of a section that change a result, with those of its subsections.
+
+    Args:
+        more_effects: also return the settings with these marks.
+        mode: as in `model_dump`.
+    """
+    effects = {RESULT, *(str(mark[_KEY]) for mark in more_effects)}
+    return section.model_dump(mode=mode, include=_select(section, effects))
+
+
+def _select(section: ConfigSection, effects: set[str]) -> dict[str, Any]:
+    """The argument `include` of model_dump: True for a field, a dict for a subsection."""
+    selected: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        if effect_of(type(section), name) in effects:
+            value: Optional[Any] = getattr(section, name)
+            is_section = isinstance(value, ConfigSection)
+            selected[name] = _select(value, effects) if is_section else True
+    return selected
