@@ -2,7 +2,7 @@
 
 A field without a mark changes the result of its stage: the rows of a dataset, the weights of a
 training after each epoch, the prediction for an image. A field with `json_schema_extra=NOTHING`
-(or STOPPING, ROWS, METRICS) does not, and a stage that ran with another value of it has nothing to
+(or RESUMABLE, ROWS, METRICS) does not, and a stage that ran with another value of it has nothing to
 do again.
 """
 
@@ -14,8 +14,8 @@ from halftone.config.base import ConfigSection
 
 _KEY = "effect"
 RESULT = "result"
-# When a training ends, and which epoch is its best; not the weights of an epoch.
-STOPPING: dict[str, Any] = {_KEY: "stopping"}
+# The result of a whole training; but a training may resume from a checkpoint with another value.
+RESUMABLE: dict[str, Any] = {_KEY: "resumable"}
 # Which images are scored; not the prediction for an image.
 ROWS: dict[str, Any] = {_KEY: "rows"}
 # What metrics.json contains; not the predictions.
