@@ -1,9 +1,9 @@
-"""How long --check takes on a cluster, from its start to its last line.
+"""Measure how long `--check` takes on a cluster.
 
     ./build.sh package
     python benchmarks/check.py --rounds 3
 
-A Spark standalone master and two workers of one core each run on this machine. See
+The cluster is a Spark standalone master and two workers of one core each on this machine. See
 benchmarks/README.md.
 """
 
@@ -30,7 +30,7 @@ _ROOT = _HERE.parent
 _ARCHIVE = _ROOT / "dist" / "environment.tar.gz"
 _LEGEND = {
     "sent": "the packed environment is sent to both executors, and each unpacks it",
-    "seen": "ENVIRONMENT=DIR: it is unpacked where all nodes see it",
+    "seen": "ENVIRONMENT=DIR: it is unpacked in a folder that all nodes share",
 }
 
 
@@ -40,49 +40,49 @@ class Entry(NamedTuple):
     name: str
     turn: int
     secs: float
-    error: Optional[str]  # why it does not count
+    error: Optional[str]  # why the run does not count
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Returns the exit code: 0 all runs counted, 1 some did not."""
-    asked = _parser().parse_args(argv)
+    """Run the benchmark; return exit code 0 if all runs count, else 1."""
+    args = _parser().parse_args(argv)
     if not _ARCHIVE.exists():
         raise SystemExit(
-            "error: there is no packed environment; make it with\n  ./build.sh package"
+            "error: there is no packed environment; create it with\n  ./build.sh package"
         )
-    asked.work.mkdir(parents=True, exist_ok=True)
-    with measure.run_folder(asked.work.resolve()) as folder:
-        seen = folder / "environment"
-        seen.mkdir()
-        subprocess.run(["tar", "-xzf", _ARCHIVE, "-C", seen], check=True)
+    args.work.mkdir(parents=True, exist_ok=True)
+    with measure.run_folder(args.work.resolve()) as folder:
+        unpacked = folder / "environment"
+        unpacked.mkdir()
+        subprocess.run(["tar", "-xzf", _ARCHIVE, "-C", unpacked], check=True)
         nodes = folder / "nodes"
         nodes.mkdir()
-        with standalone_cluster.running(nodes) as cluster:
-            runs = _run_all(asked, cluster, folder, seen)
+        with standalone_cluster.running_cluster(nodes) as cluster:
+            runs = _run_all(args, cluster, folder, unpacked)
     _publish(runs)
     return 0 if all(entry.error is None for entry in runs) else 1
 
 
 def _run_all(
-    asked: argparse.Namespace, cluster: standalone_cluster.Cluster, folder: Path, seen: Path
+    args: argparse.Namespace, cluster: standalone_cluster.Cluster, folder: Path, unpacked: Path
 ) -> list[Entry]:
     config = folder / "config.yaml"
     paths = {"dataset": str(folder / "nodes"), "model": str(folder / "out" / "model")}
     config.write_text(yaml.safe_dump({"name": "check", "paths": paths, "train": {"ranks": 2}}))
-    settings = cluster.submitting(Path(sys.executable))
+    settings = cluster.submit_environment(Path(sys.executable))
     script = str(_ROOT / "conf" / "deploy" / "standalone.sh")
     command = [script, "train", "--config", str(config), "--check"]
-    shuffle = random.Random(asked.seed).sample
+    shuffle = random.Random(args.seed).sample
     runs = []
-    for turn in range(asked.rounds):
+    for turn in range(args.rounds):
         for name in shuffle(list(_LEGEND), len(_LEGEND)):
-            own = {**settings, "ENVIRONMENT": str(seen) if name == "seen" else ""}
+            environment = {**settings, "ENVIRONMENT": str(unpacked) if name == "seen" else ""}
             log = folder / f"{name}-{turn + 1}.log"
-            run = measure.run(command, log, own, asked.timeout_secs)
+            run = measure.run(command, log, environment, args.timeout_secs)
             error = None if run.exit_code == 0 else f"exit code {run.exit_code}"
             if not error:
                 log.unlink()
-            cluster.tidy()
+            cluster.remove_finished_applications()
             runs.append(Entry(name, turn, run.secs, error))
             print(f"round {turn + 1}  {name}  {run.secs:5.1f} s  {error or ''}", flush=True)
     return runs
@@ -98,11 +98,11 @@ def _publish(runs: Sequence[Entry]) -> None:
     page.publish(
         "check",
         "--check of a training on a standalone cluster of two workers",
-        [page.table(["", "seconds", "min..max", "runs"], rows)],
+        [page.format_table(["", "seconds", "min..max", "runs"], rows)],
         [
-            *(f"{name}: {what}." for name, what in _LEGEND.items()),
-            "Whole spark-submits, Spark's start and end included. Driver, master, both workers and "
-            f"both executors share this machine's {os.cpu_count()} cores.",
+            *(f"{name}: {description}." for name, description in _LEGEND.items()),
+            "Whole spark-submit processes, including Spark's start and end. Driver, master, both "
+            f"workers and both executors share this machine's {os.cpu_count()} cores.",
         ],
         {"runs": [entry._asdict() for entry in runs]},
         {},
@@ -113,10 +113,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each (3)")
-    parser.add_argument("--seed", type=int, default=7, help="of the order within a round")
-    parser.add_argument("--timeout-secs", type=float, default=600, help="for one run (600)")
-    parser.add_argument("--work", type=Path, default=_HERE / ".work", help="nodes and logs")
+    parser.add_argument("--rounds", type=int, default=3, help="number of runs of each (3)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the order within a round (7)")
+    parser.add_argument("--timeout-secs", type=float, default=600, help="limit of one run (600)")
+    parser.add_argument(
+        "--work", type=Path, default=_HERE / ".work", help="folder of nodes and logs"
+    )
     return parser
 
 

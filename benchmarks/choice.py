@@ -1,4 +1,4 @@
-"""What of a benchmark is to run, as the option --only says."""
+"""Select what a benchmark runs, by the option --only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ class _Named(Protocol):
 _Choice = TypeVar("_Choice", bound=_Named)
 
 
-def chosen(only: Optional[str], every: Sequence[_Choice]) -> list[_Choice]:
-    """Return those whose names `only` lists, in the order of `every`; all where it is None."""
-    known = [one.name for one in every]
+def select(only: Optional[str], choices: Sequence[_Choice]) -> list[_Choice]:
+    """Return the choices that `only` names, in the order of `choices`; all if it is None.
+
+    Raises:
+        SystemExit: `only` has an unknown name.
+    """
+    known = [choice.name for choice in choices]
     names = only.split(",") if only else known
-    strange = sorted(set(names) - set(known))
-    if strange:
-        raise SystemExit(f"error: --only {', '.join(strange)}: there are {', '.join(known)}")
-    return [one for one in every if one.name in names]
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise SystemExit(f"error: --only {', '.join(unknown)}: choose from {', '.join(known)}")
+    return [choice for choice in choices if choice.name in names]

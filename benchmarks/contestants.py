@@ -1,4 +1,4 @@
-"""Who runs in the benchmarks: the command of each, and what counts its output."""
+"""The contestants of ingest.py: the command of each, and the function that counts its output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Callable, NamedTuple, Optional
 
 import yaml
 
-from outputs import Found, count_dataset, count_rows, count_successes
+from outputs import OutputCount, count_dataset, count_rows, count_successes
 
 ROOT = Path(__file__).resolve().parent.parent
 _PEERS = ROOT / "benchmarks" / "peers"
@@ -21,7 +21,7 @@ CORES = 2
 
 
 class Task(NamedTuple):
-    """One run to be: which images, how many of them, where to."""
+    """The input and output of one run."""
 
     images: Path
     count: int
@@ -31,15 +31,15 @@ class Task(NamedTuple):
 
 class Contestant(NamedTuple):
     name: str
-    what: str  # for the table's legend
+    description: str  # for the table's legend
     command: Callable[[Task], list[str]]
-    counted: Callable[[Path], Found]
-    package: Optional[str] = None  # that the venv of the peers must hold
-    is_slow: bool = False  # gets a part of the images
+    count_output: Callable[[Path], OutputCount]
+    package: Optional[str] = None  # that the peers' venv must have
+    is_slow: bool = False  # runs on a part of the images
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of all runs."""
+    """Return the environment variables of all runs."""
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -51,22 +51,22 @@ def environment() -> dict[str, str]:
     }
 
 
-def installed(bench_python: Path, packages: list[str]) -> Mapping[str, str]:
-    """Return the versions of those of `packages` that the venv of the peers holds."""
+def installed_versions(bench_python: Path, packages: list[str]) -> Mapping[str, str]:
+    """Return the versions of the `packages` that the peers' venv has."""
     script = (
         "import json, sys\nfrom importlib.metadata import PackageNotFoundError, version\n"
-        "found = {}\n"
+        "versions = {}\n"
         "for name in sys.argv[1:]:\n"
-        "    try: found[name] = version(name)\n"
+        "    try: versions[name] = version(name)\n"
         "    except PackageNotFoundError: pass\n"
-        "print(json.dumps(found))\n"
+        "print(json.dumps(versions))\n"
     )
     if not bench_python.exists():
         return {}
-    answer = subprocess.run(
+    process = subprocess.run(
         [str(bench_python), "-c", script, *packages], check=True, capture_output=True, text=True
     )
-    return dict(json.loads(answer.stdout))
+    return dict(json.loads(process.stdout))
 
 
 def spark_submit(*options: str) -> list[str]:
@@ -75,7 +75,7 @@ def spark_submit(*options: str) -> list[str]:
 
 
 def halftone_job(images: str, output: Path) -> list[str]:
-    """Return the command of Halftone's own job, with a config beside its output."""
+    """Return the command of Halftone's preprocess job; its config is written beside `output`."""
     config = output.with_suffix(".yaml")
     settings = {
         "name": "benchmark",
@@ -89,7 +89,7 @@ def halftone_job(images: str, output: Path) -> list[str]:
 def spark_peer(script: str, images: str, output: Path, count: int, *options: str) -> list[str]:
     """Return the command of a peer that runs in Spark.
 
-    More than Spark's 1 GiB of driver memory: its image formats die for want of it.
+    Spark's image formats run out of memory with the default driver memory of 1 GiB.
     """
     peer = [str(_PEERS / script), images, str(output), str(count), str(TARGET_PX)]
     return spark_submit("--driver-memory", "4g", *options, *peer)
@@ -140,7 +140,7 @@ ALL = (
     ),
     Contestant(
         "img2dataset",
-        "two processes, file:// URLs; colour, stored as JPEG again",
+        "two processes, file:// URLs; colour, encoded as JPEG again",
         _python("img2dataset_files.py", in_bench=True),
         count_successes,
         package="img2dataset",

@@ -1,4 +1,4 @@
-"""What feed.py found, as tables: medians of the passes, and of the ratios within each round."""
+"""Tables of the results of feed.py: medians of passes, and of the ratios within each round."""
 
 from __future__ import annotations
 
@@ -7,62 +7,65 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import page
-from feeding import Taken
+from feeding import PassCost
 
 
 class Entry(NamedTuple):
-    """One pass of one contestant that counts."""
+    """One valid pass of one contestant."""
 
     name: str
     turn: int
-    taken: Taken
+    cost: PassCost
 
     @property
     def rate(self) -> float:
-        return self.taken.rows / self.taken.secs
+        return self.cost.rows / self.cost.secs
 
 
-def rates(names: Sequence[str], entries: Sequence[Entry], baselines: Sequence[str]) -> str:
-    """Samples a second, and their ratio to those of the baselines; the fastest first."""
-    there = [name for name in baselines if any(entry.name == name for entry in entries)]
-    head = ["", "samples/s", "min..max", *(f"of {name}" for name in there)]
+def format_rates(names: Sequence[str], entries: Sequence[Entry], baselines: Sequence[str]) -> str:
+    """Return a table of samples/s and their ratios to those of the baselines, fastest first."""
+    shown_baselines = [name for name in baselines if any(entry.name == name for entry in entries)]
+    head = ["", "samples/s", "min..max", *(f"of {name}" for name in shown_baselines)]
     head += ["CPU µs each", "peak MiB", "passes"]
     rows = []
     for name in sorted(_measured(names, entries), key=lambda name: -_median_rate(name, entries)):
-        own = [entry for entry in entries if entry.name == name]
-        found = [entry.rate for entry in own]
+        passes = [entry for entry in entries if entry.name == name]
+        rates = [entry.rate for entry in passes]
         rows.append(
             [
                 name,
-                page.rate(statistics.median(found)),
-                f"{page.rate(min(found))}..{page.rate(max(found))}",
-                *(_ratio(name, baseline, entries, lambda entry: entry.rate) for baseline in there),
-                f"{statistics.median(e.taken.cpu_secs / e.taken.rows * 1e6 for e in own):.2f}",
-                f"{max(entry.taken.peak_mib for entry in own):,.0f}",
-                str(len(own)),
+                page.format_rate(statistics.median(rates)),
+                f"{page.format_rate(min(rates))}..{page.format_rate(max(rates))}",
+                *(
+                    _ratio(name, baseline, entries, lambda entry: entry.rate)
+                    for baseline in shown_baselines
+                ),
+                f"{statistics.median(e.cost.cpu_secs / e.cost.rows * 1e6 for e in passes):.2f}",
+                f"{max(entry.cost.peak_mib for entry in passes):,.0f}",
+                str(len(passes)),
             ]
         )
-    return page.table(head, rows)
+    return page.format_table(head, rows)
 
 
-def epochs(names: Sequence[str], entries: Sequence[Entry], baseline: str) -> str:
-    """Seconds an epoch, and their ratio to the baseline's."""
+def format_epochs(names: Sequence[str], entries: Sequence[Entry], baseline: str) -> str:
+    """Return a table of seconds per epoch and their ratio to the baseline's."""
     rows = []
     for name in _measured(names, entries):
-        own = [entry for entry in entries if entry.name == name]
-        found = [entry.taken.secs for entry in own]
+        passes = [entry for entry in entries if entry.name == name]
+        secs = [entry.cost.secs for entry in passes]
         rows.append(
             [
                 name,
-                f"{statistics.median(found):.2f}",
-                f"{min(found):.2f}..{max(found):.2f}",
-                _ratio(name, baseline, entries, lambda entry: entry.taken.secs),
-                f"{statistics.median(entry.taken.cpu_secs for entry in own):.2f}",
-                str(len(own)),
+                f"{statistics.median(secs):.2f}",
+                f"{min(secs):.2f}..{max(secs):.2f}",
+                _ratio(name, baseline, entries, lambda entry: entry.cost.secs),
+                f"{statistics.median(entry.cost.cpu_secs for entry in passes):.2f}",
+                str(len(passes)),
             ]
         )
     head = ["", "seconds", "min..max", f"of {baseline}", "CPU seconds", "passes"]
-    return page.table(head, rows)
+    return page.format_table(head, rows)
 
 
 def _measured(names: Sequence[str], entries: Sequence[Entry]) -> list[str]:
@@ -76,8 +79,8 @@ def _median_rate(name: str, entries: Sequence[Entry]) -> float:
 def _ratio(
     name: str, baseline: str, entries: Sequence[Entry], value: Callable[[Entry], float]
 ) -> str:
-    own, base = (
-        {entry.turn: value(entry) for entry in entries if entry.name == each}
-        for each in (name, baseline)
+    values, baseline_values = (
+        {entry.turn: value(entry) for entry in entries if entry.name == contestant}
+        for contestant in (name, baseline)
     )
-    return page.ratio(own, base)
+    return page.median_ratio(values, baseline_values)

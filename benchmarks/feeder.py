@@ -1,8 +1,8 @@
-"""A process that feeds: for each line on stdin it makes a pass, and says on stdout what it took.
+"""A feeding process: for each line on stdin it makes a pass, and prints the cost of it as JSON.
 
     python benchmarks/feeder.py MODULE:FUNCTION DATASET RECORDS NUM_SHARDS
 
-MODULE is one of feeds/; FUNCTION gets the task and returns what makes a pass.
+MODULE is a module of feeds/; FUNCTION takes the task and returns the function that makes a pass.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ def main(function: str, dataset: str, records: str, num_shards: str) -> None:
     prepare = getattr(importlib.import_module(f"feeds.{module}"), name)
     task = Task(dataset, records, int(num_shards))
     expected = sum(shard.rows for shard in task.shards())
-    one_pass = prepare(task)
+    run_pass = prepare(task)
     for number, _ in enumerate(sys.stdin, start=1):
         start, cpu_start = time.perf_counter(), time.process_time()
-        rows = one_pass(number)
+        rows = run_pass(number)
         if rows != expected:
             raise SystemExit(f"error: a pass delivered {rows:,} of {expected:,} rows")
-        took = {
+        cost = {
             "rows": rows,
             "secs": time.perf_counter() - start,
             "cpu_secs": time.process_time() - cpu_start,
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
-        print(json.dumps(took), flush=True)
+        print(json.dumps(cost), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A feeder's process as the benchmark sees it: started once, asked for a pass now and then."""
+"""Control of a feeding process (feeder.py): start it once, and request passes."""
 
 from __future__ import annotations
 
@@ -14,27 +14,33 @@ from typing import NamedTuple
 _FEEDER = Path(__file__).resolve().parent / "feeder.py"
 
 
-class Taken(NamedTuple):
-    """What one pass took."""
+class PassCost(NamedTuple):
+    """Rows, time and memory of one pass."""
 
     rows: int
     secs: float
     cpu_secs: float  # of all threads
-    peak_mib: float  # resident set of the process, since its start
+    peak_mib: float  # peak resident set of the process since its start
 
 
 class FeedingError(Exception):
-    """A feeder ended, or did not answer in time; its log says why."""
+    """A feeder ended or did not answer in time; its log has the reason."""
 
 
 class Feeding:
+    """A running feeder."""
+
     def __init__(self, process: subprocess.Popen[str], timeout_secs: float) -> None:
         self._process, self._timeout_secs = process, timeout_secs
 
-    def one_pass(self) -> Taken:
-        """Raises FeedingError."""
-        ending = threading.Timer(self._timeout_secs, self._process.kill)
-        ending.start()
+    def run_pass(self) -> PassCost:
+        """Request a pass and wait for its end.
+
+        Raises:
+            FeedingError: the feeder ended or took too long.
+        """
+        timer = threading.Timer(self._timeout_secs, self._process.kill)
+        timer.start()
         try:
             self._process.stdin.write("pass\n")
             self._process.stdin.flush()
@@ -42,17 +48,17 @@ class Feeding:
         except BrokenPipeError:
             answer = ""
         finally:
-            ending.cancel()
+            timer.cancel()
         if not answer:
             raise FeedingError(f"exit code {self._process.wait()}")
-        return Taken(**json.loads(answer))
+        return PassCost(**json.loads(answer))
 
 
 @contextmanager
 def feeding(
     arguments: list[str], log: Path, environment: Mapping[str, str], timeout_secs: float
 ) -> Iterator[Feeding]:
-    """Start a feeder, and end it at the end; the log stays where it failed."""
+    """Start a feeder, and end it on exit; the log is kept if it failed."""
     with (
         open(log, "w", encoding="utf-8") as errors,
         subprocess.Popen(

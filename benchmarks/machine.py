@@ -1,4 +1,4 @@
-"""What a result has to be read with: the command, the day, the machine and the versions."""
+"""The context of a result: command, date, machine and package versions."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import psutil
 _PACKAGES = ("halftone", "pyspark", "pyarrow", "numpy", "opencv-python-headless", "simplejpeg")
 
 
-def about(versions: Mapping[str, str]) -> dict[str, Any]:
-    """Where and when; no names of machines, folders or people."""
-    words = [Path(word).name if os.path.isabs(word) else word for word in sys.argv[1:]]
+def describe(versions: Mapping[str, str]) -> dict[str, Any]:
+    """Return the context of this run, without names of machines, folders or people."""
+    arguments = [Path(arg).name if os.path.isabs(arg) else arg for arg in sys.argv[1:]]
     return {
-        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words]),
+        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments]),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
         "cpus": os.cpu_count(),
@@ -38,13 +38,13 @@ def about(versions: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    described = subprocess.run(
+    process = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
     )
-    return described.stdout.strip() or "unknown"
+    return process.stdout.strip() or "unknown"
 
 
 def _cpu() -> str:

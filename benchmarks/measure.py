@@ -1,4 +1,4 @@
-"""Runs one command to its end: wall time, peak memory of its processes, and its exit code."""
+"""Run a command and measure its wall time, the peak memory of its processes, and its exit code."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _MIB = 2**20
 
 
 class Run(NamedTuple):
-    """What one run of a command took."""
+    """Time, exit code and memory of one run of a command."""
 
     secs: float
-    exit_code: Optional[int]  # None: it ran into the timeout and was ended
-    python_peak_mib: float  # resident set of the largest Python process; shared pages count
-    jvm_peak_mib: float  # of the largest JVM, 0 where there is none
+    exit_code: Optional[int]  # None: timed out
+    python_peak_mib: float  # resident set of the largest Python process, with shared pages
+    jvm_peak_mib: float  # resident set of the largest JVM; 0 if there is none
 
 
 def run(
     command: Sequence[str], log: Path, environment: Mapping[str, str], timeout_secs: float
 ) -> Run:
-    """Run `command`, its output in the file `log`, and wait for it and for nothing it left."""
+    """Run `command` with its output in the file `log`; kill the processes that it leaves."""
     with open(log, "wb") as output:
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -41,7 +41,7 @@ def run(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(environment),
-            start_new_session=True,  # so that the whole family can be ended, and only it
+            start_new_session=True,  # a process group of its own, for _kill_group
         )
         memory = _Memory(process.pid)
         try:
@@ -51,19 +51,19 @@ def run(
         finally:
             secs = time.perf_counter() - start
             memory.stop()
-            _end_family(process)
+            _kill_group(process)
     return Run(secs, exit_code, memory.python_bytes / _MIB, memory.jvm_bytes / _MIB)
 
 
-def _end_family(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the process group, so that it cannot disturb the next run."""
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the rest of the process group, so that it cannot disturb the next run."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 class _Memory:
-    """Samples the resident sets of a process and all below it, in a thread of its own."""
+    """Samples the resident sets of a process and its descendants, in a separate thread."""
 
     def __init__(self, pid: int) -> None:
         self.python_bytes = self.jvm_bytes = 0
@@ -79,18 +79,18 @@ class _Memory:
     def _sample_until_done(self) -> None:
         while not self._done.wait(_SAMPLE_EVERY_SECS):
             try:
-                # Anew each time, for psutil remembers the executable, and spark-submit is a shell
-                # that turns into a JVM.
+                # A new object each time: psutil caches the executable, and spark-submit is a shell
+                # that replaces itself with a JVM.
                 root = psutil.Process(self._pid)
-                family = [root, *root.children(recursive=True)]
+                processes = [root, *root.children(recursive=True)]
             except psutil.Error:
                 return
-            for process in family:
-                self._note(process)
+            for process in processes:
+                self._record(process)
 
-    def _note(self, process: psutil.Process) -> None:
-        # By the executable and not by the title: Ray's workers call themselves ray::something.
-        with suppress(psutil.Error, OSError):  # it ended between the listing and the look
+    def _record(self, process: psutil.Process) -> None:
+        # By executable, not by process title: Ray's workers have the title ray::NAME.
+        with suppress(psutil.Error, OSError):  # the process has ended since the listing
             name = os.path.basename(process.exe())
             if name.startswith("python"):
                 self.python_bytes = max(self.python_bytes, process.memory_info().rss)
@@ -100,28 +100,32 @@ class _Memory:
 
 @contextmanager
 def run_folder(work: Path) -> Iterator[Path]:
-    """Yield a folder of its own below `work`, so that two benchmarks at once do not meet in it.
+    """Yield a new folder below `work`, so that concurrent benchmarks do not interfere.
 
-    It is removed at the end unless a log is left in it.
+    The folder is removed at the end unless it contains a log.
     """
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=work))
     try:
         yield folder
     finally:
         if list(folder.glob("*.log")):
-            print(f"the logs of what failed are in {folder.name} of the work folder", flush=True)
+            print(f"the logs of failed runs are in {folder.name} of the work folder", flush=True)
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def warm(paths: Sequence[Path]) -> None:
-    """Read all files once, so that no contestant finds a colder page cache than another."""
+def warm_page_cache(paths: Sequence[Path]) -> None:
+    """Read all files once, so that all contestants find a warm page cache."""
     for path in paths:
         path.read_bytes()
 
 
 def drop_page_cache() -> bool:
-    """Make the next run read from the disk; return whether this process may do that."""
+    """Drop the page cache, so that the next run reads from the disk.
+
+    Returns:
+        Whether this process is allowed to.
+    """
     os.sync()
     with suppress(OSError):
         Path("/proc/sys/vm/drop_caches").write_text("1\n")

@@ -1,4 +1,4 @@
-"""What a contestant wrote: whether all images are accounted for."""
+"""Count the output of a contestant: does it account for all images?"""
 
 from __future__ import annotations
 
@@ -13,50 +13,54 @@ import pyarrow.parquet as pq
 from measure import Run
 
 
-class Found(NamedTuple):
-    """What a contestant wrote."""
+class OutputCount(NamedTuple):
+    """The images in the output of a contestant."""
 
-    images: int  # that the output accounts for
-    aside: str = ""  # those of them that are no rows
+    images: int  # all that the output accounts for
+    non_rows: str = ""  # those that became no row, e.g. "3 rejects"
 
 
-def count_rows(output: Path) -> Found:
+def count_rows(output: Path) -> OutputCount:
     """Count the rows of all Parquet files below `output`."""
     files = output.rglob("*.parquet")
-    return Found(sum(pq.ParquetFile(path).metadata.num_rows for path in files))
+    return OutputCount(sum(pq.ParquetFile(path).metadata.num_rows for path in files))
 
 
-def count_dataset(output: Path) -> Found:
-    """Count Halftone's rows; an image that became no row is one that the manifest says why of."""
+def count_dataset(output: Path) -> OutputCount:
+    """Count the rows of a Halftone dataset, and the rejects and duplicates of its manifest."""
     manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
     rows = sum(count_rows(output / split).images for split in ("train", "validation", "test"))
-    others = {name: manifest[name] for name in ("rejects", "duplicates") if manifest[name]}
-    aside = " and ".join(f"{count:,} {name}" for name, count in others.items())
-    return Found(rows + sum(others.values()), aside)
+    non_row_counts = {name: manifest[name] for name in ("rejects", "duplicates") if manifest[name]}
+    non_rows = " and ".join(f"{count:,} {name}" for name, count in non_row_counts.items())
+    return OutputCount(rows + sum(non_row_counts.values()), non_rows)
 
 
-def count_successes(output: Path) -> Found:
-    """img2dataset writes a row for an image that failed as well, and says so in `status`."""
+def count_successes(output: Path) -> OutputCount:
+    """Count the successes of img2dataset, which also writes a row for a failed image (`status`)."""
     columns = [pq.ParquetFile(path).read(["status"])["status"] for path in output.glob("*.parquet")]
-    return Found(sum(pc.sum(pc.equal(column, "success")).as_py() or 0 for column in columns))
+    return OutputCount(sum(pc.sum(pc.equal(column, "success")).as_py() or 0 for column in columns))
 
 
-def check(
-    run: Run, output: Path, count: int, counted: Callable[[Path], Found]
+def check_run(
+    run: Run, output: Path, count: int, count_output: Callable[[Path], OutputCount]
 ) -> tuple[Optional[str], str]:
-    """Return why a run does not count, None where it does, and what of it became no rows."""
+    """Check that a run ended well and accounts for `count` images.
+
+    Returns:
+        Why the run does not count, None if it does; and the images that became no row, as text.
+    """
     if run.exit_code is None:
         return f"timed out after {run.secs:.0f} s", ""
     if run.exit_code != 0:
         return f"exit code {run.exit_code}", ""
-    found = counted(output)
-    if found.images != count:
-        return f"{found.images:,} of {count:,} images in its output", found.aside
-    return None, found.aside
+    output_count = count_output(output)
+    if output_count.images != count:
+        return f"{output_count.images:,} of {count:,} images in its output", output_count.non_rows
+    return None, output_count.non_rows
 
 
 def clear(output: Path, log: Path, keep_log: bool) -> None:
-    """Remove what a run wrote; its log stays where it says why the run failed."""
+    """Remove the output of a run, and its log unless `keep_log`."""
     shutil.rmtree(output, ignore_errors=True)
     if not keep_log:
         log.unlink()

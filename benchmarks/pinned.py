@@ -1,4 +1,4 @@
-"""Runs of jobs/train.py on given cores, and what they say of their speed."""
+"""Run jobs/train.py on given cores, and read its images/s."""
 
 from __future__ import annotations
 
@@ -22,44 +22,49 @@ from synthetic import Shape
 _JOB = Path(__file__).resolve().parent.parent / "jobs" / "train.py"
 
 WAYS = {
-    "ranks": "2 ranks (train.ranks=2), a core each",
-    "limit": "two trainings of 1 rank at the same time, pinned to a core each; their sum",
-    "alone": "1 rank, pinned to a core; the other core idles",
+    "ranks": "2 ranks (train.ranks=2), one core each",
+    "limit": "two trainings of 1 rank at the same time, pinned to one core each; their sum",
+    "alone": "1 rank, pinned to a core; the other core is idle",
 }
 
 
 class Network(NamedTuple):
     name: str
-    what: str  # for the table's legend
-    model: Mapping[str, Any]  # the config's train.model
+    description: str  # for the table's legend
+    model: Mapping[str, Any]  # settings of train.model
     shape: Shape  # of an image
-    rank_rows: int  # of an epoch on one rank
-    train: Mapping[str, Any] = {}  # the config's other settings in train
+    rank_rows: int  # rows per epoch and rank
+    train: Mapping[str, Any] = {}  # other settings of train
 
 
 class Settings(NamedTuple):
-    """What all runs have in common."""
+    """Settings of all runs."""
 
-    rank_batch: int  # rows a step on each rank
+    rank_batch: int  # rows per step and rank
     epochs: int
     timeout_secs: float
 
 
 class TrainingError(Exception):
-    """A training failed; its log says why."""
+    """A training failed; its log has the reason."""
 
 
-def two_cores() -> list[int]:
+def find_two_cores() -> list[int]:
+    """Return two cores that this process may use.
+
+    Raises:
+        SystemExit: there are fewer, or this is not Linux.
+    """
     if not hasattr(os, "sched_getaffinity") or shutil.which("taskset") is None:
         raise SystemExit("error: this needs Linux and its taskset, to pin trainings to cores")
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
-        raise SystemExit("error: this needs 2 cores, and this process may use 1")
+        raise SystemExit("error: this needs 2 cores, but this process may use only 1")
     return cores
 
 
 class Trainings:
-    """Trains one network; has a dataset for 1 rank and one of twice as many rows for 2."""
+    """Trainings of one network: a dataset for 1 rank, and one of twice as many rows for 2 ranks."""
 
     def __init__(
         self, network: Network, settings: Settings, cores: list[int], folder: Path
@@ -74,26 +79,29 @@ class Trainings:
         self._config = self._folder / "config.yaml"
         self._config.write_text(yaml.safe_dump(config), encoding="utf-8")
         for ranks in (1, 2):
-            synthetic.dataset(self._dataset(ranks), ranks * network.rank_rows, network.shape)
+            synthetic.write_dataset(
+                self._dataset_folder(ranks), ranks * network.rank_rows, network.shape
+            )
 
     def run(self, way: str) -> tuple[float, list[list[float]]]:
         """Train in one of WAYS.
 
         Returns:
-            Images/s of all ranks together, and those of each epoch but the first, by training.
+            Images/s of all ranks together, and for each training those of every epoch except the
+            first.
 
         Raises:
-            TrainingError
+            TrainingError: a training failed or timed out.
         """
         if way == "ranks":
-            trained = [self._train("both", 2, self._cores)]
+            epoch_rates = [self._train("both", 2, self._cores)]
         elif way == "alone":
-            trained = [self._train("alone", 1, self._cores[:1])]
+            epoch_rates = [self._train("alone", 1, self._cores[:1])]
         else:
             with ThreadPoolExecutor() as pool:
-                started = [pool.submit(self._train, f"core-{n}", 1, [n]) for n in self._cores]
-                trained = [one.result() for one in started]
-        return sum(map(statistics.median, trained)), trained
+                futures = [pool.submit(self._train, f"core-{n}", 1, [n]) for n in self._cores]
+                epoch_rates = [future.result() for future in futures]
+        return sum(map(statistics.median, epoch_rates)), epoch_rates
 
     def _train(self, name: str, ranks: int, cores: list[int]) -> list[float]:
         output = self._folder / f"model-{name}"
@@ -102,7 +110,7 @@ class Trainings:
         command = [
             "taskset", "--cpu-list", ",".join(map(str, cores)),
             sys.executable, str(_JOB), "--config", str(self._config),
-            "--dataset", str(self._dataset(ranks)), "--output", str(output),
+            "--dataset", str(self._dataset_folder(ranks)), "--output", str(output),
             "--set", f"train.ranks={ranks}",
             "--set", f"train.batch_size={ranks * self._settings.rank_batch}",
         ]
@@ -118,5 +126,5 @@ class Trainings:
         shutil.rmtree(output)
         return [epoch["images_per_sec"] for epoch in history["epochs"][1:]]
 
-    def _dataset(self, ranks: int) -> Path:
+    def _dataset_folder(self, ranks: int) -> Path:
         return self._folder / f"dataset-{ranks}"

@@ -1,10 +1,10 @@
-"""What the benchmarks found, as a table in Markdown and as JSON with every single run."""
+"""Results of whole runs: a table in Markdown, and JSON with every run."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import page
 from measure import Run
@@ -17,8 +17,8 @@ class Entry(NamedTuple):
     turn: int
     count: int
     run: Run
-    error: Optional[str]  # why it does not count
-    aside: str  # what of the images became no rows, by its own account
+    error: Optional[str]  # why the run does not count
+    non_rows: str  # images that became no row, according to the output
 
 
 class Table(NamedTuple):
@@ -31,78 +31,86 @@ class Table(NamedTuple):
 
 
 class Line(NamedTuple):
-    """All runs of one contestant, in short."""
+    """Summary of all runs of one contestant."""
 
     name: str
     count: int
-    good: int  # runs that count
-    rate: float  # images/s, median of the good runs
+    good: int  # number of valid runs
+    rate: float  # images/s, median of the valid runs
     slowest: float
     fastest: float
     secs: float
-    python_mib: float  # the largest of all runs
+    python_mib: float  # maximum of all runs
     jvm_mib: float
 
 
-def one_line(entry: Entry) -> str:
+def format_run(entry: Entry) -> str:
+    """Return one line for the terminal."""
     rate = entry.count / entry.run.secs
-    said = f"DOES NOT COUNT: {entry.error}" if entry.error else f"{rate:,.1f} images/s"
-    return f"round {entry.turn + 1}  {entry.name:<13} {entry.run.secs:8.2f} s  {said}"
+    result = f"DOES NOT COUNT: {entry.error}" if entry.error else f"{rate:,.1f} images/s"
+    return f"round {entry.turn + 1}  {entry.name:<13} {entry.run.secs:8.2f} s  {result}"
 
 
 def publish(table: Table, name: str, versions: Mapping[str, str]) -> None:
     """Print the table, and write it to results/<name>.md and .json."""
-    lines = _lines(table)
+    lines = _summarise(table)
     record = {
         "notes": table.notes,
         "skipped": dict(table.skipped),
         "summary": [line._asdict() for line in lines],
-        "runs": [{**entry._asdict(), "run": entry.run._asdict()} for entry in table.runs],
+        "runs": [_record(entry) for entry in table.runs],
     }
     page.publish(
-        name, table.title, [_rates(lines, table.baseline)], _remarks(table), record, versions
+        name, table.title, [_format_table(lines, table.baseline)], _remarks(table), record, versions
     )
 
 
-def _lines(table: Table) -> list[Line]:
-    """Sum up each contestant that has a run that counts, the fastest first."""
+def _record(entry: Entry) -> dict[str, Any]:
+    """Return one run for the JSON file."""
+    record = {**entry._asdict(), "run": entry.run._asdict()}
+    record["aside"] = record.pop("non_rows")
+    return record
+
+
+def _summarise(table: Table) -> list[Line]:
+    """Summarise each contestant that has a valid run, fastest first."""
     lines = []
     for name in table.legend:
-        good = [entry for entry in table.runs if entry.name == name and entry.error is None]
-        if not good:
+        valid = [entry for entry in table.runs if entry.name == name and entry.error is None]
+        if not valid:
             continue
-        rates = [entry.count / entry.run.secs for entry in good]
+        rates = [entry.count / entry.run.secs for entry in valid]
         lines.append(
             Line(
                 name=name,
-                count=good[0].count,
-                good=len(good),
+                count=valid[0].count,
+                good=len(valid),
                 rate=statistics.median(rates),
                 slowest=min(rates),
                 fastest=max(rates),
-                secs=statistics.median(entry.run.secs for entry in good),
-                python_mib=max(entry.run.python_peak_mib for entry in good),
-                jvm_mib=max(entry.run.jvm_peak_mib for entry in good),
+                secs=statistics.median(entry.run.secs for entry in valid),
+                python_mib=max(entry.run.python_peak_mib for entry in valid),
+                jvm_mib=max(entry.run.jvm_peak_mib for entry in valid),
             )
         )
     return sorted(lines, key=lambda line: -line.rate)
 
 
-def _rates(lines: list[Line], baseline: str) -> str:
-    limit = next((line.rate for line in lines if line.name == baseline), None)
+def _format_table(lines: list[Line], baseline: str) -> str:
+    baseline_rate = next((line.rate for line in lines if line.name == baseline), None)
     head = ["", "images", "images/s", "min..max", "seconds", f"of {baseline}"]
     head += ["python MiB", "JVM MiB", "runs"]
-    return page.table(head, [_cells(line, limit) for line in lines])
+    return page.format_table(head, [_format_cells(line, baseline_rate) for line in lines])
 
 
-def _cells(line: Line, limit: Optional[float]) -> list[str]:
+def _format_cells(line: Line, baseline_rate: Optional[float]) -> list[str]:
     return [
         line.name,
         f"{line.count:,}",
-        page.rate(line.rate),
-        f"{page.rate(line.slowest)}..{page.rate(line.fastest)}",
+        page.format_rate(line.rate),
+        f"{page.format_rate(line.slowest)}..{page.format_rate(line.fastest)}",
         f"{line.secs:.1f}",
-        f"{line.rate / limit:.2f}" if limit else "",
+        f"{line.rate / baseline_rate:.2f}" if baseline_rate else "",
         f"{line.python_mib:,.0f}",
         f"{line.jvm_mib:,.0f}" if line.jvm_mib else "-",
         str(line.good),
@@ -111,17 +119,17 @@ def _cells(line: Line, limit: Optional[float]) -> list[str]:
 
 def _remarks(table: Table) -> list[str]:
     remarks = list(table.notes)
-    remarks += [f"{name}: {what}." for name, what in table.legend.items()]
+    remarks += [f"{name}: {description}." for name, description in table.legend.items()]
     counts = {entry.name: entry.count for entry in table.runs}
-    most = max(counts.values())
+    largest = max(counts.values())
     remarks += [
-        f"{name} ran on {count:,} of the images; its rate counts its start as well."
+        f"{name} ran on {count:,} of the images; its rate includes its start."
         for name, count in counts.items()
-        if count < most
+        if count < largest
     ]
-    asides = {entry.name: entry.aside for entry in table.runs if entry.aside}
-    remarks += [f"{name}: {aside} are among the images." for name, aside in asides.items()]
-    remarks += [f"{name}: skipped, {why}." for name, why in table.skipped.items()]
+    non_rows = {entry.name: entry.non_rows for entry in table.runs if entry.non_rows}
+    remarks += [f"{name}: the images include {text}." for name, text in non_rows.items()]
+    remarks += [f"{name}: skipped, {reason}." for name, reason in table.skipped.items()]
     remarks += [
         f"{entry.name}, round {entry.turn + 1}: does not count: {entry.error}."
         for entry in table.runs
@@ -129,6 +137,6 @@ def _remarks(table: Table) -> list[str]:
     ]
     remarks.append(
         "Medians of the runs, whole processes from start to end; MiB: peak of the largest Python "
-        "process and of the JVM, sampled 5 times a second, pages shared with others included."
+        "process and of the JVM, sampled 5 times a second, shared pages included."
     )
     return remarks

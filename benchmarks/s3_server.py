@@ -1,4 +1,4 @@
-"""A real S3 server on this machine, for a benchmark or a test: versitygw over a local folder."""
+"""A real S3 server on this machine for benchmarks and tests: versitygw on a local folder."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from pathlib import Path
 
 import s3fs
 
-# build.sh reads these. The sum is Go's, of the sources.
+# build.sh reads these. CHECKSUM is the Go module checksum of the sources.
 VERSION = "v1.8.0"
 CHECKSUM = "h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc="
 INSTALL = "./build.sh s3-server"
 
-# Made up here, for a server that only this machine sees and that ends with who started it.
+# Invented credentials: the server listens on loopback and ends with the process that started it.
 KEY, SECRET, REGION = "loopback-key", "loopback-secret-7c9a1f", "us-east-1"
 _START_SECS = 30
 
 
 def program() -> Path:
-    """Where build.sh puts the server."""
+    """Return the path at which build.sh installs the server."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halftone"
     return Path(os.environ.get("HALFTONE_CACHE") or cache) / "bin" / f"versitygw-{VERSION}"
 
 
 @contextmanager
 def s3_server(program: Path, work: Path) -> Iterator[int]:
-    """Serve an empty store below `work` on 127.0.0.1; yields the port, and removes all at the end.
+    """Serve an empty store below `work` on 127.0.0.1; yield the port, and remove the store on exit.
 
     The folder must be on a filesystem with extended attributes.
     """
@@ -49,7 +49,7 @@ def s3_server(program: Path, work: Path) -> Iterator[int]:
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_for(process, port)
+        _wait_for_port(process, port)
         yield port
     finally:
         process.terminate()
@@ -58,7 +58,7 @@ def s3_server(program: Path, work: Path) -> Iterator[int]:
 
 
 def upload(port: int, folder: Path, names: list[str], bucket: str) -> None:
-    """Put files into a new bucket, past any proxy."""
+    """Upload files to a new bucket, without a proxy."""
     store = s3fs.S3FileSystem(endpoint_url=f"http://127.0.0.1:{port}", key=KEY, secret=SECRET)
     store.mkdir(bucket)
     store.pipe({f"{bucket}/{name}": (folder / name).read_bytes() for name in names})
@@ -70,7 +70,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_for_port(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + _START_SECS
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -1,6 +1,6 @@
 """A Spark standalone cluster on this machine: a master and two workers of one core each.
 
-Nodes have Spark, Java, and nothing of ours: what executors run must be shipped to them.
+Nodes have only Spark and Java: everything that executors run must be sent to them.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ import psutil
 import pyspark
 
 _START_SECS = 60
-# JVMs that do little, and are not to take the cores from what is tested.
+# Use little CPU for the JVMs of master and workers, which leaves the cores to the tested job.
 _JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 class Cluster:
+    """A running cluster."""
+
     def __init__(self, folder: Path, master: str, workers: list[psutil.Process]) -> None:
         self.folder, self.master, self._workers = folder, master, workers
 
-    def submitting(self, python: Path) -> dict[str, str]:
-        """The environment in which conf/deploy/standalone.sh sends this cluster a small job.
+    def submit_environment(self, python: Path) -> dict[str, str]:
+        """Return the environment in which conf/deploy/standalone.sh submits a small job here.
 
         Args:
-            python: the driver's.
+            python: the Python executable of the driver.
         """
         return {
             **environment(self.folder),
@@ -41,32 +43,36 @@ class Cluster:
         }
 
     def executors(self) -> list[psutil.Process]:
-        """The executors' JVMs that run at the moment."""
-        found = []
+        """Return the JVMs of the running executors."""
+        executors = []
         for worker in self._workers:
-            for process in children(worker):
-                if "CoarseGrainedExecutorBackend" in " ".join(command_of(process)):
-                    found.append(process)
-        return found
+            for process in list_children(worker):
+                if "CoarseGrainedExecutorBackend" in " ".join(read_command(process)):
+                    executors.append(process)
+        return executors
 
-    def executor_at_work(self) -> psutil.Process:
-        """An executor that runs Python, as soon as there is one."""
-        deadline = time.monotonic() + 15 * _START_SECS  # it unpacks the environment first
+    def wait_for_python_executor(self) -> psutil.Process:
+        """Wait for an executor that runs Python, and return it.
+
+        Raises:
+            TimeoutError: none has started Python in time.
+        """
+        deadline = time.monotonic() + 15 * _START_SECS  # the executor unpacks the environment first
         while time.monotonic() < deadline:
             for process in self.executors():
-                if any(map(_is_daemon, children(process))):
+                if any(map(_is_daemon, list_children(process))):
                     return process
             time.sleep(0.05)
         raise TimeoutError(self.folder)
 
-    def tidy(self) -> None:
-        """Remove what ended applications have left: an environment for each of their executors."""
+    def remove_finished_applications(self) -> None:
+        """Remove the folders of finished applications, with an environment for each executor."""
         for application in self.folder.glob("worker-*/app-*"):
             shutil.rmtree(application, ignore_errors=True)
 
 
-def command_of(process: psutil.Process) -> list[str]:
-    """Its command line; empty where it has ended meanwhile."""
+def read_command(process: psutil.Process) -> list[str]:
+    """Return the command line of a process; empty if it has ended."""
     try:
         return process.cmdline()
     except psutil.Error:
@@ -74,13 +80,13 @@ def command_of(process: psutil.Process) -> list[str]:
 
 
 def _is_daemon(process: psutil.Process) -> bool:
-    """Whether it is Spark's, and not the shell that unpacks the Python for it."""
-    command = command_of(process)
+    """Whether a process is the PySpark daemon, not the shell that unpacks Python for it."""
+    command = read_command(process)
     return "pyspark.daemon" in command and "python" in Path(command[0]).name
 
 
-def children(process: psutil.Process) -> list[psutil.Process]:
-    """All processes below it; none where it has ended meanwhile."""
+def list_children(process: psutil.Process) -> list[psutil.Process]:
+    """Return all descendants of a process; none if it has ended."""
     try:
         return process.children(recursive=True)
     except psutil.Error:
@@ -88,16 +94,16 @@ def children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What a node has: no PYTHONPATH, no Python of ours, and Spark in a place of its own.
+    """Return the environment of a node: a copy of Spark, no PYTHONPATH, no Python of .venv.
 
-    And the account of a store, where a test has one.
+    It includes the AWS_* variables, for tests with a store.
     """
     home = folder / "spark"
     if not home.exists():
         shutil.copytree(Path(pyspark.__file__).parent, home, copy_function=_link)
-    own = {"JAVA_HOME", *(name for name in os.environ if name.startswith("AWS_"))}
+    inherited = {"JAVA_HOME", *(name for name in os.environ if name.startswith("AWS_"))}
     return {
-        **{name: os.environ[name] for name in own if name in os.environ},
+        **{name: os.environ[name] for name in inherited if name in os.environ},
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(folder),
         "SPARK_HOME": str(home),
@@ -111,26 +117,26 @@ def environment(folder: Path) -> dict[str, str]:
 def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
-    except OSError:  # another disk
+    except OSError:  # a different filesystem
         shutil.copy2(source, target)
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Cluster]:
-    """Start the cluster; its folders and logs are below `folder`."""
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """Start a cluster and stop it on exit; its folders and logs are below `folder`."""
     with ExitStack() as stack:
         common = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
         master = stack.enter_context(_daemon(folder, "master", *common))
-        url = _said(folder, "master", r"Starting Spark master at (spark://\S+)")
+        url = _wait_for_log(folder, "master", r"Starting Spark master at (spark://\S+)")
         assert master.is_running()
         workers = []
         for number in (1, 2):
             name = f"worker-{number}"
             (folder / name).mkdir()
-            room = ("--cores", "1", "--memory", "2g", "--work-dir", str(folder / name))
-            workers.append(stack.enter_context(_daemon(folder, name, *common, *room, url)))
+            resources = ("--cores", "1", "--memory", "2g", "--work-dir", str(folder / name))
+            workers.append(stack.enter_context(_daemon(folder, name, *common, *resources, url)))
         for number in (1, 2):
-            _said(folder, f"worker-{number}", r"(Successfully registered with master)")
+            _wait_for_log(folder, f"worker-{number}", r"(Successfully registered with master)")
         yield Cluster(folder, url, workers)
 
 
@@ -139,15 +145,14 @@ def _daemon(folder: Path, name: str, *arguments: str) -> Iterator[psutil.Process
     kind = name.partition("-")[0]
     command = [str(folder / "spark" / "bin" / "spark-class")]
     command += [f"org.apache.spark.deploy.{kind}.{kind.capitalize()}", *arguments]
-    own = environment(folder)
     with open(folder / f"{name}.log", "wb") as log:
         process = subprocess.Popen(
-            command, env=own, cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            command, env=environment(folder), cwd=folder, stdout=log, stderr=subprocess.STDOUT
         )
     try:
         yield psutil.Process(process.pid)
     finally:
-        process.terminate()  # a worker ends its executors
+        process.terminate()  # a worker stops its executors
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
@@ -155,13 +160,13 @@ def _daemon(folder: Path, name: str, *arguments: str) -> Iterator[psutil.Process
             process.wait()
 
 
-def _said(folder: Path, name: str, pattern: str) -> str:
-    """Wait for a line in a daemon's log; return the pattern's group."""
+def _wait_for_log(folder: Path, name: str, pattern: str) -> str:
+    """Wait for a line in the log of a daemon; return the first group of the pattern."""
     log = folder / f"{name}.log"
     deadline = time.monotonic() + _START_SECS
     while time.monotonic() < deadline:
-        found = re.search(pattern, log.read_text())
-        if found:
-            return found.group(1)
+        match = re.search(pattern, log.read_text())
+        if match:
+            return match.group(1)
         time.sleep(0.1)
     raise TimeoutError(log.read_text())

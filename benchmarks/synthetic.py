@@ -1,6 +1,6 @@
-"""Datasets of drawn rows: what preprocess would have made of as many images.
+"""Write synthetic datasets, in the format of preprocess.
 
-The pixels are noise. What a row shows does not matter to a feed; how many bytes it has does.
+The pixels are noise. The content of a row does not matter to a feed; its number of bytes does.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Shape = tuple[int, int, int]  # height, width, channels
 
 LABELS = ["one", "two"]
 _SEED = 7
-_IMAGES = "/drawn"  # where the images would be, had there been any
+_IMAGES = "/drawn"  # the folder of the images, which do not exist
 
 
-def dataset(folder: Path, count: int, shape: Shape) -> int:
-    """Write a Halftone dataset at `folder`, all rows in the train split; return its shards."""
+def write_dataset(folder: Path, count: int, shape: Shape) -> int:
+    """Write a dataset to `folder`, all rows in the train split; return its number of shards."""
     root = str(folder)
     writer = shards.ShardWriter(root, _IMAGES, LABELS, shape[2])
     size = shards.rows_per_shard(
@@ -38,17 +38,17 @@ def dataset(folder: Path, count: int, shape: Shape) -> int:
     for number, start in enumerate(range(0, count, size)):
         rows = np.arange(start, min(start + size, count))
         part = folder / f"part-{number:05d}.parquet"
-        storage.write_table(str(part), _staged(rows, shape))
-        piece = ShardSource(str(part), np.arange(len(rows)))
-        shard = Shard(f"{TRAIN}/drawn-{number:05d}.parquet", TRAIN, (piece,))
+        storage.write_table(str(part), _staged_part(rows, shape))
+        source = ShardSource(str(part), np.arange(len(rows)))
+        shard = Shard(f"{TRAIN}/drawn-{number:05d}.parquet", TRAIN, (source,))
         files.append(ShardFile(path=shard.path, split=TRAIN, **writer.write(shard)._asdict()))
         part.unlink()
     manifest.publish_manifest(root, _manifest(count, shape, files))
     return len(files)
 
 
-def _staged(rows: np.ndarray, shape: Shape) -> pa.Table:
-    """Rows as a part that preprocess has staged: each column of a shard but the label's number."""
+def _staged_part(rows: np.ndarray, shape: Shape) -> pa.Table:
+    """Return rows as a staged part of preprocess: the columns of a shard except `label_id`."""
     rng = np.random.default_rng([_SEED, int(rows[0])])
     pixels = rng.integers(0, 256, (len(rows), int(np.prod(shape))), np.uint8)
     texts = {

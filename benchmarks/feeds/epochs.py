@@ -1,7 +1,6 @@
 """A training epoch of the smallest network, logistic regression, fed in three ways.
 
-Network, loss, optimizer and the number of rows a step are the same in all; so is what makes a
-training repeatable.
+All use the same network, loss, optimizer, number of rows per step, and settings for determinism.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from feeds import ours
-from feeds.rows import BATCH, SEED, Pass, Task, whole
+from feeds.rows import BATCH, SEED, Pass, Task, read_all
 from halftone import models
 from halftone.config import Mlp
 from halftone.dataset import manifest
@@ -19,9 +18,9 @@ from halftone.training import determinism
 
 
 def from_tensors(task: Task) -> Pass:
-    """Keras' own way with rows in memory: `fit(x, y)`, shuffled whole."""
+    """Keras' `fit(x, y)` with rows in memory, fully shuffled."""
     determinism.configure_process(World(), SEED, "float32")
-    pixels, label_ids = map(tf.constant, whole(task))
+    pixels, label_ids = map(tf.constant, read_all(task))
     network = _network(task)
 
     def epoch(number: int) -> int:
@@ -31,19 +30,19 @@ def from_tensors(task: Task) -> Pass:
     return epoch
 
 
-def from_kept(task: Task) -> Pass:
-    return _fed(task, ours.kept_source(task), is_kept=True)
+def from_cached(task: Task) -> Pass:
+    return _train_from(task, ours.cached_source(task), is_cached=True)
 
 
 def from_streamed(task: Task) -> Pass:
-    return _fed(task, ours.streamed_source(task), is_kept=False)
+    return _train_from(task, ours.streamed_source(task), is_cached=False)
 
 
-def _fed(task: Task, source: BatchSource, is_kept: bool) -> Pass:
+def _train_from(task: Task, source: BatchSource, is_cached: bool) -> Pass:
     network = _network(task)
 
     def epoch(number: int) -> int:
-        plan = ours.plan(task, 1 if is_kept else number)
+        plan = ours.plan_epoch(task, 1 if is_cached else number)
         rows = source.epoch_dataset(plan, f"{SEED}:{number}:0")
         network.fit(rows, steps_per_epoch=plan.steps, verbose=0)
         return plan.count_rows(0)

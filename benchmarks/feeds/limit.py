@@ -1,4 +1,4 @@
-"""The practical limits: rows as NumPy arrays, permuted and cut into batches, and nothing else."""
+"""The practical limits: rows as NumPy arrays, only permuted and sliced into batches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from feeds.rows import BATCH, SEED, Pass, Task, by_shard, drained, whole
+from feeds.rows import BATCH, SEED, Pass, Task, consume_arrays, read_all, read_shards
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -16,21 +16,21 @@ def streamed(task: Task) -> Pass:
 
     def batches(number: int) -> Iterator[Batch]:
         rng = np.random.default_rng([SEED, number])
-        for pixels, label_ids in by_shard(task):
-            yield from _batches(pixels, label_ids, rng)
+        for pixels, label_ids in read_shards(task):
+            yield from _slice_batches(pixels, label_ids, rng)
 
-    return lambda number: drained(batches(number))
+    return lambda number: consume_arrays(batches(number))
 
 
-def kept(task: Task) -> Pass:
-    """Permute what is in memory already."""
-    pixels, label_ids = whole(task)
-    return lambda number: drained(
-        _batches(pixels, label_ids, np.random.default_rng([SEED, number]))
+def cached(task: Task) -> Pass:
+    """Permute rows that are already in memory."""
+    pixels, label_ids = read_all(task)
+    return lambda number: consume_arrays(
+        _slice_batches(pixels, label_ids, np.random.default_rng([SEED, number]))
     )
 
 
-def _batches(
+def _slice_batches(
     pixels: np.ndarray, label_ids: np.ndarray, rng: np.random.Generator
 ) -> Iterator[Batch]:
     order = rng.permutation(len(label_ids))

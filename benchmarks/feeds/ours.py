@@ -1,9 +1,9 @@
-"""Halftone's own feed, as its training uses it."""
+"""Halftone's feed, as its training uses it."""
 
 from __future__ import annotations
 
+from feeds.consume import consume
 from feeds.rows import BATCH, SEED, Pass, Task
-from feeds.taken import taken
 from halftone.feed import epoch_plan
 from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.pipeline import BatchSource, CachedSource, StreamedSource
@@ -11,20 +11,20 @@ from halftone.feed.world import World
 from halftone.training import determinism
 
 
-def plan(task: Task, number: int) -> EpochPlan:
+def plan_epoch(task: Task, number: int) -> EpochPlan:
     return epoch_plan.plan_epoch(task.shards(), 1, BATCH, SEED, number)
 
 
 def streamed(task: Task) -> Pass:
-    """`train.cache: none`."""
+    """The feed of `train.cache: none`."""
     source = streamed_source(task)
-    return lambda number: _delivered(source, plan(task, number), number)
+    return lambda number: _deliver(source, plan_epoch(task, number), number)
 
 
-def kept(task: Task) -> Pass:
-    """`train.cache: memory`."""
-    source, only = kept_source(task), plan(task, 1)
-    return lambda number: _delivered(source, only, number)
+def cached(task: Task) -> Pass:
+    """The feed of `train.cache: memory`."""
+    source, plan = cached_source(task), plan_epoch(task, 1)
+    return lambda number: _deliver(source, plan, number)
 
 
 def streamed_source(task: Task) -> BatchSource:
@@ -32,12 +32,12 @@ def streamed_source(task: Task) -> BatchSource:
     return StreamedSource(task.dataset, task.shape(), World(), BATCH)
 
 
-def kept_source(task: Task) -> BatchSource:
+def cached_source(task: Task) -> BatchSource:
     determinism.configure_process(World(), SEED, "float32")
-    return CachedSource(task.dataset, task.shape(), World(), plan(task, 1))
+    return CachedSource(task.dataset, task.shape(), World(), plan_epoch(task, 1))
 
 
-def _delivered(source: BatchSource, epoch: EpochPlan, number: int) -> int:
-    rows = taken(source.epoch_dataset(epoch, f"{SEED}:{number}:0"))
-    fill = epoch.steps * BATCH - epoch.count_rows(0)  # rows of weight 0 in the last batch
-    return rows - fill
+def _deliver(source: BatchSource, plan: EpochPlan, number: int) -> int:
+    rows = consume(source.epoch_dataset(plan, f"{SEED}:{number}:0"))
+    padding = plan.steps * BATCH - plan.count_rows(0)  # rows of weight 0 in the last batch
+    return rows - padding

@@ -1,4 +1,4 @@
-"""What a feeder is given and what it gives, and the rows of a dataset as NumPy arrays."""
+"""The interface of the feeds, and the rows of a dataset as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from halftone.dataset.splits import TRAIN
 BATCH = 64
 SEED = 7
 
-# Makes the pass of a number (from 1) over all rows, and returns how many rows were delivered.
+# Makes a pass over all rows, given its number (from 1), and returns the number of delivered rows.
 Pass = Callable[[int], int]
 
 
 class Task(NamedTuple):
-    """What a feeder feeds from."""
+    """The rows that a feed reads."""
 
     dataset: str
-    records: str  # a folder of the same rows as TFRecord files, a file a shard
-    num_shards: int  # the first ones; more than there are: all
+    records: str  # folder of the same rows as TFRecord files, one per shard
+    num_shards: int  # only the first ones; all if there are fewer
 
     def shape(self) -> tuple[int, int, int]:
         return manifest.read_manifest(self.dataset).shape()
@@ -34,13 +34,13 @@ class Task(NamedTuple):
         return manifest.read_manifest(self.dataset).shards(TRAIN)[: self.num_shards]
 
 
-def drained(batches: Iterable[Sequence[Any]]) -> int:
-    """Take all batches of NumPy arrays, and return the number of their rows."""
+def consume_arrays(batches: Iterable[Sequence[Any]]) -> int:
+    """Consume all batches of NumPy arrays; return their number of rows."""
     return sum(len(batch[1]) for batch in batches)
 
 
-def by_shard(task: Task) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Read with pyarrow, and copy nothing: (rows, *shape) uint8 and (rows,) int32 a shard."""
+def read_shards(task: Task) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Read each shard with pyarrow, without a copy: (rows, *shape) uint8 and (rows,) int32."""
     shape = task.shape()
     for shard in task.shards():
         path = Path(task.dataset) / shard.path
@@ -51,7 +51,7 @@ def by_shard(task: Task) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield pixels.reshape(-1, *shape), table[schema.LABEL_ID].to_numpy()
 
 
-def whole(task: Task) -> tuple[np.ndarray, np.ndarray]:
+def read_all(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Read all rows: (rows, *shape) uint8 and (rows,) int32."""
-    pixels, label_ids = zip(*by_shard(task))
+    pixels, label_ids = zip(*read_shards(task))
     return np.concatenate(pixels), np.concatenate(label_ids)

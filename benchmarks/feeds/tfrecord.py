@@ -1,8 +1,8 @@
-"""The same rows as TFRecord files, written and parsed as TensorFlow's guides do it.
+"""The same rows as TFRecord files, written and parsed as in TensorFlow's guides.
 
 python -m feeds.tfrecord DATASET FOLDER
 
-writes the train split at DATASET to FOLDER: a file a shard, nothing compressed.
+writes the train split of DATASET to FOLDER, one uncompressed file per shard.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from feeds.consume import consume
 from feeds.rows import BATCH, SEED, Pass, Task
-from feeds.taken import taken
 from halftone import storage
 from halftone.dataset import manifest, schema
 from halftone.dataset.splits import TRAIN
 
-# As many rows as Halftone mixes at a time at 64x64x1: four shards of 16 MiB.
+# The number of rows that Halftone shuffles at a time at 64x64x1: four shards of 16 MiB.
 _SHUFFLE_ROWS = 16_384
 _FEATURES = {
     schema.IMAGE: tf.io.FixedLenFeature([], tf.string),
@@ -46,20 +46,20 @@ def _example(image: bytes, label_id: int) -> tf.train.Example:
 
 def as_uint8(task: Task) -> Pass:
     epoch = _epoch(task)
-    return lambda number: taken(epoch)
+    return lambda number: consume(epoch)
 
 
 def as_float32(task: Task) -> Pass:
     epoch = _epoch(task, as_float=True)
-    return lambda number: taken(epoch)
+    return lambda number: consume(epoch)
 
 
 def shuffled(task: Task) -> Pass:
-    return lambda number: taken(_epoch(task, shuffle_seed=SEED + number))
+    return lambda number: consume(_epoch(task, shuffle_seed=SEED + number))
 
 
 def _epoch(task: Task, shuffle_seed: int = 0, as_float: bool = False) -> tf.data.Dataset:
-    """Batches that are parsed at once, which is several times faster than row by row."""
+    """Return batches, each parsed in one call, which is several times faster than row by row."""
     shape = task.shape()
 
     def parse(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

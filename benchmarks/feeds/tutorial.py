@@ -1,6 +1,6 @@
-"""Petastorm as its tutorial for Parquet files from Spark has it: a TransformSpec, then unrolled.
+"""Petastorm as in its tutorial for Parquet files from Spark: a TransformSpec, then unbatched.
 
-What follows the reader is what Petastorm's own `make_tf_dataset` does.
+The steps after the reader are those of Petastorm's `make_tf_dataset`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from feeds.consume import consume
 from feeds.rows import BATCH, Pass, Task
-from feeds.taken import taken
 from halftone import storage
 from halftone.dataset import schema
 
-# petastorm 0.12.1 uses much of what pyarrow 10 calls deprecated.
+# petastorm 0.12.1 uses many deprecated functions of pyarrow 10.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
 from petastorm import TransformSpec, make_batch_reader  # noqa: E402
 from petastorm.tf_utils import make_petastorm_dataset  # noqa: E402
@@ -25,25 +25,25 @@ _WORKERS = 4  # make_tf_dataset's default
 
 
 def as_uint8(task: Task) -> Pass:
-    return lambda number: _delivered(task, np.uint8)
+    return lambda number: _deliver(task, np.uint8)
 
 
 def as_float32(task: Task) -> Pass:
-    return lambda number: _delivered(task, np.float32)
+    return lambda number: _deliver(task, np.float32)
 
 
-def _delivered(task: Task, kind: type) -> int:
+def _deliver(task: Task, dtype: type) -> int:
     shape = task.shape()
 
     def transform(rows: pd.DataFrame) -> pd.DataFrame:
-        rows[schema.IMAGE] = rows[schema.IMAGE].map(pixels)
+        rows[schema.IMAGE] = rows[schema.IMAGE].map(decode)
         return rows
 
-    def pixels(content: bytes) -> np.ndarray:
+    def decode(content: bytes) -> np.ndarray:
         image = np.frombuffer(content, np.uint8).reshape(shape)
-        return image if kind is np.uint8 else image.astype(np.float32) / 255
+        return image if dtype is np.uint8 else image.astype(np.float32) / 255
 
-    spec = TransformSpec(transform, edit_fields=[(schema.IMAGE, kind, shape, False)])
+    spec = TransformSpec(transform, edit_fields=[(schema.IMAGE, dtype, shape, False)])
     urls = [storage.as_url(storage.join(task.dataset, shard.path)) for shard in task.shards()]
     with make_batch_reader(
         urls,
@@ -53,4 +53,4 @@ def _delivered(task: Task, kind: type) -> int:
         workers_count=_WORKERS,
     ) as reader:
         rows = make_petastorm_dataset(reader).flat_map(tf.data.Dataset.from_tensor_slices)
-        return taken(rows.batch(BATCH).prefetch(tf.data.AUTOTUNE))
+        return consume(rows.batch(BATCH).prefetch(tf.data.AUTOTUNE))

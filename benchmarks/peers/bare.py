@@ -1,4 +1,4 @@
-"""The bare limit: two processes of OpenCV, no Spark, no checks, no labels.
+"""The limit: two processes of OpenCV, no Spark, no checks, no labels.
 
 python benchmarks/peers/bare.py IMAGES OUTPUT COUNT [SIZE_PX]
 """
@@ -21,24 +21,24 @@ _REDUCED = (
     (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
     (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
 )
-# Start of frame, for every kind of JPEG; C4, C8 and CC in between mean something else.
+# Start of frame, for every kind of JPEG; C4, C8 and CC have other meanings.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def jpeg_sides_px(data: bytes) -> tuple[int, int]:
-    """Height and width from a JPEG's header; (0, 0) for what is no JPEG."""
-    at = 2
+    """Return height and width from the header of a JPEG; (0, 0) for other files."""
+    offset = 2
     if data[:2] != b"\xff\xd8":
         return 0, 0
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] in _FRAMES:
-            return struct.unpack(">HH", data[at + 5 : at + 9])
-        at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+    while offset + 9 <= len(data) and data[offset] == 0xFF:
+        if data[offset + 1] in _FRAMES:
+            return struct.unpack(">HH", data[offset + 5 : offset + 9])
+        offset += 2 + struct.unpack(">H", data[offset + 2 : offset + 4])[0]
     return 0, 0
 
 
-def flag_for(data: bytes, size_px: int) -> int:
-    """The strongest reduction whose result is not smaller than the target."""
+def choose_flag(data: bytes, size_px: int) -> int:
+    """Return the flag of the strongest reduction that is not smaller than the target."""
     shorter = min(jpeg_sides_px(data))
     for scale, flag in _REDUCED:
         if shorter // scale >= size_px:
@@ -53,7 +53,7 @@ def resize_share(paths: list[str], output: str, size_px: int) -> None:
     for path in paths:
         with open(path, "rb") as file:
             data = file.read()
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag_for(data, size_px))
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), choose_flag(data, size_px))
         rows.append(cv2.resize(pixels, (size_px, size_px), interpolation=cv2.INTER_AREA).tobytes())
     table = pa.table({"path": paths, "image": pa.array(rows, pa.binary())})
     pq.write_table(table, output, compression="NONE")
@@ -61,12 +61,12 @@ def resize_share(paths: list[str], output: str, size_px: int) -> None:
 
 def main(images: str, output: str, count: str, size_px: str = "64") -> None:
     paths = sorted(
-        os.path.join(place, name)
-        for place, _, names in os.walk(images, followlinks=True)
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(images, followlinks=True)
         for name in names
     )[: int(count)]
     os.makedirs(output)
-    # Forked, not spawned: the limit pays for one start of the interpreter.
+    # Fork instead of spawn: the interpreter starts only once.
     context = multiprocessing.get_context("fork")
     workers = [
         context.Process(

@@ -1,9 +1,9 @@
-"""Spark's `binaryFile` source and mapInPandas, as its documentation would have it.
+"""Spark's `binaryFile` source and mapInPandas, as in Spark's documentation.
 
 spark-submit --master local[2] benchmarks/peers/binaryfile.py IMAGES OUTPUT COUNT [SIZE_PX]
 
-Everything is at its default. IMAGES may be an s3a:// URL; COUNT is there for the sake of a common
-command line: a folder is read whole.
+All settings are defaults. IMAGES may be an s3a:// URL. COUNT is ignored; it exists for a common
+command line of the peers. All images of the folder are read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 from pyspark.sql import SparkSession
 
 
-def _resized(content: bytes, size_px: int) -> bytes:
+def _resize(content: bytes, size_px: int) -> bytes:
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     return cv2.resize(pixels, (size_px, size_px), interpolation=cv2.INTER_AREA).tobytes()
 
@@ -27,7 +27,7 @@ def main(images: str, output: str, count: str, size_px: str = "64") -> None:
 
     def resize_batches(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
-            rows = [_resized(content, side_px) for content in batch["content"]]
+            rows = [_resize(content, side_px) for content in batch["content"]]
             yield pd.DataFrame({"path": batch["path"], "image": rows})
 
     spark = SparkSession.builder.appName("binaryFile").getOrCreate()

@@ -2,7 +2,7 @@
 
 spark-submit --master local[2] benchmarks/peers/image_source.py IMAGES OUTPUT COUNT [SIZE_PX]
 
-It reads the first COUNT images, for it is very slow.
+It is very slow, so it reads only the first COUNT images.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pyspark.sql.types import BinaryType
 
 def main(images: str, output: str, count: str, size_px: str = "64") -> None:
     paths = sorted(
-        os.path.join(place, name)
-        for place, _, names in os.walk(images, followlinks=True)
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(images, followlinks=True)
         for name in names
     )[: int(count)]
     side_px = int(size_px)
 
     def resize(image: Any) -> bytes:
-        # Rows of OpenCV's own order: blue, green, red.
+        # Channels in OpenCV's order: blue, green, red.
         shape = (image.height, image.width, image.nChannels)
         pixels = np.frombuffer(image.data, np.uint8).reshape(shape)
         if image.nChannels > 1:

@@ -1,11 +1,11 @@
-"""img2dataset on a list of file:// URLs, which it opens as it opens any other URL.
+"""img2dataset on a list of file:// URLs, which it opens like any other URL.
 
 .bench/bin/python benchmarks/peers/img2dataset_files.py IMAGES OUTPUT COUNT [SIZE_PX]
 
-It keeps the colours of its source and stores JPEGs again: it has no grey, and no raw pixels. The
-quality of those, SHA-256 and EXIF of each file are as by default. Two processes, shards small
-enough that both have work, and few threads are not: 256 are meant for far-away servers, and get
-into each other's way on local files.
+It keeps colours and encodes the images as JPEG again: it supports neither grey nor raw pixels.
+JPEG quality, SHA-256 and EXIF are defaults. Not defaults are two processes, shards small enough for
+both to have work, and fewer threads: the default of 256 is meant for distant servers and is slower
+on local files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# At import, albumentations asks a server whether there is a newer version of it.
+# Otherwise albumentations checks a server for a newer version when it is imported.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 from img2dataset import download
@@ -27,8 +27,8 @@ _THREADS = 8
 
 def main(images: str, output: str, count: str, size_px: str = "64") -> None:
     urls = sorted(
-        Path(place, name).absolute().as_uri()
-        for place, _, names in os.walk(images, followlinks=True)
+        Path(parent, name).absolute().as_uri()
+        for parent, _, names in os.walk(images, followlinks=True)
         for name in names
     )[: int(count)]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as listing:
@@ -46,5 +46,5 @@ def main(images: str, output: str, count: str, size_px: str = "64") -> None:
         )
 
 
-if __name__ == "__main__":  # its processes are spawned
+if __name__ == "__main__":  # required because its processes are spawned
     main(*sys.argv[1:])

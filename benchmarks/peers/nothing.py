@@ -1,4 +1,4 @@
-"""Starts Spark and stops it: with --packages, that fetches them."""
+"""Start and stop Spark, which fetches the packages of --packages."""
 
 from pyspark.sql import SparkSession
 

@@ -1,8 +1,8 @@
-"""A pandas UDF that loads the model for each batch, as one would first write it.
+"""A pandas UDF that loads the model for each batch, as in a first implementation.
 
 spark-submit --master local[2] benchmarks/peers/pandas_udf.py NETWORK DATASET/SPLIT OUTPUT
 
-Everything of Spark's is at its default.
+All settings of Spark are defaults.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def main(network: str, rows: str, output: str) -> None:
         pixels = np.stack([np.frombuffer(image, np.uint8).reshape(shape) for image in images])
         return pd.Series(list(model.predict(pixels, verbose=0)))
 
-    read = spark.read.parquet(rows)
-    read.select("key", "label", predict("image").alias("probability")).write.parquet(output)
+    images = spark.read.parquet(rows)
+    images.select("key", "label", predict("image").alias("probability")).write.parquet(output)
     spark.stop()
 
 

@@ -2,7 +2,7 @@
 
 .bench/bin/python benchmarks/peers/ray_data.py IMAGES OUTPUT COUNT [SIZE_PX]
 
-COUNT is there for the sake of a common command line: a folder is read whole.
+COUNT is ignored; it exists for a common command line of the peers. All images are read.
 """
 
 from __future__ import annotations

@@ -52,7 +52,10 @@ class Place(NamedTuple):
         """Start a job as its user does, from a folder that holds nothing."""
         elsewhere = self.folder / "elsewhere"
         elsewhere.mkdir(exist_ok=True)
-        environment = {**self.cluster.submitting(self.python / "bin" / "python"), **settings}
+        environment = {
+            **self.cluster.submit_environment(self.python / "bin" / "python"),
+            **settings,
+        }
         return subprocess.Popen(
             [REPOSITORY / "conf/deploy/standalone.sh", job, "--config", str(conf), *arguments],
             env=environment,
@@ -65,7 +68,7 @@ class Place(NamedTuple):
     def finish(self, process: Job) -> list[str]:
         said, _ = process.communicate(timeout=1500)
         assert process.returncode == 0, said
-        self.cluster.tidy()
+        self.cluster.remove_finished_applications()
         return said.splitlines()
 
 
@@ -82,7 +85,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with ExitStack() as stack:
         store = stack.enter_context(served(tmp_path_factory.mktemp("s3")))
         nodes = tmp_path_factory.mktemp("nodes")
-        cluster = stack.enter_context(standalone_cluster.running(nodes))
+        cluster = stack.enter_context(standalone_cluster.running_cluster(nodes))
         made = Place(cluster, store, folder, config(folder))
         made.python.mkdir()
         command = ["tar", "-xzf", dist / "environment.tar.gz", "-C", made.python]
@@ -220,7 +223,7 @@ def wait_for(process: Job, path: Path) -> None:
 
 def kill_executor(place: Place, process: Job) -> None:
     """Kill the JVM of an executor that is at work."""
-    place.cluster.executor_at_work().kill()
+    place.cluster.wait_for_python_executor().kill()
     assert process.poll() is None
 
 
@@ -229,8 +232,8 @@ def suspended_ranks(place: Place) -> list[psutil.Process]:
     found = [
         process
         for executor in place.cluster.executors()
-        for process in standalone_cluster.children(executor)
-        if "halftone.launch.rank" in standalone_cluster.command_of(process)
+        for process in standalone_cluster.list_children(executor)
+        if "halftone.launch.rank" in standalone_cluster.read_command(process)
     ]
     for process in found:
         process.suspend()

@@ -1,4 +1,4 @@
-"""Batches of tf.data, taken inside TensorFlow's graph as Keras' `fit` takes them."""
+"""Consume batches of tf.data inside TensorFlow's graph, as Keras' `fit` does."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def _num_rows(batches: tf.data.Dataset) -> tf.Tensor:
     return rows
 
 
-def taken(batches: tf.data.Dataset) -> int:
-    """Take all batches of several columns; return the number of their rows."""
+def consume(batches: tf.data.Dataset) -> int:
+    """Consume all batches of several columns; return their number of rows."""
     return int(_num_rows(batches))
