@@ -74,7 +74,7 @@ class RejectPreview(NamedTuple):
     path: str
     reason: str
     detail: str
-    pixels: Optional[PreviewPixels]  # None if it cannot be shown
+    pixels: Optional[PreviewPixels]  # None if it cannot be shown; may be incomplete
 
 
 def read_reject_previews(
