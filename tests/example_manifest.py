@@ -1,10 +1,11 @@
-"""A manifest of four images, for tests that need one but no dataset."""
+"""A manifest of four images, for tests that need a manifest but no dataset."""
 
 from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset.manifest import Manifest, ShardFile
 
 
 def example() -> Manifest:
+    """A manifest with all fields, whose files do not exist."""
     return Manifest(
         schema_version=1,
         halftone_version="0.1.0",

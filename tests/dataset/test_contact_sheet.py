@@ -1,4 +1,4 @@
-"""Every picture is where it belongs, whatever its size, and no title breaks the sheet."""
+"""Contact sheets: the positions and sizes of pictures, and titles of any length and letters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from PIL import Image, ImageFont
 from halftone.dataset import contact_sheet
 
 MARGIN_PX, GAP_PX, TITLE_PX = 16, 6, 30
-PAPER = [244, 244, 241]
+BACKGROUND = [244, 244, 241]
 
 
-def drawn(
+def draw(
     groups: list[contact_sheet.PictureGroup], columns: int = 12, cell_px: int = 96
 ) -> np.ndarray:
     """(H, W, 3) uint8 of the sheet."""
@@ -33,44 +33,46 @@ def enlarged(pixels: np.ndarray, factor: int) -> np.ndarray:
     return np.repeat(np.repeat(pixels, factor, axis=0), factor, axis=1)
 
 
-def ink(strip: np.ndarray) -> np.ndarray:
-    """Columns of a strip that are not paper."""
-    return np.flatnonzero((strip != PAPER).any(axis=(0, 2)))
+def drawn_columns(strip: np.ndarray) -> np.ndarray:
+    """Columns of a strip that are not all background."""
+    return np.flatnonzero((strip != BACKGROUND).any(axis=(0, 2)))
 
 
-# --- places ---------------------------------------------------------------------------------------
+# --- positions ------------------------------------------------------------------------------------
 
 
-def test_pictures_stand_in_rows_under_their_titles() -> None:
+def test_pictures_are_in_rows_under_their_titles() -> None:
     cats, dogs = [noise(32, 32, 3, seed) for seed in range(5)], [noise(32, 32, 3, 9)]
-    sheet = drawn([("cat", cats), ("dog", dogs)], columns=3)
+    sheet = draw([("cat", cats), ("dog", dogs)], columns=3)
     assert sheet.shape == (16 + 30 + 96 + 6 + 96 + 16 + 30 + 96 + 16, 16 + 3 * 96 + 2 * 6 + 16, 3)
-    places = [(46, 16), (46, 118), (46, 220), (148, 16), (148, 118), (290, 16)]
-    for (top, left), pixels in zip(places, [*cats, *dogs]):
+    positions = [(46, 16), (46, 118), (46, 220), (148, 16), (148, 118), (290, 16)]
+    for (top, left), pixels in zip(positions, [*cats, *dogs]):
         assert (sheet[top : top + 96, left : left + 96] == enlarged(pixels, 3)).all()
-    # The sixth cell of the cats stays empty, but for the frame of its neighbour.
-    assert (sheet[148:244, 216:] == PAPER).all()
-    assert len(ink(sheet[16:45])) > 0
-    assert len(ink(sheet[260:289])) > 0
+    # The sixth cell of the cats is empty, except for the frame of its neighbour.
+    assert (sheet[148:244, 216:] == BACKGROUND).all()
+    assert len(drawn_columns(sheet[16:45])) > 0
+    assert len(drawn_columns(sheet[260:289])) > 0
 
 
-def test_sides_differ_and_the_aspect_is_kept() -> None:
+def test_small_pictures_are_enlarged_and_keep_their_aspect_ratio() -> None:
     wide, small, exact = noise(10, 20, 1), noise(33, 20), noise(96, 96)
-    sheet = drawn([("odd", [wide, small, exact])], columns=3)
-    # 20 px fit 4 times into 96, so 80 x 40 px lie in the middle of the cell.
+    sheet = draw([("odd", [wide, small, exact])], columns=3)
+    # 20 px fit 4 times into 96, so 80 x 40 px are drawn in the middle of the cell.
     wide = np.repeat(wide, 3, axis=2)
     assert (sheet[46 + 28 : 46 + 68, 16 + 8 : 16 + 88] == enlarged(wide, 4)).all()
     assert (sheet[46 + 15 : 46 + 81, 118 + 28 : 118 + 68] == enlarged(small, 2)[:, :40]).all()
     assert (sheet[46 : 46 + 96, 220 : 220 + 96] == exact).all()
-    assert (sheet[46 : 46 + 27, 16:100] == PAPER).all()
+    assert (sheet[46 : 46 + 27, 16:100] == BACKGROUND).all()
 
 
 @pytest.mark.parametrize(
     ("shape", "fitted"),
     [((300, 200, 3), (96, 64)), ((97, 97, 1), (96, 96)), ((2000, 3, 3), (96, 1))],
 )
-def test_a_large_picture_is_reduced(shape: tuple[int, int, int], fitted: tuple[int, int]) -> None:
-    sheet = drawn([("large", [np.full(shape, 70, np.uint8)])], columns=1)
+def test_a_large_picture_is_reduced_to_fit(
+    shape: tuple[int, int, int], fitted: tuple[int, int]
+) -> None:
+    sheet = draw([("large", [np.full(shape, 70, np.uint8)])], columns=1)
     rows, columns = np.nonzero((sheet[TITLE_PX + MARGIN_PX :] == 70).all(axis=2))
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == fitted
     assert len(rows) == fitted[0] * fitted[1]
@@ -78,15 +80,15 @@ def test_a_large_picture_is_reduced(shape: tuple[int, int, int], fitted: tuple[i
     assert columns.min() == MARGIN_PX + (96 - fitted[1]) // 2
 
 
-def test_cells_shrink_to_the_largest_picture() -> None:
+def test_cells_shrink_to_the_size_of_the_largest_picture() -> None:
     pixels = noise(64, 60)
-    sheet = drawn([("a", [pixels, pixels])], columns=2)
+    sheet = draw([("a", [pixels, pixels])], columns=2)
     assert sheet.shape == (16 + 30 + 64 + 16, 16 + 64 + 6 + 64 + 16, 3)
     assert (sheet[46:110, 18:78] == pixels).all()
 
 
 def test_a_white_picture_has_a_frame() -> None:
-    sheet = drawn([("white", [np.full((96, 96, 1), 255, np.uint8)])], columns=2)
+    sheet = draw([("white", [np.full((96, 96, 1), 255, np.uint8)])], columns=2)
     assert (sheet[46:142, 16:112] == 255).all()
     frame = np.concatenate([sheet[45, 15:113], sheet[142, 15:113], sheet[45:143, 15]])
     assert (frame == [205, 205, 200]).all()
@@ -96,26 +98,26 @@ def test_a_white_picture_has_a_frame() -> None:
 
 
 def test_an_empty_group_has_a_title_and_no_row() -> None:
-    sheet = drawn([("truncated", []), ("full", [noise(96, 96)])], columns=4)
+    sheet = draw([("truncated", []), ("full", [noise(96, 96)])], columns=4)
     assert sheet.shape == (16 + 30 + 16 + 30 + 96 + 16, 16 + 4 * 96 + 3 * 6 + 16, 3)
-    assert len(ink(sheet[16:46])) > 0
+    assert len(drawn_columns(sheet[16:46])) > 0
     assert (sheet[46 + 16 + 30 : 46 + 16 + 30 + 96, 16:112] == noise(96, 96)).all()
 
 
-def test_no_groups_are_an_empty_sheet() -> None:
-    sheet = drawn([], columns=2)
+def test_a_sheet_without_groups_is_empty() -> None:
+    sheet = draw([], columns=2)
     assert sheet.shape == (16, 16 + 96 + 6 + 96 + 16, 3)
-    assert (sheet == PAPER).all()
+    assert (sheet == BACKGROUND).all()
 
 
 def test_the_count_is_part_of_the_title() -> None:
-    titles = [drawn([("a", [noise(9, 9)] * count)], columns=3)[16:46] for count in (1, 2, 3)]
+    titles = [draw([("a", [noise(9, 9)] * count)], columns=3)[16:46] for count in (1, 2, 3)]
     assert len({title.tobytes() for title in titles}) == 3
     # "1 image", "2 images"
-    assert ink(titles[0])[-1] < ink(titles[1])[-1]
+    assert drawn_columns(titles[0])[-1] < drawn_columns(titles[1])[-1]
 
 
-def test_the_same_input_gives_the_same_bytes() -> None:
+def test_the_same_groups_give_the_same_bytes() -> None:
     first, second = (
         contact_sheet.draw_contact_sheet([("a", [noise(200, 150), noise(9, 9, 1)]), ("b", [])])
         for _ in range(2)
@@ -128,12 +130,12 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("length", [20, 200, 2_000_000])
 def test_a_long_title_is_cut_before_the_count(length: int) -> None:
-    sheet = drawn([("m" * length, [])], columns=3)
-    assert ink(sheet[16:46])[-1] < sheet.shape[1] - MARGIN_PX
-    count = ink(drawn([("", [])], columns=3)[16:46])
-    # What is left of the sheet's end is as wide as the count alone.
+    sheet = draw([("m" * length, [])], columns=3)
+    assert drawn_columns(sheet[16:46])[-1] < sheet.shape[1] - MARGIN_PX
+    count = drawn_columns(draw([("", [])], columns=3)[16:46])
+    # The end of the line is as wide as the count alone.
     width = count[-1] - count[0]
-    last = ink(sheet[16:46])
+    last = drawn_columns(sheet[16:46])
     assert np.count_nonzero(last >= last[-1] - width) == len(count)
 
 
@@ -152,14 +154,14 @@ def test_a_long_title_is_cut_before_the_count(length: int) -> None:
         ("", ""),
     ],
 )
-def test_a_title_is_written_in_letters_that_the_font_has(title: str, written: str) -> None:
-    assert (drawn([(title, [])]) == drawn([(written, [])])).all()
+def test_titles_are_drawn_in_characters_of_the_font(title: str, written: str) -> None:
+    assert (draw([(title, [])]) == draw([(written, [])])).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         contact_sheet.draw_contact_sheet([(title, [])])
 
 
-def test_the_font_has_what_titles_are_written_in() -> None:
+def test_the_font_has_all_characters_of_titles() -> None:
     font = ImageFont.load_default(18)
     missing = bytes(font.getmask("\uffff"))
     letters = [chr(code) for code in range(32, 127)] + sorted(contact_sheet._FONT_CHARS)
@@ -167,16 +169,16 @@ def test_the_font_has_what_titles_are_written_in() -> None:
 
 
 @pytest.mark.parametrize(("columns", "cell_px"), [(1, 1), (1, 20), (40, 1)])
-def test_a_sheet_without_room_for_a_title_is_drawn_all_the_same(columns: int, cell_px: int) -> None:
-    sheet = drawn([("a title", [noise(50, 50)])], columns, cell_px)
+def test_a_sheet_may_be_too_narrow_for_its_titles(columns: int, cell_px: int) -> None:
+    sheet = draw([("a title", [noise(50, 50)])], columns, cell_px)
     assert sheet.shape[1] == 2 * MARGIN_PX + columns * (cell_px + GAP_PX) - GAP_PX
 
 
-# --- refusals -------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("pixels", "what"),
+    ("pixels", "description"),
     [
         (np.zeros((4, 4), np.uint8), "uint8 (4, 4)"),
         (np.zeros((4, 4, 4), np.uint8), "uint8 (4, 4, 4)"),
@@ -184,9 +186,10 @@ def test_a_sheet_without_room_for_a_title_is_drawn_all_the_same(columns: int, ce
         (np.zeros((4, 4, 3), np.float32), "float32 (4, 4, 3)"),
     ],
 )
-def test_what_is_no_picture_is_refused(pixels: np.ndarray, what: str) -> None:
+def test_an_array_that_is_no_picture_is_an_error(pixels: np.ndarray, description: str) -> None:
     message = (
-        f"picture 1 of group 'cat' is {what}; a contact sheet needs uint8 (H, W, 1) or (H, W, 3)"
+        f"picture 1 of group 'cat' is {description}; a contact sheet needs uint8 (H, W, 1) or "
+        "(H, W, 3)"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         contact_sheet.draw_contact_sheet([("cat", [noise(4, 4), pixels])])

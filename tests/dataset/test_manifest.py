@@ -23,7 +23,7 @@ def edit(root: Path, **changes: Any) -> None:
     path.write_text(json.dumps({key: value for key, value in raw.items() if value is not None}))
 
 
-def test_what_is_published_comes_back(tmp_path: Path) -> None:
+def test_a_published_manifest_is_read_back(tmp_path: Path) -> None:
     manifest.publish_manifest(str(tmp_path), example())
     read = manifest.read_manifest(str(tmp_path))
     assert read == example()
@@ -32,7 +32,7 @@ def test_what_is_published_comes_back(tmp_path: Path) -> None:
     assert read.shards("validation") == []
 
 
-def test_scripts_may_rely_on_these_names(tmp_path: Path) -> None:
+def test_the_json_has_the_keys_that_scripts_rely_on(tmp_path: Path) -> None:
     manifest.publish_manifest(str(tmp_path), example())
     raw = json.loads((tmp_path / "manifest.json").read_text())
     assert {name: raw[name] for name in ("inputs", "rows", "rejects", "duplicates")} == {
@@ -46,14 +46,14 @@ def test_scripts_may_rely_on_these_names(tmp_path: Path) -> None:
     assert (raw["files"][0]["split"], raw["files"][0]["rows"]) == ("train", 2)
 
 
-def test_no_dataset(tmp_path: Path) -> None:
+def test_a_folder_without_a_manifest_is_an_error(tmp_path: Path) -> None:
     assert error_of(tmp_path) == (
         "ROOT: no dataset here (no manifest.json); run jobs/preprocess.py, or check "
         "paths.dataset or --dataset"
     )
 
 
-def test_a_newer_schema(tmp_path: Path) -> None:
+def test_a_newer_schema_version_is_an_error(tmp_path: Path) -> None:
     manifest.publish_manifest(str(tmp_path), example())
     edit(tmp_path, schema=2)
     assert error_of(tmp_path) == (
@@ -62,7 +62,7 @@ def test_a_newer_schema(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_no_manifest(tmp_path: Path) -> None:
+def test_an_invalid_manifest_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     assert error_of(tmp_path).startswith("ROOT/manifest.json: not a manifest: Expecting")
     (tmp_path / "manifest.json").write_text("[]")
@@ -78,19 +78,19 @@ def test_a_file_that_petastorm_would_unpickle_is_refused(tmp_path: Path) -> None
     manifest.publish_manifest(str(tmp_path), example())
     (tmp_path / "_common_metadata").write_bytes(b"")
     assert error_of(tmp_path) == (
-        "ROOT/_common_metadata: Petastorm would unpickle it, which can run code; Halftone writes "
-        "no such file. Remove it"
+        "ROOT/_common_metadata: Petastorm would unpickle this file, which can run code; Halftone "
+        "never writes it. Remove it"
     )
 
 
-def test_statistics_of_pixels() -> None:
-    # 64 pixels: 0 and 2 in the first channel, equally often, and nothing but 2 in the last.
+def test_pixel_statistics_come_from_the_sums_of_the_shards() -> None:
+    # 64 pixels: 0 and 2 in the first channel, equally often, and only 2 in the last.
     statistics = example().pixel_statistics("train")
     assert statistics.mean == [1.0, 10.0, 2.0]
     assert statistics.deviation == [1.0, 14**0.5, 1.0]
 
 
-def test_a_dataset_from_before_statistics_has_none(tmp_path: Path) -> None:
+def test_a_dataset_of_an_older_halftone_has_no_statistics(tmp_path: Path) -> None:
     manifest.publish_manifest(str(tmp_path), example())
     files = json.loads((tmp_path / "manifest.json").read_text())["files"]
     assert (files[0]["sums"], files[0]["square_sums"]) == ([64, 640, 128], [128, 7296, 256])

@@ -17,7 +17,7 @@ def test_sums_are_by_channel() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 3 * 2**20), (300_000, 3), (70_000, 1), (2_000, 3072)])
-def test_sums_are_exact_where_pixels_are_brightest(shape: tuple[int, int]) -> None:
+def test_sums_of_the_largest_values_are_exact(shape: tuple[int, int]) -> None:
     count = shape[0] * shape[1]
     assert pixel_statistics.channel_sums(np.full(shape, 255, np.uint8), 1) == (
         (255 * count,),
@@ -32,7 +32,7 @@ IMAGES = arrays.arrays(
 
 
 @given(IMAGES, st.lists(st.integers(0, 20), max_size=5))
-def test_any_cut_into_shards_gives_numpy_s_mean_and_deviation(
+def test_sums_of_any_shards_give_the_mean_and_deviation_of_numpy(
     images: np.ndarray, cuts: list[int]
 ) -> None:
     channels = images.shape[-1]
@@ -41,23 +41,24 @@ def test_any_cut_into_shards_gives_numpy_s_mean_and_deviation(
         pixel_statistics.channel_sums(part, channels) for part in np.split(rows, sorted(cuts))
     ]
     pixels = images.reshape(-1, channels)
-    got = pixel_statistics.statistics_from_sums(len(pixels), shards)
-    np.testing.assert_allclose(got.mean, pixels.mean(axis=0), rtol=1e-12)
+    statistics = pixel_statistics.statistics_from_sums(len(pixels), shards)
+    np.testing.assert_allclose(statistics.mean, pixels.mean(axis=0), rtol=1e-12)
     deviation = pixels.std(axis=0)
     constant = (pixels == pixels[0]).all(axis=0)
-    np.testing.assert_allclose(got.deviation, np.where(constant, 1, deviation), rtol=1e-9)
+    expected = np.where(constant, 1, deviation)
+    np.testing.assert_allclose(statistics.deviation, expected, rtol=1e-9)
 
 
 def test_a_channel_of_one_grey_level_has_deviation_1() -> None:
-    # 7 and 7, 0 and 4
-    got = pixel_statistics.statistics_from_sums(2, [((7, 0), (49, 0)), ((7, 4), (49, 16))])
-    assert got == ([7.0, 2.0], [1.0, 2.0])
+    # The pixels are 7 and 7 in the first channel, 0 and 4 in the second.
+    statistics = pixel_statistics.statistics_from_sums(2, [((7, 0), (49, 0)), ((7, 4), (49, 16))])
+    assert statistics == ([7.0, 2.0], [1.0, 2.0])
 
 
-def test_a_little_variation_of_very_many_pixels_is_not_lost() -> None:
-    # A million million pixels of 200, one of them 201: float64 sums would say 0 or nonsense.
+def test_a_tiny_variance_of_very_many_pixels_is_exact() -> None:
+    # 10**12 pixels of 200 but one of 201: sums in float64 would give 0 or a wrong variance.
     count = 10**12
-    got = pixel_statistics.statistics_from_sums(
+    statistics = pixel_statistics.statistics_from_sums(
         count, [((200 * count + 1,), (40_000 * count + 401,))]
     )
-    assert got.deviation == [pytest.approx(1e-6, rel=1e-9)]
+    assert statistics.deviation == [pytest.approx(1e-6, rel=1e-9)]

@@ -1,4 +1,4 @@
-"""What a dataset's contact sheet is made of: the groups, their titles and their pictures."""
+"""The groups of a dataset's contact sheet, with their titles and pictures."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Groups = list[tuple[str, list[Any]]]
 
 @pytest.fixture
 def groups(monkeypatch: pytest.MonkeyPatch) -> Groups:
-    """The groups that were drawn last."""
-    drawn: Groups = []
-    draw = contact_sheet.draw_contact_sheet
+    """The groups of the last sheet that was drawn."""
+    drawn_groups: Groups = []
+    draw_contact_sheet = contact_sheet.draw_contact_sheet
 
-    def note(groups: Groups) -> bytes:
-        drawn[:] = groups
-        return draw(groups)
+    def record(groups: Groups) -> bytes:
+        drawn_groups[:] = groups
+        return draw_contact_sheet(groups)
 
-    monkeypatch.setattr(contact_sheet, "draw_contact_sheet", note)
-    return drawn
+    monkeypatch.setattr(contact_sheet, "draw_contact_sheet", record)
+    return drawn_groups
 
 
 def shard(path: Path, *rows: tuple[str, int], channels: int = 1) -> str:
@@ -55,7 +55,7 @@ def rejects(*reasons: str, path: str = "/nowhere") -> pa.Table:
     return table(schema.REJECTS, *((path, reason, "", 1, 1.5) for reason in reasons))
 
 
-def test_classes_are_shown_by_their_first_images(tmp_path: Path, groups: Groups) -> None:
+def test_each_class_is_shown_with_its_first_images(tmp_path: Path, groups: Groups) -> None:
     first = shard(tmp_path / "1", ("dog", 1), ("cat", 2), ("dog", 3))
     second = shard(tmp_path / "2", ("cat", 4))
     data = previews.draw_dataset_sheet(
@@ -73,7 +73,7 @@ def test_classes_are_shown_by_their_first_images(tmp_path: Path, groups: Groups)
     assert ants == []
 
 
-def test_colours_are_shown_as_they_are(tmp_path: Path, groups: Groups) -> None:
+def test_images_of_three_channels_are_shown_in_colour(tmp_path: Path, groups: Groups) -> None:
     url = shard(tmp_path / "1", ("cat", 9), channels=3)
     previews.draw_dataset_sheet(
         [url], {"cat": 1}, NO_REJECTS, PixelSpec(height_px=2, width_px=3, channels=3)
@@ -82,14 +82,14 @@ def test_colours_are_shown_as_they_are(tmp_path: Path, groups: Groups) -> None:
     assert pixels.tolist() == [[[9, 9, 9]] * 3] * 2
 
 
-def test_few_shards_are_read_and_few_images_shown(tmp_path: Path, groups: Groups) -> None:
+def test_at_most_four_shards_are_read_and_24_images_shown(tmp_path: Path, groups: Groups) -> None:
     urls = [shard(tmp_path / str(n), *[("cat", n)] * 7) for n in range(4)]
     previews.draw_dataset_sheet([*urls, "/nowhere"], {"cat": 28}, NO_REJECTS, SPEC)
     [(_, shown)] = groups
     assert [int(pixels[0, 0, 0]) for pixels in shown] == [0] * 7 + [1] * 7 + [2] * 7 + [3] * 3
 
 
-def test_many_classes_are_counted_and_not_shown(tmp_path: Path, groups: Groups) -> None:
+def test_classes_beyond_60_are_only_counted(tmp_path: Path, groups: Groups) -> None:
     names = [f"class {n:02d}" for n in range(63)]
     url = shard(tmp_path / "1", *((name, 1) for name in names))
     previews.draw_dataset_sheet([url], dict.fromkeys(names, 1), NO_REJECTS, SPEC)
@@ -98,7 +98,7 @@ def test_many_classes_are_counted_and_not_shown(tmp_path: Path, groups: Groups) 
     assert groups[60] == ("and 3 more classes", [])
 
 
-def test_rejects_are_shown_by_reason_where_there_is_something_to_see(
+def test_rejects_are_grouped_by_reason_with_the_images_that_can_be_shown(
     tmp_path: Path, groups: Groups
 ) -> None:
     cv2.imwrite(str(tmp_path / "small.png"), stripes(0, seed=5))
@@ -106,7 +106,7 @@ def test_rejects_are_shown_by_reason_where_there_is_something_to_see(
     others = rejects("unreadable", "too_large", "damaged", "unreadable")
     previews.draw_dataset_sheet([], {}, pa.concat_tables([others, small]), SPEC)
     assert [(title, len(shown)) for title, shown in groups] == [
-        ("rejected: damaged, 1 in all", 0),  # its file is gone
+        ("rejected: damaged, 1 in all", 0),  # its file does not exist
         ("rejected: too_large, 1 in all", 0),
         ("rejected: too_small, 30 in all", 24),
         ("rejected: unreadable, 2 in all", 0),
@@ -115,13 +115,13 @@ def test_rejects_are_shown_by_reason_where_there_is_something_to_see(
     assert (pixels.shape, pixels.dtype) == ((2, 3, 1), np.uint8)
 
 
-def test_no_image_of_a_dangerous_reject_is_opened(
+def test_rejects_that_are_dangerous_to_decode_are_not_read(
     monkeypatch: pytest.MonkeyPatch, groups: Groups
 ) -> None:
-    read: list[str] = []
-    monkeypatch.setattr(storage, "read_files", lambda urls: read.extend(urls) or [])
+    read_urls: list[str] = []
+    monkeypatch.setattr(storage, "read_files", lambda urls: read_urls.extend(urls) or [])
     reasons = ["empty", "not_an_image", "too_large", "unsupported", "unlabelled", "conflict"]
     tables = [rejects(reason, path=f"/i/{reason}") for reason in reasons]
     previews.draw_dataset_sheet([], {}, pa.concat_tables(tables), SPEC)
-    assert read == ["/i/conflict"]
+    assert read_urls == ["/i/conflict"]
     assert all(re.fullmatch(r"rejected: \w+, 1 in all", title) for title, _ in groups)

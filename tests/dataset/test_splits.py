@@ -11,7 +11,7 @@ from halftone.dataset import splits
 SEEDS = st.integers(0, 2**31 - 1)
 
 
-def test_a_split_is_the_same_for_ever() -> None:
+def test_the_split_of_a_path_never_changes() -> None:
     names = [splits.split_by_hash(f"cat/{n}.jpg", 7, 0.2, 0.2) for n in range(10)]
     assert names == [
         *("test", "test", "train", "validation", "train"),
@@ -19,13 +19,13 @@ def test_a_split_is_the_same_for_ever() -> None:
     ]
 
 
-def test_an_order_is_the_same_for_ever() -> None:
+def test_the_hash_of_a_path_never_changes() -> None:
     assert splits.hash_to_uint64("cat/0.jpg", 7, "order") == 6218959883030642455
     assert splits.hash_to_uint64("cat/0.jpg", 7, "split") == 3336966069701168959
 
 
 @given(st.text(), SEEDS)
-def test_two_purposes_and_two_seeds_are_independent(text: str, seed: int) -> None:
+def test_other_purposes_and_seeds_give_other_hashes(text: str, seed: int) -> None:
     assert splits.hash_to_uint64(text, seed, "order") != splits.hash_to_uint64(text, seed, "split")
     assert splits.hash_to_uint64(text, seed, "order") != splits.hash_to_uint64(
         text, seed + 1, "order"
@@ -38,7 +38,7 @@ def test_a_fraction_is_in_its_range(text: str, seed: int) -> None:
 
 
 @given(st.integers(0, 10_000), SEEDS.filter(lambda seed: seed < 100))
-def test_more_validation_takes_nothing_from_test(number: int, seed: int) -> None:
+def test_a_larger_validation_fraction_changes_no_image_of_test(number: int, seed: int) -> None:
     before = splits.split_by_hash(str(number), seed, 0.1, 0.3)
     after = splits.split_by_hash(str(number), seed, 0.2, 0.3)
     assert (before == "test") == (after == "test")
@@ -46,7 +46,7 @@ def test_more_validation_takes_nothing_from_test(number: int, seed: int) -> None
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
-def test_fractions_are_as_asked_within_sampling_error(seed: int) -> None:
+def test_the_fractions_are_those_of_the_settings(seed: int) -> None:
     names = [splits.split_by_hash(f"{n}", seed, 0.2, 0.1) for n in range(20_000)]
     # Four standard deviations of a binomial are 0.011 and 0.008.
     assert names.count("validation") / 20_000 == pytest.approx(0.2, abs=0.0113)
@@ -67,17 +67,17 @@ def test_fractions_are_as_asked_within_sampling_error(seed: int) -> None:
         ("", None),
     ],
 )
-def test_names_that_data_sets_use(name: str, split: str | None) -> None:
+def test_split_names_of_data_sets_are_parsed(name: str, split: str | None) -> None:
     assert splits.parse_split_name(name) == split
 
 
-def test_a_group_is_captured_anywhere_in_the_path() -> None:
+def test_the_pattern_may_match_anywhere_in_the_path() -> None:
     assert splits.capture_from_path(re.compile(r"([^/]+)\.jpg$"), "faces/00017.jpg") == "00017"
     assert splits.capture_from_path(re.compile(r"([^/]+)\.jpg$"), "faces/00017.png") is None
 
 
 @pytest.mark.parametrize("folds", [2, 5])
-def test_folds_are_even_and_each_group_is_held_out_once(folds: int) -> None:
+def test_folds_have_equal_sizes(folds: int) -> None:
     held_out = [
         [splits.split_by_fold(str(n), 7, fold, folds) for fold in range(folds)].index("validation")
         for n in range(10_000)
@@ -87,6 +87,6 @@ def test_folds_are_even_and_each_group_is_held_out_once(folds: int) -> None:
         assert held_out.count(fold) / 10_000 == pytest.approx(1 / folds, abs=0.02)
 
 
-def test_a_group_is_in_one_fold_only() -> None:
-    of_group = [splits.split_by_fold("pair-17", 7, fold, 5) for fold in range(5)]
-    assert sorted(of_group) == ["train"] * 4 + ["validation"]
+def test_a_group_is_validation_in_one_fold_only() -> None:
+    split_by_fold = [splits.split_by_fold("pair-17", 7, fold, 5) for fold in range(5)]
+    assert sorted(split_by_fold) == ["train"] * 4 + ["validation"]

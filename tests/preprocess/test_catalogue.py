@@ -21,27 +21,27 @@ def touch(root: Path, *paths: str) -> str:
     return str(root)
 
 
-def split_of(found: catalogue.Catalogue) -> dict[str, str]:
-    rows = found.entries.to_pylist()
+def splits_by_path(images: catalogue.Catalogue) -> dict[str, str]:
+    rows = images.entries.to_pylist()
     return {row["path"]: SPLITS[row["split"]] for row in rows}
 
 
-def test_the_folder_is_the_label(tmp_path: Path, config: MakeConfig) -> None:
+def test_the_label_is_the_name_of_the_folder(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "x/cat/1.jpg", "dog/2.PNG", "dog/deep/3.jpeg")
-    found = catalogue.build_catalogue(root, config())
-    labels = {row["path"]: row["label"] for row in found.entries.to_pylist()}
+    images = catalogue.build_catalogue(root, config())
+    labels = {row["path"]: row["label"] for row in images.entries.to_pylist()}
     assert labels == {"x/cat/1.jpg": "cat", "dog/2.PNG": "dog", "dog/deep/3.jpeg": "deep"}
-    assert {row["size_bytes"] for row in found.entries.to_pylist()} == {5}
-    assert found.inputs == 3
+    assert {row["size_bytes"] for row in images.entries.to_pylist()} == {5}
+    assert images.inputs == 3
 
 
-def test_a_pattern_finds_the_label(tmp_path: Path, config: MakeConfig) -> None:
+def test_label_from_finds_the_label_in_the_path(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "cat_1.jpg", "dog_2.jpg", "3.jpg")
-    found = catalogue.build_catalogue(
+    images = catalogue.build_catalogue(
         root, config(preprocess={"label_from": r"([a-z]+)_\d+\.jpg$"})
     )
-    assert sorted(found.entries["label"].to_pylist()) == ["cat", "dog"]
-    assert [image[:4] for image in found.unusable_images] == [
+    assert sorted(images.entries["label"].to_pylist()) == ["cat", "dog"]
+    assert [image[:4] for image in images.unusable_images] == [
         (
             "3.jpg",
             "unlabelled",
@@ -49,12 +49,10 @@ def test_a_pattern_finds_the_label(tmp_path: Path, config: MakeConfig) -> None:
             5,
         )
     ]
-    assert found.inputs == 3
+    assert images.inputs == 3
 
 
-def test_files_that_are_no_images_are_counted_by_their_ending(
-    tmp_path: Path, config: MakeConfig
-) -> None:
+def test_other_files_are_counted_by_ending(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(
         tmp_path, "a/1.jpg", "b/2.jpg", "README.md", "a/notes.txt", "b/more.txt", "b/LICENSE"
     )
@@ -65,23 +63,25 @@ def test_files_that_are_no_images_are_counted_by_their_ending(
     }
 
 
-def test_images_without_an_ending_are_taken_when_asked(tmp_path: Path, config: MakeConfig) -> None:
+def test_files_without_an_ending_are_images_if_suffixes_has_the_empty_string(
+    tmp_path: Path, config: MakeConfig
+) -> None:
     root = touch(tmp_path, "a/1", "b/2")
     assert catalogue.build_catalogue(root, config(preprocess={"suffixes": [""]})).inputs == 2
 
 
-def test_a_name_that_is_no_text_is_a_reject(tmp_path: Path, config: MakeConfig) -> None:
+def test_a_file_name_that_is_not_utf8_is_a_reject(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "a/1.jpg", "b/2.jpg")
     with open(os.fsencode(root) + b"/a/\xff.jpg", "wb") as file:
         file.write(b"123")
-    found = catalogue.build_catalogue(root, config())
-    assert [image[:4] for image in found.unusable_images] == [
+    images = catalogue.build_catalogue(root, config())
+    assert [image[:4] for image in images.unusable_images] == [
         ("a/\\udcff.jpg", "unreadable", "its name is not UTF-8 text; rename it", 3)
     ]
-    assert found.inputs == 3
+    assert images.inputs == 3
 
 
-def test_order_is_by_split_and_then_mixed_whatever_else_is_there(
+def test_the_order_is_by_split_and_hash_and_does_not_depend_on_other_images(
     tmp_path: Path, config: MakeConfig
 ) -> None:
     names = [f"{label}/{n:03d}.jpg" for label in ("a", "b") for n in range(100)]
@@ -90,20 +90,20 @@ def test_order_is_by_split_and_then_mixed_whatever_else_is_there(
     before = catalogue.build_catalogue(root, config(splits=splits_))
     split = before.entries["split"].to_pylist()
     assert split == sorted(split)
-    train = [path for path, name in split_of(before).items() if name == "train"]
+    train = [path for path, name in splits_by_path(before).items() if name == "train"]
     assert train != sorted(train)
     touch(tmp_path, *(f"c/{n}.jpg" for n in range(50)))
     after = catalogue.build_catalogue(root, config(splits=splits_))
-    kept = [path for path in after.entries["path"].to_pylist() if not path.startswith("c/")]
-    assert kept == before.entries["path"].to_pylist()
-    assert {path: split_of(after)[path] for path in names} == split_of(before)
+    old_paths = [path for path in after.entries["path"].to_pylist() if path[:2] != "c/"]
+    assert old_paths == before.entries["path"].to_pylist()
+    assert {path: splits_by_path(after)[path] for path in names} == splits_by_path(before)
 
 
-def test_a_group_stays_on_one_side(tmp_path: Path, config: MakeConfig) -> None:
+def test_a_group_stays_in_one_split(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(
         tmp_path, *(f"{kind}/{n:03d}.jpg" for kind in ("face", "comic") for n in range(60))
     )
-    found = split_of(
+    split_of = splits_by_path(
         catalogue.build_catalogue(
             root,
             config(
@@ -115,42 +115,44 @@ def test_a_group_stays_on_one_side(tmp_path: Path, config: MakeConfig) -> None:
             ),
         )
     )
-    assert {found[f"face/{n:03d}.jpg"] == found[f"comic/{n:03d}.jpg"] for n in range(60)} == {True}
-    assert set(found.values()) == {"train", "validation", "test"}
+    assert {split_of[f"face/{n:03d}.jpg"] == split_of[f"comic/{n:03d}.jpg"] for n in range(60)} == {
+        True
+    }
+    assert set(split_of.values()) == {"train", "validation", "test"}
 
 
-def test_a_split_that_the_data_brings_is_kept(tmp_path: Path, config: MakeConfig) -> None:
+def test_predefined_train_and_test_splits_are_kept(tmp_path: Path, config: MakeConfig) -> None:
     names = [f"{s}/{label}/{n}.jpg" for s in ("train", "test") for label in "ab" for n in range(50)]
     root = touch(tmp_path, *names)
     settings = {"from_path": "^([a-z]+)/", "validation_fraction": 0.3}
-    found = split_of(catalogue.build_catalogue(root, config(splits=settings)))
-    assert {found[name] for name in names if name.startswith("test")} == {"test"}
-    assert {found[name] for name in names if name.startswith("train")} == {"train", "validation"}
+    split_of = splits_by_path(catalogue.build_catalogue(root, config(splits=settings)))
+    assert {split_of[name] for name in names if name.startswith("test")} == {"test"}
+    assert {split_of[name] for name in names if name.startswith("train")} == {"train", "validation"}
 
 
-def test_a_validation_split_that_the_data_brings_is_kept(
-    tmp_path: Path, config: MakeConfig
-) -> None:
+def test_a_predefined_validation_split_is_kept(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "train/a/1.jpg", "valid/b/2.jpg", "test/a/3.jpg")
-    found = split_of(catalogue.build_catalogue(root, config(splits={"from_path": "^([a-z]+)/"})))
-    assert found == {
+    split_of = splits_by_path(
+        catalogue.build_catalogue(root, config(splits={"from_path": "^([a-z]+)/"}))
+    )
+    assert split_of == {
         "train/a/1.jpg": "train",
         "valid/b/2.jpg": "validation",
         "test/a/3.jpg": "test",
     }
 
 
-def test_a_path_that_names_no_split(tmp_path: Path, config: MakeConfig) -> None:
+def test_a_path_with_an_unknown_split_is_an_error(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "train/a/1.jpg", "extra/b/2.jpg")
     with pytest.raises(InputError) as caught:
         catalogue.build_catalogue(root, config(splits={"from_path": "^([a-z]+)/"}))
     assert str(caught.value) == (
-        "extra/b/2.jpg: what splits.from_path '^([a-z]+)/' finds is 'extra' where there must be "
+        "extra/b/2.jpg: the split that splits.from_path '^([a-z]+)/' finds is 'extra'; it must be "
         "train, validation or test (or val, valid, dev, training, testing)"
     )
 
 
-def test_no_folder(tmp_path: Path, config: MakeConfig) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path, config: MakeConfig) -> None:
     with pytest.raises(InputError) as caught:
         catalogue.build_catalogue(f"{tmp_path}/nowhere", config())
     assert str(caught.value) == (
@@ -158,7 +160,7 @@ def test_no_folder(tmp_path: Path, config: MakeConfig) -> None:
     )
 
 
-def test_a_file_for_a_folder(tmp_path: Path, config: MakeConfig) -> None:
+def test_a_file_instead_of_a_folder_is_an_error(tmp_path: Path, config: MakeConfig) -> None:
     touch(tmp_path, "1.jpg")
     with pytest.raises(InputError) as caught:
         catalogue.build_catalogue(f"{tmp_path}/1.jpg", config())
@@ -167,41 +169,41 @@ def test_a_file_for_a_folder(tmp_path: Path, config: MakeConfig) -> None:
     )
 
 
-def test_no_images(tmp_path: Path, config: MakeConfig) -> None:
+def test_a_folder_without_images_is_an_error(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "a/notes.txt", "b/data.csv")
     with pytest.raises(InputError) as caught:
         catalogue.build_catalogue(root, config(preprocess={"suffixes": ["jpg", ".PNG"]}))
     assert str(caught.value) == (
-        f"{root}: no images among 2 files; looked, at any depth, for files that end in jpg, png "
+        f"{root}: no images among 2 files; searched at any depth for names that end in jpg, png "
         "(preprocess.suffixes)"
     )
 
 
-def test_one_class(tmp_path: Path, config: MakeConfig) -> None:
+def test_a_single_class_is_an_error(tmp_path: Path, config: MakeConfig) -> None:
     root = touch(tmp_path, "cat/1.jpg", "cat/2.jpg")
     with pytest.raises(InputError) as caught:
         catalogue.build_catalogue(root, config())
     assert str(caught.value) == (
         f"{root}: 2 images, all have the label 'cat'; a classifier needs 2 classes or more. Put "
-        "each class into a folder of its own, or say with preprocess.label_from where a path "
-        "names it"
+        "each class into its own folder, or set preprocess.label_from to find the label in the "
+        "path"
     )
 
 
-def test_folds_move_validation_through_what_is_not_test(tmp_path: Path, config: MakeConfig) -> None:
+def test_each_fold_is_validation_once_and_test_stays(tmp_path: Path, config: MakeConfig) -> None:
     names = [f"{label}/{n:03d}.jpg" for label in "ab" for n in range(60)]
     root = touch(tmp_path, *names)
-    found = [
-        split_of(
+    split_of_folds = [
+        splits_by_path(
             catalogue.build_catalogue(
                 root, config(splits={"folds": 3, "fold": fold, "test_fraction": 0.2})
             )
         )
         for fold in range(3)
     ]
-    test = {name for name in names if found[0][name] == "test"}
+    test = {name for name in names if split_of_folds[0][name] == "test"}
     assert 10 <= len(test) <= 40
     for name in names:
-        held_out = [of_fold[name] for of_fold in found]
+        names_by_fold = [split_of[name] for split_of in split_of_folds]
         expected = ["test"] * 3 if name in test else ["train", "train", "validation"]
-        assert sorted(held_out) == expected
+        assert sorted(names_by_fold) == expected

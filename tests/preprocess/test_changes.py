@@ -33,9 +33,9 @@ BEFORE = {
 
 
 def listed(**changed: Listed | None) -> dict[str, Listed]:
-    """All that is known, as it was, but for the changes; None: no longer there."""
-    all_ = {**dict.fromkeys(BEFORE, A), **changed}
-    return {key: value for key, value in all_.items() if value is not None}
+    """The listing of the known images, with changes; None: no longer listed."""
+    images = {**dict.fromkeys(BEFORE, A), **changed}
+    return {key: image for key, image in images.items() if image is not None}
 
 
 def keys(names: str) -> pa.ChunkedArray:
@@ -46,81 +46,81 @@ def compare(
     now: dict[str, Listed],
     before: dict[str, Known] = BEFORE,
     unusable: str = "",
-    **asked: bool,
+    **options: bool,
 ) -> Delta:
     return changes.find_changes(
-        table(LISTED_IMAGES, *((key, *of_key) for key, of_key in now.items())),
+        table(LISTED_IMAGES, *((key, *listed_image) for key, listed_image in now.items())),
         table(KNOWN_IMAGES, *((key, *image.listed, *image[1:]) for key, image in before.items())),
         keys(unusable),
-        **asked,
+        **options,
     )
 
 
-def sets(found: Delta) -> tuple[set[str], ...]:
-    for column in found:
+def sets(delta: Delta) -> tuple[set[str], ...]:
+    for column in delta:
         assert len(set(column.to_pylist())) == len(column)
-    return tuple(set(column.to_pylist()) for column in found)
+    return tuple(set(column.to_pylist()) for column in delta)
 
 
-def delta(read: str = "", forget: str = "", gone: str = "") -> tuple[set[str], ...]:
-    return tuple(set(names.split()) for names in (read, forget, gone))
+def expected(read: str = "", removed: str = "", missing: str = "") -> tuple[set[str], ...]:
+    return tuple(set(names.split()) for names in (read, removed, missing))
 
 
 def test_nothing_changed() -> None:
-    assert sets(compare(listed())) == delta()
+    assert sets(compare(listed())) == expected()
     assert compare(listed()).is_empty
 
 
-def test_all_is_new_to_an_empty_dataset() -> None:
-    found = compare(listed(), {})
-    assert found.to_read.to_pylist() == ["row", "copy", "bad", "torn"]
-    assert sets(found) == delta(read="row copy bad torn")
-    assert not found.is_empty
+def test_all_images_are_new_to_an_empty_dataset() -> None:
+    delta = compare(listed(), {})
+    assert delta.to_read.to_pylist() == ["row", "copy", "bad", "torn"]
+    assert sets(delta) == expected(read="row copy bad torn")
+    assert not delta.is_empty
 
 
-def test_nothing_is_listed() -> None:
-    assert sets(compare({})) == delta(gone="row copy bad torn")
+def test_unlisted_images_are_missing() -> None:
+    assert sets(compare({})) == expected(missing="row copy bad torn")
 
 
-def test_a_new_image_is_read_and_conflicts_are_judged_again_with_it() -> None:
-    assert sets(compare(listed(new=A))) == delta(read="new torn", forget="torn")
+def test_a_new_image_is_read_and_conflicts_are_resolved_again() -> None:
+    assert sets(compare(listed(new=A))) == expected(read="new torn", removed="torn")
 
 
-def test_a_changed_row_takes_its_copies_with_it() -> None:
-    found = compare(listed(row=B))
-    assert sets(found) == delta(read="row copy torn", forget="row copy torn")
+def test_duplicates_of_a_changed_row_are_read_again() -> None:
+    delta = compare(listed(row=B))
+    assert sets(delta) == expected(read="row copy torn", removed="row copy torn")
 
 
-def test_a_copy_that_is_gone_goes_when_its_row_has_changed() -> None:
-    # Nothing has its bytes any more, and it cannot be read again.
-    found = compare(listed(row=B, copy=None))
-    assert sets(found) == delta(read="row torn", forget="row copy torn")
+def test_a_missing_duplicate_of_a_changed_row_is_removed() -> None:
+    # No image has its bytes any more, and it cannot be read again.
+    delta = compare(listed(row=B, copy=None))
+    assert sets(delta) == expected(read="row torn", removed="row copy torn")
 
 
-def test_another_size_is_a_change_too() -> None:
-    found = compare(listed(bad=Listed(2, 10.0)))
-    assert sets(found) == delta(read="bad torn", forget="bad torn")
+def test_another_size_is_a_change() -> None:
+    delta = compare(listed(bad=Listed(2, 10.0)))
+    assert sets(delta) == expected(read="bad torn", removed="bad torn")
 
 
-def test_a_listing_without_sizes_tells_of_no_change() -> None:
-    assert sets(compare(dict.fromkeys(BEFORE, Listed(-1, 0.0)))) == delta()
+def test_a_listing_without_sizes_shows_no_changes() -> None:
+    assert sets(compare(dict.fromkeys(BEFORE, Listed(-1, 0.0)))) == expected()
 
 
-def test_what_is_gone_stays_unless_it_is_pruned() -> None:
-    assert sets(compare(listed(row=None))) == delta(gone="row")
-    found = compare(listed(row=None), prune=True)
-    assert sets(found) == delta(read="copy torn", forget="row copy torn")
+def test_missing_images_stay_unless_they_are_pruned() -> None:
+    assert sets(compare(listed(row=None))) == expected(missing="row")
+    delta = compare(listed(row=None), prune=True)
+    assert sets(delta) == expected(read="copy torn", removed="row copy torn")
 
 
-def test_what_is_there_and_of_no_use_any_more_is_forgotten_and_not_gone() -> None:
-    found = compare(listed(row=None, bad=None), unusable="row bad new")
-    assert sets(found) == delta(read="copy torn", forget="row copy torn")
-    assert sets(compare(listed(bad=None), unusable="bad")) == delta()
+def test_images_that_became_unusable_are_removed_and_not_missing() -> None:
+    delta = compare(listed(row=None, bad=None), unusable="row bad new")
+    assert sets(delta) == expected(read="copy torn", removed="row copy torn")
+    assert sets(compare(listed(bad=None), unusable="bad")) == expected()
 
 
-def test_rejects_are_tried_again_and_nothing_else() -> None:
-    found = compare(listed(new=A, row=B, torn=None), retry_rejects=True)
-    assert sets(found) == delta(read="bad", forget="bad", gone="torn")
+def test_retry_rejects_reads_only_rejected_images() -> None:
+    delta = compare(listed(new=A, row=B, torn=None), retry_rejects=True)
+    assert sets(delta) == expected(read="bad", removed="bad", missing="torn")
 
 
 KEYS = st.sampled_from("abcdefgh")
@@ -130,28 +130,28 @@ IMAGES = st.builds(Known, st.sampled_from([A, B]), STATUS, KEYS)
 
 
 @given(LISTINGS, st.dictionaries(KEYS, IMAGES), st.sets(KEYS), st.booleans(), st.booleans())
-def test_no_key_is_lost_and_none_is_counted_twice(
+def test_no_image_is_lost_and_none_is_processed_twice(
     now: dict[str, Listed],
     before: dict[str, Known],
     unusable: set[str],
     retry: bool,
     prune: bool,
 ) -> None:
-    now = {key: of_key for key, of_key in now.items() if key not in unusable}
-    found = compare(now, before, " ".join(unusable), retry_rejects=retry, prune=prune)
-    read, forget, gone = sets(found)
-    stays = set(before) - forget
-    assert not stays & read  # nothing is both kept and read again
+    now = {key: listed_image for key, listed_image in now.items() if key not in unusable}
+    delta = compare(now, before, " ".join(unusable), retry_rejects=retry, prune=prune)
+    read, removed, missing = sets(delta)
+    stays = set(before) - removed
+    assert not stays & read  # no image is both kept and read again
     assert read <= set(now)
-    assert gone <= stays
-    # What is there stays or is read, unless its like must not be looked at.
-    expected = set(before) & set(now) if retry else set(now)
-    assert expected <= stays | read
-    # What is not there goes only when it is pruned, or was a copy of what goes.
+    assert missing <= stays
+    # Listed images stay or are read; with retry, new ones are ignored.
+    processed = set(before) & set(now) if retry else set(now)
+    assert processed <= stays | read
+    # Unlisted images are removed only if pruned, or if they were duplicates of a removed image.
     lost = set(before) - set(now) - unusable - stays
     assert all(
         (prune and not retry)
-        or (before[key].status == "duplicate" and before[key].kept_key in forget)
+        or (before[key].status == "duplicate" and before[key].kept_key in removed)
         for key in lost
     )
     assert (

@@ -1,4 +1,4 @@
-"""A block of images without Spark: what a worker does."""
+"""Decoding a block of images, as a worker does it; without Spark."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def entries(paths: list[str], size_bytes: int = 100) -> pa.Table:
     )
 
 
-def test_every_entry_has_a_row_in_its_place(draw_images: DrawImages) -> None:
+def test_every_entry_has_a_row_in_the_same_order(draw_images: DrawImages) -> None:
     root = draw_images(each=3)
     (root / "lying" / "empty.png").write_bytes(b"")
     paths = ["upright/0001.png", "lying/nowhere.png", "lying/empty.png", "lying/0002.png"]
@@ -57,39 +57,41 @@ def test_every_entry_has_a_row_in_its_place(draw_images: DrawImages) -> None:
     assert part["image"].to_pylist()[1:3] == [b"", b""]
     sizes = part["source_bytes"].to_pylist()
     assert sizes[0] == (root / "upright" / "0001.png").stat().st_size
-    assert sizes[1:3] == [100, 0]  # as listed where the file could not be read
+    assert sizes[1:3] == [100, 0]  # the listed size of a file that could not be read
     assert part["source_modified"].to_pylist() == [1.5] * 4
 
 
 @pytest.mark.parametrize("threads", [1, 3, 16])
-def test_threads_do_not_change_the_order(draw_images: DrawImages, threads: int) -> None:
+def test_the_number_of_threads_does_not_change_the_order(
+    draw_images: DrawImages, threads: int
+) -> None:
     root = draw_images(each=40)
     paths = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
     part = decode_images(str(root), entries(paths, 10**6), SPEC, threads)
-    alone = [
+    one_by_one = [
         decode_images(str(root), entries([path]), SPEC, 1)["image"][0].as_py() for path in paths
     ]
-    assert part["image"].to_pylist() == alone
+    assert part["image"].to_pylist() == one_by_one
 
 
-def test_a_part_that_is_there_is_not_made_again(draw_images: DrawImages, tmp_path: Path) -> None:
+def test_an_existing_part_is_not_written_again(draw_images: DrawImages, tmp_path: Path) -> None:
     root = draw_images(each=3)
     plan = str(tmp_path / "plan.parquet")
     paths = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
     storage.write_table(plan, entries(paths), rows_per_group=4)
-    work = DecodeJob(str(root), plan, str(tmp_path / "parts"), SPEC, read_threads=2)
-    assert [stage_block(work, block) for block in (0, 1)] == [4, 2]
+    job = DecodeJob(str(root), plan, str(tmp_path / "parts"), SPEC, read_threads=2)
+    assert [stage_block(job, block) for block in (0, 1)] == [4, 2]
     for path in root.rglob("*.png"):
         path.unlink()
-    assert stage_block(work, 1) == 2
-    [(_, first), (url, second)] = read_part_metadata(work, 2)
+    assert stage_block(job, 1) == 2
+    [(_, first), (url, second)] = read_part_metadata(job, 2)
     assert url == f"{tmp_path}/parts/part-000001.parquet"
     assert "image" not in first.column_names
     assert second["status"].to_pylist() == ["ok", "ok"]
 
 
 @given(st.lists(st.integers(-1, 6 * 2**20), max_size=200))
-def test_chunks_hold_every_file_once_and_are_bounded(sizes: list[int]) -> None:
+def test_chunks_contain_every_file_once_and_are_bounded(sizes: list[int]) -> None:
     chunks = list(_chunk_bounds(sizes))
     assert [n for first, last in chunks for n in range(first, last)] == list(range(len(sizes)))
     for first, last in chunks:
@@ -97,10 +99,10 @@ def test_chunks_hold_every_file_once_and_are_bounded(sizes: list[int]) -> None:
         assert last - first == 1 or sum(max(0, size) for size in sizes[first:last]) <= 4 * 2**20
 
 
-def test_a_digest_sees_the_length_and_both_ends_and_all_of_a_small_file() -> None:
+def test_a_digest_covers_the_length_and_both_ends_and_all_of_a_small_file() -> None:
     rng = np.random.default_rng(1)
     small, large = rng.bytes(16384), rng.bytes(16385 * 2)
-    for data, position, seen in [
+    for data, position, is_covered in [
         (small, 0, True),
         (small, 8200, True),
         (small, 16383, True),
@@ -111,16 +113,16 @@ def test_a_digest_sees_the_length_and_both_ends_and_all_of_a_small_file() -> Non
     ]:
         changed = bytearray(data)
         changed[position] ^= 1
-        assert (file_digest(bytes(changed)) != file_digest(data)) == seen
+        assert (file_digest(bytes(changed)) != file_digest(data)) == is_covered
     assert file_digest(small) != file_digest(small + b"\x00")
     assert not has_partial_digest(16384)
     assert has_partial_digest(16385)
 
 
-def test_whole_files_are_compared_and_a_missing_one_is_like_no_other(tmp_path: Path) -> None:
+def test_whole_files_are_digested_and_a_missing_file_matches_no_other(tmp_path: Path) -> None:
     for name, data in (("a", b"one"), ("b", b"one"), ("c", b"two")):
         (tmp_path / name).write_bytes(data)
-    keys = [str(tmp_path / name) for name in ("a", "b", "c", "gone")]
-    first, second, third, gone = digest_whole_files([keys], 0)
+    keys = [str(tmp_path / name) for name in ("a", "b", "c", "missing")]
+    first, second, third, missing = digest_whole_files([keys], 0)
     assert first == second != third
-    assert gone not in (first, third)
+    assert missing not in (first, third)

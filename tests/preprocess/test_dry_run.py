@@ -18,19 +18,19 @@ def test_a_sample_is_decoded_and_nothing_is_written(
     for path in list(images.rglob("*.png"))[:12]:
         path.write_bytes(b"")
     before = sorted(tmp_path.rglob("*"))
-    found = estimate_preprocessing(config(), str(images), lambda: spark)
+    estimate = estimate_preprocessing(config(), str(images), lambda: spark)
     assert sorted(tmp_path.rglob("*")) == before
-    assert (found.num_images, found.num_sampled, found.cores) == (120, 60, 2)
-    assert set(found.rejects) == {"empty"}
-    assert found.rows == round(120 * (60 - found.rejects["empty"]) / 60)
-    assert found.input_bytes == sum(path.stat().st_size for path in images.rglob("*.png"))
-    assert 256 < found.row_bytes < 600  # 16 x 16 pixels and what is kept beside them
-    assert 0 < found.secs_per_image < 0.1
-    assert 10e6 < found.worker_bytes < 700e6
+    assert (estimate.num_images, estimate.num_sampled, estimate.cores) == (120, 60, 2)
+    assert set(estimate.rejects) == {"empty"}
+    assert estimate.rows == round(120 * (60 - estimate.rejects["empty"]) / 60)
+    assert estimate.input_bytes == sum(path.stat().st_size for path in images.rglob("*.png"))
+    assert 256 < estimate.row_bytes < 600  # 16 x 16 pixels and the other columns
+    assert 0 < estimate.secs_per_image < 0.1
+    assert 10e6 < estimate.worker_bytes < 700e6
 
 
 @pytest.mark.parametrize(("images", "sampled"), [(8, 8), (120, 60), (200, 50)])
-def test_how_many_are_sampled(
+def test_the_sample_has_at_least_50_images_if_there_are_so_many(
     spark: SparkSession,
     draw_images: DrawImages,
     config: Callable[..., Config],
@@ -41,8 +41,8 @@ def test_how_many_are_sampled(
     assert estimate_preprocessing(config(), str(root), lambda: spark).num_sampled == sampled
 
 
-def test_it_is_said_in_lines() -> None:
-    found = PreprocessEstimate(
+def test_an_estimate_is_formatted_as_lines() -> None:
+    estimate = PreprocessEstimate(
         num_images=1_000_000,
         num_sampled=10_000,
         rejects={"truncated": 150, "empty": 50},
@@ -52,13 +52,13 @@ def test_it_is_said_in_lines() -> None:
         cores=64,
         worker_bytes=180_000_000,
     )
-    assert format_estimate(found).splitlines() == [
+    assert format_estimate(estimate).splitlines() == [
         "sample: 10,000 of 1,000,000 images",
         "rejects: 200 of the sample, 2.0% (150 truncated, 50 empty)",
         "rows: about 980,000",
         "input: 312.5 GB",
-        "output: about 4.2 GB, 4,250 bytes a row",
-        "time: about 0:34 on 64 cores, 2.20 ms an image and core, besides the start of Spark",
+        "output: about 4.2 GB, 4,250 bytes per row",
+        "time: about 0:34 on 64 cores, 2.20 ms per image and core, plus the start of Spark",
         "memory: 180.0 MB in each of 64 Python workers",
         "estimate only: nothing was written",
     ]

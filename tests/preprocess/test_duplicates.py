@@ -1,4 +1,4 @@
-"""Copies among images that stand and images that are new, without files and without Spark."""
+"""Duplicates among images of the previous version and new images; no files, no Spark."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from halftone.preprocess.duplicates import Candidates, NearDuplicate, Resolution
 from halftone.preprocess.previous_version import EMPTY_VERSION, PreviousVersion
 from tables import digest, table
 
-SMALL, LARGE = 100, 100_000  # bytes; of a large file the digest leaves some out
+SMALL, LARGE = 100, 100_000  # bytes; the digest of a large file does not cover all of it
 
 
 PART = pa.schema([field for field in decode_block.PART if field.name != "image"])
 
 
 def part(*images: tuple[str, str, str, int], size: int = SMALL, status: str = "ok") -> pa.Table:
-    """A staged part; an image is its key, label, digest and hash, and of split 0."""
+    """A staged part of (key, label, digest, hash) tuples, all in split 0."""
     return table(
         PART,
         *(
@@ -29,93 +29,99 @@ def part(*images: tuple[str, str, str, int], size: int = SMALL, status: str = "o
     )
 
 
-def standing(rows: pa.Table, split: str = "test") -> PreviousVersion:
+def previous(rows: pa.Table, split: str = "test") -> PreviousVersion:
     shard = ShardFile(path="s", split=split, rows=rows.num_rows, size_bytes=1, digest="")
     return PreviousVersion([("/s", shard, rows)], EMPTY_VERSION.rejects, EMPTY_VERSION.duplicates)
 
 
-def evidence(new: pa.Table, before: PreviousVersion = EMPTY_VERSION) -> Candidates:
+def make_candidates(new: pa.Table, before: PreviousVersion = EMPTY_VERSION) -> Candidates:
     return Candidates(before, [], [("/p", new)])
 
 
-def fates(found: Candidates, **full_digests: str) -> dict[str, Resolution]:
-    return duplicates.resolve_exact_duplicates(duplicates.group_by_digest(found), full_digests)
+def resolve(candidates: Candidates, **full_digests: str) -> dict[str, Resolution]:
+    return duplicates.resolve_exact_duplicates(duplicates.group_by_digest(candidates), full_digests)
 
 
-def test_copies_of_one_label_are_duplicates_of_the_first_by_path() -> None:
-    found = evidence(part(("b", "cat", "x", 0), ("a", "cat", "x", 0), ("c", "cat", "y", 0)))
-    assert fates(found) == {"b": Resolution("duplicate", "a")}
+def test_equal_images_with_one_label_are_duplicates_of_the_first_by_path() -> None:
+    candidates = make_candidates(
+        part(("b", "cat", "x", 0), ("a", "cat", "x", 0), ("c", "cat", "y", 0))
+    )
+    assert resolve(candidates) == {"b": Resolution("duplicate", "a")}
 
 
-def test_what_stands_goes_before_what_is_new() -> None:
-    before = standing(part(("z", "cat", "x", 0)))
-    found = evidence(part(("a", "cat", "x", 0)), before)
-    assert fates(found) == {"a": Resolution("duplicate", "z")}
+def test_an_old_row_is_kept_rather_than_a_new_image() -> None:
+    before = previous(part(("z", "cat", "x", 0)))
+    candidates = make_candidates(part(("a", "cat", "x", 0)), before)
+    assert resolve(candidates) == {"a": Resolution("duplicate", "z")}
 
 
-def test_a_duplicate_that_stands_goes_before_what_is_new() -> None:
+def test_an_old_duplicate_is_kept_rather_than_a_new_image() -> None:
     known = table(schema.DUPLICATES, ("z", "gone", SMALL, 1.5, "cat", digest("x")))
     before = PreviousVersion([], EMPTY_VERSION.rejects, known)
-    found = evidence(part(("a", "cat", "x", 0)), before)
-    assert fates(found) == {"a": Resolution("duplicate", "z")}
+    candidates = make_candidates(part(("a", "cat", "x", 0)), before)
+    assert resolve(candidates) == {"a": Resolution("duplicate", "z")}
 
 
-def test_groups_are_of_what_shares_a_digest_with_what_is_new() -> None:
-    before = standing(part(("s", "cat", "x", 0), ("t", "cat", "y", 0), ("u", "cat", "y", 0)))
-    found = evidence(part(("b", "dog", "x", 0), ("a", "cat", "x", 0), ("c", "cat", "z", 0)), before)
-    groups = duplicates.group_by_digest(found)
+def test_groups_share_a_digest_and_contain_a_new_image() -> None:
+    before = previous(part(("s", "cat", "x", 0), ("t", "cat", "y", 0), ("u", "cat", "y", 0)))
+    candidates = make_candidates(
+        part(("b", "dog", "x", 0), ("a", "cat", "x", 0), ("c", "cat", "z", 0)), before
+    )
+    groups = duplicates.group_by_digest(candidates)
     assert groups == [[(0, "s", "cat", 100), (2, "b", "dog", 100), (2, "a", "cat", 100)]]
 
 
-def test_two_labels_are_a_conflict_on_both_sides() -> None:
-    before = standing(part(("old", "cat", "x", 0)))
-    found = evidence(part(("new", "dog", "x", 0)), before)
-    assert fates(found) == {
+def test_equal_images_with_two_labels_are_both_conflicts() -> None:
+    before = previous(part(("old", "cat", "x", 0)))
+    candidates = make_candidates(part(("new", "dog", "x", 0)), before)
+    assert resolve(candidates) == {
         "old": Resolution("conflict", "label 'cat', but new has the same bytes and label 'dog'"),
         "new": Resolution("conflict", "label 'dog', but old has the same bytes and label 'cat'"),
     }
 
 
-def test_copies_that_both_stand_were_judged_when_they_came() -> None:
-    before = standing(part(("a", "cat", "x", 0), ("b", "cat", "x", 0)))
-    assert fates(evidence(part(("c", "cat", "y", 0)), before)) == {}
+def test_equal_old_rows_are_not_resolved_again() -> None:
+    before = previous(part(("a", "cat", "x", 0), ("b", "cat", "x", 0)))
+    assert resolve(make_candidates(part(("c", "cat", "y", 0)), before)) == {}
 
 
-def test_what_was_rejected_is_no_copy() -> None:
-    found = evidence(part(("a", "cat", "x", 0), ("b", "cat", "x", 0), status="empty"))
-    assert fates(found) == {}
+def test_a_rejected_image_is_no_duplicate() -> None:
+    candidates = make_candidates(part(("a", "cat", "x", 0), ("b", "cat", "x", 0), status="empty"))
+    assert resolve(candidates) == {}
 
 
-def test_large_look_alikes_are_compared_whole() -> None:
-    found = evidence(
+def test_large_files_with_equal_digests_are_verified() -> None:
+    candidates = make_candidates(
         part(("a", "cat", "x", 0), ("b", "cat", "x", 0), ("c", "cat", "x", 0), size=LARGE)
     )
-    assert duplicates.unverified_groups(duplicates.group_by_digest(found)) == [["a", "b", "c"]]
-    small = evidence(part(("a", "cat", "x", 0), ("b", "cat", "x", 0)))
+    assert duplicates.unverified_groups(duplicates.group_by_digest(candidates)) == [["a", "b", "c"]]
+    small = make_candidates(part(("a", "cat", "x", 0), ("b", "cat", "x", 0)))
     assert duplicates.unverified_groups(duplicates.group_by_digest(small)) == []
-    assert fates(found, a="1", b="2", c="1") == {"c": Resolution("duplicate", "a")}
+    assert resolve(candidates, a="1", b="2", c="1") == {"c": Resolution("duplicate", "a")}
 
 
-def test_near_copies_are_those_of_a_later_split() -> None:
-    before = standing(part(("test", "cat", "x", 0b111), ("far", "cat", "y", 2**40 - 1)))
-    found = evidence(part(("train", "cat", "z", 0b011), ("other", "cat", "w", 0b010)), before)
-    assert duplicates.find_near_duplicates(found, {}, max_distance=2) == [
+def test_a_near_duplicate_is_the_image_of_the_later_split() -> None:
+    before = previous(part(("test", "cat", "x", 0b111), ("far", "cat", "y", 2**40 - 1)))
+    candidates = make_candidates(
+        part(("train", "cat", "z", 0b011), ("other", "cat", "w", 0b010)), before
+    )
+    assert duplicates.find_near_duplicates(candidates, {}, max_distance=2) == [
         NearDuplicate("test", "test", "train", "train", 1)
     ]
-    assert duplicates.find_near_duplicates(found, {}, max_distance=0) == []
-    no_row = {"train": Resolution("duplicate", "x")}
-    nearest = duplicates.find_near_duplicates(found, no_row, max_distance=2)
+    assert duplicates.find_near_duplicates(candidates, {}, max_distance=0) == []
+    resolutions = {"train": Resolution("duplicate", "x")}
+    nearest = duplicates.find_near_duplicates(candidates, resolutions, max_distance=2)
     assert nearest == [NearDuplicate("test", "test", "other", "train", 2)]
 
 
-def test_a_negative_hash_is_its_64_bits() -> None:
-    before = standing(part(("test", "cat", "x", -1)))
-    found = evidence(part(("train", "cat", "y", -2)), before)
-    assert duplicates.find_near_duplicates(found, {}, max_distance=1) == [
+def test_a_negative_hash_is_compared_by_its_64_bits() -> None:
+    before = previous(part(("test", "cat", "x", -1)))
+    candidates = make_candidates(part(("train", "cat", "y", -2)), before)
+    assert duplicates.find_near_duplicates(candidates, {}, max_distance=1) == [
         NearDuplicate("test", "test", "train", "train", 1)
     ]
 
 
-def test_columns_have_the_names_that_shards_have() -> None:
+def test_previous_rows_have_the_columns_that_are_compared() -> None:
     assert {"key", "label", "source_digest", "perceptual_hash"} <= set(schema.ROWS.names)
     assert arrow.empty_table(schema.ROWS).num_rows == 0

@@ -1,4 +1,4 @@
-"""What becomes of every input, from what was staged and what stands: no files, no Spark."""
+"""The outcome of every input, from staged parts and the previous version; no files, no Spark."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = pa.schema([field for field in schema.ROWS if field.name not in ("label_id
 TRAIN, VALIDATION, TEST = range(3)
 
 
-def found(*unusable: UnusableImage) -> Catalogue:
+def catalogue_with(*unusable: UnusableImage) -> Catalogue:
     return Catalogue("/i", arrow.empty_table(PART), list(unusable), {})
 
 
@@ -38,7 +38,7 @@ def image(
 
 
 def row(key: str, label: str = "cat") -> tuple[Any, ...]:
-    """A row that stands."""
+    """A row of the previous version."""
     return (key, label, 8, 8, 100, 1.5, digest(key), 0)
 
 
@@ -47,10 +47,10 @@ def shard(url: str, split: str, *rows: tuple[Any, ...]) -> tuple[str, ShardFile,
     return url, file, previous_version.add_row_numbers(table(ROWS, *rows))
 
 
-def judge(
+def resolve(
     parts: dict[str, pa.Table],
     before: PreviousVersion = EMPTY_VERSION,
-    fates: dict[str, Resolution] | None = None,
+    resolutions: dict[str, Resolution] | None = None,
     unusable: tuple[UnusableImage, ...] = (),
     labels: tuple[str, ...] = (),
     num_inputs: int | None = None,
@@ -59,16 +59,18 @@ def judge(
     if num_inputs is None:
         new = sum(part.num_rows for part in parts.values())
         num_inputs = before.inputs + new + len(unusable)
-    evidence = Candidates(before, list(labels), list(parts.items()))
+    candidates = Candidates(before, list(labels), list(parts.items()))
     config = PreprocessSettings(
         **{"max_reject_fraction": 1.0, "near_duplicates": "off", **settings}
     )
-    return outcome.resolve_duplicates(found(*unusable), evidence, fates or {}, num_inputs, config)
+    return outcome.resolve_duplicates(
+        catalogue_with(*unusable), candidates, resolutions or {}, num_inputs, config
+    )
 
 
-def kept(judged: PreprocessOutcome) -> list[tuple[str, str, list[int], bool]]:
+def selected(result: PreprocessOutcome) -> list[tuple[str, str, list[int], bool]]:
     return [
-        (url, split, rows.tolist(), bool(whole)) for url, split, rows, whole in judged.selections
+        (url, split, rows.tolist(), bool(whole)) for url, split, rows, whole in result.selections
     ]
 
 
@@ -78,21 +80,21 @@ BOTH = (image("/i/cat"), image("/i/dog", "dog"))
 def test_rows_are_known_by_part_split_and_number() -> None:
     first = table(PART, *BOTH, image("/i/val", "dog", VALIDATION), image("/i/late"))
     second = table(PART, image("/i/x", "dog", TEST, "empty", "0 bytes"), image("/i/t", split=TEST))
-    judged = judge({"/p0": first, "/p1": second})
-    assert kept(judged) == [
+    result = resolve({"/p0": first, "/p1": second})
+    assert selected(result) == [
         ("/p0", "train", [0, 1, 3], False),
         ("/p0", "validation", [2], False),
         ("/p1", "test", [1], False),
     ]
-    assert judged.selections[0].row_numbers.dtype == np.int64
-    assert judged.labels == ["cat", "dog"]
-    assert judged.counts == {
+    assert result.selections[0].row_numbers.dtype == np.int64
+    assert result.labels == ["cat", "dog"]
+    assert result.counts == {
         "train": {"cat": 2, "dog": 1},
         "validation": {"cat": 0, "dog": 1},
         "test": {"cat": 1, "dog": 0},
     }
-    assert (judged.rows, judged.inputs) == (5, 6)
-    assert judged.rejects.to_pylist() == [
+    assert (result.rows, result.inputs) == (5, 6)
+    assert result.rejects.to_pylist() == [
         {
             "path": "/i/x",
             "reason": "empty",
@@ -101,14 +103,14 @@ def test_rows_are_known_by_part_split_and_number() -> None:
             "modified": 1.5,
         }
     ]
-    assert (judged.duplicates.schema, judged.duplicates.num_rows) == (schema.DUPLICATES, 0)
-    assert (judged.near_duplicates.schema, judged.near_duplicates.num_rows) == (
+    assert (result.duplicates.schema, result.duplicates.num_rows) == (schema.DUPLICATES, 0)
+    assert (result.near_duplicates.schema, result.near_duplicates.num_rows) == (
         schema.NEAR_DUPLICATES,
         0,
     )
 
 
-def test_what_stands_comes_first_and_a_shard_stays_whole_or_does_not() -> None:
+def test_existing_shards_come_first_and_are_unchanged_only_if_no_row_is_lost() -> None:
     before = PreviousVersion(
         [
             shard("/s0", "train", row("/i/a"), row("/i/b", "dog")),
@@ -117,65 +119,74 @@ def test_what_stands_comes_first_and_a_shard_stays_whole_or_does_not() -> None:
         EMPTY_VERSION.rejects,
         EMPTY_VERSION.duplicates,
     )
-    left = previous_version.exclude_images(before, arrow.chunked_string_array(["/i/c"]))
-    fates = {"/i/e": Resolution("conflict", "of two minds")}
-    judged = judge({"/p": table(PART, image("/i/new", "ant"))}, left, fates, labels=("cat", "dog"))
-    assert kept(judged) == [
+    retained = previous_version.exclude_images(before, arrow.chunked_string_array(["/i/c"]))
+    resolutions = {"/i/e": Resolution("conflict", "two labels")}
+    result = resolve(
+        {"/p": table(PART, image("/i/new", "ant"))}, retained, resolutions, labels=("cat", "dog")
+    )
+    assert selected(result) == [
         ("/s0", "train", [0, 1], True),
         ("/s1", "train", [1], False),
         ("/p", "train", [0], False),
     ]
-    assert judged.selections[0] == RowSelection(
-        "/s0", "train", judged.selections[0].row_numbers, before.shards[0][1]
+    assert result.selections[0] == RowSelection(
+        "/s0", "train", result.selections[0].row_numbers, before.shards[0][1]
     )
-    assert judged.labels == ["cat", "dog", "ant"]  # the last version's keep their places
-    assert judged.counts["train"] == {"cat": 2, "dog": 1, "ant": 1}
-    [reject] = judged.rejects.to_pylist()
+    assert result.labels == [
+        "cat",
+        "dog",
+        "ant",
+    ]  # the labels of the previous version keep their indices
+    assert result.counts["train"] == {"cat": 2, "dog": 1, "ant": 1}
+    [reject] = result.rejects.to_pylist()
     assert (reject["path"], reject["reason"], reject["detail"]) == (
         "/i/e",
         "conflict",
-        "of two minds",
+        "two labels",
     )
 
 
-def test_fates_make_duplicates_and_conflicts() -> None:
-    fates = {"/i/c": Resolution("duplicate", "/i/cat"), "/i/b": Resolution("duplicate", "/i/cat")}
+def test_resolved_images_become_duplicates_and_no_rows() -> None:
+    resolutions = {
+        "/i/c": Resolution("duplicate", "/i/cat"),
+        "/i/b": Resolution("duplicate", "/i/cat"),
+    }
     part = table(PART, *BOTH, image("/i/c"), image("/i/b", "dog"))
-    judged = judge({"/p": part}, fates=fates)
-    assert kept(judged) == [("/p", "train", [0, 1], False)]
-    assert judged.duplicates == table(
+    result = resolve({"/p": part}, resolutions=resolutions)
+    assert selected(result) == [("/p", "train", [0, 1], False)]
+    assert result.duplicates == table(
         schema.DUPLICATES,
         ("/i/b", "/i/cat", 100, 1.5, "dog", digest("/i/b")),
         ("/i/c", "/i/cat", 100, 1.5, "cat", digest("/i/c")),
     )
 
 
-def test_a_duplicate_that_stands_stays_one_or_meets_a_new_fate() -> None:
+def test_an_old_duplicate_stays_unless_it_has_a_new_resolution() -> None:
     duplicates = [
         ("/i/x", "/i/cat", 7, 2.5, "cat", digest("x")),
         ("/i/y", "/i/cat", 7, 2.5, "cat", digest("y")),
     ]
     before = PreviousVersion([], EMPTY_VERSION.rejects, table(schema.DUPLICATES, *duplicates))
-    fates = {"/i/y": Resolution("conflict", "why")}
-    judged = judge({"/p": table(PART, *BOTH)}, before, fates)
-    assert judged.duplicates == table(schema.DUPLICATES, duplicates[0])
-    assert judged.rejects == table(schema.REJECTS, ("/i/y", "conflict", "why", 7, 2.5))
+    resolutions = {"/i/y": Resolution("conflict", "why")}
+    result = resolve({"/p": table(PART, *BOTH)}, before, resolutions)
+    assert result.duplicates == table(schema.DUPLICATES, duplicates[0])
+    assert result.rejects == table(schema.REJECTS, ("/i/y", "conflict", "why", 7, 2.5))
 
 
-def test_rejects_are_put_together_by_path_and_counted_by_reason() -> None:
+def test_rejects_are_sorted_by_path_and_counted_by_reason() -> None:
     before = PreviousVersion(
         [], table(schema.REJECTS, ("/i/m", "empty", "", 0, 1.0)), EMPTY_VERSION.duplicates
     )
     unusable = (UnusableImage("z", "unlabelled", "no label", 9, 3.0),)
     bad = [image(f"/i/{name}", status="damaged", detail="bad") for name in "qa"]
-    judged = judge({"/p": table(PART, *bad, *BOTH)}, before, unusable=unusable)
-    assert [tuple(reject.values()) for reject in judged.rejects.to_pylist()] == [
+    result = resolve({"/p": table(PART, *bad, *BOTH)}, before, unusable=unusable)
+    assert [tuple(reject.values()) for reject in result.rejects.to_pylist()] == [
         ("/i/a", "damaged", "bad", 100, 1.5),
         ("/i/m", "empty", "", 0, 1.0),
         ("/i/q", "damaged", "bad", 100, 1.5),
         ("/i/z", "unlabelled", "no label", 9, 3.0),
     ]
-    assert list(judged.rejects_by_reason().items()) == [
+    assert list(result.rejects_by_reason().items()) == [
         ("damaged", 2),
         ("empty", 1),
         ("unlabelled", 1),
@@ -194,50 +205,52 @@ def test_near_duplicates(mode: str, near: int, rows: int, duplicates: list[str])
         image("/i/near", split=TEST, bits=0b0111),
         image("/i/far", split=TEST, bits=0xFFFF0000),
     )
-    judged = judge({"/p": part}, near_duplicates=mode, near_distance=1)
-    assert (judged.near_duplicates.num_rows, judged.rows) == (near, rows)
+    result = resolve({"/p": part}, near_duplicates=mode, near_distance=1)
+    assert (result.near_duplicates.num_rows, result.rows) == (near, rows)
     if near:
         expected = ("/i/near", "test", "/i/cat", "train", 1)
-        assert judged.near_duplicates == table(schema.NEAR_DUPLICATES, expected)
-    assert judged.duplicates["path"].to_pylist() == duplicates
-    assert judged.duplicates["kept_path"].to_pylist() == ["/i/cat"] * len(duplicates)
+        assert result.near_duplicates == table(schema.NEAR_DUPLICATES, expected)
+    assert result.duplicates["path"].to_pylist() == duplicates
+    assert result.duplicates["kept_path"].to_pylist() == ["/i/cat"] * len(duplicates)
 
 
-def test_an_input_that_is_missing_is_never_passed_over() -> None:
+def test_a_missing_input_is_an_error() -> None:
     with pytest.raises(RunError) as caught:
-        judge({"/p": table(PART, *BOTH)}, num_inputs=3)
+        resolve({"/p": table(PART, *BOTH)}, num_inputs=3)
     assert str(caught.value) == (
         "/i: 3 inputs, but 2 rows + 0 rejects + 0 duplicates = 2; nothing was published. Remove "
-        "the dataset's _staging and run again"
+        "the dataset's _staging folder and run again"
     )
 
 
 BAD = image("/i/bad", status="truncated", detail="ends early")
 
 
-def test_as_many_rejects_as_are_allowed_and_one_more() -> None:
+def test_more_rejects_than_allowed_are_an_error() -> None:
     parts = {"/p": table(PART, *BOTH, BAD)}
-    assert judge(parts, max_reject_fraction=1 / 3).rejects.num_rows == 1
+    assert resolve(parts, max_reject_fraction=1 / 3).rejects.num_rows == 1
     with pytest.raises(InputError) as caught:
-        judge(parts, max_reject_fraction=0.3)
+        resolve(parts, max_reject_fraction=0.3)
     assert str(caught.value) == (
         "/i: 1 of 3 images are rejected (33.3%: 1 truncated), preprocess.max_reject_fraction is "
-        "0.3; nothing was published. The first: /i/bad: truncated, ends early. Mend the images, "
+        "0.3; nothing was published. The first: /i/bad: truncated, ends early. Repair the images, "
         "or raise the limit"
     )
 
 
 @pytest.mark.parametrize(
-    ("others", "said"),
+    ("others", "message"),
     [
         ((), "1 of 1 images are left, and the train split has 1 class (cat)"),
         ((image("/i/t", "dog", TEST),), "2 of 2 images are left, and the train split has 1 class"),
     ],
 )
-def test_too_few_classes_to_train_on(others: tuple[Any, ...], said: str) -> None:
+def test_fewer_than_two_classes_in_train_are_an_error(
+    others: tuple[Any, ...], message: str
+) -> None:
     with pytest.raises(InputError) as caught:
-        judge({"/p": table(PART, image("/i/cat"), *others)})
-    assert str(caught.value).startswith(f"/i: {said}")
+        resolve({"/p": table(PART, image("/i/cat"), *others)})
+    assert str(caught.value).startswith(f"/i: {message}")
     assert str(caught.value).endswith(
-        "training needs 2 or more. Add images, or change the splits' fractions"
+        "training needs 2 or more. Add images, or change the fractions of the splits"
     )

@@ -1,4 +1,4 @@
-"""What a dataset says of its images: read from Parquet files, without Spark."""
+"""The images of the previous version, read from Parquet files without Spark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tables import digest, table
 
 
 def row(key: str, label: str = "cat", size_bytes: int = 100) -> tuple[object, ...]:
-    """A row of a shard, of a picture of 2 x 1 px."""
+    """A row of a shard, of an image of 2 x 1 px."""
     return (key, label, 0, b"\1\2", 1, 2, size_bytes, 1.5, digest(key), -7)
 
 
@@ -31,7 +31,7 @@ DUPLICATES = table(schema.DUPLICATES, ("/i/copy", "/i/1", 100, 3.5, "cat", diges
 
 
 @pytest.fixture
-def last(tmp_path: Path) -> Manifest:
+def previous_manifest(tmp_path: Path) -> Manifest:
     """A dataset of three rows, a reject and a duplicate at tmp_path."""
     files = []
     for path, rows in SHARDS.items():
@@ -42,15 +42,19 @@ def last(tmp_path: Path) -> Manifest:
         )
     storage.write_table(str(tmp_path / "rejects/a.parquet"), REJECTS)
     storage.write_table(str(tmp_path / "duplicates/a.parquet"), DUPLICATES)
-    sides = {"rejects_files": ["rejects/a.parquet"], "duplicates_files": ["duplicates/a.parquet"]}
-    return example().model_copy(update={"files": files, **sides})
+    update = {
+        "files": files,
+        "rejects_files": ["rejects/a.parquet"],
+        "duplicates_files": ["duplicates/a.parquet"],
+    }
+    return example().model_copy(update=update)
 
 
-def test_a_version_is_read_without_its_pixels(tmp_path: Path, last: Manifest) -> None:
-    found = previous_version.read_version(str(tmp_path), last)
-    (first_url, first, rows), (second_url, second, others) = found.shards
+def test_a_version_is_read_without_its_pixels(tmp_path: Path, previous_manifest: Manifest) -> None:
+    version = previous_version.read_version(str(tmp_path), previous_manifest)
+    (first_url, first, rows), (second_url, second, others) = version.shards
     assert (first_url, second_url) == (f"{tmp_path}/train/a.parquet", f"{tmp_path}/test/b.parquet")
-    assert [first, second] == last.files
+    assert [first, second] == previous_manifest.files
     assert rows.to_pydict() == {
         "key": ["/i/1", "/i/2"],
         "label": ["cat", "cat"],
@@ -61,14 +65,18 @@ def test_a_version_is_read_without_its_pixels(tmp_path: Path, last: Manifest) ->
         "row": [0, 1],
     }
     assert others["key"].to_pylist() == ["/i/3"]
-    assert (found.rejects, found.duplicates) == (REJECTS, DUPLICATES)
-    assert found.inputs == 5
+    assert (version.rejects, version.duplicates) == (REJECTS, DUPLICATES)
+    assert version.inputs == 5
 
 
-def test_all_images_are_known_by_their_keys(tmp_path: Path, last: Manifest) -> None:
-    found = previous_version.known_images(previous_version.read_version(str(tmp_path), last))
-    assert found.schema == KNOWN_IMAGES
-    assert list(arrow.iter_rows(found, *KNOWN_IMAGES.names)) == [
+def test_rows_rejects_and_duplicates_are_known_images(
+    tmp_path: Path, previous_manifest: Manifest
+) -> None:
+    known = previous_version.known_images(
+        previous_version.read_version(str(tmp_path), previous_manifest)
+    )
+    assert known.schema == KNOWN_IMAGES
+    assert list(arrow.iter_rows(known, *KNOWN_IMAGES.names)) == [
         ("/i/1", 100, 1.5, "row", ""),
         ("/i/2", 7, 1.5, "row", ""),
         ("/i/3", 100, 1.5, "row", ""),
@@ -77,7 +85,7 @@ def test_all_images_are_known_by_their_keys(tmp_path: Path, last: Manifest) -> N
     ]
 
 
-def test_a_dataset_that_is_not_there_knows_nothing() -> None:
+def test_an_empty_version_has_no_images() -> None:
     assert EMPTY_VERSION.inputs == 0
     assert previous_version.known_images(EMPTY_VERSION).num_rows == 0
     assert (
@@ -86,15 +94,14 @@ def test_a_dataset_that_is_not_there_knows_nothing() -> None:
     )
 
 
-def keys_of(found: PreviousVersion) -> list[list[str]]:
-    tables = [table["key"] for *_, table in found.shards]
-    return [
-        column.to_pylist() for column in [*tables, found.rejects["path"], found.duplicates["path"]]
-    ]
+def keys_of(version: PreviousVersion) -> list[list[str]]:
+    shard_keys = [table["key"] for *_, table in version.shards]
+    columns = [*shard_keys, version.rejects["path"], version.duplicates["path"]]
+    return [column.to_pylist() for column in columns]
 
 
 @pytest.mark.parametrize(
-    ("left_out", "left"),
+    ("excluded", "expected"),
     [
         ("", [["/i/1", "/i/2"], ["/i/3"], ["/i/bad"], ["/i/copy"]]),
         ("/i/1", [["/i/2"], ["/i/3"], ["/i/bad"], ["/i/copy"]]),
@@ -102,17 +109,20 @@ def keys_of(found: PreviousVersion) -> list[list[str]]:
         ("/i/bad /i/copy", [["/i/1", "/i/2"], ["/i/3"], [], []]),
     ],
 )
-def test_images_are_left_out_by_their_keys(
-    tmp_path: Path, last: Manifest, left_out: str, left: list[list[str]]
+def test_images_are_excluded_by_their_keys(
+    tmp_path: Path, previous_manifest: Manifest, excluded: str, expected: list[list[str]]
 ) -> None:
-    before = previous_version.read_version(str(tmp_path), last)
-    found = previous_version.exclude_images(before, arrow.chunked_string_array(left_out.split()))
-    assert keys_of(found) == left
-    assert found.inputs == sum(map(len, left))
+    before = previous_version.read_version(str(tmp_path), previous_manifest)
+    keys = arrow.chunked_string_array(excluded.split())
+    retained = previous_version.exclude_images(before, keys)
+    assert keys_of(retained) == expected
+    assert retained.inputs == sum(map(len, expected))
 
 
-def test_what_is_left_of_a_shard_keeps_its_row_numbers(tmp_path: Path, last: Manifest) -> None:
-    before = previous_version.read_version(str(tmp_path), last)
+def test_the_retained_rows_of_a_shard_keep_their_numbers(
+    tmp_path: Path, previous_manifest: Manifest
+) -> None:
+    before = previous_version.read_version(str(tmp_path), previous_manifest)
     (_, shard, rows), _ = previous_version.exclude_images(
         before, arrow.chunked_string_array(["/i/1"])
     ).shards
@@ -121,5 +131,5 @@ def test_what_is_left_of_a_shard_keeps_its_row_numbers(tmp_path: Path, last: Man
 
 
 def test_rows_are_numbered_from_0() -> None:
-    found = previous_version.add_row_numbers(pa.table({"key": ["a", "b", "c"]}))
-    assert found.to_pydict() == {"key": ["a", "b", "c"], "row": [0, 1, 2]}
+    numbered = previous_version.add_row_numbers(pa.table({"key": ["a", "b", "c"]}))
+    assert numbered.to_pydict() == {"key": ["a", "b", "c"], "row": [0, 1, 2]}

@@ -1,4 +1,4 @@
-"""Preprocess with real Spark on small drawn images."""
+"""preprocess with real Spark, on small drawn images."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ MakeConfig = Callable[..., Config]
 
 @pytest.fixture
 def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[..., PreprocessResult]:
-    """Preprocess a folder into tmp_path/dataset."""
+    """A function that preprocesses a folder into tmp_path/dataset."""
 
-    def run_(
+    def run_preprocess(
         images: Path,
         dataset: str = "dataset",
         *,
@@ -49,7 +49,7 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig) -> Callable[...
             prune=prune,
         )
 
-    return run_
+    return run_preprocess
 
 
 Run = Callable[..., PreprocessResult]
@@ -66,6 +66,7 @@ def rows(dataset: Path, split: str | None = None) -> list[dict[str, Any]]:
 
 
 def tree(root: Path) -> dict[str, bytes]:
+    """The contents of all files below `root`, by relative path."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
@@ -77,26 +78,27 @@ def test_every_image_becomes_a_row_with_its_pixels(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
-    made, num_read = run(images)
+    data, num_read = run(images)
     assert num_read == 40
-    assert (made.inputs, made.rows, made.rejects, made.duplicates) == (40, 40, 0, 0)
-    assert made.labels == ["lying", "upright"]
-    found = {row["key"]: row for row in rows(tmp_path / "dataset")}
-    assert set(found) == {str(path) for path in images.rglob("*.png")}
+    assert (data.inputs, data.rows, data.rejects, data.duplicates) == (40, 40, 0, 0)
+    assert data.labels == ["lying", "upright"]
+    row_of = {row["key"]: row for row in rows(tmp_path / "dataset")}
+    assert set(row_of) == {str(path) for path in images.rglob("*.png")}
     key = str(images / "upright" / "0003.png")
-    assert found[key]["label"] == "upright"
-    assert found[key]["label_id"] == 1
-    assert (found[key]["source_height_px"], found[key]["source_width_px"]) == (40, 48)
-    assert found[key]["source_bytes"] == os.path.getsize(key)
+    row = row_of[key]
+    assert row["label"] == "upright"
+    assert row["label_id"] == 1
+    assert (row["source_height_px"], row["source_width_px"]) == (40, 48)
+    assert row["source_bytes"] == os.path.getsize(key)
     expected = cv2.resize(stripes(1, seed=1003), (16, 16), interpolation=cv2.INTER_AREA)
-    got = np.frombuffer(found[key]["image"], np.uint8).reshape(16, 16)
-    np.testing.assert_array_equal(got, expected)
+    pixels = np.frombuffer(row["image"], np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(pixels, expected)
 
 
-def test_the_manifest_tells_of_every_file(
+def test_the_manifest_names_every_file_with_its_rows_and_size(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
-    made, _ = run(draw_images(each=20), splits={"validation_fraction": 0.2, "test_fraction": 0.2})
+    data, _ = run(draw_images(each=20), splits={"validation_fraction": 0.2, "test_fraction": 0.2})
     raw = json.loads((tmp_path / "dataset" / "manifest.json").read_text())
     assert raw["schema"] == 1
     assert raw["rows"] == sum(file["rows"] for file in raw["files"]) == 40
@@ -114,10 +116,10 @@ def test_the_manifest_tells_of_every_file(
     assert on_disk == named | {"manifest.json", "_versions/000001.json"}
     for split in ("train", "validation", "test"):
         by_label = [row["label"] for row in rows(tmp_path / "dataset", split)]
-        assert made.counts[split] == {name: by_label.count(name) for name in made.labels}
+        assert data.counts[split] == {name: by_label.count(name) for name in data.labels}
 
 
-def test_bad_images_among_good_ones_are_rejects_with_a_reason(
+def test_unreadable_images_become_rejects_with_a_reason(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
@@ -127,9 +129,9 @@ def test_bad_images_among_good_ones_are_rejects_with_a_reason(
     assert ok
     (images / "upright" / "cut.jpg").write_bytes(jpeg.tobytes()[:-200])
     (images / "upright" / "gone.jpg").symlink_to(images / "nowhere")
-    made, _ = run(images, preprocess={"max_reject_fraction": 0.2})
-    assert (made.inputs, made.rows, made.rejects) == (44, 40, 4)
-    [name] = made.rejects_files
+    data, _ = run(images, preprocess={"max_reject_fraction": 0.2})
+    assert (data.inputs, data.rows, data.rejects) == (44, 40, 4)
+    [name] = data.rejects_files
     rejects = {row["path"]: row for row in pq.read_table(tmp_path / "dataset" / name).to_pylist()}
     assert {os.path.basename(path): row["reason"] for path, row in rejects.items()} == {
         "empty.jpg": "empty",
@@ -140,7 +142,7 @@ def test_bad_images_among_good_ones_are_rejects_with_a_reason(
     text = rejects[str(images / "lying" / "text.jpg")]
     assert text["size_bytes"] == 15
     assert rejects[str(images / "upright" / "gone.jpg")]["detail"] == "No such file or directory"
-    assert made.rejects_by_reason == {
+    assert data.rejects_by_reason == {
         "empty": 1,
         "not_an_image": 1,
         "truncated": 1,
@@ -148,7 +150,7 @@ def test_bad_images_among_good_ones_are_rejects_with_a_reason(
     }
 
 
-def test_too_many_rejects_stop_the_job_before_anything_is_published(
+def test_too_many_rejects_fail_before_anything_is_published(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=4)
@@ -158,26 +160,26 @@ def test_too_many_rejects_stop_the_job_before_anything_is_published(
     assert str(caught.value) == (
         f"{images}: 1 of 9 images are rejected (11.1%: 1 empty), preprocess.max_reject_fraction "
         f"is 0.05; nothing was published. The first: {images}/lying/bad.png: empty, "
-        "0 bytes. Mend the images, or raise the limit"
+        "0 bytes. Repair the images, or raise the limit"
     )
     assert not (tmp_path / "dataset" / "manifest.json").exists()
-    made, _ = run(images, preprocess={"max_reject_fraction": 0.2})
-    assert made.rejects == 1
+    data, _ = run(images, preprocess={"max_reject_fraction": 0.2})
+    assert data.rejects == 1
 
 
-def test_same_bytes_are_kept_once_and_two_labels_for_them_are_a_conflict(
+def test_exact_duplicates_are_kept_once_and_two_labels_are_a_conflict(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
     shutil.copy(images / "lying" / "0000.png", images / "lying" / "copy.png")
     shutil.copy(images / "lying" / "0001.png", images / "upright" / "liar.png")
-    made, _ = run(images)
-    assert (made.inputs, made.rows, made.rejects, made.duplicates) == (42, 39, 2, 1)
-    [name] = made.duplicates_files
+    data, _ = run(images)
+    assert (data.inputs, data.rows, data.rejects, data.duplicates) == (42, 39, 2, 1)
+    [name] = data.duplicates_files
     [duplicate] = pq.read_table(tmp_path / "dataset" / name).to_pylist()
     assert duplicate["path"] == str(images / "lying" / "copy.png")
     assert duplicate["kept_path"] == str(images / "lying" / "0000.png")
-    [name] = made.rejects_files
+    [name] = data.rejects_files
     first, second = pq.read_table(tmp_path / "dataset" / name).to_pylist()
     assert first["path"] == str(images / "lying" / "0001.png")
     assert first["reason"] == second["reason"] == "conflict"
@@ -186,26 +188,26 @@ def test_same_bytes_are_kept_once_and_two_labels_for_them_are_a_conflict(
     )
 
 
-def test_files_that_look_alike_are_compared_whole(
+def test_files_with_equal_partial_digests_are_compared_whole(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
     rng = np.random.default_rng(1)
-    # BMP is not compressed: two pictures that differ in the middle have the same ends.
+    # BMP is not compressed: images that differ in the middle share both ends.
     first = rng.integers(0, 256, (200, 300), np.uint8)
     second = first.copy()
     second[100, 150] ^= 1
     for name, picture in (("first", first), ("second", second), ("third", first)):
         cv2.imwrite(str(images / "lying" / f"{name}.bmp"), picture)
-    made, _ = run(images)
-    assert (made.inputs, made.rows, made.duplicates) == (43, 42, 1)
-    [name] = made.duplicates_files
+    data, _ = run(images)
+    assert (data.inputs, data.rows, data.duplicates) == (43, 42, 1)
+    [name] = data.duplicates_files
     [duplicate] = pq.read_table(tmp_path / "dataset" / name).to_pylist()
     assert duplicate["path"] == str(images / "lying" / "third.bmp")
     assert duplicate["kept_path"] == str(images / "lying" / "first.bmp")
 
 
-def test_the_same_input_gives_the_same_bytes_wherever_it_is_written(
+def test_the_same_input_gives_the_same_bytes_in_any_folder(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=40)
@@ -216,7 +218,7 @@ def test_the_same_input_gives_the_same_bytes_wherever_it_is_written(
 
 
 @pytest.mark.parametrize(("cores", "blocks_per_core"), [(1, 4), (2, 20), (7, 1)])
-def test_cores_and_partitions_do_not_change_a_byte(
+def test_the_numbers_of_cores_and_blocks_do_not_change_the_files(
     run: Run,
     draw_images: DrawImages,
     tmp_path: Path,
@@ -231,12 +233,12 @@ def test_cores_and_partitions_do_not_change_a_byte(
     monkeypatch.setattr(staging, "num_cores", lambda _: cores)
     monkeypatch.setattr(staging, "_BLOCKS_PER_CORE", blocks_per_core)
     monkeypatch.setattr(staging, "_MIN_BLOCK", 1)
-    made, _ = run(images)
-    assert made.fingerprint == expected.fingerprint
+    data, _ = run(images)
+    assert data.fingerprint == expected.fingerprint
     assert data_files(tmp_path / "dataset") == data_files(tmp_path / "expected")
 
 
-def test_the_fingerprint_is_that_of_the_rows_not_of_the_place(
+def test_the_fingerprint_depends_on_the_rows_and_not_on_the_folder(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
@@ -257,7 +259,7 @@ def names_of(rows_: list[dict[str, Any]]) -> set[str]:
     return {"/".join(Path(row["key"]).parts[-2:]) for row in rows_}
 
 
-def test_a_second_run_finds_nothing_to_do_and_needs_no_spark(
+def test_a_second_run_without_changes_reads_nothing_and_starts_no_spark(
     run: Run, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
 ) -> None:
     images = draw_images(each=20)
@@ -265,14 +267,14 @@ def test_a_second_run_finds_nothing_to_do_and_needs_no_spark(
     before = tree(tmp_path / "dataset")
 
     def no_spark() -> SparkSession:
-        raise AssertionError("Spark was asked for")
+        raise AssertionError("Spark was started")
 
-    again = preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
-    assert again == (first, 0)
+    result = preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
+    assert result == (first, 0)
     assert tree(tmp_path / "dataset") == before
 
 
-def test_only_new_images_are_read_and_what_stands_is_not_touched(
+def test_only_new_images_are_read_and_existing_files_stay(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
@@ -282,16 +284,16 @@ def test_only_new_images_are_read_and_what_stands_is_not_touched(
         row["key"]: file.split for file in first.files for row in shard_rows(tmp_path, file)
     }
     for path in list(images.rglob("*.png"))[:10]:
-        path.chmod(0o000)  # what is known is not read again
+        path.chmod(0o000)  # known images are not read again
     draw_images(each=25, start=20)
-    made, num_read = run(images)
-    assert (num_read, made.version, made.inputs, made.rows) == (10, 2, 50, 50)
+    data, num_read = run(images)
+    assert (num_read, data.version, data.inputs, data.rows) == (10, 2, 50, 50)
     after = data_files(tmp_path / "dataset")
     assert {name: after[name] for name in before} == before
     assert len(names_of(rows(tmp_path / "dataset"))) == 50
-    now = {row["key"]: file.split for file in made.files for row in shard_rows(tmp_path, file)}
+    now = {row["key"]: file.split for file in data.files for row in shard_rows(tmp_path, file)}
     assert {key: now[key] for key in split_of} == split_of
-    assert made.fingerprint != first.fingerprint
+    assert data.fingerprint != first.fingerprint
 
 
 def shard_rows(tmp_path: Path, file: manifest.ShardFile) -> list[dict[str, Any]]:
@@ -306,16 +308,16 @@ def test_shards_stay_equal_while_a_dataset_grows(
     full: set[str] = set()
     for end in (24, 31, 40):
         draw_images(each=end, start=end - 7)
-        made, _ = run(images, **settings)
+        data, _ = run(images, **settings)
         for split in ("train", "validation", "test"):
-            counts = [file.rows for file in made.shards(split)]
+            counts = [file.rows for file in data.shards(split)]
             assert counts[:-1] == [7] * len(counts[:-1])
-            assert sum(counts) == sum(made.counts[split].values())
-        assert full <= {file.path for file in made.files}  # a full shard stands for ever
-        full = {file.path for file in made.files if file.rows == 7}
+            assert sum(counts) == sum(data.counts[split].values())
+        assert full <= {file.path for file in data.files}  # a full shard is never rewritten
+        full = {file.path for file in data.files if file.rows == 7}
 
 
-def test_files_of_the_version_before_stay_and_older_ones_go(
+def test_files_of_the_previous_version_stay_and_older_ones_are_removed(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
@@ -324,8 +326,9 @@ def test_files_of_the_version_before_stay_and_older_ones_go(
         draw_images(each=end, start=end - 5)
         versions.append(run(images)[0])
     on_disk = set(data_files(tmp_path / "dataset"))
-    named = {file.path for made in versions[1:] for file in made.files}
-    assert on_disk == named | {name for made in versions[1:] for name in made.near_duplicates_files}
+    expected = {file.path for data in versions[1:] for file in data.files}
+    expected |= {name for data in versions[1:] for name in data.near_duplicates_files}
+    assert on_disk == expected
     assert sorted(os.listdir(tmp_path / "dataset" / "_versions")) == ["000002.json", "000003.json"]
 
 
@@ -336,15 +339,15 @@ def test_a_changed_image_replaces_its_row(
     first, _ = run(images)
     changed = images / "lying" / "0003.png"
     cv2.imwrite(str(changed), stripes(0, seed=99))
-    made, num_read = run(images)
-    assert (num_read, made.rows, made.rejects) == (1, 40, 0)
+    data, num_read = run(images)
+    assert (num_read, data.rows, data.rejects) == (1, 40, 0)
     [row] = [row for row in rows(tmp_path / "dataset") if row["key"] == str(changed)]
     expected = cv2.resize(stripes(0, seed=99), (16, 16), interpolation=cv2.INTER_AREA)
     assert row["image"] == expected.tobytes()
-    assert {file.path for file in first.files} - {file.path for file in made.files}
+    assert {file.path for file in first.files} - {file.path for file in data.files}
 
 
-def test_images_that_are_gone_are_kept_until_they_are_pruned(
+def test_missing_images_are_kept_until_they_are_pruned(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
@@ -353,13 +356,13 @@ def test_images_that_are_gone_are_kept_until_they_are_pruned(
     run(images)
     for name in ("lying/0000.png", "upright/0001.png", "upright/empty.png"):
         (images / name).unlink()
-    kept, num_read = run(images)
-    assert (num_read, kept.version, kept.inputs) == (0, 1, 42)
+    data, num_read = run(images)
+    assert (num_read, data.version, data.inputs) == (0, 1, 42)
     draw_images(each=21, start=20)
-    kept, num_read = run(images)
-    assert (num_read, kept.rows, kept.rejects, kept.duplicates, kept.gone) == (2, 42, 1, 1, 3)
+    data, num_read = run(images)
+    assert (num_read, data.rows, data.rejects, data.duplicates, data.gone) == (2, 42, 1, 1, 3)
     pruned, num_read = run(images, prune=True)
-    # The copy was a duplicate of an image that is gone: it is a row of its own now.
+    # The copy was a duplicate of a missing image, and becomes a row.
     assert (num_read, pruned.rows, pruned.rejects, pruned.duplicates, pruned.gone) == (
         1,
         41,
@@ -371,7 +374,7 @@ def test_images_that_are_gone_are_kept_until_they_are_pruned(
     assert "upright/0001.png" not in names_of(rows(tmp_path / "dataset"))
 
 
-def test_a_copy_that_is_gone_goes_with_the_row_that_it_was_a_copy_of(
+def test_a_missing_duplicate_is_removed_when_its_row_changes(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
@@ -379,11 +382,11 @@ def test_a_copy_that_is_gone_goes_with_the_row_that_it_was_a_copy_of(
     run(images)
     (images / "lying" / "copy.png").unlink()
     cv2.imwrite(str(images / "lying" / "0000.png"), stripes(0, seed=99))
-    made, num_read = run(images)
-    assert (num_read, made.inputs, made.rows, made.duplicates, made.gone) == (1, 40, 40, 0, 0)
+    data, num_read = run(images)
+    assert (num_read, data.inputs, data.rows, data.duplicates, data.gone) == (1, 40, 40, 0, 0)
 
 
-def test_a_row_whose_label_is_taken_away_becomes_a_reject(
+def test_a_row_that_loses_its_label_becomes_a_reject(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
@@ -400,74 +403,74 @@ def test_a_row_whose_label_is_taken_away_becomes_a_reject(
     assert (first.rows, first.rejects, first.duplicates) == (40, 0, 1)
     labels["lying/0000.png"] = ""
     write_list()
-    made, num_read = run(images, **settings)
-    # Its copy takes its place.
-    assert (num_read, made.inputs, made.rows, made.rejects, made.duplicates) == (1, 41, 40, 1, 0)
-    assert made.rejects_by_reason == {"unlabelled": 1}
+    data, num_read = run(images, **settings)
+    # Its duplicate becomes a row.
+    assert (num_read, data.inputs, data.rows, data.rejects, data.duplicates) == (1, 41, 40, 1, 0)
+    assert data.rejects_by_reason == {"unlabelled": 1}
     assert "lying/copy.png" in names_of(rows(tmp_path / "dataset"))
-    assert run(images, **settings) == (made, 0)
+    assert run(images, **settings) == (data, 0)
 
 
-def test_rejects_are_tried_again_when_asked(
+def test_retry_rejects_reads_only_the_rejected_images(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
-    gone = images / "lying" / "late.png"
-    gone.symlink_to(tmp_path / "late.png")
+    late = images / "lying" / "late.png"
+    late.symlink_to(tmp_path / "late.png")
     (images / "upright" / "empty.png").write_bytes(b"")
     settings = {"preprocess": {"max_reject_fraction": 0.1}}
     first, _ = run(images, **settings)
     assert first.rejects_by_reason == {"unreadable": 1, "empty": 1}
     cv2.imwrite(str(tmp_path / "late.png"), stripes(0, seed=99))
     draw_images(each=21, start=20)
-    made, num_read = run(images, retry_rejects=True, **settings)
-    assert (num_read, made.inputs, made.rows) == (2, 42, 41)
-    assert made.rejects_by_reason == {"empty": 1}
+    data, num_read = run(images, retry_rejects=True, **settings)
+    assert (num_read, data.inputs, data.rows) == (2, 42, 41)
+    assert data.rejects_by_reason == {"empty": 1}
 
 
-def test_what_is_new_is_compared_with_what_stands(
+def test_new_images_are_compared_with_existing_rows(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
     run(images)
     shutil.copy(images / "lying" / "0007.png", images / "lying" / "0000-copy.png")
     shutil.copy(images / "lying" / "0001.png", images / "upright" / "liar.png")
-    made, num_read = run(images)
-    assert (num_read, made.inputs, made.rows, made.rejects, made.duplicates) == (2, 42, 39, 2, 1)
-    [name] = made.duplicates_files
+    data, num_read = run(images)
+    assert (num_read, data.inputs, data.rows, data.rejects, data.duplicates) == (2, 42, 39, 2, 1)
+    [name] = data.duplicates_files
     [duplicate] = pq.read_table(tmp_path / "dataset" / name).to_pylist()
     assert duplicate["path"] == str(images / "lying" / "0000-copy.png")
     assert duplicate["kept_path"] == str(images / "lying" / "0007.png")
-    # The standing row of the conflict goes, and comes back when the liar does.
+    # The old row of the conflict is removed, and returns when the new image is removed.
     assert "lying/0001.png" not in names_of(rows(tmp_path / "dataset"))
     (images / "upright" / "liar.png").unlink()
-    made, _ = run(images, prune=True)
-    assert (made.rows, made.rejects, made.duplicates) == (40, 0, 1)
+    data, _ = run(images, prune=True)
+    assert (data.rows, data.rejects, data.duplicates) == (40, 0, 1)
 
 
-def test_a_new_class_comes_after_the_old_ones(
+def test_a_new_class_is_appended_to_the_labels(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
     run(images)
     draw_images(classes=("lying", "upright", "a-new-one"), each=40, start=20)
-    made, _ = run(images)
-    assert made.labels == ["lying", "upright", "a-new-one"]
+    data, _ = run(images)
+    assert data.labels == ["lying", "upright", "a-new-one"]
     ids = {(row["label"], row["label_id"]) for row in rows(tmp_path / "dataset")}
     assert ids == {("lying", 0), ("upright", 1), ("a-new-one", 2)}
 
 
-def test_staged_parts_of_a_killed_run_are_taken_up(
+def test_a_rerun_after_a_kill_reuses_the_staged_parts(
     run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = draw_images(each=100)
     expected, _ = run(images, "undisturbed")
 
-    def killed(*_: object) -> None:
+    def kill(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "write_dataset_version", killed)
+        patch.setattr(run_module, "write_dataset_version", kill)
         with pytest.raises(KeyboardInterrupt):
             run(images)
     parts = sorted((tmp_path / "dataset" / "_staging").rglob("part-*.parquet"))
@@ -476,49 +479,49 @@ def test_staged_parts_of_a_killed_run_are_taken_up(
     stamps = {path: path.stat().st_mtime_ns for path in parts[1:]}
     with monkeypatch.context() as patch:
         patch.setattr(run_module.storage, "remove", lambda _: None)
-        made, _ = run(images)
+        data, _ = run(images)
     assert {path: path.stat().st_mtime_ns for path in parts[1:]} == stamps
-    assert made.fingerprint == expected.fingerprint
+    assert data.fingerprint == expected.fingerprint
     run(images)
     assert not (tmp_path / "dataset" / "_staging").exists()
 
 
-def test_a_worker_that_is_killed_changes_nothing(
+def test_a_killed_worker_does_not_change_the_dataset(
     run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = draw_images(each=100)
     expected, _ = run(images, "undisturbed")
     run_tasks = tasks.run_tasks
 
-    def run_with_a_death(session: SparkSession, task: Any, count: int, **how: Any) -> Any:
-        mark = tmp_path / how["progress"].label
+    def run_with_a_kill(session: SparkSession, task: Any, num_tasks: int, **options: Any) -> Any:
+        mark = tmp_path / options["progress"].label
 
         def die_once(number: int) -> Any:
-            if number == count // 2 and not mark.exists():
-                # When the file is written, and not yet in its place.
-                os.replace = lambda aside, url: (  # type: ignore[assignment]
-                    mark.write_text(os.path.basename(aside)),
+            if number == num_tasks // 2 and not mark.exists():
+                # After the temporary file is written, before it is renamed.
+                os.replace = lambda temporary, url: (  # type: ignore[assignment]
+                    mark.write_text(os.path.basename(temporary)),
                     os.kill(os.getpid(), signal.SIGKILL),
                 )
             return task(number)
 
-        return run_tasks(session, die_once, count, **how)
+        return run_tasks(session, die_once, num_tasks, **options)
 
-    monkeypatch.setattr(tasks, "run_tasks", run_with_a_death)
-    made, num_read = run(images)
+    monkeypatch.setattr(tasks, "run_tasks", run_with_a_kill)
+    data, num_read = run(images)
     assert re.fullmatch(r"\.tmp-[0-9a-f]+-part-00000\d\.parquet", (tmp_path / "decode").read_text())
     assert re.fullmatch(r"\.tmp-[0-9a-f]+-.*-0000\d\.parquet", (tmp_path / "write").read_text())
-    assert (num_read, made.fingerprint) == (200, expected.fingerprint)
+    assert (num_read, data.fingerprint) == (200, expected.fingerprint)
     assert set(tree(tmp_path / "dataset")) == set(tree(tmp_path / "undisturbed"))
     assert data_files(tmp_path / "dataset") == data_files(tmp_path / "undisturbed")
 
 
-def test_colour_is_kept_when_asked(run: Run, tmp_path: Path) -> None:
+def test_three_channels_keep_the_colour(run: Run, tmp_path: Path) -> None:
     for name, blue_green_red in (("red", (0, 0, 250)), ("blue", (250, 0, 0))):
         (tmp_path / "images" / name).mkdir(parents=True)
         for number in range(12):
             picture = np.full((20, 20, 3), blue_green_red, np.uint8)
-            picture[number, number] = 7  # so that no two files are the same
+            picture[number, number] = 7  # so that no two files are equal
             cv2.imwrite(str(tmp_path / "images" / name / f"{number}.png"), picture)
     run(tmp_path / "images", pixels={"height_px": 4, "width_px": 4, "channels": 3})
     for row in rows(tmp_path / "dataset"):
@@ -526,7 +529,7 @@ def test_colour_is_kept_when_asked(run: Run, tmp_path: Path) -> None:
         assert pixel.tolist() == ([250, 0, 0] if row["label"] == "red" else [0, 0, 250])
 
 
-def test_an_output_that_is_something_else(
+def test_an_output_folder_that_is_no_dataset_is_refused(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     (tmp_path / "dataset").mkdir()
@@ -540,7 +543,7 @@ def test_an_output_that_is_something_else(
     assert (tmp_path / "dataset" / "thesis.doc").read_text() == "years of work"
 
 
-def test_a_dataset_of_other_settings_is_left_alone(
+def test_a_dataset_with_other_settings_is_left_unchanged(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     images = draw_images(each=20)
@@ -549,14 +552,14 @@ def test_a_dataset_of_other_settings_is_left_alone(
     with pytest.raises(InputError) as caught:
         run(images, seed=3, pixels={"height_px": 8, "width_px": 16})
     assert str(caught.value) == (
-        f"{tmp_path}/dataset: the dataset there was made with other settings, and is left alone: "
-        "seed 0 there, 3 now; pixels.height_px 16 there, 8 now. Give another --output, or remove "
+        f"{tmp_path}/dataset: the dataset was made with other settings and is left unchanged: "
+        "seed was 0, is now 3; pixels.height_px was 16, is now 8. Give another --output, or remove "
         "the old dataset"
     )
     assert tree(tmp_path / "dataset") == before
 
 
-def test_a_class_of_which_every_image_is_broken(run: Run, draw_images: DrawImages) -> None:
+def test_a_class_with_only_rejects_is_an_error(run: Run, draw_images: DrawImages) -> None:
     images = draw_images(each=20)
     for path in (images / "upright").iterdir():
         path.write_bytes(b"")
@@ -564,12 +567,12 @@ def test_a_class_of_which_every_image_is_broken(run: Run, draw_images: DrawImage
         run(images, preprocess={"max_reject_fraction": 1.0})
     assert str(caught.value) == (
         f"{images}: 20 of 40 images are left, and the train split has 1 class (lying); training "
-        "needs 2 or more. Add images, or change the splits' fractions"
+        "needs 2 or more. Add images, or change the fractions of the splits"
     )
 
 
 def near_pictures(root: Path) -> tuple[str, str]:
-    """Add a picture that is nearly one of train to the test split; both have structure."""
+    """Add nearly equal images to the train and the test split; return their paths, test first."""
     rng = np.random.default_rng(5)
     blocks = cv2.resize(rng.integers(0, 256, (6, 6), np.uint8), (96, 96))
     for split, quality in (("train", 95), ("test", 80)):
@@ -589,20 +592,20 @@ def test_near_duplicates_across_splits(
         "splits": {"from_path": "^([a-z]+)/", "validation_fraction": 0.0},
         "preprocess": {"near_duplicates": mode, "near_distance": 2},
     }
-    made, _ = run(tmp_path / "images", **settings)
-    listed = [
+    data, _ = run(tmp_path / "images", **settings)
+    near_rows = [
         row
-        for name in made.near_duplicates_files
+        for name in data.near_duplicates_files
         for row in pq.read_table(tmp_path / "dataset" / name).to_pylist()
         if row["path"] == test
     ]
-    assert [(row["near_path"], row["split"], row["near_split"]) for row in listed] == (
+    assert [(row["near_path"], row["split"], row["near_split"]) for row in near_rows] == (
         [] if mode == "off" else [(train, "test", "train")]
     )
     keys = {row["key"] for row in rows(tmp_path / "dataset")}
     assert train in keys
     assert (test in keys) == (mode != "drop")
-    assert made.inputs == 52 == made.rows + made.duplicates
+    assert data.inputs == 52 == data.rows + data.duplicates
 
 
 def test_a_contact_sheet_shows_classes_and_rejects(
@@ -613,10 +616,10 @@ def test_a_contact_sheet_shows_classes_and_rejects(
     ok, jpeg = cv2.imencode(".jpg", stripes(0, seed=5))
     assert ok
     (images / "upright" / "cut.jpg").write_bytes(jpeg.tobytes()[:-200])
-    made, _ = run(images)
-    alone, _ = run(draw_images("others", each=20), "other")
-    sheet = cv2.imread(str(tmp_path / "dataset" / made.contact_sheet))
-    without = cv2.imread(str(tmp_path / "other" / alone.contact_sheet))
+    data, _ = run(images)
+    other_data, _ = run(draw_images("others", each=20), "other")
+    sheet = cv2.imread(str(tmp_path / "dataset" / data.contact_sheet))
+    without = cv2.imread(str(tmp_path / "other" / other_data.contact_sheet))
     assert sheet.shape[1] == without.shape[1]
-    # Two blocks more: one of an empty file, and one with what is left of the cut one.
+    # Two more groups: one for the empty file, and one with the start of the truncated image.
     assert sheet.shape[0] > without.shape[0] + 16

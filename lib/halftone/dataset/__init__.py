@@ -1,1 +1,1 @@
-"""What a dataset is: its columns, splits, shards and manifest; all stages agree on this."""
+"""The format of a dataset, which all stages share: columns, splits, shards and manifest."""

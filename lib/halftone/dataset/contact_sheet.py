@@ -1,6 +1,6 @@
-"""Groups of pictures on one sheet, to look a data set over: its classes, or its rejects by reason.
+"""Draw groups of pictures on one sheet, such as a dataset's classes or its rejects by reason.
 
-The sheet is one PNG, the same bytes for the same pictures and titles. Each group is a title with
+The sheet is a PNG; the same pictures and titles give the same bytes. Each group has a title with
 the number of its pictures, and the pictures below it in rows of equal cells.
 """
 
@@ -19,34 +19,34 @@ PictureGroup = tuple[str, Sequence[Picture]]
 
 _MARGIN_PX = 16  # around the sheet and between groups
 _GAP_PX = 6  # between cells
-_TITLE_PX = 30  # height of a title's line
+_TITLE_PX = 30  # height of the line of a title
 _FONT_PX = 18
 _COUNT_GAP_PX = 10
-_TITLE_CHARS = 500  # no sheet is wide enough for more
+_TITLE_CHARS = 500  # more fit on no sheet
 
-_FONT_CHARS = frozenset("·…‘’“”«»‹›°±©™")  # and ASCII
+_FONT_CHARS = frozenset("·…‘’“”«»‹›°±©™")  # besides ASCII
 
-_PAPER = (244, 244, 241)
-_FRAME = (205, 205, 200)  # one pixel around a picture, so that white ones end somewhere
-_INK = (28, 31, 35)
-_PALE_INK = (95, 102, 110)
+_BACKGROUND = (244, 244, 241)
+_FRAME = (205, 205, 200)  # one pixel around each picture, so that white pictures have an edge
+_TITLE_COLOUR = (28, 31, 35)
+_COUNT_COLOUR = (95, 102, 110)
 
 
 def draw_contact_sheet(
     groups: Sequence[PictureGroup], columns: int = 12, cell_px: int = 96
 ) -> bytes:
-    """Draw each group's title, count and pictures, in the order given; returns a PNG's bytes.
+    """Draw the title, count and pictures of each group in order; return the bytes of a PNG.
+
+    Titles are drawn with Pillow's own font, the only one that every machine has. It covers little
+    beyond ASCII: accents are removed and other letters are written as Python escapes (\\u732b). A
+    title that is too long ends in "…".
 
     Args:
         groups: titles, each with its pictures: (H, W, 1 or 3) uint8, grey or RGB, of any sizes.
         columns: cells in a row, which sets the sheet's width.
-        cell_px: side of a cell. A larger picture is reduced to fit; a smaller one is enlarged by
-            the largest whole factor that fits, its pixels staying square and sharp. Where none
-            fills its cell, all cells shrink to the largest picture.
-
-    The only font at hand on every machine is Pillow's own, which knows little beyond ASCII: in
-    titles, accents are left out and other letters are written as Python escapes (\\u732b). A title
-    that is too long ends in "…".
+        cell_px: side of a cell. A larger picture is reduced to fit. A smaller one is enlarged by
+            the largest integer factor that fits, with sharp square pixels. If no picture fills its
+            cell, all cells shrink to the size of the largest picture.
 
     Raises:
         ValueError: columns or cell_px below 1, or a picture of another shape or type.
@@ -54,27 +54,28 @@ def draw_contact_sheet(
     if columns < 1 or cell_px < 1:
         raise ValueError(f"columns is {columns} and cell_px is {cell_px}; both must be >= 1")
     _check_pictures(groups)
-    fitted = [
-        (title, [_fit_to_cell(pixels, cell_px) for pixels in found]) for title, found in groups
+    fitted_groups = [
+        (title, [_fit_to_cell(pixels, cell_px) for pixels in pictures])
+        for title, pictures in groups
     ]
-    # Pictures of 64 px stay as they are in cells of 96 px: without the empty rim they sit closer.
-    cell_px = max((max(one.size) for _, found in fitted for one in found), default=cell_px)
-    heights = [_height_px(len(found), columns, cell_px) for _, found in fitted]
-    size = (_MARGIN_PX * 2 + _cells_length_px(columns, cell_px), _MARGIN_PX + sum(heights))
-    sheet = Image.new("RGB", size, _PAPER)
+    # Pictures of 64 px are not enlarged in cells of 96 px; smaller cells leave no empty border.
+    sides_px = (max(image.size) for _, images in fitted_groups for image in images)
+    cell_px = max(sides_px, default=cell_px)
+    heights_px = [_height_px(len(images), columns, cell_px) for _, images in fitted_groups]
+    size = (_MARGIN_PX * 2 + _cells_length_px(columns, cell_px), _MARGIN_PX + sum(heights_px))
+    sheet = Image.new("RGB", size, _BACKGROUND)
     top = _MARGIN_PX
-    for (title, found), height in zip(fitted, heights):
-        _write_title(sheet, top, title, len(found))
-        for number, picture in enumerate(found):
+    for (title, images), height_px in zip(fitted_groups, heights_px):
+        _write_title(sheet, top, title, len(images))
+        for number, image in enumerate(images):
             row, column = divmod(number, columns)
-            left = _MARGIN_PX + column * (cell_px + _GAP_PX)
-            _paste_picture(
-                sheet, left, top + _TITLE_PX + row * (cell_px + _GAP_PX), picture, cell_px
-            )
-        top += height
-    data = io.BytesIO()
-    sheet.save(data, "PNG")
-    return data.getvalue()
+            cell_left = _MARGIN_PX + column * (cell_px + _GAP_PX)
+            cell_top = top + _TITLE_PX + row * (cell_px + _GAP_PX)
+            _paste_picture(sheet, cell_left, cell_top, image, cell_px)
+        top += height_px
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _check_pictures(groups: Sequence[PictureGroup]) -> None:
@@ -89,7 +90,7 @@ def _check_pictures(groups: Sequence[PictureGroup]) -> None:
 
 
 def _height_px(num_pictures: int, columns: int, cell_px: int) -> int:
-    """Height of a group: its title's line, its rows of cells and the margin below them."""
+    """Height of a group: the line of its title, its rows of cells and the margin below them."""
     rows = -(-num_pictures // columns)
     return _TITLE_PX + _cells_length_px(rows, cell_px) + _MARGIN_PX
 
@@ -102,7 +103,7 @@ def _cells_length_px(cells: int, cell_px: int) -> int:
 def _paste_picture(
     sheet: Image.Image, left: int, top: int, picture: Image.Image, cell_px: int
 ) -> None:
-    """Put a picture into the middle of the cell at (left, top)."""
+    """Paste a picture into the middle of the cell at (left, top)."""
     left += (cell_px - picture.width) // 2
     top += (cell_px - picture.height) // 2
     frame = (left - 1, top - 1, left + picture.width, top + picture.height)
@@ -122,24 +123,24 @@ def _fit_to_cell(pixels: Picture, cell_px: int) -> Image.Image:
 
 def _write_title(sheet: Image.Image, top: int, title: str, count: int) -> None:
     font = ImageFont.load_default(_FONT_PX)
-    written = f"{count:,} image{'' if count == 1 else 's'}"
-    room = sheet.width - 2 * _MARGIN_PX - _COUNT_GAP_PX - font.getlength(written)
-    title = _shorten_title(_replace_missing_glyphs(title), room, font)
-    pen = ImageDraw.Draw(sheet)
-    pen.text((_MARGIN_PX, top), title, _INK, font)
-    after = _MARGIN_PX + round(font.getlength(title)) + _COUNT_GAP_PX
-    pen.text((after, top), written, _PALE_INK, font)
+    count_text = f"{count:,} image{'' if count == 1 else 's'}"
+    room_px = sheet.width - 2 * _MARGIN_PX - _COUNT_GAP_PX - font.getlength(count_text)
+    title = _shorten_title(_replace_missing_glyphs(title), room_px, font)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN_PX, top), title, _TITLE_COLOUR, font)
+    count_left = _MARGIN_PX + round(font.getlength(title)) + _COUNT_GAP_PX
+    draw.text((count_left, top), count_text, _COUNT_COLOUR, font)
 
 
 def _replace_missing_glyphs(title: str) -> str:
-    """Write a title on one line, in characters that the font has."""
+    """Put a title on one line and replace the characters that the font does not have."""
     return "".join(_replace_missing_glyph(char) for char in " ".join(title[:_TITLE_CHARS].split()))
 
 
 def _replace_missing_glyph(char: str) -> str:
     if char in _FONT_CHARS or (char.isascii() and char.isprintable()):
         return char
-    # An accented letter falls apart into the letter and its accents.
+    # NFKD splits an accented letter into the letter and its accents.
     plain = unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode()
     return plain if plain.isprintable() and plain else ascii(char)[1:-1]
 

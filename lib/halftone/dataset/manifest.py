@@ -1,4 +1,4 @@
-"""What a dataset consists of: one JSON file, written last, that names every other file."""
+"""The manifest of a dataset: a JSON file, written last, that names every other file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from halftone.errors import InputError
 
 MANIFEST_NAME = "manifest.json"
 CONTACT_SHEETS = "contact_sheets"
-# Every version's manifest, as long as its files are kept. A leading underscore hides it from Spark.
+# Folder of the manifests of all versions whose files exist. Spark ignores names with a leading
+# underscore.
 VERSIONS = "_versions"
 REJECTS, DUPLICATES, NEAR_DUPLICATES = "rejects", "duplicates", "near_duplicates"
 
@@ -32,17 +33,17 @@ class ShardFile(BaseModel):
     rows: int
     size_bytes: int
     digest: str  # BLAKE2b of its keys, labels and pixels
-    # Of its pixels, and of their squares, by channel; none in a dataset of an older Halftone.
+    # Sums of the pixels and of their squares by channel; empty in shards of an older Halftone.
     sums: tuple[int, ...] = ()
     square_sums: tuple[int, ...] = ()
 
 
 class Manifest(BaseModel):
-    """A dataset, whole. Readers open the files named here and no others."""
+    """The contents of one version of a dataset. Readers open only the files that are named here."""
 
     model_config = ConfigDict(frozen=True)
 
-    # The field's name in the file is `schema`, which pydantic keeps for itself.
+    # `schema` in the JSON file, which is a reserved name in pydantic.
     schema_version: int
     halftone_version: str
     created: str  # UTC
@@ -56,16 +57,16 @@ class Manifest(BaseModel):
     rows: int
     rejects: int
     duplicates: int
-    ignored: dict[str, int]  # files that no suffix calls an image, by their ending
+    ignored: dict[str, int]  # number of files that are no images, by the ending of their names
     rejects_by_reason: dict[str, int]
     counts: dict[str, dict[str, int]]  # rows by split and label
-    version: int  # 1, 2, ...: each run that changes something makes the next one
-    gone: int  # rows and others whose files were no longer there, and that are kept all the same
-    fingerprint: str  # of all rows, in order: the same rows give the same fingerprint
+    version: int  # 1, 2, ...: increases with each run that changes the dataset
+    gone: int  # inputs whose files no longer exist; they are counted and kept
+    fingerprint: str  # of all rows in order; equal for equal rows
     files: list[ShardFile]
     rejects_files: list[str]
     duplicates_files: list[str]
-    near_duplicates: int  # rows, or with preprocess.near_duplicates drop duplicates
+    near_duplicates: int  # these are rows or, with preprocess.near_duplicates drop, duplicates
     near_duplicates_files: list[str]
     contact_sheet: str  # PNG: images of each class, and rejects
 
@@ -77,18 +78,18 @@ class Manifest(BaseModel):
         return [file for file in self.files if file.split == split]
 
     def pixel_statistics(self, split: str) -> PixelStatistics:
-        """Mean and deviation over all pixels of a split, from exact sums.
+        """Return mean and standard deviation of all pixels of a split, from exact sums.
 
         Raises:
-            InputError: the split has no rows, or an older Halftone wrote some of them.
+            InputError: the split has no rows, or an older Halftone wrote some of its shards.
         """
         files = self.shards(split)
-        where = f"the {split} split of the dataset made from {self.images}"
+        subject = f"the {split} split of the dataset made from {self.images}"
         if not files:
-            raise InputError(f"{where} has no rows; preprocess more images, or change splits")
+            raise InputError(f"{subject} has no rows; preprocess more images, or change splits")
         if not all(file.sums for file in files):
             raise InputError(
-                f"{where} has no pixel statistics (written by an older Halftone); run preprocess "
+                f"{subject} has no pixel statistics (written by an older Halftone); run preprocess "
                 "with a new --output, or use train.normalise 0..1"
             )
         pixels = sum(file.rows for file in files) * self.pixels.height_px * self.pixels.width_px
@@ -101,8 +102,8 @@ def read_manifest(root: str) -> Manifest:
     """Read the manifest of the dataset at `root`.
 
     Raises:
-        InputError: there is none, it is not one, it is of a newer schema version, or the dataset
-            holds a `_common_metadata`, whose reading could run code.
+        InputError: there is no manifest, it is invalid or of a newer schema version, or the dataset
+            contains a file `_common_metadata`, which could run code when it is read.
     """
     url = storage.join(root, MANIFEST_NAME)
     try:
@@ -124,11 +125,11 @@ def read_manifest(root: str) -> Manifest:
         )
     if storage.exists(storage.join(root, "_common_metadata")):
         raise InputError(
-            f"{root}/_common_metadata: Petastorm would unpickle it, which can run code; Halftone "
-            "writes no such file. Remove it"
+            f"{root}/_common_metadata: Petastorm would unpickle this file, which can run code; "
+            "Halftone never writes it. Remove it"
         )
     try:
-        # JSON mode, as the settings inside are strict: a list there is a tuple here.
+        # The settings are strict models: only JSON mode converts a list to a tuple.
         return Manifest.model_validate_json(json.dumps({"schema_version": version, **raw}))
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
@@ -136,7 +137,7 @@ def read_manifest(root: str) -> Manifest:
 
 
 def publish_manifest(root: str, manifest: Manifest) -> None:
-    """Make `manifest` the dataset's: from this moment on readers see the files that it names."""
+    """Write `manifest` as the current one: readers now see the files that it names."""
     raw: dict[str, Any] = manifest.model_dump(mode="json")
     document = {"schema": raw.pop("schema_version"), **raw}
     storage.write_json(storage.join(root, VERSIONS, _version_name(manifest.version)), document)
@@ -144,25 +145,25 @@ def publish_manifest(root: str, manifest: Manifest) -> None:
 
 
 def remove_unreferenced_files(root: str, manifest: Manifest) -> None:
-    """Remove what no reader will open: files of neither this version nor the one before it.
+    """Remove the files that belong to neither this version nor the previous one.
 
-    Who has read the manifest before this version was published goes on undisturbed.
+    Readers that read the manifest just before this version was published are not disturbed.
     """
-    names = [_version_name(manifest.version - 1), _version_name(manifest.version)]
+    current_names = [_version_name(manifest.version - 1), _version_name(manifest.version)]
     versions = storage.join(root, VERSIONS)
-    named: set[str] = set()
+    referenced: set[str] = set()
     for name in storage.list_names(versions):
-        if name in names:
+        if name in current_names:
             raw = storage.read_json(storage.join(versions, name))
-            named.update(file["path"] for file in raw["files"])
-            named.add(raw["contact_sheet"])
-            for side in (REJECTS, DUPLICATES, NEAR_DUPLICATES):
-                named.update(raw[f"{side}_files"])
+            referenced.update(file["path"] for file in raw["files"])
+            referenced.add(raw["contact_sheet"])
+            for table_name in (REJECTS, DUPLICATES, NEAR_DUPLICATES):
+                referenced.update(raw[f"{table_name}_files"])
         else:
             storage.remove(storage.join(versions, name))
     for folder in (*SPLITS, REJECTS, DUPLICATES, NEAR_DUPLICATES, CONTACT_SHEETS):
         for name in storage.list_names(storage.join(root, folder)):
-            if f"{folder}/{name}" not in named:
+            if f"{folder}/{name}" not in referenced:
                 storage.remove(storage.join(root, folder, name))
 
 

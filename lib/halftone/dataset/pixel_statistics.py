@@ -1,4 +1,4 @@
-"""Mean and deviation of pixels, by channel, from exact sums that shards keep of their own."""
+"""Compute mean and standard deviation of pixels by channel, from exact sums of each shard."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-_BLOCK_BYTES = 2**20  # summed up at once, so that it stays in the cache
-_BLOCK_ROWS = 2**16  # so many squares of 255 still fit into 32 bits
+_BLOCK_BYTES = 2**20  # added up at once; fits into the CPU cache
+_BLOCK_ROWS = 2**16  # the sum of this many squares of 255 fits into 32 bits
 
 
 class PixelStatistics(NamedTuple):
-    """By channel, in grey levels 0..255."""
+    """Statistics by channel, in grey levels 0..255."""
 
     mean: list[float]
-    deviation: list[float]  # of the population; 1 for a channel of a single grey level
+    deviation: list[float]  # population standard deviation; 1 for a channel of one grey level
 
 
 def channel_sums(
     rows: npt.NDArray[np.uint8], channels: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Sum up the pixels, and their squares, by channel.
+    """Return the sums of the pixels and of their squares, by channel.
 
     Args:
-        rows: an image each, (N, height x width x channels).
+        rows: one image per row, (N, height x width x channels) uint8.
+        channels: of the images.
     """
     totals = np.zeros((2, rows.shape[1]), np.uint64)
     step = max(1, min(_BLOCK_BYTES // rows.shape[1], _BLOCK_ROWS))
@@ -34,18 +35,26 @@ def channel_sums(
         block = rows[start : start + step]
         totals[0] += block.sum(axis=0, dtype=np.uint32)
         totals[1] += np.multiply(block, block, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
-    own, squares = totals.reshape(2, -1, channels).sum(axis=1).tolist()
-    return tuple(own), tuple(squares)
+    sums, square_sums = totals.reshape(2, -1, channels).sum(axis=1).tolist()
+    return tuple(sums), tuple(square_sums)
 
 
 def statistics_from_sums(
     num_pixels: int, shard_sums: Sequence[tuple[Sequence[int], Sequence[int]]]
 ) -> PixelStatistics:
-    """Put together what `sums` gave for each shard; `pixels` are counted once for all channels."""
-    totals, squares = ([sum(channel) for channel in zip(*own)] for own in zip(*shard_sums))
-    # Whole numbers until the division: a difference of means would lose digits.
-    variances = [(num_pixels * b - a * a) / num_pixels**2 for a, b in zip(totals, squares)]
+    """Combine the `channel_sums` of shards.
+
+    Args:
+        num_pixels: of all shards; a pixel of three channels counts once.
+        shard_sums: `channel_sums` of each shard.
+    """
+    sums, square_sums = ([sum(channel) for channel in zip(*parts)] for parts in zip(*shard_sums))
+    # Integers up to the division: a difference of means would lose digits.
+    variances = [
+        (num_pixels * square_sum - total * total) / num_pixels**2
+        for total, square_sum in zip(sums, square_sums)
+    ]
     return PixelStatistics(
-        [total / num_pixels for total in totals],
+        [total / num_pixels for total in sums],
         [math.sqrt(variance) or 1.0 for variance in variances],
     )

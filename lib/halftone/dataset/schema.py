@@ -1,16 +1,27 @@
-"""The columns and tensor shapes that stages agree on. No column name is spelled elsewhere."""
+"""Arrow schemas of the Parquet files that stages exchange, and the names of their columns.
+
+`halftone.dataset` and `halftone.preprocess` name these columns only by the constants below, also
+in the tables that they keep in memory; columns of in-memory tables alone (`status`, `group`, ...)
+are named where their schema is. Fields of a NamedTuple that stand for a column have its name.
+"""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-# Raised when a reader of the older version would misread what the newer one writes.
+# Increased when a reader of the older version would misread what the newer one writes.
 SCHEMA_VERSION = 1
 
 KEY = "key"
 LABEL = "label"
 LABEL_ID = "label_id"
 IMAGE = "image"
+SOURCE_HEIGHT_PX = "source_height_px"
+SOURCE_WIDTH_PX = "source_width_px"
+SOURCE_BYTES = "source_bytes"
+SOURCE_MODIFIED = "source_modified"
+SOURCE_DIGEST = "source_digest"
+PERCEPTUAL_HASH = "perceptual_hash"
 PATH = "path"
 REASON = "reason"
 DETAIL = "detail"
@@ -18,6 +29,10 @@ SIZE_BYTES = "size_bytes"
 KEPT_PATH = "kept_path"
 MODIFIED = "modified"
 DIGEST = "digest"
+SPLIT = "split"
+NEAR_PATH = "near_path"
+NEAR_SPLIT = "near_split"
+DISTANCE = "distance"
 PREDICTION = "prediction"
 PROBABILITY = "probability"
 LOSS = "loss"
@@ -27,20 +42,20 @@ FINGERPRINT = "fingerprint"
 # A row of a dataset's shard.
 ROWS = pa.schema(
     [
-        pa.field(KEY, pa.string(), nullable=False),  # the source path
-        pa.field(LABEL, pa.string(), nullable=False),  # the class's name
+        pa.field(KEY, pa.string(), nullable=False),  # the path or URL of the image file
+        pa.field(LABEL, pa.string(), nullable=False),  # the name of the class
         pa.field(LABEL_ID, pa.int32(), nullable=False),  # its index in the manifest's labels
         pa.field(IMAGE, pa.binary(), nullable=False),  # height x width x channels raw uint8
-        pa.field("source_height_px", pa.int32(), nullable=False),  # after EXIF orientation
-        pa.field("source_width_px", pa.int32(), nullable=False),
-        pa.field("source_bytes", pa.int64(), nullable=False),
-        pa.field("source_modified", pa.float64(), nullable=False),  # seconds since 1970
-        pa.field("source_digest", pa.binary(16), nullable=False),  # see ingest.digest
-        pa.field("perceptual_hash", pa.int64(), nullable=False),  # see images.perceptual
+        pa.field(SOURCE_HEIGHT_PX, pa.int32(), nullable=False),  # after EXIF orientation
+        pa.field(SOURCE_WIDTH_PX, pa.int32(), nullable=False),
+        pa.field(SOURCE_BYTES, pa.int64(), nullable=False),
+        pa.field(SOURCE_MODIFIED, pa.float64(), nullable=False),  # seconds since 1970
+        pa.field(SOURCE_DIGEST, pa.binary(16), nullable=False),  # see decode_block.file_digest
+        pa.field(PERCEPTUAL_HASH, pa.int64(), nullable=False),  # see images.perceptual
     ]
 )
 
-# An input that did not become a row, and why.
+# An input that did not become a row, and the reason.
 REJECTS = pa.schema(
     [
         pa.field(PATH, pa.string(), nullable=False),
@@ -51,7 +66,7 @@ REJECTS = pa.schema(
     ]
 )
 
-# An input whose bytes another input has too, and that other, which is a row.
+# An input with the same bytes as another input, which is a row (`kept_path`).
 DUPLICATES = pa.schema(
     [
         pa.field(PATH, pa.string(), nullable=False),
@@ -59,7 +74,7 @@ DUPLICATES = pa.schema(
         pa.field(SIZE_BYTES, pa.int64(), nullable=False),
         pa.field(MODIFIED, pa.float64(), nullable=False),
         pa.field(LABEL, pa.string(), nullable=False),
-        pa.field(DIGEST, pa.binary(16), nullable=False),  # see ingest.digest
+        pa.field(DIGEST, pa.binary(16), nullable=False),  # see decode_block.file_digest
     ]
 )
 
@@ -67,18 +82,18 @@ DUPLICATES = pa.schema(
 NEAR_DUPLICATES = pa.schema(
     [
         pa.field(PATH, pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("near_path", pa.string(), nullable=False),
-        pa.field("near_split", pa.string(), nullable=False),
-        pa.field("distance", pa.int64(), nullable=False),  # bits of 64 that differ
+        pa.field(SPLIT, pa.string(), nullable=False),
+        pa.field(NEAR_PATH, pa.string(), nullable=False),
+        pa.field(NEAR_SPLIT, pa.string(), nullable=False),
+        pa.field(DISTANCE, pa.int64(), nullable=False),  # bits of 64 that differ
     ]
 )
 
-# A scored row; `probability` holds one value a class, in the order of the model's labels.
+# A scored row; `probability` holds one value per class, in the order of the model's labels.
 PREDICTIONS = pa.schema(
     [
         pa.field(KEY, pa.string(), nullable=False),
-        pa.field(LABEL, pa.string()),  # null where it is not known
+        pa.field(LABEL, pa.string()),  # null if it is not known
         pa.field(PREDICTION, pa.string(), nullable=False),
         pa.field(PROBABILITY, pa.list_(pa.float32()), nullable=False),
         pa.field(LOSS, pa.float64()),  # cross-entropy of the row, in nats; null without a label
@@ -87,7 +102,7 @@ PREDICTIONS = pa.schema(
     ]
 )
 
-# The same of a raw image, with what tells later whether the file has changed.
+# A scored raw image; size and time of modification show later whether the file has changed.
 IMAGE_PREDICTIONS = pa.schema(
     [
         *PREDICTIONS,

@@ -1,6 +1,7 @@
-"""Which split an image goes to, and where in it: pure functions of (path, seed).
+"""Assign images to splits and to positions in them: pure functions of (path, seed).
 
-No image's place depends on any other image, so a split stays as it is when more images arrive.
+The split and the position of an image do not depend on other images, so they stay the same when
+images are added.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Optional
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
-# How data sets name the splits that they bring.
+# The names of splits that data sets use.
 _SPLIT_NAMES = {
     "train": TRAIN,
     "training": TRAIN,
@@ -26,39 +27,39 @@ _SPLIT_NAMES = {
 
 
 def hash_to_fraction(text: str, seed: int, purpose: str) -> float:
-    """Map `text` to [0, 1), evenly, the same everywhere and for ever."""
+    """Map `text` uniformly to [0, 1); the same on every machine and in every version."""
     return hash_to_uint64(text, seed, purpose) / 2**64
 
 
 def hash_to_uint64(text: str, seed: int, purpose: str) -> int:
-    """Map `text` to 0 ... 2**64 - 1, evenly. Two purposes give independent numbers."""
+    """Map `text` uniformly to 0 ... 2**64 - 1; different purposes give independent numbers."""
     digest = hashlib.blake2b(f"{purpose}:{seed}:{text}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big")
 
 
 def split_by_hash(group: str, seed: int, validation_fraction: float, test_fraction: float) -> str:
-    """Return the split of a group of images (an image alone is a group of one).
+    """Return the split of a group of images (a single image is a group of one).
 
-    The test split comes first on the line from 0 to 1, so that a change of
-    `validation_fraction` moves no image into or out of it.
+    The test split is the range from 0 to `test_fraction`, so a change of `validation_fraction`
+    moves no image into or out of it.
     """
-    place = hash_to_fraction(group, seed, "split")
-    if place < test_fraction:
+    position = hash_to_fraction(group, seed, "split")
+    if position < test_fraction:
         return TEST
-    return VALIDATION if place < test_fraction + validation_fraction else TRAIN
+    return VALIDATION if position < test_fraction + validation_fraction else TRAIN
 
 
 def split_by_fold(group: str, seed: int, fold: int, folds: int) -> str:
-    """Return the split of a group when fold number `fold` of `folds` is held out."""
+    """Return the split of a group if fold `fold` (from 0) of `folds` is the validation split."""
     return VALIDATION if int(hash_to_fraction(group, seed, "fold") * folds) == fold else TRAIN
 
 
 def parse_split_name(name: str) -> Optional[str]:
-    """Return the split that a data set's own `name` for it means, or None if it means none."""
+    """Return the split that `name` stands for in data sets, or None if there is none."""
     return _SPLIT_NAMES.get(name.lower())
 
 
 def capture_from_path(pattern: re.Pattern[str], path: str) -> Optional[str]:
-    """Return what the one group of `pattern` captures anywhere in `path`, or None."""
+    """Search `path` for `pattern` and return what its one group captures, or None."""
     match = pattern.search(path)
     return match.group(1) if match else None

@@ -1,1 +1,1 @@
-"""Raw images to a dataset, in Spark."""
+"""Turn raw images into a dataset, in Spark."""

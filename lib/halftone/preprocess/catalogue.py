@@ -1,4 +1,4 @@
-"""The listing of raw images, with label, split and place: all that is known before decoding."""
+"""List the raw images and assign each a label, a split and a position in the dataset's order."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halftone import arrow, storage
-from halftone.config import Config
-from halftone.config import SplitSettings as SplitsConfig
-from halftone.dataset import splits
+from halftone.config import Config, SplitSettings
+from halftone.dataset import schema, splits
 from halftone.errors import InputError
 from halftone.preprocess import listing
-from halftone.preprocess.listing import Listing
+from halftone.preprocess.listing import GROUP, Listing
 
-# What a block of work knows of its images; `path` is the one below the images' folder.
+# The images to decode.
 ENTRIES = pa.schema(
     [
-        pa.field("path", pa.string()),
-        pa.field("label", pa.string()),
-        pa.field("split", pa.int8()),  # index in splits.SPLITS
-        pa.field("size_bytes", pa.int64()),
-        pa.field("modified", pa.float64()),
+        pa.field(schema.PATH, pa.string()),  # below the folder of images
+        pa.field(schema.LABEL, pa.string()),
+        pa.field(schema.SPLIT, pa.int8()),  # index in splits.SPLITS
+        pa.field(schema.SIZE_BYTES, pa.int64()),
+        pa.field(schema.MODIFIED, pa.float64()),
     ]
 )
 
 
 class UnusableImage(NamedTuple):
-    """A listed image that is rejected before it is read."""
+    """A listed image that is rejected without being read."""
 
     path: str
     reason: str
@@ -42,19 +41,21 @@ class UnusableImage(NamedTuple):
 
 
 class Catalogue(NamedTuple):
-    root: str
-    entries: pa.Table  # ENTRIES, by split and, within it, in the dataset's order
+    """All images below a folder."""
+
+    root: str  # the folder
+    entries: pa.Table  # ENTRIES, sorted by split and then by position
     unusable_images: list[UnusableImage]
-    ignored: dict[str, int]  # number of files by an ending that is not an image's
+    ignored: dict[str, int]  # number of files that are no images, by the ending of their names
 
     @property
     def inputs(self) -> int:
         return int(self.entries.num_rows) + len(self.unusable_images)
 
     def keys(self) -> pa.ChunkedArray:
-        """The key of each entry."""
+        """Return the key of each entry."""
         return arrow.chunked_string_array(
-            storage.join(self.root, path) for (path,) in arrow.iter_rows(self.entries, "path")
+            storage.join(self.root, path) for (path,) in arrow.iter_rows(self.entries, schema.PATH)
         )
 
     def unusable_keys(self) -> pa.ChunkedArray:
@@ -64,138 +65,152 @@ class Catalogue(NamedTuple):
 
 
 def build_catalogue(root: str, config: Config, require_classes: bool = True) -> Catalogue:
-    """List the images below `root` and give each its label, split and place.
+    """List the images below `root` and assign each a label, a split and a position.
 
     Args:
-        needs_classes: whether one class alone is an error, as it is for a new dataset.
+        require_classes: raise an error if there are fewer than two classes. A dataset that exists
+            may be updated from a folder with one class.
 
     Raises:
-        InputError: no folder at `root`, no images in it, fewer than two classes, or a path that
-            names no split where `splits.from_path` says that it must.
+        InputError: no folder at `root`, no images in it, fewer than two classes, or
+            `splits.from_path` is set and a path names no split.
     """
-    listed = listing.list_images(root, config.preprocess.catalogue, config.preprocess.suffixes)
-    files = add_labels(listed, config.preprocess.label_from)
-    is_labelled = _has_text(files["label"])
-    unusable = [*_reject_non_utf8_names(listed), *_reject_unlabelled(listed, ~is_labelled, config)]
+    image_listing = listing.list_images(
+        root, config.preprocess.catalogue, config.preprocess.suffixes
+    )
+    files = add_labels(image_listing, config.preprocess.label_from)
+    is_labelled = _is_not_empty(files[schema.LABEL])
+    unusable = [
+        *_reject_non_utf8_names(image_listing),
+        *_reject_unlabelled(image_listing, ~is_labelled, config),
+    ]
     files = arrow.filter_rows(files, is_labelled)
     if require_classes:
-        _check_classes(root, len(is_labelled) + len(listed.non_utf8_files), files["label"])
-    return Catalogue(root, _build_entries(files, config), unusable, listed.ignored)
+        num_images = len(is_labelled) + len(image_listing.non_utf8_files)
+        _check_classes(root, num_images, files[schema.LABEL])
+    return Catalogue(root, _build_entries(files, config), unusable, image_listing.ignored)
 
 
-def _has_text(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+def _is_not_empty(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return np.asarray(arrow.to_numpy(pc.binary_length(text)) > 0)
 
 
 def add_labels(image_listing: Listing, label_from: str) -> pa.Table:
-    """Return listing.FILES with labels: those that were listed or, without them, of the paths.
+    """Return listing.FILES with labels: the listed ones or, if there are none, from the paths.
 
-    Where a path names none it is an empty text.
+    Args:
+        label_from: regular expression whose one group captures the label. The label of a path
+            that does not match is the empty string.
     """
     files = image_listing.files
     if image_listing.has_labels:
         return files
     pattern = re.compile(label_from)
-    paths = (path for (path,) in arrow.iter_rows(files, "path"))
-    found = arrow.chunked_string_array(
+    paths = (path for (path,) in arrow.iter_rows(files, schema.PATH))
+    labels = arrow.chunked_string_array(
         splits.capture_from_path(pattern, path) or "" for path in paths
     )
-    return files.set_column(files.schema.get_field_index("label"), "label", found)
+    return files.set_column(files.schema.get_field_index(schema.LABEL), schema.LABEL, labels)
 
 
-def _reject_non_utf8_names(listed: Listing) -> Iterator[UnusableImage]:
-    for image in listed.non_utf8_files:
-        shown = image.path.encode("utf-8", "backslashreplace").decode()
-        yield UnusableImage(
-            shown, "unreadable", "its name is not UTF-8 text; rename it", *image[1:]
-        )
+def _reject_non_utf8_names(image_listing: Listing) -> Iterator[UnusableImage]:
+    for image in image_listing.non_utf8_files:
+        path = image.path.encode("utf-8", "backslashreplace").decode()
+        yield UnusableImage(path, "unreadable", "its name is not UTF-8 text; rename it", *image[1:])
 
 
 def _reject_unlabelled(
-    listed: Listing, mask: npt.NDArray[np.bool_], config: Config
+    image_listing: Listing, is_unlabelled: npt.NDArray[np.bool_], config: Config
 ) -> Iterator[UnusableImage]:
     detail = f"preprocess.label_from {config.preprocess.label_from!r} finds no label in the path"
-    if listed.has_labels:
+    if image_listing.has_labels:
         detail = "preprocess.catalogue gives it no label"
-    names = ("path", "size_bytes", "modified")
-    for path, size, modified in arrow.iter_rows(arrow.filter_rows(listed.files, mask), *names):
-        yield UnusableImage(path, "unlabelled", detail, size, modified)
+    files = arrow.filter_rows(image_listing.files, is_unlabelled)
+    names = (schema.PATH, schema.SIZE_BYTES, schema.MODIFIED)
+    for path, size_bytes, modified in arrow.iter_rows(files, *names):
+        yield UnusableImage(path, "unlabelled", detail, size_bytes, modified)
 
 
 def _check_classes(root: str, num_images: int, labels: pa.ChunkedArray) -> None:
     classes = sorted(pc.unique(labels).to_pylist())
     if len(classes) >= 2:
         return
-    found = f"all have the label {classes[0]!r}" if classes else "none has a label"
+    labels_found = f"all have the label {classes[0]!r}" if classes else "none has a label"
     raise InputError(
-        f"{root}: {num_images} images, {found}; a classifier needs 2 classes or more. Put each "
-        "class into a folder of its own, or say with preprocess.label_from where a path names it"
+        f"{root}: {num_images} images, {labels_found}; a classifier needs 2 classes or more. Put "
+        "each class into its own folder, or set preprocess.label_from to find the label in the path"
     )
 
 
 def _build_entries(files: pa.Table, config: Config) -> pa.Table:
-    """Return ENTRIES."""
-    sides = _assign_splits(files, config.splits, config.seed)
-    paths = (path for (path,) in arrow.iter_rows(files, "path"))
-    orders = (splits.hash_to_uint64(path, config.seed, "order") for path in paths)
-    place = np.fromiter(orders, np.uint64, files.num_rows)
-    known = {name: files[name] for name in ENTRIES.names}
-    known["split"] = arrow.number_array(sides, pa.int8())  # for the name that a table gave
-    entries = pa.table(list(known.values()), schema=ENTRIES)
-    return arrow.take_rows(entries, np.lexsort((place, sides)))
+    """Return ENTRIES, sorted by split and then by a hash of the path."""
+    split_ids = _assign_splits(files, config.splits, config.seed)
+    paths = (path for (path,) in arrow.iter_rows(files, schema.PATH))
+    hashes = (splits.hash_to_uint64(path, config.seed, "order") for path in paths)
+    positions = np.fromiter(hashes, np.uint64, files.num_rows)
+    columns = {name: files[name] for name in ENTRIES.names}
+    columns[schema.SPLIT] = arrow.number_array(split_ids, pa.int8())  # instead of the names
+    entries = pa.table(list(columns.values()), schema=ENTRIES)
+    return arrow.take_rows(entries, np.lexsort((positions, split_ids)))
 
 
 _TRAIN, _VALIDATION = splits.SPLITS.index(splits.TRAIN), splits.SPLITS.index(splits.VALIDATION)
 _NO_SPLIT = -1
 
 
-def _assign_splits(files: pa.Table, settings: SplitsConfig, seed: int) -> npt.NDArray[np.int8]:
-    """Give each image its split, as an index in SPLITS. A split that the data brings is kept."""
-    brought = np.fromiter(_predefined_splits(files, settings), np.int8, files.num_rows)
-    if _VALIDATION in brought:
-        return np.where(brought == _NO_SPLIT, np.int8(_TRAIN), brought)
-    # The data brings no validation split: a part of its train becomes one.
+def _assign_splits(files: pa.Table, settings: SplitSettings, seed: int) -> npt.NDArray[np.int8]:
+    """Return the split of each image as an index in SPLITS; predefined splits are kept."""
+    predefined = np.fromiter(_predefined_splits(files, settings), np.int8, files.num_rows)
+    if _VALIDATION in predefined:
+        return np.where(predefined == _NO_SPLIT, np.int8(_TRAIN), predefined)
+    # No validation split is predefined: it is drawn from the train split.
     test_fraction = {_NO_SPLIT: settings.test_fraction, _TRAIN: 0.0}
-    made = (
-        _choose_split(group, settings, seed, test_fraction[side]) if side in test_fraction else side
-        for side, group in zip(map(int, brought), _split_groups(files, settings))
+    split_ids = (
+        _choose_split(group, settings, seed, test_fraction[split_id])
+        if split_id in test_fraction
+        else split_id
+        for split_id, group in zip(map(int, predefined), _split_groups(files, settings))
     )
-    return np.fromiter(made, np.int8, files.num_rows)
+    return np.fromiter(split_ids, np.int8, files.num_rows)
 
 
-def _predefined_splits(files: pa.Table, settings: SplitsConfig) -> Iterator[int]:
-    """The split that the data brings for each image: by a table, by its path, or by none."""
-    if _has_text(files["split"]).any():
-        for path, name in arrow.iter_rows(files, "path", "split"):
+def _predefined_splits(files: pa.Table, settings: SplitSettings) -> Iterator[int]:
+    """Yield the split of each image from the catalogue table or its path, else _NO_SPLIT."""
+    if _is_not_empty(files[schema.SPLIT]).any():
+        for path, name in arrow.iter_rows(files, schema.PATH, schema.SPLIT):
             yield _parse_split(path, name, "its split")
     elif settings.from_path is not None:
-        from_path = re.compile(settings.from_path)
-        asked = f"what splits.from_path {from_path.pattern!r} finds"
-        for (path,) in arrow.iter_rows(files, "path"):
-            yield _parse_split(path, splits.capture_from_path(from_path, path), asked)
+        pattern = re.compile(settings.from_path)
+        source = f"the split that splits.from_path {pattern.pattern!r} finds"
+        for (path,) in arrow.iter_rows(files, schema.PATH):
+            yield _parse_split(path, splits.capture_from_path(pattern, path), source)
     else:
         yield from [_NO_SPLIT] * files.num_rows
 
 
-def _parse_split(path: str, found: Optional[str], asked: str) -> int:
-    name = splits.parse_split_name(found) if found else None
-    if name is None:
-        what = f"is {found!r}" if found else "is missing"
+def _parse_split(path: str, name: Optional[str], source: str) -> int:
+    split = splits.parse_split_name(name) if name else None
+    if split is None:
+        value = repr(name) if name else "missing"
         raise InputError(
-            f"{path}: {asked} {what} where there must be train, validation or test (or val, "
-            "valid, dev, training, testing)"
+            f"{path}: {source} is {value}; it must be train, validation or test (or val, valid, "
+            "dev, training, testing)"
         )
-    return splits.SPLITS.index(name)
+    return splits.SPLITS.index(split)
 
 
-def _split_groups(files: pa.Table, settings: SplitsConfig) -> Iterator[str]:
-    """What must stay on one side of a split: as a table says, or the config, or each for itself."""
-    group_by = re.compile(settings.group_by) if settings.group_by else None
-    for path, group in arrow.iter_rows(files, "path", "group"):
-        yield group or (splits.capture_from_path(group_by, path) if group_by else None) or path
+def _split_groups(files: pa.Table, settings: SplitSettings) -> Iterator[str]:
+    """Yield the group of each image; all images of a group go to the same split.
+
+    The group comes from the catalogue table or else from `splits.group_by`. Without both, each
+    image is a group of its own.
+    """
+    pattern = re.compile(settings.group_by) if settings.group_by else None
+    for path, group in arrow.iter_rows(files, schema.PATH, GROUP):
+        yield group or (splits.capture_from_path(pattern, path) if pattern else None) or path
 
 
-def _choose_split(group: str, settings: SplitsConfig, seed: int, test_fraction: float) -> int:
+def _choose_split(group: str, settings: SplitSettings, seed: int, test_fraction: float) -> int:
     if settings.folds is None:
         name = splits.split_by_hash(group, seed, settings.validation_fraction, test_fraction)
     elif splits.split_by_hash(group, seed, 0.0, test_fraction) == splits.TEST:

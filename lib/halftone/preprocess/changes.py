@@ -1,7 +1,7 @@
-"""What a run has to do, given what the dataset knows already: pure, from two listings.
+"""Find the work of a run by comparing the listed images with those that the dataset knows.
 
-An image is known by its key; it has changed when its size or its time of modification has. What is
-known and has not changed is not read again.
+Pure functions of two tables. An image is identified by its key. It has changed if its size or its
+time of modification has changed. Known images that have not changed are not read again.
 """
 
 from __future__ import annotations
@@ -13,36 +13,40 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from halftone import arrow
+from halftone.dataset import schema
 
-# How a store lists a file, and by which a change is seen.
+# An image file in the listing of a folder or store.
 LISTED_IMAGES = pa.schema(
     [
-        pa.field("key", pa.string()),
-        pa.field("size_bytes", pa.int64()),  # negative where the listing does not say
-        pa.field("modified", pa.float64()),  # seconds since 1970; 0 where the store does not say
+        pa.field(schema.KEY, pa.string()),
+        pa.field(schema.SIZE_BYTES, pa.int64()),  # negative if the listing has no size
+        pa.field(schema.MODIFIED, pa.float64()),  # seconds since 1970; 0 if the store has no time
     ]
 )
-# What the dataset knows of an image.
+# The columns of KNOWN_IMAGES that no file has.
+STATUS = "status"
+KEPT_KEY = "kept_key"
+# An image of the previous version.
 KNOWN_IMAGES = pa.schema(
     [
         *LISTED_IMAGES,
-        pa.field("status", pa.string()),  # ROW, DUPLICATE, or the reason for which it was rejected
-        pa.field("kept_key", pa.string()),  # of a duplicate: the row with the same bytes
+        pa.field(STATUS, pa.string()),  # ROW, DUPLICATE, or the reason of the rejection
+        pa.field(KEPT_KEY, pa.string()),  # of a duplicate: the row with the same bytes
     ]
 )
 
 ROW, DUPLICATE, CONFLICT = "row", "duplicate", "conflict"
-_CHANGE_COLUMNS = ("size_bytes", "modified")
+_CHANGE_COLUMNS = (schema.SIZE_BYTES, schema.MODIFIED)
 
 Mask = npt.NDArray[np.bool_]
 
 
 class Delta(NamedTuple):
-    """The keys that a run must look at; all other known ones stay what they are."""
+    """The keys that a run must process; all other known images stay as they are."""
 
-    to_read: pa.ChunkedArray  # listed ones that are new, changed, or to be tried again
-    to_remove: pa.ChunkedArray  # known ones whose old row, reject or duplicate goes
-    missing: pa.ChunkedArray  # known ones that are no longer listed, and stay all the same
+    to_read: pa.ChunkedArray  # listed images that are new, changed, or to be tried again
+    to_remove: pa.ChunkedArray  # known images whose row, reject or duplicate is removed
+    missing: pa.ChunkedArray  # known images that are no longer listed, but stay
 
     @property
     def is_empty(self) -> bool:
@@ -57,59 +61,63 @@ def find_changes(
     retry_rejects: bool = False,
     prune: bool = False,
 ) -> Delta:
-    """Say what a run has to do.
+    """Compare the listed images with the known ones.
 
     Args:
-        listed: LISTED, what is in the folder of images now, and can be used.
-        known: KNOWN.
-        unusable: keys of what is there too, and is rejected without a look at it.
-        retry_rejects: read the rejected ones again, and nothing that is new or changed.
-        prune: forget what is no longer there. Without it nothing that is known is lost.
+        listed_images: LISTED_IMAGES, the usable images that are in the folder now.
+        known_images: KNOWN_IMAGES.
+        unusable_keys: images that are in the folder too, and are rejected without being read.
+        retry_rejects: read the rejected images again, and none that are new or changed.
+        prune: remove images that no longer exist. Without it, no known image is removed.
     """
-    place = arrow.index_in(known_images["key"], listed_images["key"])
-    is_listed = place >= 0
-    is_there = is_listed | arrow.is_in(known_images["key"], unusable_keys)
+    known_keys, listed_keys = known_images[schema.KEY], listed_images[schema.KEY]
+    listed_rows = arrow.index_in(known_keys, listed_keys)
+    is_listed = listed_rows >= 0
+    exists = is_listed | arrow.is_in(known_keys, unusable_keys)
     is_new = np.ones(listed_images.num_rows, bool)
-    is_new[place[is_listed]] = False
-    is_duplicate, is_conflict = (
-        _has_status(known_images, DUPLICATE),
-        _has_status(known_images, CONFLICT),
-    )
+    is_new[listed_rows[is_listed]] = False
+    is_duplicate = _has_status(known_images, DUPLICATE)
+    is_conflict = _has_status(known_images, CONFLICT)
     is_rejected = ~is_duplicate & ~_has_status(known_images, ROW)
     if retry_rejects:
         changed, is_new[:], prune = is_listed & is_rejected, False, False
     else:
-        changed = _has_changed(known_images, listed_images, place)
-    # What was a row, and can no longer be used, becomes a reject.
-    forget = changed | (is_there & ~is_listed & ~is_rejected) | (~is_there & prune)
-    # An image was only a copy, or in conflict, because of others: it is judged anew with them.
-    forget |= is_duplicate & arrow.is_in(
-        known_images["kept_key"], _select_keys(known_images, forget)
+        changed = _has_changed(known_images, listed_images, listed_rows)
+    # A row or duplicate that exists but is no longer usable becomes a reject.
+    removed = changed | (exists & ~is_listed & ~is_rejected) | (~exists & prune)
+    # A duplicate depends on the row that was kept, a conflict on any image with the same bytes:
+    # both are resolved again if that may have changed.
+    removed |= is_duplicate & arrow.is_in(
+        known_images[KEPT_KEY], _select_keys(known_images, removed)
     )
-    if forget.any() or is_new.any():
-        forget |= is_conflict & is_listed
+    if removed.any() or is_new.any():
+        removed |= is_conflict & is_listed
     return Delta(
         to_read=arrow.concat_columns(
-            _select_keys(known_images, forget & is_listed), _select_keys(listed_images, is_new)
+            _select_keys(known_images, removed & is_listed), _select_keys(listed_images, is_new)
         ),
-        to_remove=_select_keys(known_images, forget),
-        missing=_select_keys(known_images, ~is_there & ~forget),
+        to_remove=_select_keys(known_images, removed),
+        missing=_select_keys(known_images, ~exists & ~removed),
     )
 
 
 def _has_status(known: pa.Table, status: str) -> Mask:
-    return arrow.is_in(known["status"], arrow.string_array([status]))
+    return arrow.is_in(known[STATUS], arrow.string_array([status]))
 
 
-def _has_changed(known: pa.Table, listed: pa.Table, place: npt.NDArray[np.int32]) -> Mask:
-    """Whether what is known is listed (at `place`) and no longer as it was."""
-    differs = np.zeros(known.num_rows, bool)
-    rows = np.flatnonzero(place >= 0)
-    size, modified = (arrow.to_numpy(listed[name])[place[rows]] for name in _CHANGE_COLUMNS)
-    size_before, modified_before = (arrow.to_numpy(known[name])[rows] for name in _CHANGE_COLUMNS)
-    differs[rows] = (size >= 0) & ((size != size_before) | (modified != modified_before))
-    return differs
+def _has_changed(known: pa.Table, listed: pa.Table, listed_rows: npt.NDArray[np.int32]) -> Mask:
+    """Return for each known image whether it is listed with another size or time.
+
+    Args:
+        listed_rows: the row of each known image in `listed`, or -1.
+    """
+    changed = np.zeros(known.num_rows, bool)
+    rows = np.flatnonzero(listed_rows >= 0)
+    size, modified = (arrow.to_numpy(listed[name])[listed_rows[rows]] for name in _CHANGE_COLUMNS)
+    old_size, old_modified = (arrow.to_numpy(known[name])[rows] for name in _CHANGE_COLUMNS)
+    changed[rows] = (size >= 0) & ((size != old_size) | (modified != old_modified))
+    return changed
 
 
 def _select_keys(table: pa.Table, mask: Mask) -> pa.ChunkedArray:
-    return arrow.filter_rows(table.select(["key"]), mask)["key"]
+    return arrow.filter_rows(table.select([schema.KEY]), mask)[schema.KEY]

@@ -1,7 +1,7 @@
-"""One block of images, read and decoded into a staged part. Runs in Spark's Python workers.
+"""Read and decode one block of images into a staged part. Runs in Spark's Python workers.
 
-A part is a Parquet file in the dataset's staging folder. Its name says which images it holds and
-how they were treated, so a rerun after a kill takes the parts that are there.
+A part is a Parquet file in the dataset's staging folder. Its path identifies the run and the block,
+so a rerun after a kill reuses the parts that exist.
 """
 
 from __future__ import annotations
@@ -20,30 +20,33 @@ from halftone import arrow, images, storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
 
-PART_NAME = "part-"  # how the names of parts begin
+PART_NAME = "part-"  # prefix of the names of parts
 OK = "ok"
 UNREADABLE = "unreadable"
 
-# A staged image: what a row of the dataset needs, or why there will be none.
+STATUS = "status"  # the column of a part that no dataset has
+
+# A decoded image, or the reason of its rejection.
 PART = pa.schema(
     [
-        pa.field("key", pa.string()),  # the source path
-        pa.field("label", pa.string()),
-        pa.field("split", pa.int8()),
-        pa.field("status", pa.string()),  # OK or a reason
-        pa.field("detail", pa.string()),
-        pa.field("image", pa.binary()),  # empty unless OK
-        pa.field("source_height_px", pa.int32()),
-        pa.field("source_width_px", pa.int32()),
-        pa.field("source_bytes", pa.int64()),
-        pa.field("source_modified", pa.float64()),
-        pa.field("source_digest", pa.binary(16)),  # see `digest`; zeros where it was not read
-        pa.field("perceptual_hash", pa.int64()),  # the 64 bits as a signed number
+        pa.field(schema.KEY, pa.string()),  # the path or URL of the image file
+        pa.field(schema.LABEL, pa.string()),
+        pa.field(schema.SPLIT, pa.int8()),  # index in splits.SPLITS
+        pa.field(STATUS, pa.string()),  # OK or the reason of the rejection
+        pa.field(schema.DETAIL, pa.string()),
+        pa.field(schema.IMAGE, pa.binary()),  # empty unless OK
+        pa.field(schema.SOURCE_HEIGHT_PX, pa.int32()),
+        pa.field(schema.SOURCE_WIDTH_PX, pa.int32()),
+        pa.field(schema.SOURCE_BYTES, pa.int64()),
+        pa.field(schema.SOURCE_MODIFIED, pa.float64()),
+        pa.field(schema.SOURCE_DIGEST, pa.binary(16)),  # see file_digest; zeros if not read
+        pa.field(schema.PERCEPTUAL_HASH, pa.int64()),  # the 64 bits as a signed number
     ]
 )
 
-# Files are read so many at a time by one thread: a round trip to a store, or a few milliseconds of
-# disk, is then worth a hand-over between threads.
+# Limits of a chunk, the files that one thread reads in one go. Handing a chunk over to another
+# thread must cost little compared with reading it: a round trip to a store or a few milliseconds
+# of disk.
 _CHUNK_FILES, _CHUNK_BYTES = 64, 4 * 2**20
 _DIGEST_END_BYTES = 8192
 
@@ -51,11 +54,11 @@ ReadResult = Union[bytes, OSError]
 
 
 class DecodeJob(NamedTuple):
-    """What every block has in common."""
+    """The settings that all blocks of a run share."""
 
     root: str  # folder of images
-    plan_url: str  # Parquet file of catalogue.ENTRIES, one row group a block
-    parts: str  # folder for the staged parts
+    plan_url: str  # Parquet file of catalogue.ENTRIES, one row group per block
+    parts: str  # URL of the folder for the staged parts
     pixels: PixelSpec
     read_threads: int
 
@@ -65,9 +68,10 @@ def part_url(job: DecodeJob, block: int) -> str:
 
 
 def stage_block(job: DecodeJob, block: int) -> int:
-    """Decode the images of a block into its part; return how many there are.
+    """Decode the images of a block into its part; return the number of images.
 
-    Every image of the block has a row in the part, whatever became of it.
+    Every image of the block has a row in the part, decoded or rejected. A part that exists is
+    not written again.
     """
     entries = storage.read_row_group(job.plan_url, block)
     url = part_url(job, block)
@@ -77,43 +81,56 @@ def stage_block(job: DecodeJob, block: int) -> int:
 
 
 def decode_images(root: str, entries: pa.Table, pixels: PixelSpec, read_threads: int) -> pa.Table:
-    """Read and decode images; return a PART with a row for each of the catalogue's entries."""
-    keys = [storage.join(root, path) for path in entries["path"].to_pylist()]
-    sizes = entries["size_bytes"].to_pylist()
+    """Read and decode images; return a PART with one row per entry, in the same order.
+
+    Args:
+        root: the folder of images.
+        entries: catalogue.ENTRIES.
+    """
+    keys = [storage.join(root, path) for path in entries[schema.PATH].to_pylist()]
+    sizes = entries[schema.SIZE_BYTES].to_pylist()
     files = _read_ahead(keys, sizes, read_threads)
     staged = [_decode_image(data, size, pixels) for data, size in zip(files, sizes)]
     return _build_part(keys, entries, staged)
 
 
 def is_decoded(part: pa.Table) -> npt.NDArray[np.bool_]:
-    """Say of each row of a PART whether it decoded well."""
-    return arrow.is_in(part["status"], arrow.string_array([OK]))
+    """Return for each row of a PART whether its image was decoded."""
+    return arrow.is_in(part[STATUS], arrow.string_array([OK]))
 
 
 def select_decoded(part: pa.Table) -> pa.Table:
-    """Return the rows of a PART that decoded well."""
+    """Return the rows of a PART whose images were decoded."""
     return arrow.filter_rows(part, is_decoded(part))
 
 
 def select_rejects(part: pa.Table) -> pa.Table:
-    """Return the rows of a PART that did not, as schema.REJECTS."""
-    names = ("key", "status", "detail", "source_bytes", "source_modified")
-    own = arrow.filter_rows(part, ~is_decoded(part))
-    return pa.table([own[name] for name in names], schema=schema.REJECTS)
+    """Return the rows of a PART whose images were rejected, as schema.REJECTS."""
+    names = (
+        schema.KEY,
+        STATUS,
+        schema.DETAIL,
+        schema.SOURCE_BYTES,
+        schema.SOURCE_MODIFIED,
+    )
+    rejected = arrow.filter_rows(part, ~is_decoded(part))
+    return pa.table([rejected[name] for name in names], schema=schema.REJECTS)
 
 
 def file_digest(data: bytes) -> bytes:
-    """Digest a file's length and its first and last 8 KiB, which is all of a small file.
+    """Digest the length of a file and its first and last 8 KiB, which is all of a small file.
 
-    Two files of one digest may still differ in between, so a caller who needs to know compares
-    them whole. To digest all bytes of all photographs would take a tenth of their decoding's time.
+    Two large files with the same digest may still differ in the middle; `digest_whole_files` tells
+    them apart. Digesting all bytes of photographs would add a tenth to the time of decoding them.
     """
-    half = _DIGEST_END_BYTES
-    sample = data if len(data) <= 2 * half else data[:half] + data[-half:]
+    end = _DIGEST_END_BYTES
+    sample = data if len(data) <= 2 * end else data[:end] + data[-end:]
     return hashlib.blake2b(sample + len(data).to_bytes(8, "big"), digest_size=16).digest()
 
 
 class _StagedImage(NamedTuple):
+    """The columns of a PART that are not in the listing."""
+
     status: str
     detail: str
     image: bytes
@@ -128,45 +145,54 @@ def _decode_image(data: ReadResult, listed_bytes: int, pixels: PixelSpec) -> _St
     if isinstance(data, OSError):
         detail = data.strerror or str(data) or type(data).__name__
         return _StagedImage(UNREADABLE, detail, b"", 0, 0, listed_bytes, bytes(16))
-    seen = (len(data), file_digest(data))
+    file_facts = (len(data), file_digest(data))
     try:
         decoded = images.decode(data, pixels)
     except images.ImageRejectedError as rejected:
-        return _StagedImage(rejected.reason, rejected.detail, b"", 0, 0, *seen)
+        return _StagedImage(rejected.reason, rejected.detail, b"", 0, 0, *file_facts)
     height_px, width_px = decoded.source_height_px, decoded.source_width_px
     bits = images.perceptual_hash(decoded.pixels)
-    signed = bits - 2**64 if bits >= 2**63 else bits  # Spark knows no unsigned numbers
-    return _StagedImage(OK, "", decoded.pixels.tobytes(), height_px, width_px, *seen, signed)
+    signed = bits - 2**64 if bits >= 2**63 else bits  # Spark has no unsigned integers
+    return _StagedImage(OK, "", decoded.pixels.tobytes(), height_px, width_px, *file_facts, signed)
 
 
 def _build_part(keys: Sequence[str], entries: pa.Table, staged: Sequence[_StagedImage]) -> pa.Table:
-    """Put what was listed and what was found side by side."""
-    found: dict[str, Sequence[Any]] = {"key": keys, **dict(zip(_StagedImage._fields, zip(*staged)))}
-    listed = {"label": "label", "split": "split", "source_modified": "modified"}
-    arrays = {name: entries[other] for name, other in listed.items()}
-    arrays.update({name: arrow.make_array(found[name], PART.field(name).type) for name in found})
-    return pa.table([arrays[name] for name in PART.names], schema=PART)
+    """Combine the columns of the listing with those of the decoded images."""
+    values: dict[str, Sequence[Any]] = {
+        schema.KEY: keys,
+        **dict(zip(_StagedImage._fields, zip(*staged))),
+    }
+    columns = {
+        schema.LABEL: entries[schema.LABEL],
+        schema.SPLIT: entries[schema.SPLIT],
+        schema.SOURCE_MODIFIED: entries[schema.MODIFIED],
+        **{name: arrow.make_array(values[name], PART.field(name).type) for name in values},
+    }
+    return pa.table([columns[name] for name in PART.names], schema=PART)
 
 
 def _read_ahead(keys: Sequence[str], sizes: Sequence[int], threads: int) -> Iterator[ReadResult]:
-    """Yield the files in order, while threads read the next ones."""
+    """Yield the contents of files in order, while threads read the next ones."""
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[list[ReadResult]]] = deque()
+        pending: deque[Future[list[ReadResult]]] = deque()
         for first, last in _chunk_bounds(sizes):
-            waiting.append(pool.submit(storage.read_files, keys[first:last]))
-            if len(waiting) > threads:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
+            pending.append(pool.submit(storage.read_files, keys[first:last]))
+            if len(pending) > threads:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
 
 
 def _chunk_bounds(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Cut a list of files into runs that are not too many and not too large."""
+    """Yield (first, last + 1) of chunks of at most _CHUNK_FILES files and _CHUNK_BYTES bytes.
+
+    A file larger than _CHUNK_BYTES is a chunk of its own.
+    """
     first, chunk_bytes = 0, 0
     for number, size in enumerate(sizes):
-        size = size if size >= 0 else _CHUNK_BYTES // _CHUNK_FILES  # not listed
-        full = number - first == _CHUNK_FILES or chunk_bytes + size > _CHUNK_BYTES
-        if full and number > first:
+        size = size if size >= 0 else _CHUNK_BYTES // _CHUNK_FILES  # the size is not listed
+        is_full = number - first == _CHUNK_FILES or chunk_bytes + size > _CHUNK_BYTES
+        if is_full and number > first:
             yield first, number
             first, chunk_bytes = number, 0
         chunk_bytes += size
@@ -175,7 +201,10 @@ def _chunk_bounds(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def digest_whole_files(groups: Sequence[Sequence[str]], group_index: int) -> list[str]:
-    """Digest all bytes of the files of one group; a file that is gone by now is like no other."""
+    """Digest all bytes of the files of one group.
+
+    A file that cannot be read any more gets a text that is equal to no digest and no other file's.
+    """
     return [
         f"{key}: {data}" if isinstance(data, OSError) else hashlib.sha256(data).hexdigest()
         for key in groups[group_index]
@@ -184,13 +213,13 @@ def digest_whole_files(groups: Sequence[Sequence[str]], group_index: int) -> lis
 
 
 def has_partial_digest(source_bytes: int) -> bool:
-    """Whether `digest` leaves bytes out of a file of this size."""
+    """Return whether `file_digest` skips bytes of a file of this size."""
     return source_bytes > 2 * _DIGEST_END_BYTES
 
 
 def read_part_metadata(job: DecodeJob, num_blocks: int) -> list[tuple[str, pa.Table]]:
-    """Read all parts but for the pixels; return them with their URLs, in the order of blocks."""
-    names = [name for name in PART.names if name != "image"]
+    """Read the columns of all parts but the pixels; return URLs and tables by block."""
+    names = [name for name in PART.names if name != schema.IMAGE]
     urls = [part_url(job, block) for block in range(num_blocks)]
     with ThreadPoolExecutor(job.read_threads) as pool:
         return list(zip(urls, pool.map(lambda url: storage.read_table(url, columns=names), urls)))

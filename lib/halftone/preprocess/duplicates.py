@@ -1,4 +1,4 @@
-"""Which images are copies of others: the same bytes, or nearly the same pixels in another split."""
+"""Find images with the same bytes, and images of different splits with nearly the same pixels."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from halftone.preprocess.previous_version import PreviousVersion
 
 
 class Candidates(NamedTuple):
-    """All that is known of the images when the decoding is done."""
+    """All images that may become rows of the new version."""
 
-    previous_version: PreviousVersion  # what stays of the last version
-    previous_labels: list[str]  # its labels
-    parts: list[tuple[str, pa.Table]]  # URL of a staged part and its columns but the pixels
+    previous_version: PreviousVersion  # the images that are retained
+    previous_labels: list[str]
+    parts: list[tuple[str, pa.Table]]  # URL of each staged part, and its columns but the pixels
 
 
 class DigestMatch(NamedTuple):
-    """An image that decoded well, and has the digest of another one."""
+    """A decoded image that shares its digest with another image."""
 
     age: int  # _ROW, _DUPLICATE or _NEW
     key: str
@@ -34,49 +34,52 @@ class DigestMatch(NamedTuple):
     source_bytes: int
 
 
-_ROW, _DUPLICATE, _NEW = range(3)  # a row that stands, a duplicate that stands, neither
+# A row of the previous version, a duplicate of the previous version, and a new image. Of several
+# images with the same bytes, the first in this order is kept.
+_ROW, _DUPLICATE, _NEW = range(3)
+_AGE = "age"
 _DIGESTS = pa.schema(
     [
-        pa.field("digest", pa.binary(16)),
-        pa.field("key", pa.string()),
-        pa.field("label", pa.string()),
-        pa.field("source_bytes", pa.int64()),
-        pa.field("age", pa.int8()),
+        pa.field(schema.DIGEST, pa.binary(16)),
+        pa.field(schema.KEY, pa.string()),
+        pa.field(schema.LABEL, pa.string()),
+        pa.field(schema.SOURCE_BYTES, pa.int64()),
+        pa.field(_AGE, pa.int8()),
     ]
 )
 
 
 class Resolution(NamedTuple):
-    """Of an image that is no row."""
+    """Why a decoded image does not become a row."""
 
-    status: str  # DUPLICATE or a reason for rejection
-    detail: str  # of a duplicate: the key that is kept
+    status: str  # DUPLICATE or the reason of the rejection
+    detail: str  # of a duplicate: the key of the image that is kept
 
 
 def group_by_digest(candidates: Candidates) -> list[list[DigestMatch]]:
-    """Groups of images that share a digest, where a new one is among them."""
+    """Return the groups of images that share a digest and contain a new image."""
     table = _collect_digests(candidates)
-    digests = arrow.dictionary_codes(table["digest"])
-    counts = np.bincount(digests)
+    codes = arrow.dictionary_codes(table[schema.DIGEST])
+    counts = np.bincount(codes)
     has_new = np.zeros(len(counts), bool)
-    has_new[digests[arrow.to_numpy(table["age"]) == _NEW]] = True
-    shared = np.flatnonzero(((counts > 1) & has_new)[digests])
+    has_new[codes[arrow.to_numpy(table[_AGE]) == _NEW]] = True
+    shared = np.flatnonzero(((counts > 1) & has_new)[codes])
     groups: dict[int, list[DigestMatch]] = {}
     rows = arrow.iter_rows(arrow.take_rows(table, shared), *DigestMatch._fields)
-    for digest, row in zip(digests[shared].tolist(), rows):
-        groups.setdefault(digest, []).append(DigestMatch(*row))
+    for code, row in zip(codes[shared].tolist(), rows):
+        groups.setdefault(code, []).append(DigestMatch(*row))
     return list(groups.values())
 
 
-def _collect_digests(evidence: Candidates) -> pa.Table:
-    """All that may have the same bytes as others, as _DECODED."""
-    standing = evidence.previous_version
-    of_row = ("source_digest", schema.KEY, schema.LABEL, "source_bytes")
-    of_duplicate = (schema.DIGEST, schema.PATH, schema.LABEL, schema.SIZE_BYTES)
+def _collect_digests(candidates: Candidates) -> pa.Table:
+    """Return all decoded images as _DIGESTS."""
+    previous_version = candidates.previous_version
+    row_names = (schema.SOURCE_DIGEST, schema.KEY, schema.LABEL, schema.SOURCE_BYTES)
+    duplicate_names = (schema.DIGEST, schema.PATH, schema.LABEL, schema.SIZE_BYTES)
     sources = [
-        *((_ROW, table, of_row) for *_, table in standing.shards),
-        (_DUPLICATE, standing.duplicates, of_duplicate),
-        *((_NEW, select_decoded(table), of_row) for _, table in evidence.parts),
+        *((_ROW, table, row_names) for *_, table in previous_version.shards),
+        (_DUPLICATE, previous_version.duplicates, duplicate_names),
+        *((_NEW, select_decoded(part), row_names) for _, part in candidates.parts),
     ]
     return pa.concat_tables(
         pa.table(
@@ -91,50 +94,51 @@ def _collect_digests(evidence: Candidates) -> pa.Table:
 
 
 def unverified_groups(groups: Iterable[Sequence[DigestMatch]]) -> list[list[str]]:
-    """Groups of keys whose digests are the same but leave bytes out: to be compared whole."""
+    """Return the keys of the groups whose digests do not cover all bytes of the files."""
     return [
-        sorted(copy.key for copy in copies)
-        for copies in groups
-        if has_partial_digest(copies[0].source_bytes)
+        sorted(match.key for match in group)
+        for group in groups
+        if has_partial_digest(group[0].source_bytes)
     ]
 
 
 def resolve_exact_duplicates(
     groups: Iterable[Sequence[DigestMatch]], full_digests: Mapping[str, str]
 ) -> dict[str, Resolution]:
-    """Say which keys are no rows, now that every image is known to all others by its bytes.
+    """Return the resolution of each image that does not become a row, by key.
 
     Args:
-        groups: the `same_digests`.
-        full_digests: of the `look_alikes`, by key.
+        groups: from `group_by_digest`.
+        full_digests: of the images of `unverified_groups`, by key.
     """
-    fates: dict[str, Resolution] = {}
-    for copies in groups:
-        same: dict[Union[str, None], list[DigestMatch]] = {}
-        for copy in copies:
-            same.setdefault(full_digests.get(copy.key), []).append(copy)
-        for group in same.values():
-            if len(group) > 1 and any(copy.age == _NEW for copy in group):
-                fates.update(_resolve_group(sorted(group)))
-    return fates
+    resolutions: dict[str, Resolution] = {}
+    for group in groups:
+        by_full_digest: dict[Union[str, None], list[DigestMatch]] = {}
+        for match in group:
+            by_full_digest.setdefault(full_digests.get(match.key), []).append(match)
+        for matches in by_full_digest.values():
+            if len(matches) > 1 and any(match.age == _NEW for match in matches):
+                resolutions.update(_resolve_group(sorted(matches)))
+    return resolutions
 
 
-def _resolve_group(copies: Sequence[DigestMatch]) -> dict[str, Resolution]:
-    first = copies[0]
-    if all(copy.label == first.label for copy in copies):
-        return {copy.key: Resolution(DUPLICATE, first.key) for copy in copies[1:]}
-    fates = {}
-    for copy in copies:
-        other = next(other for other in copies if other.label != copy.label)
+def _resolve_group(matches: Sequence[DigestMatch]) -> dict[str, Resolution]:
+    """Resolve images with the same bytes, sorted by age and key."""
+    first = matches[0]
+    if all(match.label == first.label for match in matches):
+        return {match.key: Resolution(DUPLICATE, first.key) for match in matches[1:]}
+    resolutions = {}
+    for match in matches:
+        other = next(other for other in matches if other.label != match.label)
         detail = (
-            f"label {copy.label!r}, but {other.key} has the same bytes and label {other.label!r}"
+            f"label {match.label!r}, but {other.key} has the same bytes and label {other.label!r}"
         )
-        fates[copy.key] = Resolution(CONFLICT, detail)
-    return fates
+        resolutions[match.key] = Resolution(CONFLICT, detail)
+    return resolutions
 
 
 class NearDuplicate(NamedTuple):
-    """An image of a later split, and the nearest one of an earlier split."""
+    """An image of a later split, and the nearest image of an earlier split."""
 
     key: str
     split: str
@@ -148,49 +152,55 @@ def find_near_duplicates(
 ) -> list[NearDuplicate]:
     """Find rows that look nearly the same as a row of an earlier split (train, validation, test).
 
-    A perceptual hash finds copies that were scaled, compressed or brightened, and not mirrored,
-    turned or cropped ones; not having found any does not mean that there are none.
+    A perceptual hash finds copies that were scaled, compressed or brightened, but not mirrored,
+    rotated or cropped ones. An empty result does not mean that there are no near duplicates.
+
+    Args:
+        resolutions: images that do not become rows, by key.
+        max_distance: bits of the 64-bit hashes that may differ.
     """
     rows = _collect_hashes(candidates)
-    rows = arrow.filter_rows(
-        rows, ~arrow.is_in(rows["key"], arrow.chunked_string_array(resolutions))
-    )
-    hashes = arrow.to_numpy(rows["perceptual_hash"]).view(np.uint64)
-    found = near_duplicates.match_hashes(hashes, arrow.to_numpy(rows["split"]), max_distance)
-    own, other = (
-        arrow.iter_rows(arrow.take_rows(rows, numbers), "key", "split")
-        for numbers in (found.row, found.other_row)
+    is_resolved = arrow.is_in(rows[schema.KEY], arrow.chunked_string_array(resolutions))
+    rows = arrow.filter_rows(rows, ~is_resolved)
+    hashes = arrow.to_numpy(rows[schema.PERCEPTUAL_HASH]).view(np.uint64)
+    split_ids = arrow.to_numpy(rows[schema.SPLIT])
+    matches = near_duplicates.match_hashes(hashes, split_ids, max_distance)
+    images, near_images = (
+        arrow.iter_rows(arrow.take_rows(rows, row_numbers), schema.KEY, schema.SPLIT)
+        for row_numbers in (matches.row, matches.other_row)
     )
     return [
-        NearDuplicate(key, SPLITS[side], near_key, SPLITS[near_side], bits)
-        for (key, side), (near_key, near_side), bits in zip(own, other, found.distance.tolist())
+        NearDuplicate(key, SPLITS[split_id], near_key, SPLITS[near_split_id], distance)
+        for (key, split_id), (near_key, near_split_id), distance in zip(
+            images, near_images, matches.distance.tolist()
+        )
     ]
 
 
 _HASHES = pa.schema(
     [
-        pa.field("key", pa.string()),
-        pa.field("split", pa.int8()),
-        pa.field("perceptual_hash", pa.int64()),
+        pa.field(schema.KEY, pa.string()),
+        pa.field(schema.SPLIT, pa.int8()),
+        pa.field(schema.PERCEPTUAL_HASH, pa.int64()),
     ]
 )
 
 
-def _collect_hashes(evidence: Candidates) -> pa.Table:
-    """All that may be a row, as _HASHES."""
-    standing = [
+def _collect_hashes(candidates: Candidates) -> pa.Table:
+    """Return all decoded images as _HASHES, without the duplicates of the previous version."""
+    previous_rows = [
         (
             table[schema.KEY],
             arrow.repeat_value(
-                arrow.number_array([SPLITS.index(shard.split)], pa.int8()), table.num_rows
+                arrow.number_array([SPLITS.index(file.split)], pa.int8()), table.num_rows
             ),
-            table["perceptual_hash"],
+            table[schema.PERCEPTUAL_HASH],
         )
-        for _, shard, table in evidence.previous_version.shards
+        for _, file, table in candidates.previous_version.shards
     ]
-    new = [
-        [table[name] for name in _HASHES.names]
-        for table in (select_decoded(part) for _, part in evidence.parts)
+    new_rows = [
+        [decoded[name] for name in _HASHES.names]
+        for decoded in (select_decoded(part) for _, part in candidates.parts)
     ]
-    tables = [pa.table(values, schema=_HASHES) for values in [*standing, *new]]
+    tables = [pa.table(columns, schema=_HASHES) for columns in [*previous_rows, *new_rows]]
     return pa.concat_tables([arrow.empty_table(_HASHES), *tables])

@@ -1,4 +1,4 @@
-"""What became of every input: a row, a reject or a duplicate. Their sum is checked here."""
+"""Decide for every input whether it becomes a row, a reject or a duplicate; check their sum."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ from halftone.preprocess.shards import RowSelection
 
 
 class PreprocessOutcome(NamedTuple):
-    selections: list[RowSelection]  # what stands before what is new
-    labels: list[str]  # those of the last version, in its order, and then the new ones
+    """The contents of the new version."""
+
+    selections: list[RowSelection]  # of existing shards, then of staged parts
+    labels: list[str]  # the labels of the previous version in its order, then the new ones
     counts: dict[str, dict[str, int]]  # rows by split and label, zeros included
     rejects: pa.Table  # schema.REJECTS
     duplicates: pa.Table  # schema.DUPLICATES
@@ -41,7 +43,7 @@ class PreprocessOutcome(NamedTuple):
 
     @property
     def rows(self) -> int:
-        return sum(sum(of_split.values()) for of_split in self.counts.values())
+        return sum(sum(by_label.values()) for by_label in self.counts.values())
 
     @property
     def inputs(self) -> int:
@@ -58,18 +60,19 @@ def resolve_duplicates(
     num_inputs: int,
     settings: PreprocessSettings,
 ) -> PreprocessOutcome:
-    """Decide which images are rows.
+    """Decide which images become rows.
 
-    Exact duplicates (same bytes, same label) are kept once: the one that stands, or the first by
-    path. The same bytes under two labels teach nothing: all of them are rejected as a conflict.
+    Of exact duplicates (same bytes, same label) one is kept: the row of the previous version, or
+    the first by path. Images with the same bytes and different labels are all rejected as a
+    conflict.
 
     Args:
-        fates: of exact duplicates and conflicts, by key.
-        num_inputs: how many images there must be in the end.
+        resolutions: of exact duplicates and conflicts, by key.
+        num_inputs: the number of rows, rejects and duplicates that must result.
 
     Raises:
-        InputError: too many rejects, or too few rows left to train on.
-        RunError: an input is missing from the outcome, which must never be.
+        InputError: too many rejects, or too few classes left to train on.
+        RunError: an input is missing from the outcome, which is a bug.
     """
     near: list[NearDuplicate] = []
     if settings.near_duplicates != "off":
@@ -77,14 +80,15 @@ def resolve_duplicates(
     if settings.near_duplicates == "drop":
         resolutions = {
             **resolutions,
-            **{copy.key: Resolution(DUPLICATE, copy.near_key) for copy in near},
+            **{image.key: Resolution(DUPLICATE, image.near_key) for image in near},
         }
     outcome = _build_outcome(catalogue, candidates, resolutions, near)
     if outcome.inputs != num_inputs:
         raise RunError(
             f"{catalogue.root}: {num_inputs} inputs, but {outcome.rows} rows + "
             f"{outcome.rejects.num_rows} rejects + {outcome.duplicates.num_rows} duplicates = "
-            f"{outcome.inputs}; nothing was published. Remove the dataset's _staging and run again"
+            f"{outcome.inputs}; nothing was published. Remove the dataset's _staging folder and "
+            "run again"
         )
     _check_rejects(catalogue.root, outcome, settings.max_reject_fraction)
     _check_classes(catalogue.root, outcome)
@@ -92,121 +96,146 @@ def resolve_duplicates(
 
 
 def _build_outcome(
-    found: Catalogue,
-    evidence: Candidates,
-    fates: Mapping[str, Resolution],
-    near: Sequence[NearDuplicate],
+    catalogue: Catalogue,
+    candidates: Candidates,
+    resolutions: Mapping[str, Resolution],
+    near_duplicates: Sequence[NearDuplicate],
 ) -> PreprocessOutcome:
-    standing, last_labels, parts = evidence
-    counted: Counter[tuple[str, str]] = Counter()
-    kept: list[RowSelection] = []
-    settled = []  # what fates decide of
-    for url, split, table, shard in _candidate_rows(evidence):
-        has_fate = _is_resolved(table[schema.KEY], fates)
-        settled.append(arrow.iter_rows(arrow.filter_rows(table, has_fate), *_ROW_COLUMNS))
-        rows = arrow.filter_rows(table, ~has_fate)
-        whole = shard if shard and rows.num_rows == shard.rows else None
-        kept.append(RowSelection(url, split, arrow.to_numpy(rows[ROW_NUMBER]), whole))
-        counted.update({(split, name): count for name, count in _count_values(rows[schema.LABEL])})
-    has_fate = _is_resolved(standing.duplicates[schema.PATH], fates)
-    settled.append(
-        arrow.iter_rows(arrow.filter_rows(standing.duplicates, has_fate), *_DUPLICATE_COLUMNS)
+    previous_version, previous_labels, parts = candidates
+    counts: Counter[tuple[str, str]] = Counter()  # rows by split and label
+    selections: list[RowSelection] = []
+    resolved_images = []  # an iterator of _ROW_COLUMNS or _DUPLICATE_COLUMNS for each table
+    for url, split, table, shard in _candidate_rows(candidates):
+        is_resolved = _is_resolved(table[schema.KEY], resolutions)
+        resolved_images.append(
+            arrow.iter_rows(arrow.filter_rows(table, is_resolved), *_ROW_COLUMNS)
+        )
+        rows = arrow.filter_rows(table, ~is_resolved)
+        unchanged_shard = shard if shard and rows.num_rows == shard.rows else None
+        selections.append(
+            RowSelection(url, split, arrow.to_numpy(rows[ROW_NUMBER]), unchanged_shard)
+        )
+        counts.update({(split, label): n for label, n in _count_values(rows[schema.LABEL])})
+    is_resolved = _is_resolved(previous_version.duplicates[schema.PATH], resolutions)
+    resolved_images.append(
+        arrow.iter_rows(
+            arrow.filter_rows(previous_version.duplicates, is_resolved), *_DUPLICATE_COLUMNS
+        )
     )
-    rejects, duplicates = _resolved_tables(chain.from_iterable(settled), fates)
-    of_parts = [decode_block.select_rejects(part) for _, part in parts]
-    labels = [*last_labels, *sorted({label for _, label in counted} - set(last_labels))]
+    old_duplicates = arrow.filter_rows(previous_version.duplicates, ~is_resolved)
+    rejects, duplicates = _resolved_tables(chain.from_iterable(resolved_images), resolutions)
+    part_rejects = [decode_block.select_rejects(part) for _, part in parts]
+    labels = [*previous_labels, *sorted({label for _, label in counts} - set(previous_labels))]
     return PreprocessOutcome(
-        kept,
+        selections,
         labels,
-        {split: {label: counted[split, label] for label in labels} for split in SPLITS},
-        _concat_by_path([standing.rejects, _unusable_rejects(found), *of_parts, rejects]),
-        _concat_by_path([arrow.filter_rows(standing.duplicates, ~has_fate), duplicates]),
-        _concat_by_path([_build_table(near, schema.NEAR_DUPLICATES)]),
+        {split: {label: counts[split, label] for label in labels} for split in SPLITS},
+        _concat_by_path(
+            [previous_version.rejects, _unusable_rejects(catalogue), *part_rejects, rejects]
+        ),
+        _concat_by_path([old_duplicates, duplicates]),
+        _concat_by_path([_build_table(near_duplicates, schema.NEAR_DUPLICATES)]),
     )
 
 
 def _candidate_rows(
-    evidence: Candidates,
+    candidates: Candidates,
 ) -> Iterator[tuple[str, str, pa.Table, Optional[ShardFile]]]:
-    """All that may be rows, by file and split: its URL, the split, the rows, and a shard itself."""
-    for url, shard, table in evidence.previous_version.shards:
+    """Yield the possible rows by file and split: URL, split, rows, and the shard if it is one."""
+    for url, shard, table in candidates.previous_version.shards:
         yield url, shard.split, table, shard
-    for url, part in evidence.parts:
+    for url, part in candidates.parts:
         decoded = decode_block.select_decoded(add_row_numbers(part))
-        sides = arrow.to_numpy(decoded["split"])
-        for side in np.unique(sides):
-            yield url, SPLITS[side], arrow.filter_rows(decoded, sides == side), None
+        split_ids = arrow.to_numpy(decoded[schema.SPLIT])
+        for split_id in np.unique(split_ids):
+            yield url, SPLITS[split_id], arrow.filter_rows(decoded, split_ids == split_id), None
 
 
-# What is kept of an image that is no row because of others.
-_ROW_COLUMNS = (schema.KEY, "source_bytes", "source_modified", schema.LABEL, "source_digest")
+# The columns of resolved images, in the same order for rows and for duplicates.
+_ROW_COLUMNS = (
+    schema.KEY,
+    schema.SOURCE_BYTES,
+    schema.SOURCE_MODIFIED,
+    schema.LABEL,
+    schema.SOURCE_DIGEST,
+)
 _DUPLICATE_COLUMNS = (schema.PATH, schema.SIZE_BYTES, schema.MODIFIED, schema.LABEL, schema.DIGEST)
 
 
-def _is_resolved(keys: pa.ChunkedArray, fates: Mapping[str, Resolution]) -> npt.NDArray[np.bool_]:
-    return np.fromiter((key in fates for key in keys.to_pylist()), bool, len(keys))
+def _is_resolved(
+    keys: pa.ChunkedArray, resolutions: Mapping[str, Resolution]
+) -> npt.NDArray[np.bool_]:
+    return np.fromiter((key in resolutions for key in keys.to_pylist()), bool, len(keys))
 
 
 def _resolved_tables(
-    images: Iterable[tuple[Any, ...]], fates: Mapping[str, Resolution]
+    images: Iterable[tuple[Any, ...]], resolutions: Mapping[str, Resolution]
 ) -> tuple[pa.Table, pa.Table]:
-    """Return those that are rejected and those that are duplicates because of others."""
+    """Return the rejects and the duplicates among the resolved images.
+
+    Args:
+        images: _ROW_COLUMNS or _DUPLICATE_COLUMNS of each.
+    """
     rejects: list[tuple[Any, ...]] = []
     duplicates: list[tuple[Any, ...]] = []
-    for key, size, modified, label, digest in images:
-        status, detail = fates[key]
+    for key, size_bytes, modified, label, digest in images:
+        status, detail = resolutions[key]
         if status == DUPLICATE:
-            duplicates.append((key, detail, size, modified, label, digest))
+            duplicates.append((key, detail, size_bytes, modified, label, digest))
         else:
-            rejects.append((key, status, detail, size, modified))
+            rejects.append((key, status, detail, size_bytes, modified))
     return _build_table(rejects, schema.REJECTS), _build_table(duplicates, schema.DUPLICATES)
 
 
-def _unusable_rejects(found: Catalogue) -> pa.Table:
-    rows = [(storage.join(found.root, image.path), *image[1:]) for image in found.unusable_images]
+def _unusable_rejects(catalogue: Catalogue) -> pa.Table:
+    rows = [
+        (storage.join(catalogue.root, image.path), *image[1:])
+        for image in catalogue.unusable_images
+    ]
     return _build_table(rows, schema.REJECTS)
 
 
 def _build_table(rows: Sequence[tuple[Any, ...]], table_schema: pa.Schema) -> pa.Table:
     if not rows:
         return arrow.empty_table(table_schema)
-    values = zip(table_schema, zip(*rows))
-    return pa.table(
-        [arrow.make_array(own, field.type) for field, own in values], schema=table_schema
-    )
+    columns = [
+        arrow.make_array(values, field.type) for field, values in zip(table_schema, zip(*rows))
+    ]
+    return pa.table(columns, schema=table_schema)
 
 
 def _concat_by_path(tables: Sequence[pa.Table]) -> pa.Table:
-    """Put tables together, by path."""
+    """Concatenate tables and sort the rows by path."""
     table = pa.concat_tables(tables)
     return arrow.take_rows(table, arrow.to_numpy(pc.sort_indices(table[schema.PATH])))
 
 
 def _count_values(column: pa.ChunkedArray) -> list[tuple[str, int]]:
-    """Count each value, in the order in which they first come."""
-    return [(one["values"], one["counts"]) for one in pc.value_counts(column).to_pylist()]
+    """Return each value and its count, in the order of first occurrence."""
+    return [(count["values"], count["counts"]) for count in pc.value_counts(column).to_pylist()]
 
 
 def _check_rejects(root: str, outcome: PreprocessOutcome, max_reject_fraction: float) -> None:
-    rejects = outcome.rejects.num_rows
-    if rejects <= max_reject_fraction * outcome.inputs:
+    num_rejects = outcome.rejects.num_rows
+    if num_rejects <= max_reject_fraction * outcome.inputs:
         return
-    reasons = ", ".join(f"{count} {why}" for why, count in outcome.rejects_by_reason().items())
+    by_reason = outcome.rejects_by_reason()
+    reasons = ", ".join(f"{count} {reason}" for reason, count in by_reason.items())
     first = outcome.rejects.slice(0, 1).to_pylist()[0]
     raise InputError(
-        f"{root}: {rejects} of {outcome.inputs} images are rejected "
-        f"({rejects / outcome.inputs:.1%}: {reasons}), preprocess.max_reject_fraction is "
+        f"{root}: {num_rejects} of {outcome.inputs} images are rejected "
+        f"({num_rejects / outcome.inputs:.1%}: {reasons}), preprocess.max_reject_fraction is "
         f"{max_reject_fraction:g}; nothing was published. The first: {first[schema.PATH]}: "
-        f"{first[schema.REASON]}, {first[schema.DETAIL]}. Mend the images, or raise the limit"
+        f"{first[schema.REASON]}, {first[schema.DETAIL]}. Repair the images, or raise the limit"
     )
 
 
 def _check_classes(root: str, outcome: PreprocessOutcome) -> None:
-    in_train = [label for label, rows in outcome.counts[TRAIN].items() if rows]
-    if len(in_train) < 2:
+    train_labels = [label for label, num_rows in outcome.counts[TRAIN].items() if num_rows]
+    if len(train_labels) < 2:
         raise InputError(
             f"{root}: {outcome.rows} of {outcome.inputs} images are left, and the train split "
-            f"has {len(in_train)} class{'' if len(in_train) == 1 else 'es'} "
-            f"({', '.join(in_train) or 'none'}); training needs 2 or more. Add images, or change "
-            "the splits' fractions"
+            f"has {len(train_labels)} class{'' if len(train_labels) == 1 else 'es'} "
+            f"({', '.join(train_labels) or 'none'}); training needs 2 or more. Add images, or "
+            "change the fractions of the splits"
         )

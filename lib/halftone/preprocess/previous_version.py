@@ -1,4 +1,4 @@
-"""What a dataset knows of its images: the rows, rejects and duplicates of its last version."""
+"""The images of a dataset's previous version: its rows, rejects and duplicates."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from halftone.dataset.manifest import Manifest, ShardFile
 from halftone.preprocess.changes import DUPLICATE, KNOWN_IMAGES, ROW
 
 _READ_THREADS = 8
-# What is read of a shard's rows, and the number of each in it.
+# The columns of a shard that are read.
 _ROW_COLUMNS = [
     schema.KEY,
     schema.LABEL,
-    "source_bytes",
-    "source_modified",
-    "source_digest",
-    "perceptual_hash",
+    schema.SOURCE_BYTES,
+    schema.SOURCE_MODIFIED,
+    schema.SOURCE_DIGEST,
+    schema.PERCEPTUAL_HASH,
 ]
-ROW_NUMBER = "row"
+ROW_NUMBER = "row"  # name of the column with the number of a row in its file
 _NO_KEY = arrow.string_array([""])
 
 
 class PreviousVersion(NamedTuple):
-    """The last version, or what is left of it, without its pixels."""
+    """The previous version, or the part of it that is retained, without its pixels."""
 
-    shards: list[tuple[str, ShardFile, pa.Table]]  # its URL, itself, _ROW_COLUMNS and ROW_NUMBER
+    # Each shard's URL, its entry in the manifest, and a table of _ROW_COLUMNS and ROW_NUMBER.
+    shards: list[tuple[str, ShardFile, pa.Table]]
     rejects: pa.Table  # schema.REJECTS
     duplicates: pa.Table  # schema.DUPLICATES
 
     @property
     def inputs(self) -> int:
-        rows = sum(table.num_rows for *_, table in self.shards)
-        return int(rows + self.rejects.num_rows + self.duplicates.num_rows)
+        num_rows = sum(table.num_rows for *_, table in self.shards)
+        return int(num_rows + self.rejects.num_rows + self.duplicates.num_rows)
 
 
 EMPTY_VERSION = PreviousVersion(
@@ -46,8 +47,7 @@ EMPTY_VERSION = PreviousVersion(
 
 
 def read_version(dataset: str, manifest: Manifest) -> PreviousVersion:
-    """Read what version `last` of the dataset says of its images."""
-
+    """Read the rows, rejects and duplicates that `manifest` names, without the pixels."""
     urls = [storage.join(dataset, file.path) for file in manifest.files]
     with ThreadPoolExecutor(_READ_THREADS) as pool:
         tables = pool.map(lambda url: add_row_numbers(storage.read_table(url, _ROW_COLUMNS)), urls)
@@ -60,7 +60,7 @@ def read_version(dataset: str, manifest: Manifest) -> PreviousVersion:
 
 
 def add_row_numbers(table: pa.Table) -> pa.Table:
-    """Add to each row its number."""
+    """Append the column ROW_NUMBER, which counts the rows from 0."""
     numbers = arrow.number_array(np.arange(table.num_rows), pa.int64())
     return table.append_column(ROW_NUMBER, numbers)
 
@@ -71,36 +71,39 @@ def _read_tables(dataset: str, paths: list[str], table_schema: pa.Schema) -> pa.
 
 
 def known_images(previous_version: PreviousVersion) -> pa.Table:
-    """All images of the last version, as KNOWN."""
+    """Return all images of the version as KNOWN_IMAGES."""
     rejects, duplicates = previous_version.rejects, previous_version.duplicates
-    found = [
+    row_names = (schema.KEY, schema.SOURCE_BYTES, schema.SOURCE_MODIFIED)
+    parts = [
         [
-            *(table[name] for name in (schema.KEY, "source_bytes", "source_modified")),
+            *(table[name] for name in row_names),
             arrow.repeat_value(arrow.string_array([ROW]), table.num_rows),
             arrow.repeat_value(_NO_KEY, table.num_rows),
         ]
         for *_, table in previous_version.shards
     ]
-    listed = (schema.PATH, schema.SIZE_BYTES, schema.MODIFIED)
-    kept = arrow.repeat_value(_NO_KEY, rejects.num_rows)
-    found.append([*(rejects[name] for name in (*listed, schema.REASON)), kept])
+    file_names = (schema.PATH, schema.SIZE_BYTES, schema.MODIFIED)
+    no_keys = arrow.repeat_value(_NO_KEY, rejects.num_rows)
+    parts.append([*(rejects[name] for name in (*file_names, schema.REASON)), no_keys])
     status = arrow.repeat_value(arrow.string_array([DUPLICATE]), duplicates.num_rows)
-    found.append([*(duplicates[name] for name in listed), status, duplicates[schema.KEPT_PATH]])
-    return pa.concat_tables(pa.table(values, schema=KNOWN_IMAGES) for values in found)
+    kept_keys = duplicates[schema.KEPT_PATH]
+    parts.append([*(duplicates[name] for name in file_names), status, kept_keys])
+    return pa.concat_tables(pa.table(columns, schema=KNOWN_IMAGES) for columns in parts)
 
 
 def exclude_images(previous_version: PreviousVersion, keys: pa.ChunkedArray) -> PreviousVersion:
-    """Leave out the images with these keys."""
-    # One look-up for all shards, as each would build its table of `keys` anew.
-    of_shards = [table[schema.KEY] for *_, table in previous_version.shards]
-    stays = ~arrow.is_in(arrow.concat_columns(keys.slice(0, 0), *of_shards), keys)
-    ends = np.cumsum([len(column) for column in of_shards], dtype=np.int64)
+    """Return the version without the images that have these keys."""
+    # One look-up for all shards: each call of is_in builds a hash table of `keys`.
+    shard_keys = [table[schema.KEY] for *_, table in previous_version.shards]
+    is_retained = ~arrow.is_in(arrow.concat_columns(keys.slice(0, 0), *shard_keys), keys)
+    ends = np.cumsum([len(column) for column in shard_keys], dtype=np.int64)
     rejects, duplicates = (
         arrow.filter_rows(table, ~arrow.is_in(table[schema.PATH], keys))
         for table in (previous_version.rejects, previous_version.duplicates)
     )
+    masks = np.split(is_retained, ends[:-1])
     shards = [
         (url, file, arrow.filter_rows(table, mask))
-        for (url, file, table), mask in zip(previous_version.shards, np.split(stays, ends[:-1]))
+        for (url, file, table), mask in zip(previous_version.shards, masks)
     ]
     return PreviousVersion(shards, rejects, duplicates)

@@ -1,10 +1,14 @@
-"""Raw images to a dataset: Spark hands out paths, its Python workers read, decode and write.
+"""Turn a folder of raw images into a dataset: the driver lists them, Spark workers decode them.
 
-Three steps. The catalogue lists the images and gives each its label, split and place. Blocks of
-it are decoded, in parallel, into staged parts. What became of each image is then known, so the
-rows are cut into shards of equal size, which are written, in parallel, and made visible by one
-manifest at the end. Every step is a function of the input and the config alone: a rerun after a
-kill takes the parts that are there and ends with the same bytes.
+A run has three steps:
+
+1. List the images and assign each a label, a split and a position (`catalogue`).
+2. Decode the images, block by block and in parallel, into staged parts (`staging`).
+3. Resolve duplicates, write the rows in parallel as shards of equal size, and publish them with
+   one manifest at the end (`outcome`, `write_version`).
+
+Each step depends only on its input and the config. A rerun after a kill reuses the staged parts
+and produces the same bytes.
 """
 
 from __future__ import annotations
@@ -16,23 +20,30 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.config import Config
-from halftone.dataset import manifest
+from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.preprocess import catalogue, changes, duplicates, previous_version, staging
-from halftone.preprocess.catalogue import Catalogue
+from halftone.preprocess import changes, duplicates, staging
+from halftone.preprocess.catalogue import Catalogue, build_catalogue
 from halftone.preprocess.changes import LISTED_IMAGES, Delta
+from halftone.preprocess.context import PreprocessContext
 from halftone.preprocess.duplicates import Candidates
 from halftone.preprocess.outcome import resolve_duplicates
-from halftone.preprocess.previous_version import PreviousVersion
+from halftone.preprocess.previous_version import (
+    EMPTY_VERSION,
+    PreviousVersion,
+    exclude_images,
+    known_images,
+    read_version,
+)
 from halftone.preprocess.write_version import write_dataset_version
 
 
 class PreprocessResult(NamedTuple):
-    """What a run of preprocess ends with."""
+    """The dataset's manifest after a run, and the work that the run did."""
 
     manifest: Manifest
-    num_read: int  # images that were read; 0 where there was nothing to do
+    num_read: int  # images that were read; 0 if the dataset was up to date
 
 
 def preprocess(
@@ -44,97 +55,103 @@ def preprocess(
     retry_rejects: bool = False,
     prune: bool = False,
 ) -> PreprocessResult:
-    """Make the dataset at `dataset` from the images below `images`, or bring it up to date.
+    """Create the dataset at `dataset` from the images below `images`, or update it.
 
     Args:
-        session: gives the SparkSession; called only where there is work for it.
+        session: returns the SparkSession; called only if there is work for it.
         retry_rejects: read the rejected images again, and no others.
-        prune: forget images that are no longer there. Without it what is known is kept.
+        prune: drop images that no longer exist. Without it, their rows are kept.
 
     Raises:
-        InputError: the input, the output's folder or the share of rejects is not acceptable.
+        InputError: the input, the output folder or the share of rejects is not acceptable.
     """
     images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
-    last = _read_previous_manifest(dataset, config)
-    found = catalogue.build_catalogue(images, config, require_classes=last is None)
-    listed, unusable = _listed_images(found), found.unusable_keys()
-    before = (
-        previous_version.EMPTY_VERSION
-        if last is None
-        else previous_version.read_version(dataset, last)
+    previous_manifest = _read_previous_manifest(dataset, config)
+    catalogue = build_catalogue(images, config, require_classes=previous_manifest is None)
+    listed, unusable_keys = _listed_images(catalogue), catalogue.unusable_keys()
+    previous_version = (
+        EMPTY_VERSION if previous_manifest is None else read_version(dataset, previous_manifest)
     )
-    known = previous_version.known_images(before)
-    delta = changes.find_changes(listed, known, unusable, retry_rejects=retry_rejects, prune=prune)
-    is_known = arrow.is_in(unusable, known["key"]).all()
-    if last is not None and delta.is_empty and is_known:
-        storage.remove(storage.join(dataset, staging.FOLDER))
-        manifest.remove_unreferenced_files(dataset, last)
-        return PreprocessResult(last, 0)
-    entries = arrow.filter_rows(found.entries, arrow.is_in(listed["key"], delta.to_read))
-    stays = previous_version.exclude_images(before, arrow.concat_columns(delta.to_remove, unusable))
-    made = _write_version(config, dataset, session(), found, entries, delta, stays, last)
-    manifest.publish_manifest(dataset, made)
-    storage.remove(storage.join(dataset, staging.FOLDER))
-    manifest.remove_unreferenced_files(dataset, made)
-    return PreprocessResult(made, entries.num_rows)
+    known = known_images(previous_version)
+    delta = changes.find_changes(
+        listed, known, unusable_keys, retry_rejects=retry_rejects, prune=prune
+    )
+    all_unusable_known = arrow.is_in(unusable_keys, known[schema.KEY]).all()
+    if previous_manifest is not None and delta.is_empty and all_unusable_known:
+        _clean_up(dataset, previous_manifest)
+        return PreprocessResult(previous_manifest, 0)
+    is_to_read = arrow.is_in(listed[schema.KEY], delta.to_read)
+    entries = arrow.filter_rows(catalogue.entries, is_to_read)
+    run_name = staging.compute_run_name(catalogue, entries, delta, config, previous_manifest)
+    context = PreprocessContext(session(), config, catalogue, dataset, run_name, previous_manifest)
+    removed_keys = arrow.concat_columns(delta.to_remove, unusable_keys)
+    retained = exclude_images(previous_version, removed_keys)
+    new_manifest = _write_version(context, entries, delta, retained)
+    manifest.publish_manifest(dataset, new_manifest)
+    _clean_up(dataset, new_manifest)
+    return PreprocessResult(new_manifest, entries.num_rows)
 
 
 def _write_version(
-    config: Config,
-    dataset: str,
-    spark: SparkSession,
-    found: Catalogue,
-    entries: pa.Table,
-    delta: Delta,
-    stays: PreviousVersion,
-    last: Optional[Manifest],
+    context: PreprocessContext, entries: pa.Table, delta: Delta, retained: PreviousVersion
 ) -> Manifest:
-    """Decode the entries, judge them with what stays, and write; nothing is published yet."""
-    run = staging.run_name(found, entries, delta, config, last)
-    parts = staging.stage_images(spark, config, found.root, entries, dataset, run)
-    evidence = Candidates(stays, last.labels if last else [], parts)
-    groups = duplicates.group_by_digest(evidence)
-    full_digests = staging.compute_full_digests(spark, duplicates.unverified_groups(groups))
-    fates = duplicates.resolve_exact_duplicates(groups, full_digests)
-    num_inputs = stays.inputs + len(delta.to_read) + len(found.unusable_images)
-    outcome = resolve_duplicates(found, evidence, fates, num_inputs, config.preprocess)
-    return write_dataset_version(
-        spark, config, found, outcome, dataset, run, last, len(delta.missing)
+    """Decode `entries`, resolve duplicates among them and `retained`, and write all files.
+
+    The returned manifest is not published yet.
+    """
+    catalogue, previous_manifest = context.catalogue, context.previous_manifest
+    parts = staging.stage_images(context, entries)
+    previous_labels = previous_manifest.labels if previous_manifest else []
+    candidates = Candidates(retained, previous_labels, parts)
+    groups = duplicates.group_by_digest(candidates)
+    full_digests = staging.compute_full_digests(context.spark, duplicates.unverified_groups(groups))
+    resolutions = duplicates.resolve_exact_duplicates(groups, full_digests)
+    num_inputs = retained.inputs + len(delta.to_read) + len(catalogue.unusable_images)
+    outcome = resolve_duplicates(
+        catalogue, candidates, resolutions, num_inputs, context.config.preprocess
     )
+    return write_dataset_version(context, outcome, num_missing=len(delta.missing))
 
 
-def _listed_images(found: Catalogue) -> pa.Table:
-    seen = [found.entries[name] for name in ("size_bytes", "modified")]
-    return pa.table([found.keys(), *seen], schema=LISTED_IMAGES)
+def _clean_up(dataset: str, current_manifest: Manifest) -> None:
+    storage.remove(storage.join(dataset, staging.FOLDER))
+    manifest.remove_unreferenced_files(dataset, current_manifest)
+
+
+def _listed_images(catalogue: Catalogue) -> pa.Table:
+    """Return LISTED_IMAGES, one row per catalogue entry."""
+    columns = [catalogue.entries[name] for name in (schema.SIZE_BYTES, schema.MODIFIED)]
+    return pa.table([catalogue.keys(), *columns], schema=LISTED_IMAGES)
 
 
 def _read_previous_manifest(dataset: str, config: Config) -> Optional[Manifest]:
-    """Return the manifest of the dataset that stands at `dataset`, None where nothing does."""
+    """Return the manifest of the dataset at `dataset`, or None if there is no dataset yet."""
     if storage.exists(storage.join(dataset, manifest.MANIFEST_NAME)):
-        last = manifest.read_manifest(dataset)
-        differing = _changed_settings(last, config)
-        if differing:
+        previous_manifest = manifest.read_manifest(dataset)
+        differences = _changed_settings(previous_manifest, config)
+        if differences:
             raise InputError(
-                f"{dataset}: the dataset there was made with other settings, and is left alone: "
-                f"{'; '.join(differing)}. Give another --output, or remove the old dataset"
+                f"{dataset}: the dataset was made with other settings and is left unchanged: "
+                f"{'; '.join(differences)}. Give another --output, or remove the old dataset"
             )
-        return last
-    held = storage.list_names(dataset)
-    if held and staging.FOLDER not in held:
+        return previous_manifest
+    names = storage.list_names(dataset)
+    if names and staging.FOLDER not in names:
+        shown = f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
         raise InputError(
-            f"{dataset}: exists and is not a dataset (it holds {', '.join(held[:3])}"
-            f"{', ...' if len(held) > 3 else ''} and no {manifest.MANIFEST_NAME}); give another --output"
+            f"{dataset}: exists and is not a dataset (it holds {shown} and no "
+            f"{manifest.MANIFEST_NAME}); give another --output"
         )
     return None
 
 
-def _changed_settings(last: Manifest, config: Config) -> list[str]:
-    """Name the settings that all rows of a dataset have in common, where they differ."""
-    old: dict[str, object] = {"seed": last.seed}
+def _changed_settings(previous_manifest: Manifest, config: Config) -> list[str]:
+    """Describe each setting that must be the same for all rows of a dataset and differs."""
+    old: dict[str, object] = {"seed": previous_manifest.seed}
     new: dict[str, object] = {"seed": config.seed}
     for name in ("pixels", "splits"):
-        old.update({f"{name}.{key}": value for key, value in getattr(last, name)})
+        old.update({f"{name}.{key}": value for key, value in getattr(previous_manifest, name)})
         new.update({f"{name}.{key}": value for key, value in getattr(config, name)})
-    old["preprocess.label_from"] = last.preprocess.label_from
+    old["preprocess.label_from"] = previous_manifest.preprocess.label_from
     new["preprocess.label_from"] = config.preprocess.label_from
-    return [f"{key} {old[key]!r} there, {new[key]!r} now" for key in old if old[key] != new[key]]
+    return [f"{key} was {old[key]!r}, is now {new[key]!r}" for key in old if old[key] != new[key]]

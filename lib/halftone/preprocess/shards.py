@@ -1,4 +1,4 @@
-"""From staged parts to the dataset's shards: which rows go where (pure), and writing them."""
+"""Plan which rows go to which shard (pure functions), and write the shards."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from halftone.dataset.manifest import ShardFile
 from halftone.dataset.splits import SPLITS
 
 _TARGET_BYTES = 16 * 2**20
-# What a staged part and a shard have in common: all but the number of the label.
+# The columns that a staged part and a shard share: all but the index of the label.
 _SOURCE_SCHEMA = pa.schema([field for field in schema.ROWS if field.name != schema.LABEL_ID])
 
 
 class RowSelection(NamedTuple):
-    """Rows of a staged part, or of a shard that stands already, that the dataset is to hold."""
+    """The rows of a staged part or of an existing shard that the new version contains."""
 
     url: str
     split: str
     row_numbers: npt.NDArray[np.int64]
-    unchanged_shard: Optional[ShardFile] = None  # the shard, where all its rows are kept
+    unchanged_shard: Optional[ShardFile] = None  # the existing shard, if all its rows are kept
 
 
 class ShardSource(NamedTuple):
@@ -42,9 +42,10 @@ class Shard(NamedTuple):
 
 
 def rows_per_shard(setting: Union[str, int], row_bytes: int, num_rows: int, min_shards: int) -> int:
-    """Return the setting, or for `auto` what gives 16 MiB shards, and at least `min_shards`.
+    """Return the rows per shard: the setting, or for `auto` the number that fits into 16 MiB.
 
-    Every Horovod rank needs a row group of its own, so a small split gets small shards.
+    `auto` gives at least `min_shards` shards: each Horovod rank needs a row group of its own, so a
+    small split gets small shards.
     """
     if isinstance(setting, int):
         return setting
@@ -52,68 +53,79 @@ def rows_per_shard(setting: Union[str, int], row_bytes: int, num_rows: int, min_
 
 
 def stable_rows_per_shard(selections: Sequence[RowSelection], split: str, target_rows: int) -> int:
-    """Return the rows a shard that a split stays with: what stands, unless `wanted` is twice that.
+    """Return the shard size of the split's existing shards, or `target_rows` if twice as large.
 
-    A dataset that grows every night would else change its shards' size, and all shards, each time.
+    If it always returned `target_rows`, a dataset that grows every night would change the size of
+    its shards each time, and rewrite all of them.
     """
-    standing = [
-        own.unchanged_shard.rows
-        for own in selections
-        if own.unchanged_shard and own.unchanged_shard.split == split
+    existing_rows = [
+        selection.unchanged_shard.rows
+        for selection in selections
+        if selection.unchanged_shard and selection.unchanged_shard.split == split
     ]
-    return max(standing) if standing and target_rows < 2 * max(standing) else target_rows
+    if existing_rows and target_rows < 2 * max(existing_rows):
+        return max(existing_rows)
+    return target_rows
 
 
 def plan_shards(
-    selections: Sequence[RowSelection], num_rows_per_shard: Mapping[str, int], run: str
+    selections: Sequence[RowSelection], num_rows_per_shard: Mapping[str, int], run_name: str
 ) -> tuple[list[ShardFile], list[Shard]]:
-    """Cut what is kept into shards of equal row counts, the last one of a split shorter.
+    """Cut the selected rows of each split into shards of equal size; only the last may be shorter.
 
-    A full shard that stands, and lost no row, goes on standing. A short one does so until there
-    are rows to fill it up: these, with its own, then become new shards.
+    An existing shard that is full and lost no row stays unchanged. A shorter one stays unchanged
+    until there are rows to fill it up: its rows and the new ones then become new shards.
 
     Args:
-        kept: in the dataset's order, what stands before what is new.
+        selections: in the dataset's order, existing shards before staged parts.
         num_rows_per_shard: by split.
-        run: a name for the files that no other input or config gives.
+        run_name: names the new files; differs for every other input and config.
 
     Returns:
-        The shards that go on standing, and those to write.
+        The shards that stay unchanged, and the shards to write.
     """
-    standing: list[ShardFile] = []
-    new: list[Shard] = []
+    unchanged: list[ShardFile] = []
+    planned: list[Shard] = []
     for split in SPLITS:
         size = num_rows_per_shard[split]
-        own = [source for source in selections if source.split == split and len(source.row_numbers)]
-        whole = [source for source in own if source.unchanged_shard]
-        if len(whole) < len(own) or any(len(source.row_numbers) > size for source in whole):
-            whole = [source for source in whole if len(source.row_numbers) == size]
-        held = {source.url for source in whole}
-        standing += [source.unchanged_shard for source in whole if source.unchanged_shard]
-        loose = [
-            ShardSource(source.url, source.row_numbers) for source in own if source.url not in held
+        of_split = [
+            selection
+            for selection in selections
+            if selection.split == split and len(selection.row_numbers)
         ]
-        for number, cut in enumerate(_cut_shards(loose, size)):
-            new.append(Shard(f"{split}/{run}-{number:05d}.parquet", split, cut))
-    return standing, new
+        whole = [selection for selection in of_split if selection.unchanged_shard]
+        if len(whole) < len(of_split) or any(len(shard.row_numbers) > size for shard in whole):
+            whole = [shard for shard in whole if len(shard.row_numbers) == size]
+        unchanged += [shard.unchanged_shard for shard in whole if shard.unchanged_shard]
+        unchanged_urls = {shard.url for shard in whole}
+        sources = [
+            ShardSource(selection.url, selection.row_numbers)
+            for selection in of_split
+            if selection.url not in unchanged_urls
+        ]
+        for number, shard_sources in enumerate(_cut_shards(sources, size)):
+            path = f"{split}/{run_name}-{number:05d}.parquet"
+            planned.append(Shard(path, split, shard_sources))
+    return unchanged, planned
 
 
-def _cut_shards(pieces: Sequence[ShardSource], num_rows: int) -> list[tuple[ShardSource, ...]]:
+def _cut_shards(sources: Sequence[ShardSource], num_rows: int) -> list[tuple[ShardSource, ...]]:
+    """Return the sources of each shard, `num_rows` rows per shard but for the last."""
     shards: list[tuple[ShardSource, ...]] = []
     open_shard: list[ShardSource] = []
-    room = num_rows
-    for url, rows in pieces:
+    free_rows = num_rows
+    for url, rows in sources:
         while len(rows):
-            open_shard.append(ShardSource(url, rows[:room]))
-            room, rows = room - len(rows[:room]), rows[room:]
-            if not room:
+            open_shard.append(ShardSource(url, rows[:free_rows]))
+            free_rows, rows = free_rows - len(rows[:free_rows]), rows[free_rows:]
+            if not free_rows:
                 shards.append(tuple(open_shard))
-                open_shard, room = [], num_rows
+                open_shard, free_rows = [], num_rows
     return [*shards, tuple(open_shard)] if open_shard else shards
 
 
 class ShardSummary(NamedTuple):
-    """What a manifest's `ShardFile` says of a shard, besides its name."""
+    """The fields of a manifest's `ShardFile` that are known after the shard is written."""
 
     rows: int
     size_bytes: int
@@ -123,44 +135,52 @@ class ShardSummary(NamedTuple):
 
 
 class ShardWriter:
-    """Writes shards. Keeps the last part read, as neighbouring shards often share one."""
+    """Writes shards. Caches the last file read, as neighbouring shards often share one.
 
-    def __init__(self, root: str, images: str, labels: Sequence[str], channels: int) -> None:
-        self._root = root
+    Args:
+        dataset: URL of the dataset's folder.
+        images: URL of the folder of images.
+        labels: of the dataset, in the order of `label_id`.
+        channels: of the images, 1 or 3.
+    """
+
+    def __init__(self, dataset: str, images: str, labels: Sequence[str], channels: int) -> None:
+        self._dataset = dataset
         self._images = images
         self._labels = arrow.string_array(labels)
         self._channels = channels
-        self._last: Optional[tuple[str, pa.Table]] = None
+        self._last_source: Optional[tuple[str, pa.Table]] = None
 
     def write(self, shard: Shard) -> ShardSummary:
-        """Write one shard; the same rows always give the same file, byte for byte."""
-        pieces = [arrow.take_rows(self._read(url), rows) for url, rows in shard.sources]
-        table = self._as_rows(pa.concat_tables(pieces).combine_chunks())
-        size_bytes = storage.write_table(storage.join(self._root, shard.path), table)
-        _, pixels = arrow.offsets_and_data(table[schema.IMAGE].chunk(0))
+        """Write one shard; the same rows always give the same bytes."""
+        tables = [arrow.take_rows(self._read_source(url), rows) for url, rows in shard.sources]
+        table = self._add_label_ids(pa.concat_tables(tables).combine_chunks())
+        size_bytes = storage.write_table(storage.join(self._dataset, shard.path), table)
+        _, pixels = arrow.offsets_and_data(table[schema.IMAGE])
         sums = pixel_statistics.channel_sums(pixels.reshape(table.num_rows, -1), self._channels)
         return ShardSummary(table.num_rows, size_bytes, _digest_rows(table, self._images), *sums)
 
-    def _read(self, url: str) -> pa.Table:
-        if self._last is None or self._last[0] != url:
+    def _read_source(self, url: str) -> pa.Table:
+        if self._last_source is None or self._last_source[0] != url:
             table = storage.read_table(url, _SOURCE_SCHEMA.names)
-            self._last = (url, pa.table(table.columns, schema=_SOURCE_SCHEMA))
-        return self._last[1]
+            self._last_source = (url, pa.table(table.columns, schema=_SOURCE_SCHEMA))
+        return self._last_source[1]
 
-    def _as_rows(self, part: pa.Table) -> pa.Table:
-        label_ids = pc.index_in(part["label"], value_set=self._labels)
-        arrays = [
-            label_ids if name == schema.LABEL_ID else part[name] for name in schema.ROWS.names
+    def _add_label_ids(self, table: pa.Table) -> pa.Table:
+        """Return schema.ROWS."""
+        label_ids = pc.index_in(table[schema.LABEL], value_set=self._labels)
+        columns = [
+            label_ids if name == schema.LABEL_ID else table[name] for name in schema.ROWS.names
         ]
-        return pa.table(arrays, schema=schema.ROWS)
+        return pa.table(columns, schema=schema.ROWS)
 
 
 def _digest_rows(rows: pa.Table, images: str) -> str:
-    """Digest what a model can see of the rows, and their paths below the images' folder."""
+    """Digest the labels, pixels and paths (below the folder of images) of the rows."""
     paths = arrow.string_array([key[len(images) :] for key in rows[schema.KEY].to_pylist()])
     digest = hashlib.blake2b(digest_size=16)
-    for column in (paths, rows[schema.LABEL].chunk(0), rows[schema.IMAGE].chunk(0)):
-        ends, data = arrow.offsets_and_data(column)
-        digest.update(np.diff(ends).astype("<i4").tobytes())
+    for column in (paths, rows[schema.LABEL], rows[schema.IMAGE]):
+        offsets, data = arrow.offsets_and_data(column)
+        digest.update(np.diff(offsets).astype("<i4").tobytes())
         digest.update(data.data)
     return digest.hexdigest()

@@ -1,7 +1,7 @@
-"""What a run has to read, decoded in Spark into staged parts below the dataset.
+"""Decode images in Spark into staged parts below the dataset's folder.
 
-The run's name is a digest of all that decides what comes out. A rerun after a kill has the same
-name, and takes the parts that are there.
+The parts of a run lie in a folder with the run's name. The name is a digest of everything that
+decides what the run writes, so a rerun after a kill has the same name and reuses finished parts.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.preprocess.catalogue import Catalogue
 from halftone.preprocess.changes import Delta
+from halftone.preprocess.context import PreprocessContext
 from halftone.preprocess.decode_block import (
     PART_NAME,
     DecodeJob,
@@ -30,23 +31,27 @@ from halftone.preprocess.decode_block import (
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
-# A name that begins with an underscore is no data to Spark, to Petastorm or to our own listing.
+# Spark, Petastorm and storage.list_files ignore names with a leading underscore.
 FOLDER = "_staging"
-# A task takes several blocks: starting one costs what decoding fifty photographs does. A slow one
-# at the end should still leave no core idle for long.
+# A task processes several blocks: starting a task costs as much as decoding fifty photographs.
+# Several tasks per core keep a slow last task from leaving the other cores idle for long.
 _TASKS_PER_CORE, _MIN_TASK_IMAGES = 4, 1000
 _BLOCKS_PER_CORE = 16
 _MIN_BLOCK, _MAX_BLOCK = 32, 2000
 
 
-def run_name(
+def compute_run_name(
     catalogue: Catalogue,
     entries: pa.Table,
     delta: Delta,
     config: Config,
     previous_manifest: Optional[Manifest],
 ) -> str:
-    """Digest all that decides what this run writes: its files can then have its name."""
+    """Return a digest of everything that decides what this run writes.
+
+    Args:
+        entries: catalogue.ENTRIES of the images that this run reads.
+    """
     settings = {
         "schema": schema.SCHEMA_VERSION,
         "root": catalogue.root,
@@ -65,75 +70,81 @@ def run_name(
     return digest.hexdigest()
 
 
-def stage_images(
-    spark: SparkSession, config: Config, root: str, entries: pa.Table, dataset: str, run: str
-) -> list[tuple[str, pa.Table]]:
-    """Decode the images that `entries` name; return each part's URL and all but its pixels.
+def stage_images(context: PreprocessContext, entries: pa.Table) -> list[tuple[str, pa.Table]]:
+    """Decode the images of `entries`; return each part's URL and its columns without the pixels.
 
     Args:
-        root: the folder of images.
         entries: catalogue.ENTRIES.
     """
     if not entries.num_rows:
         return []
-    folder = storage.join(dataset, FOLDER, run)
-    cores = num_cores(spark)
-    pixels = config.pixels
-    work, num_blocks = plan_blocks(
-        root, entries, pixels, config.preprocess.read_threads, folder, cores
+    config = context.config
+    cores = num_cores(context.spark)
+    folder = storage.join(context.dataset, FOLDER, context.run_name)
+    decode_job, num_blocks = plan_blocks(
+        context.catalogue.root,
+        entries,
+        config.pixels,
+        config.preprocess.read_threads,
+        folder,
+        cores,
     )
 
-    def num_done() -> int:
-        return int(entries.num_rows) * num_parts(work) // num_blocks
+    def count_done() -> int:
+        return int(entries.num_rows) * num_parts(decode_job) // num_blocks
 
     tasks.run_tasks(
-        spark,
-        partial(stage_block, work),
+        context.spark,
+        partial(stage_block, decode_job),
         num_blocks,
         num_slices=num_slices(entries.num_rows, cores),
-        progress=tasks.TaskProgress("decode", entries.num_rows, "images", num_done),
+        progress=tasks.TaskProgress("decode", entries.num_rows, "images", count_done),
     )
-    return read_part_metadata(work, num_blocks)
+    return read_part_metadata(decode_job, num_blocks)
 
 
 def num_parts(job: DecodeJob) -> int:
-    """How many blocks are done."""
+    """Return how many blocks are finished."""
     return sum(name.startswith(PART_NAME) for name in storage.list_names(job.parts))
 
 
 def num_slices(num_images: int, cores: int) -> int:
-    """Into how many Spark tasks the work is cut."""
+    """Return the number of Spark tasks to cut the decoding of `num_images` into."""
     return max(cores, min(cores * _TASKS_PER_CORE, num_images // _MIN_TASK_IMAGES))
 
 
 def plan_blocks(
     root: str, entries: pa.Table, pixels: PixelSpec, read_threads: int, folder: str, cores: int
 ) -> tuple[DecodeJob, int]:
-    """Cut what is to be read into blocks and write them down; return the work and their number.
+    """Cut `entries` into blocks, write them as the plan, and return the job and the block count.
+
+    A plan that exists in `folder` is kept, whatever the number of cores was when it was written.
 
     Args:
         root: the folder of images.
         entries: catalogue.ENTRIES.
-        folder: where the plan and the parts go.
+        folder: URL of the folder for the plan and the parts.
     """
-    work = DecodeJob(
+    job = DecodeJob(
         root=root,
         plan_url=storage.join(folder, "plan.parquet"),
         parts=storage.join(folder, "parts"),
         pixels=pixels,
         read_threads=read_threads,
     )
-    if not storage.exists(work.plan_url):
-        block = -(-entries.num_rows // (cores * _BLOCKS_PER_CORE))
-        block = max(_MIN_BLOCK, min(_MAX_BLOCK, block))
-        storage.write_table(work.plan_url, entries, rows_per_group=block)
-    # A plan from before a kill stands, whatever the number of cores was then.
-    return work, storage.count_row_groups(work.plan_url)
+    if not storage.exists(job.plan_url):
+        block_rows = -(-entries.num_rows // (cores * _BLOCKS_PER_CORE))
+        block_rows = max(_MIN_BLOCK, min(_MAX_BLOCK, block_rows))
+        row_bytes = pixels.height_px * pixels.width_px * pixels.channels
+        # The pixels of a block are one Arrow column.
+        block_rows = min(block_rows, arrow.MAX_COLUMN_BYTES // row_bytes)
+        storage.write_table(job.plan_url, entries, rows_per_group=block_rows)
+    return job, storage.count_row_groups(job.plan_url)
 
 
 def compute_full_digests(spark: SparkSession, groups: list[list[str]]) -> dict[str, str]:
-    """Read look-alikes once more and digest all their bytes."""
-    digests = tasks.run_tasks(
+    """Read the files of `groups` in Spark and digest all their bytes; return digests by key."""
+    digests_by_group = tasks.run_tasks(
         spark,
         partial(digest_whole_files, groups),
         len(groups),
@@ -141,5 +152,7 @@ def compute_full_digests(spark: SparkSession, groups: list[list[str]]) -> dict[s
         progress=tasks.TaskProgress("compare", sum(map(len, groups)), "look-alikes"),
     )
     return {
-        key: full for keys, of_group in zip(groups, digests) for key, full in zip(keys, of_group)
+        key: digest
+        for keys, digests in zip(groups, digests_by_group)
+        for key, digest in zip(keys, digests)
     }
