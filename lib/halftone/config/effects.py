@@ -8,7 +8,7 @@ do again.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from halftone.config.base import ConfigSection
 
@@ -48,7 +48,6 @@ def _select(section: ConfigSection, effects: set[str]) -> dict[str, Any]:
     selected: dict[str, Any] = {}
     for name in type(section).model_fields:
         if effect_of(type(section), name) in effects:
-            value: Optional[Any] = getattr(section, name)
-            is_section = isinstance(value, ConfigSection)
-            selected[name] = _select(value, effects) if is_section else True
+            value: Any = getattr(section, name)
+            selected[name] = _select(value, effects) if isinstance(value, ConfigSection) else True
     return selected

@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyspark
@@ -31,7 +32,7 @@ CONF_FOLDER = _FOLDER / "conf"
 _SHORT_JOB_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # The JVM would warn on standard output, among the job's own lines, where it cannot use the archive.
 _NO_ARCHIVE_WARNINGS = "-Xlog:cds=off,cds+dynamic=off"
-_JOB_CONF = {
+_JOB_CONF: dict[str, Any] = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -97,7 +98,8 @@ def _run_job() -> None:
     rows.join(rows.groupBy("id").count(), "id").orderBy("id").collect()
     session.stop()
     # The JVM writes the archive when it ends, and Python would not wait for that.
-    jvm = pyspark.SparkContext._gateway.proc
+    jvm: subprocess.Popen[bytes] = session.sparkContext._gateway.proc  # type: ignore[union-attr]
+    assert jvm.stdin is not None
     jvm.stdin.close()
     jvm.wait()
 
