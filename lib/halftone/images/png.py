@@ -151,8 +151,7 @@ def _check_inflated_size(compressed_parts: list[bytes], expected_bytes: int) -> 
         verb = "ends at" if inflater.eof else "ends not at"
         raise ImageRejectedError(
             "damaged",
-            f"PNG pixel data {verb} {total_bytes:,} bytes, "
-            f"its header requires {expected_bytes:,}",
+            f"PNG pixel data {verb} {total_bytes:,} bytes, its header requires {expected_bytes:,}",
         )
 
 
