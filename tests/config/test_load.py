@@ -123,11 +123,11 @@ MISTAKES = [
     ),
     (
         "train: {batch_size: 100, ranks: 8}",
-        "train: batch_size 100 does not divide among 8 ranks; use 96 or 104",
+        "train: batch_size 100 is not divisible by the 8 ranks; use 96 or 104",
     ),
     (
         "train: {batch_size: 3, ranks: 8}",
-        "train: batch_size 3 does not divide among 8 ranks; use 8",
+        "train: batch_size 3 is not divisible by the 8 ranks; use 8",
     ),
     (
         "train: {decay: cosine, warmup_epochs: 2, epochs: 2}",

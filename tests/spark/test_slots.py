@@ -32,7 +32,8 @@ from halftone.launch import spark_task
 from halftone.spark import slots
 from halftone.spark.session import num_cores, spark_session
 amounts = {f"spark.{owner}.resource.gpu.amount": "1" for owner in ("worker", "executor", "task")}
-scripts = {f"spark.{owner}.resource.gpu.discoveryScript": sys.argv[1] for owner in ("worker", "executor")}
+owners = ("worker", "executor")
+scripts = {f"spark.{owner}.resource.gpu.discoveryScript": sys.argv[1] for owner in owners}
 conf = {"spark.executor.memory": "512m", "spark.ui.enabled": "false", **amounts, **scripts}
 conf.update({f"spark.driver.{name}": "127.0.0.1" for name in ("host", "bindAddress")})
 with spark_session("slots", SparkSettings(master="local-cluster[3,2,512]", conf=conf)) as spark:
