@@ -1,7 +1,7 @@
-"""Halftone's retraining as an Airflow DAG. Copy it to Airflow's folder of DAGs.
+"""Halftone's retraining as an Airflow DAG. Copy this file to Airflow's DAGs folder.
 
-The task runs the job as a process of Halftone's own environment: Airflow needs none of its
-packages. HALFTONE_HOME, in the environment of scheduler and workers, says where the clone is.
+The task runs the job as a process in Halftone's own environment, so Airflow needs none of its
+packages. HALFTONE_HOME, in the environment of scheduler and workers, is the path of the clone.
 """
 
 import os
@@ -13,9 +13,9 @@ from airflow.operators.bash import BashOperator
 
 
 class Retrain(BashOperator):
-    """Wants a human, and tries no more, at exit codes 2 and 3.
+    """Fails without retries at exit codes 2 and 3, which need a human.
 
-    Another try would find nothing new since, and end well: nobody would hear of what was refused.
+    A retry after a refusal would find no new images and succeed, which would hide the refusal.
     """
 
     def execute(self, context):
@@ -31,7 +31,7 @@ class Retrain(BashOperator):
 
 with DAG(
     dag_id="halftone_retrain",
-    description="New images to a better champion",
+    description="Retrain on new images",
     schedule="0 2 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
@@ -42,7 +42,7 @@ with DAG(
         task_id="retrain",
         bash_command=".venv/bin/python jobs/retrain.py --config conf/retrain.yaml",
         cwd=os.environ.get("HALFTONE_HOME", "/opt/halftone"),
-        skip_on_exit_code=4,  # another call is at it, and does the work
+        skip_on_exit_code=4,  # another call is running
         retries=2,
         retry_delay=timedelta(minutes=15),
         execution_timeout=timedelta(hours=8),
