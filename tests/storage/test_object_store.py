@@ -188,7 +188,7 @@ def test_a_failed_connection_is_reported(server: ObjectStore, root: str) -> None
         clients.set_options(server.options)
 
 
-def test_a_bucket_that_is_not_there(store: ObjectStore) -> None:
+def test_a_missing_bucket(store: ObjectStore) -> None:
     with pytest.raises(FileNotFoundError):
         storage.list_files("s3://nobody-has-this/images")
     with pytest.raises(InputError) as raised:
