@@ -1,4 +1,4 @@
-"""A table of trainings, with a paper's figures beside ours.
+"""Run the trainings of an experiment and write a table of their results beside a paper's.
 
 python jobs/experiment.py --config conf/experiments/regularised-convnets.yaml --input DIR
 spark-submit --py-files dist/halftone.zip jobs/experiment.py --config FILE --input s3://bucket/faces
@@ -16,12 +16,16 @@ def main() -> int:
     parser.add_argument("--config", required=True, metavar="FILE", help="the experiment's YAML")
     parser.add_argument("--input", metavar="URL", help="overrides base.paths.images")
     parser.add_argument("--output", metavar="URL", help="default: out/experiments/NAME")
-    parser.add_argument("--epochs", type=int, metavar="N", help="of every run, instead of its own")
-    parser.add_argument("--subset", type=int, metavar="N", help="N images, even over classes")
-    given = parser.parse_args()
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="overrides train.epochs of all runs"
+    )
+    parser.add_argument(
+        "--subset", type=int, metavar="N", help="use N images only, equally many of each class"
+    )
+    args = parser.parse_args()
     return cli.run_with_exit_code(
         lambda: command.run_experiment(
-            given.config, given.input, given.output, given.epochs, given.subset
+            args.config, args.input, args.output, args.epochs, args.subset
         )
     )
 

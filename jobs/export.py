@@ -1,4 +1,4 @@
-"""A dataset to TFRecord files, for tf.data on a TPU.
+"""Convert a dataset to TFRecord files, for tf.data on a TPU.
 
 python jobs/export.py --config conf/local.yaml --output out/demo/tfrecord
 spark-submit --py-files dist/halftone.zip jobs/export.py --config conf/faces.yaml --output gs://B/P
@@ -19,23 +19,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
     parser.add_argument("--dataset", metavar="URL", help="overrides paths.dataset")
-    parser.add_argument("--output", required=True, metavar="URL", help="where the files go")
+    parser.add_argument("--output", required=True, metavar="URL", help="folder of the new files")
     parser.add_argument("--gzip", action="store_true", help="compress the files")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
-    given = parser.parse_args()
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="overrides one setting; may be repeated",
+    )
+    args = parser.parse_args()
 
     def job() -> None:
-        settings = config.load_config(given.config, given.set, {"dataset": given.dataset})
+        settings = config.load_config(args.config, args.set, {"dataset": args.dataset})
         clients.set_options(settings.storage.options)
         dataset = config.require_path(settings.paths.dataset, "dataset", "--dataset")
         with ExitStack() as stack:
             session = partial(
                 stack.enter_context, spark_session(f"{settings.name}: export", settings.spark)
             )
-            made = tfrecord.export_dataset(
-                dataset, given.output, "GZIP" if given.gzip else "", session
-            )
-        print(tfrecord.format_summary(made, given.output))
+            compression = "GZIP" if args.gzip else ""
+            result = tfrecord.export_dataset(dataset, args.output, compression, session)
+        print(tfrecord.format_summary(result, args.output))
 
     return cli.run_with_exit_code(job)
 

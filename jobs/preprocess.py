@@ -1,4 +1,4 @@
-"""Raw images to a dataset.
+"""Convert raw images to a dataset.
 
 python jobs/preprocess.py --config conf/local.yaml
 spark-submit --py-files dist/halftone.zip jobs/preprocess.py --config conf/faces.yaml
@@ -10,7 +10,7 @@ from functools import partial
 
 from halftone import cli, summary
 from halftone.config import Config, require_path
-from halftone.preprocess import dry_run as estimates
+from halftone.preprocess import dry_run
 from halftone.preprocess.run import preprocess
 from halftone.spark.session import spark_session
 
@@ -22,22 +22,21 @@ def job(config: Config, estimate: bool, retry_rejects: bool, prune: bool) -> Non
             stack.enter_context, spark_session(f"{config.name}: preprocess", config.spark)
         )
         if estimate:
-            print(
-                estimates.format_estimate(estimates.estimate_preprocessing(config, images, session))
-            )
+            result = dry_run.estimate_preprocessing(config, images, session)
+            print(dry_run.format_estimate(result))
             return
         dataset = require_path(config.paths.dataset, "dataset", "--output")
-        made, num_read = preprocess(
+        manifest, num_read = preprocess(
             config, images, dataset, session, retry_rejects=retry_rejects, prune=prune
         )
-        print(summary.format_dataset_summary(made, dataset, num_read))
+        print(summary.format_dataset_summary(manifest, dataset, num_read))
 
 
 if __name__ == "__main__":
     flags = {"--input": "images", "--output": "dataset"}
     switches = {
-        "--estimate": "decode a sample, say what all would give and cost, and write nothing",
-        "--retry-rejects": "read the rejected images again, and no others",
-        "--prune": "forget images that are no longer there",
+        "--estimate": "decode a sample, print estimates for all images, and write nothing",
+        "--retry-rejects": "only read the rejected images again",
+        "--prune": "remove images that no longer exist from the dataset",
     }
     sys.exit(cli.run_job(job, __doc__, flags, switches=switches, output_keys=["dataset"]))

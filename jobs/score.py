@@ -1,4 +1,4 @@
-"""Model and dataset, or raw images, to predictions, metrics and a report.
+"""Score a dataset or raw images with a model: predictions, metrics and a report.
 
 python jobs/score.py --config conf/local.yaml
 python jobs/score.py --config conf/local.yaml --images new/ --output new-scores/
@@ -27,11 +27,10 @@ def job(config: Config) -> None:
         session = partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark))
         score = score_images.score_images if images else score_dataset.score_dataset
         result = score(config, source, model, output, session)
-    print(
-        (summary.format_image_scores_summary if images else summary.format_scores_summary)(
-            result, output
-        )
-    )
+    if images:
+        print(summary.format_image_scores_summary(result, output))
+    else:
+        print(summary.format_scores_summary(result, output))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Dataset to model, on one Horovod rank or many.
+"""Train a model on a dataset, with one Horovod rank or several.
 
 python jobs/train.py --config conf/local.yaml
 spark-submit --py-files dist/halftone.zip jobs/train.py --config conf/faces.yaml
@@ -18,13 +18,13 @@ def job(config: Config) -> None:
     dataset = require_path(config.paths.dataset, "dataset", "--dataset")
     output = require_path(config.paths.model, "model", "--output")
     with ExitStack() as stack:
-        card = train_model(
+        model_info = train_model(
             config,
             dataset,
             output,
             partial(stack.enter_context, spark_session(f"{config.name}: train", config.spark)),
         )
-    print(summary.format_model_summary(card, output))
+    print(summary.format_model_summary(model_info, output))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""An HTTP proxy before a store that puts faults in: errors, broken bodies, slow answers.
+"""An HTTP proxy in front of a store that injects faults: errors, broken bodies, slow responses.
 
-It runs in a thread of the test, which says by a function what becomes of a request.
+It runs in a thread of the test, which chooses the fault of each request with a function.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Callable, Optional
 
-# What becomes of a request.
+# The outcomes of a request.
 PASS, RESET, SLOW, HANG = "pass", "reset", "slow", "hang"
 ERROR_403, ERROR_500, ERROR_503 = "403", "500", "503"
 FAULTS = (ERROR_500, ERROR_503, RESET, SLOW)
@@ -26,20 +26,20 @@ _ERRORS = {
 Fault = Callable[[str, str], str]  # of method and target, such as GET and /bucket/key?...
 
 
-def none(method: str, target: str) -> str:
+def no_faults(method: str, target: str) -> str:
     return PASS
 
 
-def some(share: float, seed: int) -> Fault:
-    """Let a share of the requests meet a fault, of each kind in turn."""
-    chosen, kinds = random.Random(seed), itertools.cycle(FAULTS)
-    return lambda method, target: next(kinds) if chosen.random() < share else PASS
+def random_faults(fraction: float, seed: int) -> Fault:
+    """Inject faults into a fraction of the requests, with all kinds in turn."""
+    rng, kinds = random.Random(seed), itertools.cycle(FAULTS)
+    return lambda method, target: next(kinds) if rng.random() < fraction else PASS
 
 
 class FaultProxy:
     def __init__(self, target_port: int) -> None:
-        self.fault: Fault = none
-        self.requests: list[tuple[str, str, str]] = []  # method, target, what became of it
+        self.fault: Fault = no_faults
+        self.requests: list[tuple[str, str, str]] = []  # method, target, outcome
         self.port = 0
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
@@ -50,8 +50,9 @@ class FaultProxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def count(self, what: str) -> int:
-        return sum(became == what for _, _, became in self.requests)
+    def count(self, fault: str) -> int:
+        """Count the requests with this outcome."""
+        return sum(outcome == fault for _, _, outcome in self.requests)
 
     def start(self) -> None:
         self._thread.start()
@@ -78,49 +79,55 @@ class FaultProxy:
         self._loop.run_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        above: Optional[asyncio.StreamWriter] = None
+        upstream_writer: Optional[asyncio.StreamWriter] = None
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            below, above = await asyncio.open_connection("127.0.0.1", self._target_port)
-            while await self._pass_one(reader, writer, below, above):
+            upstream_reader, upstream_writer = await asyncio.open_connection(
+                "127.0.0.1", self._target_port
+            )
+            while await self._forward_request(reader, writer, upstream_reader, upstream_writer):
                 pass
         writer.close()
-        if above is not None:
-            above.close()
+        if upstream_writer is not None:
+            upstream_writer.close()
 
-    async def _pass_one(
+    async def _forward_request(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        below: asyncio.StreamReader,
-        above: asyncio.StreamWriter,
+        upstream_reader: asyncio.StreamReader,
+        upstream_writer: asyncio.StreamWriter,
     ) -> bool:
-        """Pass one request and its answer on, or not; say whether the connection goes on."""
+        """Forward a request and its response, or inject a fault.
+
+        Returns:
+            Whether the connection stays open.
+        """
         head = await reader.readuntil(b"\r\n\r\n")
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
-        what = self.fault(method, target)
-        self.requests.append((method, target, what))
-        if what == HANG:
+        fault = self.fault(method, target)
+        self.requests.append((method, target, fault))
+        if fault == HANG:
             await asyncio.sleep(3600)
         if b"expect: 100-continue" in head.lower():
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             head = _without(head, b"expect")
         body = await _body(head, reader)
-        if what in _ERRORS:
-            writer.write(_error(method, *_ERRORS[what]))
+        if fault in _ERRORS:
+            writer.write(_error(method, *_ERRORS[fault]))
             await writer.drain()
             return True
-        if what == SLOW:
+        if fault == SLOW:
             await asyncio.sleep(_SLOW_SECS)
-        above.write(head + body)
-        await above.drain()
-        answer = await below.readuntil(b"\r\n\r\n")
-        content = b"" if method == "HEAD" else await _body(answer, below)
-        if what == RESET:  # in the middle of the body, or before an answer that has none
-            writer.write(answer + content[: len(content) // 2] if content else b"")
+        upstream_writer.write(head + body)
+        await upstream_writer.drain()
+        response = await upstream_reader.readuntil(b"\r\n\r\n")
+        content = b"" if method == "HEAD" else await _body(response, upstream_reader)
+        if fault == RESET:  # in the middle of the body, or before a response without a body
+            writer.write(response + content[: len(content) // 2] if content else b"")
             await writer.drain()
             writer.transport.abort()
             return False
-        writer.write(answer + content)
+        writer.write(response + content)
         await writer.drain()
         return True
 
@@ -131,7 +138,7 @@ def _without(head: bytes, name: bytes) -> bytes:
 
 
 async def _body(head: bytes, reader: asyncio.StreamReader) -> bytes:
-    """Read the body that belongs to a head, as it is on the wire."""
+    """Read the body that follows a head, as transmitted."""
     lines = (line.partition(b":") for line in head.lower().split(b"\r\n")[1:])
     fields = {name.strip(): value.strip() for name, _, value in lines}
     if fields.get(b"transfer-encoding") != b"chunked":
@@ -160,7 +167,7 @@ def _error(method: str, status: str, code: str) -> bytes:
 
 @contextmanager
 def fault_proxy(target_port: int) -> Iterator[FaultProxy]:
-    """Serve a proxy on 127.0.0.1 before `target_port` until the end of the context."""
+    """Run a proxy on 127.0.0.1 in front of `target_port`."""
     proxy = FaultProxy(target_port)
     proxy.start()
     try:

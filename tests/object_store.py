@@ -1,4 +1,4 @@
-"""A real S3 server over HTTP for tests, behind a proxy that puts faults in."""
+"""A real S3 server over HTTP for tests, behind a proxy that injects faults."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ObjectStore(NamedTuple):
 
     @property
     def options(self) -> dict[str, dict[str, str]]:
-        """What the config's storage.options says, by way of the proxy."""
+        """The value of storage.options in a config; the endpoint is the proxy."""
         return {"s3": {"endpoint_url": self.proxy.url}}
 
     def client(self) -> s3fs.S3FileSystem:
-        """Straight to the server: what a test looks at, past all faults."""
+        """Open a client that bypasses the proxy and its faults."""
         return s3fs.S3FileSystem(
             endpoint_url=f"http://127.0.0.1:{self.port}",
             key=KEY,
@@ -47,10 +47,10 @@ class ObjectStore(NamedTuple):
 
 @contextmanager
 def served(work: Path) -> Iterator[ObjectStore]:
-    """Serve an empty bucket; the environment holds the account, as its owner's does."""
+    """Serve an empty bucket, and set the credentials in the environment."""
     if not program().exists():
-        said = f"no S3 server at {program()}; make it with {INSTALL}"
-        pytest.fail(said) if "CI" in os.environ else pytest.skip(said)
+        message = f"no S3 server at {program()}; make it with {INSTALL}"
+        pytest.fail(message) if "CI" in os.environ else pytest.skip(message)
     work.mkdir(parents=True, exist_ok=True)
     account = {
         "AWS_ACCESS_KEY_ID": KEY,
@@ -59,7 +59,7 @@ def served(work: Path) -> Iterator[ObjectStore]:
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     with pytest.MonkeyPatch.context() as patch:
-        # What `clients.set_options` changes.
+        # Restore what `clients.set_options` changes.
         patch.setitem(fsspec.config.conf, "s3", {})
         patch.setattr(clients, "_configured_protocols", set())
         for name, value in {**account, "FSSPEC_S3": "{}"}.items():

@@ -18,15 +18,15 @@ def conf(tmp_path: Path) -> str:
 
 
 def test_the_job_gets_the_config_with_flags_and_overrides(conf: str) -> None:
-    seen: list[Config] = []
+    configs: list[Config] = []
     argv = ["--config", conf, "--output", "b", "--set", "seed=3", "--set", "train.epochs=2"]
-    assert cli.run_job(seen.append, "A job.", FLAGS, argv) == 0
-    assert (seen[0].paths.images, seen[0].paths.dataset) == ("a", "b")
-    assert (seen[0].seed, seen[0].train.epochs) == (3, 2)
+    assert cli.run_job(configs.append, "A job.", FLAGS, argv) == 0
+    assert (configs[0].paths.images, configs[0].paths.dataset) == ("a", "b")
+    assert (configs[0].seed, configs[0].train.epochs) == (3, 2)
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (InputError("no images"), 2, "error: no images\n"),
         (RunError("rank 1 died"), 1, "failed: rank 1 died\n"),
@@ -41,14 +41,14 @@ def test_the_job_gets_the_config_with_flags_and_overrides(conf: str) -> None:
         (KeyboardInterrupt("epoch 3 is kept"), 130, "interrupted: epoch 3 is kept\n"),
     ],
 )
-def test_an_error_is_a_line_and_an_exit_code(
-    conf: str, error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+def test_an_error_gives_a_line_and_an_exit_code(
+    conf: str, error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def job(_: Config) -> None:
         raise error
 
     assert cli.run_job(job, "A job.", FLAGS, ["--config", conf]) == code
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == message
 
 
 def test_a_bug_keeps_its_traceback(conf: str) -> None:
@@ -59,7 +59,7 @@ def test_a_bug_keeps_its_traceback(conf: str) -> None:
         cli.run_job(job, "A job.", FLAGS, ["--config", conf])
 
 
-def test_a_config_mistake_is_found_before_the_job(
+def test_a_config_mistake_is_reported_before_the_job_runs(
     conf: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--config", conf, "--set", "train.epochs=many"]
@@ -69,7 +69,7 @@ def test_a_config_mistake_is_found_before_the_job(
     )
 
 
-def test_a_flag_that_is_not_there(conf: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_flag(conf: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.run_job(lambda _: None, "A job.", FLAGS, ["--config", conf, "--ouput", "x"])
     assert caught.value.code == 2

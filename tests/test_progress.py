@@ -6,7 +6,7 @@ from halftone import progress
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "secs", "text"),
+    ("num_done", "total", "secs", "text"),
     [
         (1200, 4800, 4.0, "decode: 1,200 of 4,800 images, 300/s, 0:12 left"),
         (4800, 4800, 16.0, "decode: 4,800 of 4,800 images, 300/s"),
@@ -14,24 +14,24 @@ from halftone import progress
         (0, 0, 0.0, "decode: 0 of 0 images, 0/s"),
     ],
 )
-def test_a_line_says_how_far_it_is(done: int, total: int, secs: float, text: str) -> None:
-    assert progress.format_progress("decode", done, total, "images", secs) == text
+def test_format_progress(num_done: int, total: int, secs: float, text: str) -> None:
+    assert progress.format_progress("decode", num_done, total, "images", secs) == text
 
 
 @pytest.mark.parametrize(
     ("secs", "text"),
     [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3600, "1:00:00"), (7384, "2:03:04")],
 )
-def test_a_clock(secs: float, text: str) -> None:
+def test_format_duration(secs: float, text: str) -> None:
     assert progress.format_duration(secs) == text
 
 
-def test_the_end_is_always_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_line_is_always_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.report_progress(lambda: 0, "decode", 12, "images"):
         pass
-    said = capsys.readouterr().err
-    assert said.startswith("decode: 12 of 12 images, ")
-    assert said.endswith("/s, 0:00\n")
+    output = capsys.readouterr().err
+    assert output.startswith("decode: 12 of 12 images, ")
+    assert output.endswith("/s, 0:00\n")
 
 
 def test_a_failure_is_not_reported_as_an_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +40,7 @@ def test_a_failure_is_not_reported_as_an_end(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == ""
 
 
-def test_steps_are_told_now_and_then_by_the_first_rank_only(
+def test_step_progress_is_printed_at_intervals_and_only_if_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
@@ -56,7 +56,7 @@ def test_steps_are_told_now_and_then_by_the_first_rank_only(
     )
 
 
-def test_steps_that_were_done_before_do_not_count_for_the_speed(
+def test_steps_of_an_earlier_run_do_not_count_for_the_speed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tells Spark which GPUs this machine has, as spark.*.resource.gpu.discoveryScript wants it:
+# List the GPUs of this machine in the format of spark.*.resource.gpu.discoveryScript:
 # {"name": "gpu", "addresses": ["0", "1"]}
 set -euo pipefail
 addresses=$(nvidia-smi --query-gpu=index --format=csv,noheader | sed 's/.*/"&"/' | paste -sd, -)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A job on Kubernetes; driver and executors are pods of one image, which conf/deploy/Dockerfile makes:
+# Run a job on Kubernetes; driver and executors are pods of one image, built with
+# conf/deploy/Dockerfile:
 #
 #   ./build.sh package
 #   docker build -f conf/deploy/Dockerfile -t REGISTRY/halftone:1 . && docker push REGISTRY/halftone:1
@@ -7,9 +8,9 @@
 #   conf/deploy/kubernetes.sh preprocess --config conf/faces.yaml --input s3://bucket/faces
 #   GPUS=1 conf/deploy/kubernetes.sh train --config conf/faces.yaml
 #
-# Files of conf/ are those in the image. NAMESPACE, SERVICE_ACCOUNT, EXECUTORS, and of one executor
-# CORES, MEMORY (of the JVM) and OVERHEAD (for Python) may be set; SUBMIT_ARGS goes to spark-submit. A
-# rank of a training takes an executor whole, so that train.ranks is EXECUTORS.
+# Files of conf/ are read from the image. Optional variables: NAMESPACE, SERVICE_ACCOUNT, EXECUTORS,
+# and for each executor CORES, MEMORY (of the JVM) and OVERHEAD (for Python); SUBMIT_ARGS is passed to
+# spark-submit. A rank of a training occupies a whole executor, so set train.ranks to EXECUTORS.
 set -euo pipefail
 job=$1
 shift
@@ -26,7 +27,7 @@ if [[ -n ${GPUS:-} ]]; then
         --conf spark.executor.resource.gpu.discoveryScript=/opt/halftone/conf/deploy/gpus.sh
     )
 fi
-# shellcheck disable=SC2086 # several arguments are meant
+# shellcheck disable=SC2086 # SUBMIT_ARGS may hold several arguments
 exec "${SPARK_SUBMIT:-spark-submit}" \
     --master "$MASTER" \
     --deploy-mode cluster \

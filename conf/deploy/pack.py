@@ -79,7 +79,7 @@ def _is_packed(path: Path) -> bool:
         return False
     # Drawing the sample serves the demo, the tests and the benchmarks, which run from a clone.
     sample = ROOT / "lib" / "halftone" / "sample"
-    return sample not in path.parents or (path.name in SAMPLE_FILES and path.parent == sample)
+    return sample not in path.parents or path in {sample / name for name in SAMPLE_FILES}
 
 
 def main(folder: Path) -> None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The Python of a standalone cluster's executors. standalone.sh sends it with the packed environment,
-# which the first one that needs it unpacks beside it.
+# The Python of the executors of a standalone cluster. standalone.sh sends this script with the packed
+# environment; the first executor that needs the environment unpacks it beside the script.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 if [[ ! -e $here/environment ]]; then

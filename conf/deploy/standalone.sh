@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# A job on a standalone cluster; the driver runs here, the executors from the packed environment:
+# Run a job on a standalone cluster. The driver runs on this machine; the executors use the packed
+# environment:
 #
 #   ./build.sh package
 #   MASTER=spark://HOST:7077 conf/deploy/standalone.sh preprocess --config conf/faces.yaml
 #   MASTER=spark://HOST:7077 GPUS=1 conf/deploy/standalone.sh train --config conf/faces.yaml
 #
-# Paths must be on storage that driver and workers see: s3://, hdfs://, a shared file system. What
-# is in SUBMIT_ARGS goes to spark-submit, such as SUBMIT_ARGS='--total-executor-cores 64'. With GPUS
-# each rank of a training gets so many; the workers must have been started with theirs (docs/deploy.md).
-# ENVIRONMENT is a folder that all nodes see and in which dist/environment.tar.gz is unpacked: with it
-# the archive is not sent.
+# Paths must be on storage that driver and workers can access: s3://, hdfs://, a shared file system.
+# SUBMIT_ARGS is passed to spark-submit, such as SUBMIT_ARGS='--total-executor-cores 64'. GPUS is the
+# number of GPUs of each rank; the workers must be configured with their GPUs (docs/deploy.md).
+# ENVIRONMENT is a folder on shared storage with the unpacked dist/environment.tar.gz; if set, the
+# archive is not sent.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 job=$1
@@ -25,17 +26,17 @@ if [[ -n ${ENVIRONMENT:-} ]]; then
     python=(--conf "spark.pyspark.python=$ENVIRONMENT/bin/python")
 else
     if [[ ! -e $root/dist/environment.tar.gz ]]; then
-        echo "standalone.sh: there is no $root/dist/environment.tar.gz; make it: ./build.sh package" >&2
+        echo "standalone.sh: $root/dist/environment.tar.gz is missing; run ./build.sh package" >&2
         exit 2
     fi
-    # By its own name Spark would unpack it, in the driver as well, before it asks for executors.
+    # Renamed, because Spark would unpack a .tar.gz, also in the driver, before it requests executors.
     ln -f "$root/dist/environment.tar.gz" "$root/dist/environment.packed"
     python=(
         --files "$root/dist/environment.packed,$root/conf/deploy/python.sh"
         --conf spark.pyspark.python=./python.sh
     )
 fi
-# shellcheck disable=SC2086 # several arguments are meant
+# shellcheck disable=SC2086 # SUBMIT_ARGS may hold several arguments
 exec "${SPARK_SUBMIT:-spark-submit}" \
     --master "$MASTER" \
     --deploy-mode client \

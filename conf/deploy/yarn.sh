@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# A job on YARN (Hadoop, EMR, Dataproc); the driver runs here:
+# Run a job on YARN (Hadoop, EMR, Dataproc). The driver runs on this machine:
 #
 #   ./build.sh package
 #   HADOOP_CONF_DIR=/etc/hadoop/conf conf/deploy/yarn.sh preprocess --config conf/faces.yaml
 #   HADOOP_CONF_DIR=/etc/hadoop/conf GPUS=1 conf/deploy/yarn.sh train --config conf/faces.yaml
 #
-# EXECUTORS, and of one executor CORES, MEMORY (of the JVM) and OVERHEAD (for Python) may be set; SUBMIT_ARGS goes to spark-submit. A rank
-# of a training takes an executor whole, so that train.ranks is EXECUTORS.
+# Optional variables: EXECUTORS, and for each executor CORES, MEMORY (of the JVM) and OVERHEAD (for
+# Python); SUBMIT_ARGS is passed to spark-submit. A rank of a training occupies a whole executor, so
+# set train.ranks to EXECUTORS.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 job=$1
@@ -24,7 +25,7 @@ if [[ -n ${GPUS:-} ]]; then
         --files "$root/conf/deploy/gpus.sh"
     )
 fi
-# shellcheck disable=SC2086 # several arguments are meant
+# shellcheck disable=SC2086 # SUBMIT_ARGS may hold several arguments
 exec "${SPARK_SUBMIT:-spark-submit}" \
     --master yarn \
     --deploy-mode client \

@@ -17,13 +17,13 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
-def error_of(path: str, *overrides: str) -> str:
+def error_message(path: str, *overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
         config.load_config(path, overrides)
     return str(caught.value).replace(path, "run.yaml")
 
 
-def test_a_file_states_only_what_differs(tmp_path: Path) -> None:
+def test_a_file_needs_only_settings_that_differ_from_the_defaults(tmp_path: Path) -> None:
     loaded = config.load_config(write(tmp_path, "train: {epochs: 3}\n"))
     assert loaded.train.epochs == 3
     assert loaded.train.batch_size == 64
@@ -39,7 +39,7 @@ def test_settings_are_frozen() -> None:
         config.Config().seed = 1  # type: ignore[misc]
 
 
-def test_set_wins_over_the_file_and_paths_over_both(tmp_path: Path) -> None:
+def test_overrides_replace_settings_and_paths_replace_both(tmp_path: Path) -> None:
     path = write(tmp_path, "paths: {images: a, dataset: b}\ntrain: {epochs: 3, batch_size: 8}\n")
     loaded = config.load_config(
         path, ["train.epochs=5", "paths.images=c"], {"images": "d", "model": None}
@@ -48,7 +48,7 @@ def test_set_wins_over_the_file_and_paths_over_both(tmp_path: Path) -> None:
     assert (loaded.paths.images, loaded.paths.dataset, loaded.paths.model) == ("d", "b", None)
 
 
-def test_a_path_may_hold_what_yaml_would_read_otherwise(tmp_path: Path) -> None:
+def test_a_path_is_not_parsed_as_yaml(tmp_path: Path) -> None:
     loaded = config.load_config(write(tmp_path, ""), (), {"images": "/a: b #c"})
     assert loaded.paths.images == "/a: b #c"
 
@@ -56,16 +56,14 @@ def test_a_path_may_hold_what_yaml_would_read_otherwise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("1e-3", 0.001), ("1.5E-4", 0.00015), ("1", 1.0), ("0.01", 0.01)]
 )
-def test_a_number_is_a_number_however_it_is_written(
-    tmp_path: Path, text: str, value: float
-) -> None:
+def test_all_spellings_of_a_number(tmp_path: Path, text: str, value: float) -> None:
     assert (
         config.load_config(write(tmp_path, f"train: {{learning_rate: {text}}}")).train.learning_rate
         == value
     )
 
 
-def test_lists_become_tuples_of_the_family_that_is_named(tmp_path: Path) -> None:
+def test_lists_become_tuples(tmp_path: Path) -> None:
     path = write(tmp_path, "train: {model: {name: convnet, filters: [8, 16], kernels_px: [5, 3]}}")
     assert config.load_config(path).train.model == config.Convnet(
         filters=(8, 16), kernels_px=(5, 3)
@@ -123,11 +121,11 @@ MISTAKES = [
     ),
     (
         "train: {batch_size: 100, ranks: 8}",
-        "train: batch_size 100 does not divide among 8 ranks; use 96 or 104",
+        "train: batch_size 100 is not divisible by the 8 ranks; use 96 or 104",
     ),
     (
         "train: {batch_size: 3, ranks: 8}",
-        "train: batch_size 3 does not divide among 8 ranks; use 8",
+        "train: batch_size 3 is not divisible by the 8 ranks; use 8",
     ),
     (
         "train: {decay: cosine, warmup_epochs: 2, epochs: 2}",
@@ -145,14 +143,14 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "mistake"), MISTAKES, ids=[text for text, _ in MISTAKES])
-def test_a_mistake_is_named_with_file_key_value_and_what_is_valid(
+def test_a_mistake_is_reported_with_file_key_value_and_valid_choices(
     tmp_path: Path, text: str, mistake: str
 ) -> None:
-    assert error_of(write(tmp_path, text)) == f"run.yaml: 1 mistake\n  {mistake}"
+    assert error_message(write(tmp_path, text)) == f"run.yaml: 1 mistake\n  {mistake}"
 
 
-def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
-    text = error_of(write(tmp_path, "seed: -1\ntrain: {epochs: 0}"))
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    text = error_message(write(tmp_path, "seed: -1\ntrain: {epochs: 0}"))
     assert text == (
         "run.yaml: 2 mistakes\n"
         "  seed = -1: must be greater than or equal to 0\n"
@@ -161,34 +159,34 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("- a\n- b\n", "run.yaml: must hold settings as key: value, holds a list"),
         ("seed: [1\n", "run.yaml: not YAML: while parsing a flow sequence"),
         ("seed: 1\nseed: 2\n", "run.yaml: not YAML: key 'seed' is given twice"),
     ],
 )
-def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    assert error_of(write(tmp_path, text)).startswith(said)
+def test_a_file_that_is_not_a_mapping(tmp_path: Path, text: str, message: str) -> None:
+    assert error_message(write(tmp_path, text)).startswith(message)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read the config: No such file"):
         config.load_config(str(tmp_path / "nowhere.yaml"))
 
 
 @pytest.mark.parametrize("override", ["train.epochs", "=3", ""])
 def test_an_override_must_be_key_and_value(tmp_path: Path, override: str) -> None:
-    said = error_of(write(tmp_path, ""), override)
-    assert said == f"--set {override}: must be KEY=VALUE, such as train.epochs=3"
+    message = error_message(write(tmp_path, ""), override)
+    assert message == f"--set {override}: must be KEY=VALUE, such as train.epochs=3"
 
 
 def test_an_override_is_checked_like_the_file(tmp_path: Path) -> None:
-    said = error_of(write(tmp_path, ""), "train.epochs=abc")
-    assert said == 'run.yaml: 1 mistake\n  train.epochs = "abc": must be a valid integer'
+    message = error_message(write(tmp_path, ""), "train.epochs=abc")
+    assert message == 'run.yaml: 1 mistake\n  train.epochs = "abc": must be a valid integer'
 
 
-def test_a_path_that_a_job_needs() -> None:
+def test_require_path() -> None:
     assert config.require_path("a", "images", "--input") == "a"
     with pytest.raises(ConfigError) as caught:
         config.require_path(None, "images", "--input")
@@ -227,7 +225,7 @@ def test_images_large_enough_for_the_convolutions(padding: Any, side_px: int) ->
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.name)
-def test_a_shipped_config_is_valid_and_opens_with_its_command(path: Path) -> None:
+def test_a_shipped_config_is_valid_and_begins_with_its_command(path: Path) -> None:
     assert config.load_config(str(path)).name == path.stem.replace("local", "demo")
-    opening = path.read_text(encoding="utf-8").split("name:")[0]
-    assert f"python jobs/preprocess.py --config conf/{path.name}" in opening
+    comment = path.read_text(encoding="utf-8").split("name:")[0]
+    assert f"python jobs/preprocess.py --config conf/{path.name}" in comment

@@ -118,7 +118,7 @@ def test_an_environment_that_all_nodes_see_is_not_sent(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (
         2,
         "",
-        f"standalone.sh: there is no {home}/dist/environment.tar.gz; make it: ./build.sh package\n",
+        f"standalone.sh: {home}/dist/environment.tar.gz is missing; run ./build.sh package\n",
     )
     started_all_the_same = started(tmp_path, "standalone", "score", ENVIRONMENT="/nfs/python")
     assert started_all_the_same.returncode == 0

@@ -25,7 +25,7 @@ from packing.libraries import loaded_part
 from packing.zipping import Gzip
 
 
-def test_what_is_in_the_environment() -> None:
+def test_files_of_the_environment() -> None:
     targets = [str(target) for _, target in members.members(pack.REQUIREMENTS)]
     assert len(targets) == len(set(targets))
     site, lib = str(members.SITE), str(members.LIB)
@@ -35,7 +35,7 @@ def test_what_is_in_the_environment() -> None:
     assert not [name for name in packages if name.startswith(("__editable__", "halftone-"))]
     assert {f"{lib}/os.py", f"{lib}/json/__init__.py", f"{site}/pyspark/worker.py"} <= set(targets)
     assert not [name for name in targets if name.startswith(f"{site}/pyspark/jars")]
-    # What --check asks for.
+    # --check reads the version from this folder.
     assert [name for name in targets if name.startswith(f"{site}/tensorflow-2.15")]
 
 
@@ -62,11 +62,11 @@ def test_what_is_in_the_environment() -> None:
         (OF_PYTHON, "unittest/case.py", False),
     ],
 )
-def test_what_is_left_out(patterns: tuple[str, ...], path: str, is_out: bool) -> None:
+def test_is_left_out(patterns: tuple[str, ...], path: str, is_out: bool) -> None:
     assert is_left_out(Path(path), patterns) == is_out
 
 
-SAY_LOADED = """
+PRINT_LOADED = """
 import sys
 print(*(module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)))
 print(*{line.split()[5] for line in open("/proc/self/maps") if line.count("/") > 1})
@@ -74,89 +74,89 @@ print(*{line.split()[5] for line in open("/proc/self/maps") if line.count("/") >
 
 
 @pytest.mark.slow
-def test_nothing_that_halftone_loads_is_left_out(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", members.IMPORT_ALL + SAY_LOADED],
+def test_all_files_that_halftone_loads_are_included(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", members.IMPORT_ALL + PRINT_LOADED],
         capture_output=True,
         text=True,
         check=True,
         cwd=tmp_path,
     )
-    inside = {str(source) for source, _ in members.members(pack.REQUIREMENTS)}
-    every = (*members.packages(pack.REQUIREMENTS), *members.standard_library())
-    left_out = {str(source) for source, _ in every} - inside
+    included = {str(source) for source, _ in members.members(pack.REQUIREMENTS)}
+    all_members = (*members.packages(pack.REQUIREMENTS), *members.standard_library())
+    left_out = {str(source) for source, _ in all_members} - included
     site = str(Path(pytest.__file__).parents[1])
-    loaded = set(done.stdout.split())
+    loaded = set(process.stdout.split())
     assert {f"{site}/tensorflow/libtensorflow_cc.so.2", f"{site}/cv2/__init__.py"} <= loaded
     library = sysconfig.get_path("stdlib")
     assert {f"{site}/pyarrow/flight.py", f"{library}/lib2to3/main.py"} <= left_out
     assert sorted(loaded & left_out) == []
 
 
-def test_a_library_is_what_the_linker_loads(tmp_path: Path) -> None:
+def test_a_library_is_cut_to_the_part_that_the_linker_loads(tmp_path: Path) -> None:
     spec = importlib.util.find_spec("yaml._yaml")
     assert spec is not None
     assert spec.origin is not None
-    whole = Path(spec.origin).read_bytes()
+    original = Path(spec.origin).read_bytes()
     with open(spec.origin, "rb") as file:
         part = loaded_part(file)
     assert part is not None
     cut = bytes(part)
-    assert len(cut) < len(whole)
-    # Only the header has another word on sections.
-    assert [n for n in range(len(cut)) if n > 64 and cut[n] != whole[n]] == []
+    assert len(cut) < len(original)
+    # Only the header differs, in the fields of the section table.
+    assert [n for n in range(len(cut)) if n > 64 and cut[n] != original[n]] == []
     path = tmp_path / Path(spec.origin).name
     path.write_bytes(cut)
     code = (
         "import sys; from importlib.machinery import *; from importlib.util import *\n"
         f"spec = spec_from_file_location('yaml._yaml', {str(path)!r})\n"
-        "sys.modules['yaml._yaml'] = made = module_from_spec(spec)\n"
-        "spec.loader.exec_module(made)\n"
-        "import yaml; print(yaml.load('a: [1, 2.5]', Loader=yaml.CSafeLoader), made.__file__)"
+        "sys.modules['yaml._yaml'] = module = module_from_spec(spec)\n"
+        "spec.loader.exec_module(module)\n"
+        "import yaml; print(yaml.load('a: [1, 2.5]', Loader=yaml.CSafeLoader), module.__file__)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert said == f"{{'a': [1, 2.5]}} {path}\n"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert output == f"{{'a': [1, 2.5]}} {path}\n"
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b"INPUT(libreal.so)\n", b"\x7fELF\x02\x01", b"\x7fELF\x01\x01" + bytes(600)],
-    ids=["empty", "linker's words", "broken off", "32 bits"],
+    ids=["empty", "linker script", "truncated", "32 bits"],
 )
-def test_what_is_no_library_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_not_changed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "lib.so"
     path.write_bytes(content)
     with open(path, "rb") as file:
         assert loaded_part(file) is None
     packed = BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as made:
-        assert archive.add(made, path, Path("lib/lib.so")) == len(content)
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        assert archive.add(tar, path, Path("lib/lib.so")) == len(content)
     packed.seek(0)
-    with tarfile.open(fileobj=packed) as made:
-        found = made.extractfile("lib/lib.so")
-        assert found is not None
-        assert found.read() == content
+    with tarfile.open(fileobj=packed) as tar:
+        extracted = tar.extractfile("lib/lib.so")
+        assert extracted is not None
+        assert extracted.read() == content
 
 
 @settings(deadline=None)
 @given(parts=st.lists(st.binary(max_size=300), max_size=40))
-def test_parts_are_one_file_of_gzip(parts: list[bytes]) -> None:
-    made = BytesIO()
-    with Gzip(made) as zipped:
+def test_parts_form_one_gzip_file(parts: list[bytes]) -> None:
+    target = BytesIO()
+    with Gzip(target) as zipped:
         assert [zipped.write(part) for part in parts] == list(map(len, parts))
-    assert gzip.decompress(made.getvalue()) == b"".join(parts)
+    assert gzip.decompress(target.getvalue()) == b"".join(parts)
 
 
 def test_an_extra_of_a_requirement(tmp_path: Path) -> None:
     path = tmp_path / "requirements.txt"
     path.write_text("# a comment\njinja2==3.1.6 # why\n")
-    assert [one.metadata["Name"] for one in members.needed(path)] == ["Jinja2", "MarkupSafe"]
+    assert [dist.metadata["Name"] for dist in members.needed(path)] == ["Jinja2", "MarkupSafe"]
     path.write_text("jinja2[i18n]\n")
     with pytest.raises(importlib.metadata.PackageNotFoundError, match="Babel"):
         members.needed(path)
 
 
-def test_the_zip_is_the_package_and_the_same_each_time(tmp_path: Path) -> None:
+def test_the_zip_holds_the_package_and_is_reproducible(tmp_path: Path) -> None:
     pack.pack_halftone(tmp_path / "one.zip")
     summary = pack.pack_halftone(tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
@@ -216,7 +216,7 @@ def test_all_modules_in_the_zip_import(tmp_path: Path) -> None:
     assert process.stdout == f"imported {len(modules)}\n", process.stderr
 
 
-def test_an_environment_that_is_up_to_date_stands(tmp_path: Path) -> None:
+def test_an_environment_that_is_up_to_date_is_kept(tmp_path: Path) -> None:
     target = tmp_path / "environment.tar.gz"
     target.write_bytes(b"packed")
     (tmp_path / "environment.tar.gz.stamp").write_text(pack._stamp())

@@ -174,7 +174,7 @@ def test_other_frames_that_are_not_decoded() -> None:
     )
 
 
-def test_400_bytes_that_claim_36_million_pixels_are_refused_by_their_header() -> None:
+def test_400_bytes_that_claim_36_million_pixels_are_rejected_by_their_header() -> None:
     data = bytearray(PLAIN[:400])
     at = data.index(b"\xff\xc0")
     data[at + 5 : at + 9] = (11808).to_bytes(2, "big") + (3072).to_bytes(2, "big")
@@ -189,7 +189,7 @@ def test_400_bytes_that_claim_36_million_pixels_are_refused_by_their_header() ->
     assert rejection(bytes(data[: at + 10]), spec)[0] == "too_large"
 
 
-def test_progressive_bomb_is_refused_by_its_number_of_scans() -> None:
+def test_progressive_bomb_is_rejected_by_its_number_of_scans() -> None:
     scans = PROGRESSIVE.count(b"\xff\xda")
     assert (
         decode(

@@ -42,26 +42,26 @@ def conf(tmp_path: Path, draw_images: DrawImages) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", [PYTHON, SUBMIT], ids=["python", "spark-submit"])
-def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, by: list[str]) -> None:
+@pytest.mark.parametrize("launcher", [PYTHON, SUBMIT], ids=["python", "spark-submit"])
+def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, launcher: list[str]) -> None:
     out = tmp_path / "out"
-    assert run("preprocess", "--config", conf, by=by)[-1] == f"dataset: {out}/dataset"
-    assert run("train", "--config", conf, by=by)[-1] == f"model: {out}/model"
-    said = run("score", "--config", conf, by=by)
-    assert said[-2:] == [f"report: {out}/scores/report.html", f"scores: {out}/scores"]
-    found = results(tmp_path)
-    assert found["accuracy"] > 0.9  # lying and upright stripes are easy
-    assert all(Path(row["key"]).exists() for row in found["rows"])
+    assert run("preprocess", "--config", conf, by=launcher)[-1] == f"dataset: {out}/dataset"
+    assert run("train", "--config", conf, by=launcher)[-1] == f"model: {out}/model"
+    lines = run("score", "--config", conf, by=launcher)
+    assert lines[-2:] == [f"report: {out}/scores/report.html", f"scores: {out}/scores"]
+    outcome = results(tmp_path)
+    assert outcome["accuracy"] > 0.9  # lying and upright stripes are easy
+    assert all(Path(row["key"]).exists() for row in outcome["rows"])
 
 
 @pytest.mark.slow
-def test_flags_and_overrides_win_over_the_file(conf: Path, tmp_path: Path) -> None:
+def test_flags_and_overrides_take_precedence_over_the_file(conf: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     arguments = ["--output", other / "data", "--set", "splits.test_fraction=0.5"]
-    said = run("preprocess", "--config", conf, *arguments)
-    assert said[-1] == f"dataset: {other}/data"
-    made = json.loads((other / "data" / "manifest.json").read_text())
-    assert 55 <= sum(made["counts"]["test"].values()) <= 105
+    lines = run("preprocess", "--config", conf, *arguments)
+    assert lines[-1] == f"dataset: {other}/data"
+    manifest = json.loads((other / "data" / "manifest.json").read_text())
+    assert 55 <= sum(manifest["counts"]["test"].values()) <= 105
     arguments = [
         "--dataset",
         other / "data",
@@ -75,45 +75,45 @@ def test_flags_and_overrides_win_over_the_file(conf: Path, tmp_path: Path) -> No
     assert run("score", "--config", conf, *arguments)[-1] == f"scores: {other}/s"
     images = yaml.safe_load(conf.read_text())["paths"]["images"]
     arguments = ["--images", images, "--model", other / "model", "--output", other / "new"]
-    said = run("score", "--config", conf, *arguments)
-    assert said[-1] == f"scores: {other}/new"
+    lines = run("score", "--config", conf, *arguments)
+    assert lines[-1] == f"scores: {other}/new"
     new = json.loads((other / "new" / "metrics.json").read_text())
-    assert (new["inputs"], new["rejects"], new["labelled"]) == (made["inputs"], 0, new["rows"])
+    assert (new["inputs"], new["rejects"], new["labelled"]) == (manifest["inputs"], 0, new["rows"])
 
 
 @pytest.mark.slow
 def test_the_switches_of_preprocess(conf: Path, tmp_path: Path) -> None:
     images = Path(yaml.safe_load(conf.read_text())["paths"]["images"])
     dataset = tmp_path / "out" / "dataset"
-    said = run("preprocess", "--config", conf, "--estimate")
-    assert said[0] == "sample: 54 of 160 images"
-    assert said[-1] == "estimate only: nothing was written"
+    lines = run("preprocess", "--config", conf, "--estimate")
+    assert lines[0] == "sample: 54 of 160 images"
+    assert lines[-1] == "estimate only: nothing was written"
     assert not dataset.exists()
     (images / "lying" / "late.png").write_bytes(b"")
     run("preprocess", "--config", conf)
     (images / "lying" / "late.png").write_bytes((images / "lying" / "0000.png").read_bytes())
     (images / "upright" / "0000.png").unlink()
-    said = run("preprocess", "--config", conf, "--retry-rejects")
-    assert "161 images = 160 rows + 0 rejects + 1 duplicates" in said
-    assert "1 of them are no longer there, and kept; --prune forgets them" in said
-    said = run("preprocess", "--config", conf, "--prune")
-    assert "160 images = 159 rows + 0 rejects + 1 duplicates" in said
+    lines = run("preprocess", "--config", conf, "--retry-rejects")
+    assert "161 images = 160 rows + 0 rejects + 1 duplicates" in lines
+    assert "1 of them are no longer there, and kept; --prune forgets them" in lines
+    lines = run("preprocess", "--config", conf, "--prune")
+    assert "160 images = 159 rows + 0 rejects + 1 duplicates" in lines
 
 
 @pytest.mark.parametrize("job", ["preprocess", "train", "score"])
 def test_a_config_mistake_ends_a_job_before_it_starts_spark(conf: Path, job: str) -> None:
     started = time.monotonic()
-    said = run(job, "--config", conf, "--set", "train.epochs=0", code=2)
-    assert said == [
+    lines = run(job, "--config", conf, "--set", "train.epochs=0", code=2)
+    assert lines == [
         f"error: {conf}: 1 mistake",
         "  train.epochs = 0: must be greater than or equal to 1",
     ]
     assert time.monotonic() - started < 30
 
 
-def test_images_that_are_not_there(conf: Path, tmp_path: Path) -> None:
-    said = run("preprocess", "--config", conf, "--input", tmp_path / "nowhere", code=2)
-    assert said == [f"error: {tmp_path}/nowhere: no such folder; check paths.images or --input"]
+def test_a_missing_folder_of_images(conf: Path, tmp_path: Path) -> None:
+    lines = run("preprocess", "--config", conf, "--input", tmp_path / "nowhere", code=2)
+    assert lines == [f"error: {tmp_path}/nowhere: no such folder; check paths.images or --input"]
 
 
 def test_stages_in_the_wrong_order(conf: Path, tmp_path: Path) -> None:
@@ -125,23 +125,25 @@ def test_stages_in_the_wrong_order(conf: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-def test_a_full_disk_is_told_and_the_standing_version_stays(conf: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_published_version_stays(
+    conf: Path, tmp_path: Path
+) -> None:
     disk = tmp_path / "out"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=True)
     try:
         run("preprocess", "--config", conf)
-        standing = (disk / "dataset" / "manifest.json").read_bytes()
+        published = (disk / "dataset" / "manifest.json").read_bytes()
         filler = disk / "filler"
         fill(filler)
         images = Path(yaml.safe_load(conf.read_text())["paths"]["images"])
         for path in list(images.rglob("*.png"))[:60]:
             path.touch()
-        said = run("preprocess", "--config", conf, code=1)[-1]
-        assert said.startswith("failed: ")
-        assert "No space left on device" in said
-        assert said.endswith("again to go on")
-        assert (disk / "dataset" / "manifest.json").read_bytes() == standing
+        lines = run("preprocess", "--config", conf, code=1)[-1]
+        assert lines.startswith("failed: ")
+        assert "No space left on device" in lines
+        assert lines.endswith("again to go on")
+        assert (disk / "dataset" / "manifest.json").read_bytes() == published
         filler.unlink()
         run("preprocess", "--config", conf)
         assert json.loads((disk / "dataset" / "manifest.json").read_text())["version"] == 2
@@ -160,12 +162,12 @@ def fill(path: Path) -> None:
             return
 
 
-# How long after its start a job is killed: while Spark starts, while it works, while it publishes.
+# Seconds from start to kill: while Spark starts, while the job works, while it publishes.
 KILL_AFTER_SECS = {"preprocess": (3.0, 5.0, 6.5), "train": (3.0, 6.0), "score": (4.0, 8.0, 11.0)}
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_and_started_again_the_result_is_the_same(
+def test_jobs_killed_at_any_moment_and_restarted_give_the_same_result(
     conf: Path, tmp_path: Path
 ) -> None:
     for job in KILL_AFTER_SECS:
@@ -183,7 +185,7 @@ def test_killed_at_any_moment_and_started_again_the_result_is_the_same(
 
 
 def kill_after(job: str, conf: Path, secs: float) -> bool:
-    """Start a job and kill it with all that it started; False if it was done before."""
+    """Start a job and kill its process group after `secs`; False if it ended before."""
     process = subprocess.Popen(
         [*PYTHON, str(ROOT / "jobs" / f"{job}.py"), "--config", str(conf)],
         stdout=subprocess.DEVNULL,

@@ -26,10 +26,10 @@ JOBS = Path(__file__).parents[2] / "jobs"
 
 
 class Site:
-    """A bucket with images, a config of which every path is in it, and what its jobs said."""
+    """A bucket with images, a config with all paths in the bucket, and the output of its jobs."""
 
     def __init__(self, folder: Path, store: ObjectStore) -> None:
-        self.folder, self.store, self.said = folder, store, ""
+        self.folder, self.store, self.output = folder, store, ""
         self.conf = folder / "run.yaml"
         self.conf.write_text(
             yaml.safe_dump(
@@ -61,41 +61,42 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # Neither address nor options of the store: the config alone holds them.
-            env={**without_options(os.environ), **environment},
+            # Without address and options of the store, which only the config holds.
+            env={**without_store_options(os.environ), **environment},
             cwd=self.folder,
             start_new_session=True,
         )
 
     def run(self, job: str, *arguments: str, code: int = 0, **environment: str) -> list[str]:
         process = self.start(job, *arguments, **environment)
-        said, _ = process.communicate(timeout=400)
-        self.said += said
-        assert process.returncode == code, said
-        return said.splitlines()
+        output, _ = process.communicate(timeout=400)
+        self.output += output
+        assert process.returncode == code, output
+        return output.splitlines()
 
     def json(self, path: str) -> Any:
         return json.loads(self.store.client().cat_file(f"{BUCKET}/{path}"))
 
     def rows(self, scores: str) -> dict[str, Any]:
-        """The predictions of the scores in a folder, by key."""
+        """Read the predictions in a scores directory, by key."""
         names = self.json(f"{scores}/metrics.json")["predictions"]
         files = [self.store.client().cat_file(f"{BUCKET}/{scores}/{name}") for name in names]
         rows = [row for data in files for row in pq.read_table(BytesIO(data)).to_pylist()]
         return {row["key"]: row for row in rows}
 
     def draw(self, first: int, last: int) -> None:
-        drawn = {
+        """Upload the images `first` to `last - 1` of each class."""
+        files = {
             f"{BUCKET}/images/{name}/{index:04d}.png": cv2.imencode(
                 ".png", stripes(kind, seed=1000 * kind + index)
             )[1].tobytes()
             for kind, name in enumerate(("lying", "upright"))
             for index in range(first, last)
         }
-        self.store.client().pipe(drawn)
+        self.store.client().pipe(files)
 
 
-def without_options(environment: Any) -> dict[str, str]:
+def without_store_options(environment: Any) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("FSSPEC_")}
 
 
@@ -103,72 +104,81 @@ def without_options(environment: Any) -> dict[str, str]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     with served(tmp_path_factory.mktemp("s3")) as store:
-        made = Site(folder, store)
-        made.draw(0, 60)
-        yield made
+        new_site = Site(folder, store)
+        new_site.draw(0, 60)
+        yield new_site
 
 
 @pytest.fixture(scope="module")
-def done(site: Site) -> Site:
-    """All stages, one after the other; the scores are by the model that MLflow keeps."""
+def finished_site(site: Site) -> Site:
+    """A site after all stages; the scores are those of the model in MLflow."""
     assert site.run("preprocess")[-1] == f"dataset: {ROOT}/dataset"
     assert site.run("train")[-1] == f"model: {ROOT}/model"
-    run = site.json("model/mlflow.json")["run_id"]
-    assert site.run("score", "--model", f"runs:/{run}/model")[-1] == f"scores: {ROOT}/scores"
+    run_id = site.json("model/mlflow.json")["run_id"]
+    assert site.run("score", "--model", f"runs:/{run_id}/model")[-1] == f"scores: {ROOT}/scores"
     return site
 
 
 @pytest.mark.slow
-def test_all_stages_with_every_path_on_the_store(done: Site) -> None:
-    manifest, metrics = done.json("dataset/manifest.json"), done.json("scores/metrics.json")
+def test_all_stages_with_every_path_on_the_store(finished_site: Site) -> None:
+    manifest, metrics = (
+        finished_site.json("dataset/manifest.json"),
+        finished_site.json("scores/metrics.json"),
+    )
     assert (manifest["inputs"], manifest["rows"], manifest["version"]) == (120, 120, 1)
     assert manifest["images"] == f"{ROOT}/images"
-    assert done.json("model/model.json")["ranks"] == 2
+    assert finished_site.json("model/model.json")["ranks"] == 2
     assert metrics["rows"] == sum(manifest["counts"]["test"].values())
-    found = done.store.client().find(BUCKET)
-    held = {path.split("/")[1] for path in found}
-    assert held == {"images", "dataset", "model", "scores"}
-    assert not [path for path in found if "_staging" in path]
-    assert f"{BUCKET}/model/logs/rank-1.log" in found
+    paths = finished_site.store.client().find(BUCKET)
+    assert {path.split("/")[1] for path in paths} == {"images", "dataset", "model", "scores"}
+    assert not [path for path in paths if "_staging" in path]
+    assert f"{BUCKET}/model/logs/rank-1.log" in paths
 
 
 @pytest.mark.slow
-def test_raw_images_of_the_store_are_scored_as_those_of_the_dataset(done: Site) -> None:
-    said = done.run("score", "--images", f"{ROOT}/images", "--output", f"{ROOT}/new")
-    assert said[-1] == f"scores: {ROOT}/new"
-    new = done.json("new/metrics.json")
+def test_raw_images_on_the_store_get_the_scores_of_the_dataset(finished_site: Site) -> None:
+    lines = finished_site.run("score", "--images", f"{ROOT}/images", "--output", f"{ROOT}/new")
+    assert lines[-1] == f"scores: {ROOT}/new"
+    new = finished_site.json("new/metrics.json")
     assert (new["inputs"], new["rows"], new["rejects"], new["labelled"]) == (120, 120, 0, 120)
-    rows, known = done.rows("new"), done.rows("scores")
+    rows, known = finished_site.rows("new"), finished_site.rows("scores")
     assert len(rows) == 120
-    assert len(known) == done.json("scores/metrics.json")["rows"]
+    assert len(known) == finished_site.json("scores/metrics.json")["rows"]
     for key, row in known.items():
         assert rows[key]["probability"] == pytest.approx(row["probability"], abs=1e-5)
         assert rows[key]["label"] == row["label"]
 
 
 @pytest.mark.slow
-def test_faults_on_the_way_change_no_result(done: Site) -> None:
-    manifest, metrics = done.json("dataset/manifest.json"), done.json("scores/metrics.json")
-    proxy = done.store.proxy
+def test_transient_faults_change_no_result(finished_site: Site) -> None:
+    manifest, metrics = (
+        finished_site.json("dataset/manifest.json"),
+        finished_site.json("scores/metrics.json"),
+    )
+    proxy = finished_site.store.proxy
     proxy.requests.clear()
-    proxy.fault = fault_proxy.some(0.05, seed=5)
+    proxy.fault = fault_proxy.random_faults(0.05, seed=5)
     try:
-        done.run("preprocess", "--output", f"{ROOT}/again/dataset")
-        done.run("score", "--dataset", f"{ROOT}/again/dataset", "--output", f"{ROOT}/again/scores")
+        finished_site.run("preprocess", "--output", f"{ROOT}/again/dataset")
+        finished_site.run(
+            "score", "--dataset", f"{ROOT}/again/dataset", "--output", f"{ROOT}/again/scores"
+        )
     finally:
-        proxy.fault = fault_proxy.none
+        proxy.fault = fault_proxy.no_faults
     assert all(proxy.count(fault) for fault in fault_proxy.FAULTS)
-    assert done.json("again/dataset/manifest.json")["fingerprint"] == manifest["fingerprint"]
-    assert done.json("again/dataset/manifest.json")["rejects"] == 0
-    again = done.json("again/scores/metrics.json")
+    assert (
+        finished_site.json("again/dataset/manifest.json")["fingerprint"] == manifest["fingerprint"]
+    )
+    assert finished_site.json("again/dataset/manifest.json")["rejects"] == 0
+    again = finished_site.json("again/scores/metrics.json")
     for name in ("rows", "accuracy", "f1", "loss", "confusion", "model_version"):
         assert again[name] == metrics[name]
 
 
 @pytest.mark.slow
-def test_killed_while_it_publishes_the_old_version_stands(done: Site) -> None:
-    proxy, manifest = done.store.proxy, done.json("dataset/manifest.json")
-    done.draw(60, 70)
+def test_a_kill_while_publishing_leaves_the_old_version(finished_site: Site) -> None:
+    proxy, manifest = finished_site.store.proxy, finished_site.json("dataset/manifest.json")
+    finished_site.draw(60, 70)
 
     def hold(method: str, target: str) -> str:
         is_publishing = method == "PUT" and "/dataset/manifest.json" in target
@@ -176,7 +186,7 @@ def test_killed_while_it_publishes_the_old_version_stands(done: Site) -> None:
 
     proxy.requests.clear()
     proxy.fault = hold
-    process = done.start("preprocess")
+    process = finished_site.start("preprocess")
     try:
         deadline = time.monotonic() + 300
         while not proxy.count(fault_proxy.HANG):
@@ -185,46 +195,45 @@ def test_killed_while_it_publishes_the_old_version_stands(done: Site) -> None:
             time.sleep(0.1)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
-        done.said += process.communicate()[0]
-        proxy.fault = fault_proxy.none
-    assert done.json("dataset/manifest.json") == manifest
-    there = set(done.store.client().find(f"{BUCKET}/dataset"))
-    assert {f"{BUCKET}/dataset/{file['path']}" for file in manifest["files"]} <= there
-    # The same command goes on, from what was decoded.
+        finished_site.output += process.communicate()[0]
+        proxy.fault = fault_proxy.no_faults
+    assert finished_site.json("dataset/manifest.json") == manifest
+    paths = set(finished_site.store.client().find(f"{BUCKET}/dataset"))
+    assert {f"{BUCKET}/dataset/{file['path']}" for file in manifest["files"]} <= paths
+    # The same command resumes; it does not decode the images again.
     proxy.requests.clear()
-    assert done.run("preprocess")[-1] == f"dataset: {ROOT}/dataset"
-    made = done.json("dataset/manifest.json")
-    assert (made["version"], made["inputs"], made["rows"]) == (2, 140, 140)
+    assert finished_site.run("preprocess")[-1] == f"dataset: {ROOT}/dataset"
+    manifest = finished_site.json("dataset/manifest.json")
+    assert (manifest["version"], manifest["inputs"], manifest["rows"]) == (2, 140, 140)
     assert not [target for _, target, _ in proxy.requests if "/images/lying/" in target]
-    assert not done.store.client().exists(f"{BUCKET}/dataset/_staging")
+    assert not finished_site.store.client().exists(f"{BUCKET}/dataset/_staging")
 
 
 @pytest.mark.slow
-def test_credentials_are_in_nothing_that_is_written_or_said(done: Site) -> None:
-    client = done.store.client()
-    written = {path: client.cat_file(path) for path in client.find(BUCKET)}
-    local = [path for path in done.folder.rglob("*") if path.is_file()]
-    written.update({str(path): path.read_bytes() for path in local})
-    written["what the jobs said"] = done.said.encode()
-    assert len(written) > 150
-    assert str(done.conf) in written
+def test_credentials_are_in_no_file_and_no_output(finished_site: Site) -> None:
+    client = finished_site.store.client()
+    contents = {path: client.cat_file(path) for path in client.find(BUCKET)}
+    local_files = [path for path in finished_site.folder.rglob("*") if path.is_file()]
+    contents.update({str(path): path.read_bytes() for path in local_files})
+    contents["output of the jobs"] = finished_site.output.encode()
+    assert len(contents) > 150
+    assert str(finished_site.conf) in contents
     for secret in (KEY, SECRET):
-        assert [name for name, data in written.items() if secret.encode() in data] == []
+        assert [name for name, data in contents.items() if secret.encode() in data] == []
 
 
-def test_wrong_credentials_end_a_job_with_the_cure(site: Site) -> None:
-    said = site.run("preprocess", code=1, AWS_SECRET_ACCESS_KEY="another")
-    (line,) = said
+def test_wrong_credentials_end_a_job_with_advice(site: Site) -> None:
+    (line,) = site.run("preprocess", code=1, AWS_SECRET_ACCESS_KEY="another")
     assert line.startswith(f"failed: {ROOT}/dataset/manifest.json: the store at ")
-    assert "refuses: " in line
+    assert "denies access: " in line
     assert line.endswith(
-        "check the credentials and what they may do (docs/storage.md says where they are looked "
-        "for)"
+        "check the credentials and their permissions (docs/storage.md lists where credentials are "
+        "looked up)"
     )
 
 
-def test_a_bucket_that_is_not_there_ends_a_job_with_the_cure(site: Site) -> None:
-    said = site.run("preprocess", "--input", "s3://nobody-has-this/images", code=2)
-    assert said == [
+def test_a_missing_bucket_ends_a_job_with_advice(site: Site) -> None:
+    lines = site.run("preprocess", "--input", "s3://nobody-has-this/images", code=2)
+    assert lines == [
         "error: s3://nobody-has-this/images: no such folder; check paths.images or --input"
     ]

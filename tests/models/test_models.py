@@ -241,8 +241,8 @@ MISTAKES = [
     ),
     (
         {"pool_after": [], "conv_dropout": 0.25},
-        "conv_dropout 0.25 stands after poolings, and pool_after [] leaves none; use "
-        "conv_dropout 0, or name convolutions in pool_after",
+        "conv_dropout 0.25 follows poolings, but pool_after is []; use conv_dropout 0, or name "
+        "convolutions in pool_after",
     ),
 ]
 

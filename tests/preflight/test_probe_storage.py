@@ -52,7 +52,7 @@ def test_nothing_to_read(folder: str) -> None:
     }
 
 
-def test_a_store_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_denies_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     url = str(tmp_path / "file" / "out")
     with probe_storage.plant_files(StorageProbe((), (url,), "token")) as errors:
@@ -65,6 +65,7 @@ def test_a_store_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(clients.open_filesystem(url)[0], "pipe_file", refuse)
     with probe_storage.plant_files(StorageProbe((), (url,), "token")) as errors:
         assert errors == {
-            url: f"{url}/.halftone-check-token/planted: the store refuses: Forbidden; check the "
-            "credentials and what they may do (docs/storage.md says where they are looked for)"
+            url: f"{url}/.halftone-check-token/planted: the store denies access: Forbidden; check "
+            "the credentials and their permissions (docs/storage.md lists where credentials are "
+            "looked up)"
         }

@@ -144,8 +144,8 @@ def test_a_store_that_refuses_ends_a_call_with_the_cure(
         assert (last["outcome"], last["exit_code"]) == ("failed", 5)
         assert last["reason"].startswith(f"{ROOT}/retrain/")
         assert last["reason"].endswith(
-            "check the credentials and what they may do (docs/storage.md says where they are "
-            "looked for)"
+            "check the credentials and their permissions (docs/storage.md lists where credentials "
+            "are looked up)"
         )
         assert said.err.endswith(f"failed: {last['reason']}\n")
         # Nor can the file be written that tells of it, which hides nothing.

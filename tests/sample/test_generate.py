@@ -334,7 +334,7 @@ def test_pictures_of_a_stopped_run_are_kept_and_the_rest_is_drawn(
     kept = output / "faces/00002.jpg"
     kept_mtime_ns = kept.stat().st_mtime_ns
     assert run(output, "--pairs", "4") == 0
-    assert "3 of 8 pictures are there from an earlier run" in capsys.readouterr().out
+    assert "3 of 8 pictures exist from an earlier run" in capsys.readouterr().out
     assert kept.stat().st_mtime_ns == kept_mtime_ns
     assert digests(output) == whole
 

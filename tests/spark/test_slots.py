@@ -23,7 +23,7 @@ def test_slots_of_this_machine(spark: SparkSession) -> None:
     )
 
 
-# Three executors of two cores each, and of a GPU each, so to speak.
+# Three executors with two cores and a simulated GPU each.
 CLUSTER = """
 import sys
 from halftone.config import SparkSettings
@@ -31,8 +31,9 @@ from halftone.errors import InputError
 from halftone.launch import spark_task
 from halftone.spark import slots
 from halftone.spark.session import num_cores, spark_session
-amounts = {f"spark.{of}.resource.gpu.amount": "1" for of in ("worker", "executor", "task")}
-scripts = {f"spark.{of}.resource.gpu.discoveryScript": sys.argv[1] for of in ("worker", "executor")}
+amounts = {f"spark.{owner}.resource.gpu.amount": "1" for owner in ("worker", "executor", "task")}
+owners = ("worker", "executor")
+scripts = {f"spark.{owner}.resource.gpu.discoveryScript": sys.argv[1] for owner in owners}
 conf = {"spark.executor.memory": "512m", "spark.ui.enabled": "false", **amounts, **scripts}
 conf.update({f"spark.driver.{name}": "127.0.0.1" for name in ("host", "bindAddress")})
 with spark_session("slots", SparkSettings(master="local-cluster[3,2,512]", conf=conf)) as spark:
@@ -40,9 +41,9 @@ with spark_session("slots", SparkSettings(master="local-cluster[3,2,512]", conf=
     slots.wait_for_slots(spark, 3)
     print(slots.count_slots(spark), "of", spark.sparkContext.defaultParallelism, "cores")
     tasks = spark.sparkContext.parallelize(range(3), 3)
-    shown = tasks.map(lambda _: spark_task.rank_environment()["CUDA_VISIBLE_DEVICES"]).collect()
-    print("GPUs that ranks are shown:", shown)
-    slots._WAIT_SECS = 0.0
+    devices = tasks.map(lambda _: spark_task.rank_environment()["CUDA_VISIBLE_DEVICES"]).collect()
+    print("visible GPUs:", devices)
+    slots._MAX_WAIT_SECS = 0.0
     try:
         slots.wait_for_slots(spark, 4)
     except InputError as error:
@@ -56,7 +57,7 @@ def test_slots_of_a_cluster_with_gpus(tmp_path: Path, monkeypatch: pytest.Monkey
     script.write_text("""#!/bin/sh\necho '{"name": "gpu", "addresses": ["5"]}'\n""")
     script.chmod(0o755)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", CLUSTER, str(script)],
         stdout=subprocess.PIPE,
         text=True,
@@ -64,12 +65,12 @@ def test_slots_of_a_cluster_with_gpus(tmp_path: Path, monkeypatch: pytest.Monkey
         timeout=300,
         env={**os.environ, "SPARK_WORKER_DIR": str(tmp_path / "work")},
     )
-    said = done.stdout.splitlines()
-    assert all(line.startswith("waiting for executors") for line in said[:-4])
-    assert said[-4:] == [
+    lines = process.stdout.splitlines()
+    assert all(line.startswith("waiting for executors") for line in lines[:-4])
+    assert lines[-4:] == [
         "3 tasks at once",
         "3 of 6 cores",
-        "GPUs that ranks are shown: ['5', '5', '5']",
-        "train.ranks is 4, but Spark has 3 slots to run them in at once (a task takes 1 GPU of an "
-        "executor's 1); use train.ranks=3, or give Spark more executors, cores or GPUs",
+        "visible GPUs: ['5', '5', '5']",
+        "train.ranks is 4, but Spark has 3 slots to run them in at once (a task takes 1 of an "
+        "executor's 1 GPUs); use train.ranks=3, or give Spark more executors, cores or GPUs",
     ]

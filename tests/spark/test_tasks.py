@@ -24,7 +24,7 @@ def test_results_come_back_in_order(spark: SparkSession, count: int, slices: int
     ]
 
 
-def test_nothing_to_do(spark: SparkSession) -> None:
+def test_no_tasks(spark: SparkSession) -> None:
     assert run(spark, lambda number: number, 0, 4) == []
 
 
@@ -48,7 +48,7 @@ def test_a_task_that_fails_fails_the_run(spark: SparkSession) -> None:
     with pytest.raises(RunError) as caught:
         run(spark, fail, 1, 1)
     assert str(caught.value) == (
-        "t: ValueError: task 0 is wrong; what is done is kept, run again to go on"
+        "t: ValueError: task 0 is wrong; finished work is kept, run again to go on"
     )
 
 

@@ -1,4 +1,4 @@
-"""What stores are told, by the config and by the environment of processes elsewhere."""
+"""Options of the clients of remote stores, from the config and from the environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from halftone.config import ConfigError, SparkSettings, config_from_mapping
@@ -22,8 +22,8 @@ from halftone.storage import clients
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """Undo what `clients.set_options` does."""
+def restore_options() -> Iterator[None]:
+    """Undo the changes of `clients.set_options`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(fsspec.config.conf, "s3", {})
         patch.setattr(clients, "_configured_protocols", set())
@@ -32,13 +32,15 @@ def as_before() -> Iterator[None]:
     clients._open_client.cache_clear()
 
 
-def options(of: dict[str, Any]) -> Any:
-    return config_from_mapping({"storage": {"options": of}}, source="run.yaml").storage.options
+def checked_options(options: dict[str, Any]) -> Any:
+    """The options after the config's checks."""
+    raw = {"storage": {"options": options}}
+    return config_from_mapping(raw, source="run.yaml").storage.options
 
 
 def test_options_reach_the_client() -> None:
-    given = {"endpoint_url": "http://store:9000", "config_kwargs": {"read_timeout": 7}}
-    clients.set_options(options({"s3": given}))
+    s3_options = {"endpoint_url": "http://store:9000", "config_kwargs": {"read_timeout": 7}}
+    clients.set_options(checked_options({"s3": s3_options}))
     client, path = clients.open_filesystem("s3://bucket/a/")
     assert path == "bucket/a"
     assert client.endpoint_url == "http://store:9000"
@@ -49,29 +51,30 @@ def test_options_reach_the_client() -> None:
 def test_options_reach_processes_that_start_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", "http://older")
     clients.set_options({"s3": {"endpoint_url": "http://store:9000"}})
-    say = "import fsspec; print(fsspec.filesystem('s3').endpoint_url)"
-    done = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
-    assert done.stdout == "http://store:9000\n"
+    code = "import fsspec; print(fsspec.filesystem('s3').endpoint_url)"
+    command = [sys.executable, "-c", code]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout == "http://store:9000\n"
     assert clients.client_environment() == {"FSSPEC_S3": '{"endpoint_url": "http://store:9000"}'}
 
 
-def test_options_reach_the_workers_of_a_session_that_was_there(spark: SparkSession) -> None:
+def test_options_reach_the_workers_of_an_existing_session(spark: SparkSession) -> None:
     def endpoint(number: int) -> str:
-        import fsspec as fresh  # a worker's own
+        import fsspec as worker_fsspec  # imported in the worker
 
-        return str(fresh.filesystem("s3").endpoint_url)
+        return str(worker_fsspec.filesystem("s3").endpoint_url)
 
     clients.set_options({"s3": {"endpoint_url": "http://store:9001"}})
     with spark_session("another", SparkSettings()) as session:
         assert session is spark
-        found = tasks.run_tasks(
+        endpoints = tasks.run_tasks(
             session, endpoint, 2, num_slices=2, progress=tasks.TaskProgress("ask", 2, "workers")
         )
-    assert found == ["http://store:9001"] * 2
+    assert endpoints == ["http://store:9001"] * 2
 
 
 @pytest.mark.parametrize(
-    ("protocol", "given", "key", "chain"),
+    ("protocol", "options", "key", "chain"),
     [
         ("s3", {"key": "hidden"}, "key", "AWS_ACCESS_KEY_ID"),
         ("s3", {"secret": "hidden"}, "secret", "AWS_PROFILE"),
@@ -84,32 +87,32 @@ def test_options_reach_the_workers_of_a_session_that_was_there(spark: SparkSessi
         ("webhdfs", {"password": "hidden"}, "password", "the environment of its own client"),
     ],
 )
-def test_credentials_in_the_options_are_refused_and_not_shown(
-    protocol: str, given: dict[str, Any], key: str, chain: str
+def test_credentials_in_the_options_are_an_error_and_not_shown(
+    protocol: str, options: dict[str, Any], key: str, chain: str
 ) -> None:
     with pytest.raises(ConfigError) as raised:
-        options({protocol: given})
-    said = str(raised.value)
+        checked_options({protocol: options})
+    message = str(raised.value)
     name = key or "client_kwargs.aws_session_token"
-    assert f"storage: options.{protocol}.{name} holds a credential" in said
-    assert chain in said
-    assert "hidden" not in said
+    assert f"storage: options.{protocol}.{name} contains a credential" in message
+    assert chain in message
+    assert "hidden" not in message
 
 
 @given(
-    some.sampled_from(["secret", "password", "sas_token", "aws_secret_access_key", "token"]),
-    some.lists(some.sampled_from(["client_kwargs", "s3", "extra"]), max_size=3),
+    st.sampled_from(["secret", "password", "sas_token", "aws_secret_access_key", "token"]),
+    st.lists(st.sampled_from(["client_kwargs", "s3", "extra"]), max_size=3),
 )
-def test_a_credential_is_found_at_any_depth(key: str, above: list[str]) -> None:
+def test_a_credential_is_detected_at_any_depth(key: str, parents: list[str]) -> None:
     nested: dict[str, Any] = {key: "hidden"}
-    for name in above:
+    for name in parents:
         nested = {name: nested}
-    with pytest.raises(ConfigError, match="holds a credential"):
-        options({"s3": nested})
+    with pytest.raises(ConfigError, match="contains a credential"):
+        checked_options({"s3": nested})
 
 
-def test_what_is_no_credential_is_taken() -> None:
-    given = {
+def test_options_without_credentials_are_accepted() -> None:
+    options = {
         "s3": {
             "anon": True,
             "profile": "work",
@@ -117,22 +120,22 @@ def test_what_is_no_credential_is_taken() -> None:
         },
         "abfs": {"account_name": "pictures", "anon": False},
     }
-    assert options(given) == given
+    assert checked_options(options) == options
 
 
-def test_a_store_that_there_is_none_of() -> None:
+def test_an_unknown_protocol() -> None:
     with pytest.raises(ConfigError) as raised:
-        options({"s4": {}})
+        checked_options({"s4": {}})
     assert "must be 's3', 'gs', 'abfs', 'hdfs' or 'webhdfs'" in str(raised.value)
 
 
-def test_errors_that_are_not_a_store_s_pass() -> None:
+def test_errors_of_other_kinds_pass() -> None:
     with pytest.raises(FileNotFoundError), clients.translate_errors("s3://bucket/a"):
         raise FileNotFoundError("a")
     with pytest.raises(ZeroDivisionError), clients.translate_errors("s3://bucket/a"):
         json.loads(str(1 / 0))
     with (
-        pytest.raises(RunError, match="the store refuses: no; check the credentials"),
+        pytest.raises(RunError, match="the store denies access: no; check the credentials"),
         clients.translate_errors("s3://bucket/a"),
     ):
         raise PermissionError("no")

@@ -16,7 +16,7 @@ from halftone.errors import InputError
 
 @pytest.fixture(params=["local", "memory"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A folder, on disk and in a store that is reached through fsspec."""
+    """A folder, on disk and in a store of fsspec."""
     if request.param == "local":
         return str(tmp_path / "store")
     url = f"memory://{tmp_path.name}/store"
@@ -35,30 +35,30 @@ def test_bytes_come_back(root: str) -> None:
         storage.read_bytes(storage.join(root, "other"))
 
 
-def test_a_new_file_is_written_where_none_is(root: str) -> None:
+def test_create_file_does_not_replace_a_file(root: str) -> None:
     url = storage.join(root, "deep", "lock")
     assert storage.create_file(url, b"mine")
     assert not storage.create_file(url, b"another's")
     assert storage.read_bytes(url) == b"mine"
     assert storage.list_names(storage.join(root, "deep")) == ["lock"]
-    # The answer was lost: the same call again finds that it was the one.
+    # If the response was lost, the same call succeeds again.
     assert storage.create_file(url, b"mine")
     storage.remove(url)
     assert storage.create_file(url, b"another's")
 
 
-def test_of_many_at_once_one_makes_the_new_file(tmp_path: Path) -> None:
+def test_of_concurrent_callers_exactly_one_creates_the_file(tmp_path: Path) -> None:
     with ProcessPoolExecutor(8) as pool:
         for turn in range(20):
             path = str(tmp_path / f"lock-{turn}")
-            words = [f"{turn} {number}".encode() for number in range(8)]
-            made = list(pool.map(storage.create_file, [path] * 8, words))
-            assert made.count(True) == 1
-            assert storage.read_bytes(path) == words[made.index(True)]
+            contents = [f"{turn} {number}".encode() for number in range(8)]
+            is_created = list(pool.map(storage.create_file, [path] * 8, contents))
+            assert is_created.count(True) == 1
+            assert storage.read_bytes(path) == contents[is_created.index(True)]
     assert len(os.listdir(tmp_path)) == 20
 
 
-def test_a_new_file_on_a_mount_that_knows_no_links(
+def test_create_file_on_a_mount_without_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(source: str, target: str) -> None:
@@ -85,16 +85,16 @@ def test_json_comes_back(root: str) -> None:
 def test_a_listing_has_files_at_any_depth_sorted_and_no_hidden_ones(root: str) -> None:
     for path in ("b/2.jpg", "b/1.jpg", "a.txt", ".hidden", "_SUCCESS", "b/_tmp/x.jpg", ".d/y.jpg"):
         storage.write_bytes(storage.join(root, *path.split("/")), path.encode())
-    found = storage.list_files(root)
-    assert [(file.path, file.size_bytes) for file in found] == [
+    files = storage.list_files(root)
+    assert [(file.path, file.size_bytes) for file in files] == [
         ("a.txt", 5),
         ("b/1.jpg", 7),
         ("b/2.jpg", 7),
     ]
-    assert all(file.modified > 1.7e9 for file in found)
+    assert all(file.modified > 1.7e9 for file in files)
 
 
-def test_listing_what_is_no_folder(root: str) -> None:
+def test_listing_a_missing_folder_or_a_file(root: str) -> None:
     with pytest.raises(FileNotFoundError):
         storage.list_files(storage.join(root, "nowhere"))
     storage.write_bytes(storage.join(root, "file"), b"")
@@ -102,7 +102,7 @@ def test_listing_what_is_no_folder(root: str) -> None:
         storage.list_files(storage.join(root, "file"))
 
 
-def test_names_right_below(root: str) -> None:
+def test_names_directly_below_a_folder(root: str) -> None:
     assert storage.list_names(root) == []
     storage.write_bytes(storage.join(root, "b", "c"), b"")
     storage.write_bytes(storage.join(root, "a"), b"")
@@ -135,7 +135,7 @@ def test_a_table_is_one_row_group_and_not_compressed(tmp_path: Path) -> None:
     assert metadata.row_group(0).column(0).compression == "UNCOMPRESSED"
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_litter(
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
@@ -151,7 +151,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path) -> None:
+def test_a_broken_link_is_listed(tmp_path: Path) -> None:
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
     assert [file.path for file in storage.list_files(str(tmp_path))] == ["link.jpg"]
 
@@ -179,17 +179,17 @@ def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path) -> None:
         ("/data/dbfs:/a", "/data/dbfs:/a"),
     ],
 )
-def test_one_spelling(url: str, spelled: str) -> None:
+def test_canonical_spelling(url: str, spelled: str) -> None:
     assert storage.normalise_url(url) == spelled
     assert storage.normalise_url(spelled) == spelled
 
 
-def test_a_password_in_a_path_is_refused_and_not_shown() -> None:
+def test_a_password_in_a_path_is_an_error_and_not_shown() -> None:
     with pytest.raises(InputError) as raised:
         storage.normalise_url("s3://AKIA:hidden@bucket/a")
     assert str(raised.value) == (
-        "a path that begins with s3:// holds a password; take it out, and give it as "
-        "docs/storage.md says"
+        "a path that begins with s3:// contains a password; remove it, and provide it as "
+        "described in docs/storage.md"
     )
 
 
@@ -197,6 +197,6 @@ def test_a_relative_path_is_made_absolute() -> None:
     assert storage.normalise_url("data") == os.path.join(os.getcwd(), "data")
 
 
-def test_a_url_for_those_who_insist_on_a_scheme() -> None:
+def test_as_url_adds_a_scheme() -> None:
     assert storage.as_url("/a/b") == "file:///a/b"
     assert storage.as_url("s3://a/b") == "s3://a/b"

@@ -1,4 +1,4 @@
-"""Storage on a real S3 server over HTTP, with and without faults on the way."""
+"""Storage on a real S3 server over HTTP, with and without injected faults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def store(server: ObjectStore, request: pytest.FixtureRequest) -> Iterator[Objec
     """The server without faults, before and after."""
     server.proxy.requests.clear()
     yield server
-    server.proxy.fault = fault_proxy.none
+    server.proxy.fault = fault_proxy.no_faults
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def root(store: ObjectStore, request: pytest.FixtureRequest) -> str:
     return f"{ROOT}/{request.node.name}"
 
 
-def test_what_is_written_is_read_listed_and_removed(root: str) -> None:
+def test_written_files_are_read_listed_and_removed(root: str) -> None:
     for name in ("b/2.jpg", "b/1.jpg", "a[1].txt", "b/_tmp/x.jpg"):
         storage.write_bytes(storage.join(root, name), name.encode())
     assert [(file.path, file.size_bytes) for file in storage.list_files(root)] == [
@@ -61,7 +61,7 @@ def test_what_is_written_is_read_listed_and_removed(root: str) -> None:
         storage.list_files(f"{root}/nowhere")
 
 
-def test_what_others_write_is_seen_at_once(store: ObjectStore, root: str) -> None:
+def test_files_of_other_writers_are_visible_at_once(store: ObjectStore, root: str) -> None:
     assert storage.list_names(root) == []
     for name in ("one", "two"):
         store.client().pipe_file(f"{root}/{name}", b"")
@@ -88,28 +88,28 @@ def test_a_listing_of_more_than_one_page(store: ObjectStore, root: str) -> None:
     assert storage.list_names(root) == []
 
 
-def test_of_many_at_once_one_makes_the_new_file(store: ObjectStore, root: str) -> None:
+def test_of_concurrent_callers_exactly_one_creates_the_file(store: ObjectStore, root: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         for turn in range(5):
-            url, words = f"{root}/lock-{turn}", [f"{turn} {n}".encode() for n in range(8)]
-            made = list(pool.map(storage.create_file, [url] * 8, words))
-            assert made.count(True) == 1
-            assert storage.read_bytes(url) == words[made.index(True)]
+            url, contents = f"{root}/lock-{turn}", [f"{turn} {n}".encode() for n in range(8)]
+            is_created = list(pool.map(storage.create_file, [url] * 8, contents))
+            assert is_created.count(True) == 1
+            assert storage.read_bytes(url) == contents[is_created.index(True)]
 
 
-@pytest.mark.slow  # the client waits 15 seconds for what will not come
-def test_a_new_file_whose_answer_was_lost_is_still_its_maker_s(
+@pytest.mark.slow  # the client waits 15 seconds for a response
+def test_a_new_file_whose_response_was_lost_belongs_to_its_creator(
     store: ObjectStore, root: str
 ) -> None:
-    put = (fault_proxy.RESET if number == 0 else fault_proxy.PASS for number in range(100))
-    store.proxy.fault = lambda method, target: next(put) if method == "PUT" else fault_proxy.PASS
+    faults = (fault_proxy.RESET if number == 0 else fault_proxy.PASS for number in range(100))
+    store.proxy.fault = lambda method, target: next(faults) if method == "PUT" else fault_proxy.PASS
     assert storage.create_file(f"{root}/lock", b"mine")
     assert not storage.create_file(f"{root}/lock", b"another's")
     assert store.proxy.count(fault_proxy.RESET) == 1
 
 
-def test_faults_on_the_way_change_nothing(store: ObjectStore, root: str) -> None:
-    store.proxy.fault = fault_proxy.some(0.2, seed=3)
+def test_transient_faults_change_no_result(store: ObjectStore, root: str) -> None:
+    store.proxy.fault = fault_proxy.random_faults(0.2, seed=3)
     data = {f"{root}/{number:02d}": bytes([number]) * 50_000 for number in range(16)}
     for url, content in data.items():
         storage.write_bytes(url, content)
@@ -119,17 +119,17 @@ def test_faults_on_the_way_change_nothing(store: ObjectStore, root: str) -> None
 
 
 @pytest.mark.slow
-def test_a_large_file_in_parts_is_there_whole_or_not_at_all(store: ObjectStore, root: str) -> None:
+def test_a_multipart_upload_is_atomic(store: ObjectStore, root: str) -> None:
     old, new = b"old", np.random.default_rng(1).bytes(101 * 2**20)
     storage.write_bytes(f"{root}/large", old)
-    # The last of its requests, without which the parts are nothing.
+    # The last request of the upload, which completes it.
     store.proxy.fault = lambda method, target: (
         fault_proxy.ERROR_403 if method == "POST" and "uploadId" in target else fault_proxy.PASS
     )
     with pytest.raises(clients.StoreError):
         storage.write_bytes(f"{root}/large", new)
     assert storage.read_bytes(f"{root}/large") == old
-    store.proxy.fault = fault_proxy.none
+    store.proxy.fault = fault_proxy.no_faults
     storage.write_bytes(f"{root}/large", new)
     assert storage.read_bytes(f"{root}/large") == new
     parts = [target for method, target, _ in store.proxy.requests if "partNumber" in target]
@@ -137,49 +137,49 @@ def test_a_large_file_in_parts_is_there_whole_or_not_at_all(store: ObjectStore, 
     assert storage.list_names(root) == ["large"]
 
 
-def test_a_store_that_refuses_is_told_with_the_cure(store: ObjectStore, root: str) -> None:
+def test_denied_access_is_reported_with_advice(store: ObjectStore, root: str) -> None:
     storage.write_bytes(f"{root}/a", b"")
     store.proxy.fault = lambda method, target: fault_proxy.ERROR_403
-    said = (
-        f"{root}/a: the store at {store.proxy.url} refuses: put in by a test; check the "
-        "credentials and what they may do (docs/storage.md says where they are looked for)"
+    message = (
+        f"{root}/a: the store at {store.proxy.url} denies access: put in by a test; check the "
+        "credentials and their permissions (docs/storage.md lists where credentials are looked up)"
     )
     for call in (storage.read_bytes, storage.list_names, storage.list_files, storage.read_table):
         with pytest.raises(RunError) as raised:
             call(f"{root}/a")
-        assert str(raised.value).replace("Forbidden", "put in by a test") == said
+        assert str(raised.value).replace("Forbidden", "put in by a test") == message
     with pytest.raises(RunError) as raised:
         storage.write_bytes(f"{root}/a", b"new")
-    assert str(raised.value) == said
-    store.proxy.fault = fault_proxy.none
+    assert str(raised.value) == message
+    store.proxy.fault = fault_proxy.no_faults
     assert storage.read_bytes(f"{root}/a") == b""
 
 
 @pytest.fixture
-def impatient(store: ObjectStore) -> Iterator[None]:
-    """The client tries twice and not five times."""
+def few_retries(store: ObjectStore) -> Iterator[None]:
+    """Make the client try twice instead of five times."""
     clients.set_options({"s3": {"config_kwargs": {"retries": {"max_attempts": 1}}}})
     yield
     clients.set_options({"s3": {"config_kwargs": {}}})
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_store_that_is_away_is_told_with_the_cure(store: ObjectStore, root: str) -> None:
+@pytest.mark.usefixtures("few_retries")
+def test_an_unavailable_store_is_reported_with_advice(store: ObjectStore, root: str) -> None:
     store.proxy.fault = lambda method, target: fault_proxy.ERROR_503
-    # Not as an empty folder, nor as a file that is not there.
+    # It is not reported as an empty folder or a missing file.
     for call in (storage.list_names, storage.exists, storage.read_bytes):
         with pytest.raises(RunError) as raised:
             call(f"{root}/a")
-        said = str(raised.value).replace("Service Unavailable", "put in by a test")
-        assert said == (
-            f"{root}/a: the store at {store.proxy.url} does not answer as it should: [Errno 16] "
-            "put in by a test; check storage.options and the network, and once it answers run the "
-            "same command again to go on"
+        message = str(raised.value).replace("Service Unavailable", "put in by a test")
+        assert message == (
+            f"{root}/a: the store at {store.proxy.url} does not respond correctly: [Errno 16] "
+            "put in by a test; check storage.options and the network, then run the same command "
+            "again to go on"
         )
 
 
-@pytest.mark.usefixtures("impatient")
-def test_no_connection_is_told(server: ObjectStore, root: str) -> None:
+@pytest.mark.usefixtures("few_retries")
+def test_a_failed_connection_is_reported(server: ObjectStore, root: str) -> None:
     clients.set_options({"s3": {"endpoint_url": "http://127.0.0.1:9"}})
     try:
         with pytest.raises(RunError, match="at http://127\\.0\\.0\\.1:9 does not"):
@@ -188,14 +188,14 @@ def test_no_connection_is_told(server: ObjectStore, root: str) -> None:
         clients.set_options(server.options)
 
 
-def test_a_bucket_that_is_not_there(store: ObjectStore) -> None:
+def test_a_missing_bucket(store: ObjectStore) -> None:
     with pytest.raises(FileNotFoundError):
         storage.list_files("s3://nobody-has-this/images")
     with pytest.raises(InputError) as raised:
         storage.write_bytes("s3://nobody-has-this/a", b"")
     assert str(raised.value) == (
-        "s3://nobody-has-this/a: cannot be written: The specified bucket does not exist; make the "
-        "bucket, or correct the path"
+        "s3://nobody-has-this/a: cannot be written: The specified bucket does not exist; create "
+        "the bucket, or correct the path"
     )
 
 
@@ -213,36 +213,34 @@ def staged(root: str, *names: str) -> pa.Table:
     return decode_images(root, entries, PixelSpec(height_px=8, width_px=8, channels=1), 2)
 
 
-def test_an_image_that_vanished_is_a_reject_and_the_others_are_not(
-    store: ObjectStore, root: str
-) -> None:
+def test_an_image_deleted_since_the_listing_is_a_reject(store: ObjectStore, root: str) -> None:
     storage.write_bytes(f"{root}/empty.jpg", b"")
     part = staged(root, "empty.jpg", "gone.jpg")
     assert part["status"].to_pylist() == ["empty", "unreadable"]
-    assert part["detail"].to_pylist()[1] == "it was listed, and is no longer there"
+    assert part["detail"].to_pylist()[1] == "the file was listed, but no longer exists"
 
 
-def test_a_store_that_refuses_is_no_bad_image(store: ObjectStore, root: str) -> None:
+def test_denied_access_does_not_reject_the_image(store: ObjectStore, root: str) -> None:
     storage.write_bytes(f"{root}/a.jpg", b"")
     store.proxy.fault = lambda method, target: (
         fault_proxy.ERROR_403 if target.endswith("a.jpg") else fault_proxy.PASS
     )
-    with pytest.raises(RunError, match=f"^{root}/a.jpg: the store at .* refuses: "):
+    with pytest.raises(RunError, match=f"^{root}/a.jpg: the store at .* denies access: "):
         staged(root, "a.jpg")
 
 
-def test_a_checkpoint_that_is_not_taken_leaves_the_older_one(
+def test_a_checkpoint_that_cannot_be_written_leaves_the_older_one(
     store: ObjectStore, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "_RETRY_AFTER_SECS", (0.01,))
-    made = Checkpoint([np.ones(3)], [], [{"epoch": 1, "loss": 0.5}], {})
-    checkpoint.write_checkpoint(root, made)
+    first = Checkpoint([np.ones(3)], [], [{"epoch": 1, "loss": 0.5}], {})
+    checkpoint.write_checkpoint(root, first)
     store.proxy.fault = lambda method, target: (
         fault_proxy.ERROR_403 if method == "PUT" else fault_proxy.PASS
     )
     with pytest.raises(RunError, match="could not be written in 2 tries"):
-        checkpoint.write_checkpoint(root, made._replace(history=made.history * 2))
+        checkpoint.write_checkpoint(root, first._replace(history=first.history * 2))
     assert checkpoint.list_epochs(root) == [1]
-    found = checkpoint.read_last_checkpoint(root)
-    assert found is not None
-    assert found.history == made.history
+    last = checkpoint.read_last_checkpoint(root)
+    assert last is not None
+    assert last.history == first.history

@@ -10,22 +10,22 @@ import pytest
 from halftone.system import machine
 
 
-def test_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_describe_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
-    found = machine.describe_machine()
-    assert found["cores"] == 12
-    assert found["memory_bytes"] == psutil.virtual_memory().total
-    assert found["versions"]["python"] == platform.python_version()
-    assert found["versions"]["pyspark"] == importlib.metadata.version("pyspark")
+    description = machine.describe_machine()
+    assert description["cores"] == 12
+    assert description["memory_bytes"] == psutil.virtual_memory().total
+    assert description["versions"]["python"] == platform.python_version()
+    assert description["versions"]["pyspark"] == importlib.metadata.version("pyspark")
 
 
-def test_a_package_that_pip_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(name: str) -> str:
+def test_a_package_without_metadata_is_omitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version_or_error(name: str) -> str:
         if name == "tensorflow":
             raise importlib.metadata.PackageNotFoundError(name)
         return "1.0"
 
-    monkeypatch.setattr(machine, "version", unknown)
+    monkeypatch.setattr(machine, "version", version_or_error)
     assert sorted(machine.describe_machine()["versions"]) == [
         *("numpy", "opencv-python-headless", "pyarrow", "pyspark", "python"),
     ]

@@ -8,14 +8,14 @@ import time
 import psutil
 import pytest
 
-END_WITH_INPUT = """
+EXIT_WITH_INPUT = """
 import time
 from halftone.system import parent_watch
 parent_watch.exit_on_stdin_end()
 print("alive", flush=True)
 time.sleep(60)
 """
-END_WITH_PARENT = """
+EXIT_WITH_PARENT = """
 import signal, subprocess, sys, time
 child = "import signal, time; from halftone.system import parent_watch; " \\
     "parent_watch.signal_on_parent_exit(signal.SIGKILL); print('alive', flush=True); time.sleep(60)"
@@ -26,8 +26,8 @@ time.sleep(60)
 """
 
 
-def test_a_process_ends_with_its_input() -> None:
-    command = [sys.executable, "-c", END_WITH_INPUT]
+def test_a_process_exits_when_its_input_ends() -> None:
+    command = [sys.executable, "-c", EXIT_WITH_INPUT]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -40,9 +40,9 @@ def test_a_process_ends_with_its_input() -> None:
         assert process.wait(10) == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can do it")
-def test_a_process_that_is_frozen_ends_with_its_parent() -> None:
-    command = [sys.executable, "-c", END_WITH_PARENT]
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this signal")
+def test_a_stopped_process_is_killed_when_its_parent_dies() -> None:
+    command = [sys.executable, "-c", EXIT_WITH_PARENT]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))

@@ -1,24 +1,24 @@
-"""What is in packages and in Python that no job opens: the archive goes without."""
+"""Files of packages and of Python that no job opens; the archive does not include them."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatch
 from pathlib import Path
 
-# Patterns of paths below site-packages; a star stands for folders too.
+# Patterns of paths below site-packages; a star matches slashes too.
 OF_PACKAGES = (
-    # What one compiles against or checks types with.
+    # Files for compilers and type checkers.
     *("*/include/*", "*.a", "*.h", "*.hpp", "*.c", "*.cc", "*.cpp", "*.pyx", "*.pxd", "*.pxi"),
     *("*.pyi", "clang/*"),
     # Not "test": TensorFlow has a package of that name.
     "*/tests/*",
-    # A node has its own Spark; and what is to be looked at or learnt from.
+    # Spark itself, which every node has, and its examples.
     *(f"pyspark/{name}/*" for name in ("jars", "examples", "data", "licenses")),
-    # TensorBoard's and MLflow's pages: a job writes to them, and serves none.
+    # The web pages of TensorBoard and MLflow: jobs write logs, and serve no pages.
     *("tensorboard_data_server/bin/*", "tensorboard/webfiles.zip", "mlflow/server/js/*"),
-    # Arrow's servers, and plans of queries.
+    # Arrow's servers and query plans.
     *("pyarrow/*flight*", "pyarrow/*plasma*", "pyarrow/*substrait*"),
-    # TensorFlow's own way to gs://, which is off; stores are read by fsspec. A compiler's dialect.
+    # TensorFlow's own access to gs://, which is not used (fsspec is), and an MLIR dialect.
     *("tensorflow_io_gcs_filesystem/*", "tensorflow/compiler/mlir/stablehlo/*"),
     # Classifiers of OpenCV.
     "cv2/data/*.xml",

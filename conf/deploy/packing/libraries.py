@@ -1,4 +1,4 @@
-"""What a process loads of a library: most of what some of them hold is for a debugger."""
+"""The part of a shared library that a process loads; the rest is for debuggers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import mmap
 import struct
 from typing import BinaryIO, Optional
 
-_ELF = b"\x7fELF\x02\x01"  # of 64 bits, the low byte first: x86-64 and ARM
-_HEADER = struct.Struct("<32xQ14xHH6x")  # where the segments are told of, and how many there are
-_SEGMENT = struct.Struct("<8xQ16xQ16x")  # where it begins in the file, and its size there
+_ELF = b"\x7fELF\x02\x01"  # 64 bits, little endian: x86-64 and ARM
+_HEADER = struct.Struct("<32xQ14xHH6x")  # offset of the segment table, size and number of entries
+_SEGMENT = struct.Struct("<8xQ16xQ16x")  # offset and size of the segment in the file
 
 
 def loaded_part(file: BinaryIO) -> Optional[mmap.mmap]:
-    """What the linker maps of a library, as a copy that can be read; None where it is none.
+    """Return a readable copy of the part that the linker maps; None if the file is no library.
 
-    That is the file up to the end of its last segment. Symbols and lines for a debugger come
-    behind, and the table of sections, which is said to be empty. `strip` does the same, but not
-    every machine has it, and it breaks libraries that patchelf has changed, as many in wheels are.
+    The part ends with the last segment. It is followed by symbols and line numbers for debuggers,
+    and by the section table; the copy's header declares that table as empty. `strip` does the same,
+    but is not installed on every machine, and breaks libraries that were changed by patchelf, as
+    many in wheels are.
     """
     file.seek(0)
     header = file.read(64)
@@ -30,6 +31,6 @@ def loaded_part(file: BinaryIO) -> Optional[mmap.mmap]:
         begin, size_bytes = _SEGMENT.unpack_from(table, number * segment_bytes)
         end = max(end, begin + size_bytes)
     part = mmap.mmap(file.fileno(), end, access=mmap.ACCESS_COPY)
-    part[40:48] = bytes(8)  # where the sections are told of
-    part[60:64] = bytes(4)  # how many there are, and which of them holds their names
+    part[40:48] = bytes(8)  # offset of the section table
+    part[60:64] = bytes(4)  # number of sections, and index of the section with their names
     return part

@@ -1,4 +1,4 @@
-"""The files of an environment: this Python's own library, and the packages that jobs need."""
+"""The files of the environment: Python's standard library, and the packages that jobs need."""
 
 from __future__ import annotations
 
@@ -18,72 +18,73 @@ from packing.left_out import OF_PACKAGES, OF_PYTHON, is_left_out
 LIB = Path("lib", f"python{sys.version_info[0]}.{sys.version_info[1]}")
 SITE = LIB / "site-packages"
 NO_LIBRARY = ("__pycache__", "site-packages", "dist-packages")
-# All that jobs import, on the driver and on executors.
+# All imports of the jobs, on the driver and on executors.
 IMPORT_ALL = """
 import importlib, pkgutil
 import adlfs, gcsfs, halftone, horovod.tensorflow.keras, matplotlib.pyplot, petastorm.reader
 import s3fs, sklearn.gaussian_process, tensorflow.keras.layers
-for found in pkgutil.walk_packages(halftone.__path__, "halftone."):
-    importlib.import_module(found.name)
+for module in pkgutil.walk_packages(halftone.__path__, "halftone."):
+    importlib.import_module(module.name)
 """
 
-Member = tuple[Path, Path]  # a file, and its place in the archive
+Member = tuple[Path, Path]  # a file, and its path in the archive
 
 
 def needed(requirements: Path) -> list[Distribution]:
-    """The distributions that a requirements file names, and all that they need."""
+    """Return the distributions in a requirements file, and all that they depend on."""
     lines = (line.partition("#")[0].strip() for line in requirements.read_text().splitlines())
-    waiting = [Requirement(line) for line in lines if line]
-    found: dict[str, Distribution] = {}
-    seen: set[tuple[str, str]] = set()
-    while waiting:
-        wanted = waiting.pop()
-        name = re.sub(r"[-_.]+", "-", wanted.name).lower()
-        found[name] = importlib.metadata.distribution(wanted.name)
-        for extra in {"", *wanted.extras} - {extra for known, extra in seen if known == name}:
-            seen.add((name, extra))
-            for line in found[name].requires or ():
-                inner = Requirement(line)
-                if inner.marker is None or inner.marker.evaluate({"extra": extra}):
-                    waiting.append(inner)
-    return [found[name] for name in sorted(found)]
+    pending = [Requirement(line) for line in lines if line]
+    distributions: dict[str, Distribution] = {}
+    resolved: set[tuple[str, str]] = set()  # names and extras
+    while pending:
+        requirement = pending.pop()
+        name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+        distributions[name] = importlib.metadata.distribution(requirement.name)
+        resolved_extras = {extra for other, extra in resolved if other == name}
+        for extra in {"", *requirement.extras} - resolved_extras:
+            resolved.add((name, extra))
+            for line in distributions[name].requires or ():
+                dependency = Requirement(line)
+                if dependency.marker is None or dependency.marker.evaluate({"extra": extra}):
+                    pending.append(dependency)
+    return [distributions[name] for name in sorted(distributions)]
 
 
 def compile_imported() -> None:
-    """Have Python compile what jobs import, so that no executor waits for that."""
-    done = subprocess.run([sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(done.stderr)
+    """Make Python compile all modules that jobs import, so that executors need not."""
+    process = subprocess.run([sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True)
+    if process.returncode != 0:
+        sys.exit(process.stderr)
 
 
 def members(requirements: Path) -> list[Member]:
-    """All files but those that no job opens, in order."""
+    """Return all files of the archive, sorted by path."""
     parts = (
         (packages(requirements), SITE, OF_PACKAGES),
         (standard_library(), LIB, OF_PYTHON),
     )
-    found = {
-        (source, target): None  # of some files two distributions say that they are theirs
+    unique_members = {
+        (source, target): None  # some files belong to two distributions
         for files, root, patterns in parts
         for source, target in files
         if not is_left_out(target.relative_to(root), patterns)
     }
-    return sorted(found, key=lambda member: member[1])
+    return sorted(unique_members, key=lambda member: member[1])
 
 
 def packages(requirements: Path) -> Iterator[Member]:
-    """All files of what a requirements file needs."""
+    """Yield all files of the packages that a requirements file needs."""
     for distribution in needed(requirements):
         for file in distribution.files or ():
             source = Path(str(distribution.locate_file(file)))
-            # Commands, above site-packages, name the Python that they were installed with.
+            # Skip commands (outside site-packages), which hold the path of this Python.
             if ".." not in file.parts and file.suffix != ".pyc" and source.exists():
                 yield source, SITE / file
                 yield from _compiled(source, SITE / file)
 
 
 def standard_library() -> Iterator[Member]:
-    """All files of this Python's own library."""
+    """Yield all files of Python's standard library."""
     root = Path(sysconfig.get_path("stdlib"))
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name not in NO_LIBRARY]

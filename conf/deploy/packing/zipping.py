@@ -1,4 +1,4 @@
-"""gzip on all cores: parts are compressed at once, and written one behind the other."""
+"""gzip on all cores: parts are compressed in parallel, and written in order."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import BinaryIO, Optional
 
 
 class Gzip:
-    """A file to write to, whose parts go compressed into `file`: together one file of gzip's."""
+    """A writable file whose parts are compressed to `file`; together they form one gzip file."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._most_waiting = file, 2 * (os.cpu_count() or 1)
+        self._file, self._max_pending = file, 2 * (os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(os.cpu_count())
-        self._waiting: deque[Future[bytes]] = deque()
+        self._pending: deque[Future[bytes]] = deque()
 
     def __enter__(self) -> Gzip:
         return self
@@ -32,11 +32,11 @@ class Gzip:
         self._pool.shutdown()
 
     def write(self, part: bytes) -> int:
-        # No date: the same content gives the same bytes.
-        self._waiting.append(self._pool.submit(gzip.compress, bytes(part), 6, mtime=0))
-        self._write_all_but(self._most_waiting)
+        # No timestamp, so that the same content gives the same bytes.
+        self._pending.append(self._pool.submit(gzip.compress, bytes(part), 6, mtime=0))
+        self._write_all_but(self._max_pending)
         return len(part)
 
     def _write_all_but(self, num_parts: int) -> None:
-        while len(self._waiting) > num_parts:
-            self._file.write(self._waiting.popleft().result())
+        while len(self._pending) > num_parts:
+            self._file.write(self._pending.popleft().result())

@@ -1,7 +1,7 @@
-"""Every setting of Halftone, typed and documented once: YAML in, frozen objects out.
+"""The settings of Halftone: types, defaults and descriptions; YAML files become frozen objects.
 
-A YAML file states only what differs from the defaults. All mistakes in it are reported together
-in one `ConfigError`, which names file, key, value and the valid choices, before any work starts.
+A YAML file holds only the settings that differ from the defaults. All mistakes in it are reported
+together in one `ConfigError`, with file, key, value and valid choices, before a job starts.
 """
 
 from halftone.config.base import ConfigError, ConfigSection

@@ -1,4 +1,4 @@
-"""The base class of all sections of a config, and the error for a wrong setting."""
+"""The base class of all sections of a config, and the error for an invalid setting."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from halftone.errors import InputError
 
 
 class ConfigError(InputError):
-    """A setting is unknown, of the wrong type, out of range, or missing where it is needed."""
+    """A setting is unknown, of the wrong type, out of range, or missing although required."""
 
 
 class ConfigSection(BaseModel):
-    """A frozen group of settings in which an unknown key is an error."""
+    """A frozen group of settings; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def _check_one_group(pattern: str) -> str:
+def check_one_group(pattern: str) -> str:
+    """Return a regular expression after checking that it has exactly one group.
+
+    Raises:
+        ValueError: it is invalid, or has another number of groups.
+    """
     try:
         groups = re.compile(pattern).groups
     except re.error as error:

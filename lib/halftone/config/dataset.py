@@ -1,4 +1,4 @@
-"""Settings of preprocessing: pixels, splits and the listing of images."""
+"""Settings of preprocessing: pixels, splits, and the conversion of images to a dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import ConfigSection, _check_one_group
+from halftone.config.base import ConfigSection, check_one_group
 
 # fmt: off
 _IMAGE_SUFFIXES = (
@@ -21,40 +21,58 @@ _IMAGE_SUFFIXES = (
 
 
 class PixelSpec(ConfigSection):
-    """The pixels that an image is decoded to, and the limits on what is decoded.
+    """Size and format of decoded images, and limits on the images that are decoded.
 
-    The model directory keeps these values, so that scoring decodes as training did.
+    The model directory stores these values, so that scoring decodes images as training did.
     """
 
     height_px: int = Field(64, ge=1, le=8192)
     width_px: int = Field(64, ge=1, le=8192)
     channels: Literal[1, 3] = Field(1, description="1: grey (ITU-R 601 luma), 3: colour (RGB)")
-    fit: Literal["stretch", "crop", "pad"] = Field("stretch", description="how an aspect is met")
-    background: int = Field(0, ge=0, le=255, description="grey level behind alpha and padding")
-    max_pixels: int = Field(100_000_000, ge=1, description="a header that claims more is rejected")
-    max_scans: int = Field(100, ge=1, description="a progressive JPEG with more is rejected")
-    min_side_px: int = Field(1, ge=1, description="an image with a shorter side is rejected")
+    fit: Literal["stretch", "crop", "pad"] = Field(
+        "stretch",
+        description="how images of another aspect ratio are resized: stretch distorts them, crop "
+        "cuts the centre, pad adds margins of the background",
+    )
+    background: int = Field(
+        0, ge=0, le=255, description="grey level behind transparent pixels and of margins"
+    )
+    max_pixels: int = Field(
+        100_000_000, ge=1, description="reject images with more pixels, before they are decoded"
+    )
+    max_scans: int = Field(100, ge=1, description="reject progressive JPEGs with more scans")
+    min_side_px: int = Field(1, ge=1, description="reject images with a shorter side")
 
 
 class SplitSettings(ConfigSection):
-    """Which split an image goes to: a pure function of its path and the seed."""
+    """How images are assigned to splits: a pure function of the path and the seed."""
 
-    validation_fraction: float = Field(0.1, ge=0.0, lt=1.0)
-    test_fraction: float = Field(0.1, ge=0.0, lt=1.0)
-    folds: Optional[int] = Field(
-        None, ge=2, le=100, description="for cross-validation: what is not test is cut into folds"
+    validation_fraction: float = Field(
+        0.1, ge=0.0, lt=1.0, description="fraction of the images in the validation split"
     )
-    fold: int = Field(0, ge=0, description="the one of the folds, from 0, that is validation")
+    test_fraction: float = Field(
+        0.1, ge=0.0, lt=1.0, description="fraction of the images in the test split"
+    )
+    folds: Optional[int] = Field(
+        None,
+        ge=2,
+        le=100,
+        description="for cross-validation: number of folds of the images outside the test split",
+    )
+    fold: int = Field(
+        0, ge=0, description="for cross-validation: number of the validation fold, from 0"
+    )
     from_path: Optional[str] = Field(
         None,
-        description="regular expression on the path below paths.images whose one group names the "
-        "split that the data brings (train, validation, test); where the data brings no "
-        "validation, validation_fraction of its train becomes one",
+        description="regular expression on the path below paths.images with one group that is the "
+        "name of a predefined split (train, validation, test); without predefined validation "
+        "images, validation_fraction of the train images are used",
     )
     group_by: Optional[str] = Field(
         None,
-        description="regular expression whose one group names what must stay on one side of a "
-        "split, such as a person or a pair; default: every image for itself",
+        description="regular expression on the path with one group; images with the same group, "
+        "such as those of a person, are assigned to the same split; default: each image is "
+        "assigned by itself",
     )
 
     @model_validator(mode="after")
@@ -75,50 +93,67 @@ class SplitSettings(ConfigSection):
     @field_validator("from_path", "group_by")
     @classmethod
     def _has_one_group(cls, pattern: Optional[str]) -> Optional[str]:
-        return None if pattern is None else _check_one_group(pattern)
+        return None if pattern is None else check_one_group(pattern)
 
 
 class PreprocessSettings(ConfigSection):
-    """Raw images to dataset."""
+    """How raw images are converted to a dataset."""
 
     label_from: str = Field(
         r"([^/]+)/[^/]+$",
-        description="regular expression on the path below paths.images whose one group is the "
-        "label; default: the name of the folder that holds the image",
+        description="regular expression on the path below paths.images with one group that is the "
+        "label; default: the name of the folder that contains the image",
     )
     catalogue: Optional[str] = Field(
         None,
-        description="Parquet or CSV file that names the images in a column path, below "
-        "paths.images, instead of a listing of the folder; further columns may be label, group, "
-        "split, size_bytes, modified",
+        description="Parquet or CSV file that lists the images, used instead of a listing of the "
+        "folder; the column path holds paths below paths.images; optional columns are label, "
+        "group, split, size_bytes, modified",
     )
     suffixes: tuple[str, ...] = Field(
         _IMAGE_SUFFIXES,
-        description="files with another ending are left alone, and counted as ignored",
+        description="file name extensions of images; other files are counted as ignored",
     )
     max_reject_fraction: float = Field(
-        0.05, ge=0.0, le=1.0, description="above it the job stops before anything is published"
+        0.05,
+        ge=0.0,
+        le=1.0,
+        description="if a larger fraction of the images is rejected, the job fails before it "
+        "publishes the dataset",
     )
     rows_per_shard: Union[Literal["auto"], int] = Field(
-        "auto", description="auto: 16 MiB of pixels a shard, less where that makes too few shards"
+        "auto",
+        description="auto: 16 MiB of pixels per shard, fewer if a split would have less than "
+        "min_shards shards",
     )
     near_duplicates: Literal["off", "report", "drop"] = Field(
         "report",
-        description="images that look nearly the same as one of an earlier split (train, "
-        "validation, test): drop takes them out of the later split",
+        description="images that look nearly the same as an image of an earlier split (in the "
+        "order train, validation, test): report lists them, drop removes them from the later "
+        "split",
     )
     near_distance: int = Field(
-        4, ge=0, le=16, description="bits of a 64-bit perceptual hash that may differ"
+        4,
+        ge=0,
+        le=16,
+        description="largest number of different bits of the 64-bit perceptual hashes of near "
+        "duplicates",
     )
     min_shards: int = Field(
-        8, ge=1, le=100_000, description="auto: a split has this many shards where its rows allow"
+        8,
+        ge=1,
+        le=100_000,
+        description="with rows_per_shard auto: minimum number of shards of a split, if it has "
+        "enough rows",
     )
-    read_threads: int = Field(8, ge=1, le=256, description="chunks read ahead, in each task")
+    read_threads: int = Field(
+        8, ge=1, le=256, description="threads of each Spark task that read images ahead"
+    )
 
     @field_validator("label_from")
     @classmethod
     def _has_one_group(cls, pattern: str) -> str:
-        return _check_one_group(pattern)
+        return check_one_group(pattern)
 
     @field_validator("rows_per_shard")
     @classmethod

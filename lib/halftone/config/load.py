@@ -22,13 +22,15 @@ from halftone.config.root import Config
 def load_config(
     path: str, overrides: Sequence[str] = (), paths: Mapping[str, Optional[str]] = {}
 ) -> Config:
-    """Read the YAML file at `path`, lay `KEY=VALUE` overrides and `paths` over it, and check all.
+    """Read a YAML file, apply overrides, and validate all settings.
 
-    `overrides` are dotted keys with YAML values (`train.epochs=3`); `paths` gives values of the
-    section `paths` by name, None where the file's own value stands.
+    Args:
+        path: the YAML file.
+        overrides: `KEY=VALUE` with dotted keys and YAML values, such as `train.epochs=3`.
+        paths: values of the section `paths`, by name; None does not override.
 
     Raises:
-        ConfigError: the file cannot be read, or a setting is wrong; every mistake is named.
+        ConfigError: the file cannot be read, or settings are invalid; lists every mistake.
     """
     raw = read_yaml(path)
     for override in overrides:
@@ -40,9 +42,16 @@ def load_config(
 
 
 def config_from_mapping(raw: Mapping[str, Any], source: str) -> Config:
-    """Check a mapping of settings; `source` is what errors call it. Raises ConfigError."""
+    """Validate a mapping of settings.
+
+    Args:
+        source: the name of the mapping in error messages, such as its file.
+
+    Raises:
+        ConfigError: settings are invalid; lists every mistake.
+    """
     try:
-        # JSON mode is strict about types, yet takes a list for a tuple as YAML writes one.
+        # JSON mode checks types strictly, but accepts YAML's lists for tuples.
         return Config.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
         mistakes = [_describe_mistake(dict(item)) for item in error.errors(include_url=False)]
@@ -51,30 +60,38 @@ def config_from_mapping(raw: Mapping[str, Any], source: str) -> Config:
 
 
 def require_path(value: Optional[str], key: str, flag: str) -> str:
-    """Return a path that the job at hand cannot do without. Raises ConfigError when unset."""
+    """Return a path that a job requires.
+
+    Raises:
+        ConfigError: the path is not set.
+    """
     if not value:
         raise ConfigError(f"paths.{key} is not set; give it in the config file or as {flag} URL")
     return value
 
 
 def flatten_settings(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by their dotted keys, such as train.model.name."""
-    found: dict[str, Any] = {}
+    """Return settings by dotted keys, such as train.model.name."""
+    flat: dict[str, Any] = {}
     for key, value in nested.items():
-        inner = isinstance(value, dict)
-        found.update(flatten_settings(value, f"{prefix}{key}.") if inner else {prefix + key: value})
-    return found
+        if isinstance(value, dict):
+            flat.update(flatten_settings(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
 
 
 def diff_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Settings that are not the same in both: (dotted key, old, new), None where there is none."""
+    """Return the settings that differ: (dotted key, old value, new value), None if missing."""
     old_flat, new_flat = flatten_settings(old), flatten_settings(new)
-    pairs = ((key, old_flat.get(key), new_flat.get(key)) for key in sorted({*old_flat, *new_flat}))
-    return [(key, one, other) for key, one, other in pairs if one != other]
+    triples = (
+        (key, old_flat.get(key), new_flat.get(key)) for key in sorted({*old_flat, *new_flat})
+    )
+    return [(key, before, after) for key, before, after in triples if before != after]
 
 
 class _YamlLoader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-3 as the number that it is, and refuses a key given twice."""
+    """SafeLoader that reads 1e-3 as a number and rejects duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: list[Any] = []
@@ -101,7 +118,11 @@ def _parse_yaml(text: str, source: str) -> Any:
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    """Read the settings in the file at `path`. Raises ConfigError."""
+    """Read the settings in a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a YAML mapping.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -123,7 +144,7 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     *sections, name = key.split(".")
     for section in sections:
         inner = raw.get(section)
-        # Copied on the way down, so that a caller's own mapping stays as it is.
+        # Copy each section, so that the caller's mapping does not change.
         raw[section] = dict(inner) if isinstance(inner, dict) else {}
         raw = raw[section]
     raw[name] = _parse_yaml(value, f"--set {override}")
@@ -146,6 +167,6 @@ def _describe_valid_keys(location: tuple[Union[int, str], ...]) -> str:
             section = {"convnet": Convnet, "mlp": Mlp}[str(part)]
         elif part != "model":
             section = section.model_fields[part].annotation
-    close = difflib.get_close_matches(str(location[-1]), list(section.model_fields), n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    matches = difflib.get_close_matches(str(location[-1]), list(section.model_fields), n=1)
+    hint = f"did you mean {matches[0]}? " if matches else ""
     return f"{hint}valid here: {', '.join(section.model_fields)}"

@@ -1,4 +1,4 @@
-"""Settings of the networks, one class for each family."""
+"""Settings of the networks, one class per family."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _Value = TypeVar("_Value")
 _Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-def _as_tuple(given: Any) -> Any:
-    return tuple(given) if isinstance(given, (list, tuple)) else (given,)
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 def _unwrap_single(values: tuple[_Value, ...]) -> Union[_Value, list[_Value]]:
     return values[0] if len(values) == 1 else list(values)
 
 
-# One value for all layers, which YAML and JSON write alone, or a list of one a layer.
+# One value for all layers, a scalar in YAML and JSON, or a list with one value per layer.
 OneOrPerLayer = Annotated[
     tuple[_Value, ...],
     BeforeValidator(_as_tuple),
@@ -38,62 +38,69 @@ OneOrPerLayer = Annotated[
 
 
 class _SlidingWindow(NamedTuple):
-    """What a convolution or a pooling slides over a feature map."""
+    """The window that a convolution or a pooling slides over a feature map."""
 
     layer: str
     side_px: int
     stride_px: int
     padding: str
-    remedy: str
+    remedy: str  # advice if the window does not fit
 
     def output_side_px(self, side_px: int) -> int:
-        """A feature map's side after this layer; 0 where the window does not fit."""
+        """Return the side of a feature map after this layer; 0 if the window does not fit."""
         if self.padding == "same":
             return -(-side_px // self.stride_px)
         return max(0, (side_px - self.side_px) // self.stride_px + 1)
 
 
 class Convnet(ConfigSection):
-    """Convolutions, with 2x2 pooling after each unless told, then dense layers."""
+    """Convolutions, by default with 2x2 pooling after each, then dense layers."""
 
     name: Literal["convnet"] = "convnet"
-    filters: tuple[PositiveInt, ...] = Field((32, 32), min_length=1)
+    filters: tuple[PositiveInt, ...] = Field(
+        (32, 32), min_length=1, description="number of filters of each convolution"
+    )
     kernels_px: tuple[PositiveInt, ...] = Field(
-        (3,), min_length=1, description="one, or one a convolution"
+        (3,), min_length=1, description="side of the kernels: one value, or one per convolution"
     )
     strides_px: tuple[PositiveInt, ...] = Field(
-        (1,), min_length=1, description="one, or one a convolution"
+        (1,), min_length=1, description="stride: one value, or one per convolution"
     )
-    padding: Literal["same", "valid"] = "valid"
+    padding: Literal["same", "valid"] = Field("valid", description="padding of the convolutions")
     pooling: Literal["max", "average"] = "max"
     pool_after: Optional[tuple[PositiveInt, ...]] = Field(
         None, description="numbers of the convolutions, from 1, with pooling; default: all"
     )
     pool_padding: Literal["same", "valid"] = Field(
-        "valid", description="same: an odd side is rounded up, valid: down"
+        "valid", description="same: half of an odd side is rounded up, valid: down"
     )
     activation: OneOrPerLayer[Literal["relu", "leaky_relu", "none"]] = Field(
-        ("relu",), description="one, or one a layer: of all convolutions, then of all dense layers"
+        ("relu",),
+        description="one value, or one per layer: all convolutions, then all dense layers",
     )
-    leaky_slope: float = Field(0.3, ge=0.0, lt=1.0, description="leaky_relu, of negative values")
-    batch_norm: bool = Field(False, description="after every convolution, ahead of its pooling")
+    leaky_slope: float = Field(
+        0.3, ge=0.0, lt=1.0, description="slope of leaky_relu for negative values"
+    )
+    batch_norm: bool = Field(
+        False, description="batch normalisation after every convolution, before its pooling"
+    )
     batch_norm_before_activation: bool = Field(
-        False, description="batch_norm stands before the activation, not after it"
+        False, description="apply batch_norm before the activation instead of after it"
     )
     batch_norm_momentum: float = Field(
         0.99,
         ge=0.0,
         lt=1.0,
-        description="how much a batch leaves of the running mean and deviation; where a training "
-        "has fewer than some 500 steps take 0.9, or it ends before these follow",
+        description="momentum of the running mean and variance; use 0.9 for trainings of fewer "
+        "than about 500 steps, in which slower averages do not converge",
     )
-    conv_dropout: _Fraction = Field(0.0, description="after every pooling")
+    conv_dropout: _Fraction = Field(0.0, description="dropout rate after every pooling")
     global_average: bool = Field(
-        False, description="the dense layers get each feature map's mean, not all of its values"
+        False, description="feed the mean of each feature map to the dense layers, not all values"
     )
-    dense: tuple[PositiveInt, ...] = (128,)
+    dense: tuple[PositiveInt, ...] = Field((128,), description="units of each dense layer")
     dense_dropout: OneOrPerLayer[_Fraction] = Field(
-        (0.0,), description="after every dense layer: one, or one a layer"
+        (0.0,), description="dropout rate after every dense layer: one value, or one per layer"
     )
 
     @model_validator(mode="after")
@@ -117,8 +124,8 @@ class Convnet(ConfigSection):
             )
         if self.conv_dropout and not named:
             raise ValueError(
-                f"conv_dropout {self.conv_dropout:g} stands after poolings, and pool_after [] "
-                "leaves none; use conv_dropout 0, or name convolutions in pool_after"
+                f"conv_dropout {self.conv_dropout:g} follows poolings, but pool_after is []; use "
+                "conv_dropout 0, or name convolutions in pool_after"
             )
         return self
 
@@ -147,17 +154,19 @@ class Convnet(ConfigSection):
                 layer, kernel_px, stride_px, self.padding, "padding same, a smaller kernel"
             )
             if self.pool_after is None or number in self.pool_after:
-                cure = "pool_padding same, a shorter pool_after"
-                yield _SlidingWindow(f"the pooling after {layer}", 2, 2, self.pool_padding, cure)
+                remedy = "pool_padding same, a shorter pool_after"
+                yield _SlidingWindow(f"the pooling after {layer}", 2, 2, self.pool_padding, remedy)
 
 
 class Mlp(ConfigSection):
     """Dense layers on the flattened pixels; without hidden layers, logistic regression."""
 
     name: Literal["mlp"] = "mlp"
-    hidden: tuple[PositiveInt, ...] = (200, 60)
+    hidden: tuple[PositiveInt, ...] = Field(
+        (200, 60), description="units of each hidden layer; []: logistic regression"
+    )
     dropout: OneOrPerLayer[_Fraction] = Field(
-        (0.0,), description="after every hidden layer: one, or one a layer"
+        (0.0,), description="dropout rate after every hidden layer: one value, or one per layer"
     )
 
     @model_validator(mode="after")
@@ -168,5 +177,7 @@ class Mlp(ConfigSection):
 
 def _check_count(name: str, values: Sequence[Any], count: int, layers: str) -> None:
     if len(values) not in (1, count):
-        cures = " or ".join(str(number) for number in sorted({1, count} - {0}))
-        raise ValueError(f"{name} has {len(values)} values for {count} {layers}; give {cures}")
+        valid_counts = " or ".join(str(number) for number in sorted({1, count} - {0}))
+        raise ValueError(
+            f"{name} has {len(values)} values for {count} {layers}; give {valid_counts}"
+        )

@@ -13,29 +13,36 @@ from halftone.config.base import ConfigSection
 
 
 class GateSettings(ConfigSection):
-    """When a challenger becomes champion: both are judged on the same rows of `score.split`."""
+    """When a challenger is promoted: it is compared on the same rows of `score.split`."""
 
     measure: Literal["accuracy", "f1"] = Field(
-        "accuracy", description="by which the better one is told; f1 as metrics.json has it"
+        "accuracy", description="metric of the comparison; f1 is that of metrics.json"
     )
     confidence: float = Field(
-        0.95, gt=0.5, lt=1.0, description="that a difference is no chance (two-sided, paired)"
+        0.95,
+        gt=0.5,
+        lt=1.0,
+        description="confidence level of the difference (two-sided, paired)",
     )
     max_class_drop: float = Field(
-        0.05, ge=0.0, le=1.0, description="by which the recall of no class may fall"
+        0.05, ge=0.0, le=1.0, description="largest accepted drop of the recall of any class"
     )
     floor: float = Field(
-        0.0, ge=0.0, le=1.0, description="of the measure: what is below it is never promoted"
+        0.0, ge=0.0, le=1.0, description="a challenger with a lower measure is never promoted"
     )
 
 
 class DriftSettings(ConfigSection):
-    """How much images may differ from those before, by population stability index (PSI)."""
+    """Limits on the drift of new images: the population stability index (PSI)."""
 
-    warn: float = Field(0.1, gt=0.0, description="from which PSI on it is said")
-    stop: float = Field(0.25, gt=0.0, description="from which PSI on nothing is trained")
+    warn: float = Field(0.1, gt=0.0, description="PSI from which drift is reported")
+    stop: float = Field(0.25, gt=0.0, description="PSI from which drift blocks training")
     confidence: float = Field(
-        0.999, gt=0.5, lt=1.0, description="that so large a PSI of so few images is no chance"
+        0.999,
+        gt=0.5,
+        lt=1.0,
+        description="confidence level: a PSI counts only if it is unlikely to occur by chance for "
+        "that number of images",
     )
 
     @model_validator(mode="after")
@@ -46,47 +53,53 @@ class DriftSettings(ConfigSection):
 
 
 class RetentionSettings(ConfigSection):
-    """What is left of earlier nights. What the champion needs stays in any case."""
+    """How long files of earlier runs are kept. The champion's files are always kept."""
 
-    nights: int = Field(10, ge=1, description="newest ones whose model and scores are kept")
-    datasets: int = Field(3, ge=1, description="newest ones that are kept")
-    days: float = Field(30.0, ge=0.0, description="what is younger is kept too")
+    nights: int = Field(
+        10, ge=1, description="number of latest runs whose models and scores are kept"
+    )
+    datasets: int = Field(3, ge=1, description="number of latest datasets that are kept")
+    days: float = Field(30.0, ge=0.0, description="files of more recent days are kept as well")
 
 
 class RetrainSettings(ConfigSection):
-    """Scheduled retraining: new images to a better champion."""
+    """Scheduled retraining on new images."""
 
     folder: Optional[str] = Field(
-        None, description="nights, kept datasets, history and the lock; local path or URL"
+        None, description="local path or URL for runs, datasets, history and the lock"
     )
     registered_model: Optional[str] = Field(
         None,
         pattern=r"^[^/:@]+$",
-        description="its name in MLflow, CATALOG.SCHEMA.NAME in Unity Catalog; default: name",
+        description="name of the model in MLflow, CATALOG.SCHEMA.NAME in Unity Catalog; default: "
+        "the config's name",
     )
     start: Literal["champion", "scratch"] = Field(
-        "champion", description="first weights: the champion's, where its network is the same"
+        "champion",
+        description="initial weights: champion uses the champion's, if the network is the same",
     )
-    prune: bool = Field(False, description="forget images that are no longer there")
+    prune: bool = Field(False, description="remove images that no longer exist from the dataset")
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
     keep: RetentionSettings = RetentionSettings()
     lock_secs: float = Field(
-        600.0, ge=1.0, description="after so long without a sign of life an owner counts as dead"
+        600.0,
+        ge=1.0,
+        description="a lock expires if its owner has not renewed it for this many seconds",
     )
     max_attempts: int = Field(
         5,
         ge=1,
-        description="calls that a step may take, failed or killed, before a night is closed",
+        description="number of failed or killed attempts at a step after which a run is closed",
     )
     fail_on_refusal: bool = Field(
-        False, description="exit code 3, not 0, where gate or drift refuse"
+        False, description="exit with code 3 instead of 0 if gate or drift refuse the challenger"
     )
     webhook: Optional[str] = Field(
         None,
         pattern=r"^(https?://.+|\$[A-Za-z_][A-Za-z0-9_]*)$",
-        description="URL to which the outcome is sent as JSON; $NAME: the environment's variable",
+        description="URL to which the outcome is sent as JSON; $NAME: an environment variable",
     )
     outcome_file: Optional[str] = Field(
-        None, description="file or URL that the outcome is written to as JSON"
+        None, description="file or URL to which the outcome is written as JSON"
     )

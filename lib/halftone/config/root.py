@@ -17,38 +17,54 @@ from halftone.config.train import TrainSettings
 
 
 class Paths(ConfigSection):
-    """Where things are: local paths or URLs (s3://, gs://, abfs://, hdfs://). Flags override."""
+    """Local paths or URLs (s3://, gs://, abfs://, hdfs://); the jobs' flags override them."""
 
     images: Optional[str] = Field(None, description="folder of raw images, read recursively")
-    dataset: Optional[str] = Field(None, description="written by preprocess, read by train, score")
+    dataset: Optional[str] = Field(
+        None, description="written by preprocess, read by train and score"
+    )
     model: Optional[str] = Field(None, description="written by train, read by score")
     scores: Optional[str] = Field(None, description="predictions, metrics and report")
-    new_images: Optional[str] = Field(None, description="raw images that score is to take instead")
-    baseline: Optional[str] = Field(None, description="earlier scores, for score to compare with")
+    new_images: Optional[str] = Field(
+        None, description="raw images to score instead of a split of the dataset"
+    )
+    baseline: Optional[str] = Field(
+        None, description="scores of another run, which the report compares with"
+    )
 
 
 class SparkSettings(ConfigSection):
-    """How Spark is started where no session is given (spark-submit's own settings win)."""
+    """How Spark is started if there is no session; options of spark-submit take precedence."""
 
-    master: Optional[str] = Field(None, description="default: all cores of this machine")
+    master: Optional[str] = Field(
+        None, description="Spark master; default: all cores of this machine"
+    )
     conf: dict[str, str] = Field(default_factory=dict, description="any spark.* setting")
 
 
 class TrackingSettings(ConfigSection):
-    """Where MLflow keeps parameters, metrics and models of trainings."""
+    """Where parameters, metrics and models of trainings are logged with MLflow."""
 
     enabled: bool = True
     uri: Optional[str] = Field(
-        None, description="default: MLFLOW_TRACKING_URI, else mlflow.db in the working directory"
+        None,
+        description="tracking URI; default: MLFLOW_TRACKING_URI, else mlflow.db in the working "
+        "directory",
     )
-    experiment: Optional[str] = Field(None, description="default: the config's name")
+    experiment: Optional[str] = Field(
+        None, description="MLflow experiment; default: the config's name"
+    )
 
 
 class Config(ConfigSection):
-    """One run, whole."""
+    """All settings of a run."""
 
-    name: str = Field("halftone", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(0, ge=0, lt=2**31)
+    name: str = Field(
+        "halftone",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="name of the run, as in Spark and MLflow",
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of all random numbers")
     paths: Paths = Paths()
     pixels: PixelSpec = PixelSpec()
     splits: SplitSettings = SplitSettings()

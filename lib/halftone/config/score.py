@@ -15,29 +15,35 @@ from halftone.config.base import ConfigSection
 
 
 class ScoreSettings(ConfigSection):
-    """Model and dataset to predictions, metrics and a report."""
+    """How a model is applied to a dataset or to raw images."""
 
-    split: Literal["train", "validation", "test"] = "test"
-    batch_size: int = Field(256, ge=1)
+    split: Literal["train", "validation", "test"] = Field("test", description="split to score")
+    batch_size: int = Field(256, ge=1, description="images per forward pass")
     threshold: Union[float, Literal["best_f1", "precision"]] = Field(
         0.5,
-        description="two classes: the probability from which it is the second; best_f1, precision: "
-        "the one that does so on the validation split",
+        description="for two classes: the probability from which the second class is predicted; "
+        "best_f1, precision: chosen on the validation split for the best F1 score, or for "
+        "wanted_precision",
     )
     wanted_precision: Optional[float] = Field(
-        None, gt=0.0, le=1.0, description="threshold precision: of the second class, at least"
+        None,
+        gt=0.0,
+        le=1.0,
+        description="for threshold precision: minimum precision of the second class",
     )
     calibrate: bool = Field(
-        False, description="scale probabilities by a temperature found on the validation split"
+        False, description="scale logits by a temperature that is fitted on the validation split"
     )
     top_ks: tuple[PositiveInt, ...] = Field(
-        (2, 5), description="more classes: shares of rows whose label is among the k most probable"
+        (2, 5), description="for more than two classes: values of k of the top-k accuracies"
     )
     only_new: bool = Field(
-        False, description="keep the predictions of what the same model has scored before"
+        False, description="reuse the predictions of images that the same model has scored before"
     )
     catalogue: Optional[str] = Field(
-        None, description="CSV or Parquet file with a column path, and maybe label: raw images"
+        None,
+        description="CSV or Parquet file that lists raw images, with a column path and optionally "
+        "a column label",
     )
 
     @field_validator("threshold")
@@ -48,7 +54,7 @@ class ScoreSettings(ConfigSection):
         return threshold
 
     @model_validator(mode="after")
-    def _precision_is_wanted(self) -> ScoreSettings:
+    def _precision_has_a_threshold(self) -> ScoreSettings:
         if (self.threshold == "precision") != (self.wanted_precision is not None):
             raise ValueError("threshold precision and wanted_precision go together; give both")
         return self

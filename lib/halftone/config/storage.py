@@ -13,7 +13,7 @@ from pydantic import (
 
 from halftone.config.base import ConfigSection
 
-# Names of options that hold what nobody may read, at any depth; and texts that do.
+# Names of options that hold credentials, at any depth, and patterns of values that do.
 _CREDENTIAL_KEY = re.compile(
     r"(^|[._])(key|secret|token|pass(word|wd)?|username|credentials?|sas|connection_string)([._]|$)"
     r"|access_?key|ssecustomerkey",
@@ -31,11 +31,11 @@ _CREDENTIAL_SOURCES = {
 
 
 class StorageSettings(ConfigSection):
-    """How stores behind URLs are reached. No credentials: they come by the stores' own ways."""
+    """How remote stores are accessed. Credentials are not allowed here: see docs/storage.md."""
 
     options: dict[Literal["s3", "gs", "abfs", "hdfs", "webhdfs"], dict[str, Any]] = Field(
         default_factory=dict,
-        description="by protocol, what fsspec's client takes, such as s3: {endpoint_url: ...}",
+        description="by protocol, arguments of fsspec's client, such as s3: {endpoint_url: ...}",
     )
 
     @model_validator(mode="after")
@@ -43,16 +43,16 @@ class StorageSettings(ConfigSection):
         for protocol, options in self.options.items():
             for key, value in _iterate_leaves(options):
                 if _CREDENTIAL_KEY.search(key) or _SECRET_TEXT.search(str(value)):
-                    chain = _CREDENTIAL_SOURCES.get(protocol, "the environment of its own client")
+                    source = _CREDENTIAL_SOURCES.get(protocol, "the environment of its own client")
                     raise ValueError(
-                        f"options.{protocol}.{key} holds a credential, which would be in all that "
-                        f"is written; take it out, and give it by {chain}"
+                        f"options.{protocol}.{key} contains a credential, which would be written "
+                        f"to manifests and logs; remove it, and provide it by {source}"
                     )
         return self
 
 
 def _iterate_leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """All values inside of dicts and lists, by their dotted keys."""
+    """Yield (dotted key, value) of all values in nested dicts and lists."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in items:
         name = f"{prefix}{key}"

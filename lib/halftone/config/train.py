@@ -14,86 +14,99 @@ from halftone.config.model import Convnet, Mlp
 
 
 class AugmentSettings(ConfigSection):
-    """Random changes of each image of a step, in training only; none unless asked."""
+    """Random augmentation of the images in training; each limit applies in both directions."""
 
-    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
+        "none", description="directions in which images are flipped at random"
+    )
     shift_fraction: float = Field(
-        0.0, ge=0.0, le=0.5, description="of each side, either way, by whole pixels"
+        0.0,
+        ge=0.0,
+        le=0.5,
+        description="largest shift, as a fraction of each side; shifts are by whole pixels",
     )
-    rotate_degrees: float = Field(0.0, ge=0.0, le=180.0, description="either way")
+    rotate_degrees: float = Field(0.0, ge=0.0, le=180.0, description="largest rotation")
     zoom_fraction: float = Field(
-        0.0, ge=0.0, le=0.9, description="in or out, of the side that is seen"
+        0.0,
+        ge=0.0,
+        le=0.9,
+        description="largest zoom in or out, as a fraction of the visible side",
     )
-    brightness_fraction: float = Field(0.0, ge=0.0, le=1.0, description="of the whole range")
-    contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="more or less")
+    brightness_fraction: float = Field(
+        0.0, ge=0.0, le=1.0, description="largest change of brightness, of the full range"
+    )
+    contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="largest change of contrast")
 
 
 class TrainSettings(ConfigSection):
-    """Dataset to model."""
+    """How a model is trained on a dataset."""
 
     model: Union[Convnet, Mlp] = Field(Convnet(), discriminator="name")
     normalise: Literal["0..1", "-0.5..0.5", "standard"] = Field(
         "0..1",
-        description="by the model's first layer; standard: mean 0 and deviation 1, by channel, "
-        "over the train split",
+        description="range of the pixel values after the model's first layer; standard: mean 0 "
+        "and standard deviation 1, by channel, over the train split",
     )
     augment: AugmentSettings = AugmentSettings()
     cache: Literal["auto", "memory", "none"] = Field(
         "auto",
-        description="memory: a rank keeps its part of the train split and shuffles it whole; none: "
-        "it reads its part from storage at each epoch, and ranks exchange parts; auto: memory "
-        "where the parts of a machine's ranks fit into a quarter of its memory",
+        description="memory: each rank caches its part of the train split and shuffles all of it; "
+        "none: each rank reads its part from storage at every epoch, and ranks exchange parts; "
+        "auto: memory if the parts of all ranks on a machine fit into a quarter of its memory",
     )
     shuffle: bool = Field(
         True,
-        description="every epoch has an order of its own; false: all have one, which is that of "
-        "the dataset, a hash's",
+        description="shuffle the rows at every epoch; false: all epochs use the order of the "
+        "dataset, which is that of a hash",
     )
     epochs: int = Field(10, ge=1)
-    batch_size: int = Field(64, ge=1, description="rows a step over all ranks together")
+    batch_size: int = Field(64, ge=1, description="rows per step, over all ranks together")
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(1e-3, gt=0.0)
-    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="sgd only")
-    scale_learning_rate: bool = Field(False, description="times the number of ranks")
+    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="for optimizer sgd only")
+    scale_learning_rate: bool = Field(
+        False, description="multiply the learning rate by the number of ranks"
+    )
     warmup_epochs: int = Field(
-        0, ge=0, description="the learning rate rises to its value over so many epochs"
+        0, ge=0, description="number of epochs over which the learning rate rises to its value"
     )
     decay: Literal["none", "cosine"] = Field(
         "none",
-        description="cosine: after the warm-up the learning rate falls to 0 at the last epoch's "
-        "end, as half a cosine",
+        description="cosine: after the warm-up, the learning rate falls along half a cosine to 0 "
+        "at the end of the last epoch",
     )
     weight_decay: float = Field(
         0.0,
         ge=0.0,
         lt=1.0,
-        description="a step takes this times the learning rate off kernels, not off biases",
+        description="decoupled weight decay: each step subtracts this times the learning rate "
+        "from kernels, not from biases",
     )
     clip_norm: Optional[float] = Field(
         None, gt=0.0, description="gradients are scaled down to this global norm"
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
-        "float32", description="of the layers' arithmetic; weights stay float32"
+        "float32", description="precision of the layers' computations; weights stay float32"
     )
     compression: Literal["none", "fp16"] = Field(
-        "none", description="of the gradients that ranks send each other"
+        "none", description="compression of the gradients that ranks exchange"
     )
     aggregate_steps: int = Field(
-        1, ge=1, description="steps whose gradients a rank adds up before ranks exchange them"
+        1, ge=1, description="number of steps whose gradients are summed before ranks exchange them"
     )
     cycle_ms: float = Field(
         1.0,
         gt=0.0,
         le=1000.0,
-        description="ranks ask each other so often for gradients to exchange; Horovod's cycle time",
+        description="Horovod's cycle time: the interval at which ranks exchange gradients",
     )
     start_from: Optional[str] = Field(
-        None, description="a model of the same network and classes, whose weights are the first"
+        None, description="model directory with initial weights, of the same network and classes"
     )
     patience: Optional[int] = Field(
-        None, ge=1, description="stop after so many epochs without a better validation loss"
+        None, ge=1, description="stop after this many epochs without a lower validation loss"
     )
-    ranks: int = Field(1, ge=1, description="Horovod ranks")
+    ranks: int = Field(1, ge=1, description="number of Horovod ranks")
     launcher: Literal["auto", "process", "horovodrun", "spark"] = Field(
         "auto",
         description="auto: this process for 1 rank, Spark executors on a cluster, else horovodrun",
@@ -101,24 +114,27 @@ class TrainSettings(ConfigSection):
     hosts: Optional[str] = Field(
         None,
         pattern=r"^[^:,\s]+:[1-9]\d*(,[^:,\s]+:[1-9]\d*)*$",
-        description="horovodrun: HOST:SLOTS,HOST:SLOTS; default: this machine",
+        description="for horovodrun: HOST:SLOTS,HOST:SLOTS; default: this machine",
     )
     network_interface: Optional[str] = Field(
-        None, description="over which ranks reach each other; default: found"
+        None,
+        description="interface through which ranks communicate; default: detected on each machine",
     )
     max_restarts: int = Field(
-        2, ge=0, description="how often ranks that died are started again from the last checkpoint"
+        2, ge=0, description="how often failed ranks are restarted from the last checkpoint"
     )
-    keep_checkpoints: int = Field(2, ge=1, description="newest ones, besides the best")
+    keep_checkpoints: int = Field(
+        2, ge=1, description="number of latest checkpoints to keep, besides the best"
+    )
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> TrainSettings:
         if self.batch_size % self.ranks:
             below = self.batch_size // self.ranks * self.ranks
-            cures = " or ".join(str(size) for size in (below, below + self.ranks) if size)
+            valid_sizes = " or ".join(str(size) for size in (below, below + self.ranks) if size)
             raise ValueError(
-                f"batch_size {self.batch_size} does not divide among {self.ranks} ranks; "
-                f"use {cures}"
+                f"batch_size {self.batch_size} is not divisible by the {self.ranks} ranks; "
+                f"use {valid_sizes}"
             )
         if self.decay == "cosine" and self.warmup_epochs >= self.epochs:
             raise ValueError(

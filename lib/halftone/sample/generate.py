@@ -8,7 +8,7 @@ The sample includes four broken files, which preprocessing must reject.
 
 `sample.json` is written last: a directory that holds it is complete. A killed run leaves no
 `sample.json`, and the next run draws the missing pictures. Each JPEG carries its parameters in a
-comment, so a file of another seed, or one of yours, is neither taken for a finished picture nor
+comment, so a file of another seed, or one of yours, is neither mistaken for a finished picture nor
 overwritten.
 """
 
@@ -209,7 +209,7 @@ def _draw_task(task: _DrawTask) -> None:
 
 def _draw_tasks(tasks: list[_DrawTask], total: int, processes: int) -> None:
     if len(tasks) < total:
-        _print(f"{total - len(tasks)} of {total} pictures are there from an earlier run")
+        _print(f"{total - len(tasks)} of {total} pictures exist from an earlier run")
     num_drawn = 0
     progress = report_progress(lambda: num_drawn, "draw", len(tasks), "pictures")
     with worker_map(processes, len(tasks)) as map_tasks, progress:

@@ -1,7 +1,7 @@
-"""Storage by URL, through fsspec: list, read, and publish a file completely or not at all.
+"""Access local and remote files by URL, with fsspec: list, read, and write atomically.
 
-A URL without a scheme is a local path. Local files are handled by the standard library, which
-is many times faster than fsspec for millions of small files.
+A URL without a scheme is a local path. Local files are read and written with the standard library,
+which is many times faster than fsspec for millions of small files.
 """
 
 from halftone.storage.files import (

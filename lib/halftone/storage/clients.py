@@ -1,4 +1,4 @@
-"""The clients of the stores behind URLs: what they are told, and what their errors mean."""
+"""The clients of remote stores: their options and the translation of their errors."""
 
 from __future__ import annotations
 
@@ -13,48 +13,50 @@ import fsspec
 
 from halftone.errors import RunError
 
-# Stores of which another host is another file system.
+# Protocols for which each host is a file system of its own.
 _PROTOCOLS_WITH_HOST = {"hdfs", "webhdfs", "abfs", "abfss"}
-# botocore's own 10 connections would hold back a chunk of files that is read at once.
+# botocore's default of 10 connections is too low for a chunk of files that is read at once.
 _S3_CLIENT_DEFAULTS = {"max_pool_connections": 64}
-# Who raises errors that are a store's, besides OSError.
+# Packages whose exceptions are errors of a store, besides OSError.
 _CLIENT_PACKAGES = {
     *("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "requests"),
 }
-# What names a file and not the store's state.
+# Errors of a single file, not of the store.
 _FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
-# Words in errors of other kinds that mean a refusal.
-_REFUSAL_WORDS = ("AccessDenied", "Credential", "Forbidden", "InvalidAccessKeyId", "NoAuthToken")
-# Protocols that `use` was told of.
+# Words that mark other exceptions as a denied access.
+_ACCESS_DENIED_WORDS = (
+    *("AccessDenied", "Credential", "Forbidden", "InvalidAccessKeyId", "NoAuthToken"),
+)
+# Protocols with options set by `set_options`.
 _configured_protocols: set[str] = set()
 
 
 class StoreError(RunError):
-    """A store refuses, or does not answer, for good: this is of no single file."""
+    """A store denies access or does not respond, even after retries; no single file is at fault."""
 
 
 def set_options(options: Mapping[Any, Mapping[str, Any]]) -> None:
-    """Open stores with these options from now on, here and in processes that start later.
+    """Set client options for this process and for processes that it starts later.
 
-    They are fsspec's own settings, so that all who open a URL by fsspec get them.
+    They become settings of fsspec, so they apply to all code that opens a URL with fsspec.
 
     Args:
-        options: by protocol, what fsspec's client takes; holds no credentials.
+        options: by protocol, arguments of fsspec's client, without credentials.
     """
-    for protocol, own in options.items():
-        fsspec.config.conf.setdefault(protocol, {}).update(own)
+    for protocol, client_options in options.items():
+        fsspec.config.conf.setdefault(protocol, {}).update(client_options)
         name = _variable_name(protocol)
-        # A setting of the environment would win over this one in a process that starts later.
-        for key in own:
+        # In a process that starts later, a variable for a single option would take precedence.
+        for key in client_options:
             os.environ.pop(f"{name}_{key.upper()}", None)
-        before = json.loads(os.environ.get(name) or "{}")
-        os.environ[name] = json.dumps({**before, **own}, sort_keys=True)
+        previous = json.loads(os.environ.get(name) or "{}")
+        os.environ[name] = json.dumps({**previous, **client_options}, sort_keys=True)
         _configured_protocols.add(protocol)
     _open_client.cache_clear()
 
 
 def client_environment() -> dict[str, str]:
-    """What a process elsewhere needs in its environment, to open stores as this one does."""
+    """Return the environment variables that give another process the same client options."""
     return {
         _variable_name(protocol): os.environ[_variable_name(protocol)]
         for protocol in sorted(_configured_protocols)
@@ -66,7 +68,7 @@ def _variable_name(protocol: str) -> str:
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
-    """Return fsspec's file system for `url`, and the path in it."""
+    """Return fsspec's file system for `url`, and the path in that file system."""
     protocol, _, rest = url.partition("://")
     with translate_errors(url):
         filesystem = _open_client(
@@ -77,24 +79,24 @@ def open_filesystem(url: str) -> tuple[Any, str]:
 
 @cache
 def _open_client(protocol: str, host: str) -> Any:
-    """One client for all threads of a process; fsspec alone would make one for each."""
-    # What a listing said is not remembered: other processes write, and are waited for.
+    """Open one client for all threads of the process; fsspec alone would open one per thread."""
+    # No cache of listings: other processes write files, and this one polls for them.
     options: dict[str, Any] = {"use_listings_cache": False}
     if protocol == "s3":
-        given = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
-        options["config_kwargs"] = {**_S3_CLIENT_DEFAULTS, **given}
+        config_kwargs = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+        options["config_kwargs"] = {**_S3_CLIENT_DEFAULTS, **config_kwargs}
     filesystem, _ = fsspec.core.url_to_fs(f"{protocol}://{host}", **options)
     return filesystem
 
 
 @contextmanager
 def translate_errors(url: str) -> Iterator[None]:
-    """Say in our words what a store's error in the body means, unless it is of the file alone.
+    """Translate client errors in the body to StoreError; let errors of a single file pass.
 
-    fsspec and the clients below it have tried several times before an error gets here.
+    fsspec and its clients retry several times before they raise an error.
 
     Raises:
-        StoreError: the store refuses, or does not answer.
+        StoreError: the store denies access or does not respond.
     """
     try:
         yield
@@ -107,23 +109,25 @@ def translate_errors(url: str) -> Iterator[None]:
 
 
 def is_store_error(error: BaseException) -> bool:
-    """Whether a store raised this, and not of a single file that is not there."""
+    """Whether this is an error of a store, and not of a single file."""
     if isinstance(error, _FILE_ERRORS):
         return False
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _CLIENT_PACKAGES
 
 
 def to_store_error(url: str, error: BaseException) -> StoreError:
+    """Convert a client's error to a StoreError with advice for the user."""
     text = " ".join(str(error).split()) or type(error).__name__
-    kinds = f"{type(error).__name__} {type(error.__cause__).__name__} {text}"
-    if isinstance(error, PermissionError) or any(kind in kinds for kind in _REFUSAL_WORDS):
+    searched = f"{type(error).__name__} {type(error.__cause__).__name__} {text}"
+    store = f"the store{_endpoint_text(url)}"
+    if isinstance(error, PermissionError) or any(word in searched for word in _ACCESS_DENIED_WORDS):
         return StoreError(
-            f"{url}: the store{_endpoint_text(url)} refuses: {text}; check the credentials and what they "
-            "may do (docs/storage.md says where they are looked for)"
+            f"{url}: {store} denies access: {text}; check the credentials and their permissions "
+            "(docs/storage.md lists where credentials are looked up)"
         )
     return StoreError(
-        f"{url}: the store{_endpoint_text(url)} does not answer as it should: {text}; check "
-        "storage.options and the network, and once it answers run the same command again to go on"
+        f"{url}: {store} does not respond correctly: {text}; check storage.options and the "
+        "network, then run the same command again to go on"
     )
 
 

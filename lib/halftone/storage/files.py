@@ -1,4 +1,4 @@
-"""Read whole files, and publish a file completely or not at all."""
+"""Read whole files, and write files atomically."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from halftone.storage import clients
 from halftone.storage.urls import is_local
 
 _TEMPORARY_PREFIX = ".tmp-"
-# Where two wrote at the same moment.
+# Delays before retries, after two writers collided.
 _RETRY_AFTER_SECS = (0.1, 0.3, 1.0)
 _NO_HARD_LINK_ERRNOS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
@@ -26,8 +26,9 @@ def read_bytes(url: str) -> bytes:
     """Read a whole file.
 
     Raises:
-        OSError: it cannot be read; FileNotFoundError where it is not there.
-        StoreError: the store refuses, or does not answer, as with all that follows here.
+        OSError: the file cannot be read; FileNotFoundError if it does not exist.
+        StoreError: the store denies access or does not respond. All functions of this module raise
+            it.
     """
     if is_local(url):
         with open(url, "rb") as file:
@@ -38,19 +39,22 @@ def read_bytes(url: str) -> bytes:
 
 
 def read_files(urls: Sequence[str]) -> list[Union[bytes, OSError]]:
-    """Read files of one store, all at once where it is remote; an error stands in its place.
+    """Read files of one store, concurrently if it is remote.
+
+    Returns:
+        For each file its bytes, or the OSError that reading it raised.
 
     Raises:
-        StoreError: the store refuses one, or does not answer: that says nothing of the file.
+        StoreError: the store denies access to a file or does not respond.
     """
     if all(map(is_local, urls)):
         return [_bytes_or_error(url) for url in urls]
     filesystem, _ = clients.open_filesystem(urls[0])
     paths = [filesystem._strip_protocol(url) for url in urls]
-    # Not `cat`, to which a name such as photo[1].jpg is a pattern.
+    # Not `cat`, which treats a name such as photo[1].jpg as a pattern.
     with clients.translate_errors(urls[0]):
-        found = filesystem.cat_ranges(paths, None, None, on_error="return")
-    return [_check_fetched(url, data) for url, data in zip(urls, found)]
+        contents = filesystem.cat_ranges(paths, None, None, on_error="return")
+    return [_check_fetched(url, content) for url, content in zip(urls, contents)]
 
 
 def _bytes_or_error(url: str) -> Union[bytes, OSError]:
@@ -63,7 +67,7 @@ def _bytes_or_error(url: str) -> Union[bytes, OSError]:
 
 def _check_fetched(url: str, fetched: Any) -> Union[bytes, OSError]:
     if isinstance(fetched, FileNotFoundError):
-        return FileNotFoundError("it was listed, and is no longer there")
+        return FileNotFoundError("the file was listed, but no longer exists")
     if not isinstance(fetched, Exception):
         return bytes(fetched)
     with clients.translate_errors(url):
@@ -71,90 +75,97 @@ def _check_fetched(url: str, fetched: Any) -> Union[bytes, OSError]:
 
 
 def write_bytes(url: str, data: Union[bytes, memoryview]) -> None:
-    """Publish a file: a reader sees the old one or the new one, never a part."""
+    """Write a file atomically: a reader sees the old content or the new one, never a part."""
     if not is_local(url):
-        # One PUT, or parts and what completes them: a store shows it whole or not at all.
+        # One PUT, or a multipart upload: both are atomic.
         return _upload(url, data, "overwrite")
-    with _temporary_file(url, data) as aside:
-        os.replace(aside, url)
+    with _temporary_file(url, data) as temporary:
+        os.replace(temporary, url)
 
 
 def create_file(url: str, data: bytes) -> bool:
-    """Publish a small file where none is: of all who try, on any machine, one gets True.
+    """Create a small file if it does not exist; of concurrent callers, exactly one gets True.
 
-    `data` must hold something of this call's own, such as a random text: where the store's answer
-    was lost on the way, only what the file holds tells who made it. The call that made it may
-    therefore repeat itself.
+    Args:
+        data: must be unique to the caller, such as a random text. If the store's response was lost,
+            the content of the file shows which caller created it. That caller may thus repeat the
+            call.
 
     Returns:
-        Whether the file is this call's; False where another's was there before.
+        Whether this caller created the file; False if another one did.
     """
     for delay_secs in (*_RETRY_AFTER_SECS, None):
         try:
             _create_local(url, data) if is_local(url) else _upload(url, data, "create")
             return True
-        except (OSError, clients.StoreError):  # each store says in its own way that one is there
+        except (OSError, clients.StoreError):  # stores report an existing file in different ways
             with suppress(FileNotFoundError):
                 return read_bytes(url) == data
             if delay_secs is None:
                 raise
-            # Of two at the same moment a store may refuse both, and wants to be asked again.
+            # A store may reject both of two simultaneous requests; retry.
             time.sleep(delay_secs)
     raise AssertionError("not reached")
 
 
 def _create_local(path: str, data: bytes) -> None:
-    with _temporary_file(path, data) as aside:
+    with _temporary_file(path, data) as temporary:
         try:
-            os.link(aside, path)  # unlike a rename it replaces nothing
+            os.link(temporary, path)  # fails if the path exists, unlike a rename
         except OSError as error:
             if error.errno not in _NO_HARD_LINK_ERRNOS:
                 raise
-            with open(path, "xb") as file:  # a mounted store, which knows no links
+            with open(path, "xb") as file:  # a mounted store without hard links
                 file.write(data)
 
 
 def _upload(url: str, data: Union[bytes, memoryview], mode: str) -> None:
-    """Upload; with mode `create` on the store's own condition that nothing is there."""
+    """Upload; mode `create` makes the store reject the upload if the file exists."""
     filesystem, path = clients.open_filesystem(url)
     try:
         with clients.translate_errors(url):
             filesystem.pipe_file(path, bytes(data), mode=mode)
-    except FileNotFoundError as error:  # a store has no folders that could be missing
+    except FileNotFoundError as error:  # no bucket; stores have no folders that could be missing
         raise InputError(
-            f"{url}: cannot be written: {str(error).rstrip('.')}; make the bucket, or correct the "
-            "path"
+            f"{url}: cannot be written: {str(error).rstrip('.')}; create the bucket, or correct "
+            "the path"
         ) from None
 
 
 @contextmanager
 def _temporary_file(path: str, data: Union[bytes, memoryview]) -> Iterator[str]:
-    """Write a file beside `path` and yield its name; it is gone at the end, if not renamed."""
+    """Write a file beside `path`, yield its name, and delete it unless it was renamed."""
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    aside = os.path.join(folder, f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}-{name}")
+    temporary = os.path.join(folder, f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}-{name}")
     try:
-        with open(aside, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        yield aside
+        yield temporary
     finally:
-        if os.path.exists(aside):
-            os.unlink(aside)
+        if os.path.exists(temporary):
+            os.unlink(temporary)
 
 
 def read_json(url: str) -> Any:
-    """Raises OSError, or ValueError where the file holds no JSON."""
+    """Read a JSON file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is not JSON.
+    """
     return json.loads(read_bytes(url))
 
 
 def write_json(url: str, value: Any) -> None:
+    """Write a JSON file atomically, indented by 2 spaces."""
     write_bytes(url, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def remove(url: str) -> None:
-    """Remove a file, or a folder and all below it; nothing happens where there is none."""
+    """Remove a file, or a folder and all files below it; do nothing if there is none."""
     if not is_local(url):
         filesystem, path = clients.open_filesystem(url)
         with suppress(FileNotFoundError), clients.translate_errors(url):

@@ -15,21 +15,20 @@ from halftone.storage.urls import is_local
 class FileInfo(NamedTuple):
     path: str  # below the listed folder, with forward slashes
     size_bytes: int
-    modified: float  # seconds since 1970; 0 where the store does not say
+    modified: float  # seconds since 1970; 0 if the store does not report it
 
 
 def list_files(url: str) -> list[FileInfo]:
     """List all files below the folder `url`, sorted by path.
 
-    Names that begin with a dot or an underscore are storage's own (`.DS_Store`, `_SUCCESS`) and
-    are left out, with all below them.
+    Files and folders whose names begin with a dot or an underscore belong to tools (`.DS_Store`,
+    `_SUCCESS`) and are skipped.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        NotADirectoryError: it is a file.
+        NotADirectoryError: the URL is that of a file.
     """
-    found = _walk_local(url, "") if is_local(url) else _find_remote(url)
-    return sorted(found)
+    return sorted(_walk_local(url, "") if is_local(url) else _find_remote(url))
 
 
 def _walk_local(root: str, folder: str) -> Iterator[FileInfo]:
@@ -41,7 +40,7 @@ def _walk_local(root: str, folder: str) -> Iterator[FileInfo]:
             if entry.is_dir():
                 yield from _walk_local(root, path)
             else:
-                # A link that leads nowhere is listed all the same: reading it will say why.
+                # List broken links too: reading one gives an error with its cause.
                 status = entry.stat(follow_symlinks=os.path.exists(entry.path))
                 yield FileInfo(path, status.st_size, status.st_mtime)
 
@@ -49,35 +48,35 @@ def _walk_local(root: str, folder: str) -> Iterator[FileInfo]:
 def _find_remote(url: str) -> Iterator[FileInfo]:
     filesystem, root = clients.open_filesystem(url)
     with clients.translate_errors(url):
-        found = filesystem.find(root, detail=True)
-        if not found and not filesystem.exists(root):
+        entries = filesystem.find(root, detail=True)
+        if not entries and not filesystem.exists(root):
             raise FileNotFoundError(url)
-    for path, info in found.items():
-        below = path[len(root) :].lstrip("/")
-        if not below:
+    for path, info in entries.items():
+        relative = path[len(root) :].lstrip("/")
+        if not relative:
             raise NotADirectoryError(url)
-        if not any(part[0] in "._" for part in below.split("/")):
-            yield FileInfo(below, int(info["size"]), _modification_time(info))
+        if not any(part[0] in "._" for part in relative.split("/")):
+            yield FileInfo(relative, int(info["size"]), _modification_time(info))
 
 
-# How fsspec's stores call the time of the last change.
+# Names of the modification time in the different file systems of fsspec.
 _MODIFIED_KEYS = ("LastModified", "last_modified", "mtime", "updated", "created")
 
 
 def _modification_time(info: dict[str, Any]) -> float:
-    stamp = next((info[name] for name in _MODIFIED_KEYS if info.get(name)), 0.0)
-    if isinstance(stamp, str):
-        stamp = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
-    return stamp.timestamp() if isinstance(stamp, datetime) else float(stamp)
+    timestamp = next((info[name] for name in _MODIFIED_KEYS if info.get(name)), 0.0)
+    if isinstance(timestamp, str):
+        timestamp = datetime.fromisoformat(timestamp.replace("Z", "+00:00"))
+    return timestamp.timestamp() if isinstance(timestamp, datetime) else float(timestamp)
 
 
 def list_names(url: str) -> list[str]:
-    """Names right below the folder `url`, sorted; none where there is no such folder."""
+    """List the names directly below the folder `url`, sorted; empty if there is no such folder."""
     if is_local(url):
         return sorted(os.listdir(url)) if os.path.isdir(url) else []
     filesystem, path = clients.open_filesystem(url)
     try:
-        # Not `isdir`, which says of a store that is away that there is no folder.
+        # Not `isdir`, which returns False if the store does not respond.
         with clients.translate_errors(url):
             names = [name.rstrip("/") for name in filesystem.ls(path, detail=False)]
     except (FileNotFoundError, NotADirectoryError):

@@ -46,9 +46,12 @@ def _open_remote(url: str) -> Iterator[Any]:
 
 
 def write_table(url: str, table: pa.Table, rows_per_group: Optional[int] = None) -> int:
-    """Publish `table` as a Parquet file, by default of one row group; return its size in bytes.
+    """Write `table` atomically as a Parquet file, by default with one row group.
 
-    Nothing is compressed: pixels of photographs hardly shrink, and readers would pay for it.
+    The file is not compressed: pixels of photographs hardly shrink, and reading would be slower.
+
+    Returns:
+        The size of the file in bytes.
     """
     buffer = io.BytesIO()
     with pq.ParquetWriter(buffer, table.schema, compression="NONE", use_dictionary=False) as writer:

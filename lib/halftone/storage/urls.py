@@ -1,4 +1,4 @@
-"""URLs and local paths: one spelling for each place."""
+"""URLs and local paths, and their canonical spelling."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import re
 
 from halftone.errors import InputError
 
-# How Hadoop and others call what Python has another name for. Databricks shows its file system,
-# and the volumes of Unity Catalog, as folders.
+# Spellings of Hadoop and others, and their canonical ones. Databricks mounts its file system, and
+# the volumes of Unity Catalog, as folders.
 _URL_ALIASES = {
     re.compile(r"^file:/*"): "/",
     re.compile(r"^(?:dbfs:/*|/dbfs/)Volumes/"): "/Volumes/",
@@ -21,19 +21,19 @@ _URL_WITH_PASSWORD = re.compile(r"^([^:/]+)://[^/@:]*:[^/@]*@")
 
 
 def normalise_url(url: str) -> str:
-    """Return the one spelling of `url`: an absolute path for a local one, no trailing slash.
+    """Return the canonical spelling of `url`: an absolute path if local, no trailing slash.
 
     Raises:
-        InputError: it holds a password, which would be in all that is written.
+        InputError: the URL contains a password, which would be written to manifests and logs.
     """
-    refused = _URL_WITH_PASSWORD.match(url)
-    if refused:
+    with_password = _URL_WITH_PASSWORD.match(url)
+    if with_password:
         raise InputError(
-            f"a path that begins with {refused[1]}:// holds a password; take it out, and give it "
-            "as docs/storage.md says"
+            f"a path that begins with {with_password[1]}:// contains a password; remove it, and "
+            "provide it as described in docs/storage.md"
         )
-    for spelling, ours in _URL_ALIASES.items():
-        url = spelling.sub(ours, url, count=1)
+    for alias, canonical in _URL_ALIASES.items():
+        url = alias.sub(canonical, url, count=1)
     if "://" in url:
         return url.rstrip("/")
     return os.path.abspath(os.path.expanduser(url))
@@ -44,7 +44,7 @@ def is_local(url: str) -> bool:
 
 
 def as_url(url: str) -> str:
-    """Return `url` with a scheme, for those who insist on one."""
+    """Return `url` with a scheme, for libraries that require one."""
     return f"file://{url}" if is_local(url) else url
 
 

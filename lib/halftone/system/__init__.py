@@ -1,1 +1,1 @@
-"""The machine below: cores, network interfaces, processes."""
+"""The operating system: cores, network interfaces, processes."""

@@ -1,34 +1,39 @@
-"""Which cores of a machine are whose, where several ranks share it."""
+"""Distribute the cores of a machine among the ranks on it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
-# Of the calling thread and those that it starts. macOS has no such thing.
+# macOS has no call that sets the CPU affinity.
 _CAN_PIN = hasattr(os, "sched_setaffinity")
 
 
 def num_threads(local_size: int) -> int:
-    """How many threads a rank should compute in, whether or not it was kept to its share."""
+    """Return how many threads a rank should use, whether or not it is pinned to its cores.
+
+    Args:
+        local_size: number of ranks on this machine.
+    """
     all_cores = os.cpu_count() or 1
-    own = len(os.sched_getaffinity(0)) if _CAN_PIN else all_cores
-    return max(1, min(own, all_cores // local_size))
+    usable_cores = len(os.sched_getaffinity(0)) if _CAN_PIN else all_cores
+    return max(1, min(usable_cores, all_cores // local_size))
 
 
 def rank_cores(cores: Sequence[int], local_rank: int, local_size: int) -> list[int]:
-    """The cores of one of a machine's `local_size` ranks: as many for each, and none for two.
+    """Return the cores of one of the machine's `local_size` ranks: equally many for each rank.
 
-    All cores where there are more ranks than cores: then none can have one for itself.
+    No core belongs to two ranks, unless there are more ranks than cores; then each gets all cores.
     """
-    each = len(cores) // local_size
-    return sorted(cores)[local_rank * each : (local_rank + 1) * each] or sorted(cores)
+    cores_per_rank = len(cores) // local_size
+    start = local_rank * cores_per_rank
+    return sorted(cores)[start : start + cores_per_rank] or sorted(cores)
 
 
 def pin_to_rank_cores(local_rank: int, local_size: int) -> None:
-    """Keep this process to its share. To be called before it starts threads.
+    """Pin this process to its cores; call it before the process starts threads.
 
-    Ranks wake each other at every step, and Linux then likes to put both on one core: two ranks on
+    Ranks wake each other at every step, and Linux then tends to put both on one core: two ranks on
     two cores were at times no faster than one.
     """
     if _CAN_PIN:

@@ -1,4 +1,4 @@
-"""What a job ran on, as far as this process can see it."""
+"""Describe the machine and the software versions that a job runs on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGES = ("tensorflow", "pyspark", "pyarrow", "numpy", "opencv-python-headles
 
 
 def describe_machine() -> dict[str, Any]:
-    """Cores, memory in bytes, and versions by name; for the driver, where Spark has several."""
+    """Return cores, memory in bytes, and versions; of the driver, if Spark runs on a cluster."""
     return {
         "cores": os.cpu_count(),
         "memory_bytes": int(psutil.virtual_memory().total),
@@ -24,11 +24,11 @@ def describe_machine() -> dict[str, Any]:
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:
-    """The versions of installed packages, without those that are not."""
-    found = {}
+    """Return the versions of packages by name, without those that are not installed."""
+    versions = {}
     for name in names:
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a cluster's own build
+            versions[name] = version(name)
+        except PackageNotFoundError:  # some clusters have their own builds
             continue
-    return found
+    return versions

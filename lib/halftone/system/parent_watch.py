@@ -1,4 +1,4 @@
-"""What keeps a process from outliving the one that it works for."""
+"""End a process when its parent ends."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import threading
 
 
 def signal_on_parent_exit(signal_number: signal.Signals) -> None:
-    """Have Linux send this process a signal when its parent dies; elsewhere nothing happens."""
+    """Make Linux send this process a signal when its parent dies; no effect on other systems."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal_number))
 
 
 def exit_on_stdin_end() -> None:
-    """End this process, at once, when its standard input ends.
+    """Exit immediately with code 1 when the standard input ends.
 
-    Whoever holds the other end may be on another machine, and need not live to end it.
+    This also works if the parent is on another machine, or was killed.
     """
 
     def wait() -> None:

@@ -1,6 +1,6 @@
 """The label of a picture: a JPEG comment with all of the picture's parameters.
 
-With it, a file of another seed, or of a user, is never taken for a picture of this sample.
+With it, a file of another seed, or of a user, is never mistaken for a picture of this sample.
 """
 
 from __future__ import annotations
