@@ -69,7 +69,7 @@ def test_is_mlflow_uri(model: str, expected: bool) -> None:
 
 
 def check_all(uri: str, run: str, output: str) -> None:
-    """Fetch by version, alias and run; version 1 belongs to `run`, and version 2 is the champion."""
+    """Fetch by version, alias and run; `run` has version 1, and version 2 is the champion."""
     MlflowClient(uri).set_registered_model_alias("faces", "champion", "2")
     for model, version in {
         "models:/faces/1": "v0.0",
