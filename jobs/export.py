@@ -1,4 +1,4 @@
-"""A dataset to TFRecord files, for tf.data on a TPU.
+"""Export a dataset as TFRecord files, for tf.data on TPUs.
 
 python jobs/export.py --config conf/local.yaml --output out/demo/tfrecord
 spark-submit --py-files dist/halftone.zip jobs/export.py --config conf/faces.yaml --output gs://B/P
@@ -22,20 +22,19 @@ def main() -> int:
     parser.add_argument("--output", required=True, metavar="URL", help="where the files go")
     parser.add_argument("--gzip", action="store_true", help="compress the files")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
 
     def job() -> None:
-        settings = config.load_config(given.config, given.set, {"dataset": given.dataset})
+        settings = config.load_config(arguments.config, arguments.set, {"dataset": arguments.dataset})
         clients.set_options(settings.storage.options)
         dataset = config.require_path(settings.paths.dataset, "dataset", "--dataset")
         with ExitStack() as stack:
             session = partial(
                 stack.enter_context, spark_session(f"{settings.name}: export", settings.spark)
             )
-            made = tfrecord.export_dataset(
-                dataset, given.output, "GZIP" if given.gzip else "", session
-            )
-        print(tfrecord.format_summary(made, given.output))
+            compression = "GZIP" if arguments.gzip else ""
+            export_info = tfrecord.export_dataset(dataset, arguments.output, compression, session)
+        print(tfrecord.format_summary(export_info, arguments.output))
 
     return cli.run_with_exit_code(job)
 

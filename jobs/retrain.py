@@ -1,10 +1,11 @@
-"""What a scheduler calls every night: take in new images, train, compare, promote or keep, tell.
+"""Retrain on new images: preprocess, train a challenger, compare it, promote or keep, notify.
 
 python jobs/retrain.py --config conf/retrain.yaml
 spark-submit --py-files dist/halftone.zip jobs/retrain.py --config conf/retrain.yaml
 
-Exit codes: 0 done, 2 config or input, 3 refused (retrain.fail_on_refusal), 4 another is at it,
-5 failed and may be tried again. The last line is the outcome as JSON.
+A scheduler runs it, such as every night. Exit codes: 0 done, 2 error in config or input, 3 refused
+(only with retrain.fail_on_refusal), 4 another call is running, 5 failed, try again. The last line
+is the outcome as JSON.
 """
 
 import argparse
@@ -28,13 +29,13 @@ def main() -> int:
         metavar="KEY=VALUE",
         help="overrides one setting, such as train.epochs=3; may be repeated",
     )
-    add("--accept-drift", action="store_true", help="take the new images for normal")
-    what = parser.add_mutually_exclusive_group()
-    add = what.add_argument
-    add("--dry-run", action="store_true", help="decide, and leave the promotion to the next call")
-    add("--promote", metavar="VERSION", help="make this version champion, and do nothing else")
-    add("--rollback", action="store_true", help="go back to the champion before, and no more")
-    add("--history", action="store_true", help="print what came of each night, and do nothing")
+    add("--accept-drift", action="store_true", help="accept the new images as normal")
+    group = parser.add_mutually_exclusive_group()
+    add = group.add_argument
+    add("--dry-run", action="store_true", help="decide, but leave the promotion to the next call")
+    add("--promote", metavar="VERSION", help="only make this version champion")
+    add("--rollback", action="store_true", help="only make the previous champion champion again")
+    add("--history", action="store_true", help="only print the outcomes of all runs")
     return command.main(command.RetrainArguments(**vars(parser.parse_args())))
 
 

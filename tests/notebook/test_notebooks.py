@@ -32,8 +32,8 @@ import threading
 from types import SimpleNamespace
 
 class Widgets:
-    def __init__(self, given):
-        self.values, self.labels = given, {}
+    def __init__(self, values):
+        self.values, self.labels = values, {}
 
     def text(self, name, defaultValue, label=None):
         self.values.setdefault(name, defaultValue)
@@ -49,7 +49,7 @@ def start():
     os.dup2(sys.stderr.fileno(), 2)  # the JVM writes to the cluster's log
     spark = SparkSession.builder.master("local[2]").config(map=local).getOrCreate()
 
-dbutils = SimpleNamespace(widgets=Widgets(GIVEN))
+dbutils = SimpleNamespace(widgets=Widgets(VALUES))
 thread = threading.Thread(target=start)
 thread.start()
 thread.join()
@@ -117,9 +117,9 @@ def read(name: str) -> NotebookNode:
 
 @pytest.fixture(scope="module")
 def databricks(place: Place) -> Iterator[Kernel]:
-    given = {"config": str(place.conf), "train_epochs": str(EPOCHS), "score_threshold": "best_f1"}
+    values = {"config": str(place.conf), "train_epochs": str(EPOCHS), "score_threshold": "best_f1"}
     kernel = Kernel()
-    kernel.cell(f"GIVEN = {given!r}\n{DATABRICKS}")
+    kernel.cell(f"VALUES = {values!r}\n{DATABRICKS}")
     yield kernel
     kernel.end()
 

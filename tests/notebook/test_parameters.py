@@ -40,7 +40,7 @@ def test_environment_variable_overrides_the_notebook(monkeypatch: pytest.MonkeyP
 
 
 class Widgets:
-    """As those of Databricks, where a job has notebook_variables a value."""
+    """Widgets of Databricks, some with values of a job's parameters."""
 
     def __init__(self, **values: str) -> None:
         self.values, self.labels = values, dict[str, str]()
