@@ -44,7 +44,7 @@ def render_page(name: str, outcomes: Sequence[RetrainOutcome], measure: str, flo
     """
     promoted = (outcome for outcome in reversed(outcomes) if outcome["outcome"] == PROMOTED)
     return templates.render_page(
-        "nights.html.j2",
+        "runs.html.j2",
         __package__,
         name=name,
         measure=measure,
