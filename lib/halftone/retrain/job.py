@@ -40,8 +40,10 @@ class RetrainJob(NamedTuple):
         return self.config.retrain
 
     def training_config(self) -> Config:
-        """Return the config for training, without section `retrain`: model.json stores the config,
-        and section `retrain` may contain secrets."""
+        """Return the config for training, without section `retrain`.
+
+        model.json stores this config, and section `retrain` may contain secrets.
+        """
         return self.config.model_copy(update={"retrain": RetrainSettings()})
 
     def fingerprint(self, dataset_fingerprint: str) -> str:

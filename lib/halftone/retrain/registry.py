@@ -66,14 +66,14 @@ class ModelRegistry:
     def versions(self) -> list[ModelVersion]:
         """Return all versions in order."""
         with self._connected_client() as client, _none_if_missing():
-            found = [_to_model_version(version) for version in self._search_versions(client)]
+            listed = [_to_model_version(version) for version in self._search_versions(client)]
             # MLflow's search results do not contain aliases.
             aliases: dict[str, list[str]] = {}
             for alias, number in client.get_registered_model(self.name).aliases.items():
                 aliases.setdefault(str(number), []).append(alias)
             versions = [
                 version._replace(aliases=tuple(aliases.get(version.number, ())))
-                for version in found
+                for version in listed
             ]
             return sorted(versions, key=lambda version: int(version.number))
         return []
