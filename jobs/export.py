@@ -25,7 +25,9 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def job() -> None:
-        settings = config.load_config(arguments.config, arguments.set, {"dataset": arguments.dataset})
+        settings = config.load_config(
+            arguments.config, arguments.set, {"dataset": arguments.dataset}
+        )
         clients.set_options(settings.storage.options)
         dataset = config.require_path(settings.paths.dataset, "dataset", "--dataset")
         with ExitStack() as stack:
