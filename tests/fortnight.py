@@ -1,4 +1,4 @@
-"""Two weeks of nights, one after the other, in one process.
+"""Two weeks of retraining runs, one after the other, in one process.
 
     python tests/fortnight.py FOLDER
 
@@ -30,13 +30,13 @@ def main(folder: Path) -> None:
     images = folder / "images"
     config = write_config(folder, prune=True, gate={"floor": 0.1}, keep={"nights": 3, "days": 0})
 
-    def call(what: str, **asked: Any) -> None:
-        said = io.StringIO()
+    def call(name: str, **arguments: Any) -> None:
+        stdout = io.StringIO()
         started = time.monotonic()
-        with contextlib.redirect_stdout(said):
-            code = command.main(RetrainArguments(str(config), **asked))
+        with contextlib.redirect_stdout(stdout):
+            code = command.main(RetrainArguments(str(config), **arguments))
         secs = round(time.monotonic() - started, 1)
-        tell(what, code, said.getvalue(), secs)
+        print_call(name, code, stdout.getvalue(), secs)
 
     with spark_session("fortnight", SparkSettings(master="local[2, 4]")):
         draw(images, "first", 12, 1000)
@@ -51,7 +51,7 @@ def main(folder: Path) -> None:
         call("broken")
         call("nothing after broken")
         draw(images, "together", 15, 4000)
-        second = threading.Thread(target=at_the_same_time, args=[folder, config])
+        second = threading.Thread(target=call_concurrently, args=[folder, config])
         second.start()
         call("two at once")
         second.join()
@@ -66,36 +66,36 @@ def main(folder: Path) -> None:
         call("bright accepted", accept_drift=True)
         draw(images, "late", 15, 7000)
         draw(images, "late-bright", 7, 8000, level=215)
-        killed_in_training(folder, config)
+        kill_in_training(folder, config)
         call("after the kill")
         call("rollback", rollback=True)
         call("nothing after rollback")
 
 
-def tell(what: str, code: int, said: str, secs: float) -> None:
-    line = {"what": what, "code": code, "last": last_line(said), "secs": secs}
+def print_call(name: str, code: int, stdout: str, secs: float) -> None:
+    line = {"what": name, "code": code, "last": last_line(stdout), "secs": secs}
     print(json.dumps(line), file=sys.__stdout__, flush=True)
 
 
-def at_the_same_time(folder: Path, config: Path) -> None:
-    """Call a second time when the first is about to train."""
+def call_concurrently(folder: Path, config: Path) -> None:
+    """Start a second call when the first is about to train."""
     wait_for(folder, "*-start.json", count(folder, "*-start.json") + 1)
-    command = [sys.executable, JOB, "--config", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    tell("second of two", done.returncode, done.stdout, 0.0)
+    job_command = [sys.executable, JOB, "--config", str(config)]
+    completed = subprocess.run(job_command, capture_output=True, text=True, check=False)
+    print_call("second of two", completed.returncode, completed.stdout, 0.0)
 
 
-def killed_in_training(folder: Path, config: Path) -> None:
-    before = count(folder, "model/checkpoints/*.npz")
-    nights = count(folder, "*-begin.json")
+def kill_in_training(folder: Path, config: Path) -> None:
+    num_checkpoints = count(folder, "model/checkpoints/*.npz")
+    num_runs = count(folder, "*-begin.json")
     process = subprocess.Popen(
         [sys.executable, JOB, "--config", str(config)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_for(folder, "*-begin.json", nights + 1)
-    wait_for(folder, "model/checkpoints/*.npz", before + 1)
+    wait_for(folder, "*-begin.json", num_runs + 1)
+    wait_for(folder, "model/checkpoints/*.npz", num_checkpoints + 1)
     os.killpg(process.pid, signal.SIGKILL)
     line = {"what": "killed", "code": process.wait()}
     print(json.dumps(line), file=sys.__stdout__, flush=True)

@@ -1,14 +1,13 @@
-"""A night that is killed at each of its steps, twice: behind its work, and behind its entry.
+"""Kill a retraining run at each of its steps: before and after it records the step's entry.
 
     python tests/killed.py FOLDER
 
-The folder holds a config and a registered champion. Prints a line of JSON for each kill: the step,
-how the process ended, the version that models:/NAME@champion then is, and whether it can be had;
-and one for each call that is left alone, with its last line: a dry run before the
-promotion, and the last. `did` has a line for each time that a
-step's work was done.
+The folder holds a config and a registered champion. For each kill, print a line of JSON: the step,
+how the process ended, the version of models:/NAME@champion after it, and whether its files can be
+fetched. Calls that are not killed print their last line: a dry run before the promotion, and the
+last call. The file `did` gets a line each time that a step's work is done.
 
-Each call is a process of its own, forked before anything was begun: only imports are shared.
+Each call is a process of its own, forked from one that has only imported modules.
 """
 
 from __future__ import annotations
@@ -39,44 +38,46 @@ def main(folder: Path) -> None:
     for step in STEPS:
         for when in (BEFORE, BEHIND):
             ended = in_a_process(lambda step=step, when=when: call(folder, step, when))
-            in_a_process(lambda step=step, when=when, ended=ended: look(folder, step, when, ended))
+            in_a_process(
+                lambda step=step, when=when, ended=ended: check_champion(folder, step, when, ended)
+            )
         if step == "gate":
             in_a_process(lambda: call(folder, None, "", dry_run=True))
     in_a_process(lambda: call(folder, None, ""))
 
 
 def call(folder: Path, kill_at: Optional[str], when: str, dry_run: bool = False) -> None:
-    record, step = Journal.record, Journal.run_step
+    record, run_step = Journal.record, Journal.run_step
 
-    def killing(own: Journal, name: str, entry: JournalEntry) -> JournalEntry:
+    def record_and_kill(journal: Journal, name: str, entry: JournalEntry) -> JournalEntry:
         if (name, when) == (kill_at, BEFORE):
             os.kill(os.getpid(), signal.SIGKILL)
-        made = record(own, name, entry)
+        recorded = record(journal, name, entry)
         if name == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        return made
+        return recorded
 
-    def noting(own: Journal, name: str, work: Callable[[], JournalEntry]) -> JournalEntry:
-        def noted() -> JournalEntry:
+    def run_and_log(journal: Journal, name: str, work: Callable[[], JournalEntry]) -> JournalEntry:
+        def logged_work() -> JournalEntry:
             with open(folder / "did", "a") as file:
                 file.write(f"{name}\n")
             return work()
 
-        return step(own, name, noted)
+        return run_step(journal, name, logged_work)
 
-    said = io.StringIO()
+    stdout = io.StringIO()
     patched: Any = Journal
-    patched.record, patched.run_step = killing, noting
-    with contextlib.redirect_stdout(said):
+    patched.record, patched.run_step = record_and_kill, run_and_log
+    with contextlib.redirect_stdout(stdout):
         code = command.main(RetrainArguments(str(folder / "retrain.yaml"), dry_run=dry_run))
-    print(json.dumps({"code": code, "last": last_line(said.getvalue())}), flush=True)
+    print(json.dumps({"code": code, "last": last_line(stdout.getvalue())}), flush=True)
 
 
-def look(folder: Path, step: str, when: str, ended: int) -> None:
+def check_champion(folder: Path, step: str, when: str, ended: int) -> None:
     registry = ModelRegistry(TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db"), NAME)
     champion = registry.champion()
     assert champion is not None
-    copy = registry.fetch(champion, str(folder / "looked" / champion.number))
+    copy = registry.fetch(champion, str(folder / "fetched" / champion.number))
     is_there = any(Path(copy).glob("network-*.keras"))
     line = {"step": step, "when": when, "ended": ended}
     print(json.dumps({**line, "champion": champion.number, "is_there": is_there}), flush=True)

@@ -1,4 +1,4 @@
-"""Owners that want one lock at the same moment."""
+"""Let several threads acquire one lock at the same time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from halftone.retrain.state import lock
 from halftone.retrain.state.lock import LockHeldError
 
 
-def race(folder: str, owners: int, dead_secs: float) -> list[int]:
-    """Return the numbers they get, sorted: 0 for who is told that another holds it."""
+def race(folder: str, owners: int, timeout_secs: float) -> list[int]:
+    """Return the fencing numbers of all threads, sorted; 0 where another one holds the lock."""
     start, ended = Barrier(owners), Barrier(owners)
 
     def take(_: int) -> int:
         start.wait()
         try:
-            with lock.hold_lock(folder, dead_secs, print) as held:
+            with lock.hold_lock(folder, timeout_secs, print) as held:
                 ended.wait()
                 return held.fencing_number
         except LockHeldError:

@@ -6,9 +6,14 @@ from halftone.retrain.state import history
 
 
 def outcome(
-    night: int, kind: str, champion: Optional[str] = None, by: str = "night", **more: Any
+    run_number: int,
+    result: str,
+    champion: Optional[str] = None,
+    by: str = "night",
+    **overrides: Any,
 ) -> dict[str, Any]:
-    own = {"at": f"2026-03-{night:02d}T02:11:40+00:00", **more}
+    fields = {"at": f"2026-03-{run_number:02d}T02:11:40+00:00", **overrides}
     if by == "night":
-        own["basis"] = f"basis-{night}"
-    return history.build_outcome(night, by, kind, f"reason {night}", champion, own)
+        fields["basis"] = f"basis-{run_number}"
+    reason = f"reason {run_number}"
+    return history.build_outcome(run_number, by, result, reason, champion, fields)

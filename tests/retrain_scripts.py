@@ -1,4 +1,4 @@
-"""Run a script of the tests that retrains in processes of its own."""
+"""Run a test script that retrains in its own process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from typing import Any
 HERE = Path(__file__).parent
 
 
-def lines(said: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-
-
 def run(script: str, folder: Path) -> list[dict[str, Any]]:
-    done = subprocess.run(
+    """Run a script of this folder; return the lines of JSON that it prints."""
+    completed = subprocess.run(
         [sys.executable, str(HERE / script), str(folder)],
         cwd=folder,
         capture_output=True,
@@ -24,5 +21,5 @@ def run(script: str, folder: Path) -> list[dict[str, Any]]:
         timeout=1400,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return lines(done.stdout)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return [json.loads(line) for line in completed.stdout.splitlines() if line.startswith("{")]

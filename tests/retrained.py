@@ -1,4 +1,4 @@
-"""Nights of retraining on drawn stripes: what tests of them share."""
+"""Shared by tests of retraining: drawn images of stripes, and a config."""
 
 from __future__ import annotations
 
@@ -19,14 +19,23 @@ NAME = "stripes"
 def draw(
     root: Path, tag: str, each: int, seed: int, swapped: bool = False, level: int = 128
 ) -> list[Path]:
-    """Draw lying and upright stripes; `swapped` under each other's label, `level` of grey."""
+    """Draw lying and upright stripes.
+
+    Args:
+        root: folder of images.
+        tag: start of file names.
+        each: images per class.
+        seed: of the random generator.
+        swapped: whether each class gets the images of the other.
+        level: mean grey level.
+    """
     drawn = []
     for kind, label in enumerate(("lying", "upright")):
         (root / label).mkdir(parents=True, exist_ok=True)
         for number in range(each):
             path = root / label / f"{tag}-{number:03d}.png"
-            shown = 1 - kind if swapped else kind
-            cv2.imwrite(str(path), _stripes(shown, seed + 2 * number + kind, level))
+            drawn_kind = 1 - kind if swapped else kind
+            cv2.imwrite(str(path), _stripes(drawn_kind, seed + 2 * number + kind, level))
             drawn.append(path)
     return drawn
 
@@ -40,7 +49,7 @@ def _stripes(kind: int, seed: int, level: int) -> np.ndarray:
 
 
 def write_config(folder: Path, epochs: int = 2, **retrain: Any) -> Path:
-    """Write a config of tiny images and a tiny network, with everything below `folder`."""
+    """Write a config with tiny images and a tiny network, and all paths below `folder`."""
     settings = {
         "name": NAME,
         "seed": 7,
@@ -54,7 +63,7 @@ def write_config(folder: Path, epochs: int = 2, **retrain: Any) -> Path:
             "epochs": epochs, "batch_size": 8, "learning_rate": 0.01,
             "model": {"name": "convnet", "filters": [4], "dense": [8]},
         },
-        # A training's own run costs MLflow's seconds; the registry makes one where there is none.
+        # Without tracking, trainings need no MLflow process; the registry creates the runs.
         "tracking": {"enabled": False, "uri": f"sqlite:///{folder}/mlflow.db"},
         "spark": {"master": "local[2, 4]"},
         "retrain": {"folder": str(folder / "retrain"), **retrain},
@@ -65,7 +74,7 @@ def write_config(folder: Path, epochs: int = 2, **retrain: Any) -> Path:
 
 
 def in_a_process(work: Callable[[], object]) -> int:
-    """Do `work` in a process forked here; return how that ended, -9 where it was killed."""
+    """Do `work` in a forked process; return its exit code, -9 if it was killed."""
     sys.stdout.flush()
     process = os.fork()
     if not process:
@@ -77,11 +86,13 @@ def in_a_process(work: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def last_line(said: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
-    return found
+def last_line(output: str) -> dict[str, Any]:
+    """Parse the last line of the job's output."""
+    outcome: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+    return outcome
 
 
 def outcomes(folder: Path) -> list[dict[str, Any]]:
-    found = sorted((folder / "retrain" / "nights").glob("*/*-outcome.json"))
-    return [json.loads(path.read_text()) for path in found]
+    """Read the outcomes of all runs, in order."""
+    paths = sorted((folder / "retrain" / "nights").glob("*/*-outcome.json"))
+    return [json.loads(path.read_text()) for path in paths]

@@ -1,4 +1,4 @@
-"""What a training leaves for MLflow, without one; a real server of MLflow; what it then knows."""
+"""Helpers for tests of tracking: fake trainings, a real MLflow server, and queries of a store."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from halftone import storage
 
 
 def learn(output: Path, epochs: int) -> None:
-    """Leave the history of a training that has done so many epochs."""
-    done = [
+    """Write the history of a training that has done `epochs` epochs."""
+    entries = [
         {
             "epoch": number,
             "loss": 1 / number,
             "val_accuracy": 0.5,
             "gpus": {"0": 0.9},
-            "note": "no number",
+            "note": "not a number",
         }
         for number in range(1, epochs + 1)
     ]
-    storage.write_json(str(output / "history.json"), {"best_epoch": 1, "epochs": done})
+    storage.write_json(str(output / "history.json"), {"best_epoch": 1, "epochs": entries})
 
 
-def publish(output: Path, **more: object) -> None:
-    """Leave what a training leaves at its end."""
-    card = {"version": "abc", "best_epoch": 2, "network": "network-abc.keras", **more}
-    storage.write_json(str(output / "model.json"), card)
+def publish(output: Path, **fields: object) -> None:
+    """Write the files of a finished training."""
+    info = {"version": "abc", "best_epoch": 2, "network": "network-abc.keras", **fields}
+    storage.write_json(str(output / "model.json"), info)
     for name in ("network-abc.keras", "curves.png", "logs/rank-0.log", "checkpoints/last"):
         storage.write_bytes(str(output / name), name.encode())
 
 
-def wait_for(what: Callable[[], object], secs: float = 60) -> None:
+def wait_for(condition: Callable[[], object], secs: float = 60) -> None:
     deadline = time.monotonic() + secs
-    while not what():
-        assert time.monotonic() < deadline, what
+    while not condition():
+        assert time.monotonic() < deadline, condition
         time.sleep(0.1)
 
 
 def only_run(uri: str, experiment: str = "faces") -> Run:
     client = MlflowClient(uri)
-    found = client.get_experiment_by_name(experiment)
-    assert found is not None
-    (run,) = client.search_runs([found.experiment_id])
+    experiment_entity = client.get_experiment_by_name(experiment)
+    assert experiment_entity is not None
+    (run,) = client.search_runs([experiment_entity.experiment_id])
     return run
 
 
@@ -62,20 +62,21 @@ def by_epoch(uri: str, run: Run, metric: str) -> list[tuple[int, float]]:
 
 
 def files(uri: str, run: Run, below: Optional[str] = None) -> list[str]:
-    found = []
-    for entry in MlflowClient(uri).list_artifacts(run.info.run_id, below):
-        found += files(uri, run, entry.path) if entry.is_dir else [entry.path]
-    return found
+    """Return the paths of all artifacts of a run, recursively."""
+    paths = []
+    for artifact in MlflowClient(uri).list_artifacts(run.info.run_id, below):
+        paths += files(uri, run, artifact.path) if artifact.is_dir else [artifact.path]
+    return paths
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
 
 
 class Server:
-    """`mlflow server` on a port of its own, that can go away and come back."""
+    """`mlflow server` on a free port, which can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
         port = free_port()
@@ -105,7 +106,7 @@ class Server:
 
     def _is_up(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as response:
+                return bool(response.status == 200)
         except OSError:
             return False

@@ -1,4 +1,4 @@
-"""A dataset as TFRecord, read back as the README says."""
+"""Export as TFRecord, read back with the code of the README."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from halftone.errors import InputError
 from halftone.export import tfrecord
 
 ROOT = Path(__file__).parents[2]
-# The README's, but for the line that says where the files are.
+# The README's code, without the line that sets the location of the files.
 READ = "".join(
     f"{line[4:]}\n"
     for line in re.findall(
@@ -32,7 +32,7 @@ READ = "".join(
 
 
 def no_session() -> SparkSession:
-    raise AssertionError("there is nothing to do")
+    raise AssertionError("no session is needed")
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -47,14 +47,14 @@ def read_back(root: Path) -> list[tuple[Any, int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compression", ["", "GZIP"])
-def test_every_row_comes_back(
+def test_exported_rows_equal_those_of_the_dataset(
     spark: SparkSession, tmp_path: Path, dataset: Path, compression: str
 ) -> None:
     import tensorflow as tf
 
     out = tmp_path / "out"
     data = manifest.read_manifest(str(dataset))
-    made = tfrecord.export_dataset(str(dataset), str(out), compression, lambda: spark)
+    export_info = tfrecord.export_dataset(str(dataset), str(out), compression, lambda: spark)
     expected = [
         {**row, "split": shard.split}
         for shard in data.files
@@ -64,15 +64,15 @@ def test_every_row_comes_back(
     assert len(train) > 60
     assert read_back(out) == train
 
-    found = []
-    for shard in made["shards"]:
+    exported = []
+    for shard in export_info["shards"]:
         path = str(out / shard["path"])
-        raw = list(tf.data.TFRecordDataset(path, compression_type=compression))
-        assert len(raw) == shard["rows"]
-        for one in raw:
-            features = tf.train.Example.FromString(one.numpy()).features.feature
-            assert set(features) == set(made["features"])
-            found.append(
+        records = list(tf.data.TFRecordDataset(path, compression_type=compression))
+        assert len(records) == shard["rows"]
+        for record in records:
+            features = tf.train.Example.FromString(record.numpy()).features.feature
+            assert set(features) == set(export_info["features"])
+            exported.append(
                 {
                     "split": shard["split"],
                     **{n: features[n].bytes_list.value[0] for n in ("image", "label", "key")},
@@ -82,7 +82,7 @@ def test_every_row_comes_back(
                     },
                 }
             )
-    assert found == [
+    assert exported == [
         {
             "split": row["split"],
             "image": row["image"],
@@ -98,70 +98,71 @@ def test_every_row_comes_back(
 
 
 @pytest.mark.slow
-def test_a_rerun_keeps_what_stands_and_writes_what_is_missing(
+def test_second_call_keeps_files_and_writes_missing_ones(
     spark: SparkSession, tmp_path: Path, dataset: Path
 ) -> None:
     out = tmp_path / "out"
-    made = tfrecord.export_dataset(str(dataset), str(out), "", lambda: spark)
+    export_info = tfrecord.export_dataset(str(dataset), str(out), "", lambda: spark)
     before = files(out)
     data = manifest.read_manifest(str(dataset))
-    assert json.loads((out / "export.json").read_text()) == made
-    assert made["shape"] == [16, 16, 1]
-    assert made["fingerprint"] == data.fingerprint
-    assert made["counts"] == data.counts
-    assert sum(shard["rows"] for shard in made["shards"]) == made["rows"] == 120
+    assert json.loads((out / "export.json").read_text()) == export_info
+    assert export_info["shape"] == [16, 16, 1]
+    assert export_info["fingerprint"] == data.fingerprint
+    assert export_info["counts"] == data.counts
+    assert sum(shard["rows"] for shard in export_info["shards"]) == export_info["rows"] == 120
     num_train = len(data.shards("train"))
-    assert [shard["path"].rpartition("/")[2] for shard in made["shards"]][:2] == [
+    assert [shard["path"].rpartition("/")[2] for shard in export_info["shards"]][:2] == [
         f"train-00000-of-{num_train:05d}.tfrecord",
         f"train-00001-of-{num_train:05d}.tfrecord",
     ]
 
-    assert tfrecord.export_dataset(str(dataset), str(out), "", no_session) == made
+    assert tfrecord.export_dataset(str(dataset), str(out), "", no_session) == export_info
 
-    # As a kill leaves it, or someone who tidies up; beside what a call for another dataset left.
+    # State after a killed call, with files of a killed call for another dataset.
     stale = out / "records" / "0123456789abcdef" / "train-00000-of-00001.tfrecord"
     stale.parent.mkdir()
     stale.touch()
     (out / "export.json").unlink()
-    (out / made["shards"][1]["path"]).unlink()
-    kept = out / made["shards"][0]["path"]
+    (out / export_info["shards"][1]["path"]).unlink()
+    kept = out / export_info["shards"][0]["path"]
     modified = kept.stat().st_mtime_ns
     tfrecord.export_dataset(str(dataset), str(out), "", lambda: spark)
     assert files(out) == before
     assert kept.stat().st_mtime_ns == modified
 
 
-def test_another_export_is_left_alone(tmp_path: Path, dataset: Path) -> None:
+def test_another_export_is_not_overwritten(tmp_path: Path, dataset: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    there = {"schema": 1, "fingerprint": "d47f2ba86d75", "compression": ""}
-    (out / "export.json").write_text(json.dumps(there))
-    now = manifest.read_manifest(str(dataset)).fingerprint
+    other_info = {"schema": 1, "fingerprint": "d47f2ba86d75", "compression": ""}
+    (out / "export.json").write_text(json.dumps(other_info))
+    fingerprint = manifest.read_manifest(str(dataset)).fingerprint
     with pytest.raises(InputError) as caught:
         tfrecord.export_dataset(str(dataset), str(out), "GZIP", no_session)
     assert str(caught.value) == (
-        f"{out}: another export is there, and is left alone: compression '' there, 'GZIP' now; "
-        f"fingerprint 'd47f2ba86d75' there, '{now}' now. Give another --output, or remove it"
+        f"{out}: contains another export, which is not overwritten: compression '' there, 'GZIP' "
+        f"now; fingerprint 'd47f2ba86d75' there, '{fingerprint}' now. Give another --output, or "
+        "remove it"
     )
-    assert json.loads((out / "export.json").read_text()) == there
+    assert json.loads((out / "export.json").read_text()) == other_info
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "no JSON"])
-def test_what_is_no_export_is_refused(tmp_path: Path, dataset: Path, content: str) -> None:
+def test_invalid_export_json_is_refused(tmp_path: Path, dataset: Path, content: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "export.json").write_text(content)
     with pytest.raises(InputError) as caught:
         tfrecord.export_dataset(str(dataset), str(tmp_path / "out"), "", no_session)
     assert str(caught.value) == (
-        f"{tmp_path}/out/export.json: not an export's; give another --output"
+        f"{tmp_path}/out/export.json: not the export.json of an export; give another --output"
     )
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path: Path, dataset: Path) -> None:
+def test_folder_with_other_files_is_refused(tmp_path: Path, dataset: Path) -> None:
     with pytest.raises(InputError) as caught:
         tfrecord.export_dataset(str(dataset), str(dataset), "", no_session)
     assert str(caught.value) == (
-        f"{dataset}: exists and holds no export (it holds _versions, contact_sheets, "
+        f"{dataset}: exists and is not an export (it contains _versions, contact_sheets, "
         "manifest.json, ...); give another --output"
     )
 
@@ -172,27 +173,27 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_job(tmp_path: Path, dataset: Path) -> None:
+def test_export_job(tmp_path: Path, dataset: Path) -> None:
     conf = tmp_path / "run.yaml"
     conf.write_text("name: stripes\n")
-    done = run("--config", conf, "--output", tmp_path / "out")
-    assert done.returncode == 2
-    assert done.stderr == (
+    completed = run("--config", conf, "--output", tmp_path / "out")
+    assert completed.returncode == 2
+    assert completed.stderr == (
         "error: paths.dataset is not set; give it in the config file or as --dataset URL\n"
     )
-    done = run("--config", conf, "--dataset", tmp_path / "none", "--output", tmp_path / "out")
-    assert done.returncode == 2
-    assert done.stderr == (
+    completed = run("--config", conf, "--dataset", tmp_path / "none", "--output", tmp_path / "out")
+    assert completed.returncode == 2
+    assert completed.stderr == (
         f"error: {tmp_path}/none: no dataset here (no manifest.json); run jobs/preprocess.py, or "
         "check paths.dataset or --dataset\n"
     )
     arguments = ("--config", conf, "--output", tmp_path / "out", "--gzip")
-    done = run(*arguments, "--set", f"paths.dataset={dataset}")
-    assert done.returncode == 0, done.stderr
+    completed = run(*arguments, "--set", f"paths.dataset={dataset}")
+    assert completed.returncode == 0, completed.stderr
     num_files = len(manifest.read_manifest(str(dataset)).files)
-    said = done.stdout.splitlines()
-    assert said[-3] == f"120 rows in {num_files} TFRecord files, GZIP"
-    assert said[-1] == f"export: {tmp_path}/out"
-    assert re.search(r"export: 120 of 120 images, \d+/s, \d:\d\d\n$", done.stderr)
+    lines = completed.stdout.splitlines()
+    assert lines[-3] == f"120 rows in {num_files} TFRecord files, GZIP"
+    assert lines[-1] == f"export: {tmp_path}/out"
+    assert re.search(r"export: 120 of 120 images, \d+/s, \d:\d\d\n$", completed.stderr)
     assert len(read_back(tmp_path / "out")) > 60
     assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".tmp")]

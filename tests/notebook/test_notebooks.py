@@ -1,4 +1,4 @@
-"""The notebooks, run from top to bottom in a real kernel, as on Databricks and as in Jupyter."""
+"""Run the notebooks from top to bottom in a real kernel, as on Databricks and as in Jupyter."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 ALL = ["1_preprocess.ipynb", "2_train_and_score.ipynb", "3_explore_results.ipynb"]
 PAIRS, SIDE_PX, EPOCHS = 80, 64, 12
 
-# What Databricks puts into a notebook: widgets whose values a job gives, and a session. It is of
-# another thread, for which alone Spark calls it active.
+# What Databricks provides in a notebook: widgets with values of a job's parameters, and a session.
+# Another thread creates the session, so that it is not the active session of the main thread.
 DATABRICKS = """
 import os
 import sys
@@ -32,8 +32,8 @@ import threading
 from types import SimpleNamespace
 
 class Widgets:
-    def __init__(self, given):
-        self.values, self.labels = given, {}
+    def __init__(self, values):
+        self.values, self.labels = values, {}
 
     def text(self, name, defaultValue, label=None):
         self.values.setdefault(name, defaultValue)
@@ -46,10 +46,10 @@ def start():
     global spark
     from pyspark.sql import SparkSession
     local = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
-    os.dup2(sys.stderr.fileno(), 2)  # what the JVM says is in the cluster's log
+    os.dup2(sys.stderr.fileno(), 2)  # the JVM writes to the cluster's log
     spark = SparkSession.builder.master("local[2]").config(map=local).getOrCreate()
 
-dbutils = SimpleNamespace(widgets=Widgets(GIVEN))
+dbutils = SimpleNamespace(widgets=Widgets(VALUES))
 thread = threading.Thread(target=start)
 thread.start()
 thread.join()
@@ -57,7 +57,7 @@ thread.join()
 
 
 class Place(NamedTuple):
-    """Where the notebooks work."""
+    """The folder of all paths, and the config file."""
 
     folder: Path
     conf: Path
@@ -65,7 +65,7 @@ class Place(NamedTuple):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A drawn dataset, and a config by which it takes seconds."""
+    """A drawn dataset, and a config with a small network."""
     folder = tmp_path_factory.mktemp("notebooks")
     generate_sample(folder / "images", PAIRS, seed=7, size_px=64, processes=1)
     settings = {
@@ -89,17 +89,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 class Kernel:
-    """One kernel, started in the notebooks' folder as Jupyter does it."""
+    """A kernel that is started in the folder of notebooks, like by Jupyter."""
 
     def __init__(self, **environment: str) -> None:
         self._manager = KernelManager(kernel_name="python3")
-        # By this the kernel would leave standard error to pytest.
+        # With PYTEST_CURRENT_TEST ipykernel would not capture stderr.
         inherited = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
         inherited["PYSPARK_PYTHON"] = sys.executable
         self._manager.start_kernel(cwd=str(NOTEBOOKS), env={**inherited, **environment})
 
     def run(self, notebook: NotebookNode) -> NotebookNode:
-        """Run a notebook; an error in a cell is one here."""
+        """Run a notebook; raise CellExecutionError if a cell fails."""
         return NotebookClient(notebook, km=self._manager, timeout=300).execute()
 
     def cell(self, source: str) -> str:
@@ -117,56 +117,58 @@ def read(name: str) -> NotebookNode:
 
 @pytest.fixture(scope="module")
 def databricks(place: Place) -> Iterator[Kernel]:
-    given = {"config": str(place.conf), "train_epochs": str(EPOCHS), "score_threshold": "best_f1"}
+    values = {"config": str(place.conf), "train_epochs": str(EPOCHS), "score_threshold": "best_f1"}
     kernel = Kernel()
-    kernel.cell(f"GIVEN = {given!r}\n{DATABRICKS}")
+    kernel.cell(f"VALUES = {values!r}\n{DATABRICKS}")
     yield kernel
     kernel.end()
 
 
 @pytest.fixture(scope="module")
 def executed(databricks: Kernel, place: Place) -> dict[str, NotebookNode]:
-    """All notebooks, one after another; they stay beside their results, to be looked at."""
-    done = {name: databricks.run(read(name)) for name in ALL}
-    for name, notebook in done.items():
+    """Execute all notebooks in order; write them beside their results, for inspection."""
+    notebooks = {name: databricks.run(read(name)) for name in ALL}
+    for name, notebook in notebooks.items():
         nbformat.write(notebook, place.folder / name)
-    return done
+    return notebooks
 
 
-def outputs(notebook: NotebookNode, cell: str) -> list[Any]:
-    return next(one.outputs for one in notebook.cells if one.id == cell)
+def outputs(notebook: NotebookNode, cell_id: str) -> list[Any]:
+    return next(cell.outputs for cell in notebook.cells if cell.id == cell_id)
 
 
-def printed(notebook: NotebookNode, cell: str) -> str:
-    return "".join(one.text for one in outputs(notebook, cell) if one.output_type == "stream")
+def printed(notebook: NotebookNode, cell_id: str) -> str:
+    streams = (out for out in outputs(notebook, cell_id) if out.output_type == "stream")
+    return "".join(out.text for out in streams)
 
 
-def shown(notebook: NotebookNode, cell: str) -> str:
-    return "".join(
-        one.data.get("text/html", "") for one in outputs(notebook, cell) if "data" in one
-    )
+def shown(notebook: NotebookNode, cell_id: str) -> str:
+    """Return the HTML that a cell displays."""
+    displayed = (out for out in outputs(notebook, cell_id) if "data" in out)
+    return "".join(out.data.get("text/html", "") for out in displayed)
 
 
-def pictures(notebook: NotebookNode, cell: str) -> int:
-    pngs = sum("image/png" in one.get("data", {}) for one in outputs(notebook, cell))
-    return pngs + shown(notebook, cell).count("<img")
+def pictures(notebook: NotebookNode, cell_id: str) -> int:
+    """Count the pictures that a cell displays."""
+    pngs = sum("image/png" in out.get("data", {}) for out in outputs(notebook, cell_id))
+    return pngs + shown(notebook, cell_id).count("<img")
 
 
-def complaints(notebook: NotebookNode) -> list[str]:
-    """What cells have said of errors and warnings."""
+def problems(notebook: NotebookNode) -> list[str]:
+    """Return errors and warnings of all cells."""
     return [
-        f"{cell.id}: {one}"
+        f"{cell.id}: {out}"
         for cell in notebook.cells
-        for one in cell.get("outputs", [])
-        if one.output_type == "error"
-        or one.get("name") == "stderr"
-        or re.search("warn|error", one.get("text", ""), re.IGNORECASE)
+        for out in cell.get("outputs", [])
+        if out.output_type == "error"
+        or out.get("name") == "stderr"
+        or re.search("warn|error", out.get("text", ""), re.IGNORECASE)
     ]
 
 
 @pytest.mark.slow
-def test_no_cell_has_anything_to_complain_of(executed: dict[str, NotebookNode]) -> None:
-    assert [complaints(notebook) for notebook in executed.values()] == [[], [], []]
+def test_cells_have_no_errors_or_warnings(executed: dict[str, NotebookNode]) -> None:
+    assert [problems(notebook) for notebook in executed.values()] == [[], [], []]
 
 
 @pytest.mark.slow
@@ -175,12 +177,12 @@ def test_preprocess(executed: dict[str, NotebookNode], place: Place) -> None:
     rows = shown(notebook, "parameters").replace(' style="text-align: left"', "")
     assert f"<tr><td>config</td><td>{place.conf}</td><td>widget config</td></tr>" in rows
     assert f"<tr><td>pixels.height_px</td><td>{SIDE_PX}</td><td>{place.conf}</td></tr>" in rows
-    said = printed(notebook, "preprocess").splitlines()
-    assert f"{2 * PAIRS + 4} images = {2 * PAIRS} rows + 4 rejects + 0 duplicates" in said
-    assert said[-1] == f"dataset: {place.folder}/dataset"
+    lines = printed(notebook, "preprocess").splitlines()
+    assert f"{2 * PAIRS + 4} images = {2 * PAIRS} rows + 4 rejects + 0 duplicates" in lines
+    assert lines[-1] == f"dataset: {place.folder}/dataset"
     assert pictures(notebook, "contact-sheet") == 1
     assert pictures(notebook, "samples") == 2
-    # Only the damaged one lets something be seen.
+    # Only the damaged image can be shown.
     assert pictures(notebook, "rejects") == 1
     reasons = re.findall("<b>(.*?)</b>", shown(notebook, "rejects"))
     assert reasons == ["damaged", "empty", "not_an_image", "truncated"]
@@ -189,15 +191,15 @@ def test_preprocess(executed: dict[str, NotebookNode], place: Place) -> None:
 @pytest.mark.slow
 def test_train_and_score(executed: dict[str, NotebookNode], place: Place) -> None:
     notebook = executed["2_train_and_score.ipynb"]
-    said = printed(notebook, "train")
-    assert "1 rank (horovodrun)" in said
-    assert f"epoch {EPOCHS}/{EPOCHS}: " in said
+    output = printed(notebook, "train")
+    assert "1 rank (horovodrun)" in output
+    assert f"epoch {EPOCHS}/{EPOCHS}: " in output
     assert pictures(notebook, "curves") == 2
-    found = re.search(r"test: (\d+) rows  accuracy (\S+)", printed(notebook, "score"))
-    assert found is not None
-    made = json.loads((place.folder / "dataset" / "manifest.json").read_text())
-    assert int(found[1]) == sum(made["counts"]["test"].values())
-    assert float(found[2]) > 0.8
+    match = re.search(r"test: (\d+) rows  accuracy (\S+)", printed(notebook, "score"))
+    assert match is not None
+    manifest = json.loads((place.folder / "dataset" / "manifest.json").read_text())
+    assert int(match[1]) == sum(manifest["counts"]["test"].values())
+    assert float(match[2]) > 0.8
     assert "&lt;!DOCTYPE html&gt;" in shown(notebook, "report")
 
 
@@ -205,19 +207,20 @@ def test_train_and_score(executed: dict[str, NotebookNode], place: Place) -> Non
 def test_explore_results(executed: dict[str, NotebookNode], place: Place) -> None:
     notebook = executed["3_explore_results.ipynb"]
     metrics = json.loads((place.folder / "scores" / "metrics.json").read_text())
-    assert metrics["threshold"]["rule"] == "best_f1"  # a widget says so
+    assert metrics["threshold"]["rule"] == "best_f1"  # set by a widget
     assert pictures(notebook, "samples") == pictures(notebook, "contact-sheet") == 1
     assert pictures(notebook, "curves") == 2
     assert pictures(notebook, "probabilities") == 5
-    (right, wrong), (missed, found) = metrics["confusion"]
+    (true_negatives, false_positives), (false_negatives, true_positives) = metrics["confusion"]
     cells = re.findall("<td .*?>(.*?)</td>", shown(notebook, "confusion"))
-    assert cells == [str(count) for count in (right, wrong, missed, found)]
-    assert pictures(notebook, "mistakes") == wrong + missed
+    counts = (true_negatives, false_positives, false_negatives, true_positives)
+    assert cells == [str(count) for count in counts]
+    assert pictures(notebook, "mistakes") == false_positives + false_negatives
     assert pictures(notebook, "doubtful") == 24
 
 
 @pytest.mark.slow
-def test_the_given_session_is_borrowed_and_left_running(
+def test_existing_session_is_used_and_left_running(
     databricks: Kernel, executed: dict[str, NotebookNode]
 ) -> None:
     assert databricks.cell("print(spark.range(3).count())") == "3\n"
@@ -225,23 +228,23 @@ def test_the_given_session_is_borrowed_and_left_running(
 
 
 @pytest.mark.slow
-def test_jupyter_takes_the_environment_and_a_session_of_its_own(place: Place) -> None:
+def test_jupyter_reads_environment_variables_and_starts_a_session(place: Place) -> None:
     other = str(place.folder / "other")
     kernel = Kernel(HALFTONE_CONFIG=str(place.conf), HALFTONE_PATHS_DATASET=other)
     try:
         notebook = kernel.run(read("1_preprocess.ipynb"))
     finally:
         kernel.end()
-    assert complaints(notebook) == []
+    assert problems(notebook) == []
     assert f"{other}</td>" in shown(notebook, "parameters")
     assert "HALFTONE_PATHS_DATASET</td>" in shown(notebook, "parameters")
-    said = printed(notebook, "preprocess").splitlines()
-    assert said[0].startswith(f"decode: {2 * PAIRS + 4} of {2 * PAIRS + 4} images, ")
-    assert said[-1] == f"dataset: {other}"
+    lines = printed(notebook, "preprocess").splitlines()
+    assert lines[0].startswith(f"decode: {2 * PAIRS + 4} of {2 * PAIRS + 4} images, ")
+    assert lines[-1] == f"dataset: {other}"
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_notebook_is_thin_and_holds_nothing_of_a_run(name: str) -> None:
+def test_notebooks_are_short_and_have_no_outputs(name: str) -> None:
     text = (NOTEBOOKS / name).read_text(encoding="utf-8")
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
@@ -253,12 +256,12 @@ def test_a_notebook_is_thin_and_holds_nothing_of_a_run(name: str) -> None:
     assert [(cell.outputs, cell.execution_count, cell.metadata) for cell in code] == [
         ([], None, {})
     ] * len(code)
-    # All but imports and parameters is calls.
+    # Cells after the first, which has imports and parameters, only call functions.
     assert max(len(cell.source.splitlines()) for cell in code[1:]) <= 8
     assert not re.search(r"[\"' (]/(?!Volumes/\.\.\.)\w", text), "an absolute path"
-    # As ruff and Jupyter write it: a line of a cell is a line of the file.
+    # Formatted as ruff and Jupyter write it: each line of a cell is a line of the file.
     assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n"
 
 
-def test_these_are_all_notebooks() -> None:
+def test_all_notebooks_are_tested() -> None:
     assert sorted(path.name for path in NOTEBOOKS.glob("*.*")) == ALL

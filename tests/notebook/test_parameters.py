@@ -15,8 +15,8 @@ DEFAULTS = {"config": "conf/local.yaml", "train.epochs": "", "train.launcher": "
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the notebook has by name, as in a kernel."""
+def notebook_variables(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The variables of the notebook, as in a kernel."""
     names: dict[str, Any] = {}
     monkeypatch.setattr(parameters, "get_ipython", lambda: SimpleNamespace(user_ns=names))
     return names
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> str:
     return str(tmp_path / "run.yaml")
 
 
-def test_a_parameter_is_the_environments_or_the_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variable_overrides_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HALFTONE_TRAIN_EPOCHS", "3")
     assert parameters.read_parameters(DEFAULTS) == {
         "config": Parameter("conf/local.yaml", "this notebook"),
@@ -40,7 +40,7 @@ def test_a_parameter_is_the_environments_or_the_notebooks(monkeypatch: pytest.Mo
 
 
 class Widgets:
-    """As those of Databricks, where a job has given a value."""
+    """Widgets of Databricks, some with values of a job's parameters."""
 
     def __init__(self, **values: str) -> None:
         self.values, self.labels = values, dict[str, str]()
@@ -53,12 +53,12 @@ class Widgets:
         return self.values[name]
 
 
-def test_a_widget_wins_over_the_environment(
-    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_widget_overrides_the_environment(
+    notebook_variables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HALFTONE_TRAIN_EPOCHS", "3")
     widgets = Widgets(train_epochs="9")
-    given["dbutils"] = SimpleNamespace(widgets=widgets)
+    notebook_variables["dbutils"] = SimpleNamespace(widgets=widgets)
     assert parameters.read_parameters(DEFAULTS) == {
         "config": Parameter("conf/local.yaml", "widget config"),
         "train.epochs": Parameter("9", "widget train_epochs"),
@@ -72,15 +72,15 @@ def test_parameters_override_the_file_and_are_shown(
 ) -> None:
     shown: list[Any] = []
     monkeypatch.setattr(parameters, "display", shown.append)
-    made = parameters.load_config(
+    config = parameters.config_from_parameters(
         {
             **{"config": file, "paths.dataset": "s3://b/a: 1", "train.epochs": ""},
             **{"train.model.filters": "[4, 8]", "train.patience": "", "score.threshold": "0.25"},
         }
     )
-    assert made.paths.dataset == "s3://b/a: 1"
-    assert (made.train.epochs, made.train.model.filters) == (5, (4, 8))
-    assert made.score.threshold == 0.25
+    assert config.paths.dataset == "s3://b/a: 1"
+    assert (config.train.epochs, config.train.model.filters) == (5, (4, 8))
+    assert config.score.threshold == 0.25
     cells = shown[0].data.replace(' style="text-align: left"', "").split("<tr><td>")[1:]
     assert cells == [
         f"config</td><td>{file}</td><td>this notebook</td></tr>",
@@ -92,15 +92,15 @@ def test_parameters_override_the_file_and_are_shown(
     ]
 
 
-def test_a_mistake_in_a_parameter_names_it(file: str) -> None:
+def test_error_names_the_wrong_parameter(file: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parameters.load_config({"config": file, "train.epochs": "many"})
+        parameters.config_from_parameters({"config": file, "train.epochs": "many"})
     assert str(caught.value) == (
         f'{file}: 1 mistake\n  train.epochs = "many": must be a valid integer'
     )
 
 
-def test_paths_that_the_cells_need() -> None:
+def test_required_paths() -> None:
     config = Config.model_validate({"paths": {"model": "m"}})
     assert parameters.required_paths(config, "model") == ["m"]
     with pytest.raises(ConfigError) as caught:
@@ -110,29 +110,30 @@ def test_paths_that_the_cells_need() -> None:
     )
 
 
-def test_a_session_of_spark_connect_is_refused(given: dict[str, Any]) -> None:
-    given["spark"] = SimpleNamespace()
+def test_spark_connect_session_is_refused(notebook_variables: dict[str, Any]) -> None:
+    notebook_variables["spark"] = SimpleNamespace()
     with pytest.raises(InputError) as caught, parameters.open_session(Config(), "train"):
-        pytest.fail("went on")
+        pytest.fail("the session was accepted")
     assert str(caught.value) == (
-        "spark is a types.SimpleNamespace, which runs no RDDs; on Databricks attach the notebook "
-        "to a cluster with dedicated access mode"
+        "spark is a types.SimpleNamespace, which cannot run RDDs; on Databricks attach the "
+        "notebook to a cluster with dedicated access mode"
     )
 
 
-@pytest.mark.parametrize("kind", [InputError, ConfigError, RunError, StoppedError])
-def test_an_error_for_the_user_has_no_traceback(kind: type[Any]) -> None:
-    assert kind("what\nand how")._render_traceback_() == [f"{kind.__name__}: what\nand how"]
+@pytest.mark.parametrize("error_type", [InputError, ConfigError, RunError, StoppedError])
+def test_errors_for_users_have_no_traceback(error_type: type[Any]) -> None:
+    lines = error_type("problem\nand cure")._render_traceback_()
+    assert lines == [f"{error_type.__name__}: problem\nand cure"]
 
 
-def test_a_table_shows_text_as_it_is() -> None:
+def test_table_escapes_html() -> None:
     assert parameters.html_table(["a"], [["<b>"]]).data == (
         '<table><tr><th style="text-align: left">a</th></tr>'
         '<tr><td style="text-align: left">&lt;b&gt;</td></tr></table>'
     )
 
 
-def test_only_the_notebooks_own_folder_is_left(
+def test_working_directory_changes_only_from_the_folder_of_notebooks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     monkeypatch.setattr(parameters, "display", lambda _: None)
@@ -140,5 +141,5 @@ def test_only_the_notebooks_own_folder_is_left(
         (tmp_path / folder).mkdir()
     for start, end in (("other", "other"), ("notebooks", "."), (".", ".")):
         monkeypatch.chdir(tmp_path / start)
-        parameters.load_config({"config": file})
+        parameters.config_from_parameters({"config": file})
         assert Path.cwd() == tmp_path / end

@@ -27,49 +27,48 @@ def conf(tmp_path: Path) -> Path:
 def run(conf: Path, *arguments: str) -> int:
     argv = ["--config", str(conf), "--check", *arguments]
     return cli.run_job(
-        lambda _: pytest.fail("worked"), "A job.", FLAGS, argv, output_keys=["dataset"]
+        lambda _: pytest.fail("the job ran"), "A job.", FLAGS, argv, output_keys=["dataset"]
     )
 
 
-def test_all_is_well_and_nothing_is_left(
+def test_check_passes_and_leaves_no_files(
     spark: SparkSession, conf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert run(conf) == 0
-    said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert said[0] == "check on local[2, 4]"
-    assert said[2] == "driver executors"
-    assert "ok tensorflow 2.15.1 2.15.1" in said
-    assert "ok executors 1 of 2 slots" in said
-    assert "ok read images ok ok" in said
-    assert "ok write dataset ok ok" in said
-    assert "ok clock within 1 s" in said
-    assert not [line for line in said if "horovod's build" in line]  # for trainings alone
-    assert next(line.split(":")[0] for line in said if "Halftone" in line) == "driver"
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "check on local[2, 4]"
+    assert lines[2] == "driver executors"
+    assert "ok tensorflow 2.15.1 2.15.1" in lines
+    assert "ok executors 1 of 2 slots" in lines
+    assert "ok read images ok ok" in lines
+    assert "ok write dataset ok ok" in lines
+    assert "ok clock within 1 s" in lines
+    assert not [line for line in lines if "horovod's build" in line]  # only for training
+    assert next(line.split(":")[0] for line in lines if "Halftone" in line) == "driver"
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_will_not_do_is_said_with_its_cure(
+def test_failed_checks_are_reported_with_a_cure(
     spark: SparkSession, conf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     dataset = f"{tmp_path}/file/dataset"
     assert run(conf, "--input", f"{tmp_path}/nowhere", "--output", dataset) == 2
-    said = capsys.readouterr()
-    lines = [" ".join(line.split()) for line in said.out.splitlines()]
+    captured = capsys.readouterr()
+    lines = [" ".join(line.split()) for line in captured.out.splitlines()]
     first = lines.index("WRONG read images nothing is there nothing is there")
     assert lines[first + 1] == (
         f"paths.images is {tmp_path}/nowhere: check the path, and that this user may list and read "
         "it here and on the executors"
     )
-    assert lines[first + 2] == "WRONG write dataset NotADirectoryError: Not a directory not asked"
+    assert lines[first + 2] == "WRONG write dataset NotADirectoryError: Not a directory not checked"
     assert lines[first + 3] == (
-        f"paths.dataset is {dataset}: give this user, here and on the executors, the right to "
+        f"paths.dataset is {dataset}: give this user, here and on the executors, permission to "
         "list, read, write and delete there, or choose another path"
     )
-    assert re.fullmatch(
-        r"error: 2 of \d\d checks failed; what to do is said above", said.err.splitlines()[-1]
-    )
+    last_line = captured.err.splitlines()[-1]
+    assert re.fullmatch(r"error: 2 of \d\d checks failed; see the report above", last_line)
 
 
 def test_executors_without_halftone(
@@ -78,22 +77,22 @@ def test_executors_without_halftone(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def visit(*_: object) -> None:
+    def fail_import(*_: object) -> None:
         raise ModuleNotFoundError("No module named 'halftone'")
 
-    monkeypatch.setattr(check, "_inspect_executor", visit)
-    with pytest.raises(InputError, match=r"^1 of \d\d checks failed; what to do is said above$"):
+    monkeypatch.setattr(check, "_inspect_executor", fail_import)
+    with pytest.raises(InputError, match=r"^1 of \d\d checks failed; see the report above$"):
         check.check_cluster(config(), {}, {})
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    number = lines.index("WRONG executors ModuleNotFoundError: No module named 'halftone'")
-    assert lines[number + 1] == (
+    row = lines.index("WRONG executors ModuleNotFoundError: No module named 'halftone'")
+    assert lines[row + 1] == (
         "executors need Halftone and the driver's Python; ./build.sh package, then spark-submit "
         "with --archives dist/environment.tar.gz#environment --conf "
         "spark.pyspark.python=./environment/bin/python --py-files dist/halftone.zip"
     )
 
 
-def test_a_worker_knows_its_jvm(spark: SparkSession) -> None:
+def test_workers_of_an_executor_have_its_name(spark: SparkSession) -> None:
     context: SparkContext = spark.sparkContext
     names = context.parallelize(range(2), 2).map(lambda _: probe_host.executor_name()).collect()
     assert len(set(names)) == 1

@@ -25,37 +25,39 @@ GOOD = {
     "simplejpeg": "1.9.0",
     "fsspec": "2025.10.0",
 }
-SHIP = (
+EXECUTOR_CURE = (
     "./build.sh package, then spark-submit with --archives dist/environment.tar.gz#environment "
     "--conf spark.pyspark.python=./environment/bin/python --py-files dist/halftone.zip"
 )
 
 
-def place(name: str, **versions: str) -> HostReport:
-    there = {key: version for key, version in {**GOOD, **versions}.items() if version}
-    return HostReport(name, there, 4, 8 * 2**30, 1, "gloo", {}, "/env", "/zip/halftone", "/work")
+def report(name: str, **versions: str) -> HostReport:
+    installed = {key: version for key, version in {**GOOD, **versions}.items() if version}
+    return HostReport(
+        name, installed, 4, 8 * 2**30, 1, "gloo", {}, "/env", "/zip/halftone", "/work"
+    )
 
 
-def wrong(lines: list[CheckResult]) -> list[CheckResult]:
-    return [line for line in lines if line.is_wrong]
+def failed(results: list[CheckResult]) -> list[CheckResult]:
+    return [result for result in results if result.is_wrong]
 
 
-def test_what_is_needed_is_what_is_pinned() -> None:
+def test_required_versions_agree_with_requirements() -> None:
     text = (ROOT / "requirements.txt").read_text().splitlines()
     pins = [Requirement(line) for line in text if line and not line.startswith("#")]
     pinned = {pin.name: str(pin.specifier).removeprefix("==") for pin in pins}
-    needed = {k: v for k, v in checks.REQUIRED_VERSIONS.items() if k not in ("python", "java")}
-    assert {name: pinned[name] for name in needed if pinned[name].startswith(needed[name])} == {
-        name: pinned[name] for name in needed
+    required = {k: v for k, v in checks.REQUIRED_VERSIONS.items() if k not in ("python", "java")}
+    assert {name: pinned[name] for name in required if pinned[name].startswith(required[name])} == {
+        name: pinned[name] for name in required
     }
-    assert {*probe_host.PACKAGES, "pyspark"} == set(needed)
+    assert {*probe_host.PACKAGES, "pyspark"} == set(required)
 
 
-def test_versions_that_will_do() -> None:
-    lines = checks.check_versions(place("driver"), [place("a"), place("b")])
-    assert [line.name for line in lines] == list(GOOD)
-    assert wrong(lines) == []
-    assert lines[3] == CheckResult("tensorflow", "2.15.1", "2.15.1")
+def test_required_versions_pass() -> None:
+    results = checks.check_versions(report("driver"), [report("a"), report("b")])
+    assert [result.name for result in results] == list(GOOD)
+    assert failed(results) == []
+    assert results[3] == CheckResult("tensorflow", "2.15.1", "2.15.1")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_versions_that_will_do() -> None:
                 "tensorflow",
                 "2.15.1",
                 "2.15.1 (a), 2.16.1 (b)",
-                f"executors: 2.15 is needed; {SHIP}",
+                f"executors: 2.15 is needed; {EXECUTOR_CURE}",
             ),
         ),
         (
@@ -78,7 +80,7 @@ def test_versions_that_will_do() -> None:
                 "petastorm",
                 "0.12.1",
                 "0.12.1 (a), missing (b)",
-                f"executors: 0.12.1 is needed; {SHIP}",
+                f"executors: 0.12.1 is needed; {EXECUTOR_CURE}",
             ),
         ),
         (
@@ -88,7 +90,7 @@ def test_versions_that_will_do() -> None:
                 "python",
                 "3.11.7",
                 "3.11.7 (a), 3.10.4 (b)",
-                f"executors: 3.11.7 is needed, as on the driver; {SHIP}",
+                f"executors: 3.11.7 is needed, as on the driver; {EXECUTOR_CURE}",
             ),
         ),
         (
@@ -115,52 +117,54 @@ def test_versions_that_will_do() -> None:
         ),
     ],
 )
-def test_a_wrong_version(
+def test_wrong_version(
     driver: dict[str, str], executor: dict[str, str], expected: CheckResult
 ) -> None:
-    lines = checks.check_versions(place("driver", **driver), [place("a"), place("b", **executor)])
-    assert wrong(lines) == [expected]
+    executors = [report("a"), report("b", **executor)]
+    results = checks.check_versions(report("driver", **driver), executors)
+    assert failed(results) == [expected]
 
 
-def test_java_may_differ() -> None:
-    assert wrong(checks.check_versions(place("driver"), [place("a", java="11.0.2")])) == []
+def test_java_of_executors_may_differ() -> None:
+    assert failed(checks.check_versions(report("driver"), [report("a", java="11.0.2")])) == []
 
 
-def test_how_horovod_is_built() -> None:
-    driver, bad = place("driver"), place("a")._replace(horovod="no gloo")
+def test_horovod_build() -> None:
+    driver, bad = report("driver"), report("a")._replace(horovod="no gloo")
     assert checks.check_horovod(driver._replace(horovod=""), [bad]) == []
-    assert wrong(checks.check_horovod(driver, [place("a")])) == []
+    assert failed(checks.check_horovod(driver, [report("a")])) == []
     assert checks.check_horovod(driver, [bad]) == [
         CheckResult(
             "horovod's build",
             "gloo",
             "no gloo",
-            f"executors: Horovod must be built with Gloo for TensorFlow 2.15; {SHIP}",
+            f"executors: Horovod must be built with Gloo for TensorFlow 2.15; {EXECUTOR_CURE}",
         )
     ]
 
 
 def test_executors_and_slots() -> None:
-    two = [place("a"), place("b")]
-    assert checks.check_executors(two, 4, 4, "") == CheckResult("executors", "", "2 of 4 slots")
-    assert checks.check_executors(two, 4, 8, "").cure == (
+    executors = [report("a"), report("b")]
+    result = checks.check_executors(executors, 4, 4, "")
+    assert result == CheckResult("executors", "", "2 of 4 slots")
+    assert checks.check_executors(executors, 4, 8, "").cure == (
         "train.ranks is 8; use train.ranks=4, or give Spark more executors"
     )
-    assert checks.check_executors([], 0, 1, "none has come") == CheckResult(
+    assert checks.check_executors([], 0, 1, "no executor has started") == CheckResult(
         "executors",
         "",
-        "none has come",
+        "no executor has started",
         "see the page of Spark's master for cores and memory that are free, and lower "
         "spark.executor.cores and spark.executor.memory",
     )
 
 
 def stores(reads: str, writes: str) -> list[CheckResult]:
-    driver = place("driver")._replace(stores={"/images": "", "s3://b/data": ""})
-    executor = place("a")._replace(stores={"/images": reads, "s3://b/data": writes})
+    driver = report("driver")._replace(stores={"/images": "", "s3://b/data": ""})
+    executor = report("a")._replace(stores={"/images": reads, "s3://b/data": writes})
     keys = {"/images": "images", "s3://b/data": "dataset"}
     probe = StorageProbe(("/images",), ("s3://b/data",), "token")
-    return checks.check_stores(keys, probe, driver, [place("b"), executor])
+    return checks.check_stores(keys, probe, driver, [report("b"), executor])
 
 
 def test_stores() -> None:
@@ -180,12 +184,12 @@ def test_stores() -> None:
             "write dataset",
             "ok",
             "ok (b), what the driver wrote is not there (a)",
-            "paths.dataset is s3://b/data: each machine has a folder of its own there; use storage "
-            "that all of them see",
+            "paths.dataset is s3://b/data: each machine has a different folder there; use storage "
+            "that all machines share",
         ),
     ]
     assert stores("", "PermissionError: Forbidden")[1].cure == (
-        "paths.dataset is s3://b/data: give this user, here and on the executors, the right to "
+        "paths.dataset is s3://b/data: give this user, here and on the executors, permission to "
         "list, read, write and delete there, or choose another path"
     )
 
@@ -199,22 +203,23 @@ def test_clocks() -> None:
             "clock",
             "",
             "61 s ahead",
-            "b is 61 s ahead: stores refuse requests that are wrongly dated; set it by NTP",
+            "the clock of b is 61 s ahead: stores refuse requests with a wrong date; synchronise "
+            "it by NTP",
         )
     ]
 
 
-def test_many_executors_are_counted() -> None:
+def test_executors_with_the_same_value_are_counted() -> None:
     values = {"a": "1", "b": "2", "c": "1", "d": "1"}
     assert checks.group_by_value(values) == "1 (3 executors), 2 (b)"
 
 
-def test_the_table() -> None:
-    lines = [
+def test_report() -> None:
+    results = [
         CheckResult("python", "3.11.7", "3.11.7"),
         CheckResult("numpy", "2.1.0", "1.26.4", "use 1.26"),
     ]
-    assert checks.format_report("yarn", place("driver"), [place("a")], lines).splitlines() == [
+    assert checks.format_report("yarn", report("driver"), [report("a")], results).splitlines() == [
         "check on yarn",
         "",
         "               driver  executors",

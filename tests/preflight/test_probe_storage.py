@@ -15,7 +15,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "data") if request.param == "local" else f"memory://{tmp_path.name}/data"
 
 
-def test_a_store_that_does_what_it_should(folder: str) -> None:
+def test_working_store_passes_and_is_cleaned_up(folder: str) -> None:
     storage.write_bytes(storage.join(folder, "in", "one.png"), b"1")
     probe = StorageProbe(
         (storage.join(folder, "in"),), (storage.join(folder, "a", "out"),), "token"
@@ -33,20 +33,20 @@ def test_a_store_that_does_what_it_should(folder: str) -> None:
     assert storage.list_names(folder) == ["in"]
 
 
-def test_what_stands_is_left_alone(folder: str) -> None:
+def test_existing_files_are_left_alone(folder: str) -> None:
     storage.write_bytes(storage.join(folder, "model.json"), b"{}")
     with probe_storage.plant_files(StorageProbe((), (folder,), "token")):
         pass
     assert storage.list_names(folder) == ["model.json"]
 
 
-def test_a_folder_that_another_machine_does_not_see(folder: str) -> None:
+def test_folder_that_machines_do_not_share(folder: str) -> None:
     probe = StorageProbe((), (folder,), "token")
     assert probe_storage.check_urls(probe, "executor-1") == {folder: NOT_SHARED}
     assert not storage.exists(folder)
 
 
-def test_nothing_to_read(folder: str) -> None:
+def test_missing_input(folder: str) -> None:
     assert probe_storage.check_urls(StorageProbe((folder,), (), "token"), "driver") == {
         folder: "nothing is there"
     }

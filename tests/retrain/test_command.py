@@ -1,4 +1,4 @@
-"""The job from its command line to its exit code, where no image needs a look."""
+"""The retraining job from its command line to its exit code, without images or Spark."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ Call = Callable[..., "tuple[int, dict[str, Any], str]"]
 
 @pytest.fixture
 def call(tmp_path: Path) -> Call:
-    """Call in this process; return the exit code, the last line, and what was said on stderr."""
+    """Run the command in this process; return its exit code, last line of stdout, and stderr."""
     path = write_config(tmp_path)
-    # Made while standard error is pytest's own: Alembic closes the handlers that there are, and
-    # absl's would close what it then takes for a file.
+    # Create the store before stderr is redirected: Alembic closes all log handlers, and absl's
+    # would close the StringIO.
     mlflow_store.connect(f"sqlite:///{tmp_path}/mlflow.db")
 
-    def call_(**asked: Any) -> tuple[int, dict[str, Any], str]:
+    def run_command(**arguments: Any) -> tuple[int, dict[str, Any], str]:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = command.main(RetrainArguments(str(path), **asked))
+            code = command.main(RetrainArguments(str(path), **arguments))
         return code, last_line(out.getvalue()), err.getvalue()
 
-    return call_
+    return run_command
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def registry(tmp_path: Path) -> ModelRegistry:
 def register(tmp_path: Path, registry: ModelRegistry, config: Config, count: int) -> None:
     for number in range(1, count + 1):
         model = saved_model.save(tmp_path / f"m{number}", config, ["a", "b"], float(number))
-        registry.register(str(model), f"night-{number}", "tests")
+        registry.register(str(model), f"run-{number}", "tests")
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (
             ["retrain.folder=null"],
@@ -72,11 +72,12 @@ def register(tmp_path: Path, registry: ModelRegistry, config: Config, count: int
         ),
         (
             ["score.split=train"],
-            "score.split is train: models would be judged on what they have seen; use test",
+            "score.split is train: models would be compared on rows that they were "
+            "trained on; use test",
         ),
         (
             ["splits.test_fraction=0"],
-            "splits.test_fraction is 0, which leaves no test rows to judge models on; raise it",
+            "splits.test_fraction is 0, which leaves no test rows to compare models on; raise it",
         ),
         (
             ["retrain.gate.floor=2"],
@@ -89,129 +90,129 @@ def register(tmp_path: Path, registry: ModelRegistry, config: Config, count: int
         ),
     ],
 )
-def test_a_mistake_is_said_before_any_work(
-    call: Call, tmp_path: Path, overrides: list[str], said: str
+def test_config_mistakes_are_reported_before_any_work(
+    call: Call, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     code, last, err = call(overrides=overrides)
-    said = said if "mistake" not in said else f"{tmp_path}/retrain.yaml: {said}"
-    assert (code, err) == (2, f"error: {said}\n")
-    assert last == {"outcome": "input", "reason": said, "exit_code": 2}
+    message = message if "mistake" not in message else f"{tmp_path}/retrain.yaml: {message}"
+    assert (code, err) == (2, f"error: {message}\n")
+    assert last == {"outcome": "input", "reason": message, "exit_code": 2}
     assert not (tmp_path / "retrain").exists()
 
 
-def test_a_second_call_says_who_is_at_it(call: Call, tmp_path: Path) -> None:
+def test_concurrent_call_is_refused_and_names_the_lock_owner(call: Call, tmp_path: Path) -> None:
     with lock.hold_lock(str(tmp_path / "retrain" / "lock"), 600.0, print):
         code, last, err = call()
     assert (code, last["outcome"], last["exit_code"]) == (4, "busy", 4)
-    assert f" holds the lock {tmp_path}/retrain/lock, and gave its last sign of life " in err
+    assert f" holds the lock {tmp_path}/retrain/lock, and wrote its last heartbeat " in err
 
 
-def test_images_that_are_not_there_close_the_night(call: Call, tmp_path: Path) -> None:
+def test_missing_images_close_the_run(call: Call, tmp_path: Path) -> None:
     for number in (1, 2):
         code, last, err = call()
         assert (code, last["outcome"], last["night"]) == (2, "failed", number)
         assert last["reason"].startswith(f"{tmp_path}/images: ")
         assert err.endswith(f"error: {last['reason']}\n")
-    assert [one["outcome"] for one in outcomes(tmp_path)] == ["failed", "failed"]
+    assert [entry["outcome"] for entry in outcomes(tmp_path)] == ["failed", "failed"]
 
 
-def test_what_may_be_mended_is_tried_again_and_not_for_ever(
+def fail_unreachable(*args: Any, **kwargs: Any) -> None:
+    raise RunError("the store cannot be reached")
+
+
+def test_failed_step_is_retried_until_max_attempts(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*given: Any, **more: Any) -> None:
-        raise RunError("the store is away")
-
-    monkeypatch.setattr(steps, "preprocess", away)
+    monkeypatch.setattr(steps, "preprocess", fail_unreachable)
     file = tmp_path / "last.json"
-    told = []
+    results = []
     for _ in range(3):
         code, last, _ = call(overrides=["retrain.max_attempts=2", f"retrain.outcome_file={file}"])
-        told.append((code, last["outcome"], last["reason"], last.get("night")))
+        results.append((code, last["outcome"], last["reason"], last.get("night")))
         assert json.loads(file.read_text())["outcome"] == "failed"
     closed = (
-        "the store is away (attempt 2 at the step preprocess, retrain.max_attempts is 2; the next "
-        "night begins anew)"
+        "the store cannot be reached (attempt 2 at the step preprocess, retrain.max_attempts is 2; "
+        "the next call starts a new run)"
     )
-    assert told == [
-        (5, "failed", "the store is away", None),
+    assert results == [
+        (5, "failed", "the store cannot be reached", None),
         (5, "failed", closed, 1),
-        (5, "failed", "the store is away", None),
+        (5, "failed", "the store cannot be reached", None),
     ]
-    assert nights(tmp_path) == ["000001", "000002"]
+    assert run_folders(tmp_path) == ["000001", "000002"]
 
 
-def kill(*given: Any, **more: Any) -> None:
+def kill(*args: Any, **kwargs: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_night_that_is_killed_again_and_again_is_given_up(
+def test_run_that_is_killed_repeatedly_is_given_up(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def once() -> tuple[int, dict[str, Any], str]:
+    def attempt() -> tuple[int, dict[str, Any], str]:
         return call(overrides=["retrain.max_attempts=2"])
 
     monkeypatch.setattr(steps, "preprocess", kill)
-    assert [in_a_process(once) for _ in range(2)] == [-9, -9]
-    code, last, _ = once()
+    assert [in_a_process(attempt) for _ in range(2)] == [-9, -9]
+    code, last, _ = attempt()
     assert (code, last["outcome"], last["night"], last["reason"]) == (
         5,
         "failed",
         1,
-        "2 calls, which is retrain.max_attempts, got no further than the step preprocess: they "
-        "were killed or stopped. See the log and the machine (memory, a limit of time); the next "
-        "night begins anew",
+        "2 calls (retrain.max_attempts) did not get past the step preprocess: they were killed or "
+        "stopped. Check the log and the machine (memory, time limits); the next call starts a new "
+        "run",
     )
-    assert in_a_process(once) == -9
-    assert nights(tmp_path) == ["000001", "000002"]
+    assert in_a_process(attempt) == -9
+    assert run_folders(tmp_path) == ["000001", "000002"]
 
 
-def test_a_training_that_gets_further_is_not_given_up(
+def test_training_that_makes_progress_is_not_given_up(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(job: RetrainJob, folder: str, *given: Any) -> None:
-        done = Path(folder, "model", "checkpoints")
-        done.mkdir(parents=True, exist_ok=True)
-        if len(list(done.iterdir())) < 4:
-            (done / f"epoch-{len(list(done.iterdir())) + 1:04d}.npz").touch()
+    def train(job: RetrainJob, folder: str, *args: Any) -> None:
+        checkpoints = Path(folder, "model", "checkpoints")
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        count = len(list(checkpoints.iterdir()))
+        if count < 4:
+            (checkpoints / f"epoch-{count + 1:04d}.npz").touch()
         kill()
 
-    def once() -> tuple[int, dict[str, Any], str]:
+    def attempt() -> tuple[int, dict[str, Any], str]:
         return call(overrides=["retrain.max_attempts=2"])
 
-    left(tmp_path, preprocess=TAKEN_IN, snapshot={"dataset": ""}, drift=NO_DRIFT, start={})
+    leave_run(tmp_path, preprocess=PREPROCESSED, snapshot={"dataset": ""}, drift=NO_DRIFT, start={})
     monkeypatch.setattr(steps, "train_challenger", train)
-    assert [in_a_process(once) for _ in range(5)] == [-9] * 5
-    code, last, _ = once()
+    assert [in_a_process(attempt) for _ in range(5)] == [-9] * 5
+    code, last, _ = attempt()
     assert (code, last["night"]) == (5, 1)
-    assert "2 calls, which is retrain.max_attempts, got no further than the step train: " in str(
-        last["reason"]
-    )
+    assert "2 calls (retrain.max_attempts) did not get past the step train: " in last["reason"]
 
 
-def test_a_kill_behind_the_outcome_changes_none(
+def test_kill_after_the_outcome_does_not_change_it(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notify, "send_outcome", kill)  # no images: the night ends at once
+    monkeypatch.setattr(notify, "send_outcome", kill)  # there are no images: the run ends at once
     codes = [in_a_process(lambda: call(overrides=["retrain.max_attempts=2"])) for _ in range(2)]
     assert codes == [-9, -9]
     code, last, err = call(overrides=["retrain.max_attempts=2"])
     assert (code, last["outcome"], last["night"]) == (2, "failed", 1)
     assert last["reason"].startswith(f"{tmp_path}/images: ")
-    assert err.startswith("notify: 2 calls, which is retrain.max_attempts, got no further than ")
+    assert err.startswith("notify: 2 calls (retrain.max_attempts) did not get past the step notify")
     assert err.endswith("; the outcome stands\n")
     assert (tmp_path / "retrain" / "nights" / "000001" / "15-ended.json").exists()
 
 
-def test_a_promotion_that_a_kill_kept_from_being_told_is_told_by_who_closes_the_night(
+def test_promotion_that_was_killed_before_its_outcome_is_recorded_when_the_run_is_closed(
     call: Call, registry: ModelRegistry, tmp_path: Path
 ) -> None:
     register(tmp_path, registry, configs.load_config(str(tmp_path / "retrain.yaml")), 2)
     second = registry.version("2")
     assert second is not None
     registry.set_alias(CHAMPION, second)
-    left(
+    leave_run(
         tmp_path,
-        preprocess=TAKEN_IN,
+        preprocess=PREPROCESSED,
         snapshot={"dataset": ""},
         drift=NO_DRIFT,
         start={"champion": "1"},
@@ -221,47 +222,45 @@ def test_a_promotion_that_a_kill_kept_from_being_told_is_told_by_who_closes_the_
         gate={"action": "promote", "reason": "better by more than chance"},
     )
     assert call(overrides=["train.epochs=3"])[1]["night"] == 2
-    told = [(one["outcome"], one["champion_before"], one["champion"]) for one in outcomes(tmp_path)]
-    assert told == [("promoted", "1", "2"), ("failed", None, "2")]
+    fields = ("outcome", "champion_before", "champion")
+    recorded = [tuple(entry[field] for field in fields) for entry in outcomes(tmp_path)]
+    assert recorded == [("promoted", "1", "2"), ("failed", None, "2")]
     assert outcomes(tmp_path)[0]["reason"] == "better by more than chance"
 
 
-TAKEN_IN = {"basis": "b", "new_images": 1, "new_rejects": 0, "rows": 9, "dataset_version": 1}
+PREPROCESSED = {"basis": "b", "new_images": 1, "new_rejects": 0, "rows": 9, "dataset_version": 1}
 NO_DRIFT = {"level": "ok", "reason": ""}
 
 
-def left(tmp_path: Path, **entries: journal.JournalEntry) -> None:
-    """Leave a night whose process is gone behind the last of these steps."""
+def leave_run(tmp_path: Path, **entries: journal.JournalEntry) -> None:
+    """Leave an unfinished run with these journal entries, whose process has ended."""
     settings = job.create_job(
         configs.load_config(str(tmp_path / "retrain.yaml")), pytest.fail
     ).fingerprint("")
     with lock.hold_lock(str(tmp_path / "retrain" / "lock"), 600.0, print) as held:
-        own = journal.Journal(str(tmp_path / "retrain"), 1, held)
+        run_journal = journal.Journal(str(tmp_path / "retrain"), 1, held)
         for name, entry in {"begin": {"settings": settings}, **entries}.items():
-            own.record(name, entry)
+            run_journal.record(name, entry)
 
 
-def nights(tmp_path: Path) -> list[str]:
+def run_folders(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "retrain" / "nights").iterdir())
 
 
-def test_a_night_whose_settings_have_changed_is_closed(
+def test_run_is_closed_if_settings_have_changed(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*given: Any, **more: Any) -> None:
-        raise RunError("the store is away")
-
-    monkeypatch.setattr(steps, "preprocess", away)
+    monkeypatch.setattr(steps, "preprocess", fail_unreachable)
     assert call()[0] == 5
     assert call(overrides=["retrain.lock_secs=60", "retrain.keep.days=3"])[0] == 5
-    assert nights(tmp_path) == ["000001"]
+    assert run_folders(tmp_path) == ["000001"]
     assert call(overrides=["train.epochs=3"])[0] == 5
-    assert [(one["night"], one["reason"]) for one in outcomes(tmp_path)] == [
-        (1, "the settings have changed since it began; the next night takes up all of it")
+    assert [(entry["night"], entry["reason"]) for entry in outcomes(tmp_path)] == [
+        (1, "the settings have changed since it began; the next run covers its images too")
     ]
 
 
-def test_by_hand(call: Call, registry: ModelRegistry, tmp_path: Path) -> None:
+def test_promote_and_rollback(call: Call, registry: ModelRegistry, tmp_path: Path) -> None:
     loaded = configs.load_config(str(tmp_path / "retrain.yaml"))
     code, _, err = call(promote="1")
     assert (code, err.splitlines()[-1]) == (
@@ -285,25 +284,22 @@ def test_by_hand(call: Call, registry: ModelRegistry, tmp_path: Path) -> None:
     registry.set_alias(CHAMPION, first)
     code, _, err = call(rollback=True)
     assert (code, champion(registry)) == (2, "2")
-    assert "the champion is version 2, the last one of the history version 1; say which" in err
+    assert "the champion is version 2, but the last one in the history is version 1; choose" in err
 
 
 def champion(registry: ModelRegistry) -> Optional[str]:
-    found = registry.champion()
-    return found.number if found else None
+    version = registry.champion()
+    return version.number if version else None
 
 
-def test_a_hand_sets_aside_the_night_that_was_not_finished(
+def test_manual_promotion_closes_an_unfinished_run(
     call: Call, registry: ModelRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*given: Any, **more: Any) -> None:
-        raise RunError("the store is away")
-
-    monkeypatch.setattr(steps, "preprocess", away)
+    monkeypatch.setattr(steps, "preprocess", fail_unreachable)
     register(tmp_path, registry, configs.load_config(str(tmp_path / "retrain.yaml")), 1)
     assert call()[0] == 5
     assert call(promote="1")[0] == 0
-    assert [(one["outcome"], one["reason"]) for one in outcomes(tmp_path)] == [
+    assert [(entry["outcome"], entry["reason"]) for entry in outcomes(tmp_path)] == [
         ("failed", "set aside by --promote 1"),
         ("promoted", "--promote 1"),
     ]
@@ -313,10 +309,10 @@ def test_a_hand_sets_aside_the_night_that_was_not_finished(
 def killed_rollback(
     call: Call, registry: ModelRegistry, tmp_path: Path, request: pytest.FixtureRequest
 ) -> bool:
-    """A rollback from 3 to 2 that was killed behind the change of the alias, or ahead of it."""
+    """Leave a rollback from 3 to 2 that was killed after it moved the alias (True) or before."""
     is_moved: bool = request.param
 
-    def killed(set_alias: Callable[..., None], held: lock.Lock, version: ModelVersion) -> None:
+    def interrupt(set_alias: Callable[..., None], held: lock.Lock, version: ModelVersion) -> None:
         if is_moved:
             steps.set_champion(set_alias, held, version)
         raise KeyboardInterrupt
@@ -325,42 +321,42 @@ def killed_rollback(
     for number in ("1", "2", "3"):
         assert call(promote=number)[0] == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manual, "set_champion", killed)
+        patch.setattr(manual, "set_champion", interrupt)
         assert call(rollback=True)[0] == 130
     assert champion(registry) == ("2" if is_moved else "3")
     return is_moved
 
 
 @pytest.mark.parametrize("killed_rollback", [True, False], indirect=True)
-def test_the_next_night_tells_what_came_of_a_killed_rollback(
+def test_next_run_records_the_outcome_of_a_killed_rollback(
     call: Call, tmp_path: Path, killed_rollback: bool
 ) -> None:
     assert call()[0] == 2  # there are no images
-    said = "--rollback from 3 to 2"
-    lost = ("failed", "3", f"{said}: killed on the way; say it again")
-    own, night = outcomes(tmp_path)[3:]
-    assert (own["outcome"], own["champion"], own["reason"]) == (
-        ("promoted", "2", said) if killed_rollback else lost
+    reason = "--rollback from 3 to 2"
+    not_done = ("failed", "3", f"{reason}: killed before it was done; run the command again")
+    rollback, run = outcomes(tmp_path)[3:]
+    assert (rollback["outcome"], rollback["champion"], rollback["reason"]) == (
+        ("promoted", "2", reason) if killed_rollback else not_done
     )
-    assert (night["night"], night["outcome"]) == (5, "failed")
+    assert (run["night"], run["outcome"]) == (5, "failed")
 
 
 @pytest.mark.parametrize("killed_rollback", [True, False], indirect=True)
-def test_a_killed_rollback_said_again_goes_one_step_back(
+def test_repeating_a_killed_rollback_goes_back_only_one_step(
     call: Call, registry: ModelRegistry, tmp_path: Path, killed_rollback: bool
 ) -> None:
     code, last, _ = call(rollback=True)
     assert (code, last["reason"], champion(registry)) == (0, "--rollback from 3 to 2", "2")
-    kinds = [one["outcome"] for one in outcomes(tmp_path)[3:]]
+    kinds = [entry["outcome"] for entry in outcomes(tmp_path)[3:]]
     assert kinds == (["promoted"] if killed_rollback else ["failed", "promoted"])
     assert call(rollback=True)[0] == 0
     assert champion(registry) == "1"
 
 
-def test_history_before_the_first_night(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_history_before_the_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_config(tmp_path)
     assert command.main(RetrainArguments(str(path), history=True)) == 0
-    assert capsys.readouterr().out == "no night has ended yet\n"
+    assert capsys.readouterr().out == "no run has ended yet\n"
 
 
 @pytest.mark.parametrize(
@@ -383,7 +379,7 @@ def test_exit_codes_of_outcomes(outcome: Mapping[str, Any], fails: bool, expecte
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "outcome", "said"),
+    ("error", "code", "outcome", "message"),
     [
         (StoppedError("the checkpoint stands"), 143, "stopped", "stopped: the checkpoint stands\n"),
         (
@@ -392,56 +388,58 @@ def test_exit_codes_of_outcomes(outcome: Mapping[str, Any], fails: bool, expecte
         ),
     ],
 )  # fmt: skip
-def test_who_stops_a_night_leaves_it_to_the_next_call(
+def test_stopped_run_stays_unfinished_for_the_next_call(
     call: Call,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,
     code: int,
     outcome: str,
-    said: str,
+    message: str,
 ) -> None:
-    def stopped(*given: Any, **more: Any) -> None:
+    def stop(*args: Any, **kwargs: Any) -> None:
         raise error
 
-    monkeypatch.setattr(
-        notify, "send_outcome", lambda *given: pytest.fail("nothing has come of it")
-    )
-    monkeypatch.setattr(steps, "preprocess", stopped)
+    monkeypatch.setattr(notify, "send_outcome", lambda *args: pytest.fail("there is no outcome"))
+    monkeypatch.setattr(steps, "preprocess", stop)
     for _ in range(2):
-        found, last, err = call()
-        assert (found, last["outcome"], last["exit_code"], err) == (code, outcome, code, said)
-    assert nights(tmp_path) == ["000001"]
+        actual_code, last, err = call()
+        assert (actual_code, last["outcome"], last["exit_code"]) == (code, outcome, code)
+        assert err == message
+    assert run_folders(tmp_path) == ["000001"]
 
 
-def test_from_scratch_where_that_is_asked(registry: ModelRegistry, tmp_path: Path) -> None:
+def test_start_from_scratch(registry: ModelRegistry, tmp_path: Path) -> None:
     config = configs.load_config(str(write_config(tmp_path, start="scratch")))
-    own = job.create_job(config, pytest.fail)
+    retrain_job = job.create_job(config, pytest.fail)
     register(tmp_path, registry, config, 1)
     first = registry.version("1")
     assert first is not None
-    why = ["there is no champion yet", "retrain.start is scratch"]
-    assert steps.choose_start_weights(own, "d") == {
+    assert steps.choose_start_weights(retrain_job, "d") == {
         "champion": None,
         "weights": None,
-        "why": why[0],
+        "why": "there is no champion yet",
     }
     registry.set_alias(CHAMPION, first)
-    assert steps.choose_start_weights(own, "d") == {"champion": "1", "weights": None, "why": why[1]}
+    assert steps.choose_start_weights(retrain_job, "d") == {
+        "champion": "1",
+        "weights": None,
+        "why": "retrain.start is scratch",
+    }
 
 
-def test_the_job_from_a_shell(tmp_path: Path) -> None:
+def test_job_from_a_shell(tmp_path: Path) -> None:
     path = write_config(tmp_path)
     settings = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**settings, "paths": {}}))
-    run = [sys.executable, JOB, "--config", str(path)]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert last_line(done.stdout)["reason"] == (
+    job_command = [sys.executable, JOB, "--config", str(path)]
+    completed = subprocess.run(job_command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 2
+    assert last_line(completed.stdout)["reason"] == (
         "paths.images is not set; give it in the config file or as --input URL"
     )
     both = subprocess.run(
-        [*run, "--rollback", "--dry-run"], capture_output=True, text=True, check=False
+        [*job_command, "--rollback", "--dry-run"], capture_output=True, text=True, check=False
     )
     assert both.returncode == 2
     assert "not allowed with argument" in both.stderr

@@ -1,4 +1,4 @@
-"""Two weeks of nights, with someone who serves the champion all the while."""
+"""Two weeks of retraining runs, while a process serves the champion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from halftone.retrain.state import history
 from retrain_scripts import HERE, run
 from retrained import JOB, NAME, outcomes
 
-# Call, exit code, outcome, new images, and the champion behind it.
+# Call, exit code, outcome, new images, and the champion after it.
 CALLS = [
     ("first", 0, "promoted", 24, "1"),
     ("nothing", 0, "nothing", 0, "1"),
@@ -35,11 +35,11 @@ CALLS = [
 ]
 WHY = {
     1: "the first model",
-    2: "no new rows and no other settings since night 1",
+    2: "no new rows and no changed settings since run 1",
     3: "better by more than chance: accuracy 0.",
     4: "not better by more than chance: accuracy ",
     5: "new images differ from those before: share of rejects (PSI ",
-    6: "no new rows and no other settings since night 4",
+    6: "no new rows and no changed settings since run 4",
     7: "not better by more than chance: accuracy ",
     8: "worse by more than chance on the rows that the champion's own test had: accuracy ",
     9: "not better by more than chance: accuracy ",
@@ -48,13 +48,13 @@ WHY = {
     12: "better by more than chance: accuracy 0.",
     13: "not better by more than chance: accuracy ",
     14: "--rollback from 7 to 2",
-    15: "no new rows and no other settings since night 13",
+    15: "no new rows and no changed settings since run 13",
 }
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_two_weeks(tmp_path: Path) -> None:
+def test_two_weeks_of_runs(tmp_path: Path) -> None:
     serving = subprocess.Popen([sys.executable, str(HERE / "serving.py"), str(tmp_path), NAME])
     try:
         calls = run("fortnight.py", tmp_path)
@@ -62,7 +62,7 @@ def test_two_weeks(tmp_path: Path) -> None:
         (tmp_path / "stop").touch()
         serving.wait(timeout=120)
 
-    found = [
+    results = [
         (
             call["what"],
             call["code"],
@@ -72,35 +72,35 @@ def test_two_weeks(tmp_path: Path) -> None:
         )
         for call in calls
     ]
-    assert found == CALLS
+    assert results == CALLS
     busy = next(call["last"] for call in calls if call["what"] == "second of two")
-    assert f" holds the lock {tmp_path}/retrain/lock, and gave its last sign of " in busy["reason"]
+    assert f" holds the lock {tmp_path}/retrain/lock, and wrote its last " in busy["reason"]
 
-    # The history is what the calls said, line by line.
+    # The history agrees with the last lines of the calls.
     past = outcomes(tmp_path)
-    told = [
+    expected = [
         (call[2], call[3], call[4]) for call in CALLS if call[0] not in ("second of two", "killed")
     ]
-    assert [(one["outcome"], one["new_images"], one["champion"]) for one in past] == told
-    assert [one["night"] for one in past] == [*WHY]
-    for one in past:
-        assert one["reason"].startswith(WHY[one["night"]]), one["reason"]
+    assert [
+        (entry["outcome"], entry["new_images"], entry["champion"]) for entry in past
+    ] == expected
+    assert [entry["night"] for entry in past] == [*WHY]
+    for entry in past:
+        assert entry["reason"].startswith(WHY[entry["night"]]), entry["reason"]
     assert history.champion_lineage(past) == ["1", "2"]
     command = [sys.executable, JOB, "--config", str(tmp_path / "retrain.yaml"), "--history"]
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert [line.split()[0] for line in table[2:-2]] == [str(one["night"]) for one in past]
+    assert [line.split()[0] for line in table[2:-2]] == [str(entry["night"]) for entry in past]
     assert table[-1] == "champion: version 2"
-    assert all(line.endswith(one["reason"]) for line, one in zip(table[2:], past))
+    assert all(line.endswith(entry["reason"]) for line, entry in zip(table[2:], past))
 
-    # The night that was killed while it trained went on from its checkpoint, and began once.
-    night = tmp_path / "retrain" / "nights" / "000013"
-    assert (night / "attempt-2.json").exists()
-    fences = {
-        path.name: json.loads(path.read_text())["fence"] for path in sorted(night.glob("0*.json"))
-    }
+    # The run that was killed in training was resumed.
+    run_folder = tmp_path / "retrain" / "nights" / "000013"
+    assert (run_folder / "attempt-2.json").exists()
+    fences = {path.name: json.loads(path.read_text())["fence"] for path in run_folder.glob("0*")}
     assert fences["05-start.json"] + 1 == fences["06-train.json"]
 
-    # Each champion could be had and used at every moment, in the order in which they were one.
+    # A champion could be fetched and used at every moment, in the order of promotions.
     served = json.loads((tmp_path / "served.json").read_text())
     assert served["failures"] == []
     digests = [
@@ -110,7 +110,7 @@ def test_two_weeks(tmp_path: Path) -> None:
     assert served["served"] == digests
     assert served["count"] > 20
 
-    # Old models are gone; the champion's and the last three stay.
+    # Old models are removed; the champion's and the last three stay.
     kept = {path.parent.name for path in (tmp_path / "retrain" / "nights").glob("*/model")}
     assert kept == {"000003", "000009", "000012", "000013"}
     page = (tmp_path / "retrain" / "index.html").read_text()

@@ -1,4 +1,4 @@
-"""Real HTTP servers: one that takes the outcome, one that fails, and none at all."""
+"""Sending of outcomes to real HTTP servers that accept it, fail, or do not exist."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from halftone.retrain import notify
 from tracked import free_port
 
 OUTCOME = {"id": "4f2a90c1", "outcome": "promoted", "night": 3}
-TOLD = {"model": "faces", **OUTCOME}
+SENT = {"model": "faces", **OUTCOME}
 
 
 class Hook(HTTPServer):
-    """Answers with the codes that are left, the last one for ever."""
+    """A server that answers with the given status codes, and repeats the last one."""
 
     def __init__(self) -> None:
         self.codes = [200]
-        self.got: list[tuple[str, Any]] = []
-        self.keys: list[str] = []
+        self.requests: list[tuple[str, Any]] = []
+        self.idempotency_keys: list[str] = []
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 assert self.headers["Content-Type"] == "application/json"
-                hook.got.append((self.path, json.loads(body)))
-                hook.keys.append(self.headers["Idempotency-Key"])
+                hook.requests.append((self.path, json.loads(body)))
+                hook.idempotency_keys.append(self.headers["Idempotency-Key"])
                 self.send_response(hook.codes.pop(0) if len(hook.codes) > 1 else hook.codes[0])
                 self.end_headers()
 
@@ -58,74 +58,69 @@ def hook() -> Iterator[Hook]:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "_RETRY_AFTER_SECS", (0.01, 0.01))
 
 
-def test_both_are_told(hook: Hook, tmp_path: Path) -> None:
+def test_outcome_is_sent_to_webhook_and_file(hook: Hook, tmp_path: Path) -> None:
     file = tmp_path / "last" / "outcome.json"
-    assert (
-        notify.send_outcome(
-            RetrainSettings(webhook=hook.url, outcome_file=str(file)), "faces", OUTCOME
-        )
-        == []
-    )
-    assert hook.got == [("/hooks/s3cret", TOLD)]
-    assert json.loads(file.read_text()) == TOLD
+    settings = RetrainSettings(webhook=hook.url, outcome_file=str(file))
+    assert notify.send_outcome(settings, "faces", OUTCOME) == []
+    assert hook.requests == [("/hooks/s3cret", SENT)]
+    assert json.loads(file.read_text()) == SENT
 
 
-def test_none_is_told_where_none_is_set() -> None:
+def test_nothing_is_sent_without_settings() -> None:
     assert notify.send_outcome(RetrainSettings(), "faces", OUTCOME) == []
 
 
-def test_a_hook_that_fails_for_a_moment_is_asked_again(hook: Hook) -> None:
+def test_failed_request_is_retried_with_the_same_idempotency_key(hook: Hook) -> None:
     hook.codes = [500, 503, 200]
     assert notify.send_outcome(RetrainSettings(webhook=hook.url), "faces", OUTCOME) == []
-    assert [told for _, told in hook.got] == [TOLD] * 3
-    # Whoever acts on it can tell that it is one outcome.
-    assert hook.keys == [OUTCOME["id"]] * 3
+    assert [body for _, body in hook.requests] == [SENT] * 3
+    assert hook.idempotency_keys == [OUTCOME["id"]] * 3
 
 
-def test_a_hook_that_goes_on_failing_is_said_without_its_secret(
+def test_error_message_of_a_failing_webhook_does_not_contain_its_path(
     hook: Hook, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hook.codes = [404]
-    said = "retrain.webhook at 127.0.0.1 was not told, in 3 tries: HTTP 404"
-    assert notify.send_outcome(RetrainSettings(webhook=hook.url), "faces", OUTCOME) == [said]
-    assert capsys.readouterr().err == f"notify: {said}\n"
+    message = "retrain.webhook at 127.0.0.1 failed 3 times: HTTP 404"
+    assert notify.send_outcome(RetrainSettings(webhook=hook.url), "faces", OUTCOME) == [message]
+    assert capsys.readouterr().err == f"notify: {message}\n"
 
 
-def test_a_hook_that_is_away() -> None:
+def test_unreachable_webhook() -> None:
     settings = RetrainSettings(webhook=f"http://127.0.0.1:{free_port()}/s3cret")
-    (said,) = notify.send_outcome(settings, "faces", OUTCOME)
-    assert said == (
-        "retrain.webhook at 127.0.0.1 was not told, in 3 tries: [Errno 111] Connection refused"
+    (message,) = notify.send_outcome(settings, "faces", OUTCOME)
+    assert message == (
+        "retrain.webhook at 127.0.0.1 failed 3 times: [Errno 111] Connection refused"
     )
 
 
-def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+def test_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = RetrainSettings(outcome_file=str(tmp_path / "file" / "outcome.json"))
-    (said,) = notify.send_outcome(settings, "faces", OUTCOME)
-    assert said.startswith(f"retrain.outcome_file {tmp_path}/file/outcome.json: ")
+    (message,) = notify.send_outcome(settings, "faces", OUTCOME)
+    assert message.startswith(f"retrain.outcome_file {tmp_path}/file/outcome.json: ")
 
 
-def test_a_file_that_no_store_takes_keeps_nothing_from_the_hook(hook: Hook) -> None:
+def test_webhook_is_called_even_if_the_file_cannot_be_written(hook: Hook) -> None:
     settings = RetrainSettings(webhook=hook.url, outcome_file="no-store://nobody/last.json")
-    (said,) = notify.send_outcome(settings, "faces", OUTCOME)
-    assert said.startswith("retrain.outcome_file no-store://nobody/last.json: ")
-    assert len(hook.got) == 1
+    (message,) = notify.send_outcome(settings, "faces", OUTCOME)
+    assert message.startswith("retrain.outcome_file no-store://nobody/last.json: ")
+    assert len(hook.requests) == 1
 
 
-def test_the_url_may_come_from_the_environment(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_from_the_environment(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRAIN_HOOK", hook.url)
     settings = RetrainSettings(webhook="$RETRAIN_HOOK")
     notify.check_webhook(settings)
     assert notify.send_outcome(settings, "faces", OUTCOME) == []
-    assert len(hook.got) == 1
+    assert len(hook.requests) == 1
 
 
-def test_a_variable_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_environment_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RETRAIN_HOOK", raising=False)
     with pytest.raises(InputError) as caught:
         notify.check_webhook(RetrainSettings(webhook="$RETRAIN_HOOK"))
@@ -135,7 +130,7 @@ def test_a_variable_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_webhook_is_a_url() -> None:
+def test_webhook_that_is_no_url_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"retrain\.webhook = \"slack\.com\": String should match"
     ):

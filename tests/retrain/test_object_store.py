@@ -1,4 +1,4 @@
-"""Nights with every path on a real S3 server: the lock, the journal, and what is kept."""
+"""Retraining runs with every path on a real S3 server: lock, journal, cleanup."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ LOCK_SECS = 6.0
 
 @pytest.fixture
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    with served(tmp_path_factory.mktemp("s3")) as made:
-        yield made
+    with served(tmp_path_factory.mktemp("s3")) as object_store:
+        yield object_store
 
 
-def from_far(store: ObjectStore, number: int) -> None:
-    """Leave the lock of a machine that nobody here can look at, and that has died."""
+def write_remote_holding(store: ObjectStore, number: int) -> None:
+    """Write the lock file of an owner on another machine that has died."""
     holding = {
         "owner": {"host": "far", "pid": 7, "started": 1.0, "machine": "elsewhere"},
         "beat": 3,
@@ -50,34 +50,34 @@ def from_far(store: ObjectStore, number: int) -> None:
     store.client().pipe_file(path, json.dumps(holding).encode())
 
 
-def test_of_many_at_once_one_takes_a_dead_ones_lock(store: ObjectStore) -> None:
-    from_far(store, 4)
-    assert race(LOCK, 4, dead_secs=1.0) == [0, 0, 0, 5]
+def test_only_one_of_many_threads_takes_over_a_dead_lock(store: ObjectStore) -> None:
+    write_remote_holding(store, 4)
+    assert race(LOCK, 4, timeout_secs=1.0) == [0, 0, 0, 5]
 
 
-def test_an_owner_beats_and_notes_until_it_is_taken_over(store: ObjectStore) -> None:
+def test_owner_writes_heartbeats_and_entries_until_it_loses_the_lock(store: ObjectStore) -> None:
     lost: list[LockLostError] = []
     with lock.hold_lock(LOCK, 0.6, lost.append) as held:
-        own = Journal(f"{ROOT}/retrain", 1, held)
-        own.record("begin", {})
+        run_journal = Journal(f"{ROOT}/retrain", 1, held)
+        run_journal.record("begin", {})
         with pytest.raises(LockLostError, match=r"01-begin\.json: another process has written it"):
-            own.record("begin", {})
+            run_journal.record("begin", {})
         deadline = time.monotonic() + 30
         path = f"{BUCKET}/retrain/lock/000001.json"
         while json.loads(store.client().cat_file(path))["beat"] < 4:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        from_far(store, 2)
+        write_remote_holding(store, 2)
         with pytest.raises(
-            LockLostError, match=f"^process 7 on far has taken over the lock {LOCK}: "
+            LockLostError, match=f"^process 7 on far has taken over the lock {LOCK}, "
         ):
-            own.record("preprocess", {})
-    assert own.read("preprocess") is None
+            run_journal.record("preprocess", {})
+    assert run_journal.read("preprocess") is None
     assert [str(error)[:17] for error in lost] in ([], ["process 7 on far "])
 
 
 class Site:
-    """A bucket, a config of which every path is in it, and the calls of its nights."""
+    """A bucket, a config with every path in it, and calls of the job."""
 
     def __init__(self, folder: Path, store: ObjectStore) -> None:
         self.folder, self.client, self.store = folder, store.client(), store
@@ -87,7 +87,7 @@ class Site:
             lock_secs=LOCK_SECS,
             gate={"floor": 0.1},
             keep={"nights": 1, "datasets": 1, "days": 0},
-            outcome_file=f"{ROOT}/told/last.json",
+            outcome_file=f"{ROOT}/outcome/last.json",
         )
         settings = yaml.safe_load(self.conf.read_text())
         settings["paths"] = {name: f"{ROOT}/{name}" for name in ("images", "dataset")}
@@ -100,14 +100,16 @@ class Site:
         self.store.upload(self.folder / tag, f"{BUCKET}/images")
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        # The config alone says where the store is.
-        own = {name: value for name, value in os.environ.items() if not name.startswith("FSSPEC_")}
+        # The location of the store comes from the config only.
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("FSSPEC_")
+        }
         return subprocess.Popen(
             [sys.executable, JOB, "--config", str(self.conf), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**own, **environment},
+            env={**inherited, **environment},
             cwd=self.folder,
             start_new_session=True,
         )
@@ -119,78 +121,80 @@ class Site:
             time.sleep(0.02)
 
     def ls(self, folder: str) -> list[str]:
-        found = self.client.ls(f"{BUCKET}/retrain/{folder}", detail=False)
-        return sorted(Path(name).name for name in found)
+        paths = self.client.ls(f"{BUCKET}/retrain/{folder}", detail=False)
+        return sorted(Path(path).name for path in paths)
 
     def json(self, path: str) -> Any:
         return json.loads(self.client.cat_file(f"{BUCKET}/{path}"))
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
-    said, _ = process.communicate(timeout=300)
-    assert said, process.returncode
-    return process.returncode, last_line(said)
+def wait(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
+    output, _ = process.communicate(timeout=300)
+    assert output, process.returncode
+    return process.returncode, last_line(output)
 
 
-def test_a_store_that_refuses_ends_a_call_with_the_cure(
+def test_call_fails_with_a_hint_if_the_store_refuses_access(
     store: ObjectStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = Site(tmp_path, store)
     store.proxy.fault = lambda method, target: fault_proxy.ERROR_403
     for is_history in (True, False):
         assert command.main(RetrainArguments(str(site.conf), history=is_history)) == 5
-        said = capsys.readouterr()
-        last = last_line(said.out)
+        captured = capsys.readouterr()
+        last = last_line(captured.out)
         assert (last["outcome"], last["exit_code"]) == ("failed", 5)
         assert last["reason"].startswith(f"{ROOT}/retrain/")
         assert last["reason"].endswith(
             "check the credentials and their permissions (docs/storage.md lists where credentials "
             "are looked up)"
         )
-        assert said.err.endswith(f"failed: {last['reason']}\n")
-        # Nor can the file be written that tells of it, which hides nothing.
-        assert ("notify: retrain.outcome_file " in said.err) != is_history
+        assert captured.err.endswith(f"failed: {last['reason']}\n")
+        # The outcome file cannot be written either, which does not hide the first error.
+        assert ("notify: retrain.outcome_file " in captured.err) != is_history
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_nights_on_an_object_store(
+def test_runs_on_an_object_store(
     store: ObjectStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = Site(tmp_path, store)
 
-    # The first night is killed while it trains; who came in between was told who is at it.
+    # The first call is killed while it trains; a concurrent call is refused.
     site.draw("first", 150, 1000)
     first = site.start()
     site.wait_for("nights/000001/01-begin.json")
-    code, last = ended(site.start())
+    code, last = wait(site.start())
     assert (code, last["outcome"]) == (4, "busy")
     assert last["reason"].startswith(f"process {first.pid} on ")
-    assert f" holds the lock {LOCK}, and gave its last sign of life " in last["reason"]
+    assert f" holds the lock {LOCK}, and wrote its last heartbeat " in last["reason"]
     site.wait_for("nights/000001/model/checkpoints/*.npz")
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    code, last = ended(site.start())
+    code, last = wait(site.start())
     assert (code, last["outcome"], last["night"], last["champion"]) == (0, "promoted", 1, "1")
-    night = "retrain/nights/000001"
-    started, trained = (site.json(f"{night}/{name}.json") for name in ("05-start", "06-train"))
-    assert started["fence"] < trained["fence"]
-    assert trained["model"] == f"{ROOT}/{night}/model"
-    assert len(site.client.glob(f"{BUCKET}/{night}/attempt-*.json")) == 2
-    assert site.json("told/last.json")["id"] == site.json(f"{night}/11-outcome.json")["id"]
+    folder = "retrain/nights/000001"
+    start_entry, train_entry = (
+        site.json(f"{folder}/{name}.json") for name in ("05-start", "06-train")
+    )
+    assert start_entry["fence"] < train_entry["fence"]
+    assert train_entry["model"] == f"{ROOT}/{folder}/model"
+    assert len(site.client.glob(f"{BUCKET}/{folder}/attempt-*.json")) == 2
+    assert site.json("outcome/last.json")["id"] == site.json(f"{folder}/11-outcome.json")["id"]
 
-    # Nothing new: that is said without Spark, whose Java is not there, and without MLflow.
-    away = "tracking.uri=http://127.0.0.1:9"
-    code, last = ended(site.start("--set", away, JAVA_HOME=str(tmp_path)))
+    # With nothing new, neither Spark (there is no Java) nor MLflow (unreachable) is needed.
+    unreachable = "tracking.uri=http://127.0.0.1:9"
+    code, last = wait(site.start("--set", unreachable, JAVA_HOME=str(tmp_path)))
     assert (code, last["outcome"], last["night"], last["champion"]) == (0, "nothing", 2, "1")
 
-    # Two at once, behind a machine that died with the lock, are one; what nobody needs goes.
+    # Of two concurrent calls after a machine died with the lock, one runs. Old files are removed.
     site.draw("second", 10, 3000)
-    from_far(store, 1 + max(int(Path(name).stem) for name in site.ls("lock")))
+    write_remote_holding(store, 1 + max(int(Path(name).stem) for name in site.ls("lock")))
     for unneeded in ("nights/000002/model/file", "datasets/000000-f00d/manifest.json"):
         site.client.pipe_file(f"{BUCKET}/retrain/{unneeded}", b"{}")
     calls = [site.start() for _ in range(2)]
-    (code, last), busy = sorted((ended(call) for call in calls), key=lambda one: one[0])
+    (code, last), busy = sorted((wait(call) for call in calls), key=lambda result: result[0])
     assert (code, last["outcome"], last["night"], last["new_images"]) == (0, "kept", 3, 20)
     assert (busy[0], busy[1]["outcome"]) == (4, "busy")
     models = site.client.glob(f"{BUCKET}/retrain/nights/*/model/network-*")
@@ -198,18 +202,18 @@ def test_nights_on_an_object_store(
     assert "model" not in site.ls("nights/000002")
     snapshots = [site.json(f"retrain/nights/00000{n}/03-snapshot.json") for n in (1, 3)]
     assert [f"{ROOT}/retrain/datasets/{name}" for name in site.ls("datasets")] == [
-        one["dataset"] for one in snapshots
+        snapshot["dataset"] for snapshot in snapshots
     ]
     assert not site.client.exists(f"{BUCKET}/retrain/champion")
     tracking = TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db")
     copy = mlflow_model.fetch_model(f"models:/{NAME}@champion", str(tmp_path / "served"), tracking)
-    assert copy.endswith(trained["digest"])
+    assert copy.endswith(train_entry["digest"])
 
     capsys.readouterr()
     assert command.main(RetrainArguments(str(site.conf), history=True)) == 0
-    *table, _, last_said = capsys.readouterr().out.splitlines()[2:]
+    *table, _, champion_line = capsys.readouterr().out.splitlines()[2:]
     assert [line.split()[0] for line in table] == ["1", "2", "3"]
-    assert last_said == "champion: version 1"
+    assert champion_line == "champion: version 1"
     assert b"The champion is version <strong>1</strong>" in site.client.cat_file(
         f"{BUCKET}/retrain/index.html"
     )

@@ -27,23 +27,23 @@ PAST = [
 ]  # fmt: skip
 
 
-def test_the_champions_line() -> None:
+def test_champion_line() -> None:
     assert page.champion_line(PAST, "accuracy") == [(1, 0.8), (3, 0.81), (4, 0.9), (5, 0.91)]
     assert page.champion_line(PAST, "f1")[0] == (1, 0.79)
     assert page.champion_line(PAST[1:2], "accuracy") == []
 
 
-def test_the_picture_in_words() -> None:
-    drawn = page.champion_figure(PAST, "accuracy", 0.7)
-    assert drawn is not None
-    assert drawn.alt == (
-        "Accuracy of the champion: 0.8000 in night 1, 0.9100 in night 5; 4 challengers were "
-        "judged, 2 of them promoted."
+def test_alternative_text_of_the_figure() -> None:
+    figure = page.champion_figure(PAST, "accuracy", 0.7)
+    assert figure is not None
+    assert figure.alt == (
+        "Accuracy of the champion: 0.8000 in run 1, 0.9100 in run 5; 4 challengers were "
+        "compared, 2 of them promoted."
     )
     assert page.champion_figure(PAST[1:2], "accuracy", 0.7) is None
 
 
-def test_the_page() -> None:
+def test_page() -> None:
     text = page.render_page("faces", PAST, "accuracy", 0.7)
     assert text == page.render_page("faces", PAST, "accuracy", 0.7)
     assert "<title>faces: retraining</title>" in text
@@ -55,7 +55,7 @@ def test_the_page() -> None:
     assert not re.search(r'(?:src|href)="(?!data:|#)', text)
 
 
-def test_without_a_champion_and_with_a_hostile_reason() -> None:
+def test_page_without_a_champion_escapes_html() -> None:
     past = [outcome(1, "refused", None, reason="<script>alert(1)</script>")]
     text = page.render_page("<b>", past, "accuracy", 0.0)
     assert "There is no champion yet." in text

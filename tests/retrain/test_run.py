@@ -1,4 +1,4 @@
-"""Nights as a whole, with real Spark, real training and a real store of MLflow's."""
+"""Whole retraining runs, with real Spark, real training and a real MLflow store."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from retrained import NAME, draw, outcomes, write_config
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_night_that_is_killed_at_each_step_goes_on_and_repeats_none(tmp_path: Path) -> None:
+def test_run_that_is_killed_at_each_step_resumes_without_repeating_steps(tmp_path: Path) -> None:
     draw(tmp_path / "images", "a", 150, 1000)
     path = write_config(tmp_path, epochs=6)
-    # Of another network, so that the training begins from scratch.
+    # The first champion has a different network, so that training starts from scratch.
     loaded = config.load_config(str(path), ["train.model={name: mlp}"])
     registry = ModelRegistry(TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db"), NAME)
-    by_hand = saved_model.save(tmp_path / "by-hand", loaded, ["lying", "upright"], 0.1)
-    registry.set_alias(CHAMPION, registry.register(str(by_hand), "", "tests"))
+    manual_model = saved_model.save(tmp_path / "by-hand", loaded, ["lying", "upright"], 0.1)
+    registry.set_alias(CHAMPION, registry.register(str(manual_model), "", "tests"))
 
-    said = run("killed.py", tmp_path)
-    kills = [one for one in said if "step" in one]
-    dry, whole = [one for one in said if "step" not in one]
+    calls = run("killed.py", tmp_path)
+    kills = [call for call in calls if "step" in call]
+    dry, last = [call for call in calls if "step" not in call]
 
     expected = [(step, when, -9) for step in STEPS for when in ("before", "behind")]
-    assert [(one["step"], one["when"], one["ended"]) for one in kills] == expected
-    assert all(one["is_there"] for one in kills)
+    assert [(call["step"], call["when"], call["ended"]) for call in kills] == expected
+    assert all(call["is_there"] for call in kills)
     promoted = expected.index(("promote", "before", -9))
-    champions = [one["champion"] for one in kills]
+    champions = [call["champion"] for call in kills]
     assert champions == ["1"] * promoted + ["2"] * (len(expected) - promoted)
     assert (dry["code"], dry["last"]["outcome"], dry["last"]["champion"]) == (0, "dry-run", "1")
     assert dry["last"]["reason"].startswith("would be promoted: better by more than chance: ")
-    assert (whole["code"], whole["last"]["outcome"]) == (0, "nothing")
-    # The work of a step is done once for each of its two kills, and the last call has a night of
-    # its own, with nothing to do.
+    assert (last["code"], last["last"]["outcome"]) == (0, "nothing")
+    # The work of a step is done twice: before the first kill, which loses the entry, and before the
+    # second, which does not. The last call starts a second run, which finds nothing new.
     did = Counter((tmp_path / "did").read_text().split())
-    again = (BEGIN, "preprocess", "notify", ENDED)
-    assert did == {step: 3 if step in again else 2 for step in STEPS if step != OUTCOME}
+    in_second_run = (BEGIN, "preprocess", "notify", ENDED)
+    assert did == {step: 3 if step in in_second_run else 2 for step in STEPS if step != OUTCOME}
     first, second = outcomes(tmp_path)
     assert (first["outcome"], first["champion_before"], first["champion"]) == ("promoted", "1", "2")
     assert second["outcome"] == "nothing"

@@ -1,4 +1,4 @@
-"""What calls the job: each file is checked by the program that it is for, where that is there."""
+"""The schedule files, each checked by its scheduler if that is installed."""
 
 from __future__ import annotations
 
@@ -39,54 +39,54 @@ print("RESULT", run.state, task.state, task.xcom_pull(task_ids="retrain"))
 
 
 @pytest.mark.parametrize("name", ["halftone-retrain.service", "crontab", "airflow_dag.py"])
-def test_all_call_the_job_with_the_example(name: str) -> None:
+def test_schedules_run_the_job_with_the_example_config(name: str) -> None:
     text = (SCHEDULES / name).read_text(encoding="utf-8")
     assert COMMAND in text
     assert (ROOT / COMMAND.split()[1]).exists()
     assert (ROOT / COMMAND.split()[-1]).exists()
 
 
-def test_the_example_serves_retraining() -> None:
+def test_example_config_is_suitable_for_retraining() -> None:
     loaded = config.load_config(str(ROOT / "conf" / "retrain.yaml"))
-    own = job.create_job(loaded, lambda: pytest.fail("no Spark is needed to look at a config"))
-    assert (own.registry.name, own.settings.fail_on_refusal) == ("retrain", True)
+    retrain_job = job.create_job(loaded, lambda: pytest.fail("checking a config needs no Spark"))
+    assert (retrain_job.registry.name, retrain_job.settings.fail_on_refusal) == ("retrain", True)
 
 
 @pytest.mark.needs("systemd")
 def test_systemd_takes_both_units(tmp_path: Path) -> None:
     for path in SCHEDULES.glob("halftone-retrain.*"):
-        # It looks for the program that a unit starts.
+        # systemd-analyze checks that the executable exists.
         text = path.read_text(encoding="utf-8")
         (tmp_path / path.name).write_text(
             text.replace("/opt/halftone/.venv/bin/python", sys.executable)
         )
     units = sorted(str(path) for path in tmp_path.iterdir())
     assert len(units) == 2
-    done = subprocess.run(
+    completed = subprocess.run(
         ["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (completed.returncode, completed.stderr) == (0, "")
 
 
-def test_the_cron_lines_run_in_a_shell(tmp_path: Path) -> None:
-    """As cron does: variables first, then five fields and a command for sh."""
+def test_crontab_command_runs_in_a_shell(tmp_path: Path) -> None:
+    """Read the file like cron: variables, then five fields and a command for sh."""
     lines = (SCHEDULES / "crontab").read_text(encoding="utf-8").splitlines()
     lines = [line for line in lines if line and not line.startswith("#")]
     variables = dict(line.split("=", 1) for line in lines if re.match(r"^\w+=", line))
     (entry,) = (line for line in lines if not re.match(r"^\w+=", line))
     *fields, command = entry.split(None, 5)
     assert fields == ["0", "2,5", "*", "*", "*"]
-    assert "%" not in command  # cron would make lines of it
-    clone(tmp_path, 3)
-    done = subprocess.run(
+    assert "%" not in command  # cron would replace it by a newline
+    write_fake_clone(tmp_path, 3)
+    completed = subprocess.run(
         ["/bin/sh", "-c", command], env={**variables, "HALFTONE": str(tmp_path)}, check=False
     )
-    assert done.returncode == 3
+    assert completed.returncode == 3
     assert (tmp_path / "retrain.log").read_text() == f"{COMMAND.split(None, 1)[1]}\n"
 
 
-def clone(folder: Path, code: int) -> None:
-    """A clone whose Python says what it was called with, and ends with `code`."""
+def write_fake_clone(folder: Path, code: int) -> None:
+    """Write a clone whose Python prints its arguments and exits with `code`."""
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True, exist_ok=True)
     python.write_text(f'#!/bin/sh\necho >>calls\necho "$@"\nexit {code}\n')
@@ -109,19 +109,19 @@ def test_airflow_takes_the_dag(tmp_path: Path) -> None:
     }
     migrate = [python, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=environment, check=True, capture_output=True)
-    said = shlex.join(shlex.split(COMMAND)[1:])
+    arguments = shlex.join(shlex.split(COMMAND)[1:])
     for code, calls, expected in (
-        (0, 1, f"RESULT success success {said}"),
+        (0, 1, f"RESULT success success {arguments}"),
         (2, 1, "RESULT failed failed None"),
         (3, 1, "RESULT failed failed None"),
         (4, 1, "RESULT success skipped None"),
         (5, 3, "RESULT failed failed None"),
     ):
-        clone(tmp_path, code)
+        write_fake_clone(tmp_path, code)
         (tmp_path / "calls").write_text("")
-        done = subprocess.run(
+        completed = subprocess.run(
             [python, "-c", IN_AIRFLOW], env=environment, capture_output=True, text=True, check=False
         )
-        results = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
-        assert results == [expected], done.stdout[-3000:] + done.stderr[-3000:]
+        results = [line for line in completed.stdout.splitlines() if line.startswith("RESULT")]
+        assert results == [expected], completed.stdout[-3000:] + completed.stderr[-3000:]
         assert (tmp_path / "calls").read_text() == calls * "\n", code

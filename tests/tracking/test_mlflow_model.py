@@ -1,4 +1,4 @@
-"""Models out of a real store of MLflow's."""
+"""Models fetched from a real MLflow store."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def uri(tmp_path: Path) -> str:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    one = Server(tmp_path)
-    one.start()
-    yield one.uri
-    one.stop()
+    mlflow_server = Server(tmp_path)
+    mlflow_server.start()
+    yield mlflow_server.uri
+    mlflow_server.stop()
 
 
 Register = Callable[[str, float], str]
@@ -36,9 +36,12 @@ Register = Callable[[str, float], str]
 
 @pytest.fixture
 def register(tmp_path: Path, config: Callable[..., Config]) -> Register:
-    """Keep a model in a run of its own, as the next version of `faces`; return the run's id."""
+    """Store a model in a new run and register it as the next version of `faces`.
 
-    def register_(uri: str, bias: float) -> str:
+    Returns the id of the run.
+    """
+
+    def register_model(uri: str, bias: float) -> str:
         client = mlflow_store.connect(uri)
         run = client.create_run(mlflow_store.get_or_create_experiment(client, uri, "tests"))
         folder = saved_model.save(tmp_path / f"model-{bias}", config(), ["a", "b"], bias)
@@ -48,7 +51,7 @@ def register(tmp_path: Path, config: Callable[..., Config]) -> Register:
         client.create_model_version("faces", f"{run.info.artifact_uri}/model", run.info.run_id)
         return str(run.info.run_id)
 
-    return register_
+    return register_model
 
 
 @pytest.mark.parametrize(
@@ -61,12 +64,12 @@ def register(tmp_path: Path, config: Callable[..., Config]) -> Register:
         ("out/models", False),
     ],
 )
-def test_what_is_of_mlflow(model: str, expected: bool) -> None:
+def test_is_mlflow_uri(model: str, expected: bool) -> None:
     assert mlflow_model.is_mlflow_uri(model) is expected
 
 
 def check_all(uri: str, run: str, output: str) -> None:
-    """Fetch in every way: version 1 is of `run`, version 2 the champion."""
+    """Fetch by version, alias and run; `run` has version 1, and version 2 is the champion."""
     MlflowClient(uri).set_registered_model_alias("faces", "champion", "2")
     for model, version in {
         "models:/faces/1": "v0.0",
@@ -80,7 +83,7 @@ def check_all(uri: str, run: str, output: str) -> None:
         assert sorted(os.listdir(copy)) == names
 
 
-def test_a_version_an_alias_and_a_run(
+def test_fetch_by_version_alias_and_run(
     register: Register, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -90,7 +93,7 @@ def test_a_version_an_alias_and_a_run(
 
 
 @pytest.mark.slow
-def test_the_same_of_a_server(
+def test_fetch_by_version_alias_and_run_from_a_server(
     register: Register, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -100,36 +103,38 @@ def test_the_same_of_a_server(
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def test_a_server_that_is_away(tmp_path: Path) -> None:
+def test_unreachable_server(tmp_path: Path) -> None:
     uri = f"http://me:pa55@127.0.0.1:{free_port()}"
     with pytest.raises(InputError) as caught:
         mlflow_model.fetch_model(
             "models:/faces/1", str(tmp_path / "scores"), TrackingSettings(uri=uri)
         )
-    said = str(caught.value)
-    assert said.startswith(f"models:/faces/1: cannot be had from {uri.replace('pa55', '***')}: ")
-    assert said.endswith("; check --model, and tracking.uri or MLFLOW_TRACKING_URI")
-    assert "pa55" not in said
+    message = str(caught.value)
+    masked_uri = uri.replace("pa55", "***")
+    assert message.startswith(f"models:/faces/1: cannot be fetched from {masked_uri}: ")
+    assert message.endswith("; check --model, and tracking.uri or MLFLOW_TRACKING_URI")
+    assert "pa55" not in message
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
-def test_what_mlflow_does_not_have(register: Register, uri: str, tmp_path: Path) -> None:
+def test_missing_store_and_missing_version(register: Register, uri: str, tmp_path: Path) -> None:
     settings, output = TrackingSettings(uri=uri), str(tmp_path / "scores")
     with pytest.raises(InputError) as caught:
         mlflow_model.fetch_model("models:/faces/1", output, settings)
     assert str(caught.value) == (
-        f"models:/faces/1: there is no MLflow at {uri}; check tracking.uri or MLFLOW_TRACKING_URI"
+        f"models:/faces/1: there is no MLflow store at {uri}; check tracking.uri or "
+        "MLFLOW_TRACKING_URI"
     )
     register(uri, 0.0)
     with pytest.raises(InputError) as caught:
         mlflow_model.fetch_model("models:/faces/7", output, settings)
     assert str(caught.value) == (
-        f"models:/faces/7: cannot be had from {uri}: Model Version (name=faces, version=7) "
+        f"models:/faces/7: cannot be fetched from {uri}: Model Version (name=faces, version=7) "
         "not found; check --model, and tracking.uri or MLFLOW_TRACKING_URI"
     )
 
 
-def test_a_model_that_is_not_ours(uri: str, tmp_path: Path) -> None:
+def test_model_of_another_program_is_refused(uri: str, tmp_path: Path) -> None:
     client = mlflow_store.connect(uri)
     run = client.create_run(mlflow_store.get_or_create_experiment(client, uri, "tests"))
     client.log_text(run.info.run_id, "flavors: {}", "model/MLmodel")
@@ -137,6 +142,6 @@ def test_a_model_that_is_not_ours(uri: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         mlflow_model.fetch_model(model, str(tmp_path / "scores"), TrackingSettings(uri=uri))
     assert str(caught.value) == (
-        f"{model}: no model of Halftone's in {uri} (it has no model.json); jobs/train.py keeps one "
-        "as runs:/ID/model"
+        f"{model}: not a Halftone model: it has no model.json in {uri}; jobs/train.py stores "
+        "models as runs:/ID/model"
     )

@@ -1,4 +1,4 @@
-"""A run in a real SQLite store, without the process around it."""
+"""MLflow runs in a real SQLite store, without the tracker process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tracked import by_epoch, files, learn, only_run, publish
 
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without runs, made in a process of its own: it sets up logging as MLflow likes it."""
+    """A store without runs, created in a subprocess because MLflow configures logging for it."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     make = f"from halftone.tracking import mlflow_store; mlflow_store.connect('sqlite:///{path}')"
     subprocess.run([sys.executable, "-c", make], cwd=path.parent, check=True, capture_output=True)
@@ -35,7 +35,7 @@ def open_run(uri: str, output: Path | str, **params: str) -> MlflowRun:
     return MlflowRun(uri, "faces", str(output), params, {"output": str(output)})
 
 
-def test_a_model_directory_may_be_a_url(uri: str, tmp_path: Path) -> None:
+def test_model_directory_may_be_a_url(uri: str, tmp_path: Path) -> None:
     learn(tmp_path / "model", epochs=2)
     publish(tmp_path / "model")
     for path in (tmp_path / "model").rglob("*.*"):
@@ -46,26 +46,26 @@ def test_a_model_directory_may_be_a_url(uri: str, tmp_path: Path) -> None:
     run.send_outcome("")
     run.send_files()
     run.close("FINISHED")
-    kept = only_run(uri)
-    assert by_epoch(uri, kept, "loss") == [(1, 1.0), (2, 0.5)]
-    assert files(uri, kept)[-3:] == [
+    run_entity = only_run(uri)
+    assert by_epoch(uri, run_entity, "loss") == [(1, 1.0), (2, 0.5)]
+    assert files(uri, run_entity)[-3:] == [
         "model/model.json",
         "model/network-abc.keras",
         "model.json",
     ]
     assert storage.read_json("memory://tracked/model/mlflow.json") == {
         "tracking_uri": uri,
-        "run_id": kept.info.run_id,
+        "run_id": run_entity.info.run_id,
     }
 
 
-def test_settings_go_in_as_many_requests_as_it_takes(uri: str, tmp_path: Path) -> None:
+def test_many_settings_are_sent_in_several_requests(uri: str, tmp_path: Path) -> None:
     params = {f"setting.{number}": str(number) for number in range(250)}
     open_run(uri, tmp_path / "model", **params)
     assert only_run(uri).data.params == params
 
 
-def test_a_run_that_was_deleted_is_followed_by_a_new_one(uri: str, tmp_path: Path) -> None:
+def test_deleted_run_is_replaced_by_a_new_one(uri: str, tmp_path: Path) -> None:
     open_run(uri, tmp_path / "model")
     old = only_run(uri).info.run_id
     MlflowClient(uri).delete_run(old)
@@ -77,17 +77,17 @@ def test_a_run_that_was_deleted_is_followed_by_a_new_one(uri: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "kept",
+    "tracked",
     [
         {"tracking_uri": "URI", "run_id": "0" * 32},
         {"tracking_uri": "http://elsewhere", "run_id": "0" * 32},
     ],
 )
-def test_a_run_that_this_store_does_not_have_is_not_looked_for_twice(
-    kept: dict[str, str], uri: str, tmp_path: Path
+def test_run_that_this_store_does_not_have_is_replaced(
+    tracked: dict[str, str], uri: str, tmp_path: Path
 ) -> None:
-    kept = {name: value.replace("URI", uri) for name, value in kept.items()}
-    storage.write_json(str(tmp_path / "model" / "mlflow.json"), kept)
+    tracked = {name: value.replace("URI", uri) for name, value in tracked.items()}
+    storage.write_json(str(tmp_path / "model" / "mlflow.json"), tracked)
     open_run(uri, tmp_path / "model")
     assert storage.read_json(str(tmp_path / "model" / "mlflow.json")) == {
         "tracking_uri": uri,
@@ -95,7 +95,7 @@ def test_a_run_that_this_store_does_not_have_is_not_looked_for_twice(
     }
 
 
-def test_a_setting_that_changed_is_told_and_the_first_value_stays(uri: str, tmp_path: Path) -> None:
+def test_changed_settings_become_a_tag_and_the_first_value_stays(uri: str, tmp_path: Path) -> None:
     open_run(uri, tmp_path / "model", epochs="4", ranks="1")
     open_run(uri, tmp_path / "model", epochs="8", ranks="2", new="x")
     run = only_run(uri)

@@ -9,7 +9,7 @@ from halftone.tracking.tracker_process import describe_error
 
 
 def wrapped(inner: Exception) -> Exception:
-    """An error as MLflow, requests and urllib3 hand one on."""
+    """Wrap an error in the way of MLflow, requests and urllib3."""
     try:
         try:
             raise inner
@@ -22,7 +22,7 @@ def wrapped(inner: Exception) -> Exception:
         return outer
 
 
-def test_what_is_behind_an_error_of_the_network_or_a_file_is_told() -> None:
+def test_root_cause_of_a_network_or_file_error_is_described() -> None:
     assert describe_error(wrapped(ConnectionRefusedError(111, "Connection refused"))) == (
         "[Errno 111] Connection refused"
     )
@@ -31,7 +31,7 @@ def test_what_is_behind_an_error_of_the_network_or_a_file_is_told() -> None:
     assert describe_error(wrapped(locked)) == "database is locked"
 
 
-def test_else_the_last_word_counts() -> None:
+def test_other_errors_are_described_by_the_outermost_one() -> None:
     assert describe_error(wrapped(KeyError("inner"))) == (
         "API request to http://me:***@host/api failed with exception"
     )
@@ -41,7 +41,7 @@ def test_else_the_last_word_counts() -> None:
 
 
 @given(st.text())
-def test_it_is_one_short_line(text: str) -> None:
-    said = describe_error(ValueError(text))
-    assert 0 < len(said) <= 300
-    assert len(said.splitlines()) == 1
+def test_description_is_one_short_line(text: str) -> None:
+    description = describe_error(ValueError(text))
+    assert 0 < len(description) <= 300
+    assert len(description.splitlines()) == 1

@@ -1,7 +1,7 @@
-"""A dataset as TFRecord files, for those who train where only tf.data can read, as on a TPU.
+"""Export a dataset as TFRecord files, for training where only tf.data can read, such as on TPUs.
 
-export.json                             names the files that count, and is written last
-records/RUN/SPLIT-00003-of-00012.tfrecord    a tf.train.Example a row, a file for each shard
+export.json                                  lists the files of the export; written last
+records/RUN/SPLIT-00003-of-00012.tfrecord    one file per shard, one tf.train.Example per row
 """
 
 from __future__ import annotations
@@ -27,57 +27,59 @@ from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
 EXPORT_FILE, RECORDS_FOLDER = "export.json", "records"
-# Raised when a reader of the older version would misread what the newer one writes.
+# Increased when readers of the older version would misread the new one.
 _SCHEMA_VERSION = 1
-_TASKS_PER_CORE = 2  # shards are of one size
+_TASKS_PER_CORE = 2  # few are enough because shards have equal sizes
 
 
 def export_dataset(
     dataset: str, output: str, compression: str, session: Callable[[], SparkSession]
 ) -> dict[str, Any]:
-    """Write all rows of a dataset as TFRecord; return what export.json at `output` holds.
+    """Write all rows of a dataset as TFRecord; return the content of export.json at `output`.
 
-    Files that an earlier call for the same dataset has written are kept, also where it was killed.
+    Files of an earlier call for the same dataset are kept, even if that call was killed.
 
     Args:
-        compression: GZIP, or an empty text for none.
-        session: gives the SparkSession; called only where there is work for it.
+        dataset: URL of the dataset.
+        output: URL of a folder; created if it does not exist.
+        compression: "GZIP" or "".
+        session: returns the SparkSession; called only if there are files to write.
 
     Raises:
-        InputError: there is no dataset, or something else is at `output`.
-        RunError: a row got lost on the way, which must never be.
+        InputError: there is no dataset, or `output` contains something else.
+        RunError: the number of written rows is wrong, which is a bug.
     """
     dataset, output = map(storage.normalise_url, (dataset, output))
     data = manifest.read_manifest(dataset)
-    decides = {
+    settings = {
         "schema": _SCHEMA_VERSION,
         "fingerprint": data.fingerprint,
         "compression": compression,
     }
-    standing = _read_previous_export(output, decides)
-    digest = hashlib.blake2b(json.dumps(decides).encode(), digest_size=8)
+    previous_export = _read_previous_export(output, settings)
+    digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8)
     folder = storage.join(RECORDS_FOLDER, digest.hexdigest())
     files = _record_files(data, folder, compression)
-    there = set(storage.list_names(storage.join(output, folder)))
+    existing = set(storage.list_names(storage.join(output, folder)))
     missing = [
         (shard, storage.join(output, file))
         for shard, file in zip(data.files, files)
-        if file.rpartition("/")[2] not in there
+        if file.rpartition("/")[2] not in existing
     ]
     if missing:
         _write_records(dataset, ExportSettings(data.shape(), compression), missing, session())
-    elif standing:
-        return standing
-    made = {**decides, **_describe_export(data, files)}
-    storage.write_json(storage.join(output, EXPORT_FILE), made)
+    elif previous_export:
+        return previous_export
+    export_info = {**settings, **_describe_export(data, files)}
+    storage.write_json(storage.join(output, EXPORT_FILE), export_info)
     for run in storage.list_names(storage.join(output, RECORDS_FOLDER)):
-        if storage.join(RECORDS_FOLDER, run) != folder:  # of a call that was killed
+        if storage.join(RECORDS_FOLDER, run) != folder:  # left by a killed call
             storage.remove(storage.join(output, RECORDS_FOLDER, run))
-    return made
+    return export_info
 
 
 def _describe_export(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
-    """What a reader has to know."""
+    """Return the fields of export.json that readers need."""
     return {
         "halftone_version": halftone.__version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -94,58 +96,60 @@ def _describe_export(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
 
 
 def format_summary(export_info: dict[str, Any], output: str) -> str:
-    """What the job prints at its end."""
+    """Return the summary that the job prints at its end."""
     rows = [
         [split, *(f"{count:,}" for count in counts.values()), f"{sum(counts.values()):,}"]
         for split, counts in export_info["counts"].items()
     ]
     lines = [summary.format_table(["split", *export_info["labels"], "rows"], rows), ""]
-    packed = f", {export_info['compression']}" if export_info["compression"] else ""
-    lines.append(
-        f"{export_info['rows']:,} rows in {len(export_info['shards']):,} TFRecord files{packed}"
-    )
+    compression = f", {export_info['compression']}" if export_info["compression"] else ""
+    num_files = len(export_info["shards"])
+    lines.append(f"{export_info['rows']:,} rows in {num_files:,} TFRecord files{compression}")
     lines.append(f"fingerprint {export_info['fingerprint']}, written {export_info['created']}")
     return "\n".join([*lines, f"export: {storage.normalise_url(output)}"])
 
 
 def _read_previous_export(output: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The export at `output`; an empty dict where there is none, or only a part of one."""
-    held = storage.list_names(output)
-    if EXPORT_FILE in held:
+    """Return the export.json at `output`; {} if there is no export or only a part of one."""
+    names = storage.list_names(output)
+    if EXPORT_FILE in names:
         url = storage.join(output, EXPORT_FILE)
         try:
-            found = storage.read_json(url)
-            there = {key: found[key] for key in settings}
+            export_info = storage.read_json(url)
+            previous_settings = {key: export_info[key] for key in settings}
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{url}: not an export's; give another --output") from None
+            raise InputError(
+                f"{url}: not the export.json of an export; give another --output"
+            ) from None
         changes = [
             f"{key} {old!r} there, {new!r} now"
-            for key, old, new in config.diff_settings(there, settings)
+            for key, old, new in config.diff_settings(previous_settings, settings)
         ]
         if changes:
             raise InputError(
-                f"{output}: another export is there, and is left alone: {'; '.join(changes)}. "
-                "Give another --output, or remove it"
+                f"{output}: contains another export, which is not overwritten: "
+                f"{'; '.join(changes)}. Give another --output, or remove it"
             )
-        return dict(found)
-    others = [name for name in held if name != RECORDS_FOLDER]
+        return dict(export_info)
+    others = [name for name in names if name != RECORDS_FOLDER]
     if others:
         raise InputError(
-            f"{output}: exists and holds no export (it holds {', '.join(others[:3])}"
+            f"{output}: exists and is not an export (it contains {', '.join(others[:3])}"
             f"{', ...' if len(others) > 3 else ''}); give another --output"
         )
     return {}
 
 
 def _record_files(data: Manifest, folder: str, compression: str) -> list[str]:
-    """Where each shard of the dataset goes, below the output."""
-    ending = ".tfrecord.gz" if compression else ".tfrecord"
+    """Return the path of each shard's TFRecord file, relative to the output."""
+    extension = ".tfrecord.gz" if compression else ".tfrecord"
     counts = Counter(shard.split for shard in data.files)
     numbers = {split: itertools.count() for split in counts}
     return [
         storage.join(
             folder,
-            f"{shard.split}-{next(numbers[shard.split]):05d}-of-{counts[shard.split]:05d}{ending}",
+            f"{shard.split}-{next(numbers[shard.split]):05d}-of-{counts[shard.split]:05d}"
+            f"{extension}",
         )
         for shard in data.files
     ]
@@ -159,14 +163,15 @@ def _write_records(
 ) -> None:
     pairs = [(storage.join(dataset, shard.path), target) for shard, target in missing_shards]
     expected = sum(shard.rows for shard, _ in missing_shards)
-    written = tasks.run_tasks(
+    row_counts = tasks.run_tasks(
         spark,
         partial(write_shard, settings, pairs),
         len(pairs),
         num_slices=_TASKS_PER_CORE * num_cores(spark),
         progress=tasks.TaskProgress("export", expected, "images"),
     )
-    if sum(written) != expected:
+    if sum(row_counts) != expected:
         raise RunError(
-            f"{sum(written)} rows were written, {dataset} has {expected}; nothing was published"
+            f"{sum(row_counts)} rows were written, but {dataset} has {expected}; nothing was "
+            "published"
         )

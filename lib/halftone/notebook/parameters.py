@@ -1,6 +1,6 @@
-"""What a notebook needs besides the jobs' own functions: parameters, a Spark session, brief errors.
+"""Parameters, a Spark session and short error messages for notebooks in Jupyter and Databricks.
 
-For Jupyter and for Databricks: there `dbutils` has widgets, and `spark` is given.
+On Databricks parameters are widgets of `dbutils`, and the notebook already has a session, `spark`.
 """
 
 from __future__ import annotations
@@ -30,37 +30,41 @@ _STDERR_FD = 2
 
 
 class Parameter(NamedTuple):
-    value: str  # empty: as the config's file has it
-    source: str  # where the value is from
+    value: str  # "" leaves the setting as in the config file
+    source: str  # where the value comes from
 
 
 def _short_traceback(error: Exception) -> list[str]:
     return [f"{type(error).__name__}: {error}"]
 
 
-# IPython asks an exception for its traceback: what a user reads about without one in a job's output
-# needs none in a notebook's either.
-for _kind in (InputError, RunError):
-    setattr(_kind, "_render_traceback_", _short_traceback)  # noqa: B010 (mypy knows no such attribute)
+# IPython calls this method of an exception. Jobs print these errors without a traceback, and so do
+# notebooks.
+for _error_type in (InputError, RunError):
+    setattr(_error_type, "_render_traceback_", _short_traceback)  # noqa: B010 (unknown to mypy)
 
 
 def config_from_parameters(defaults: Mapping[str, str]) -> Config:
-    """Return the config that the notebook's parameters make, and show them as a table.
+    """Build the config from the notebook's parameters, and show them as a table.
 
-    The clone's root becomes the working directory, as it is for the jobs.
+    Also change the working directory to the root of the clone, like jobs.
 
     Args:
-        defaults: by name. `config` is a YAML file, any other the dotted key of a setting, such as
-            train.epochs; an empty one leaves that setting as the file has it.
+        defaults: default values by name. `config` is the path of a YAML file; other names are
+            dotted keys of settings, such as train.epochs, and "" leaves them as in the file.
 
     Raises:
         ConfigError: as load_config does.
     """
     _change_to_root()
-    given = read_parameters(defaults)
-    file = given[_CONFIG_KEY].value
-    settings = {key: one.value for key, one in given.items() if key != _CONFIG_KEY and one.value}
-    made = load_config(
+    parameters = read_parameters(defaults)
+    file = parameters[_CONFIG_KEY].value
+    settings = {
+        key: parameter.value
+        for key, parameter in parameters.items()
+        if key != _CONFIG_KEY and parameter.value
+    }
+    config = load_config(
         file,
         [f"{key}={value}" for key, value in settings.items() if not key.startswith(_PATHS_PREFIX)],
         {
@@ -69,64 +73,74 @@ def config_from_parameters(defaults: Mapping[str, str]) -> Config:
             if key.startswith(_PATHS_PREFIX)
         },
     )
-    clients.set_options(made.storage.options)
-    values = flatten_settings(made.model_dump(mode="json"))
+    clients.set_options(config.storage.options)
+    values = flatten_settings(config.model_dump(mode="json"))
     rows = [
-        (key, one.value or _yaml_text(values.get(key)), one.source if one.value else file)
-        for key, one in given.items()
+        (key, parameter.value, parameter.source)
+        if parameter.value
+        else (key, _yaml_text(values.get(key)), file)
+        for key, parameter in parameters.items()
     ]
     display(html_table(("parameter", "value", "from"), rows))  # type: ignore[no-untyped-call]
-    return made
+    return config
 
 
 def required_paths(config: Config, *names: str) -> list[str]:
-    """Return settings of the section `paths`. Raises ConfigError where one is not set."""
+    """Return settings of the section `paths`.
+
+    Raises:
+        ConfigError: one of them is not set.
+    """
     return [require_path(getattr(config.paths, name), name, _PATHS_PREFIX + name) for name in names]
 
 
 def read_parameters(defaults: Mapping[str, str]) -> dict[str, Parameter]:
-    """Return a value for each name.
+    """Return a parameter for each name.
 
-    On Databricks it is that of a widget, which is made if need be, and which a job's parameter of
-    the same name sets; elsewhere that of an environment variable, if there is one. For train.epochs
-    these are train_epochs and HALFTONE_TRAIN_EPOCHS.
+    On Databricks its value is that of a widget, which is created if necessary and which a job
+    parameter of the same name sets. Elsewhere it is that of an environment variable, if set, or the
+    default. For train.epochs the names are train_epochs and HALFTONE_TRAIN_EPOCHS.
     """
     widgets = getattr(_notebook_variable("dbutils"), "widgets", None)
-    found = {}
+    parameters = {}
     for key, default in defaults.items():
         name = key.replace(".", "_")
         variable = f"HALFTONE_{name.upper()}"
         if widgets is not None:
             widgets.text(name, default, key)
-            found[key] = Parameter(widgets.get(name), f"widget {name}")
+            parameters[key] = Parameter(widgets.get(name), f"widget {name}")
         elif variable in os.environ:
-            found[key] = Parameter(os.environ[variable], variable)
+            parameters[key] = Parameter(os.environ[variable], variable)
         else:
-            found[key] = Parameter(default, "this notebook")
-    return found
+            parameters[key] = Parameter(default, "this notebook")
+    return parameters
 
 
 @contextmanager
 def open_session(config: Config, stage: str) -> Iterator[Callable[[], SparkSession]]:
-    """Yield what gives the SparkSession: the notebook's `spark`, or see session.spark_session.
+    """Yield a function that returns the notebook's `spark`, or starts a session.
 
-    Meanwhile progress goes where print does, and what Spark and C libraries have to say goes to
+    While the context is open, progress goes to stdout, and messages of Spark and C libraries go to
     the log of the Jupyter server.
 
+    Args:
+        config: the whole config.
+        stage: shown in the name of a session that is started, see session.spark_session.
+
     Raises:
-        InputError: `spark` is no session that Halftone can work with.
+        InputError: Halftone cannot use the type of `spark`.
     """
-    given = _notebook_variable("spark")
-    if given is not None and not isinstance(given, SparkSession):
+    spark = _notebook_variable("spark")
+    if spark is not None and not isinstance(spark, SparkSession):
         raise InputError(
-            f"spark is a {type(given).__module__}.{type(given).__name__}, which runs no RDDs; "
+            f"spark is a {type(spark).__module__}.{type(spark).__name__}, which cannot run RDDs; "
             "on Databricks attach the notebook to a cluster with dedicated access mode"
         )
     with ExitStack() as stack:
         stack.enter_context(redirect_native_stderr())
         stack.enter_context(redirect_stderr(sys.stdout))
-        if given is not None:
-            yield lambda: given
+        if spark is not None:
+            yield lambda: spark
         else:
             yield partial(
                 stack.enter_context, spark_session(f"{config.name}: {stage}", config.spark)
@@ -135,47 +149,49 @@ def open_session(config: Config, stage: str) -> Iterator[Callable[[], SparkSessi
 
 @contextmanager
 def redirect_native_stderr() -> Iterator[None]:
-    """Give standard error back to the Jupyter server, where a kernel has taken it for its cells.
+    """Redirect file descriptor 2 to the Jupyter server's stderr; kernels redirect it to cells.
 
-    Spark's JVM goes on with what it started with.
+    Spark's JVM inherits the descriptor and keeps it.
     """
     try:
-        servers_fd = sys.stderr.fileno()  # a kernel's stream knows where it would have gone
+        server_fd = sys.stderr.fileno()  # ipykernel returns the original descriptor
     except (AttributeError, OSError):
-        servers_fd = _STDERR_FD
-    cells_fd = os.dup(_STDERR_FD)
-    os.dup2(servers_fd, _STDERR_FD)
+        server_fd = _STDERR_FD
+    cell_fd = os.dup(_STDERR_FD)
+    os.dup2(server_fd, _STDERR_FD)
     try:
         yield
     finally:
-        os.dup2(cells_fd, _STDERR_FD)
-        os.close(cells_fd)
+        os.dup2(cell_fd, _STDERR_FD)
+        os.close(cell_fd)
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> HTML:
-    """A table of texts, to be shown."""
+    """Return a table of texts; cells are escaped."""
     lines = [_html_row("th", header), *(_html_row("td", row) for row in rows)]
     return HTML(f"<table>{''.join(lines)}</table>")  # type: ignore[no-untyped-call]
 
 
 def _html_row(tag: str, cells: Sequence[str]) -> str:
-    texts = "".join(f'<{tag} style="text-align: left">{html.escape(c)}</{tag}>' for c in cells)
-    return f"<tr>{texts}</tr>"
+    columns = "".join(
+        f'<{tag} style="text-align: left">{html.escape(cell)}</{tag}>' for cell in cells
+    )
+    return f"<tr>{columns}</tr>"
 
 
 def _yaml_text(value: Any) -> str:
-    """A setting as a YAML file would state it."""
+    """Format a setting as in a YAML file."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _notebook_variable(name: str) -> Any:
-    """What the notebook calls so; None where there is nothing."""
+    """Return a variable of the notebook; None if it does not exist."""
     shell = get_ipython()  # type: ignore[no-untyped-call]
     return shell.user_ns.get(name) if shell else None
 
 
 def _change_to_root() -> None:
-    """Leave the folder that the notebook is in, which is where it starts."""
+    """Change to the root of the clone if the working directory is its folder of notebooks."""
     root = Path.cwd().parent
     if Path.cwd().name == "notebooks" and (root / "conf").is_dir():
         os.chdir(root)

@@ -1,4 +1,4 @@
-"""Look at the cluster at hand before a job does: what is there, and what will not do."""
+"""Check a cluster before a job runs: versions, executors, storage and clocks."""
 
 from __future__ import annotations
 
@@ -27,22 +27,25 @@ from halftone.tracking import mlflow_model
 
 
 class ExecutorReports(NamedTuple):
-    """What the executors said."""
+    """Reports of all executors."""
 
     hosts: list[HostReport]
-    clock_lag_secs: dict[str, float]  # by how much each one's clock is behind the driver's
-    error: str = ""  # why there are none
+    clock_lag_secs: dict[str, float]  # how far each executor's clock is behind the driver's
+    error: str = ""  # why there are no reports
 
 
 def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str, str]) -> None:
-    """Print what driver and executors are, and whether a job can work there; change nothing.
+    """Print a report on driver and executors, and whether a job can run there.
+
+    Files that are written for the check are removed.
 
     Args:
+        config: the whole config.
         reads: URLs that the job reads, by their key in section `paths`.
-        writes: those that it writes.
+        writes: URLs that the job writes, by their key in section `paths`.
 
     Raises:
-        InputError: something will not do; its cure is printed.
+        InputError: a check failed; the report says how to correct it.
     """
     trains = "model" in writes
     reads = {key: url for key, url in reads.items() if not mlflow_model.is_mlflow_uri(url)}
@@ -56,56 +59,62 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
         master = str(spark.sparkContext.master)
         java = str(spark._jvm.java.lang.System.getProperty("java.version"))  # type: ignore[union-attr]
         with probe_storage.plant_files(probe) as errors, ThreadPoolExecutor(1) as pool:
-            # While executors unpack what they get.
-            looking = pool.submit(_inspect_host, "driver", java, probe, trains)
-            # A file that the driver could not write, executors would miss: that is said once.
-            asked = probe._replace(writes=tuple(url for url in errors if not errors[url]))
+            # Inspect the driver while executors unpack their environment.
+            driver_future = pool.submit(_inspect_host, "driver", java, probe, trains)
+            # Executors skip URLs that the driver could not write to, to report the error once.
+            executor_probe = probe._replace(writes=tuple(url for url in errors if not errors[url]))
             slots = wait_and_count_slots(spark)
-            seen = _inspect_executors(spark, slots, asked, trains)
-            driver = looking.result()
+            executors = _inspect_executors(spark, slots, executor_probe, trains)
+            driver = driver_future.result()
             driver.stores.update({url: error for url, error in errors.items() if error})
         ranks = config.train.ranks if trains and not is_local_master(master) else 1
-        lines = [
-            *checks.check_versions(driver, seen.hosts),
-            *checks.check_horovod(driver, seen.hosts),
-            checks.check_executors(seen.hosts, slots, ranks, seen.error),
-            *checks.check_stores(keys, probe, driver, seen.hosts),
-            *checks.check_clocks(seen.clock_lag_secs),
+        results = [
+            *checks.check_versions(driver, executors.hosts),
+            *checks.check_horovod(driver, executors.hosts),
+            checks.check_executors(executors.hosts, slots, ranks, executors.error),
+            *checks.check_stores(keys, probe, driver, executors.hosts),
+            *checks.check_clocks(executors.clock_lag_secs),
         ]
-        print(checks.format_report(master, driver, seen.hosts, lines), flush=True)
-    wrong = sum(line.is_wrong for line in lines)
-    if wrong:
-        raise InputError(f"{wrong} of {len(lines)} checks failed; what to do is said above")
+        print(checks.format_report(master, driver, executors.hosts, results), flush=True)
+    num_failed = sum(result.is_wrong for result in results)
+    if num_failed:
+        raise InputError(f"{num_failed} of {len(results)} checks failed; see the report above")
 
 
 def _inspect_executors(
     spark: SparkSession, slots: int, probe: StorageProbe, needs_horovod: bool
 ) -> ExecutorReports:
-    """Have a look from each executor."""
+    """Inspect each executor, and compare its clock with the driver's."""
     if not slots:
-        return ExecutorReports([], {}, "none has come")
+        return ExecutorReports([], {}, "no executor has started")
     try:
-        found = _run_on_executors(spark, slots, partial(_inspect_executor, probe, needs_horovod))
+        reports = _run_on_executors(spark, slots, partial(_inspect_executor, probe, needs_horovod))
         asked_at = time.time()
         clocks = dict(_run_on_executors(spark, slots, _read_clock))
         answered_at = time.time()
     except Py4JJavaError as error:
         return ExecutorReports([], {}, tasks.parse_worker_error(str(error.java_exception)))
-    late_secs = {
+    # A clock that was read between both times of the driver counts as exact.
+    clock_lag_secs = {
         name: min(0.0, answered_at - secs) + max(0.0, asked_at - secs)
         for name, secs in clocks.items()
     }
-    return ExecutorReports(sorted({place.name: place for place in found}.values()), late_secs)
+    hosts = sorted({report.name: report for report in reports}.values())
+    return ExecutorReports(hosts, clock_lag_secs)
 
 
 def _run_on_executors(
     spark: SparkSession, slots: int, task: Callable[[Iterable[int]], Iterator[Any]]
 ) -> list[Any]:
-    """What `task` gives on all executors: it runs in all slots at once where Spark can do that."""
-    numbers = spark.sparkContext.parallelize(range(slots), slots)
+    """Run a task on all executors and return its results.
+
+    It runs in all slots at once, as a barrier stage. With dynamic allocation Spark does not support
+    that, and some executors may be missed.
+    """
+    partitions = spark.sparkContext.parallelize(range(slots), slots)
     if spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled") == "true":
-        return numbers.mapPartitions(task).collect()
-    return numbers.barrier().mapPartitions(task).collect()
+        return partitions.mapPartitions(task).collect()
+    return partitions.barrier().mapPartitions(task).collect()
 
 
 def _is_first_of_executor() -> bool:
@@ -113,8 +122,8 @@ def _is_first_of_executor() -> bool:
     if not isinstance(context, BarrierTaskContext):
         return True
     addresses = [info.address for info in context.getTaskInfos()]
-    number = context.partitionId()
-    return addresses.index(addresses[number]) == number
+    index = context.partitionId()
+    return addresses.index(addresses[index]) == index
 
 
 def _inspect_executor(
@@ -131,6 +140,6 @@ def _read_clock(numbers: Iterable[int]) -> Iterator[tuple[str, float]]:
 def _inspect_host(
     name: str, java_version: Optional[str], probe: StorageProbe, needs_horovod: bool
 ) -> HostReport:
-    place = probe_host.inspect_host(name, java_version, probe, needs_horovod)
-    # Spark brings its own to a worker; what pip knows of is another.
-    return place._replace(versions={**place.versions, "pyspark": pyspark.__version__})
+    report = probe_host.inspect_host(name, java_version, probe, needs_horovod)
+    # Workers import PySpark from the Spark installation, not the package that pip has installed.
+    return report._replace(versions={**report.versions, "pyspark": pyspark.__version__})

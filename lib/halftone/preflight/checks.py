@@ -1,4 +1,4 @@
-"""What a check has seen, judged line by line, with a cure for each that will not do."""
+"""Evaluate the reports of driver and executors: one result per check, with a cure if it failed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from halftone.preflight.probe_host import GLOO, HostReport
 from halftone.preflight.probe_storage import NOT_SHARED, StorageProbe
 
-# How the versions begin that Halftone works with; see requirements.txt for why.
+# Prefixes of the versions that Halftone works with; requirements.txt gives the reasons.
 REQUIRED_VERSIONS = {
     "python": ("3.9.", "3.10.", "3.11."),
     "java": ("1.8.", "11.", "17."),
@@ -39,7 +39,7 @@ class CheckResult(NamedTuple):
     name: str
     driver: str
     executors: str
-    cure: str = ""  # empty where all is well
+    cure: str = ""  # what the user can do; "" if the check passed
 
     @property
     def is_wrong(self) -> bool:
@@ -47,25 +47,24 @@ class CheckResult(NamedTuple):
 
 
 def check_versions(driver: HostReport, executors: Sequence[HostReport]) -> list[CheckResult]:
-    """A line for each of NEEDED."""
-    lines = []
-    for name, needed in REQUIRED_VERSIONS.items():
-        own = driver.versions.get(name, _MISSING)
-        others = {place.name: place.versions.get(name, _MISSING) for place in executors}
-        lines.append(
-            CheckResult(name, own, group_by_value(others), _version_cure(name, needed, own, others))
-        )
-    return lines
+    """Return a result for each of REQUIRED_VERSIONS."""
+    results = []
+    for name, required in REQUIRED_VERSIONS.items():
+        on_driver = driver.versions.get(name, _MISSING)
+        on_executors = {report.name: report.versions.get(name, _MISSING) for report in executors}
+        cure = _version_cure(name, required, on_driver, on_executors)
+        results.append(CheckResult(name, on_driver, group_by_value(on_executors), cure))
+    return results
 
 
 def _version_cure(
     name: str, required: tuple[str, ...], driver_version: str, executor_versions: Mapping[str, str]
 ) -> str:
-    is_of_spark = name in ("java", "pyspark")
+    is_from_spark = name in ("java", "pyspark")
     wanted = " or ".join(version.rstrip(".") for version in required)
     if not driver_version.startswith(required):
-        return f"driver: {wanted} is needed; {_SPARK_CURE if is_of_spark else _DRIVER_CURE}"
-    cure = _SPARK_CURE if is_of_spark else _EXECUTOR_CURE
+        return f"driver: {wanted} is needed; {_SPARK_CURE if is_from_spark else _DRIVER_CURE}"
+    cure = _SPARK_CURE if is_from_spark else _EXECUTOR_CURE
     if not all(version.startswith(required) for version in executor_versions.values()):
         return f"executors: {wanted} is needed; {cure}"
     if name != "java" and any(version != driver_version for version in executor_versions.values()):
@@ -74,22 +73,23 @@ def _version_cure(
 
 
 def check_horovod(driver: HostReport, executors: Sequence[HostReport]) -> list[CheckResult]:
-    """A line, where it was looked at."""
+    """Return a result on Horovod's build; none if it was not inspected."""
     if not driver.horovod:
         return []
-    others = {place.name: place.horovod for place in executors}
+    on_executors = {report.name: report.horovod for report in executors}
     cure = ""
-    if any(found != GLOO for found in others.values()):
+    if any(build != GLOO for build in on_executors.values()):
         cure = f"executors: Horovod must be built with Gloo for TensorFlow 2.15; {_EXECUTOR_CURE}"
     elif driver.horovod != GLOO:
         cure = f"driver: Horovod must be built with Gloo for TensorFlow 2.15; {_DRIVER_CURE}"
-    return [CheckResult("horovod's build", driver.horovod, group_by_value(others), cure)]
+    return [CheckResult("horovod's build", driver.horovod, group_by_value(on_executors), cure)]
 
 
 def check_executors(
     executors: Sequence[HostReport], slots: int, ranks: int, error: str
 ) -> CheckResult:
-    said = error or f"{len(executors)} of {slots} slot{'s' * (slots != 1)}"
+    """Return a result on the number of executors and slots."""
+    status = error or f"{len(executors)} of {slots} slot{'s' * (slots != 1)}"
     cure = ""
     if not slots:
         cure = (
@@ -100,7 +100,7 @@ def check_executors(
         cure = f"executors need Halftone and the driver's Python; {_EXECUTOR_CURE}"
     elif slots < ranks:
         cure = f"train.ranks is {ranks}; use train.ranks={slots}, or give Spark more executors"
-    return CheckResult("executors", "", said, cure)
+    return CheckResult("executors", "", status, cure)
 
 
 def check_stores(
@@ -109,55 +109,60 @@ def check_stores(
     driver: HostReport,
     executors: Sequence[HostReport],
 ) -> list[CheckResult]:
-    """A line for each path.
+    """Return a result for each URL that the job reads or writes.
 
     Args:
-        keys: names of the settings, by URL.
+        keys: keys in section `paths`, by URL.
+        probe: the URLs.
+        driver: report of the driver.
+        executors: reports of the executors.
     """
-    lines = []
+    results = []
     for url in (*probe.reads, *probe.writes):
         writes = url in probe.writes
-        own = driver.stores[url]
-        others = {place.name: place.stores.get(url, "") or "ok" for place in executors}
-        bad = [found for found in others.values() if found != "ok"]
+        driver_error = driver.stores[url]
+        on_executors = {report.name: report.stores.get(url, "") or "ok" for report in executors}
+        errors = [status for status in on_executors.values() if status != "ok"]
         cure = ""
-        if own or bad:
-            what = NOT_SHARED if NOT_SHARED in bad else "written" if writes else "read"
-            cure = f"paths.{keys[url]} is {url}: {_STORE_CURES[what]}"
-        seen = group_by_value(others) if not own or not writes else "not asked"
-        lines.append(
-            CheckResult(f"{'write' if writes else 'read'} {keys[url]}", own or "ok", seen, cure)
-        )
-    return lines
+        if driver_error or errors:
+            problem = NOT_SHARED if NOT_SHARED in errors else "written" if writes else "read"
+            cure = f"paths.{keys[url]} is {url}: {_STORE_CURES[problem]}"
+        status = "not checked" if driver_error and writes else group_by_value(on_executors)
+        name = f"{'write' if writes else 'read'} {keys[url]}"
+        results.append(CheckResult(name, driver_error or "ok", status, cure))
+    return results
 
 
 _STORE_CURES = {
-    NOT_SHARED: "each machine has a folder of its own there; use storage that all of them see",
-    "written": "give this user, here and on the executors, the right to list, read, write and "
+    NOT_SHARED: "each machine has a different folder there; use storage that all machines share",
+    "written": "give this user, here and on the executors, permission to list, read, write and "
     "delete there, or choose another path",
     "read": "check the path, and that this user may list and read it here and on the executors",
 }
 
 
 def check_clocks(clock_lag_secs: Mapping[str, float]) -> list[CheckResult]:
-    """A line on how far clocks are apart, where there are executors.
+    """Return a result on the largest difference between clocks; none without executors.
 
     Args:
-        late_secs: by how much each executor's clock is behind the driver's.
+        clock_lag_secs: how far each executor's clock is behind the driver's.
     """
     if not clock_lag_secs:
         return []
     name, secs = max(clock_lag_secs.items(), key=lambda item: abs(item[1]))
-    how = "behind" if secs > 0 else "ahead"
-    said = f"{abs(secs):.0f} s {how}" if abs(secs) >= 1 else "within 1 s"
+    direction = "behind" if secs > 0 else "ahead"
+    difference = f"{abs(secs):.0f} s {direction}" if abs(secs) >= 1 else "within 1 s"
     cure = ""
     if abs(secs) > _MAX_SKEW_SECS:
-        cure = f"{name} is {said}: stores refuse requests that are wrongly dated; set it by NTP"
-    return [CheckResult("clock", "", said, cure)]
+        cure = (
+            f"the clock of {name} is {difference}: stores refuse requests with a wrong date; "
+            "synchronise it by NTP"
+        )
+    return [CheckResult("clock", "", difference, cure)]
 
 
 def group_by_value(values: Mapping[str, str]) -> str:
-    """What several places have: one value if it is the same, else each with where it is."""
+    """Return the value of all hosts if it is the same, else each value with its hosts."""
     by_value: dict[str, list[str]] = {}
     for name, value in values.items():
         by_value.setdefault(value, []).append(name)
@@ -174,19 +179,20 @@ def _executor_names(names: Sequence[str]) -> str:
 def format_report(
     master: str, driver: HostReport, executors: Iterable[HostReport], results: Sequence[CheckResult]
 ) -> str:
+    """Return the report: a table of results with cures, and a line for each host."""
     rows = [("", "", "driver", "executors")]
-    rows += [("WRONG" if line.is_wrong else "ok", *line[:3]) for line in results]
+    rows += [("WRONG" if result.is_wrong else "ok", *result[:3]) for result in results]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    said = [f"check on {master}", ""]
-    for row, line in zip(rows, (None, *results)):
+    lines = [f"check on {master}", ""]
+    for row, result in zip(rows, (None, *results)):
         cells = [cell.ljust(width) for cell, width in zip(row, widths)]
-        said.append("  ".join([*cells, row[3]]).rstrip())
-        if line is not None and line.is_wrong:
-            said.append(f"{'':{widths[0]}}    {line.cure}")
-    said.append("")
-    for place in (driver, *executors):
-        said.append(
-            f"{place.name}: {place.cores} cores, {place.memory_bytes / 2**30:.1f} GiB, "
-            f"{place.gpus} GPUs; Python {place.prefix}, Halftone {place.package}, in {place.folder}"
+        lines.append("  ".join([*cells, row[3]]).rstrip())
+        if result is not None and result.is_wrong:
+            lines.append(f"{'':{widths[0]}}    {result.cure}")
+    lines.append("")
+    for host in (driver, *executors):
+        lines.append(
+            f"{host.name}: {host.cores} cores, {host.memory_bytes / 2**30:.1f} GiB, "
+            f"{host.gpus} GPUs; Python {host.prefix}, Halftone {host.package}, in {host.folder}"
         )
-    return "\n".join(said)
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a check sees where it looks: on the driver, and in the Python of each executor."""
+"""Inspect a host from its Python process: the driver, or a worker of an executor."""
 
 from __future__ import annotations
 
@@ -25,38 +25,41 @@ PACKAGES = (
 _HOROVOD_PROGRAM = (
     "import horovod.tensorflow as hvd; print('gloo' if hvd.gloo_built() else 'no gloo')"
 )
-_HOROVOD_TIMEOUT_SECS = 300.0  # TensorFlow's files may have to come over a slow network
+_HOROVOD_TIMEOUT_SECS = 300.0  # TensorFlow may have to be loaded over a slow network
 
 
 class HostReport(NamedTuple):
     name: str
-    versions: dict[str, str]  # of what is there
+    versions: dict[str, str]  # of installed packages, Python and Java
     cores: int
     memory_bytes: int
     gpus: int
-    horovod: str  # GLOO, or what is wrong; empty where it was not looked at
-    stores: dict[str, str]  # see check_store.answers
+    horovod: str  # GLOO, or what is wrong; "" if it was not inspected
+    stores: dict[str, str]  # errors by URL, see probe_storage.check_urls
     prefix: str  # of Python
-    package: str  # where Halftone's modules are
+    package: str  # folder of Halftone's modules
     folder: str  # the working directory
 
 
 def inspect_host(
     name: str, java_version: Optional[str], probe: StorageProbe, needs_horovod: bool
 ) -> HostReport:
-    """Look around in this process.
+    """Inspect the host from this process.
 
     Args:
-        java: Java's version; None: of the JVM above this process.
+        name: name for the report.
+        java_version: version of Java; None finds that of the JVM that started this process.
+        probe: the URLs to check.
+        needs_horovod: whether to inspect Horovod's build.
     """
-    own = machine.describe_machine()
-    found_java = java_version or _parent_java_version()
-    versions = {**own["versions"], **machine.package_versions(PACKAGES)}
+    description = machine.describe_machine()
+    java = java_version or _parent_java_version()
+    versions = {**description["versions"], **machine.package_versions(PACKAGES)}
     return HostReport(
         name=name,
-        versions={**versions, **({"java": found_java} if found_java else {})},
+        versions={**versions, **({"java": java} if java else {})},
         cores=cores.num_threads(1),
-        memory_bytes=own["memory_bytes"],
+        memory_bytes=description["memory_bytes"],
         gpus=sum(path.name[len("nvidia") :].isdigit() for path in Path("/dev").glob("nvidia*")),
         horovod=_horovod_status() if needs_horovod else "",
         stores=probe_storage.check_urls(probe, re.sub(r"\W", "-", name)),
@@ -67,32 +70,33 @@ def inspect_host(
 
 
 def executor_name() -> str:
-    """A name for the executor that this worker belongs to, which no other one has."""
+    """Return a unique name for the executor that this worker belongs to."""
     jvm = _parent_jvm()
     return f"{socket.gethostname()}, pid {jvm.pid if jvm else os.getppid()}"
 
 
 def _parent_jvm() -> Optional[psutil.Process]:
-    return next((one for one in psutil.Process().parents() if one.name() == "java"), None)
+    parents = psutil.Process().parents()
+    return next((process for process in parents if process.name() == "java"), None)
 
 
 def _parent_java_version() -> str:
-    """The version of the JVM above; empty where there is none, or it is another user's."""
+    """Return the version of the parent JVM; "" if there is none or it is another user's."""
     try:
         jvm = _parent_jvm()
         command = [jvm.exe(), "-version"] if jvm else ["false"]
-        said = subprocess.run(command, capture_output=True, text=True).stderr
+        output = subprocess.run(command, capture_output=True, text=True).stderr
     except (psutil.Error, OSError):
         return ""
-    found = re.search(r'version "([^"]+)"', said)
-    return found.group(1) if found else ""
+    match = re.search(r'version "([^"]+)"', output)
+    return match.group(1) if match else ""
 
 
 def _horovod_status() -> str:
-    """GLOO, or why Horovod cannot be used; found out in a process of its own, as a rank is."""
+    """Return GLOO, or why Horovod cannot be used. It is imported in a subprocess, like a rank."""
     path = os.pathsep.join(path for path in sys.path if path)
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", _HOROVOD_PROGRAM],
             env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
             capture_output=True,
@@ -101,5 +105,5 @@ def _horovod_status() -> str:
         )
     except subprocess.TimeoutExpired:
         return f"did not load within {_HOROVOD_TIMEOUT_SECS:.0f} s"
-    said = (done.stdout if done.returncode == 0 else done.stderr).strip()
-    return said.splitlines()[-1] if said else f"ended with exit code {done.returncode}"
+    output = (completed.stdout if completed.returncode == 0 else completed.stderr).strip()
+    return output.splitlines()[-1] if output else f"ended with exit code {completed.returncode}"

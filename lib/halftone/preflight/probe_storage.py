@@ -1,7 +1,7 @@
-"""Whether a store does what a job needs of it: list, write, read and delete, from everywhere.
+"""Check that driver and executors can list, write, read and delete files on a store.
 
-The driver plants a file; each executor reads that, so that a folder which is another one on each
-machine is found out, and then writes, lists, reads and deletes a file of its own.
+The driver writes a file and each executor reads it, which detects folders that machines do not
+share. Then each executor writes, lists, reads and deletes another file.
 """
 
 from __future__ import annotations
@@ -20,45 +20,46 @@ NOT_SHARED = "what the driver wrote is not there"
 
 
 class StorageProbe(NamedTuple):
-    """What is asked of the stores."""
+    """The URLs to check."""
 
-    reads: tuple[str, ...]  # URLs of what a job reads
+    reads: tuple[str, ...]  # URLs that a job reads
     writes: tuple[str, ...]  # URLs of folders that it writes
-    token: str  # of this check
+    token: str  # unique for this check
 
 
 @contextmanager
 def plant_files(probe: StorageProbe) -> Iterator[dict[str, str]]:
-    """Write the driver's files; yield what went wrong, by URL. In the end all is as it was."""
+    """Write the driver's files; yield error texts by URL, "" on success. Remove them at the end."""
     missing = {url: _first_missing_folder(url) for url in probe.writes}
     try:
         yield {url: _error_text(_plant_file, url, probe.token) for url in probe.writes}
     finally:
         for url in probe.writes:
-            with suppress(Exception):  # what cannot be removed could not be written
+            with suppress(Exception):  # files that cannot be removed could not be written either
                 storage.remove(_probe_folder(url, probe.token))
                 _remove_empty_folders(url, missing[url])
 
 
 def check_urls(probe: StorageProbe, name: str) -> dict[str, str]:
-    """For each URL of the probe: empty where it does what it should, else what went wrong.
+    """Check all URLs of the probe; return error texts by URL, "" on success.
 
     Args:
-        name: a file name, another one for each caller.
+        probe: the URLs.
+        name: a file name that is unique for each caller.
     """
-    found = {url: _error_text(_check_exists, url) for url in probe.reads}
-    found.update(
+    errors = {url: _error_text(_check_exists, url) for url in probe.reads}
+    errors.update(
         {url: _error_text(_check_read_write, url, probe.token, name) for url in probe.writes}
     )
-    return found
+    return errors
 
 
 def _error_text(action: Callable[..., str], url: str, *arguments: str) -> str:
     try:
         return action(url, *arguments)
-    except RunError as error:  # in our words, with the cure
+    except RunError as error:  # its message is for users and says what to do
         return str(error)
-    except Exception as error:  # a folder of this machine raises its own kinds
+    except Exception as error:  # local folders raise other types
         text = getattr(error, "strerror", None) or " ".join(str(error).split())
         return f"{type(error).__name__}: {text}"
 
@@ -94,7 +95,7 @@ def _probe_folder(url: str, token: str) -> str:
 
 
 def _first_missing_folder(url: str) -> str:
-    """The highest folder that writing below a local `url` makes; empty where it makes none."""
+    """Return the topmost folder that writing to a local `url` would create; "" if there is none."""
     missing = ""
     while storage.is_local(url) and not os.path.exists(url):
         missing, url = url, posixpath.dirname(url)
@@ -102,7 +103,7 @@ def _first_missing_folder(url: str) -> str:
 
 
 def _remove_empty_folders(url: str, top: str) -> None:
-    """Remove local folders from `url` up to `top` that hold nothing."""
+    """Remove empty local folders, from `url` up to `top`."""
     while top and len(url) >= len(top):
         os.rmdir(url)
         url = posixpath.dirname(url)

@@ -1,1 +1,1 @@
-"""Scheduled retraining: what is new becomes a challenger, and the better model the champion."""
+"""Scheduled retraining: train a challenger on new images and promote it if it is better."""

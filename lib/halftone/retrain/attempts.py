@@ -1,4 +1,4 @@
-"""Which night a call works at, and when a night is given up."""
+"""Decide which run a call works on, count its attempts, and close a run that cannot succeed."""
 
 from __future__ import annotations
 
@@ -21,48 +21,53 @@ WRONG_INPUT = 2  # the exit code
 
 
 def continue_or_start_run(job: RetrainJob, lock: Lock) -> JournalEntry:
-    """Go on with the night that has not ended, or begin one; return its outcome.
+    """Resume the unfinished run, or start a new one; return its outcome.
 
     Raises:
-        RunError: it failed, and the next call tries again.
+        RunError: the run failed; the next call tries again.
     """
     unfinished = journal.find_unfinished_run(job.root, lock)
     if unfinished is not None:
-        found = RetrainRun(job, unfinished, lock)
-        over = _close_reason(found)
-        outcome = _attempt_run(found, over)
-        if not over:
+        run = RetrainRun(job, unfinished, lock)
+        close_reason = _close_reason(run)
+        outcome = _attempt_run(run, close_reason)
+        if not close_reason:
             return outcome
-        print(f"night {unfinished.run_number}: closed, {outcome['reason']}", flush=True)
+        print(f"run {unfinished.run_number}: closed, {outcome['reason']}", flush=True)
     return _attempt_run(RetrainRun(job, journal.new_run(job.root, lock), lock), "")
 
 
 def print_error(label: str, error: BaseException) -> None:
-    """Say on stderr what failed; with a traceback where that is no user's and no store's."""
+    """Print an error to stderr, with a traceback unless its type is one that users can act on."""
     if not isinstance(error, (InputError, RunError, OSError, KeyboardInterrupt)):
         traceback.print_exception(type(error), error, error.__traceback__)
     print(f"{label}: {error}", file=sys.stderr, flush=True)
 
 
 def _close_reason(run: RetrainRun) -> str:
-    """Why an open night is closed, and not gone on with; "" where it is."""
-    begun = run.journal.read(BEGIN)
-    if begun is None or begun["settings"] == run.job.fingerprint(""):
+    """Return why an unfinished run is closed instead of resumed; "" if it is resumed."""
+    begin_entry = run.journal.read(BEGIN)
+    if begin_entry is None or begin_entry["settings"] == run.job.fingerprint(""):
         return ""
-    changed = "the settings have changed since it began; the next night takes up all of it"
-    return manual_interruption_reason(begun) or changed
+    changed = "the settings have changed since it began; the next run covers its images too"
+    return manual_interruption_reason(begin_entry) or changed
 
 
 def _attempt_run(run: RetrainRun, close_reason: str) -> dict[str, Any]:
-    """Run the night, or close it where it is over, or where another try would be of no use."""
-    limit, place = run.job.settings.max_attempts, _read_progress(run)
-    # A dry run is of somebody who looks at what comes of it.
-    attempt = 0 if run.job.dry_run else run.journal.add_attempt(place)
+    """Resume the run, or close it if there is a reason to or another attempt would not help.
+
+    Args:
+        run: the run to resume or close.
+        close_reason: why the run is closed; "" resumes it.
+    """
+    limit, progress = run.job.settings.max_attempts, _read_progress(run)
+    # Dry runs are started and observed by a user: do not count them as attempts.
+    attempt = 0 if run.job.dry_run else run.journal.add_attempt(progress)
     if not close_reason:
-        _print_progress(run.journal.run_number, place["step"], attempt, limit)
+        _print_progress(run.journal.run_number, progress["step"], attempt, limit)
     try:
         if attempt > limit:
-            return _give_up(run, place["step"])
+            return _give_up(run, progress["step"])
         return run.close(close_reason) if close_reason else run.execute()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
@@ -70,40 +75,38 @@ def _attempt_run(run: RetrainRun, close_reason: str) -> dict[str, Any]:
     except (StoppedError, LockLostError):
         raise
     except Exception as error:
-        now = _read_progress(run)
-        attempt = attempt if now == place else 1
+        new_progress = _read_progress(run)
+        attempt = attempt if new_progress == progress else 1
         if attempt < limit or run.job.dry_run:
             raise
         print_error("failed", error)
         return run.close(
-            f"{error} (attempt {attempt} at the step {now['step']}, retrain.max_attempts is "
-            f"{limit}; the next night begins anew)"
+            f"{error} (attempt {attempt} at the step {new_progress['step']}, "
+            f"retrain.max_attempts is {limit}; the next call starts a new run)"
         )
 
 
 def _print_progress(run_number: int, step: str, attempt: int, limit: int) -> None:
     now = datetime.now(timezone.utc).isoformat(" ", timespec="seconds")
-    how = "begins" if step == BEGIN else f"goes on at the step {step}"
+    action = "begins" if step == BEGIN else f"resumes at the step {step}"
     tries = f", attempt {attempt} of {limit}" if 1 < attempt <= limit else ""
-    print(f"night {run_number}: {how}{tries} ({now})", flush=True)
+    print(f"run {run_number}: {action}{tries} ({now})", flush=True)
 
 
 def _read_progress(run: RetrainRun) -> JournalEntry:
-    """How far a night is: its open step, and a training's checkpoints."""
-    own = run.journal
-    step = own.next_step()
-    checkpoints = storage.join(own.folder, steps.MODEL, CHECKPOINTS)
-    there = storage.list_names(checkpoints) if step == "train" else []
-    return {"step": step, "checkpoints": there}
+    """Return how far a run is: its next step, and the checkpoints of an unfinished training."""
+    step = run.journal.next_step()
+    folder = storage.join(run.journal.folder, steps.MODEL, CHECKPOINTS)
+    checkpoints = storage.list_names(folder) if step == "train" else []
+    return {"step": step, "checkpoints": checkpoints}
 
 
 def _give_up(run: RetrainRun, step: str) -> JournalEntry:
-    """Close a night that gets no further than `step`; an outcome that it has stands."""
+    """Close a run that does not get past `step`. If it has an outcome, the outcome stays."""
     reason = (
-        f"{run.job.settings.max_attempts} calls, which is retrain.max_attempts, got no further "
-        f"than the step {step}: they were killed or stopped. See the log and the machine (memory, "
-        "a limit of time)"
+        f"{run.job.settings.max_attempts} calls (retrain.max_attempts) did not get past the step "
+        f"{step}: they were killed or stopped. Check the log and the machine (memory, time limits)"
     )
     if step in FOLLOW_UP_STEPS:
         run.journal.record(step, report_failed_step(step, reason))
-    return run.close(f"{reason}; the next night begins anew")
+    return run.close(f"{reason}; the next call starts a new run")

@@ -1,7 +1,8 @@
-"""Remove what of earlier nights nobody needs: models, scores, versions in MLflow, datasets."""
+"""Remove what earlier runs left and nothing needs: models, scores, MLflow versions, datasets."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timezone
 from typing import Any
 
@@ -19,44 +20,43 @@ _ARTIFACT_FOLDERS = (steps.MODEL, SCORES)
 
 
 def remove_obsolete(job: RetrainJob) -> dict[str, Any]:
-    """Remove what retrain.keep lets go; return the names of nights, versions and datasets.
+    """Remove what exceeds retrain.keep; return the removed runs, versions and datasets.
 
-    The night, version and dataset of the champion stay, those of the champion before it, to which
-    a rollback goes, those of the challenger, and what the next night will compare with.
+    Run, version and dataset of these stay in any case: the champion, the previous champion (the
+    target of a rollback), the challenger, and the last training, which the next run compares with.
     """
     now = datetime.now(timezone.utc)
     keep = job.settings.keep
     versions = {
-        one.retrain_run_folder: one for one in job.registry.versions() if one.retrain_run_folder
+        version.retrain_run_folder: version
+        for version in job.registry.versions()
+        if version.retrain_run_folder
     }
-    nights = {number: Journal(job.root, number) for number in journal.list_runs(job.root)}
-    needed = _needed_runs(job, versions, nights)
-    heavy = [
-        DatedArtifact(str(number), _begin_time(own))
-        for number, own in nights.items()
-        if _has_artifacts(own)
+    journals = {number: Journal(job.root, number) for number in journal.list_runs(job.root)}
+    needed = _needed_runs(job, versions, journals)
+    runs = [
+        DatedArtifact(str(number), _begin_time(run_journal))
+        for number, run_journal in journals.items()
+        if _has_artifacts(run_journal)
     ]
-    gone = retention.list_removable(
-        heavy, keep.nights, keep.days, {str(one) for one in needed}, now
+    removable = retention.list_removable(
+        runs, keep.nights, keep.days, {str(number) for number in needed}, now
     )
-    removed = [_remove_run(job, nights[int(number)], versions) for number in gone]
-    used = _group_runs_by_dataset(nights)
-    in_use = {url for url, users in used.items() if users & needed}
-    kept = [
-        DatedArtifact(
-            url, max((_begin_time(nights[number]) for number in used.get(url, ())), default=_EPOCH)
-        )
+    removed_versions = [_remove_run(job, journals[int(number)], versions) for number in removable]
+    runs_by_dataset = _group_runs_by_dataset(journals)
+    needed_datasets = {url for url, numbers in runs_by_dataset.items() if numbers & needed}
+    snapshots = [
+        DatedArtifact(url, _last_use(journals, runs_by_dataset.get(url, ())))
         for url in _list_snapshots(job.root)
     ]
-    datasets = retention.list_removable(kept, keep.datasets, keep.days, in_use, now)
+    datasets = retention.list_removable(snapshots, keep.datasets, keep.days, needed_datasets, now)
     for url in datasets:
         storage.remove(url)
-    storage.remove(
-        storage.join(job.root, steps.CHAMPION_FOLDER)
-    )  # the next training asks MLflow anew
+    # The next run fetches the champion from MLflow again.
+    storage.remove(storage.join(job.root, steps.CHAMPION_FOLDER))
     return {
-        "nights": [int(number) for number in gone],
-        "versions": [number for number in removed if number],
+        "nights": [int(number) for number in removable],
+        "versions": [number for number in removed_versions if number],
         "datasets": datasets,
     }
 
@@ -67,14 +67,15 @@ _EPOCH = datetime.fromtimestamp(0, timezone.utc)
 def _needed_runs(
     job: RetrainJob, versions: dict[str, ModelVersion], journals: dict[int, Journal]
 ) -> set[int]:
-    line = history.champion_lineage(history.read_outcomes(job.root))[-2:]
-    numbers = {
-        number
-        for number, own in journals.items()
-        for version in (versions.get(own.folder),)
-        if version is not None and (version.aliases or version.number in line)
-    }
-    trained = [number for number, own in journals.items() if own.read("train") is not None]
+    champions = history.champion_lineage(history.read_outcomes(job.root))[-2:]
+    numbers = set()
+    for number, run_journal in journals.items():
+        version = versions.get(run_journal.folder)
+        if version is not None and (version.aliases or version.number in champions):
+            numbers.add(number)
+    trained = [
+        number for number, run_journal in journals.items() if run_journal.read("train") is not None
+    ]
     return numbers | {*trained[-1:]}
 
 
@@ -83,12 +84,20 @@ def _begin_time(run_journal: Journal) -> datetime:
     return datetime.fromisoformat(entry["at"]) if entry else _EPOCH
 
 
+def _last_use(journals: dict[int, Journal], run_numbers: Collection[int]) -> datetime:
+    """Return when the last of these runs began; the epoch if there are none."""
+    return max((_begin_time(journals[number]) for number in run_numbers), default=_EPOCH)
+
+
 def _has_artifacts(run_journal: Journal) -> bool:
     return not {*_ARTIFACT_FOLDERS}.isdisjoint(storage.list_names(run_journal.folder))
 
 
 def _remove_run(job: RetrainJob, run_journal: Journal, versions: dict[str, ModelVersion]) -> str:
-    """Remove a night's version, then its folders; its journal stays: the history is of it."""
+    """Remove a run's version, then its folders; return the version's number, "" if it had none.
+
+    The journal stays, because the history is read from it.
+    """
     version = versions.get(run_journal.folder)
     if version is not None:
         job.registry.remove(version)
@@ -98,13 +107,13 @@ def _remove_run(job: RetrainJob, run_journal: Journal, versions: dict[str, Model
 
 
 def _group_runs_by_dataset(journals: dict[int, Journal]) -> dict[str, set[int]]:
-    """Nights by the dataset that they used."""
-    found: dict[str, set[int]] = {}
-    for number, own in journals.items():
-        entry = own.read("snapshot")
+    """Group run numbers by the URL of the snapshot that they used."""
+    numbers: dict[str, set[int]] = {}
+    for number, run_journal in journals.items():
+        entry = run_journal.read("snapshot")
         if entry is not None:
-            found.setdefault(entry["dataset"], set()).add(number)
-    return found
+            numbers.setdefault(entry["dataset"], set()).add(number)
+    return numbers
 
 
 def _list_snapshots(root: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What jobs/retrain.py does, and the exit codes by which a scheduler tells how it went."""
+"""The commands of jobs/retrain.py, and the exit codes that a scheduler acts on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STOPPED, INTERRUPTED = 143, 130
 
 
 class RetrainArguments(NamedTuple):
-    """The command line."""
+    """Command line arguments of jobs/retrain.py."""
 
     config: str
     overrides: Sequence[str] = ()
@@ -44,7 +44,7 @@ class RetrainArguments(NamedTuple):
 
 
 def main(arguments: RetrainArguments) -> int:
-    """Do what is asked and return the exit code; the last line printed is the outcome as JSON."""
+    """Run the command and return its exit code; print the outcome as JSON on the last line."""
     try:
         config = configs.load_config(
             arguments.config, arguments.overrides, {"images": arguments.images}
@@ -56,32 +56,32 @@ def main(arguments: RetrainArguments) -> int:
         return run_command(config, arguments)
     except InputError as error:
         return _print_failure(error, WRONG_INPUT, "error", "input")
-    except RunError as error:  # the history's store is away
+    except RunError as error:  # the store of the history cannot be reached
         return _print_failure(error, MAY_BE_RETRIED, "failed", FAILED)
 
 
 def run_command(config: Config, arguments: RetrainArguments) -> int:
-    """Do a night, or what is asked by hand.
+    """Start or resume a retraining run, or promote by hand; return the exit code.
 
     Raises:
-        InputError: the config does not serve retraining; nothing was done.
+        InputError: the config is not suitable for retraining; nothing was done.
     """
     with ExitStack() as stack:
 
-        @cache  # several steps ask for it, and most nights none does
+        @cache  # steps share one session, and a run with nothing new starts none
         def session() -> SparkSession:
             return stack.enter_context(spark_session(f"{config.name}: retrain", config.spark))
 
-        own = job.create_job(
+        retrain_job = job.create_job(
             config, session, accept_drift=arguments.accept_drift, dry_run=arguments.dry_run
         )
         try:
-            outcome = _run_locked(own, partial(_dispatch, own, arguments))
+            outcome = _run_locked(retrain_job, partial(_dispatch, retrain_job, arguments))
         except Exception as error:
-            return _report_failure(own, error)
+            return _report_failure(retrain_job, error)
         except KeyboardInterrupt as error:
-            said = KeyboardInterrupt(str(error) or "run the same command again to go on")
-            return _print_failure(said, INTERRUPTED, "interrupted", "interrupted")
+            interrupt = KeyboardInterrupt(str(error) or "run the same command again to go on")
+            return _print_failure(interrupt, INTERRUPTED, "interrupted", "interrupted")
     code = exit_code(config, outcome)
     print(json.dumps({**_select_printed_fields(outcome), "exit_code": code}), flush=True)
     return code
@@ -106,12 +106,12 @@ def _dispatch(
 
 def _run_locked(retrain_job: RetrainJob, work: Callable[[Lock], dict[str, Any]]) -> dict[str, Any]:
     folder = storage.join(retrain_job.root, lock.FOLDER)
-    with lock.hold_lock(folder, retrain_job.settings.lock_secs, _exit_busy) as held:
-        return work(held)
+    with lock.hold_lock(folder, retrain_job.settings.lock_secs, _exit_busy) as held_lock:
+        return work(held_lock)
 
 
 def _exit_busy(error: LockLostError) -> None:
-    """Another goes on with the night: whatever this process would still do is in its way."""
+    """Exit at once: another process has taken over the run, and this one would interfere."""
     _print_failure(error, BUSY, "busy", "busy")
     sys.stdout.flush()
     os._exit(BUSY)
@@ -141,11 +141,11 @@ def _print_failure(error: BaseException, code: int, label: str, outcome: str) ->
 def _history_text(config: Config) -> str:
     if not config.retrain.folder:
         raise InputError("retrain.folder is not set; give it in the config file or with --set")
-    past = history.read_outcomes(storage.normalise_url(config.retrain.folder))
-    return history.format_history(past) if past else "no night has ended yet"
+    outcomes = history.read_outcomes(storage.normalise_url(config.retrain.folder))
+    return history.format_history(outcomes) if outcomes else "no run has ended yet"
 
 
 def _select_printed_fields(outcome: dict[str, Any]) -> dict[str, Any]:
-    """What the last line says: the rest is in the night's folder."""
+    """Return the fields for the last line; the full outcome is in the run's folder."""
     names = ("outcome", "would_be", "night", "reason", "champion", "challenger", "new_images")
     return {name: outcome[name] for name in names if name in outcome}

@@ -1,4 +1,4 @@
-"""What a night needs: the config, checked before any work, and places below its folder."""
+"""The job of a retraining run: the config, checked before any work, and the URLs it works on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from halftone.retrain import notify
 from halftone.retrain.registry import ModelRegistry
 from halftone.scoring import scores_directory
 
-# Settings that change how a night goes about it, and not what comes of it.
+# Settings that do not change the result of a run.
 _NEUTRAL_SETTINGS = {
     "folder",
     "keep",
@@ -40,17 +40,22 @@ class RetrainJob(NamedTuple):
         return self.config.retrain
 
     def training_config(self) -> Config:
-        """The config of a training: without what a model's card must not tell."""
+        """Return the config for training, without section `retrain`.
+
+        model.json stores this config, and section `retrain` may contain secrets.
+        """
         return self.config.model_copy(update={"retrain": RetrainSettings()})
 
     def fingerprint(self, dataset_fingerprint: str) -> str:
-        """Name all that decides what a night ends with, but for the champion."""
-        own = self.settings.model_dump(mode="json", exclude={*_NEUTRAL_SETTINGS, "outcome_file"})
+        """Hash everything that the result of a run depends on, except the champion."""
+        settings = self.settings.model_dump(
+            mode="json", exclude={*_NEUTRAL_SETTINGS, "outcome_file"}
+        )
         parts: list[dict[str, Any]] = [
             section.model_dump(mode="json") for section in (self.config.train, self.config.score)
         ]
         return scores_directory.hash_parts(
-            dataset_fingerprint, self.config.seed, own, self.registry.name, *parts
+            dataset_fingerprint, self.config.seed, settings, self.registry.name, *parts
         )
 
 
@@ -61,19 +66,30 @@ def create_job(
     accept_drift: bool = False,
     dry_run: bool = False,
 ) -> RetrainJob:
-    """Raises InputError where a setting is missing, or does not serve retraining."""
+    """Build the job from a config.
+
+    Args:
+        config: the whole config.
+        session: returns the SparkSession; called only if it is needed.
+        accept_drift: whether drifted images are accepted as normal.
+        dry_run: whether the run ends before promotion.
+
+    Raises:
+        InputError: a setting is missing or not suitable for retraining.
+    """
     settings = config.retrain
     if not settings.folder:
         raise InputError("retrain.folder is not set; give it in the config file or with --set")
     if config.score.split == "train":
         raise InputError(
-            "score.split is train: models would be judged on what they have seen; use test"
+            "score.split is train: models would be compared on rows that they were trained on; "
+            "use test"
         )
     if config.score.split == "test" and not (
         config.splits.test_fraction or config.splits.from_path or config.preprocess.catalogue
     ):
         raise InputError(
-            "splits.test_fraction is 0, which leaves no test rows to judge models on; raise it"
+            "splits.test_fraction is 0, which leaves no test rows to compare models on; raise it"
         )
     notify.check_webhook(settings)
     return RetrainJob(

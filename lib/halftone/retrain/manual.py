@@ -1,4 +1,4 @@
-"""A champion made by the user's word: --promote VERSION and --rollback."""
+"""Change the champion by hand: --promote VERSION and --rollback."""
 
 from __future__ import annotations
 
@@ -15,26 +15,38 @@ from halftone.retrain.steps import set_champion
 
 
 def promote(job: RetrainJob, lock: Lock, version_number: str) -> dict[str, Any]:
-    """Make version `number` champion. Raises InputError where there is none."""
+    """Make a version champion; return the outcome.
+
+    Raises:
+        InputError: there is no such version.
+    """
     return _promote_version(job, lock, version_number, BY_HAND, f"--promote {version_number}")
 
 
 def rollback(job: RetrainJob, lock: Lock) -> dict[str, Any]:
-    """Make the champion before this one champion. Raises InputError where there is none.
+    """Make the previous champion champion again; return the outcome.
 
-    Said again after it was killed, it goes one step back and not two.
+    If an earlier rollback was killed after it changed the champion, this call only completes it
+    and does not go back a second step.
+
+    Raises:
+        InputError: there is no previous champion.
     """
-    settled = _close_interrupted(job, lock)
-    if settled and (settled["kind"], settled["outcome"]) == (BY_ROLLBACK, PROMOTED):
-        return settled
+    interrupted_outcome = _close_interrupted(job, lock)
+    if interrupted_outcome and (interrupted_outcome["kind"], interrupted_outcome["outcome"]) == (
+        BY_ROLLBACK,
+        PROMOTED,
+    ):
+        return interrupted_outcome
     champion = job.registry.champion()
-    now = champion.number if champion else None
-    before = history.previous_champion(history.read_outcomes(job.root), now)
-    return _promote_version(job, lock, before, BY_ROLLBACK, f"--rollback from {now} to {before}")
+    current = champion.number if champion else None
+    previous = history.previous_champion(history.read_outcomes(job.root), current)
+    reason = f"--rollback from {current} to {previous}"
+    return _promote_version(job, lock, previous, BY_ROLLBACK, reason)
 
 
 def _close_interrupted(job: RetrainJob, lock: Lock) -> Optional[dict[str, Any]]:
-    """The outcome of what was said by hand last, where that was killed on the way."""
+    """Close an interrupted manual promotion; return its outcome, or None if there is none."""
     unfinished = journal.find_unfinished_run(job.root, lock)
     if unfinished is None:
         return None
@@ -47,20 +59,26 @@ def _promote_version(
 ) -> dict[str, Any]:
     version = job.registry.version(version_number) if version_number.isdigit() else None
     if version is None:
-        there = ", ".join(one.number for one in job.registry.versions()) or "none"
+        numbers = ", ".join(known.number for known in job.registry.versions()) or "none"
         raise InputError(
-            f"{reason}: {job.registry} has no version {version_number}; it has {there}"
+            f"{reason}: {job.registry} has no version {version_number}; it has {numbers}"
         )
     champion = job.registry.champion()
     unfinished = journal.find_unfinished_run(job.root, lock)
     if unfinished is not None:
-        # What it was about to decide was meant for another champion.
+        # That run compares its challenger with the champion that is replaced now.
         RetrainRun(job, unfinished, lock).close(f"set aside by {reason}")
-    own = journal.new_run(job.root, lock)
-    before = {"champion_before": champion.number if champion else None}
-    made = history.build_outcome(own.run_number, kind, PROMOTED, reason, version.number, before)
-    own.record(BEGIN, {"settings": "", "by_hand": made})
+    run_journal = journal.new_run(job.root, lock)
+    manual_outcome = history.build_outcome(
+        run_journal.run_number,
+        kind,
+        PROMOTED,
+        reason,
+        version.number,
+        {"champion_before": champion.number if champion else None},
+    )
+    run_journal.record(BEGIN, {"settings": "", "by_hand": manual_outcome})
     set_champion(job.registry.set_alias, lock, version)
-    outcome = own.record(OUTCOME, made)
-    RetrainRun(job, own, lock).finish(outcome)
+    outcome = run_journal.record(OUTCOME, manual_outcome)
+    RetrainRun(job, run_journal, lock).finish(outcome)
     return outcome

@@ -1,4 +1,4 @@
-"""The outcome to whom it concerns: a webhook and a file. Neither changes it by being away."""
+"""Send the outcome of a run to a webhook and a file. A failure to do so does not change it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _RETRY_AFTER_SECS = (1.0, 3.0)
 
 
 def check_webhook(settings: RetrainSettings) -> None:
-    """Raise InputError where the environment lacks the webhook's variable, or it holds no URL."""
+    """Check a webhook that is read from an environment variable.
+
+    Raises:
+        InputError: the variable is not set or holds no URL.
+    """
     name = settings.webhook or ""
     if name.startswith("$") and urlsplit(_webhook_url(settings)).scheme not in ("http", "https"):
         raise InputError(
@@ -33,38 +37,42 @@ def check_webhook(settings: RetrainSettings) -> None:
 def send_outcome(
     settings: RetrainSettings, model_name: str, outcome: Mapping[str, Any]
 ) -> list[str]:
-    """Tell both, where they are set; return what went wrong, which is said on stderr too.
+    """Write the outcome file and call the webhook, where they are set.
 
     Args:
-        model: the registered model's name.
-        outcome: its `id` is the same where a crash has it told a second time.
+        settings: section `retrain`.
+        model_name: name of the registered model.
+        outcome: its `id` identifies duplicates: after a crash an outcome may be sent twice.
+
+    Returns:
+        Error messages, which are also printed to stderr.
     """
     body = (json.dumps({"model": model_name, **outcome}, indent=2) + "\n").encode()
-    wrong = []
+    errors = []
     if settings.outcome_file:
         try:
             storage.write_bytes(storage.normalise_url(settings.outcome_file), body)
-        except Exception as error:  # each store raises its own kind
-            wrong.append(f"retrain.outcome_file {settings.outcome_file}: {error}")
+        except Exception as error:  # stores raise different types
+            errors.append(f"retrain.outcome_file {settings.outcome_file}: {error}")
     if settings.webhook:
-        said = _post_outcome(_webhook_url(settings), body, str(outcome["id"]))
-        if said:  # the URL itself may be the secret that lets one in
+        error_text = _post_outcome(_webhook_url(settings), body, str(outcome["id"]))
+        if error_text:  # print only the host: the URL may contain a secret
             host = urlsplit(_webhook_url(settings)).hostname
             tries = len(_RETRY_AFTER_SECS) + 1
-            wrong.append(f"retrain.webhook at {host} was not told, in {tries} tries: {said}")
-    for line in wrong:
+            errors.append(f"retrain.webhook at {host} failed {tries} times: {error_text}")
+    for line in errors:
         print(f"notify: {line}", file=sys.stderr, flush=True)
-    return wrong
+    return errors
 
 
 def _webhook_url(settings: RetrainSettings) -> str:
-    given = settings.webhook or ""
-    return os.environ.get(given[1:], "") if given.startswith("$") else given
+    webhook = settings.webhook or ""
+    return os.environ.get(webhook[1:], "") if webhook.startswith("$") else webhook
 
 
 def _post_outcome(url: str, body: bytes, idempotency_key: str) -> str:
-    """Return what the last try failed of; an empty text where one succeeded."""
-    said = ""
+    """Return the error of the last try, or "" if one succeeded."""
+    message = ""
     headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
     for delay_secs in (*_RETRY_AFTER_SECS, None):
         request = urllib.request.Request(url, data=body, headers=headers, method="POST")
@@ -72,10 +80,10 @@ def _post_outcome(url: str, body: bytes, idempotency_key: str) -> str:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECS):
                 return ""
         except urllib.error.HTTPError as error:
-            said = f"HTTP {error.code}"
+            message = f"HTTP {error.code}"
             error.close()
         except (OSError, ValueError) as error:
-            said = str(getattr(error, "reason", error))
+            message = str(getattr(error, "reason", error))
         if delay_secs is not None:
             time.sleep(delay_secs)
-    return said
+    return message

@@ -1,7 +1,7 @@
 """The registered model in MLflow: its versions, and which of them is the champion.
 
-A promotion is one change of one row there: who asks for models:/NAME@champion gets the old version
-or the new one.
+A promotion moves one alias and is atomic: readers of models:/NAME@champion get either the old
+version or the new one.
 """
 
 from __future__ import annotations
@@ -22,19 +22,26 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-_RUN_TAG = "halftone.night"  # the tag that says which night made a version
-_ARTIFACT_PATH = "model"  # where a run keeps them, as trainings do
+_RUN_TAG = "halftone.night"  # tag of a version: the folder of the retraining run that made it
+_ARTIFACT_PATH = "model"  # of the model's files in an MLflow run, the same as for trainings
 
 
 class ModelVersion(NamedTuple):
-    number: str  # 1, 2, ..., as MLflow counts
-    run_id: str
-    retrain_run_folder: str  # the folder of the night that made it; "" where none of ours did
+    number: str  # "1", "2", ..., MLflow's version number
+    run_id: str  # MLflow run that holds the files
+    retrain_run_folder: str  # folder of the retraining run that registered it; "" if none did
     aliases: tuple[str, ...]
 
 
 class ModelRegistry:
-    """Versions of the registered model `name`."""
+    """The versions of a registered model.
+
+    All methods raise RunError if MLflow cannot be reached or refuses the request.
+
+    Args:
+        settings: where MLflow is.
+        name: name of the registered model.
+    """
 
     def __init__(self, settings: TrackingSettings, name: str) -> None:
         self._settings, self.name = settings, name
@@ -45,39 +52,47 @@ class ModelRegistry:
         return f"models:/{self.name} in {tracking.mask_passwords(self._uri)}"
 
     def champion(self) -> Optional[ModelVersion]:
-        """Raises RunError where MLflow does not answer, as all methods do."""
+        """Return the version with the champion alias, or None."""
         with self._connected_client() as client, _none_if_missing():
             return _to_model_version(client.get_model_version_by_alias(self.name, CHAMPION))
         return None
 
     def version(self, number: str) -> Optional[ModelVersion]:
+        """Return a version, or None if it does not exist."""
         with self._connected_client() as client, _none_if_missing():
             return _to_model_version(client.get_model_version(self.name, number))
         return None
 
     def versions(self) -> list[ModelVersion]:
-        """All of them, in order."""
+        """Return all versions in order."""
         with self._connected_client() as client, _none_if_missing():
-            found = [_to_model_version(one) for one in self._search_versions(client)]
-            # A search does not say which aliases its versions have.
-            names: dict[str, list[str]] = {}
+            listed = [_to_model_version(version) for version in self._search_versions(client)]
+            # MLflow's search results do not contain aliases.
+            aliases: dict[str, list[str]] = {}
             for alias, number in client.get_registered_model(self.name).aliases.items():
-                names.setdefault(str(number), []).append(alias)
-            found = [one._replace(aliases=tuple(names.get(one.number, ()))) for one in found]
-            return sorted(found, key=lambda one: int(one.number))
+                aliases.setdefault(str(number), []).append(alias)
+            versions = [
+                version._replace(aliases=tuple(aliases.get(version.number, ())))
+                for version in listed
+            ]
+            return sorted(versions, key=lambda version: int(version.number))
         return []
 
     def set_alias(self, alias: str, version: ModelVersion) -> None:
-        """Have `alias` mean this version, and no other, from now on."""
+        """Move `alias` to this version."""
         with self._connected_client() as client:
             client.set_registered_model_alias(self.name, alias, version.number)
 
     def register(self, model: str, retrain_run_folder: str, experiment: str) -> ModelVersion:
-        """Make the model directory at `model` the next version; the one of this night, if it is.
+        """Register the model directory at `model` as the next version.
+
+        If this retraining run has registered a version already, return that one.
 
         Args:
-            night: its folder.
-            experiment: for a run that keeps the files, where the training has left none.
+            model: URL of the model directory.
+            retrain_run_folder: folder of the retraining run, stored as a tag.
+            experiment: experiment of the MLflow run that is created for the files if the training
+                left none.
         """
         for version in self.versions():
             if version.retrain_run_folder == retrain_run_folder:
@@ -86,22 +101,22 @@ class ModelRegistry:
             run_id, source = self._store_files(client, model, experiment)
             with _suppress_existing():
                 client.create_registered_model(self.name)
-            made = client.create_model_version(
+            mlflow_version = client.create_model_version(
                 self.name, source, run_id, tags={_RUN_TAG: retrain_run_folder}
             )
-            return _to_model_version(made)
+            return _to_model_version(mlflow_version)
 
     def fetch(self, version: ModelVersion, output: str) -> str:
-        """Copy the version's model to below `output`; return the copy's URL."""
+        """Copy the version's model to a folder below `output`; return the URL of the copy."""
         try:
             return mlflow_model.fetch_model(
                 f"models:/{self.name}/{version.number}", output, self._settings
             )
-        except InputError as error:  # no mistake of the user's, as the version is there
+        except InputError as error:  # not a user error: the version is registered
             raise RunError(str(error)) from error
 
     def remove(self, version: ModelVersion) -> None:
-        """Remove a version that no alias names, and its files; its run stays, with its metrics."""
+        """Remove a version and its files, unless it has an alias. Its MLflow run stays."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         with self._connected_client() as client, _none_if_missing():
@@ -109,7 +124,7 @@ class ModelRegistry:
                 return
             client.delete_model_version(self.name, version.number)
             artifacts = client.get_run(version.run_id).info.artifact_uri
-            with suppress(NotImplementedError):  # a store that removes them itself
+            with suppress(NotImplementedError):  # some artifact stores cannot delete
                 get_artifact_repository(artifacts).delete_artifacts(_ARTIFACT_PATH)  # type: ignore[no-untyped-call]
 
     def _search_versions(self, client: MlflowClient) -> Iterator[Any]:
@@ -122,15 +137,19 @@ class ModelRegistry:
                 return
 
     def _store_files(self, client: MlflowClient, model: str, experiment: str) -> tuple[str, str]:
-        """The run that keeps the model's files, and where: its training's, or one of our own."""
+        """Upload files that are missing in the training's run, or in a new run if it has none.
+
+        Returns:
+            The run's id and the URL of its model files.
+        """
         run_id = _find_training_run(client, model, self._uri) or self._create_mlflow_run(
             client, experiment
         )
-        card = model_directory.read_model_info(model)
-        there = {entry.path for entry in client.list_artifacts(run_id, _ARTIFACT_PATH)}
-        with tempfile.TemporaryDirectory() as folder:  # MLflow takes local files only
-            for name in (card.network, HISTORY, MODEL_INFO):
-                if f"{_ARTIFACT_PATH}/{name}" not in there:
+        model_info = model_directory.read_model_info(model)
+        uploaded = {file.path for file in client.list_artifacts(run_id, _ARTIFACT_PATH)}
+        with tempfile.TemporaryDirectory() as folder:  # log_artifact accepts only local files
+            for name in (model_info.network, HISTORY, MODEL_INFO):
+                if f"{_ARTIFACT_PATH}/{name}" not in uploaded:
                     path = Path(folder, name)
                     path.write_bytes(storage.read_bytes(storage.join(model, name)))
                     client.log_artifact(run_id, str(path), _ARTIFACT_PATH)
@@ -147,8 +166,8 @@ class ModelRegistry:
 
     @contextmanager
     def _connected_client(self) -> Iterator[MlflowClient]:
-        """Give the client, and say in our words what fails."""
-        from halftone.tracking import mlflow_store  # here, as it takes seconds
+        """Yield the client; turn its errors into RunError."""
+        from halftone.tracking import mlflow_store  # imported here because it takes seconds
 
         with mlflow_model.tracking_environment(self._uri):
             try:
@@ -157,9 +176,9 @@ class ModelRegistry:
                 yield self._client
             except RunError:
                 raise
-            except Exception as error:  # MLflow's own, and those of its stores
-                said = tracking.mask_passwords(" ".join(str(error).split()))
-                raise RunError(f"{self}: {said}; run the same command again to go on") from error
+            except Exception as error:  # MLflow and its stores raise many types
+                message = tracking.mask_passwords(" ".join(str(error).split()))
+                raise RunError(f"{self}: {message}; run the same command again to go on") from error
 
 
 def _to_model_version(mlflow_version: Any) -> ModelVersion:
@@ -172,25 +191,25 @@ def _to_model_version(mlflow_version: Any) -> ModelVersion:
 
 
 def _find_training_run(client: MlflowClient, model: str, uri: str) -> str:
-    """The run that the training at `model` has, as long as this store has it; else ""."""
+    """Return the id of the training's MLflow run; "" if this store does not have it."""
     with suppress(FileNotFoundError):
-        kept = storage.read_json(storage.join(model, model_directory.TRACKING))
-        if kept.get("tracking_uri") == tracking.mask_passwords(uri):
+        tracked = storage.read_json(storage.join(model, model_directory.TRACKING))
+        if tracked.get("tracking_uri") == tracking.mask_passwords(uri):
             with _none_if_missing():
-                run = client.get_run(kept["run_id"])
-                return str(kept["run_id"]) if run.info.lifecycle_stage == "active" else ""
+                run = client.get_run(tracked["run_id"])
+                return str(tracked["run_id"]) if run.info.lifecycle_stage == "active" else ""
     return ""
 
 
 @contextmanager
 def _none_if_missing() -> Iterator[None]:
-    """Go on behind the body where MLflow does not have what was asked for."""
+    """Suppress MLflow's errors about something that does not exist."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        # An alias that there is none of is, to some stores, a wrong parameter.
+        # Some stores report a missing alias as INVALID_PARAMETER_VALUE.
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
 

@@ -1,7 +1,7 @@
-"""One night: take in what is new, check it, train, compare, promote or keep, tell.
+"""One retraining run: preprocess, check for drift, train, compare, promote or keep, notify.
 
-Each step is done once. What it leaves is in the journal, and the next step reads nothing else: a
-night that was killed goes on in another process behind the last step that is done.
+Each step is done once. Its result is in the journal, and later steps read nothing else, so another
+process can resume a killed run after its last completed step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from halftone.retrain.state.history import (
 from halftone.retrain.state.journal import BEGIN, ENDED, OUTCOME, Journal, JournalEntry
 from halftone.retrain.state.lock import Lock, LockLostError
 
-# What an outcome tells of what was taken in.
+# Fields of the preprocess entry that an outcome repeats.
 _PREPROCESS_FIELDS = ("new_images", "new_rejects", "rows", "dataset_version", "basis")
 _OUTCOMES = {PROMOTE: PROMOTED, KEEP: KEPT, REFUSE: REFUSED}
 
@@ -40,38 +40,43 @@ class RetrainRun(NamedTuple):
     lock: Lock
 
     def execute(self) -> JournalEntry:
-        """Do what is left of the night; return its outcome, or what a dry run came to.
+        """Do the remaining steps; return the outcome. A dry run does not record its outcome.
 
         Raises:
-            InputError: the config, or the images as they are, are not acceptable.
-            RunError: a step failed; the same call goes on with it.
-            LostError: another process goes on with this night.
+            InputError: the config or the images are not acceptable.
+            RunError: a step failed; the next call resumes the run at that step.
+            LockLostError: another process has taken over this run.
         """
         outcome = self.journal.read(OUTCOME)
         if outcome is None:
-            found = self._run_steps()
-            if found["outcome"] == history.DRY_RUN:
-                return found
-            outcome = self.journal.record(OUTCOME, found)
+            new_outcome = self._run_steps()
+            if new_outcome["outcome"] == history.DRY_RUN:
+                return new_outcome
+            outcome = self.journal.record(OUTCOME, new_outcome)
         self.finish(outcome)
         return outcome
 
     def close(self, reason: str, exit_code: Optional[int] = None) -> JournalEntry:
-        """End the night without a decision; the next one takes up all that is new.
+        """End the run as failed, unless it already has an outcome or a completed promotion.
+
+        The next run covers all images that are new since the last decided run.
 
         Args:
-            exit_code: that of the call which closes it, where it is of a kind of its own.
+            reason: why the run is closed.
+            exit_code: the exit code of this call if it is not that of a failed run.
         """
         outcome = self.journal.read(OUTCOME)
         if outcome is None:
-            more = {} if exit_code is None else {"exit_code": exit_code}
-            found = self._find_completed_promotion() or self._build_outcome(FAILED, reason, more)
-            outcome = self.journal.record(OUTCOME, found)
+            overrides = {} if exit_code is None else {"exit_code": exit_code}
+            new_outcome = self._find_completed_promotion() or self._build_outcome(
+                FAILED, reason, overrides
+            )
+            outcome = self.journal.record(OUTCOME, new_outcome)
         self.finish(outcome)
         return outcome
 
     def finish(self, outcome: JournalEntry) -> None:
-        """Do what follows an outcome, and does not change it any more."""
+        """Do the steps after the outcome, which cannot change it: page, notify, tidy."""
         if outcome["outcome"] != NOTHING_NEW:
             self._try_step("page", lambda: page.write_page(self.job))
         self._try_step(
@@ -84,28 +89,27 @@ class RetrainRun(NamedTuple):
 
     def _run_steps(self) -> JournalEntry:
         job, step, folder = self.job, self.journal.run_step, self.journal.folder
-        begun = step(BEGIN, lambda: steps.read_initial_state(job))
-        made = step("preprocess", lambda: steps.update_dataset(job, begun))
-        nothing = self._nothing_new_outcome(begun, made)
-        if nothing is not None:
-            return nothing
+        before = step(BEGIN, lambda: steps.read_initial_state(job))
+        after = step("preprocess", lambda: steps.update_dataset(job, before))
+        outcome = self._nothing_new_outcome(before, after)
+        if outcome is not None:
+            return outcome
         dataset = str(step("snapshot", lambda: steps.snapshot_dataset(job))["dataset"])
-        drifted = step(
-            "drift", lambda: check_drift(job, self.journal.run_number, begun, made, dataset)
+        drift = step(
+            "drift", lambda: check_drift(job, self.journal.run_number, before, after, dataset)
         )
-        if drifted["level"] == STOP:
-            return self._drift_outcome(drifted)
-        if drifted["reason"]:
-            print(f"drift ({drifted['level']}): {drifted['reason']}", flush=True)
+        if drift["level"] == STOP:
+            return self._drift_outcome(drift)
+        if drift["reason"]:
+            print(f"drift ({drift['level']}): {drift['reason']}", flush=True)
         start = step("start", lambda: steps.choose_start_weights(job, dataset))
         model = step("train", lambda: steps.train_challenger(job, folder, dataset, start))["model"]
         champion = start["champion"]
-        challenger = step("register", lambda: steps.register_challenger(job, folder, model))[
-            "version"
-        ]
-        scored = step("score", lambda: steps.score_models(job, folder, dataset, model, champion))
-        decided = step("gate", lambda: steps.apply_gate(job, scored, champion, challenger))
-        return self._conclude(champion, challenger, scored, decided)
+        registration = step("register", lambda: steps.register_challenger(job, folder, model))
+        challenger = registration["version"]
+        scores = step("score", lambda: steps.score_models(job, folder, dataset, model, champion))
+        decision = step("gate", lambda: steps.apply_gate(job, scores, champion, challenger))
+        return self._conclude(champion, challenger, scores, decision)
 
     def _conclude(
         self,
@@ -114,90 +118,97 @@ class RetrainRun(NamedTuple):
         score_entry: JournalEntry,
         gate_entry: JournalEntry,
     ) -> JournalEntry:
-        kind, reason = _OUTCOMES[gate_entry["action"]], gate_entry["reason"]
-        more = {
+        result, reason = _OUTCOMES[gate_entry["action"]], gate_entry["reason"]
+        fields = {
             "challenger": challenger,
             "champion_before": champion,
             "measures": score_entry["measures"],
             "decision": gate_entry,
         }
         if self.job.dry_run:
-            would_be = {**more, "would_be": kind}
-            return self._build_outcome(history.DRY_RUN, f"would be {kind}: {reason}", would_be)
-        if kind == PROMOTED:
-            moved = self.journal.run_step(
+            fields["would_be"] = result
+            return self._build_outcome(history.DRY_RUN, f"would be {result}: {reason}", fields)
+        if result == PROMOTED:
+            promotion = self.journal.run_step(
                 "promote",
                 lambda: steps.promote_challenger(self.job, self.lock, champion, challenger),
             )
-            if moved["void"]:
-                return self._build_outcome(FAILED, moved["void"], more)
-        return self._build_outcome(kind, reason, more)
+            if promotion["void"]:
+                return self._build_outcome(FAILED, promotion["void"], fields)
+        return self._build_outcome(result, reason, fields)
 
     def _nothing_new_outcome(
         self, begin_entry: JournalEntry, preprocess_entry: JournalEntry
     ) -> Optional[JournalEntry]:
-        """The outcome of a night with nothing to train on."""
-        decided = history.last_decided_outcome(history.read_outcomes(self.job.root))
-        if decided is None or decided["basis"] != preprocess_entry["basis"]:
+        """Return the outcome if nothing has changed since the last decided run, else None."""
+        last_decided = history.last_decided_outcome(history.read_outcomes(self.job.root))
+        if last_decided is None or last_decided["basis"] != preprocess_entry["basis"]:
             return None
         before, now = reject_counts(begin_entry, preprocess_entry)
         findings = find_drift(
             statistics.EMPTY, statistics.EMPTY, before, now, self.job.settings.drift
         )
-        rejected = summarise_findings(findings, [], self.job.accept_drift)
-        if rejected["level"] == STOP:
-            return self._drift_outcome(rejected)
-        several = f": {now.rejects:,} images were rejected" if now.rejects else ""
-        reason = f"no new rows and no other settings since night {decided['night']}{several}"
+        drift = summarise_findings(findings, [], self.job.accept_drift)
+        if drift["level"] == STOP:
+            return self._drift_outcome(drift)
+        rejects = f": {now.rejects:,} images were rejected" if now.rejects else ""
+        reason = f"no new rows and no changed settings since run {last_decided['night']}{rejects}"
         return self._build_outcome(NOTHING_NEW, reason)
 
     def _drift_outcome(self, drift_entry: JournalEntry) -> JournalEntry:
         return self._build_outcome(
             HELD_BY_DRIFT,
-            f"new images differ from those before: {drift_entry['reason']}. Nothing was trained; mend "
-            "or remove them (retrain.prune), or take them for normal with --accept-drift",
+            f"new images differ from those before: {drift_entry['reason']}. Nothing was trained; "
+            "correct or remove them (retrain.prune), or accept them as normal with --accept-drift",
             {"drift": drift_entry},
         )
 
     def _build_outcome(
-        self, kind: str, reason: str, more: Optional[JournalEntry] = None
+        self, result: str, reason: str, fields: Optional[JournalEntry] = None
     ) -> JournalEntry:
-        begun, made = (self.journal.read(step) or {} for step in (BEGIN, "preprocess"))
-        own = {
-            "begun_at": begun.get("at"),
+        begin, preprocess = (self.journal.read(step) or {} for step in (BEGIN, "preprocess"))
+        overrides = {
+            "begun_at": begin.get("at"),
             "drift": self.journal.read("drift") or {},
-            **{name: made[name] for name in _PREPROCESS_FIELDS if name in made},
-            **(more or {}),
+            **{name: preprocess[name] for name in _PREPROCESS_FIELDS if name in preprocess},
+            **(fields or {}),
         }
         return history.build_outcome(
-            self.journal.run_number, BY_RUN, kind, reason, self._find_champion(kind), own
+            self.journal.run_number, BY_RUN, result, reason, self._find_champion(result), overrides
         )
 
-    def _find_champion(self, kind: str) -> Optional[str]:
-        """The champion behind an outcome."""
-        if kind != NOTHING_NEW:  # on which MLflow's seconds are not spent
+    def _find_champion(self, result: str) -> Optional[str]:
+        """Return the version number of the champion after an outcome."""
+        if result != NOTHING_NEW:  # which does not change the champion: save MLflow's start
             try:
-                found = self.job.registry.champion()
-                return found.number if found else None
+                champion = self.job.registry.champion()
+                return champion.number if champion else None
             except RunError:
-                if kind != FAILED:  # nor must a night stay open for ever as MLflow is away
+                if result != FAILED:  # a failed run must be closed even if MLflow is unreachable
                     raise
         return history.last_champion(history.read_outcomes(self.job.root))
 
     def _find_completed_promotion(self) -> Optional[JournalEntry]:
-        """The outcome of a promotion that is done, and was killed before it could say so."""
-        said: Optional[JournalEntry] = (self.journal.read(BEGIN) or {}).get("by_hand")
-        if said:
-            return said if self._find_champion(PROMOTED) == said["champion"] else None
-        decided, made = self.journal.read("gate"), self.journal.read("register")
-        if self.job.dry_run or not decided or not made or decided["action"] != PROMOTE:
+        """Return the outcome of a promotion that was done but killed before it was recorded."""
+        manual_outcome: Optional[JournalEntry] = (self.journal.read(BEGIN) or {}).get("by_hand")
+        if manual_outcome:
+            is_done = self._find_champion(PROMOTED) == manual_outcome["champion"]
+            return manual_outcome if is_done else None
+        decision, registration = self.journal.read("gate"), self.journal.read("register")
+        if (
+            self.job.dry_run
+            or not decision
+            or not registration
+            or decision["action"] != PROMOTE
+            or self._find_champion(PROMOTED) != str(registration["version"])
+        ):
             return None
-        return self._run_steps() if self._find_champion(PROMOTED) == str(made["version"]) else None
+        return self._run_steps()
 
     def _try_step(self, name: str, work: Callable[[], Any]) -> None:
-        """Do a step of which nothing else depends: a failure is said, and noted."""
+        """Do a step that nothing else depends on: a failure is printed and recorded."""
 
-        def tried() -> JournalEntry:
+        def run_or_report() -> JournalEntry:
             try:
                 return {"result": work()}
             except LockLostError:
@@ -205,16 +216,18 @@ class RetrainRun(NamedTuple):
             except Exception as error:
                 return report_failed_step(name, str(error))
 
-        self.journal.run_step(name, tried)
+        self.journal.run_step(name, run_or_report)
 
 
 def manual_interruption_reason(begin_entry: JournalEntry) -> str:
-    """Why what was said by hand is not done, where it was killed ahead of it; "" for a night."""
-    said = begin_entry.get("by_hand")
-    return f"{said['reason']}: killed on the way; say it again" if said else ""
+    """Return why an interrupted manual promotion is closed; "" for a retraining run."""
+    manual_outcome = begin_entry.get("by_hand")
+    if not manual_outcome:
+        return ""
+    return f"{manual_outcome['reason']}: killed before it was done; run the command again"
 
 
 def report_failed_step(step: str, error: str) -> JournalEntry:
-    """Say that a step behind the outcome is not done; return what is noted instead."""
+    """Print that a step after the outcome failed; return the entry to record for it."""
     print(f"{step}: {error}; the outcome stands", file=sys.stderr, flush=True)
     return {"result": None, "error": error}

@@ -1,1 +1,1 @@
-"""Report trainings to MLflow, and fetch models from it."""
+"""Track trainings in MLflow, and fetch models from it."""

@@ -1,4 +1,4 @@
-"""A model directory out of MLflow: of a registered version, an alias, or a run."""
+"""Fetch a model directory from MLflow, by registered version, alias or run."""
 
 from __future__ import annotations
 
@@ -23,60 +23,69 @@ _REGISTERED_PREFIX, _RUN_PREFIX = "models:/", "runs:/"
 
 
 def is_mlflow_uri(model: str) -> bool:
-    """Whether `model` is such as models:/faces/3, models:/faces@champion or runs:/ID/model."""
+    """Return whether `model` is like models:/faces/3, models:/faces@champion or runs:/ID/model."""
     return model.startswith((_REGISTERED_PREFIX, _RUN_PREFIX))
 
 
 def fetch_model(model: str, output: str, settings: TrackingSettings) -> str:
-    """Copy a model to below `output`, where all workers can read it; return the copy's URL.
+    """Copy a model to a folder below `output`, where all workers can read it.
 
-    An alias is looked up once, so that one version does all the work.
+    An alias is resolved once, so all workers use the same version.
+
+    Args:
+        model: a URI, see `is_mlflow_uri`.
+        output: URL of a folder.
+        settings: where MLflow is.
+
+    Returns:
+        The URL of the copy.
 
     Raises:
-        InputError: MLflow does not have it, or it is no model of Halftone's.
+        InputError: MLflow does not have the model, or it is not a Halftone model.
     """
     uri = tracking.store_uri(settings)
     with _download_model(model, uri) as folder:
         if not Path(folder, MODEL_INFO).exists():
             raise InputError(
-                f"{model}: no model of Halftone's in {tracking.mask_passwords(uri)} (it has no "
-                f"{MODEL_INFO}); jobs/train.py keeps one as runs:/ID/model"
+                f"{model}: not a Halftone model: it has no {MODEL_INFO} in "
+                f"{tracking.mask_passwords(uri)}; jobs/train.py stores models as runs:/ID/model"
             )
-        card = model_directory.read_model_info(folder)
-        copy = storage.join(storage.normalise_url(output), MODEL, card.version)
+        model_info = model_directory.read_model_info(folder)
+        copy = storage.join(storage.normalise_url(output), MODEL, model_info.version)
         if not storage.exists(storage.join(copy, MODEL_INFO)):
-            for name in (card.network, HISTORY, MODEL_INFO):  # the card says that all is there
+            # MODEL_INFO is written last: it marks a complete copy.
+            for name in (model_info.network, HISTORY, MODEL_INFO):
                 storage.write_bytes(storage.join(copy, name), Path(folder, name).read_bytes())
     return copy
 
 
 @contextmanager
 def _download_model(model: str, uri: str) -> Iterator[str]:
-    from mlflow import MlflowClient  # here, as it takes seconds
+    from mlflow import MlflowClient  # imported here because it takes seconds
 
     from halftone.tracking import mlflow_store
 
     if not mlflow_store.store_exists(uri):
         raise InputError(
-            f"{model}: there is no MLflow at {uri}; check tracking.uri or MLFLOW_TRACKING_URI"
+            f"{model}: there is no MLflow store at {uri}; check tracking.uri or MLFLOW_TRACKING_URI"
         )
     with tempfile.TemporaryDirectory() as folder, tracking_environment(uri):
         try:
             client = MlflowClient(uri)
             path = client.download_artifacts(*_locate_artifacts(model, client), folder)
-        except Exception as error:  # MLflow's own, and those of its stores
-            said = tracking.mask_passwords(" ".join(str(error).split()))
+        except Exception as error:  # MLflow and its stores raise many types
+            message = tracking.mask_passwords(" ".join(str(error).split()))
             raise InputError(
-                f"{model}: cannot be had from {tracking.mask_passwords(uri)}: {said}; check "
+                f"{model}: cannot be fetched from {tracking.mask_passwords(uri)}: {message}; check "
                 "--model, and tracking.uri or MLFLOW_TRACKING_URI"
             ) from None
         yield path
 
 
 def _locate_artifacts(model: str, client: MlflowClient) -> tuple[str, str]:
-    """The run that has the files, and where among its artifacts they are.
+    """Return the id of the run that has the files, and their path among its artifacts.
 
-    MLflow's own way from a name to its files looks in the store that is the process's default.
+    MLflow's function for this uses the default store of the process.
     """
     from mlflow.store.artifact.utils.models import get_model_name_and_version
 
@@ -84,21 +93,27 @@ def _locate_artifacts(model: str, client: MlflowClient) -> tuple[str, str]:
         run_id, _, path = model[len(_RUN_PREFIX) :].partition("/")
         return run_id, path
     name, version = get_model_name_and_version(client, model)  # type: ignore[no-untyped-call]
-    found = client.get_model_version(name, version)
-    artifacts = client.get_run(found.run_id).info.artifact_uri
-    if not found.source.startswith(f"{artifacts}/"):
-        raise InputError(f"its files at {found.source} are not those of its run {found.run_id}")
-    return found.run_id, found.source[len(artifacts) + 1 :]
+    model_version = client.get_model_version(name, version)
+    run_id, source = model_version.run_id, model_version.source
+    artifacts = client.get_run(run_id).info.artifact_uri
+    if not source.startswith(f"{artifacts}/"):
+        raise InputError(f"its files at {source} are not artifacts of its run {run_id}")
+    return run_id, source[len(artifacts) + 1 :]
 
 
 @contextmanager
 def tracking_environment(uri: str) -> Iterator[None]:
-    """Tell MLflow by environment, which is the only way, where its server is.
+    """Set the environment variables from which some MLflow functions read the store's URI.
 
-    And to ask one that does not answer twice, and not for minutes, and to draw no bars.
+    Also limit retries of a server that does not answer, and disable progress bars, unless the user
+    has set these variables.
     """
-    before, bars = dict(os.environ), "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
-    os.environ.update({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", bars: "false", **before})
+    before = dict(os.environ)
+    defaults = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
+    os.environ.update({**defaults, **before})
     os.environ["MLFLOW_TRACKING_URI"] = uri
     try:
         yield

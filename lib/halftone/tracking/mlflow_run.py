@@ -1,6 +1,6 @@
-"""A training's run in MLflow, or a study's.
+"""The MLflow run of a training or of a study.
 
-Importing MLflow takes seconds: only the tracker's process does.
+Only the tracker process imports this module, because importing MLflow takes seconds.
 """
 
 from __future__ import annotations
@@ -21,22 +21,25 @@ from halftone.model_directory import CURVES, HISTORY, LOGS, MODEL_INFO, TRACKING
 from halftone.tracking import mlflow_store
 from halftone.tracking.tracking import SQLITE_PREFIX, mask_passwords
 
-# Of one request, and of one value in servers before 2.8; model.json has the values whole.
+# Limits of MLflow: parameters per request, and characters per value in servers before 2.8.
+# model.json has the full values.
 _MAX_PARAMS, _MAX_PARAM_CHARS = 100, 500
 _MAX_TAG_CHARS = 5000
 
 
 class MlflowRun:
-    """The one run of a training, made where there is none yet, else taken up again.
+    """The MLflow run of a training: created if there is none yet, else resumed.
 
     Args:
-        uri: of the tracking store.
-        experiment: its name; made where there is none.
-        output: the model directory, which keeps the run's id.
-        params, tags: of the run; what differs from an earlier attempt becomes a tag.
-        name: None leaves it to MLflow.
-        parent: the output of what it is a part of, which keeps the id of that run.
-        files: below `output`, to be sent in the end; None: those of a model directory.
+        uri: URI of the tracking store.
+        experiment: name of the experiment, which is created if it does not exist.
+        output: the model directory, where the id of the run is stored.
+        params: parameters of the run. Changes since an earlier attempt become a tag.
+        tags: tags of the run.
+        name: name of the run; None lets MLflow choose one.
+        parent: output of the study that the training belongs to, where the id of the parent run is
+            stored.
+        files: files below `output` to send at the end; None sends those of a model directory.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class MlflowRun:
         }
 
     def send_epochs(self) -> None:
-        """Send the metrics of every epoch that MLflow does not have."""
+        """Send the metrics of epochs that MLflow does not have yet."""
         for entry in _read_json(storage.join(self._output, HISTORY)).get("epochs", []):
             if entry["epoch"] not in self._sent_epochs:
                 values = {name: entry[name] for name in entry if name != "epoch"}
@@ -69,45 +72,52 @@ class MlflowRun:
                 self._sent_epochs.add(entry["epoch"])
 
     def send_outcome(self, message: str) -> None:
-        """Send what the training failed of, or what it came to."""
+        """Send the error of a failed training, or the result of a finished one.
+
+        Args:
+            message: the error; "" if there was none.
+        """
         for key, value in self._parent_tags().items():
             self._client.set_tag(self._run_id, key, value)
-        card = self._read_model_info()
+        info = self._read_model_info()
         if message:
             self._client.set_tag(self._run_id, "error", _truncate(message, _MAX_TAG_CHARS))
-        elif card:
-            self._client.set_tag(self._run_id, "model_version", card["version"])
-            counts = {"best_epoch": card["best_epoch"], "restarts": len(card.get("restarts", []))}
+        elif info:
+            self._client.set_tag(self._run_id, "model_version", info["version"])
+            counts = {"best_epoch": info["best_epoch"], "restarts": len(info.get("restarts", []))}
             self._log_metrics(counts, step=max(self._sent_epochs))
 
     def send_files(self) -> None:
-        """Send those files of the model directory that there are."""
-        with tempfile.TemporaryDirectory() as folder:  # MLflow takes local files only
-            for place, name in self._artifact_files().items():
-                path = Path(folder, place)
+        """Send the files that exist in the model directory."""
+        with tempfile.TemporaryDirectory() as folder:  # log_artifacts accepts only local files
+            for artifact, name in self._artifact_files().items():
+                path = Path(folder, artifact)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(storage.read_bytes(storage.join(self._output, name)))
             self._client.log_artifacts(self._run_id, folder)
 
     def close(self, status: str) -> None:
-        """Set the status, as MLflow calls it."""
+        """Set the run's final status: FINISHED, FAILED or KILLED."""
         self._client.set_terminated(self._run_id, status)
 
     def description(self) -> str:
-        """Say which run it is, and how to look at it."""
-        look = f"; look with: mlflow ui --backend-store-uri {shlex.quote(self._uri)}"
-        return (
+        """Describe the run for users, and how to open a local store."""
+        description = (
             f"run {self._name} ({self._run_id}) in experiment {self._experiment}, "
-            f"{mask_passwords(self._uri)}{look * self._uri.startswith(SQLITE_PREFIX)}"
+            f"{mask_passwords(self._uri)}"
         )
+        if self._uri.startswith(SQLITE_PREFIX):
+            uri = shlex.quote(self._uri)
+            description += f"; view it with: mlflow ui --backend-store-uri {uri}"
+        return description
 
     def _find_run(self) -> Optional[Run]:
-        """The run of an earlier attempt, as long as this store still has it."""
-        kept = _read_json(storage.join(self._output, TRACKING))
-        if kept.get("tracking_uri") != mask_passwords(self._uri):
+        """Return the run of an earlier attempt if this store still has it."""
+        tracked = _read_json(storage.join(self._output, TRACKING))
+        if tracked.get("tracking_uri") != mask_passwords(self._uri):
             return None
         try:
-            run = self._client.get_run(kept["run_id"])
+            run = self._client.get_run(tracked["run_id"])
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -126,7 +136,10 @@ class MlflowRun:
         return run
 
     def _start_run(self, run: Run, params: dict[str, str], tags: dict[str, str]) -> None:
-        """Set the run going, with its settings; MLflow lets no parameter change."""
+        """Send parameters and tags, and set the status to RUNNING.
+
+        MLflow does not allow parameters to change, so changes go to the tag `changed`.
+        """
         values = {key: _truncate(value, _MAX_PARAM_CHARS) for key, value in params.items()}
         old = run.data.params
         new = [Param(key, values[key]) for key in values if key not in old]  # type: ignore[no-untyped-call]
@@ -135,14 +148,14 @@ class MlflowRun:
             for key, value in values.items()
             if old.get(key, value) != value
         ]
-        more = {"changed": "; ".join(changed)} if changed else {}
-        # And who did it, from which commit, on which cluster.
-        tagged = resolve_tags({**tags, **self._parent_tags(), **more})
+        changed_tag = {"changed": "; ".join(changed)} if changed else {}
+        # resolve_tags adds user, git commit and cluster.
+        all_tags = resolve_tags({**tags, **self._parent_tags(), **changed_tag})
         self._client.log_batch(
             self._run_id,
             tags=[
                 RunTag(key, _truncate(value, _MAX_TAG_CHARS))  # type: ignore[no-untyped-call]
-                for key, value in tagged.items()
+                for key, value in all_tags.items()
             ],
         )
         for start in range(0, len(new), _MAX_PARAMS):
@@ -152,11 +165,11 @@ class MlflowRun:
         self._client.update_run(self._run_id, "RUNNING")
 
     def _parent_tags(self) -> dict[str, str]:
-        """None as long as the parent has no run in this store."""
-        kept = _read_json(storage.join(self._parent, TRACKING)) if self._parent else {}
-        if kept.get("tracking_uri") != mask_passwords(self._uri):
+        """Return the tag that names the parent run; {} if the parent has no run in this store."""
+        tracked = _read_json(storage.join(self._parent, TRACKING)) if self._parent else {}
+        if tracked.get("tracking_uri") != mask_passwords(self._uri):
             return {}
-        return {MLFLOW_PARENT_RUN_ID: str(kept["run_id"])}
+        return {MLFLOW_PARENT_RUN_ID: str(tracked["run_id"])}
 
     def _log_metrics(self, values: dict[str, Any], step: int) -> None:
         now_msecs = int(time.time() * 1000)
@@ -170,18 +183,18 @@ class MlflowRun:
         )
 
     def _artifact_files(self) -> dict[str, str]:
-        """Files that there are, each by its place among the run's artifacts."""
-        held = storage.list_names(self._output)
+        """Return existing files by their path among the run's artifacts."""
+        existing = storage.list_names(self._output)
         if self._file_names is not None:
-            return {name: name for name in self._file_names if name in held}
+            return {name: name for name in self._file_names if name in existing}
         logs = storage.list_names(storage.join(self._output, LOGS))
-        names = [name for name in (MODEL_INFO, HISTORY, CURVES) if name in held]
+        names = [name for name in (MODEL_INFO, HISTORY, CURVES) if name in existing]
         names += [f"{LOGS}/{name}" for name in logs if name.endswith(".log")]
         files = {name: name for name in names}
-        if MODEL_INFO in held:
-            # A model directory in itself: what scoring reads.
-            inside = (MODEL_INFO, HISTORY, self._read_model_info()["network"])
-            files.update({f"model/{name}": name for name in inside})
+        if MODEL_INFO in existing:
+            # Artifact `model` is a model directory that scoring can read.
+            model_files = (MODEL_INFO, HISTORY, self._read_model_info()["network"])
+            files.update({f"model/{name}": name for name in model_files})
         return files
 
     def _read_model_info(self) -> dict[str, Any]:
@@ -189,7 +202,7 @@ class MlflowRun:
 
 
 def _read_json(url: str) -> dict[str, Any]:
-    """Read a JSON object, empty where there is no such file."""
+    """Read a JSON object; return {} if the file does not exist."""
     try:
         return dict(storage.read_json(url))
     except FileNotFoundError:

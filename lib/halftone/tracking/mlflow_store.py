@@ -1,4 +1,4 @@
-"""The store in which MLflow keeps runs: its SQLite file, its experiments, and where files go."""
+"""MLflow tracking stores: SQLite files, experiments, and locations of artifacts."""
 
 from __future__ import annotations
 
@@ -16,56 +16,61 @@ from halftone.tracking.tracking import SQLITE_PREFIX
 
 
 def connect(uri: str) -> MlflowClient:
-    """Return a client of the store at `uri`; a file of SQLite is made where there is none."""
+    """Return a client of the store at `uri`. An SQLite file is created if it does not exist."""
     if uri.startswith(SQLITE_PREFIX):
         _create_database(uri)
-    litter = Path("mlruns")
-    is_ours = not litter.exists()
+    default_folder = Path("mlruns")
+    existed = default_folder.exists()
     client = MlflowClient(uri)
-    if is_ours:
-        with suppress(OSError):  # MLflow makes it, and leaves it empty, as files go elsewhere
-            litter.rmdir()
+    if not existed:
+        # MLflow creates the folder but stores nothing in it: artifacts go elsewhere.
+        with suppress(OSError):
+            default_folder.rmdir()
     return client
 
 
 def store_exists(uri: str) -> bool:
-    """Whether there is a store at `uri`, as far as it is a file of SQLite."""
+    """Return whether the SQLite file of `uri` exists; True for other stores."""
     return not uri.startswith(SQLITE_PREFIX) or _database_path(uri).exists()
 
 
 def get_or_create_experiment(client: MlflowClient, uri: str, name: str) -> str:
-    """Find the experiment of that name, or make it."""
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
+    """Return the id of the experiment with this name; create it if it does not exist."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     try:
         return client.create_experiment(name, _artifact_location(uri))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        return get_or_create_experiment(client, uri, name)  # another training has made it just now
+        return get_or_create_experiment(client, uri, name)  # a concurrent training created it
 
 
 def _create_database(uri: str) -> None:
-    """Make the SQLite file of `uri` where there is none. Raises sqlite3.Error where it is no such.
+    """Create the SQLite file of `uri` if it does not exist.
 
-    It is made aside and then linked: of two trainings that begin at once, and both find nothing,
-    one would else come upon the other's half of the tables.
+    The file is created under a temporary name and then linked, so that concurrent trainings never
+    see a database with only some of its tables.
+
+    Raises:
+        sqlite3.Error: the file exists and is not an SQLite database.
     """
     path = _database_path(uri)
     if path.exists():
         with closing(sqlite3.connect(path)) as database:
-            database.execute("PRAGMA schema_version")  # MLflow would try again for minutes
+            database.execute("PRAGMA schema_version")  # fail now: MLflow would retry for minutes
         return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # a second, if needed
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # takes a second
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
-        made = Path(folder, path.name)
-        store = SqlAlchemyStore(f"{SQLITE_PREFIX}{made}", _artifact_location(uri))  # type: ignore[no-untyped-call]
+        temporary = Path(folder, path.name)
+        store = SqlAlchemyStore(f"{SQLITE_PREFIX}{temporary}", _artifact_location(uri))  # type: ignore[no-untyped-call]
         store.engine.dispose()
-        with suppress(OSError):  # there by now; or no links here, and MLflow makes it in place
-            os.link(made, path)
+        # It exists by now, or the file system has no links: then MLflow creates it in place.
+        with suppress(OSError):
+            os.link(temporary, path)
 
 
 def _database_path(uri: str) -> Path:
@@ -73,7 +78,7 @@ def _database_path(uri: str) -> Path:
 
 
 def _artifact_location(uri: str) -> Optional[str]:
-    """Where the files of a new experiment go: beside SQLite's; None where a server decides."""
+    """Return where a new experiment stores files: beside SQLite's; None lets a server decide."""
     return (
         (_database_path(uri).parent / "mlartifacts").as_uri()
         if uri.startswith(SQLITE_PREFIX)

@@ -1,9 +1,10 @@
-"""The process that follows a training and sends what it does to MLflow.
+"""The process that follows a training and sends its progress to MLflow.
 
     python -m halftone.tracking.tracker_process
 
-is what halftone.tracking.tracking starts. On stdin it reads two lines of JSON: the job, and in the end how
-the training went. On stdout it writes what the user shall read, as lines of JSON [stream, text].
+halftone.tracking.tracking starts it. It reads two lines of JSON from stdin: the job, and at the end
+the status of the training. It writes messages for the user to stdout, as lines of JSON
+[stream, text].
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 _POLL_SECS = 2.0
 _RETRY_SECS = 10.0
 _MAX_ERROR_CHARS = 300
-# The little work of this process can wait for the training's.
-_NICENESS = 5
-# A server that does not answer is asked again later, and must not hold up the end of a job.
+_NICENESS = 5  # the training has priority
+# A server that does not answer is retried later, and must not delay the end of a job.
 _SHORT_TIMEOUTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -35,38 +35,38 @@ _SHORT_TIMEOUTS = {
     "PGCONNECT_TIMEOUT": "5",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-# One that has just answered may take its time for a file.
+# A server that has just answered gets more time for files.
 _LONG_TIMEOUTS = {**_SHORT_TIMEOUTS, "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 
 PrintLine = Callable[[str, str], None]
 
 
 def main() -> None:
-    given = dict(os.environ)
-    os.environ.update({**_SHORT_TIMEOUTS, **given})
+    environment = dict(os.environ)
+    os.environ.update({**_SHORT_TIMEOUTS, **environment})
     os.nice(_NICENESS)
-    words = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # where MLflow prints
+    messages = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # MLflow prints to stdout, which is for messages only
 
-    def say(stream: str, text: str) -> None:
-        print(json.dumps([stream, text]), file=words, flush=True)
+    def print_line(stream: str, text: str) -> None:
+        print(json.dumps([stream, text]), file=messages, flush=True)
 
     job = json.loads(sys.stdin.readline())
-    _follow_training(job, _TrainingEnd(), say, {**_LONG_TIMEOUTS, **given})
+    _follow_training(job, _TrainingEnd(), print_line, {**_LONG_TIMEOUTS, **environment})
 
 
 def describe_error(error: Exception) -> str:
-    """Say in one line what is behind an error: a refused connection is wrapped several times."""
+    """Return the root cause of an error in one line: MLflow wraps connection errors repeatedly."""
     root: BaseException = error
     while root.__cause__ or root.__context__:
         root = root.__cause__ or root.__context__ or root
-    said = root if isinstance(root, (OSError, sqlite3.Error)) else error
-    text = mask_passwords(" ".join(str(said).split()) or type(said).__name__)
+    reported = root if isinstance(root, (OSError, sqlite3.Error)) else error
+    text = mask_passwords(" ".join(str(reported).split()) or type(reported).__name__)
     return text if len(text) <= _MAX_ERROR_CHARS else text[: _MAX_ERROR_CHARS - 3] + "..."
 
 
 class _TrainingEnd:
-    """How the training ended, once its job has said so or is gone."""
+    """The status of the training, once stdin has delivered it or is closed."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -81,9 +81,9 @@ class _TrainingEnd:
         return self._has_ended.wait(secs)
 
     def status_and_message(self) -> tuple[str, str]:
-        """Return the status as MLflow calls it, and the message of a failure."""
-        told = json.loads(self._text or '{"status": "KILLED", "message": ""}')
-        return told["status"], told["message"]
+        """Return the MLflow status of the training, and its error message."""
+        end = json.loads(self._text or '{"status": "KILLED", "message": ""}')
+        return end["status"], end["message"]
 
 
 def _follow_training(
@@ -93,7 +93,7 @@ def _follow_training(
     long_timeouts: dict[str, str],
 ) -> None:
     run: Optional[MlflowRun] = None
-    is_said = False
+    has_warned = False
     wait_secs = 0.0
     while True:
         is_over = training_end.wait(wait_secs)
@@ -106,12 +106,12 @@ def _follow_training(
                 _finish_run(run, *training_end.status_and_message(), long_timeouts)
                 print_line("stdout", f"tracked: {run.description()}")
         except Exception as error:
-            # Whatever it was, the next try begins with what the server then has.
+            # The next try opens the run again and compares with what the server then has.
             run, wait_secs = None, _RETRY_SECS
             is_over = training_end.wait(0)
-            if not is_said:
+            if not has_warned:
                 print_line("stderr", _error_message(job, error, is_over))
-                is_said = True
+                has_warned = True
         if is_over:
             return
 
@@ -119,7 +119,7 @@ def _follow_training(
 def _finish_run(run: MlflowRun, status: str, message: str, long_timeouts: dict[str, str]) -> None:
     run.send_outcome(message)
     try:
-        if status != "KILLED":  # who is told to stop has little time, and will go on
+        if status != "KILLED":  # a stopped job has little time, and will be resumed
             os.environ.update(long_timeouts)
             run.send_files()
     finally:
@@ -127,15 +127,14 @@ def _finish_run(run: MlflowRun, status: str, message: str, long_timeouts: dict[s
 
 
 def _open_run(job: dict[str, Any]) -> MlflowRun:
-    from halftone.tracking.mlflow_run import (
-        MlflowRun,  # here, where it is said if MLflow is not installed
-    )
+    # Imported here so that the caller reports a missing MLflow.
+    from halftone.tracking.mlflow_run import MlflowRun
 
     return MlflowRun(**job)
 
 
 def _error_message(job: dict[str, Any], error: Exception, is_over: bool) -> str:
-    metrics = "the training's metrics" if is_over else "training goes on, its metrics"
+    metrics = "the training's metrics" if is_over else "training continues, its metrics"
     return (
         f"tracking: {mask_passwords(job['uri'])}: {describe_error(error)}; {metrics} are in "
         f"{storage.join(job['output'], HISTORY)}"

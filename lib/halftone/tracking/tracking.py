@@ -1,9 +1,9 @@
-"""MLflow keeps a run of every training: its settings, its metrics by epoch, the model's files.
+"""Track every training as an MLflow run: settings, metrics by epoch, and the model's files.
 
-A process of its own (halftone.tracking.tracker_process) reads the history that rank 0 writes, and talks to MLflow.
-Not a thread: MLflow takes seconds to import, and when two threads import it and TensorFlow at once,
-Python 3.9 to 3.11 can leave each waiting for the other for ever. And not the ranks: they may run
-where no tracking server can be reached.
+A separate process (halftone.tracking.tracker_process) reads the history that rank 0 writes and
+connects to MLflow. A thread is not used because MLflow takes seconds to import, and Python 3.9 to
+3.11 can deadlock when two threads import MLflow and TensorFlow at the same time. The ranks do not
+connect to MLflow because they may run where no tracking server can be reached.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from halftone.dataset.manifest import Manifest
 from halftone.errors import StoppedError
 
 SQLITE_PREFIX = "sqlite:///"
-# The environment's name for the output of the study that a training is a part of, if it is of one.
+# Environment variable with the output of the study that a training belongs to, if there is one.
 PARENT_VARIABLE = "HALFTONE_STUDY"
-# A server that is there has long answered; a large network may take its time.
+# Enough to upload a large network; an unreachable server is given up much earlier.
 _FINISH_TIMEOUT_SECS = 300.0
-# What Spark itself hides in its logs, and a little more.
+# Settings that Spark redacts in its logs, and some more.
 _SECRET_NAME = re.compile(
     r"secret|password|token|credential|(access|account)[._]?key", re.IGNORECASE
 )
@@ -40,11 +40,17 @@ _URL_PASSWORD = re.compile(r"(://[^/@:\s]*):[^/\s]+@")
 
 @contextmanager
 def track_training(config: Config, manifest: Manifest, dataset: str, output: str) -> Iterator[None]:
-    """Keep an MLflow run of the training that the body does at `output`.
+    """Track the training that the body does at `output` as an MLflow run.
 
-    A training has one run, whatever its ranks and attempts: the run's id stays in `output`. It ends
-    as FINISHED, after StoppedError or an interrupt as KILLED, after another error as FAILED.
-    MLflow neither stops a training nor holds it up: what is wrong is said once, on stderr.
+    A training has one run for all its ranks and attempts: the run's id is stored in `output`. The
+    run ends as FINISHED, as KILLED after StoppedError or an interrupt, and as FAILED after other
+    errors. If MLflow is unreachable, training continues and prints one warning to stderr.
+
+    Args:
+        config: the whole config.
+        manifest: manifest of the dataset.
+        dataset: URL of the dataset.
+        output: URL of the model directory.
     """
     rows = {f"rows.{split}": sum(counts.values()) for split, counts in manifest.counts.items()}
     tags = {
@@ -63,14 +69,16 @@ def track_training(config: Config, manifest: Manifest, dataset: str, output: str
 def track_study(
     config: Config, study_tags: Mapping[str, str], output: str, files: Sequence[str]
 ) -> Iterator[None]:
-    """Keep an MLflow run of a study, whose trainings the body does and whose `files` it leaves.
+    """Track the study that the body does as an MLflow run, like `track_training`.
 
-    As `following`. The runs of its trainings are below it where PARENT in their environment is
-    `output`.
+    The runs of its trainings become children of this run if PARENT_VARIABLE is `output` in their
+    environment.
 
     Args:
-        config: what its trainings have in common.
-        about: what the study is, as tags.
+        config: the config that all trainings of the study share.
+        study_tags: tags that describe the study.
+        output: URL of the study.
+        files: files below `output` to send at the end.
     """
     with _run_tracker(_build_job(config, _config_params(config), study_tags, output, files=files)):
         yield
@@ -81,8 +89,8 @@ def _run_tracker(job: Optional[dict[str, Any]]) -> Iterator[None]:
     if job is None:
         yield
         return
-    with tempfile.TemporaryFile() as noise:  # of MLflow and others; read only if the process fails
-        tracker = _TrackerProcess(job, noise)
+    with tempfile.TemporaryFile() as stderr_file:  # read only if the process fails
+        tracker = _TrackerProcess(job, stderr_file)
         try:
             yield
         except BaseException as error:
@@ -92,7 +100,7 @@ def _run_tracker(job: Optional[dict[str, Any]]) -> Iterator[None]:
 
 
 def _run_status(error: BaseException) -> tuple[str, str]:
-    """Return the status that MLflow gives a run that ended so, and what a failure was."""
+    """Return the MLflow status for a training that ended with `error`, and the error message."""
     if isinstance(error, StoppedError) or not isinstance(error, Exception):
         return "KILLED", ""
     return "FAILED", str(error) or type(error).__name__
@@ -104,7 +112,7 @@ def mask_passwords(text: str) -> str:
 
 
 class _TrackerProcess:
-    """The process that talks to MLflow, and what it says."""
+    """The tracker process and the thread that prints its messages."""
 
     def __init__(self, job: dict[str, Any], stderr_file: IO[bytes]) -> None:
         self._uri, self._stderr_file = job["uri"], stderr_file
@@ -114,7 +122,7 @@ class _TrackerProcess:
             stdout=subprocess.PIPE,
             stderr=stderr_file,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the training; this one hears how it ends
+            start_new_session=True,  # Ctrl-C must not interrupt it: it sends the final status
             env={**os.environ, **_databricks_credentials(self._uri)},
         )
         self._relay_thread = threading.Thread(
@@ -124,7 +132,7 @@ class _TrackerProcess:
         self._send(job)
 
     def finish(self, status: str, message: str) -> None:
-        """Say how the training ended, and wait until MLflow has it."""
+        """Send the final status of the training, and wait until MLflow has everything."""
         self._send({"status": status, "message": message})
         with suppress(BrokenPipeError):
             assert self._process.stdin is not None
@@ -135,21 +143,20 @@ class _TrackerProcess:
             self._warn(f"not everything was sent within {_FINISH_TIMEOUT_SECS:.0f} s")
         elif self._process.wait():
             self._stderr_file.seek(0)
-            last = self._stderr_file.read().decode(errors="replace").strip().splitlines()[-1:]
-            self._warn("".join(last) or f"ended with {self._process.returncode}")
+            last_line = self._stderr_file.read().decode(errors="replace").strip().splitlines()[-1:]
+            self._warn("".join(last_line) or f"exit code {self._process.returncode}")
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended, which is told in the end
+        with suppress(BrokenPipeError):  # the process has ended: `finish` reports that
             print(json.dumps(message), file=self._process.stdin, flush=True)
 
     def _warn(self, problem: str) -> None:
-        said = mask_passwords(f"tracking: {self._uri}: {problem}")
-        print(said, file=sys.stderr, flush=True)
+        print(mask_passwords(f"tracking: {self._uri}: {problem}"), file=sys.stderr, flush=True)
 
 
 def _relay_output(lines: IO[str]) -> None:
-    """Print where the user looks, which in a notebook is not where a process of ours prints."""
+    """Print the tracker's messages here, because notebooks do not show output of subprocesses."""
     for line in lines:
         stream, text = json.loads(line)
         print(text, file=getattr(sys, stream), flush=True)
@@ -168,13 +175,13 @@ def _build_job(
     parent: Optional[str] = None,
     files: Optional[Sequence[str]] = None,
 ) -> Optional[dict[str, Any]]:
-    """All that the tracker has to know; None where it has nothing to do."""
+    """Return the arguments of MlflowRun, as JSON types; None if tracking is disabled."""
     if not config.tracking.enabled:
         return None
     uri, output = store_uri(config.tracking), storage.normalise_url(output)
     experiment = config.tracking.experiment or config.name
     if uri.startswith("databricks") and not experiment.startswith("/"):
-        experiment = f"/Shared/{experiment}"  # there an experiment is a path in the workspace
+        experiment = f"/Shared/{experiment}"  # Databricks experiments are paths in the workspace
     return {
         "uri": uri,
         "experiment": experiment,
@@ -195,11 +202,12 @@ def _build_job(
 
 
 def store_uri(settings: TrackingSettings) -> str:
+    """Return the URI of the tracking store: the setting, the environment, or a default."""
     default = (
         "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else f"{SQLITE_PREFIX}mlflow.db"
     )
     uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or default
-    if uri.startswith(SQLITE_PREFIX):  # good in any working directory, when it is shown
+    if uri.startswith(SQLITE_PREFIX):  # absolute, so that users can copy it from messages
         uri = SQLITE_PREFIX + os.path.abspath(uri[len(SQLITE_PREFIX) :])
     return uri
 
@@ -211,10 +219,10 @@ def _param_text(key: str, value: Any) -> str:
 
 
 def _databricks_credentials(uri: str) -> dict[str, str]:
-    """A Databricks notebook's access to its workspace, which only its own process has."""
+    """Return credentials of a Databricks notebook, which only its own process has."""
     if "DATABRICKS_RUNTIME_VERSION" not in os.environ or not uri.startswith("databricks"):
         return {}
-    with suppress(Exception):  # then the tracker says what it lacks
+    with suppress(Exception):  # the tracker process reports missing credentials
         from mlflow.utils.databricks_utils import get_databricks_env_vars
 
         return dict(get_databricks_env_vars(uri))  # type: ignore[no-untyped-call]

@@ -34,11 +34,11 @@ def bins(histogram: list[int]) -> dict[int, int]:
     return {number: count for number, count in enumerate(histogram) if count}
 
 
-def test_rows_are_counted_by_what_they_look_like(shard: str) -> None:
-    every, new = statistics.count_shard([shard], {}, 0)
-    assert every == new
-    assert every.classes == {"comic": 1, "photo": 2}
-    histograms = {name: bins(counts) for name, counts in every.histograms.items()}
+def test_rows_are_counted_by_class_and_measures(shard: str) -> None:
+    all_rows, new = statistics.count_shard([shard], {}, 0)
+    assert all_rows == new
+    assert all_rows.classes == {"comic": 1, "photo": 2}
+    histograms = {name: bins(counts) for name, counts in all_rows.histograms.items()}
     assert histograms == {
         "pixel mean": {25: 3},  # 100 and 102 of 256
         "pixel deviation": {0: 2, 50: 1},  # 100 of 128
@@ -47,16 +47,16 @@ def test_rows_are_counted_by_what_they_look_like(shard: str) -> None:
     }
 
 
-def test_what_was_there_before_is_not_new_unless_it_has_changed(shard: str) -> None:
+def test_known_rows_are_not_new_unless_they_have_changed(shard: str) -> None:
     known = {"a": bytes(16), "c": b"y" * 16}
     _, new = statistics.count_shard([shard], known, 0)
     assert new.classes == {"comic": 1, "photo": 1}
     assert bins(new.histograms["pixel deviation"]) == {0: 1, 50: 1}
 
 
-def test_parts_add_up(shard: str) -> None:
-    every, _ = statistics.count_shard([shard], {}, 0)
-    both = statistics.sum_statistics([every, EMPTY, every])
+def test_statistics_add_up(shard: str) -> None:
+    all_rows, _ = statistics.count_shard([shard], {}, 0)
+    both = statistics.sum_statistics([all_rows, EMPTY, all_rows])
     assert both.classes == {"comic": 2, "photo": 4}
     assert bins(both.histograms["pixel mean"]) == {25: 6}
     assert (

@@ -32,29 +32,30 @@ def scores(folder: Path, *files: list[tuple[str, str, str]]) -> tuple[str, dict[
     return str(folder), {"labels": ["comic", "photo"], "predictions": names}
 
 
-def test_what_both_said_is_counted(tmp_path: Path) -> None:
-    one = scores(
-        tmp_path / "one",
+def test_pairs_of_predictions_are_counted(tmp_path: Path) -> None:
+    champion = scores(
+        tmp_path / "champion",
         [("a", "comic", "comic"), ("b", "photo", "comic")],
         [("c", "photo", "comic")],
     )
-    other = scores(
-        tmp_path / "other",
+    challenger = scores(
+        tmp_path / "challenger",
         [("a", "comic", "photo"), ("b", "photo", "photo")],
         [("c", "photo", "photo")],
     )
-    found = paired_counts.count_pairs(*one, *other, known_keys={"a", "c", "gone"})
-    assert found.rows == Counter({(1, 0, 1): 2, (0, 0, 1): 1})
-    assert found.known_rows == Counter({(1, 0, 1): 1, (0, 0, 1): 1})
-    assert paired_counts.read_keys(*one) == {"a", "b", "c"}
+    counts = paired_counts.count_pairs(*champion, *challenger, known_keys={"a", "c", "removed"})
+    assert counts.rows == Counter({(1, 0, 1): 2, (0, 0, 1): 1})
+    assert counts.known_rows == Counter({(1, 0, 1): 1, (0, 0, 1): 1})
+    assert paired_counts.read_keys(*champion) == {"a", "b", "c"}
 
 
-def test_scores_of_other_rows_are_refused(tmp_path: Path) -> None:
-    one = scores(tmp_path / "one", [("a", "comic", "comic")])
-    other = scores(tmp_path / "other", [("b", "comic", "comic")])
+def test_scores_of_different_rows_are_refused(tmp_path: Path) -> None:
+    champion = scores(tmp_path / "champion", [("a", "comic", "comic")])
+    challenger = scores(tmp_path / "challenger", [("b", "comic", "comic")])
     with pytest.raises(RunError) as caught:
-        paired_counts.count_pairs(*one, *other, known_keys=set())
+        paired_counts.count_pairs(*champion, *challenger, known_keys=set())
+    file = "predictions/0.parquet"
     assert str(caught.value) == (
-        f"{tmp_path}/one/predictions/0.parquet and {tmp_path}/other/predictions/0.parquet are of "
-        "different rows; remove both folders of scores, and run again"
+        f"{tmp_path}/champion/{file} and {tmp_path}/challenger/{file} contain different rows; "
+        "remove both folders of scores, and run again"
     )

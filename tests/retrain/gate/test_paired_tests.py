@@ -34,80 +34,77 @@ def test_mcnemar_is_exact(won: int, lost: int) -> None:
     ("won", "lost", "expected"),
     [(20, 5, BETTER), (5, 20, WORSE), (14, 9, EQUAL), (5, 0, EQUAL), (6, 0, BETTER)],
 )
-def test_accuracy_is_judged_by_the_rows_that_only_one_has_right(
-    won: int, lost: int, expected: str
-) -> None:
+def test_accuracy_is_compared_by_discordant_rows(won: int, lost: int, expected: str) -> None:
     cells = Counter({(0, 0, 0): 500, (1, 1, 1): 300, (0, 1, 0): won, (1, 1, 0): lost})
-    found = paired_tests.compare_predictions(cells, 2, GateSettings())
+    comparison = paired_tests.compare_predictions(cells, 2, GateSettings())
     rows = 800 + won + lost
-    assert (found.verdict, found.rows) == (expected, rows)
-    assert found.before == pytest.approx((800 + lost) / rows)
-    assert found.now == pytest.approx((800 + won) / rows)
-    assert found.low <= found.now - found.before <= found.high
+    assert (comparison.verdict, comparison.rows) == (expected, rows)
+    assert comparison.before == pytest.approx((800 + lost) / rows)
+    assert comparison.now == pytest.approx((800 + won) / rows)
+    assert comparison.low <= comparison.now - comparison.before <= comparison.high
 
 
-def test_pairing_finds_what_two_intervals_apart_would_not() -> None:
-    # 90.0 and 91.2 percent of 1,000 rows: apart, within chance (p 0.35); but all 12 rows that
-    # differ speak for one of them.
+def test_paired_test_is_significant_where_an_unpaired_test_is_not() -> None:
+    # 90.0 and 91.2 percent of 1,000 rows: an unpaired test gives p 0.35. But all 12 discordant
+    # rows favour the same model.
     cells = Counter({(0, 0, 0): 900, (0, 1, 0): 12, (0, 1, 1): 88})
-    found = paired_tests.compare_predictions(cells, 2, GateSettings())
-    assert found.verdict == BETTER
-    assert found.p_value == pytest.approx(2 * 0.5**12)
+    comparison = paired_tests.compare_predictions(cells, 2, GateSettings())
+    assert comparison.verdict == BETTER
+    assert comparison.p_value == pytest.approx(2 * 0.5**12)
 
 
 def rows(cells: CellCounts) -> tuple[list[int], list[int], list[int]]:
-    every = [cell for cell, count in cells.items() for _ in range(count)]
-    return tuple(list(column) for column in zip(*every))  # type: ignore[return-value]
+    repeated = [cell for cell, count in cells.items() for _ in range(count)]
+    return tuple(list(column) for column in zip(*repeated))  # type: ignore[return-value]
 
 
 @settings(deadline=None, max_examples=30)
 @given(CELLS)
 def test_measures_are_those_of_scikit_learn(cells: CellCounts) -> None:
-    labels, one, other = rows(cells)
-    found = paired_tests.compare_predictions(cells, 3, GateSettings(measure="f1"))
-    for value, predictions in ((found.before, one), (found.now, other)):
+    labels, champion, challenger = rows(cells)
+    comparison = paired_tests.compare_predictions(cells, 3, GateSettings(measure="f1"))
+    for value, predictions in ((comparison.before, champion), (comparison.now, challenger)):
         assert value == pytest.approx(f1_score(labels, predictions, average="macro"))
     accuracy = paired_tests.compare_predictions(cells, 3, GateSettings())
-    assert accuracy.now == pytest.approx(np.mean(np.array(labels) == np.array(other)))
+    assert accuracy.now == pytest.approx(np.mean(np.array(labels) == np.array(challenger)))
 
 
 @settings(deadline=None, max_examples=30)
 @given(CELLS)
-def test_the_two_sides_are_judged_alike(cells: CellCounts) -> None:
-    other = Counter({(label, b, a): count for (label, a, b), count in cells.items()})
-    mirrored = {BETTER: WORSE, WORSE: BETTER, EQUAL: EQUAL}
-    one, back = (
+def test_comparison_is_symmetric(cells: CellCounts) -> None:
+    swapped = Counter({(label, b, a): count for (label, a, b), count in cells.items()})
+    opposite = {BETTER: WORSE, WORSE: BETTER, EQUAL: EQUAL}
+    forward, backward = (
         paired_tests.compare_predictions(cells, 3, GateSettings()),
-        paired_tests.compare_predictions(other, 3, GateSettings()),
+        paired_tests.compare_predictions(swapped, 3, GateSettings()),
     )
-    assert back.verdict == mirrored[one.verdict]
-    assert back.p_value == one.p_value
+    assert backward.verdict == opposite[forward.verdict]
+    assert backward.p_value == forward.p_value
 
 
-def test_f1_of_two_classes_is_that_of_the_second() -> None:
+def test_f1_of_two_classes_is_that_of_the_second_class() -> None:
     cells = Counter({(0, 0, 0): 60, (1, 0, 1): 30, (1, 1, 1): 10, (0, 0, 1): 5})
-    found = paired_tests.compare_predictions(cells, 2, GateSettings(measure="f1"))
-    assert found.before == pytest.approx(2 * 10 / (10 + 40))
-    assert found.now == pytest.approx(2 * 40 / (45 + 40))
-    assert (found.verdict, found.p_value) == (BETTER, None)
-    assert 0 < found.low < found.now - found.before < found.high
+    comparison = paired_tests.compare_predictions(cells, 2, GateSettings(measure="f1"))
+    assert comparison.before == pytest.approx(2 * 10 / (10 + 40))
+    assert comparison.now == pytest.approx(2 * 40 / (45 + 40))
+    assert (comparison.verdict, comparison.p_value) == (BETTER, None)
+    assert 0 < comparison.low < comparison.now - comparison.before < comparison.high
 
 
-def test_the_bootstrap_rejects_by_chance_as_often_as_it_says() -> None:
+def test_bootstrap_has_the_stated_rate_of_false_positives() -> None:
     rng = np.random.default_rng(4)
     shares = [0.4, 0.4, 0.05, 0.05, 0.05, 0.05]
-    kinds = [(0, 0, 0), (1, 1, 1), (0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 0)]
-    wrong = 0
+    keys = [(0, 0, 0), (1, 1, 1), (0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 0)]
+    num_false_positives = 0
     for _ in range(100):
         counts = rng.multinomial(400, shares)
-        cells = Counter({kind: int(count) for kind, count in zip(kinds, counts) if count})
-        wrong += (
-            paired_tests.compare_predictions(cells, 2, GateSettings(measure="f1")).verdict != EQUAL
-        )
-    assert wrong <= 12
+        cells = Counter({key: int(count) for key, count in zip(keys, counts) if count})
+        comparison = paired_tests.compare_predictions(cells, 2, GateSettings(measure="f1"))
+        num_false_positives += comparison.verdict != EQUAL
+    assert num_false_positives <= 12
 
 
-def test_recalls() -> None:
+def test_recall_by_class() -> None:
     cells = Counter({(0, 0, 1): 3, (0, 1, 0): 1, (2, 2, 2): 5})
     assert paired_tests.recall_by_class(cells, 1) == {0: 0.75, 2: 1.0}
     assert paired_tests.recall_by_class(cells, 2) == {0: 0.25, 2: 1.0}

@@ -17,33 +17,37 @@ def aged(*days: float) -> list[DatedArtifact]:
     ]
 
 
-def removable(there: list[DatedArtifact], count: int, days: float, *needed: str) -> list[str]:
-    return retention.list_removable(there, count, days, needed, NOW)
+def removable(artifacts: list[DatedArtifact], count: int, days: float, *needed: str) -> list[str]:
+    return retention.list_removable(artifacts, count, days, needed, NOW)
 
 
 def test_by_count_and_by_age() -> None:
-    there = aged(50, 40, 31, 29, 5, 1)
-    assert removable(there, 1, 30) == ["1", "2", "3"]
-    assert removable(there, 4, 30) == ["1", "2"]
-    assert removable(there, 2, 0) == ["1", "2", "3", "4"]
-    assert removable(there, 10, 0) == []
+    artifacts = aged(50, 40, 31, 29, 5, 1)
+    assert removable(artifacts, 1, 30) == ["1", "2", "3"]
+    assert removable(artifacts, 4, 30) == ["1", "2"]
+    assert removable(artifacts, 2, 0) == ["1", "2", "3", "4"]
+    assert removable(artifacts, 10, 0) == []
 
 
-def test_what_is_needed_stays_and_takes_no_place_of_another() -> None:
+def test_needed_artifacts_stay_in_addition_to_the_newest() -> None:
     assert removable(aged(50, 40, 31, 1), 2, 0, "1") == ["2"]
 
 
 @given(
     st.lists(st.floats(0, 100), max_size=20), st.integers(1, 8), st.floats(0, 60), st.integers(1, 5)
 )
-def test_never_what_is_needed_new_or_young(
+def test_needed_new_and_young_artifacts_are_never_removed(
     days: list[float], count: int, limit: float, needed: int
 ) -> None:
-    there = aged(*days)
-    gone = set(removable(there, count, limit, str(needed)))
-    assert str(needed) not in gone
-    kept = [one for one in there if one.name not in gone]
-    assert len(kept) >= min(count, len(there))
-    assert all(NOW - one.timestamp >= timedelta(days=limit) for one in there if one.name in gone)
-    # And nothing that may go is left: running it again finds no more.
+    artifacts = aged(*days)
+    removed = set(removable(artifacts, count, limit, str(needed)))
+    assert str(needed) not in removed
+    kept = [artifact for artifact in artifacts if artifact.name not in removed]
+    assert len(kept) >= min(count, len(artifacts))
+    assert all(
+        NOW - artifact.timestamp >= timedelta(days=limit)
+        for artifact in artifacts
+        if artifact.name in removed
+    )
+    # A second call finds nothing more to remove.
     assert removable(kept, count, limit, str(needed)) == []

@@ -16,45 +16,47 @@ Make = Callable[..., Config]
 
 
 def make(spark: SparkSession, config: Make, root: Path, prune: bool = False) -> manifest.Manifest:
-    own = config(preprocess={"rows_per_shard": 16, "near_duplicates": "off"})
+    settings = config(preprocess={"rows_per_shard": 16, "near_duplicates": "off"})
     return preprocess(
-        own, str(root / "images"), str(root / "dataset"), lambda: spark, prune=prune
+        settings, str(root / "images"), str(root / "dataset"), lambda: spark, prune=prune
     ).manifest
 
 
-def test_a_snapshot_stays_what_it_was_and_new_rows_are_those_since(
+def test_snapshot_does_not_change_and_new_rows_are_counted_since_it(
     spark: SparkSession, config: Make, tmp_path: Path
 ) -> None:
     draw(tmp_path / "images", "a", 40, 100)
     first = make(spark, config, tmp_path)
-    kept = snapshot.take_snapshot(str(tmp_path / "dataset"), first, str(tmp_path))
-    assert kept == f"{tmp_path}/datasets/000001-{first.fingerprint[:8]}"
-    one = count_rows.count_dataset_rows(kept, None, {}, lambda: spark)
-    assert one.before.classes == {}
-    assert one.new.classes == {"lying": 40, "upright": 40}
-    assert set(one.by_shard) == {file.digest for file in first.files}
+    snapshot_1 = snapshot.take_snapshot(str(tmp_path / "dataset"), first, str(tmp_path))
+    assert snapshot_1 == f"{tmp_path}/datasets/000001-{first.fingerprint[:8]}"
+    counts_1 = count_rows.count_dataset_rows(snapshot_1, None, {}, lambda: spark)
+    assert counts_1.before.classes == {}
+    assert counts_1.new.classes == {"lying": 40, "upright": 40}
+    assert set(counts_1.by_shard) == {file.digest for file in first.files}
 
-    gone = draw(tmp_path / "images", "b", 3, 900)[:2]
+    removed = draw(tmp_path / "images", "b", 3, 900)[:2]
     changed = tmp_path / "images" / "lying" / "a-000.png"
     draw(tmp_path / "other", "a", 1, 5000)
     changed.write_bytes((tmp_path / "other" / "lying" / "a-000.png").read_bytes())
     second = make(spark, config, tmp_path)
-    for path in gone:
+    for path in removed:
         path.unlink()
     third = make(spark, config, tmp_path, prune=True)
-    # Two versions later the dataset itself has let go of the first one's short shards.
+    # The third version no longer has the short shards of the first one.
     assert (first.version, second.version, third.version) == (1, 2, 3)
-    assert manifest.read_manifest(kept) == first
-    assert all((Path(kept) / file.path).exists() for file in first.files)
-    (stands, *_) = {file.path for file in first.files} & {file.path for file in third.files}
-    assert (Path(kept) / stands).stat().st_nlink == 2  # no second copy of what stands
+    assert manifest.read_manifest(snapshot_1) == first
+    assert all((Path(snapshot_1) / file.path).exists() for file in first.files)
+    (unchanged, *_) = {file.path for file in first.files} & {file.path for file in third.files}
+    assert (Path(snapshot_1) / unchanged).stat().st_nlink == 2  # a hard link, not a copy
 
-    now = snapshot.take_snapshot(str(tmp_path / "dataset"), third, str(tmp_path))
-    assert now == snapshot.take_snapshot(str(tmp_path / "dataset"), third, str(tmp_path))
-    two = count_rows.count_dataset_rows(now, kept, one.by_shard, lambda: spark)
-    assert two.before.classes == {"lying": 40, "upright": 40}
-    assert two.new.classes == {"lying": 2, "upright": 3}  # one of the lying ones has changed
-    assert sum(two.new.histograms["pixel mean"]) == 5
-    again = count_rows.count_dataset_rows(now, now, two.by_shard, lambda: spark)
+    snapshot_3 = snapshot.take_snapshot(str(tmp_path / "dataset"), third, str(tmp_path))
+    assert snapshot_3 == snapshot.take_snapshot(str(tmp_path / "dataset"), third, str(tmp_path))
+    counts_3 = count_rows.count_dataset_rows(
+        snapshot_3, snapshot_1, counts_1.by_shard, lambda: spark
+    )
+    assert counts_3.before.classes == {"lying": 40, "upright": 40}
+    assert counts_3.new.classes == {"lying": 2, "upright": 3}  # one lying image has changed
+    assert sum(counts_3.new.histograms["pixel mean"]) == 5
+    again = count_rows.count_dataset_rows(snapshot_3, snapshot_3, counts_3.by_shard, lambda: spark)
     assert again.new.classes == {}
-    assert count_rows.from_json(count_rows.as_json(two.by_shard)) == two.by_shard
+    assert count_rows.from_json(count_rows.as_json(counts_3.by_shard)) == counts_3.by_shard

@@ -1,1 +1,1 @@
-"""Whether new images are like those that the champion was trained on."""
+"""Detect whether new images differ from those that the last model was trained on."""

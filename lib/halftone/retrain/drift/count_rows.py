@@ -1,6 +1,6 @@
-"""What is new in a dataset since an earlier version of it, counted by Spark's workers.
+"""Count the rows of a dataset, and those that are new since an earlier version, with Spark.
 
-Only shards that the earlier version has not are read.
+Only shards that the earlier version does not have are read.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from halftone.spark.session import num_cores
 
 _TASKS_PER_CORE = 2
 
-# Of every shard of a version, by its digest.
+# Statistics by shard digest, for all shards of a version.
 ShardStatistics = dict[str, ImageStatistics]
 
 
 class DriftStatistics(NamedTuple):
     by_shard: ShardStatistics
     before: ImageStatistics  # of all rows of the earlier version
-    new: ImageStatistics  # of the rows that it has not
+    new: ImageStatistics  # of the rows that the earlier version does not have
 
 
 def count_dataset_rows(
@@ -39,13 +39,15 @@ def count_dataset_rows(
     """Count the rows of `dataset`.
 
     Args:
-        earlier: the dataset of before; None where there is none, and then all rows are new.
-        counted: what is known of its shards.
+        dataset: URL of the dataset.
+        previous_dataset: URL of the earlier version; None if there is none, then all rows are new.
+        known_statistics: statistics of the earlier version's shards.
+        session: returns the SparkSession; called only if there are shards to read.
     """
     files = manifest.read_manifest(dataset).files
     before = manifest.read_manifest(previous_dataset).files if previous_dataset else []
     unread = [file for file in files if file.digest not in known_statistics]
-    known = (
+    known_digests = (
         _read_removed_digests(previous_dataset, before, {file.digest for file in files})
         if previous_dataset
         else {}
@@ -61,7 +63,7 @@ def count_dataset_rows(
         urls = [storage.join(dataset, file.path) for file in unread]
         pairs = tasks.run_tasks(
             spark,
-            partial(statistics.count_shard, urls, known),
+            partial(statistics.count_shard, urls, known_digests),
             len(urls),
             num_slices=_TASKS_PER_CORE * num_cores(spark),
             progress=tasks.TaskProgress("drift", sum(file.rows for file in unread), "images"),
@@ -78,20 +80,20 @@ def count_dataset_rows(
 def _read_removed_digests(
     previous_dataset: str, previous_files: list[ShardFile], current_digests: set[str]
 ) -> dict[str, bytes]:
-    """Digests, by key, of the rows of shards that are gone: they are in others now."""
-    found: dict[str, bytes] = {}
+    """Return source digests by key of the rows of removed shards: other shards hold them now."""
+    digests: dict[str, bytes] = {}
     for file in previous_files:
         if file.digest not in current_digests:
             rows = storage.read_table(
                 storage.join(previous_dataset, file.path), [schema.KEY, "source_digest"]
             )
-            found.update(zip(rows[schema.KEY].to_pylist(), rows["source_digest"].to_pylist()))
-    return found
+            digests.update(zip(rows[schema.KEY].to_pylist(), rows["source_digest"].to_pylist()))
+    return digests
 
 
 def as_json(by_shard: ShardStatistics) -> dict[str, Any]:
-    return {digest: own._asdict() for digest, own in by_shard.items()}
+    return {digest: counts._asdict() for digest, counts in by_shard.items()}
 
 
 def from_json(raw: dict[str, Any]) -> ShardStatistics:
-    return {digest: ImageStatistics(**own) for digest, own in raw.items()}
+    return {digest: ImageStatistics(**counts) for digest, counts in raw.items()}

@@ -1,4 +1,4 @@
-"""Whether new images are like those that were trained on before: pure, from counts."""
+"""Decide from counts whether new images differ from those of the last training. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ OK, WARN, STOP = "ok", "warn", "stop"
 
 
 class RejectCounts(NamedTuple):
-    """Of the images that were there before this night, or that came with it."""
+    """Counts of the images that existed before a run, or that are new in it."""
 
     images: int
     rejects: int
 
 
 class DriftFinding(NamedTuple):
-    """How far one thing has drifted."""
+    """The drift of one distribution."""
 
-    what: str
+    what: str  # name of the distribution
     psi: float
-    by_chance: float  # what it would stay below if nothing had changed
+    by_chance: float  # PSI stays below this with the given confidence if nothing has changed
     level: str  # OK, WARN or STOP
 
 
@@ -35,43 +35,50 @@ def find_drift(
     rejects_now: RejectCounts,
     settings: DriftSettings,
 ) -> list[DriftFinding]:
-    """Compare new rows with those before, and the new images' share of rejects with that before.
+    """Compare the distributions of new rows, and the share of rejects, with those before.
 
     Args:
-        before: of the rows that the last training had; without any there is nothing to compare.
-        rejects_now: of the images that came this night.
+        before: statistics of the rows of the last training. If empty, rows are not compared.
+        new: statistics of new rows. If empty, rows are not compared.
+        rejects_before: counts of images before this run. If 0, rejects are not compared.
+        rejects_now: counts of images that are new in this run.
+        settings: section `retrain.drift`.
     """
-    found = []
+    findings = []
     if sum(before.classes.values()) and sum(new.classes.values()):
         labels = sorted({*before.classes, *new.classes})
-        shares = [[own.classes.get(label, 0) for label in labels] for own in (before, new)]
-        found.append(_compare_counts("class shares", shares[0], shares[1], settings))
-        found += [
+        counts_before, counts_now = (
+            [rows.classes.get(label, 0) for label in labels] for rows in (before, new)
+        )
+        findings.append(_compare_counts("class shares", counts_before, counts_now, settings))
+        findings += [
             _compare_counts(name, *psi.merge_bins(counts, new.histograms[name]), settings)
             for name, counts in before.histograms.items()
         ]
     if rejects_before.images:
-        one, other = (
-            [own.images - own.rejects, own.rejects] for own in (rejects_before, rejects_now)
+        counts_before, counts_now = (
+            [rejects.images - rejects.rejects, rejects.rejects]
+            for rejects in (rejects_before, rejects_now)
         )
-        found.append(_compare_counts("share of rejects", one, other, settings))
-    return found
+        findings.append(_compare_counts("share of rejects", counts_before, counts_now, settings))
+    return findings
 
 
 def find_new_classes(before: ImageStatistics, new: ImageStatistics) -> list[str]:
-    """Classes that no row had before, where there were rows."""
+    """Return classes that no row had before; none if there were no rows before."""
     return sorted(set(new.classes) - set(before.classes)) if before.classes else []
 
 
 def worst_level(findings: Sequence[DriftFinding]) -> str:
-    """The level of what has drifted most."""
-    return max((one.level for one in findings), key=[OK, WARN, STOP].index, default=OK)
+    """Return the highest level of all findings."""
+    return max((finding.level for finding in findings), key=[OK, WARN, STOP].index, default=OK)
 
 
 def describe_findings(findings: Sequence[DriftFinding], level: str) -> str:
-    """Say what is of this level, such as: pixel mean (PSI 3.41), class shares (PSI 0.52)."""
-    own = sorted((one for one in findings if one.level == level), key=lambda one: -one.psi)
-    return ", ".join(f"{one.what} (PSI {one.psi:.2f})" for one in own)
+    """List the findings of a level, such as: pixel mean (PSI 3.41), class shares (PSI 0.52)."""
+    of_level = (finding for finding in findings if finding.level == level)
+    by_psi = sorted(of_level, key=lambda finding: -finding.psi)
+    return ", ".join(f"{finding.what} (PSI {finding.psi:.2f})" for finding in by_psi)
 
 
 def _compare_counts(

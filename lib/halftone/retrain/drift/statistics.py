@@ -1,7 +1,6 @@
-"""What is counted of images to see whether they drift. Runs in Spark's Python workers.
+"""Count rows by class and by image properties, to detect drift. Runs in Spark's Python workers.
 
-Counts of shards add up, so what a dataset's rows are like follows from its shards, of which most
-stand from one version to the next.
+Statistics of shards add up to those of a dataset, and most shards are the same in the next version.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ _COLUMNS = [
     *("source_height_px", "source_width_px", "source_bytes", "source_digest"),
 ]
 
-# Rows by bin of each measure; BINS long each.
+# For each measure the number of rows in each of the BINS bins.
 Histograms = dict[str, list[int]]
 
 
 class ImageStatistics(NamedTuple):
-    """Of some rows."""
+    """Counts of a set of rows."""
 
     classes: dict[str, int]  # rows by label
     histograms: Histograms
@@ -42,7 +41,7 @@ EMPTY = ImageStatistics({}, {name: [0] * BINS for name in MEASURES})
 
 
 def sum_statistics(parts: Iterable[ImageStatistics]) -> ImageStatistics:
-    """Add up; the order makes no difference."""
+    """Add statistics; their order does not matter."""
     classes: dict[str, int] = {}
     sums = {name: np.zeros(BINS, np.int64) for name in MEASURES}
     for part in parts:
@@ -51,33 +50,40 @@ def sum_statistics(parts: Iterable[ImageStatistics]) -> ImageStatistics:
         for name, counts in part.histograms.items():
             sums[name] += counts
     return ImageStatistics(
-        dict(sorted(classes.items())), {name: own.tolist() for name, own in sums.items()}
+        dict(sorted(classes.items())), {name: counts.tolist() for name, counts in sums.items()}
     )
 
 
 def count_shard(
     urls: Sequence[str], known_digests: Mapping[str, bytes], index: int
 ) -> tuple[ImageStatistics, ImageStatistics]:
-    """Count all rows of the shard at `urls[number]`, and those of them that are new.
+    """Count all rows of the shard at `urls[index]`, and separately those that are new.
 
     Args:
-        known: digests of what was in shards that are gone, by key; other rows are new.
+        urls: URLs of shards.
+        known_digests: source digests of the rows of removed shards, by key; other rows are new.
+        index: which shard to count.
+
+    Returns:
+        Statistics of all rows and of new rows.
     """
     rows = storage.read_table(urls[index], _COLUMNS)
     keys, digests = rows[schema.KEY].to_pylist(), rows["source_digest"].to_pylist()
-    is_new = np.array([known_digests.get(key) != own for key, own in zip(keys, digests)], bool)
+    is_new = np.array(
+        [known_digests.get(key) != digest for key, digest in zip(keys, digests)], bool
+    )
     labels = rows[schema.LABEL].to_pylist()
     ends, content = arrow.offsets_and_data(rows[schema.IMAGE])
     pixels = content.reshape(len(keys), int(ends[1]) if len(keys) else 0)
-    pairs = [_mean_and_deviation(row) for row in pixels]
+    moments = [_mean_and_deviation(row) for row in pixels]
     sides = [arrow.to_numpy(rows[f"source_{side}_px"]) for side in ("height", "width")]
     areas = sides[0].astype(np.float64) * sides[1]
-    bytes_ = arrow.to_numpy(rows["source_bytes"]).astype(np.float64)
+    file_sizes = arrow.to_numpy(rows["source_bytes"]).astype(np.float64)
     values = [
-        np.array([pair[0] for pair in pairs]),
-        np.array([pair[1] for pair in pairs]),
+        np.array([mean for mean, _ in moments]),
+        np.array([deviation for _, deviation in moments]),
         np.log2(np.maximum(1.0, areas)),
-        np.log2(np.maximum(1.0, bytes_)),
+        np.log2(np.maximum(1.0, file_sizes)),
     ]
     return (
         _count_selected(labels, values, np.ones(len(keys), bool)),
@@ -92,11 +98,11 @@ def _mean_and_deviation(row: npt.NDArray[np.uint8]) -> tuple[float, float]:
 def _count_selected(
     labels: Sequence[str], values: Sequence[npt.NDArray[np.float64]], mask: npt.NDArray[np.bool_]
 ) -> ImageStatistics:
-    chosen = [label for label, is_chosen in zip(labels, mask) if is_chosen]
+    selected = [label for label, is_selected in zip(labels, mask) if is_selected]
     histograms = {
-        name: np.histogram(np.clip(own[mask], low, high), BINS, (low, high))[0].tolist()
-        for (name, (low, high)), own in zip(MEASURES.items(), values)
+        name: np.histogram(np.clip(column[mask], low, high), BINS, (low, high))[0].tolist()
+        for (name, (low, high)), column in zip(MEASURES.items(), values)
     }
     return ImageStatistics(
-        {label: chosen.count(label) for label in sorted(set(chosen))}, histograms
+        {label: selected.count(label) for label in sorted(set(selected))}, histograms
     )

@@ -1,4 +1,4 @@
-"""The drift step of a night: what is new, against what the last training had."""
+"""The drift step of a run: compare new rows with those of the last training."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ ACCEPTED = "accepted"
 
 
 def reject_counts(before: JournalEntry, after: JournalEntry) -> tuple[RejectCounts, RejectCounts]:
-    """Of what was there before the night, and of what came with it.
+    """Return counts of the images that existed before the run, and of those that are new in it.
 
     Args:
-        before, made: counts of both versions, see night.py.
+        before: journal entry of the step begin, see retrain/steps.py.
+        after: journal entry of the step preprocess.
     """
     return (
         RejectCounts(before["images"], before["rejects"]),
@@ -39,29 +40,37 @@ def reject_counts(before: JournalEntry, after: JournalEntry) -> tuple[RejectCoun
 def check_drift(
     job: RetrainJob, run_number: int, before: JournalEntry, after: JournalEntry, dataset: str
 ) -> JournalEntry:
-    """Compare the new rows of `dataset` with those of the last training, and count all for later.
+    """Compare the new rows of `dataset` with those of the last training.
+
+    Also write the statistics of all shards to the run's folder, for later runs.
+
+    Args:
+        job: the retraining job.
+        run_number: the number of this run.
+        before: journal entry of the step begin.
+        after: journal entry of the step preprocess.
+        dataset: URL of the snapshot.
 
     Returns:
-        `level` (of drift.py, or ACCEPTED), `reason`, `findings`, and `dataset`.
+        `level` (a level of findings.py, or ACCEPTED), `reason`, `findings`, `new_rows`,
+        `new_by_class` and `dataset`.
     """
-    last = _find_last_trained_run(job.root, run_number)
-    counted = count_rows.ShardStatistics()
-    if last is not None:
-        raw = storage.read_json(
-            storage.join(journal.run_folder(job.root, last.run_number), STATISTICS_NAME)
-        )
-        counted = count_rows.from_json(raw)
-    earlier = _read_drift_entry(last)["dataset"] if last else None
-    found = count_rows.count_dataset_rows(dataset, earlier, counted, job.session)
+    last_run = _find_last_trained_run(job.root, run_number)
+    known_statistics = count_rows.ShardStatistics()
+    if last_run is not None:
+        raw = storage.read_json(storage.join(last_run.folder, STATISTICS_NAME))
+        known_statistics = count_rows.from_json(raw)
+    previous_dataset = _read_drift_entry(last_run)["dataset"] if last_run else None
+    counts = count_rows.count_dataset_rows(dataset, previous_dataset, known_statistics, job.session)
     storage.write_json(
         storage.join(journal.run_folder(job.root, run_number), STATISTICS_NAME),
-        count_rows.as_json(found.by_shard),
+        count_rows.as_json(counts.by_shard),
     )
     findings = find_drift(
-        found.before, found.new, *reject_counts(before, after), job.settings.drift
+        counts.before, counts.new, *reject_counts(before, after), job.settings.drift
     )
-    others = find_new_classes(found.before, found.new)
-    return summarise_findings(findings, others, job.accept_drift, dataset, found.new)
+    new_classes = find_new_classes(counts.before, counts.new)
+    return summarise_findings(findings, new_classes, job.accept_drift, dataset, counts.new)
 
 
 def summarise_findings(
@@ -71,17 +80,17 @@ def summarise_findings(
     dataset: Optional[str] = None,
     new_statistics: statistics.ImageStatistics = statistics.EMPTY,
 ) -> JournalEntry:
-    """Say what findings amount to; a class that was never seen stops a night as a drift does."""
+    """Return the drift entry for the journal. New classes stop a run like a large drift does."""
     level = STOP if new_classes else worst_level(findings)
-    told = [f"{len(new_classes)} new classes: {', '.join(new_classes)}"] if new_classes else []
-    told += [describe_findings(findings, level)] if worst_level(findings) == level else []
-    reason = "; ".join(told) if level != OK else ""
+    reasons = [f"{len(new_classes)} new classes: {', '.join(new_classes)}"] if new_classes else []
+    reasons += [describe_findings(findings, level)] if worst_level(findings) == level else []
+    reason = "; ".join(reasons) if level != OK else ""
     if level == STOP and is_accepted:
         level = ACCEPTED
     return {
         "level": level,
         "reason": reason,
-        "findings": [one._asdict() for one in findings],
+        "findings": [finding._asdict() for finding in findings],
         "new_rows": sum(new_statistics.classes.values()),
         "new_by_class": new_statistics.classes,
         "dataset": dataset,
@@ -89,16 +98,17 @@ def summarise_findings(
 
 
 def _find_last_trained_run(root: str, run_number: int) -> Optional[Journal]:
-    """The last night before this one whose images were trained on."""
-    for earlier in reversed([one for one in journal.list_runs(root) if one < run_number]):
-        own = Journal(root, earlier)
-        found = own.read("drift")
-        if found is not None and found["level"] != STOP and own.read("train") is not None:
-            return own
+    """Return the last run before this one that trained on its images."""
+    earlier = [number for number in journal.list_runs(root) if number < run_number]
+    for number in reversed(earlier):
+        run_journal = Journal(root, number)
+        entry = run_journal.read("drift")
+        if entry is not None and entry["level"] != STOP and run_journal.read("train") is not None:
+            return run_journal
     return None
 
 
 def _read_drift_entry(run_journal: Journal) -> dict[str, Any]:
-    found = run_journal.read("drift")
-    assert found is not None
-    return found
+    entry = run_journal.read("drift")
+    assert entry is not None
+    return entry

@@ -1,1 +1,1 @@
-"""Whether a challenger is better than the champion by more than chance."""
+"""Decide whether a challenger is significantly better than the champion."""

@@ -1,4 +1,4 @@
-"""Champion and challenger on the same rows: both scored, and what the gate says."""
+"""Score champion and challenger on the same rows, and compare them."""
 
 from __future__ import annotations
 
@@ -22,34 +22,43 @@ _MEASURES = ("accuracy", "f1", "loss")
 def score_pair(
     job: RetrainJob, folder: str, dataset: str, model: str, champion: Optional[str]
 ) -> dict[str, Any]:
-    """Score the champion, where it can be, and then the challenger at `model`, beside it.
+    """Score the champion, if it fits the dataset, and then the challenger with it as baseline.
 
     Args:
-        folder: the night's.
-        champion: the champion's model directory; None where there is none.
+        job: the retraining job.
+        folder: the run's folder.
+        dataset: URL of the snapshot.
+        model: the challenger's model directory.
+        champion: the champion's model directory; None if there is no champion.
+
+    Returns:
+        `champion` and `challenger` (folders of scores; None if the champion was not scored) and
+        `misfit` (why the champion was not scored, else "").
     """
     baseline = None
-    why = ""
+    misfit = ""
     if champion is not None:
-        why = _mismatch_reason(champion, dataset)
-        if not why:
+        misfit = _mismatch_reason(champion, dataset)
+        if not misfit:
             baseline = _scores_folder(folder, CHAMPION)
             print("scoring the champion", flush=True)
             _score_model(job, dataset, champion, baseline, None)
     print("scoring the challenger", flush=True)
     _score_model(job, dataset, model, _scores_folder(folder, CHALLENGER), baseline)
-    return {"champion": baseline, "challenger": _scores_folder(folder, CHALLENGER), "misfit": why}
+    challenger = _scores_folder(folder, CHALLENGER)
+    return {"champion": baseline, "challenger": challenger, "misfit": misfit}
 
 
 def compare_models(
     job: RetrainJob, score_entry: dict[str, Any], champion: Optional[ModelVersion], challenger: str
 ) -> GateDecision:
-    """Ask the gate.
+    """Decide whether the challenger is promoted.
 
     Args:
-        scored: as `score` returns it.
-        champion: None where there is none.
-        challenger: its version in MLflow.
+        job: the retraining job.
+        score_entry: what `score_pair` returned.
+        champion: None if there is no champion.
+        challenger: version number of the challenger.
     """
     settings, ours = job.settings.gate, _read_metrics(score_entry["challenger"])
     if champion is None:
@@ -57,8 +66,8 @@ def compare_models(
     if score_entry["misfit"]:
         return GateDecision(
             decision.KEEP,
-            f"cannot be compared with the champion: {score_entry['misfit']}. If it shall be champion: "
-            f"--promote {challenger}",
+            f"cannot be compared with the champion: {score_entry['misfit']}. To promote it anyway, "
+            f"use --promote {challenger}",
         )
     known = set()
     if champion.retrain_run_folder:
@@ -73,7 +82,7 @@ def compare_models(
 
 
 def read_measures(score_entry: dict[str, Any]) -> dict[str, Any]:
-    """Accuracy, F1 and loss of both."""
+    """Return accuracy, F1 and loss of both models."""
     return {
         side: {name: _read_metrics(score_entry[side])[name] for name in _MEASURES}
         for side in (CHAMPION, CHALLENGER)
@@ -82,27 +91,27 @@ def read_measures(score_entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def weights_mismatch_reason(job: RetrainJob, champion: str, dataset: str) -> str:
-    """Why a training on the dataset cannot begin with the champion's weights; "" where it can."""
-    misfit = _mismatch_reason(champion, dataset)
-    if misfit:
-        return misfit
+    """Return why training on the dataset cannot start from the champion's weights; "" if it can."""
+    mismatch = _mismatch_reason(champion, dataset)
+    if mismatch:
+        return mismatch
     settings, theirs = job.config.train, model_directory.read_model_info(champion).config.train
     if (settings.model, settings.normalise) != (theirs.model, theirs.normalise):
         return "the champion has another train.model or train.normalise"
     return ""
 
 
-def _mismatch_reason(model: str, dataset: str) -> str:
-    """Why the model cannot score the dataset; an empty text where it can."""
-    card: ModelInfo = model_directory.read_model_info(model)
-    data = manifest.read_manifest(dataset)
-    if card.pixels != data.pixels:
-        return "its pixels are others"
-    others = sorted({*card.labels} ^ {*data.labels})
-    if others:
-        return f"only one of both knows {', '.join(others)}"
+def _mismatch_reason(champion: str, dataset: str) -> str:
+    """Return why the champion cannot score the dataset; "" if it can."""
+    model_info: ModelInfo = model_directory.read_model_info(champion)
+    dataset_manifest = manifest.read_manifest(dataset)
+    if model_info.pixels != dataset_manifest.pixels:
+        return "the champion's pixel format is different"
+    unmatched = sorted({*model_info.labels} ^ {*dataset_manifest.labels})
+    if unmatched:
+        return f"only one of champion and dataset has the classes {', '.join(unmatched)}"
     try:
-        model_directory.check_model_fits(card, data, model, dataset)
+        model_directory.check_model_fits(model_info, dataset_manifest, champion, dataset)
     except InputError as error:
         return str(error)
     return ""

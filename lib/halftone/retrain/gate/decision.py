@@ -1,4 +1,4 @@
-"""Whether a challenger becomes champion: pure, from what both say of the same rows."""
+"""Decide whether a challenger becomes champion, from predictions on the same rows. No I/O."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ PROMOTE, KEEP, REFUSE = "promote", "keep", "refuse"
 
 
 class GateDecision(NamedTuple):
-    """PROMOTE; KEEP the champion, as nothing speaks for a change; or REFUSE a bad challenger."""
+    """PROMOTE, KEEP (no significant improvement) or REFUSE (the challenger is worse)."""
 
     action: str
     reason: str
     rows: Optional[PairedComparison] = None  # on all rows
-    known_rows: Optional[PairedComparison] = None  # on those that the champion's own test had
+    known_rows: Optional[PairedComparison] = None  # on the rows of the champion's own test
 
 
 def decide_without_comparison(
     metrics: Mapping[str, Any], settings: GateSettings, reason: str
 ) -> GateDecision:
-    """Decide on a challenger that cannot be compared, because of `why`.
+    """Decide on a challenger without a champion to compare it with: only the floor counts.
 
     Args:
-        metrics: its metrics.json.
+        metrics: the challenger's metrics.json.
+        settings: section `retrain.gate`.
+        reason: why there is no comparison.
     """
     value = float(metrics[settings.measure])
     below = _below_floor_reason(value, settings)
@@ -38,10 +40,11 @@ def decide_without_comparison(
 def decide_promotion(
     counts: PairedCounts, labels: Sequence[str], settings: GateSettings
 ) -> GateDecision:
-    """Decide on a challenger by what the champion and it say of the same rows.
+    """Decide on a challenger by a paired comparison with the champion.
 
-    All test rows decide. Those that the champion's own test had guard against new images that are
-    wrong: had they wrong labels, a challenger that learned these would look better on new rows.
+    The decision is based on all test rows. The rows of the champion's own test are also compared
+    separately, to detect wrong labels in new images: a challenger that learned them would look
+    better on new rows.
     """
     rows = paired_tests.compare_predictions(counts.rows, len(labels), settings)
     known = (
@@ -72,37 +75,38 @@ def _choose_action(
         )
     if rows.verdict != BETTER:
         return KEEP, f"not better by more than chance: {_describe_comparison(rows, settings)}"
-    fallen = _class_drop_reason(counts, labels, settings)
-    if fallen:
-        return REFUSE, fallen
+    class_drop = _class_drop_reason(counts, labels, settings)
+    if class_drop:
+        return REFUSE, class_drop
     return PROMOTE, f"better by more than chance: {_describe_comparison(rows, settings)}"
 
 
 def _below_floor_reason(value: float, settings: GateSettings) -> str:
     if value >= settings.floor:
         return ""
-    return (
-        f"{settings.measure} {value:.4f} is below {settings.floor:g}, which is retrain.gate.floor"
-    )
+    return f"{settings.measure} {value:.4f} is below {settings.floor:g} (retrain.gate.floor)"
 
 
 def _class_drop_reason(counts: PairedCounts, labels: Sequence[str], settings: GateSettings) -> str:
-    """Say which class falls most, where that is too much."""
+    """Return which class loses most recall, if it loses too much; else ""."""
     before, now = (paired_tests.recall_by_class(counts.rows, side) for side in (1, 2))
     worst = max(before, key=lambda label: before[label] - now[label])
-    # As many digits as a share of rows can need: 0.85 from 0.9 is a fall by 0.05, and no more.
+    # Round off floating-point error: 0.9 - 0.85 must not exceed 0.05.
     if round(before[worst] - now[worst], 9) <= settings.max_class_drop:
         return ""
     return (
         f"the recall of class {labels[worst]} falls from {before[worst]:.4f} to {now[worst]:.4f}, "
-        f"by more than {settings.max_class_drop:g}, which is retrain.gate.max_class_drop"
+        f"by more than {settings.max_class_drop:g} (retrain.gate.max_class_drop)"
     )
 
 
 def _describe_comparison(comparison: PairedComparison, settings: GateSettings) -> str:
-    chance = (
+    significance = (
         f"p {comparison.p_value:.2g}"
         if comparison.p_value is not None
         else f"difference {comparison.low:+.4f} to {comparison.high:+.4f}"
     )
-    return f"{settings.measure} {comparison.before:.4f} to {comparison.now:.4f} on {comparison.rows:,} rows, {chance}"
+    return (
+        f"{settings.measure} {comparison.before:.4f} to {comparison.now:.4f} "
+        f"on {comparison.rows:,} rows, {significance}"
+    )

@@ -1,4 +1,4 @@
-"""What two models say of the same rows, counted: all that a paired comparison needs."""
+"""Count pairs of predictions on the same rows, the input of a paired comparison."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from halftone.errors import RunError
 
 _COLUMNS = [schema.KEY, schema.LABEL, schema.PREDICTION]
 
-# Rows by (label, the champion's prediction, the challenger's), each by number.
+# Number of rows by (label, champion's prediction, challenger's prediction), as class indices.
 CellCounts = Counter[tuple[int, int, int]]
 
 
 class PairedCounts(NamedTuple):
-    """Cells of all rows, and of those that the champion's own test had."""
+    """Counts of all rows, and of the rows of the champion's own test."""
 
     rows: CellCounts
     known_rows: CellCounts
@@ -33,11 +33,12 @@ def count_pairs(
     challenger_metrics: Mapping[str, Any],
     known_keys: Collection[str],
 ) -> PairedCounts:
-    """Count what both predicted.
+    """Count the predictions of both models.
 
     Args:
         champion, challenger: folders of scores of the same split of one dataset.
-        known: keys of the rows that the champion's own test had.
+        champion_metrics, challenger_metrics: their metrics.json.
+        known_keys: keys of the rows of the champion's own test.
 
     Raises:
         RunError: the scores are not of the same rows.
@@ -45,34 +46,35 @@ def count_pairs(
     labels = arrow.string_array(challenger_metrics["labels"])
     pairs = PairedCounts(Counter(), Counter())
     files = zip(champion_metrics["predictions"], challenger_metrics["predictions"])
-    for one, other in files:
-        ours, theirs = (
+    for champion_file, challenger_file in files:
+        champion_rows, challenger_rows = (
             storage.read_table(storage.join(root, file), _COLUMNS)
-            for root, file in ((champion, one), (challenger, other))
+            for root, file in ((champion, champion_file), (challenger, challenger_file))
         )
-        if ours[schema.KEY] != theirs[schema.KEY]:
+        if champion_rows[schema.KEY] != challenger_rows[schema.KEY]:
             raise RunError(
-                f"{champion}/{one} and {challenger}/{other} are of different rows; remove both "
-                "folders of scores, and run again"
+                f"{champion}/{champion_file} and {challenger}/{challenger_file} contain different "
+                "rows; remove both folders of scores, and run again"
             )
         codes = np.column_stack(
             [
                 arrow.index_in(column, labels)
                 for column in (
-                    *(ours[schema.LABEL], ours[schema.PREDICTION]),
-                    theirs[schema.PREDICTION],
+                    champion_rows[schema.LABEL],
+                    champion_rows[schema.PREDICTION],
+                    challenger_rows[schema.PREDICTION],
                 )
             ]
         )
         pairs.rows.update(_count_cells(codes))
-        keys = ours[schema.KEY].to_pylist()
+        keys = champion_rows[schema.KEY].to_pylist()
         is_known = np.fromiter((key in known_keys for key in keys), bool, len(keys))
         pairs.known_rows.update(_count_cells(codes[is_known]))
     return pairs
 
 
 def read_keys(scores: str, metrics: Mapping[str, Any]) -> set[str]:
-    """The keys of all rows that were scored."""
+    """Return the keys of all rows that were scored."""
     return {
         key
         for file in metrics["predictions"]
@@ -85,6 +87,6 @@ def read_keys(scores: str, metrics: Mapping[str, Any]) -> set[str]:
 def _count_cells(codes: npt.NDArray[np.int32]) -> dict[tuple[int, int, int], int]:
     distinct, counts = np.unique(codes, axis=0, return_counts=True)
     return {
-        (int(label), int(one), int(other)): int(count)
-        for (label, one, other), count in zip(distinct, counts)
+        (int(label), int(champion), int(challenger)): int(count)
+        for (label, champion, challenger), count in zip(distinct, counts)
     }

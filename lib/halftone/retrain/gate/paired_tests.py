@@ -1,4 +1,4 @@
-"""Which of two models is better on the same rows, and whether by more than chance."""
+"""Test whether one of two models is significantly better on the same rows."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ _Values = npt.NDArray[np.float64]
 
 
 class PairedComparison(NamedTuple):
-    """Of the challenger (now) with the champion (before), by the gate's measure."""
+    """A comparison of the challenger (now) with the champion (before) by the gate's measure."""
 
     rows: int
     before: float
     now: float
-    low: float  # interval of the difference
+    low: float  # confidence interval of the difference
     high: float
-    p_value: Optional[float]  # McNemar's; none for f1
-    verdict: str  # BETTER or WORSE by more than chance, else EQUAL
+    p_value: Optional[float]  # of McNemar's test; None for f1
+    verdict: str  # BETTER or WORSE if the difference is significant, else EQUAL
 
 
 def compare_predictions(
     cells: CellCounts, num_classes: int, settings: GateSettings
 ) -> PairedComparison:
-    """Compare both on the rows of `cells`, of which there is one at least.
+    """Compare both models on the rows of `cells`, which must not be empty.
 
-    Accuracies by McNemar's test (Q. McNemar, 1947), exact: of the rows that only one of the two has
-    right, each is as likely to have. F1 by the paired bootstrap: rows are drawn anew with what both
-    said of them (B. Efron, R. J. Tibshirani, 1993, chapter 16), and chance is ruled out where the
-    interval of the difference does not hold 0.
+    Accuracies are compared by McNemar's exact test (Q. McNemar, 1947): under the null hypothesis,
+    each row that only one of the models predicts correctly is equally likely to be either model's.
+    F1 is compared by the paired bootstrap, which resamples rows together with both predictions
+    (B. Efron, R. J. Tibshirani, 1993, chapter 16); the difference is significant if its interval
+    does not contain 0.
     """
     measure = _accuracy if settings.measure == "accuracy" else _f1
-    kinds = np.array(list(cells), np.int64)  # (cells, 3)
+    keys = np.array(list(cells), np.int64)  # (cells, 3)
     counts = np.array(list(cells.values()), np.float64)
-    sides = [_class_contributions(kinds, side, num_classes) for side in (1, 2)]
+    sides = [_class_contributions(keys, side, num_classes) for side in (1, 2)]
     before, now = (float(measure(counts[None] @ side, num_classes)[0]) for side in sides)
     low, high = _difference_interval(counts, sides, num_classes, settings)
     p_value = None
@@ -57,22 +58,29 @@ def compare_predictions(
 
 
 def discordant_counts(cells: CellCounts) -> tuple[int, int]:
-    """Rows that only the challenger has right, and rows that only the champion has."""
-    won = sum(n for (label, one, other), n in cells.items() if one != label == other)
-    lost = sum(n for (label, one, other), n in cells.items() if one == label != other)
+    """Return how many rows only the challenger, and only the champion, predicts correctly."""
+    won = lost = 0
+    for (label, champion, challenger), count in cells.items():
+        won += count * (champion != label == challenger)
+        lost += count * (champion == label != challenger)
     return won, lost
 
 
 def mcnemar_p_value(won: int, lost: int) -> float:
-    """How often chance alone would give so unequal counts, or more so: two-sided, exact."""
-    from scipy.stats import binomtest  # here, as it takes a second and few nights get so far
+    """Return the two-sided p-value of McNemar's exact test."""
+    from scipy.stats import binomtest  # imported here because it takes a second
 
     total = won + lost
     return float(binomtest(min(won, lost), total).pvalue) if total else 1.0
 
 
 def recall_by_class(cells: CellCounts, side: int) -> dict[int, float]:
-    """The recall of each class that has rows; side 1 is the champion's, 2 the challenger's."""
+    """Return the recall of each class that has rows.
+
+    Args:
+        cells: numbers of rows.
+        side: 1 for the champion, 2 for the challenger.
+    """
     rows: dict[int, int] = {}
     hits: dict[int, int] = {}
     for cell, count in cells.items():
@@ -81,15 +89,24 @@ def recall_by_class(cells: CellCounts, side: int) -> dict[int, float]:
     return {label: hits[label] / rows[label] for label in sorted(rows)}
 
 
-def _class_contributions(kinds: npt.NDArray[np.int64], side: int, num_classes: int) -> _Values:
-    """What a row of each kind adds to hits, labels and predictions: (cells, 3 * classes)."""
-    adds = np.zeros((len(kinds), 3, num_classes))
-    every = np.arange(len(kinds))
-    label, prediction = kinds[:, 0], kinds[:, side]
-    adds[every, 0, label] = label == prediction
-    adds[every, 1, label] = 1
-    adds[every, 2, prediction] = 1
-    return adds.reshape(len(kinds), 3 * num_classes)
+def _class_contributions(keys: npt.NDArray[np.int64], side: int, num_classes: int) -> _Values:
+    """Return what a row of each cell adds to hits, labels and predictions by class.
+
+    Args:
+        keys: (cells, 3) label and both predictions.
+        side: 1 for the champion, 2 for the challenger.
+        num_classes: number of classes.
+
+    Returns:
+        (cells, 3 * classes).
+    """
+    contributions = np.zeros((len(keys), 3, num_classes))
+    rows = np.arange(len(keys))
+    label, prediction = keys[:, 0], keys[:, side]
+    contributions[rows, 0, label] = label == prediction
+    contributions[rows, 1, label] = 1
+    contributions[rows, 2, prediction] = 1
+    return contributions.reshape(len(keys), 3 * num_classes)
 
 
 def _difference_interval(
@@ -98,13 +115,13 @@ def _difference_interval(
     measure = _accuracy if settings.measure == "accuracy" else _f1
     rng = np.random.Generator(np.random.PCG64(0))  # the same rows give the same decision
     total = int(counts.sum())
-    drawn = []
+    differences = []
     for _ in range(_REPLICATES // _CHUNK):
         samples = rng.multinomial(total, counts / total, _CHUNK).astype(np.float64)
         before, now = (measure(samples @ side, num_classes) for side in sides)
-        drawn.append(now - before)
+        differences.append(now - before)
     tail = 50 * (1 - settings.confidence)  # percent
-    low, high = np.percentile(np.concatenate(drawn), (tail, 100 - tail))
+    low, high = np.percentile(np.concatenate(differences), (tail, 100 - tail))
     return float(low), float(high)
 
 
@@ -115,6 +132,6 @@ def _accuracy(sums: _Values, num_classes: int) -> _Values:
 
 def _f1(sums: _Values, num_classes: int) -> _Values:
     by_class = sums.reshape(-1, 3, num_classes)
-    if num_classes == 2:  # as metrics.json has it: of the second class, or the classes' mean
+    if num_classes == 2:  # like metrics.json: F1 of the second class, or the mean over classes
         return point_estimates.precision_recall_f1(by_class)["f1"][:, 1]
     return point_estimates.macro_and_weighted_means(by_class)[0]["f1"]

@@ -1,4 +1,4 @@
-"""What came of each night, and the line of champions that follows from it."""
+"""The outcomes of all runs, and the lineage of champions that follows from them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from halftone.errors import InputError
 from halftone.retrain.state import journal
 from halftone.retrain.state.journal import OUTCOME, Journal
 
-# What a night, or a word of the user's, ends with.
+# Results of a run or of a manual promotion.
 PROMOTED, KEPT, REFUSED = "promoted", "kept", "refused"
-HELD_BY_DRIFT = "held"  # by a drift of the new images; nothing was trained
-NOTHING_NEW = "nothing"  # new, and nothing changed
+HELD_BY_DRIFT = "held"  # new images have drifted; nothing was trained
+NOTHING_NEW = "nothing"  # no new rows and no changed settings
 FAILED = "failed"
 DRY_RUN = "dry-run"
 _GATE_OUTCOMES = (PROMOTED, KEPT, REFUSED)
 
-# How a champion came to be one.
+# Kinds of outcomes: what made the decision.
 BY_RUN, BY_HAND, BY_ROLLBACK = "night", "hand", "rollback"
 
 RetrainOutcome = dict[str, Any]
@@ -33,12 +33,15 @@ def build_outcome(
     champion: Optional[str],
     overrides: RetrainOutcome,
 ) -> RetrainOutcome:
-    """All that is told of a night.
+    """Return the outcome of a run, as the journal, webhook and outcome file have it.
 
     Args:
-        kind: how a champion came to be one, see above.
-        champion: behind it.
-        more: what this night has, of that which is else nothing.
+        run_number: number of the run.
+        kind: BY_RUN, BY_HAND or BY_ROLLBACK.
+        result: PROMOTED, KEPT, ...
+        reason: why, for users.
+        champion: version number of the champion after the run.
+        overrides: fields that override the defaults below.
     """
     return {
         "night": run_number,
@@ -62,82 +65,87 @@ def build_outcome(
 
 
 def read_outcomes(root: str) -> list[RetrainOutcome]:
-    """Of all nights that have one, in order."""
-    found = (Journal(root, night).read(OUTCOME) for night in journal.list_runs(root))
-    return [one for one in found if one is not None]
+    """Return the outcomes of all runs that have one, in order."""
+    outcomes = (Journal(root, number).read(OUTCOME) for number in journal.list_runs(root))
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 def champion_lineage(outcomes: Sequence[RetrainOutcome]) -> list[str]:
-    """The versions that led to the champion of now, which is the last; a rollback goes back."""
-    line: list[str] = []
-    for one in outcomes:
-        if one["outcome"] != PROMOTED:
+    """Return the versions that led to the current champion, which is the last item.
+
+    A rollback removes the last item.
+    """
+    lineage: list[str] = []
+    for outcome in outcomes:
+        if outcome["outcome"] != PROMOTED:
             continue
-        if one["kind"] == BY_ROLLBACK:
-            line.pop()
-        elif line[-1:] != [one["champion"]]:  # else a rollback would change nothing
-            line.append(one["champion"])
-    return line
+        if outcome["kind"] == BY_ROLLBACK:
+            lineage.pop()
+        elif lineage[-1:] != [outcome["champion"]]:  # a duplicate would make a rollback a no-op
+            lineage.append(outcome["champion"])
+    return lineage
 
 
 def previous_champion(outcomes: Sequence[RetrainOutcome], champion: Optional[str]) -> str:
-    """The version to which a rollback goes.
+    """Return the version that a rollback promotes.
 
     Raises:
-        InputError: there is none, or the champion of now was made one elsewhere.
+        InputError: there is no previous champion, or the alias was changed outside of retraining.
     """
-    line = champion_lineage(outcomes)
-    if not line or line[-1] != champion:
-        ours = f"version {line[-1]}" if line else "none"
+    lineage = champion_lineage(outcomes)
+    if not lineage or lineage[-1] != champion:
+        last = f"version {lineage[-1]}" if lineage else "none"
         raise InputError(
-            f"--rollback: the champion is {f'version {champion}' if champion else 'none'}, the "
-            f"last one of the history {ours}; say which shall be it with --promote VERSION"
+            f"--rollback: the champion is {f'version {champion}' if champion else 'none'}, but the "
+            f"last one in the history is {last}; choose a version with --promote VERSION"
         )
-    if len(line) < 2:
+    if len(lineage) < 2:
         raise InputError(
             f"--rollback: version {champion} is the first champion; there is none before it"
         )
-    return line[-2]
+    return lineage[-2]
 
 
 def last_decided_outcome(outcomes: Sequence[RetrainOutcome]) -> Optional[RetrainOutcome]:
-    """Of the last night whose training was judged."""
-    judged = (one for one in reversed(outcomes) if one["outcome"] in _GATE_OUTCOMES)
-    return next((one for one in judged if one["kind"] == BY_RUN), None)
+    """Return the outcome of the last run whose challenger reached the gate."""
+    for outcome in reversed(outcomes):
+        if outcome["outcome"] in _GATE_OUTCOMES and outcome["kind"] == BY_RUN:
+            return outcome
+    return None
 
 
 def last_champion(outcomes: Sequence[RetrainOutcome]) -> Optional[str]:
-    """The champion when the last night ended."""
+    """Return the champion at the end of the last run."""
     return outcomes[-1]["champion"] if outcomes else None
 
 
 def format_history(outcomes: Sequence[RetrainOutcome]) -> str:
-    """What --history prints: a table, and the champion of now as far as it knows."""
-    header = ["night", "ended (UTC)", "new", "rejects"]
+    """Return the output of --history: a table of runs, and the last champion."""
+    header = ["run", "ended (UTC)", "new", "rejects"]
     header += [f"{side}: accuracy, F1" for side in ("champion", "challenger")]
     header.append("outcome")
     rows = [
         [
-            str(one["night"]),
-            one["at"][:16].replace("T", " "),
-            f"{one['new_images']:,}",
-            f"{one['new_rejects']:,}",
-            _format_scores(one, "champion"),
-            _format_scores(one, "challenger"),
-            one["outcome"] if one["kind"] == BY_RUN else f"{one['outcome']} by {one['kind']}",
+            str(outcome["night"]),
+            outcome["at"][:16].replace("T", " "),
+            f"{outcome['new_images']:,}",
+            f"{outcome['new_rejects']:,}",
+            _format_scores(outcome, "champion"),
+            _format_scores(outcome, "challenger"),
+            outcome["outcome"] + ("" if outcome["kind"] == BY_RUN else f" by {outcome['kind']}"),
         ]
-        for one in outcomes
+        for outcome in outcomes
     ]
-    reasons = ["why", "---", *(one["reason"] for one in outcomes)]
-    lines = summary.format_table(header, rows).split("\n")
-    width = max(map(len, lines))
-    told = [f"{line.ljust(width)}  {why}" for line, why in zip(lines, reasons)]
+    table = summary.format_table(header, rows).split("\n")
+    reasons = ["reason", "---", *(outcome["reason"] for outcome in outcomes)]
+    width = max(map(len, table))
+    lines = [f"{line.ljust(width)}  {reason}" for line, reason in zip(table, reasons)]
     champion = last_champion(outcomes)
-    return "\n".join([*told, "", f"champion: {f'version {champion}' if champion else 'none yet'}"])
+    return "\n".join([*lines, "", f"champion: {f'version {champion}' if champion else 'none yet'}"])
 
 
 def _format_scores(outcome: RetrainOutcome, side: str) -> str:
-    """Such as `3: 0.9512, 0.9488`: the version, its accuracy and its F1."""
+    """Format a version with its accuracy and F1, such as `3: 0.9512, 0.9488`."""
     number = outcome["champion_before"] if side == "champion" else outcome["challenger"]
     measures = outcome["measures"].get(side)
     if number is None:

@@ -1,7 +1,7 @@
-"""What of a night is done: one small file a step, written whole, on storage.
+"""The journal of a run: one file per completed step, created atomically on storage.
 
-nights/000012/01-begin.json and so on. A step's file holds what the later steps need of it, so a
-night that was killed goes on in another process after the last step that has a file.
+The files are nights/000012/01-begin.json and so on. A step's file holds all that later steps need
+from it, so another process can resume a killed run after the last step that has a file.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from halftone.retrain.state.lock import Lock, LockLostError
 
 RUNS_FOLDER = "nights"
 BEGIN, OUTCOME, ENDED = "begin", "outcome", "ended"
-FOLLOW_UP_STEPS = ("page", "notify", "tidy")  # on which nothing else depends
-# In their order; a night need not have all of them.
+FOLLOW_UP_STEPS = ("page", "notify", "tidy")  # nothing else depends on them
+# In order. A run may skip some of them.
 STEPS = (
     BEGIN, "preprocess", "snapshot", "drift", "start", "train", "register", "score", "gate",
     "promote", OUTCOME, *FOLLOW_UP_STEPS, ENDED,
@@ -30,59 +30,75 @@ JournalEntry = dict[str, Any]
 
 
 class Journal:
-    """The steps of one night."""
+    """The completed steps of one run.
+
+    Args:
+        root: retrain.folder.
+        run_number: 1, 2, ...
+        lock: the lock, held by this process; needed only to write.
+    """
 
     def __init__(self, root: str, run_number: int, lock: Optional[Lock] = None) -> None:
         self.run_number, self.folder = run_number, run_folder(root, run_number)
         self._lock = lock
 
     def run_step(self, name: str, work: Callable[[], JournalEntry]) -> JournalEntry:
-        """Return what step `name` has left; do its work first where it is not done.
+        """Return the entry of a step; if there is none, do the work and record its result.
 
         Raises:
-            LostError: another process goes on with this night.
+            LockLostError: another process has taken over this run.
         """
-        done = self.read(name)
-        return self.record(name, work()) if done is None else done
+        entry = self.read(name)
+        return self.record(name, work()) if entry is None else entry
 
     def record(self, name: str, entry: JournalEntry) -> JournalEntry:
-        """Note that step `name` is done. What is noted is never changed."""
-        assert self._lock is not None, "a night is read without its lock, and written with it"
+        """Record that a step is done, and return the entry. An entry is never changed.
+
+        Raises:
+            LockLostError: another process has taken over this run.
+        """
+        assert self._lock is not None, "writing to a journal requires the lock"
         self._lock.check()
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        whole = {"at": now, "fence": self._lock.fencing_number, "id": secrets.token_hex(8), **entry}
-        text = json.dumps(whole, indent=2) + "\n"
+        header = {"at": now, "fence": self._lock.fencing_number, "id": secrets.token_hex(8)}
+        text = json.dumps({**header, **entry}, indent=2) + "\n"
         if not storage.create_file(self._url(name), text.encode()):
             raise LockLostError(
-                f"{self._url(name)}: another process has written it; it goes on there"
+                f"{self._url(name)}: another process has written it and continues the run"
             )
-        entry_read: JournalEntry = json.loads(text)
-        return entry_read
+        # Return what `read` will return: JSON turns tuples into lists and keys into strings.
+        recorded: JournalEntry = json.loads(text)
+        return recorded
 
     def read(self, name: str) -> Optional[JournalEntry]:
+        """Return the entry of a step, or None if the step is not done."""
         try:
-            found: JournalEntry = storage.read_json(self._url(name))
+            entry: JournalEntry = storage.read_json(self._url(name))
         except FileNotFoundError:
             return None
-        return found
+        return entry
 
     def next_step(self) -> str:
-        """The step that comes behind the last one that is done."""
+        """Return the step after the last completed one."""
         numbers = [int(name[:2]) for name in storage.list_names(self.folder) if name[:2].isdigit()]
         return STEPS[max(numbers, default=0)]
 
     def add_attempt(self, progress: JournalEntry) -> int:
-        """Note that a process takes this night up at `place`; return how many have tried to pass.
+        """Record that a process works on this run; return the number of attempts at this point.
 
         Args:
-            place: how far the night is; the process before got there and no further.
+            progress: how far the run is.
+
+        Returns:
+            The number of processes that have started at `progress`, this one included, plus one
+            for the process that reached it from an earlier point, if there was one.
         """
         earlier: list[JournalEntry] = []
-        while (found := self.read(f"{ATTEMPT}-{len(earlier) + 1}")) is not None:
-            earlier.append(found)
+        while (entry := self.read(f"{ATTEMPT}-{len(earlier) + 1}")) is not None:
+            earlier.append(entry)
         self.record(f"{ATTEMPT}-{len(earlier) + 1}", progress)
-        there = sum(progress.items() <= found.items() for found in earlier)
-        return 1 + there + (there < len(earlier))
+        started_here = sum(progress.items() <= entry.items() for entry in earlier)
+        return 1 + started_here + (started_here < len(earlier))
 
     def _url(self, name: str) -> str:
         number = f"{STEPS.index(name) + 1:02d}-" if name in STEPS else ""
@@ -94,18 +110,18 @@ def run_folder(root: str, run_number: int) -> str:
 
 
 def list_runs(root: str) -> list[int]:
-    """All nights there are, in order."""
+    """Return the numbers of all runs, in order."""
     names = storage.list_names(storage.join(root, RUNS_FOLDER))
     return [int(name) for name in names if _RUN_NUMBER.match(name)]
 
 
 def find_unfinished_run(root: str, lock: Lock) -> Optional[Journal]:
-    """The last of the nights, where it has not ended."""
-    there = list_runs(root)
-    last = Journal(root, there[-1], lock) if there else None
+    """Return the journal of the last run if it has not ended, else None."""
+    numbers = list_runs(root)
+    last = Journal(root, numbers[-1], lock) if numbers else None
     return last if last and last.read(ENDED) is None else None
 
 
 def new_run(root: str, lock: Lock) -> Journal:
-    """The night behind all there are."""
+    """Return the journal of a new run, numbered after the last one."""
     return Journal(root, max(list_runs(root), default=0) + 1, lock)

@@ -1,4 +1,4 @@
-"""Which process something belongs to, and whether it is known to be gone."""
+"""Identify the process that owns a lock, and detect whether it has ended."""
 
 from __future__ import annotations
 
@@ -14,26 +14,30 @@ import psutil
 class LockOwner(NamedTuple):
     host: str
     pid: int
-    started: float  # seconds since 1970, by which a number that is used again is told
-    machine: str  # the start of a machine and its container that numbers count in; "" if not known
+    started: float  # seconds since 1970; tells apart processes that reuse a pid
+    machine: str  # boot id of the machine and its pid namespace; "" if not known
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
 
     def is_gone(self) -> bool:
-        """Whether it surely is: only processes of this machine, since its start, can be seen."""
+        """Return whether the process has certainly ended.
+
+        Only processes of this machine, boot and pid namespace can be checked; for others this is
+        False.
+        """
         if not self.machine or self.machine != _machine_id():
             return False
         with suppress(psutil.Error):
-            there = psutil.Process(self.pid)
-            is_other = abs(there.create_time() - self.started) > 1
-            return is_other or there.status() == psutil.STATUS_ZOMBIE
+            process = psutil.Process(self.pid)
+            is_other = abs(process.create_time() - self.started) > 1
+            return is_other or process.status() == psutil.STATUS_ZOMBIE
         return True
 
 
 def this_process() -> LockOwner:
-    own = psutil.Process()
-    return LockOwner(socket.gethostname(), own.pid, own.create_time(), _machine_id())
+    process = psutil.Process()
+    return LockOwner(socket.gethostname(), process.pid, process.create_time(), _machine_id())
 
 
 def _machine_id() -> str:

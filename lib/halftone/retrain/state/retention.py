@@ -1,4 +1,4 @@
-"""What of earlier nights may go: pure, by count and age."""
+"""Choose by count and age what to remove. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class DatedArtifact(NamedTuple):
-    """A night's model and scores, or a dataset."""
+    """The model and scores of a run, or a snapshot of the dataset."""
 
     name: str
     timestamp: datetime
@@ -21,11 +21,20 @@ def list_removable(
     needed_names: Collection[str],
     now: datetime,
 ) -> list[str]:
-    """Names of those that may go, the oldest first.
+    """Return the names of artifacts that may be removed, the oldest first.
 
-    Not those that are among the `count` newest, nor those that are younger, nor what is needed.
+    Args:
+        artifacts: all artifacts, in any order.
+        count: the newest ones that stay.
+        days: younger ones stay.
+        needed_names: these stay in any case.
+        now: the current time.
     """
-    by_age = sorted(artifacts, key=lambda one: (one.timestamp, one.name))
+    by_age = sorted(artifacts, key=lambda artifact: (artifact.timestamp, artifact.name))
     old = by_age[:-count] if count else by_age
     limit = now - timedelta(days=days)
-    return [one.name for one in old if one.timestamp <= limit and one.name not in needed_names]
+    return [
+        artifact.name
+        for artifact in old
+        if artifact.timestamp <= limit and artifact.name not in needed_names
+    ]

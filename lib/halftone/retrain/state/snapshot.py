@@ -1,8 +1,7 @@
-"""A version of a dataset that stays: what a night trains and scores on, whatever comes after.
+"""Snapshots of a dataset: a run trains and scores on one, so later versions cannot affect it.
 
-It is a dataset like any other, in a folder of its own. On a local disk its files are further names
-of the same files, which take no room until the dataset's next version leaves them out; on another
-store they are copies.
+A snapshot is a complete dataset in its own folder. On a local disk its files are hard links, which
+take no space while the dataset still has the files; on other stores they are copies.
 """
 
 from __future__ import annotations
@@ -19,14 +18,22 @@ _COPY_THREADS = 8
 
 
 def snapshot_url(root: str, data: Manifest) -> str:
-    """Where a version is kept: a dataset that was made anew may have the same number."""
+    """Return the URL of the snapshot of a version.
+
+    It contains the fingerprint, because version numbers repeat if a dataset is created again.
+    """
     return storage.join(root, DATASETS, f"{data.version:06d}-{data.fingerprint[:8]}")
 
 
 def take_snapshot(dataset: str, data: Manifest, root: str) -> str:
-    """Keep version `data` of the dataset at `dataset` below `root`; return the URL of the copy.
+    """Create a snapshot of a version below `root`; return its URL.
 
-    Its manifest is written last. A copy that is there is kept.
+    The manifest is written last. A complete snapshot is not written again.
+
+    Args:
+        dataset: URL of the dataset.
+        data: manifest of the version.
+        root: retrain.folder.
     """
     target = snapshot_url(root, data)
     if storage.exists(storage.join(target, manifest.MANIFEST_NAME)):
@@ -35,7 +42,7 @@ def take_snapshot(dataset: str, data: Manifest, root: str) -> str:
         *(file.path for file in data.files),
         *(*data.rejects_files, *data.duplicates_files, *data.near_duplicates_files),
     ]
-    if storage.exists(storage.join(dataset, data.contact_sheet)):  # no more than a picture
+    if storage.exists(storage.join(dataset, data.contact_sheet)):  # optional
         paths.append(data.contact_sheet)
     with ThreadPoolExecutor(_COPY_THREADS) as pool:
         pairs = [(storage.join(dataset, path), storage.join(target, path)) for path in paths]
@@ -48,11 +55,11 @@ def _link_or_copy(source: str, target: str) -> None:
     if storage.is_local(source) and storage.is_local(target):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         try:
-            # What is published is never written to again: a name more is as good as a copy.
+            # Published files are never modified, so a hard link is as good as a copy.
             os.link(source, target)
             return
         except FileExistsError:
             return
-        except OSError:  # another file system, or one without links
+        except OSError:  # another file system, or one without hard links
             pass
     storage.write_bytes(target, storage.read_bytes(source))
