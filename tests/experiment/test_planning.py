@@ -137,7 +137,8 @@ def test_a_stage_inherits_the_settings_of_the_best_run_of_an_earlier_stage() -> 
         {},
         {"train.model.hidden": [7]},
     )
-    folds = [(own.splits.folds, own.splits.fold) for own in c.training_configs()]
+    splits = [training.splits for training in c.training_configs()]
+    folds = [(split.folds, split.fold) for split in splits]
     assert (c.folds, folds) == (3, [(3, 0), (3, 1), (3, 2)])
     # The first run of each stage stands in for its best one: then `c` changes `hidden` of a
     # convnet, which has no such setting.

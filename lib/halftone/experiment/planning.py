@@ -62,7 +62,7 @@ class RunPlanner:
         if self.base.tracking.experiment is None:
             raw = overlay_settings(raw, {"tracking.experiment": spec.name})
             self.base = _check_config(raw, f"{source}: base")
-        # Name the network, so that a run can change one of its settings even if the base has none.
+        # A run may change single settings of the network: this needs its name in the config.
         self._raw = overlay_settings(raw, {"train.model.name": self.base.train.model.name})
 
     def plan_stages(self) -> dict[str, list[Trial]]:
