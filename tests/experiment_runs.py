@@ -1,4 +1,4 @@
-"""Configs and results of runs that nobody ran, for the tests of an experiment's table and page."""
+"""Configs and results of imaginary runs, for the tests of the table and page of an experiment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def config(**train: Any) -> Config:
 
 
 def a_result(**changes: Any) -> dict[str, Any]:
-    """As result.json of a finished run, see halftone.experiment.outcomes."""
+    """Content of result.json of a finished run, see halftone.experiment.outcomes."""
     return {
         "state": "finished",
         "parameters": 12345,

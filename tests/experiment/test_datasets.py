@@ -14,12 +14,12 @@ from halftone.experiment import datasets
 from halftone.preprocess import catalogue
 
 
-def test_runs_share_a_dataset_where_what_decides_it_is_the_same(
+def test_runs_share_a_dataset_if_the_settings_of_its_rows_are_equal(
     config: Callable[..., Config],
 ) -> None:
     paths = {"images": "in"}
-    own = datasets.dataset_key(config(paths=paths))
-    assert datasets.dataset_key(config(paths=paths, train={"epochs": 3}, name="b")) == own
+    key = datasets.dataset_key(config(paths=paths))
+    assert datasets.dataset_key(config(paths=paths, train={"epochs": 3}, name="b")) == key
     others = [
         config(paths=paths, seed=1),
         config(paths=paths, pixels={"height_px": 16}),
@@ -27,38 +27,38 @@ def test_runs_share_a_dataset_where_what_decides_it_is_the_same(
         config(paths=paths, preprocess={"near_duplicates": "drop"}),
         config(paths={"images": "elsewhere"}),
     ]
-    assert len({own, *map(datasets.dataset_key, others)}) == 6
+    assert len({key, *map(datasets.dataset_key, others)}) == 6
 
 
-def test_a_subset_has_as_many_of_each_class_and_stays(
+def test_a_subset_is_balanced_and_does_not_change_with_new_images(
     tmp_path: Path, draw_images: DrawImages, config: Callable[..., Config]
 ) -> None:
     classes = ("a", "b", "c")
     images = draw_images(classes=classes, each=9)
-    whole = config(paths={"images": str(images)}, splits={"test_fraction": 0.5})
-    small = datasets.apply_subset(whole, str(tmp_path / "out"), 14)
+    full = config(paths={"images": str(images)}, splits={"test_fraction": 0.5})
+    small = datasets.apply_subset(full, str(tmp_path / "out"), 14)
     table = small.preprocess.catalogue
-    assert table == str(tmp_path / "out" / "subsets" / f"{datasets.dataset_key(whole)}-14.parquet")
+    assert table == str(tmp_path / "out" / "subsets" / f"{datasets.dataset_key(full)}-14.parquet")
     chosen = pq.read_table(table)
     assert Counter(chosen["label"].to_pylist()) == {"a": 4, "b": 4, "c": 4}
-    # Each keeps its label and its split.
-    all_entries = catalogue.build_catalogue(str(images), whole).entries.to_pylist()
+    # Each image keeps its label and its split.
+    all_entries = catalogue.build_catalogue(str(images), full).entries.to_pylist()
     entries = catalogue.build_catalogue(str(images), small).entries.to_pylist()
     assert len(entries) == 12
     assert all(entry in all_entries for entry in entries)
     draw_images(classes=classes, each=30, start=9)
-    assert datasets.apply_subset(whole, str(tmp_path / "out"), 14) == small
+    assert datasets.apply_subset(full, str(tmp_path / "out"), 14) == small
     assert pq.read_table(table) == chosen
 
 
 @pytest.mark.parametrize("count", [1, 0, -4])
-def test_a_subset_of_less_than_one_image_a_class_is_refused(
+def test_a_subset_with_less_than_one_image_per_class_is_rejected(
     tmp_path: Path, draw_images: DrawImages, config: Callable[..., Config], count: int
 ) -> None:
     images = draw_images(each=2)
     with pytest.raises(InputError) as caught:
         datasets.apply_subset(config(paths={"images": str(images)}), str(tmp_path / "out"), count)
     assert str(caught.value) == (
-        f"{images}: --subset {count} is less than one image for each of 2 classes; give 2 or more"
+        f"{images}: --subset {count} is less than one image for each of 2 classes; use 2 or more"
     )
     assert not (tmp_path / "out").exists()

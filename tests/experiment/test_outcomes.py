@@ -11,8 +11,8 @@ from halftone.experiment.planning import Trial
 from halftone.experiment.spec import SelectionCriterion
 
 
-def result(
-    loss: Optional[float], train_loss: float = 0.5, secs: float = 9.0, **more: Any
+def make_result(
+    loss: Optional[float], train_loss: float = 0.5, secs: float = 9.0, **changes: Any
 ) -> dict[str, Any]:
     return {
         "state": "finished",
@@ -25,44 +25,48 @@ def result(
         "train_secs": secs,
         "images_per_sec": 100.0,
         "secs": 2 * secs,
-        **more,
+        **changes,
     }
 
 
-def outcome(name: str, made: Optional[dict[str, Any]], error: str = "") -> RunOutcome:
-    return RunOutcome(Trial(name, Config()), made, error, "log")
+def make_outcome(name: str, result: Optional[dict[str, Any]], error: str = "") -> RunOutcome:
+    return RunOutcome(Trial(name, Config()), result, error, "log")
 
 
-def best(*found: RunOutcome, **choose: Any) -> Optional[str]:
-    one = outcomes.best_outcome(found, SelectionCriterion(**choose))
-    return one.trial.name if one else None
+def best_name(*run_outcomes: RunOutcome, **choose: Any) -> Optional[str]:
+    best = outcomes.best_outcome(run_outcomes, SelectionCriterion(**choose))
+    return best.trial.name if best else None
 
 
-def test_the_best_has_the_best_figure_and_of_equals_the_least_time() -> None:
-    slow, fast = outcome("slow", result(0.125)), outcome("fast", result(0.125, secs=8.0))
-    worse = outcome("worse", result(0.25, train_loss=0.1, secs=1.0))
-    gone = outcome("gone", None, "was killed by signal 9")
-    pruned = outcome("pruned", result(0.01, state="pruned"))
-    assert best(worse, gone, slow, fast, pruned) == "fast"
-    assert best(worse, slow, fast, metric="accuracy") == "fast"
-    assert best(worse, slow, split="train") == "worse"
-    assert best(gone, pruned) is None
-    assert best() is None
+def test_the_best_run_has_the_best_metric_and_ties_go_to_the_fastest() -> None:
+    slow = make_outcome("slow", make_result(0.125))
+    fast = make_outcome("fast", make_result(0.125, secs=8.0))
+    worse = make_outcome("worse", make_result(0.25, train_loss=0.1, secs=1.0))
+    failed = make_outcome("failed", None, "was killed by signal 9")
+    pruned = make_outcome("pruned", make_result(0.01, state="pruned"))
+    assert best_name(worse, failed, slow, fast, pruned) == "fast"
+    assert best_name(worse, slow, fast, metric="accuracy") == "fast"
+    assert best_name(worse, slow, split="train") == "worse"
+    assert best_name(failed, pruned) is None
+    assert best_name() is None
 
 
-def test_without_validation_the_training_decides() -> None:
-    one, other = outcome("one", result(None, 0.5)), outcome("other", result(None, 0.25))
-    assert best(one, other) == "other"
-    # A run that has the figure is better than any that has not.
-    assert best(one, other, outcome("held-out", result(0.9, 0.9))) == "held-out"
+def test_without_a_validation_split_the_train_split_selects_the_best_run() -> None:
+    worse = make_outcome("worse", make_result(None, 0.5))
+    better = make_outcome("better", make_result(None, 0.25))
+    assert best_name(worse, better) == "better"
+    # A run with the validation metric is preferred to all runs without it.
+    assert best_name(worse, better, make_outcome("held-out", make_result(0.9, 0.9))) == "held-out"
 
 
-def test_folds_are_one_result_of_means_and_deviations() -> None:
-    one = result(0.25, secs=8.0)
-    other = {**result(0.75, secs=10.0), "test": {"loss": 0.75, "accuracy": 0.75, "f1": None}}
-    made = outcomes.combine_folds([one, other])
+def test_folds_are_combined_to_means_and_standard_deviations() -> None:
+    first = make_result(0.25, secs=8.0)
+    second = {
+        **make_result(0.75, secs=10.0),
+        "test": {"loss": 0.75, "accuracy": 0.75, "f1": None},
+    }
     half = pytest.approx(0.5**0.5 / 2)
-    assert made == {
+    assert outcomes.combine_folds([first, second]) == {
         "state": "finished",
         "parameters": 12,
         "epochs": 3.0,
@@ -83,5 +87,5 @@ def test_folds_are_one_result_of_means_and_deviations() -> None:
             "images_per_sec": 0.0,
             "secs": pytest.approx(8**0.5),
         },
-        "folds": [one, other],
+        "folds": [first, second],
     }

@@ -28,7 +28,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "conf" / "experiments"
 BASE = {"paths": {"images": "in"}, "train": {"epochs": 3, "batch_size": 8}}
 
 
-def stages(
+def plan_stages(
     overrides: Mapping[str, Any] = MappingProxyType({}), **settings: Any
 ) -> dict[str, list[Trial]]:
     raw = {"name": "study", "base": BASE, **settings}
@@ -36,24 +36,24 @@ def stages(
 
 
 def plan(overrides: Mapping[str, Any] = MappingProxyType({}), **settings: Any) -> list[Trial]:
-    """The runs of the only stage."""
-    (trials,) = stages(overrides, **settings).values()
+    """Return the runs of the only stage."""
+    (trials,) = plan_stages(overrides, **settings).values()
     return trials
 
 
-def error_of(**settings: Any) -> str:
+def planning_error(**settings: Any) -> str:
     with pytest.raises(ConfigError) as caught:
         plan(**settings)
     return str(caught.value)
 
 
-def test_runs_grid_and_random_are_one_list_each_with_its_config() -> None:
-    made = plan(
+def test_runs_of_list_grid_and_random_have_their_own_configs() -> None:
+    trials = plan(
         runs=[{"name": "own", "set": {"train.model": {"name": "mlp", "hidden": [5]}}}],
         grid={"train.epochs": [4, 5], "train.model.filters": [[8], [8, 16]]},
         random={"from": {"train.learning_rate": [0.5]}, "count": 1},
     )
-    assert [(one.name, one.config.train.epochs) for one in made] == [
+    assert [(trial.name, trial.config.train.epochs) for trial in trials] == [
         ("own", 3),
         ("epochs-4_filters-8", 4),
         ("epochs-4_filters-8x16", 4),
@@ -61,37 +61,37 @@ def test_runs_grid_and_random_are_one_list_each_with_its_config() -> None:
         ("epochs-5_filters-8x16", 5),
         ("learning_rate-0.5", 3),
     ]
-    assert made[0].config.train.model == config.Mlp(hidden=(5,))
-    assert made[2].config.train.model == config.Convnet(filters=(8, 16))
-    assert made[5].config.train.learning_rate == 0.5
-    assert {one.config.train.batch_size for one in made} == {8}
-    assert {one.config.tracking.experiment for one in made} == {"study"}
-    assert [one.config.name for one in made][:2] == ["own", "epochs-4_filters-8"]
+    assert trials[0].config.train.model == config.Mlp(hidden=(5,))
+    assert trials[2].config.train.model == config.Convnet(filters=(8, 16))
+    assert trials[5].config.train.learning_rate == 0.5
+    assert {trial.config.train.batch_size for trial in trials} == {8}
+    assert {trial.config.tracking.experiment for trial in trials} == {"study"}
+    assert [trial.config.name for trial in trials][:2] == ["own", "epochs-4_filters-8"]
 
 
 def test_all_runs_are_tracked_in_one_experiment() -> None:
-    def tracked(**settings: Any) -> Any:
-        (one,) = plan(runs=[{"name": "one"}], base={**BASE, "tracking": settings})
-        return one.config.tracking.experiment
+    def tracking_experiment(**settings: Any) -> Any:
+        (trial,) = plan(runs=[{"name": "one"}], base={**BASE, "tracking": settings})
+        return trial.config.tracking.experiment
 
-    assert tracked() == tracked(uri="http://host") == "study"
-    assert tracked(experiment="own") == "own"
+    assert tracking_experiment() == tracking_experiment(uri="http://host") == "study"
+    assert tracking_experiment(experiment="own") == "own"
 
 
-def test_overrides_win_over_every_run() -> None:
-    made = plan(
+def test_overrides_apply_to_every_run() -> None:
+    trials = plan(
         {"train.epochs": 1, "paths.images": "other"},
         runs=[{"name": "one"}, {"name": "two", "set": {"train.epochs": 9}}],
     )
-    assert [one.config.train.epochs for one in made] == [1, 1]
-    assert [one.config.paths.images for one in made] == ["other", "other"]
+    assert [trial.config.train.epochs for trial in trials] == [1, 1]
+    assert [trial.config.paths.images for trial in trials] == ["other", "other"]
     assert BASE["train"] == {"epochs": 3, "batch_size": 8}
 
 
 NARROW = {"train.model": {"name": "mlp", "hidden": [5]}}
 
 
-def test_a_stage_builds_on_the_settings_of_an_earlier_one_s_best_run() -> None:
+def test_a_stage_inherits_the_settings_of_the_best_run_of_an_earlier_stage() -> None:
     raw = {
         "name": "study",
         "base": BASE,
@@ -118,9 +118,9 @@ def test_a_stage_builds_on_the_settings_of_an_earlier_one_s_best_run() -> None:
             {"name": "other", "runs": [{"name": "a"}]},
         ],
     }
-    asked = spec.parse_spec({**raw, "folds": 3}, "table.yaml")
-    planner = RunPlanner(asked, "table.yaml", {"train.epochs": 1})
-    first, second, third, _ = asked.all_stages()
+    experiment = spec.parse_spec({**raw, "folds": 3}, "table.yaml")
+    planner = RunPlanner(experiment, "table.yaml", {"train.epochs": 1})
+    first, second, third, _ = experiment.all_stages()
     _, quarter = planner.list_trials(first, ())
     assert (quarter.stage, quarter.name) == ("first", "learning_rate-0.25")
     assert quarter.config.name == "first.learning_rate-0.25"
@@ -137,15 +137,17 @@ def test_a_stage_builds_on_the_settings_of_an_earlier_one_s_best_run() -> None:
         {},
         {"train.model.hidden": [7]},
     )
-    folds = [(one.splits.folds, one.splits.fold) for one in c.training_configs()]
+    splits = [training.splits for training in c.training_configs()]
+    folds = [(split.folds, split.fold) for split in splits]
     assert (c.folds, folds) == (3, [(3, 0), (3, 1), (3, 2)])
-    # The first run of each stage stands for its best: `c` has no hidden layers to change then.
+    # The first run of each stage stands in for its best one: then `c` changes `hidden` of a
+    # convnet, which has no such setting.
     with pytest.raises(ConfigError, match=r"stage third: run c: 1 mistake\n  train.model.hidden"):
         planner.plan_stages()
 
 
 def test_named_values_and_keys_with_one_value() -> None:
-    (one, other) = plan(
+    small, dense = plan(
         grid={
             "train.model": {
                 "small": {"name": "convnet", "filters": [4]},
@@ -154,10 +156,10 @@ def test_named_values_and_keys_with_one_value() -> None:
             "train.epochs, train.batch_size": [2],
         }
     )
-    assert (one.name, other.name) == ("small_epochs-batch_size-2", "dense_epochs-batch_size-2")
-    assert one.config.train.model == config.Convnet(filters=(4,))
-    assert other.config.train.model == config.Mlp(hidden=(5,))
-    assert (one.config.train.epochs, one.config.train.batch_size) == (2, 2)
+    assert (small.name, dense.name) == ("small_epochs-batch_size-2", "dense_epochs-batch_size-2")
+    assert small.config.train.model == config.Convnet(filters=(4,))
+    assert dense.config.train.model == config.Mlp(hidden=(5,))
+    assert (small.config.train.epochs, small.config.train.batch_size) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -170,11 +172,11 @@ def test_named_values_and_keys_with_one_value() -> None:
     ],
 )
 def test_a_combination_is_named_by_its_values(settings: dict[str, Any], name: str) -> None:
-    (made,) = combining.list_combinations({key: [value] for key, value in settings.items()})
-    assert made == (name, settings)
+    (combination,) = combining.list_combinations({key: [value] for key, value in settings.items()})
+    assert combination == (name, settings)
 
 
-REFUSED = [
+INVALID_RUNS = [
     (
         {"runs": [{"name": "one"}, {"name": "two"}, {"name": "one"}]},
         "table.yaml: two runs have the name one; rename one",
@@ -194,17 +196,17 @@ REFUSED = [
     ),
     (
         {"runs": [{"name": "one"}], "base": {}},
-        "table.yaml: base: paths.images is not set; give it there or as --input URL",
+        "table.yaml: base: paths.images is not set; set it there or with --input URL",
     ),
     (
         {"runs": [{"name": "one", "set": {"paths.model": "m"}}]},
-        "table.yaml: run one: paths.model: an experiment places all but paths.images below its "
-        "output; take it out",
+        "table.yaml: run one: paths.model: an experiment sets all paths except paths.images to "
+        "folders below its output; remove it",
     ),
     (
         {"runs": [{"name": "one", "set": {"score.split": "train"}}]},
         'table.yaml: run one: score.split = "train": an experiment scores the splits '
-        "that its own score names; take it out",
+        "that its `score` key lists; remove it",
     ),
     (
         {"runs": [{"name": "deep", "set": {"train.model.filters": [8] * 6}}]},
@@ -247,12 +249,12 @@ REFUSED = [
     ),
     (
         {"runs": [{"name": "one", "set": {"train.ranks": 2}}], "parallel": 3},
-        "table.yaml: run one: train.ranks is 2, and parallel is 3; runs of several ranks go one "
-        "after the other: use parallel: 1",
+        "table.yaml: run one: train.ranks is 2, but parallel is 3; runs with several ranks cannot "
+        "run concurrently: use parallel: 1",
     ),
     (
         {"runs": [{"name": "one", "set": {"train.ranks": 2}}], "on": "spark"},
-        "table.yaml: run one: train.ranks is 2, and on: spark gives a run one slot; use on: "
+        "table.yaml: run one: train.ranks is 2, but on: spark gives each run one slot; use on: "
         "processes with parallel: 1",
     ),
     (
@@ -262,11 +264,13 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "said"), REFUSED, ids=[said for _, said in REFUSED])
-def test_what_cannot_run_is_refused_with_file_run_and_key(
-    settings: dict[str, Any], said: str
+@pytest.mark.parametrize(
+    ("settings", "message"), INVALID_RUNS, ids=[message for _, message in INVALID_RUNS]
+)
+def test_an_invalid_run_is_reported_with_file_run_and_key(
+    settings: dict[str, Any], message: str
 ) -> None:
-    assert error_of(**settings) == said
+    assert planning_error(**settings) == message
 
 
 SPACES = st.dictionaries(
@@ -278,32 +282,33 @@ SPACES = st.dictionaries(
 
 @given(SPACES)
 def test_a_grid_has_each_combination_once(space: dict[str, list[int]]) -> None:
-    found = list(combining.list_combinations(space))
+    combinations = list(combining.list_combinations(space))
     count = 1
     for values in space.values():
         count *= len(values)
-    assert len(found) == len({tuple(one.settings.items()) for one in found}) == count
-    assert len({one.name for one in found}) == count
+    unique_settings = {tuple(combination.settings.items()) for combination in combinations}
+    assert len(combinations) == len(unique_settings) == count
+    assert len({combination.name for combination in combinations}) == count
 
 
 @given(SPACES, st.integers(0, 5), st.data())
-def test_a_draw_repeats_nothing_is_balanced_and_always_the_same(
+def test_a_draw_is_unique_balanced_and_reproducible(
     space: dict[str, list[int]], seed: int, data: st.DataObject
 ) -> None:
-    every = list(combining.list_combinations(space))
-    count = data.draw(st.integers(1, len(every)))
+    combinations = list(combining.list_combinations(space))
+    count = data.draw(st.integers(1, len(combinations)))
     balance = data.draw(st.sampled_from(sorted(space)))
     settings = RandomSpec(**{"from": space}, count=count, seed=seed, balance=balance)
     drawn = combining.draw_combinations(settings)
     assert len(drawn) == count
-    assert all(one in every and drawn.count(one) == 1 for one in drawn)
+    assert all(draw in combinations and drawn.count(draw) == 1 for draw in drawn)
     counts = Counter(dict.fromkeys(space[balance], 0))
-    counts.update(one.settings[balance] for one in drawn)
+    counts.update(draw.settings[balance] for draw in drawn)
     assert max(counts.values()) - min(counts.values()) <= 1
     assert combining.draw_combinations(settings) == drawn
 
 
-def test_another_seed_draws_others() -> None:
+def test_another_seed_draws_other_combinations() -> None:
     space = {"a": [*range(10)], "b": [*range(10)]}
     first, second = (
         combining.draw_combinations(RandomSpec(**{"from": space}, count=5, seed=s)) for s in (0, 1)
@@ -311,7 +316,7 @@ def test_another_seed_draws_others() -> None:
     assert first != second
 
 
-def planned(name: str) -> dict[str, list[Trial]]:
+def plan_paper(name: str) -> dict[str, list[Trial]]:
     path = str(EXPERIMENTS / f"{name}.yaml")
     return RunPlanner(spec.load_spec(path), path, {"paths.images": "in"}).plan_stages()
 
@@ -321,16 +326,18 @@ def network(settings: dict[str, Any]) -> object:
 
 
 def test_the_regularised_convnets_are_those_of_the_paper() -> None:
-    trials = {one.name: one for one in planned("regularised-convnets")[""]}
-    assert {name: one.config.train.model for name, one in trials.items()} == {
+    trials = {trial.name: trial for trial in plan_paper("regularised-convnets")[""]}
+    assert {name: trial.config.train.model for name, trial in trials.items()} == {
         f"{model} {variant}".replace(f"{model} ", f"{model.replace(' ', '-')}.").replace(
             "batch norm", "batch-norm"
         ): network({**REGULARISED[model], **VARIANTS[variant]})
         for model, variant in REGULARISED_COUNTS
     }
-    shared = {(one.config.train.epochs, one.config.train.batch_size) for one in trials.values()}
+    shared = {
+        (trial.config.train.epochs, trial.config.train.batch_size) for trial in trials.values()
+    }
     assert shared == {(20, 64)}
-    figures = {name: (one.paper.loss, one.paper.accuracy) for name, one in trials.items()}
+    figures = {name: (trial.paper.loss, trial.paper.accuracy) for name, trial in trials.items()}
     assert figures == {
         "model-1.base": (0.0075, 0.9982),
         "model-1.dropout": (0.012, 0.9985),
@@ -348,23 +355,22 @@ def test_the_regularised_convnets_are_those_of_the_paper() -> None:
 
 
 def test_the_cifar10_ablation_is_that_of_the_paper() -> None:
-    trials = {one.name: one for one in planned("cifar10-ablation")[""]}
-    # As its text has them, 5.A to 5.C change how 4.D is trained.
-    settings = {**{name: one[0] for name, one in CIFAR.items()}}
+    trials = {trial.name: trial for trial in plan_paper("cifar10-ablation")[""]}
+    # According to the paper's text, 5.A to 5.C change the training of 4.D.
+    settings = {name: row[0] for name, row in CIFAR.items()}
     settings.update(dict.fromkeys(("5.A", "5.B", "5.C"), CIFAR["4.D"][0]))
-    assert {name: one.config.train.model for name, one in trials.items()} == {
-        name: network(own) for name, own in settings.items()
+    assert {name: trial.config.train.model for name, trial in trials.items()} == {
+        name: network(model) for name, model in settings.items()
     }
-    assert [one.paper.accuracy for one in trials.values()] == [
+    assert [trial.paper.accuracy for trial in trials.values()] == [
         *(0.3359, 0.3932, 0.4105, 0.4089, 0.6432, 0.6903, 0.5231, 0.2587, 0.1607, 0.4552),
     ]
-    trained = {name: one.config.train for name, one in trials.items()}
-    assert {one.epochs for one in trained.values()} == {300}
-    assert {one.optimizer for one in trained.values()} == {"sgd"}
-    assert {name: one.batch_size for name, one in trained.items() if one.batch_size != 64} == {
-        "5.A": 256
-    }
-    rates = {name: one.learning_rate for name, one in trained.items()}
+    train_settings = {name: trial.config.train for name, trial in trials.items()}
+    assert {train.epochs for train in train_settings.values()} == {300}
+    assert {train.optimizer for train in train_settings.values()} == {"sgd"}
+    batch_sizes = {name: train.batch_size for name, train in train_settings.items()}
+    assert {name: size for name, size in batch_sizes.items() if size != 64} == {"5.A": 256}
+    rates = {name: train.learning_rate for name, train in train_settings.items()}
     assert {name: rate for name, rate in rates.items() if rate != 0.001} == {"5.B": 0.1}
 
 
@@ -377,19 +383,17 @@ PETRINI = {
 
 
 def test_the_random_search_is_that_of_the_paper() -> None:
-    trials = planned("random-search")
+    trials = plan_paper("random-search")
     drawn = trials["search"]
     assert len(drawn) == 6
-    assert all(one.config.train.model == network(PETRINI[one.name]) for one in drawn)
-    pools = Counter(one.config.train.model.model_dump()["pooling"] for one in drawn)
+    assert all(trial.config.train.model == network(PETRINI[trial.name]) for trial in drawn)
+    pools = Counter(trial.config.train.model.model_dump()["pooling"] for trial in drawn)
     assert pools == {"average": 3, "max": 3}
-    assert {(t.epochs, t.batch_size) for t in (one.config.train for one in drawn)} == {(25, 50)}
-    sizes = [(one.name, one.config.pixels.height_px) for one in trials["size"]]
+    assert {(t.config.train.epochs, t.config.train.batch_size) for t in drawn} == {(25, 50)}
+    sizes = [(trial.name, trial.config.pixels.height_px) for trial in trials["size"]]
     assert sizes == [("64-px", 64), ("32-px", 32)]
-    found, paper = trials["final"]
-    assert {(t.epochs, t.batch_size) for t in (found.config.train, paper.config.train)} == {
-        (30, 35)
-    }
+    best, paper = trials["final"]
+    assert {(t.config.train.epochs, t.config.train.batch_size) for t in (best, paper)} == {(30, 35)}
     assert paper.config.train.model == network(searched(16, "max", 1))
     assert (paper.config.pixels.height_px, paper.config.splits.validation_fraction) == (32, 0.0)
     figures = paper.paper.precision, paper.paper.recall, paper.paper.f1
@@ -397,7 +401,7 @@ def test_the_random_search_is_that_of_the_paper() -> None:
 
 
 def test_the_bayesian_search_is_that_of_the_paper() -> None:
-    trials = planned("vgg13-bayes")
+    trials = plan_paper("vgg13-bayes")
     (baseline,) = trials["baseline"]
     assert baseline.config.train.model == network(VGG)
     train = baseline.config.train
@@ -412,12 +416,12 @@ def test_the_bayesian_search_is_that_of_the_paper() -> None:
     assert paper.paper.accuracy == 0.999
 
 
-def test_the_perceptrons_and_their_rival_are_those_of_the_paper() -> None:
-    trials = planned("mlp-to-cnn")
+def test_the_perceptrons_and_the_cnn_are_those_of_the_paper() -> None:
+    trials = plan_paper("mlp-to-cnn")
     (baseline,) = trials["baseline"]
     assert baseline.config.train.model == network({"name": "mlp", "hidden": []})
     assert (baseline.config.train.optimizer, baseline.config.train.epochs) == ("sgd", 20)
-    networks = {one.name: one.config.train for one in trials["networks"]}
+    networks = {trial.name: trial.config.train for trial in trials["networks"]}
     assert {name: train.model for name, train in networks.items()} == {
         "perceptron": network({"name": "mlp", "hidden": [200, 60]}),
         "perceptron-dropout": network({"name": "mlp", "hidden": [200, 60], "dropout": [0.0, 0.25]}),

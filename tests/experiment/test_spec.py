@@ -23,15 +23,15 @@ TOP = (
 )
 
 
-def searched(prune: bool = False, **given: Any) -> dict[str, Any]:
-    """A search of one key, in a range."""
-    return {"trials": 2, "prune": prune, "space": {"key": given or {"low": 1, "high": 9}}}
+def search_mapping(prune: bool = False, **entry: Any) -> dict[str, Any]:
+    """A search over the range of one key."""
+    return {"trials": 2, "prune": prune, "space": {"key": entry or {"low": 1, "high": 9}}}
 
 
 MISTAKES = [
     ({"runs": [RUN]}, "name: is missing"),
-    ({"name": "a"}, "no runs; give runs, grid, random or search"),
-    ({"name": "a", "grid": {}, "runs": []}, "no runs; give runs, grid, random or search"),
+    ({"name": "a"}, "no runs; set runs, grid, random or search"),
+    ({"name": "a", "grid": {}, "runs": []}, "no runs; set runs, grid, random or search"),
     (
         {"name": "a", "run": [RUN]},
         f"run: unknown key; did you mean runs? valid here: {TOP}",
@@ -64,11 +64,11 @@ MISTAKES = [
     ),
     (
         {"name": "a", "grid": {"train.epochs": []}},
-        "grid.train.epochs: has no values; give at least one",
+        "grid.train.epochs: has no values; add at least one",
     ),
     (
         {"name": "a", "grid": {"train.epochs": [1, 2, 1]}},
-        "grid.train.epochs: has the value 1 twice; take one out",
+        "grid.train.epochs: has the value 1 twice; remove one",
     ),
     (
         {"name": "a", "random": {"from": VALUES}},
@@ -80,11 +80,11 @@ MISTAKES = [
     ),
     (
         {"name": "a", "stages": [{"name": "b", "runs": [RUN]}], "grid": VALUES},
-        "grid: stands beside stages; move it into one of them",
+        "grid: cannot be combined with stages; move it into one of them",
     ),
     (
         {"name": "a", "stages": [{"name": "b", "runs": [RUN]}, {"name": "b", "grid": VALUES}]},
-        'stages.1.name = "b": is that of an earlier stage',
+        'stages.1.name = "b": is the name of an earlier stage',
     ),
     (
         {"name": "a", "stages": [{"name": "b", "runs": [RUN], "best_of": "c"}]},
@@ -103,7 +103,7 @@ MISTAKES = [
     ),
     (
         {"name": "a", "stages": [{"name": "b"}]},
-        "stages.0: no runs; give runs, grid, random or search",
+        "stages.0: no runs; set runs, grid, random or search",
     ),
     (
         {"name": "a", "stages": [{"name": "b", "runs": [RUN], "best": "c"}]},
@@ -112,34 +112,33 @@ MISTAKES = [
     ),
     (
         {"name": "a", "runs": [RUN], "choose": {"metric": "f1"}},
-        'choose.metric = "f1": is of a split that is scored, and score does not name validation; '
-        "add it there",
+        'choose.metric = "f1": needs the scores of the validation split; add validation to score',
     ),
     (
-        {"name": "a", "runs": [RUN], "search": searched()},
-        "search: stands beside runs; give it a stage of its own",
+        {"name": "a", "runs": [RUN], "search": search_mapping()},
+        "search: cannot be combined with runs; move it into a stage of its own",
     ),
     ({"name": "a", "search": {"trials": 1}}, "search.space: is missing"),
     (
-        {"name": "a", "search": {**searched(), "sampler": "gaussian"}},
+        {"name": "a", "search": {**search_mapping(), "sampler": "gaussian"}},
         "search.sampler = \"gaussian\": must be 'tpe', 'gp', 'random' or 'grid'",
     ),
     (
-        {"name": "a", "search": searched(prune=True), "folds": 3},
-        "search.prune: does not go together with folds; take one out",
+        {"name": "a", "search": search_mapping(prune=True), "folds": 3},
+        "search.prune: cannot be combined with folds; remove one of them",
     ),
     (
         {
             "name": "a",
             "score": ["validation"],
             "choose": {"metric": "f1"},
-            "search": searched(prune=True),
+            "search": search_mapping(prune=True),
         },
-        "search.prune: an epoch has no f1; choose loss or accuracy",
+        "search.prune: epochs have no f1; choose loss or accuracy",
     ),
     (
         {"name": "a", "search": {"trials": 1, "space": {}}},
-        "search.space: has no keys; give at least one with its values or its range",
+        "search.space: has no keys; add at least one with its values or its range",
     ),
     (
         {
@@ -152,26 +151,29 @@ MISTAKES = [
         "search.trials = 5: is more than the 4 combinations of search.space",
     ),
     (
-        {"name": "a", "search": {**searched(low=0.1, high=1), "sampler": "grid"}},
-        "search.space.key: sampler grid needs a list of values, or a step",
+        {"name": "a", "search": {**search_mapping(low=0.1, high=1), "sampler": "grid"}},
+        "search.space.key: sampler grid needs a list of values or a step",
     ),
     *(
-        ({"name": "a", "search": searched(**given)}, f"search.space.key{said}")
-        for given, said in (
+        ({"name": "a", "search": search_mapping(**entry)}, f"search.space.key{mistake}")
+        for entry, mistake in (
             ({"low": 2, "high": 2}, ": low 2 must be below high 2"),
             (
                 {"low": 0, "high": 2, "log": True},
-                ": low 0 has no logarithm; give one above 0, or log: false",
+                ": low 0 has no logarithm; use a value above 0, or log: false",
             ),
             (
                 {"low": 1, "high": 2, "log": True, "step": 1},
-                ": step 1 and log: true do not go together; take one out",
+                ": step 1 cannot be combined with log: true; remove one of them",
             ),
             (
                 {"low": 1, "high": 2, "step": 0},
                 ": step 0 must be above 0 and at most high - low = 1",
             ),
-            ({"low": 1, "high": 9, "step": 0.5}, ": step 0.5 must be whole, as low and high are"),
+            (
+                {"low": 1, "high": 9, "step": 0.5},
+                ": step 0.5 must be an integer, because low and high are integers",
+            ),
             ({"low": 1}, ".high: is missing"),
             ({"low": 1, "high": "many"}, '.high = "many": must be a number'),
             ({"low": 1, "high": 2, "log": 3}, ".log = 3: must be true or false"),
@@ -187,11 +189,11 @@ MISTAKES = [
     ),
     (
         {"name": "a", "search": {"trials": 1, "space": {"key": []}}},
-        "search.space.key: has no values; give at least one",
+        "search.space.key: has no values; add at least one",
     ),
     (
         {"name": "a", "random": {"from": {}, "count": 1}},
-        "random.from: has no keys; give at least one with its values",
+        "random.from: has no keys; add at least one with its values",
     ),
     (
         {"name": "a", "random": {"from": VALUES, "count": 1, "balance": "seed"}},
@@ -200,21 +202,21 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "mistake"), MISTAKES, ids=[said for _, said in MISTAKES])
-def test_a_mistake_is_named_with_file_and_key(raw: dict[str, Any], mistake: str) -> None:
+@pytest.mark.parametrize(("raw", "mistake"), MISTAKES, ids=[mistake for _, mistake in MISTAKES])
+def test_a_mistake_is_reported_with_file_and_key(raw: dict[str, Any], mistake: str) -> None:
     assert error_of(raw) == f"table.yaml: 1 mistake\n  {mistake}"
 
 
-def test_all_mistakes_are_named_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     raw = {"name": "a", "grid": {"train.epochs": [], "seed": [3, 3]}}
     assert error_of(raw) == (
         "table.yaml: 2 mistakes\n"
-        "  grid.train.epochs: has no values; give at least one\n"
-        "  grid.seed: has the value 3 twice; take one out"
+        "  grid.train.epochs: has no values; add at least one\n"
+        "  grid.seed: has the value 3 twice; remove one"
     )
 
 
-def test_a_file_is_read_as_every_config_is(tmp_path: Path) -> None:
+def test_a_file_is_parsed_like_any_config(tmp_path: Path) -> None:
     path = tmp_path / "table.yaml"
     path.write_text("name: a\nruns: [{name: one, set: {train.learning_rate: 1e-3}}]\n")
     assert spec.load_spec(str(path)).runs[0].set == {"train.learning_rate": 0.001}

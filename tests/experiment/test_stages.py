@@ -1,4 +1,4 @@
-"""Whole experiments as a user starts them: stages, searches, folds, and the papers' own files."""
+"""Complete experiments as started by a user: stages, searches, folds and those of the papers."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
-    def start_(asked: dict[str, Any], *flags: str) -> subprocess.Popen[str]:
+    def start_experiment(experiment: dict[str, Any], *flags: str) -> subprocess.Popen[str]:
         path = tmp_path / "table.yaml"
-        path.write_text(yaml.safe_dump(asked))
+        path.write_text(yaml.safe_dump(experiment))
         command = [sys.executable, JOB, "--config", str(path), "--output", str(tmp_path / "out")]
         process = subprocess.Popen(
             [*command, *flags],
@@ -46,14 +46,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
         started.append(process)
         return process
 
-    yield start_
+    yield start_experiment
     for process in started:
-        process.kill()  # where a test has failed; its runs end with it
+        process.kill()  # if a test has failed; its trainings exit with it
         process.wait()
 
 
-def stripes(images: Path, **settings: Any) -> dict[str, Any]:
-    """What all runs have in common: a tiny network for images of stripes."""
+def base_settings(images: Path, **settings: Any) -> dict[str, Any]:
+    """Settings of all runs: a tiny network for images of stripes."""
     return {
         "seed": 7,
         "paths": {"images": str(images)},
@@ -70,24 +70,24 @@ def stripes(images: Path, **settings: Any) -> dict[str, Any]:
     }
 
 
-def read(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on_prunes_and_hands_its_best_to_the_next_stage(
+def test_a_killed_search_resumes_prunes_and_passes_its_best_run_to_the_next_stage(
     start: Start, tmp_path: Path, draw_images: DrawImages
 ) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     rates = [0.05, 0.04, 0.06, 1e-7, 1e30]
-    base = stripes(draw_images(each=40), tracking={"uri": uri})
-    # The fourth would take minutes, were it not pruned. One at a time: it begins when there are
-    # three to compare it with.
+    base = base_settings(draw_images(each=40), tracking={"uri": uri})
+    # The fourth run would take minutes without pruning. The runs are sequential, so that there are
+    # three runs to compare it with when it starts.
     choices = [
         {**base["train"], "learning_rate": rate, "epochs": 5000 if rate == 1e-7 else 10}
         for rate in rates
     ]
-    asked = {
+    experiment = {
         "name": "stripes",
         "base": base,
         "stages": [
@@ -109,46 +109,46 @@ def test_a_killed_search_goes_on_prunes_and_hands_its_best_to_the_next_stage(
         ],
     }
     runs = tmp_path / "out" / "runs"
-    killed = start(asked)
-    for sign in ("settings.json", "model/model.json", "result.json"):
-        wait_for(runs / "search" / "trial-001" / sign, killed)
+    killed = start(experiment)
+    for file in ("settings.json", "model/model.json", "result.json"):
+        wait_for(runs / "search" / "trial-001" / file, killed)
     killed.kill()
     finish(killed, -9)
-    first = runs / "search" / "trial-001" / "result.json"
-    written = first.stat().st_mtime_ns
-    parent = read(tmp_path / "out" / "mlflow.json")["run_id"]
+    first_result = runs / "search" / "trial-001" / "result.json"
+    mtime_ns = first_result.stat().st_mtime_ns
+    parent = read_json(tmp_path / "out" / "mlflow.json")["run_id"]
 
-    said = finish(start(asked), 1).splitlines()
+    lines = finish(start(experiment), 1).splitlines()
 
-    assert "search.trial-001: finished before, and kept" in said
-    (rows,) = (line for line in said if line.startswith("final: rows: "))
-    assert first.stat().st_mtime_ns == written
-    proposed = [
-        read(folder / "proposal.json")["proposed"]["train"]
+    assert "search.trial-001: already finished, skipped" in lines
+    (rows,) = (line for line in lines if line.startswith("final: rows: "))
+    assert first_result.stat().st_mtime_ns == mtime_ns
+    proposals = [
+        read_json(folder / "proposal.json")["proposed"]["train"]
         for folder in sorted((runs / "search").iterdir())
     ]
-    assert proposed == choices
-    results = [read(runs / "search" / f"trial-00{n}" / "result.json") for n in (1, 2, 3, 4)]
-    assert [one["state"] for one in results] == [*["finished"] * 3, "pruned"]
-    assert [one["epochs"] for one in results[:3]] == [10] * 3
+    assert proposals == choices
+    results = [read_json(runs / "search" / f"trial-00{n}" / "result.json") for n in (1, 2, 3, 4)]
+    assert [result["state"] for result in results] == [*["finished"] * 3, "pruned"]
+    assert [result["epochs"] for result in results[:3]] == [10] * 3
     assert 1 < results[3]["epochs"] < 5000
     assert results[3]["test"] == {"loss": None, "accuracy": None}
-    (failed,) = (line for line in said if line.startswith("  search.trial-005: "))
+    (failed,) = (line for line in lines if line.startswith("  search.trial-005: "))
     assert "the training loss is not finite; no checkpoint yet. Lower" in failed
 
-    losses = [one["validation"]["loss"] for one in results[:3]]
-    kept = read(runs / "final" / "both" / "settings.json")
-    assert kept["train"]["learning_rate"] == rates[losses.index(min(losses))]
-    assert (kept["train"]["epochs"], kept["splits"]["validation_fraction"]) == (3, 0.0)
-    final = read(runs / "final" / "both" / "result.json")
+    losses = [result["validation"]["loss"] for result in results[:3]]
+    settings = read_json(runs / "final" / "both" / "settings.json")
+    assert settings["train"]["learning_rate"] == rates[losses.index(min(losses))]
+    assert (settings["train"]["epochs"], settings["splits"]["validation_fraction"]) == (3, 0.0)
+    final = read_json(runs / "final" / "both" / "result.json")
     assert final["validation"] == {"loss": None, "accuracy": None}
     held_out = [
-        sum(read(path)["counts"]["validation"].values())
+        sum(read_json(path)["counts"]["validation"].values())
         for path in (tmp_path / "out" / "datasets").glob("*/manifest.json")
     ]
     assert len(held_out) == 2
     test_rows = final["test"]["rows"]
-    assert rows == f"final: rows: {80 - test_rows} to train on, {test_rows} to test"
+    assert rows == f"final: rows: {80 - test_rows} for training, {test_rows} for testing"
     assert min(held_out) == 0 < max(held_out)
 
     client = MlflowClient(uri)
@@ -158,16 +158,18 @@ def test_a_killed_search_goes_on_prunes_and_hands_its_best_to_the_next_stage(
     names = sorted(str(run.info.run_name) for run in children)
     assert names == ["final.both", *(f"search.trial-00{n}" for n in range(1, 6))]
     assert client.get_run(parent).info.status == "FAILED"
-    held = {one.path for one in client.list_artifacts(parent)}
-    assert {"table.md", "table.csv"} <= held
+    artifacts = {artifact.path for artifact in client.list_artifacts(parent)}
+    assert {"table.md", "table.csv"} <= artifacts
 
 
 @pytest.mark.slow
-def test_folds_in_spark_s_tasks_are_one_row_with_all_metrics(
+def test_folds_in_spark_tasks_are_one_row_with_all_metrics(
     start: Start, tmp_path: Path, draw_images: DrawImages
 ) -> None:
-    base = stripes(draw_images(each=40), tracking={"enabled": False}, spark={"master": "local[2]"})
-    asked = {
+    base = base_settings(
+        draw_images(each=40), tracking={"enabled": False}, spark={"master": "local[2]"}
+    )
+    experiment = {
         "name": "stripes",
         "on": "spark",
         "parallel": 2,
@@ -177,48 +179,49 @@ def test_folds_in_spark_s_tasks_are_one_row_with_all_metrics(
         "base": base,
         "runs": [{"name": "one"}, {"name": "two", "set": {"train.learning_rate": 0.1}}],
     }
-    finish(start(asked))
+    finish(start(experiment))
     runs = tmp_path / "out" / "runs"
-    folds = [read(runs / "one" / f"fold-{number}" / "result.json") for number in (0, 1)]
-    for number, one in enumerate(folds):
+    folds = [read_json(runs / "one" / f"fold-{number}" / "result.json") for number in (0, 1)]
+    for number, result in enumerate(folds):
         for split in ("train", "validation", "test"):
             name = "scores" if split == "test" else f"scores-{split}"
-            metrics = read(runs / "one" / f"fold-{number}" / name / "metrics.json")
+            metrics = read_json(runs / "one" / f"fold-{number}" / name / "metrics.json")
             (a, b), (c, d) = metrics["confusion"]
-            assert one[split] == {
+            assert result[split] == {
                 **{key: metrics[key] for key in ("loss", "accuracy", "precision", "recall", "f1")},
                 "rows": a + b + c + d,
                 "mistakes": b + c,
             }
             assert metrics["split"] == split
-    # Every image that is not of the test split validates once.
-    rows = [one["validation"]["rows"] for one in folds]
-    assert sum(rows) + folds[0]["test"]["rows"] == 80
+    # Every image outside the test split is in the validation split of one fold.
+    validation_rows = [result["validation"]["rows"] for result in folds]
+    assert sum(validation_rows) + folds[0]["test"]["rows"] == 80
     (row,) = (
         row
         for row in csv.DictReader((tmp_path / "out" / "table.csv").open())
         if row["run"] == "one"
     )
-    mean = statistics.fmean(one["test"]["accuracy"] for one in folds)
+    mean = statistics.fmean(result["test"]["accuracy"] for result in folds)
     assert float(row["test accuracy"]) == pytest.approx(mean)
 
 
-def shrunk(name: str) -> dict[str, Any]:
-    """A paper's file with all its stages, two runs of each."""
-    asked: dict[str, Any] = yaml.safe_load((EXPERIMENTS / f"{name}.yaml").read_text())
-    asked["parallel"] = 2
-    asked["base"]["tracking"] = {"enabled": False}
-    asked["base"]["preprocess"] = {"max_reject_fraction": 0.2}  # the sample has four broken files
-    for stage in asked.get("stages", [asked]):
+def shrink_experiment(name: str) -> dict[str, Any]:
+    """Read the experiment of a paper and reduce each of its stages to two runs."""
+    experiment: dict[str, Any] = yaml.safe_load((EXPERIMENTS / f"{name}.yaml").read_text())
+    experiment["parallel"] = 2
+    experiment["base"]["tracking"] = {"enabled": False}
+    # The sample has four broken files.
+    experiment["base"]["preprocess"] = {"max_reject_fraction": 0.2}
+    for stage in experiment.get("stages", [experiment]):
         stage["runs"] = [*stage.get("runs", [])[:1], *stage.get("runs", [])[1:][-1:]]
         if "random" in stage:
             stage["random"]["count"] = 2
         if "search" in stage:
             stage["search"]["trials"] = 2
-    return asked
+    return experiment
 
 
-# How many runs each has then.
+# Number of runs of each reduced experiment.
 PAPERS = {
     "regularised-convnets": 2,
     "cifar10-ablation": 2,
@@ -230,7 +233,7 @@ PAPERS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAPERS)
-def test_a_paper_s_experiment_runs_whole_on_a_few_drawn_images(
+def test_the_experiment_of_a_paper_runs_on_a_few_drawn_images(
     start: Start, tmp_path: Path, draw_images: DrawImages, name: str
 ) -> None:
     if name == "cifar10-ablation":
@@ -239,28 +242,28 @@ def test_a_paper_s_experiment_runs_whole_on_a_few_drawn_images(
         draw_images("images/test", classes, each=16, start=12)
     else:
         images = generate_sample(tmp_path / "faces", pairs=24, seed=7, size_px=64, processes=1)
-    finish(start(shrunk(name), "--input", str(images), "--epochs", "1", "--subset", "48"))
+    finish(
+        start(shrink_experiment(name), "--input", str(images), "--epochs", "1", "--subset", "48")
+    )
     rows = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
     assert len(rows) == PAPERS[name]
     assert all(0 <= float(row["test accuracy"]) <= 1 for row in rows)
 
 
-def test_other_machines_must_see_the_output(tmp_path: Path) -> None:
-    def refusal(output: str, tracking: Optional[dict[str, Any]] = None) -> str:
+def test_a_cluster_needs_a_shared_output_and_tracking_server(tmp_path: Path) -> None:
+    def error_message(output: str, tracking: Optional[dict[str, Any]] = None) -> str:
         base = config_from_mapping({"tracking": tracking or {}}, "test")
         with pytest.raises(InputError) as caught:
             command._check_shared_storage(base, output, "spark://host:7077")
         return str(caught.value)
 
-    assert refusal(str(tmp_path)) == (
-        f"{tmp_path}: is a folder of this machine, and trainings run where Spark's master "
-        "spark://host:7077 has them; give an --output that all machines see, such as "
-        "s3://bucket/out"
+    assert error_message(str(tmp_path)) == (
+        f"{tmp_path}: is a local folder, but trainings run on the machines of the Spark cluster "
+        "spark://host:7077; use an --output that all machines can access, such as s3://bucket/out"
     )
-    assert refusal("s3://bucket/out", {"uri": "sqlite:////a.db"}) == (
-        "sqlite:////a.db: is a file of this machine, and trainings run where Spark's master "
-        "spark://host:7077 has them; give a server's base.tracking.uri, or "
-        "base.tracking.enabled: false"
+    assert error_message("s3://bucket/out", {"uri": "sqlite:////a.db"}) == (
+        "sqlite:////a.db: is a local file, but trainings run on the machines of the Spark cluster "
+        "spark://host:7077; set base.tracking.uri to a server, or base.tracking.enabled: false"
     )
     off = config_from_mapping({"tracking": {"enabled": False}}, "test")
     command._check_shared_storage(off, "s3://bucket/out", "spark://host:7077")

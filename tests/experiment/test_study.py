@@ -27,8 +27,8 @@ GOOD = {"name": "good", "paper": {"accuracy": 0.5}}
 
 @pytest.fixture
 def job(tmp_path: Path, draw_images: DrawImages) -> Callable[..., subprocess.Popen[str]]:
-    """Start the job on two runs, the first of which must fail: 60 images, a tiny network."""
-    asked: dict[str, Any] = {
+    """Start the job with two runs, of which the first fails, on 60 images with a tiny network."""
+    experiment: dict[str, Any] = {
         "name": "stripes",
         "parallel": 2,
         "base": {
@@ -49,7 +49,7 @@ def job(tmp_path: Path, draw_images: DrawImages) -> Callable[..., subprocess.Pop
 
     def start(**changes: Any) -> subprocess.Popen[str]:
         path = tmp_path / "table.yaml"
-        path.write_text(yaml.safe_dump({**asked, **changes}))
+        path.write_text(yaml.safe_dump({**experiment, **changes}))
         command = [sys.executable, JOB, "--config", str(path), "--output", str(tmp_path / "out")]
         command += ["--epochs", "2", "--subset", "60"]
         return subprocess.Popen(
@@ -60,7 +60,7 @@ def job(tmp_path: Path, draw_images: DrawImages) -> Callable[..., subprocess.Pop
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on_and_a_failed_run_stops_no_other(
+def test_a_killed_study_resumes_and_a_failed_run_stops_no_other(
     job: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -75,29 +75,29 @@ def test_a_killed_study_goes_on_and_a_failed_run_stops_no_other(
     result = out / "runs" / "good" / "result.json"
     assert not result.exists()
 
-    said = finish(job(), 1).splitlines()
+    lines = finish(job(), 1).splitlines()
 
     error = (
         "epoch 1, step 2: the training loss is not finite; no checkpoint yet. Lower "
         "train.learning_rate (it is 1e+30), or set train.clip_norm"
     )
-    assert said[-2:] == [
-        "failed: 1 of 2 runs; the same command tries them again",
+    assert lines[-2:] == [
+        "failed: 1 of 2 runs; run the same command again to retry them",
         f"  bad: {error}; its log is {out}/runs/bad/log",
     ]
     done = f"nothing to do: the training at {out}/runs/good/model is finished"
     assert (out / "runs" / "good" / "log").read_text().startswith(done + "\n")
     assert f"bad: failed: {error}" in (out / "table.md").read_text()
     assert (out / "runs" / "bad" / "log").read_text().splitlines()[-1] == error
-    assert "shrunk by --epochs 2, --subset 60: not to be compared with a paper's figures" in said
+    assert "shrunk by --epochs 2, --subset 60: not comparable with a paper's figures" in lines
     rows = {row["run"]: row for row in csv.DictReader((out / "table.csv").open())}
     # 1->4: 40, 7*7*4 = 196 -> 8: 1,576, 8 -> 1: 9
     assert {name: row["parameters"] for name, row in rows.items()} == {"bad": "", "good": "1625"}
-    kept = json.loads(result.read_text())
+    stored = json.loads(result.read_text())
     scores = json.loads((out / "runs" / "good" / "scores" / "metrics.json").read_text())
     history = json.loads((out / "runs" / "good" / "model" / "history.json").read_text())
     best = history["epochs"][history["best_epoch"] - 1]
-    assert kept["epochs"] == len(history["epochs"]) == 2
+    assert stored["epochs"] == len(history["epochs"]) == 2
     assert float(rows["good"]["test accuracy"]) == scores["accuracy"]
     assert float(rows["good"]["accuracy - paper"]) == scores["accuracy"] - 0.5
     assert float(rows["good"]["validation loss"]) == best["val_loss"]
@@ -106,34 +106,34 @@ def test_a_killed_study_goes_on_and_a_failed_run_stops_no_other(
     manifest = json.loads(next((out / "datasets").glob("*/manifest.json")).read_text())
     assert manifest["inputs"] == 60
 
-    written = result.stat().st_mtime_ns
-    said = finish(job(runs=[GOOD])).splitlines()
-    assert "good: finished before, and kept" in said
-    assert result.stat().st_mtime_ns == written
+    mtime_ns = result.stat().st_mtime_ns
+    lines = finish(job(runs=[GOOD])).splitlines()
+    assert "good: already finished, skipped" in lines
+    assert result.stat().st_mtime_ns == mtime_ns
 
 
-def test_a_run_of_other_settings_is_left_alone(
+def test_a_run_with_other_settings_is_not_overwritten(
     tmp_path: Path, config: Callable[..., Config]
 ) -> None:
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
-    there = run_job.result_settings(config(train={"epochs": 20}))
-    del there["train"]["clip_norm"]  # as if it was written before there was such a setting
-    (folder / "settings.json").write_text(json.dumps(there))
-    # Where it is, and how it is tracked, may change.
+    settings = run_job.result_settings(config(train={"epochs": 20}))
+    del settings["train"]["clip_norm"]  # as written by a version without this setting
+    (folder / "settings.json").write_text(json.dumps(settings))
+    # The name and the tracking settings may change.
     same = config(name="b", train={"epochs": 20}, tracking={"enabled": False})
     study.check_run_folders([Trial("one", same)], str(tmp_path))
     with pytest.raises(InputError) as caught:
         study.check_run_folders([Trial("one", config(train={"epochs": 2}))], str(tmp_path))
     assert str(caught.value) == (
-        f"{folder}: a run with other settings is there, and is left alone: train.epochs 20 there, "
-        "2 now. Give another --output, or remove it"
+        f"{folder}: belongs to a run with other settings and is not overwritten: "
+        "train.epochs was 20, is now 2. Use another --output, or remove it"
     )
 
 
 def test_a_mistake_ends_with_exit_code_2_before_anything_runs(
     job: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    said = finish(job(runs=[{"name": "one", "set": {"train.epoch": 3}}]), 2)
-    assert said.startswith(f"error: {tmp_path}/table.yaml: run one: 1 mistake\n  train.epoch: ")
+    output = finish(job(runs=[{"name": "one", "set": {"train.epoch": 3}}]), 2)
+    assert output.startswith(f"error: {tmp_path}/table.yaml: run one: 1 mistake\n  train.epoch: ")
     assert not (tmp_path / "out").exists()

@@ -53,7 +53,7 @@ def test_example_config_is_suitable_for_retraining() -> None:
 
 
 @pytest.mark.needs("systemd")
-def test_systemd_takes_both_units(tmp_path: Path) -> None:
+def test_systemd_units_are_valid(tmp_path: Path) -> None:
     for path in SCHEDULES.glob("halftone-retrain.*"):
         # systemd-analyze checks that the executable exists.
         text = path.read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def write_fake_clone(folder: Path, code: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.needs("airflow")
-def test_airflow_takes_the_dag(tmp_path: Path) -> None:
+def test_airflow_runs_the_dag(tmp_path: Path) -> None:
     """The outcome is the task's; 4 is skipped, and 5, but no 2 or 3, is tried again."""
     python = os.environ["HALFTONE_AIRFLOW"]
     (tmp_path / "dags").mkdir()

@@ -1,1 +1,1 @@
-"""A table of trainings: what is run, what came of it, and what a paper says of the same."""
+"""Experiments: tables of trainings with their results beside those of a paper."""

@@ -1,4 +1,4 @@
-"""Combinations of values: all, or some drawn; and what they are called."""
+"""All combinations of the values of a space, or a random draw of them, each with a name."""
 
 from __future__ import annotations
 
@@ -17,34 +17,37 @@ from halftone.experiment.spec import RandomSpec
 
 class Combination(NamedTuple):
     name: str
-    settings: Settings  # by the space's own keys
+    settings: Settings  # by the keys of the space
 
 
 def list_combinations(space: ValueSpace) -> Iterator[Combination]:
-    """All combinations of a value for each key, the last key's changing first."""
-    last = Counter(map(_short_key, space))
-    for values in itertools.product(*(spaces.name_values(each).items() for each in space.values())):
+    """Yield all combinations of one value for each key; the last key varies fastest."""
+    short_key_counts = Counter(map(_short_key, space))
+    named_values = (spaces.name_values(values).items() for values in space.values())
+    for choices in itertools.product(*named_values):
         parts = []
-        for key, (name, _) in zip(space, values):
-            short = _short_key(key) if last[_short_key(key)] == 1 else key
+        for key, (name, _) in zip(space, choices):
+            short = _short_key(key) if short_key_counts[_short_key(key)] == 1 else key
             parts.append(name if isinstance(space[key], Mapping) else f"{short}-{name}")
         yield Combination(
-            _folder_name("_".join(parts)), dict(zip(space, (own for _, own in values)))
+            _folder_name("_".join(parts)), dict(zip(space, (value for _, value in choices)))
         )
 
 
 def draw_combinations(random_spec: RandomSpec) -> list[Combination]:
-    """Choose `count` of all combinations, none twice: a pure function of the space and the seed.
+    """Draw `count` combinations without replacement: a pure function of the space and the seed.
 
-    With `balance` no value of that key is drawn more than once more than another.
+    With `balance`, the draw counts of any two values of that key differ by at most one.
 
     Raises:
-        ValueError: there are not so many combinations.
+        ValueError: `count` exceeds the number of combinations.
     """
-    shuffled = sorted(
-        list_combinations(random_spec.from_),
-        key=lambda one: splits.hash_to_uint64(_sorted_json(one.settings), random_spec.seed, "draw"),
-    )
+
+    def draw_key(combination: Combination) -> int:
+        text = _sorted_json(combination.settings)
+        return splits.hash_to_uint64(text, random_spec.seed, "draw")
+
+    shuffled = sorted(list_combinations(random_spec.from_), key=draw_key)
     if random_spec.count > len(shuffled):
         raise ValueError(
             f"random.count = {random_spec.count}: is more than the {len(shuffled)} combinations of "
@@ -52,23 +55,24 @@ def draw_combinations(random_spec: RandomSpec) -> list[Combination]:
         )
     if random_spec.balance is not None:
         seen: Counter[str] = Counter()
-        turns = []
-        for one in shuffled:
-            value = _sorted_json(one.settings[random_spec.balance])
-            turns.append(seen[value])
+        ranks = []
+        for combination in shuffled:
+            value = _sorted_json(combination.settings[random_spec.balance])
+            ranks.append(seen[value])
             seen[value] += 1
         # The sort is stable: the first of each value, then the second of each, and so on.
-        shuffled = [one for _, one in sorted(zip(turns, shuffled), key=lambda pair: pair[0])]
+        ranked = sorted(zip(ranks, shuffled), key=lambda pair: pair[0])
+        shuffled = [combination for _, combination in ranked]
     return shuffled[: random_spec.count]
 
 
 def _short_key(key: str) -> str:
-    """The last part of each key."""
-    return "-".join(one.strip().rpartition(".")[2] for one in key.split(","))
+    """Join the last parts of comma-separated dotted keys."""
+    return "-".join(part.strip().rpartition(".")[2] for part in key.split(","))
 
 
 def _folder_name(name: str) -> str:
-    # A folder of this name must be possible, also where the key is a mistake, named as such later.
+    # The name must be a valid folder name even if the key is invalid, which is reported later.
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "run"
 
 

@@ -1,11 +1,11 @@
-"""An experiment from its file to its table."""
+"""Run an experiment from its file to its table."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 from pyspark.sql import SparkSession
 
@@ -14,7 +14,7 @@ from halftone.config import Config
 from halftone.errors import InputError, RunError
 from halftone.experiment import spec, table
 from halftone.experiment.datasets import DatasetCache
-from halftone.experiment.outcomes import StageOutcomes
+from halftone.experiment.outcomes import ExperimentResults, StageOutcomes
 from halftone.experiment.places import ProcessLauncher, SparkLauncher, TrainingLauncher
 from halftone.experiment.planning import RunPlanner
 from halftone.experiment.run_job import StudyContext
@@ -34,54 +34,67 @@ def run_experiment(
     epochs: Optional[int] = None,
     subset: Optional[int] = None,
 ) -> None:
-    """Do all runs of the experiment in the file at `path`, and print and write its table.
+    """Run an experiment, print its table and write it to `output`.
 
     Args:
-        images: instead of the file's base.paths.images.
-        output: a folder or a URL; default: out/experiments/ and the experiment's name.
-        epochs: of every run, instead of its own.
-        subset: take so many images at most, as many of each class.
+        path: Path or URL of the experiment file.
+        images: Overrides base.paths.images of the file.
+        output: A folder or a URL; default: out/experiments/ and the name of the experiment.
+        epochs: Overrides the number of epochs of every run.
+        subset: Maximum number of images of each run, equally many of each class.
 
     Raises:
-        InputError: the file, the images or what is at `output` is wrong; nothing was run.
-        RunError: runs failed; each is named with its error and log. The others are in the table.
-        StoppedError: SIGTERM; the same call goes on.
+        InputError: The file, the images or the content of `output` is invalid; nothing was run.
+        RunError: Runs failed; the message has the error and the log of each. The table shows the
+            other runs.
+        StoppedError: SIGTERM was received; the same call resumes the runs.
     """
-    asked = spec.load_spec(path)
-    output = storage.normalise_url(output or f"out/experiments/{asked.name}")
+    experiment = spec.load_spec(path)
+    output = storage.normalise_url(output or f"out/experiments/{experiment.name}")
     overrides = {"paths.images": images, "train.epochs": epochs}
-    planner = RunPlanner(asked, path, {k: v for k, v in overrides.items() if v is not None})
+    planner = RunPlanner(experiment, path, {k: v for k, v in overrides.items() if v is not None})
     planned = planner.plan_stages()
     clients.set_options(planner.base.storage.options)
-    shrunk = {"--epochs": epochs, "--subset": subset}
-    said = [f"{flag} {value:,}" for flag, value in shrunk.items() if value is not None]
+    flags = {"--epochs": epochs, "--subset": subset}
+    shrunk = [f"{flag} {value:,}" for flag, value in flags.items() if value is not None]
     with ExitStack() as stack:
-        place, session = _create_launcher(asked, planner.base, output, stack)
-        made = DatasetCache(output, session)
-        desk = StudyContext(output, asked.score, place, made.get, threading.Event())
-        stages = StageRunner(asked, planner, desk, made, subset)
-        stages.check_run_folders(planned)
-        done: list[StageOutcomes] = []
+        launcher, session_factory = _create_launcher(experiment, planner.base, output, stack)
+        dataset_cache = DatasetCache(output, session_factory)
+        context = StudyContext(
+            output, experiment.score, launcher, dataset_cache.get, threading.Event()
+        )
+        runner = StageRunner(experiment, planner, context, dataset_cache, subset)
+        runner.check_run_folders(planned)
+        stage_outcomes: list[StageOutcomes] = []
         with tracking.track_study(
-            planner.base.model_copy(update={"name": asked.name}),
-            _study_tags(asked),
+            planner.base.model_copy(update={"name": experiment.name}),
+            _study_tags(experiment),
             output,
             (table.MARKDOWN, table.CSV, table.PAGE),
         ):
-            for stage in asked.all_stages():
-                done.append(stages.run_stage(stage, done))
-                text = table.write_tables(asked, planner.base, done, output, said)
+            for stage in experiment.all_stages():
+                stage_outcomes.append(runner.run_stage(stage, stage_outcomes))
+                text = table.write_tables(
+                    ExperimentResults(experiment, planner.base, stage_outcomes, output, shrunk)
+                )
             print(text, flush=True)
-            _check_no_failures(done)
+            _check_no_failures(stage_outcomes)
 
 
 def _create_launcher(
     experiment: ExperimentSpec, base: Config, output: str, stack: ExitStack
 ) -> tuple[TrainingLauncher, SessionFactory]:
-    """Where trainings run, and what gives a SparkSession to make datasets with."""
+    """Create the launcher of trainings and the factory of SparkSessions that make datasets.
+
+    Args:
+        experiment: The experiment.
+        base: Settings shared by all runs.
+        output: URL of the output of the experiment.
+        stack: Stops the SparkSession of the trainings, if they run on Spark.
+    """
     name = f"{experiment.name}: datasets"
     if experiment.on == "processes":
-        # Spark's memory is the trainings' when the datasets are made.
+        # Stop Spark once the datasets are made, so that the trainings can use its memory.
         return ProcessLauncher(), lambda: spark_session(name, base.spark)
     spark = stack.enter_context(spark_session(experiment.name, base.spark))
     master = str(spark.sparkContext.master)
@@ -91,33 +104,35 @@ def _create_launcher(
 
 
 def _check_shared_storage(base: Config, output: str, master: str) -> None:
-    """Raise InputError where other machines do not see what their trainings need."""
+    """Raise InputError if trainings on other machines cannot access the output or MLflow."""
     if storage.is_local(output):
         raise InputError(
-            f"{output}: is a folder of this machine, and trainings run where Spark's master "
-            f"{master} has them; give an --output that all machines see, such as s3://bucket/out"
+            f"{output}: is a local folder, but trainings run on the machines of the Spark cluster "
+            f"{master}; use an --output that all machines can access, such as s3://bucket/out"
         )
     uri = tracking.store_uri(base.tracking)
     if base.tracking.enabled and uri.startswith(tracking.SQLITE_PREFIX):
         raise InputError(
-            f"{uri}: is a file of this machine, and trainings run where Spark's master {master} "
-            "has them; give a server's base.tracking.uri, or base.tracking.enabled: false"
+            f"{uri}: is a local file, but trainings run on the machines of the Spark cluster "
+            f"{master}; set base.tracking.uri to a server, or base.tracking.enabled: false"
         )
 
 
 def _study_tags(experiment: ExperimentSpec) -> dict[str, str]:
-    said: dict[str, Any] = {
+    tags = {
         "about": experiment.about,
         "source": experiment.source,
         "stages": ", ".join(stage.name for stage in experiment.stages),
     }
-    return {name: text for name, text in said.items() if text}
+    return {name: text for name, text in tags.items() if text}
 
 
 def _check_no_failures(stage_outcomes: Sequence[StageOutcomes]) -> None:
     """Raise RunError if a run failed."""
-    every = [one for stage in stage_outcomes for one in stage.outcomes]
-    failed = describe_failures(every)
-    if failed:
-        head = f"{len(failed)} of {len(every)} runs; the same command tries them again"
-        raise RunError("\n".join([head, *failed]))
+    run_outcomes = [outcome for stage in stage_outcomes for outcome in stage.outcomes]
+    failures = describe_failures(run_outcomes)
+    if failures:
+        summary = (
+            f"{len(failures)} of {len(run_outcomes)} runs; run the same command again to retry them"
+        )
+        raise RunError("\n".join([summary, *failures]))

@@ -1,4 +1,4 @@
-"""The datasets of an experiment: one for all runs whose images, pixels and splits are the same."""
+"""The datasets of an experiment; runs with the same images, pixels and splits share one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExperimentDataset(NamedTuple):
 
 
 def dataset_key(config: Config) -> str:
-    """Name what decides which rows a dataset has."""
+    """Return a digest of the settings that determine the rows of a dataset."""
     settings = config.model_dump(mode="json", include={"seed", "pixels", "splits", "preprocess"})
     images = storage.normalise_url(str(config.paths.images))
     text = json.dumps({**settings, "images": images}, sort_keys=True)
@@ -39,10 +39,11 @@ def dataset_key(config: Config) -> str:
 
 
 class DatasetCache:
-    """Those of an experiment, each made or brought up to date when it is first asked for.
+    """The datasets of an experiment, each made or updated when it is first needed.
 
     Args:
-        session: gives the SparkSession, for as long as it takes to make datasets.
+        output: URL of the output of the experiment.
+        session_factory: Opens the SparkSession, which is closed when the datasets are made.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class DatasetCache:
         self._lock = threading.Lock()
 
     def get(self, config: Config) -> ExperimentDataset:
-        """Raises InputError, RunError where it cannot be made."""
+        """Return the dataset of a config. Raises InputError or RunError if it cannot be made."""
         self.prepare([config])
         return self._datasets[dataset_key(config)]
 
     def prepare(self, configs: Sequence[Config]) -> None:
-        """Make all that the configs need. Raises InputError, RunError where one cannot be made."""
+        """Make the datasets of all configs. Raises InputError or RunError if one cannot be made."""
         with self._lock, ExitStack() as stack:
             session = cache(lambda: stack.enter_context(self._session_factory()))
             for config in configs:
@@ -68,37 +69,46 @@ class DatasetCache:
                 url = storage.join(self._output, DATASETS_FOLDER, key)
                 print(f"dataset: {url}", flush=True)
                 manifest, _ = preprocess(config, str(config.paths.images), url, session)
-                rows = {split: sum(own.values()) for split, own in manifest.counts.items()}
-                self._datasets[key] = ExperimentDataset(url, manifest.fingerprint, rows)
+                row_counts = {
+                    split: sum(class_counts.values())
+                    for split, class_counts in manifest.counts.items()
+                }
+                self._datasets[key] = ExperimentDataset(url, manifest.fingerprint, row_counts)
 
 
 def apply_subset(config: Config, output: str, num_images: int) -> Config:
-    """Return the config with a catalogue of `num_images` images, as many of each class.
+    """Return the config with a catalogue of at most `num_images` images, equally many per class.
 
     The catalogue is written once, below `output`; images that arrive later do not change it.
 
     Raises:
-        InputError: that is less than one image a class.
+        InputError: `num_images` is less than one image per class.
     """
     url = storage.join(output, _SUBSETS_FOLDER, f"{dataset_key(config)}-{num_images}.parquet")
     if not storage.exists(url):
         storage.write_table(url, _select_subset(config, num_images))
-    changed = config.preprocess.model_copy(update={"catalogue": url})
-    return config.model_copy(update={"preprocess": changed})
+    preprocess_settings = config.preprocess.model_copy(update={"catalogue": url})
+    return config.model_copy(update={"preprocess": preprocess_settings})
 
 
 def _select_subset(config: Config, num_images: int) -> pa.Table:
     root, settings = storage.normalise_url(str(config.paths.images)), config.preprocess
     listed = listing.list_images(root, settings.catalogue, settings.suffixes)
     files = catalogue.add_labels(listed, settings.label_from)
-    rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    # Hashes and row numbers, by label.
+    rows_by_label: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for row, (path, label) in enumerate(arrow.iter_rows(files, "path", "label")):
         if label:
-            rows[label].append((splits.hash_to_uint64(path, config.seed, "subset"), row))
-    each = num_images // max(1, len(rows))
-    if rows and each < 1:
+            digest = splits.hash_to_uint64(path, config.seed, "subset")
+            rows_by_label[label].append((digest, row))
+    num_classes = len(rows_by_label)
+    images_per_class = num_images // max(1, num_classes)
+    if rows_by_label and images_per_class < 1:
         raise InputError(
-            f"{root}: --subset {num_images} is less than one image for each of {len(rows)} "
-            f"classes; give {len(rows)} or more"
+            f"{root}: --subset {num_images} is less than one image for each of {num_classes} "
+            f"classes; use {num_classes} or more"
         )
-    return arrow.take_rows(files, [row for own in rows.values() for _, row in sorted(own)[:each]])
+    return arrow.take_rows(
+        files,
+        [row for rows in rows_by_label.values() for _, row in sorted(rows)[:images_per_class]],
+    )

@@ -1,23 +1,25 @@
-"""What came of the runs of an experiment, and which of a stage's is the best.
+"""The outcomes of the runs of an experiment, and the selection of the best run of a stage.
 
-A run's result, as its result.json has it, is
+result.json of a run has the keys
 
     state           finished or pruned
-    parameters      of the network
-    epochs          that it was trained for, of which best_epoch is the one whose model is kept
+    parameters      number of parameters of the network
+    epochs          number of trained epochs
+    best_epoch      number of the epoch whose model is stored
     train, validation, test
-                    loss and accuracy; precision, recall, f1 (of the second class where there are
-                    two, else means over classes), mistakes and rows where `score` names the split.
-                    None, or no such key, where there is no figure
-    train_secs      of all epochs; images_per_sec: the median epoch's
-    secs            of the whole run, scoring included
+                    loss and accuracy; also precision, recall, f1 (of the second class if there are
+                    two, else means over classes), mistakes and rows if `score` lists the split.
+                    A missing value is None or its key is absent
+    train_secs      training time of all epochs, seconds
+    images_per_sec  median over the epochs
+    secs            time of the whole run including scoring, seconds
 
-Of a run with `folds` every figure is the mean over its folds; beside them are
+In a run with `folds`, every value is the mean over the folds, and there are the keys
 
-    std             the same figures' standard deviations (of a sample: over the folds less one)
-    folds           the folds' own results, in order
+    std             standard deviations of the same values (of a sample: divided by folds - 1)
+    folds           the results of the folds, in order
 
-A pruned run has the figures of its best epoch so far, and no test.
+A pruned run has the values of its best epoch so far and no test values.
 """
 
 from __future__ import annotations
@@ -26,22 +28,23 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
+from halftone.config import Config
 from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.experiment.planning import Trial
-from halftone.experiment.spec import SelectionCriterion
+from halftone.experiment.spec import ExperimentSpec, SelectionCriterion
 
 FINISHED, PRUNED = "finished", "pruned"
 RunResult = dict[str, Any]
 
 
 class RunOutcome(NamedTuple):
-    """What came of a run: its result, or why it has none."""
+    """The outcome of a run: its result, or the error of a failed run."""
 
     trial: Trial
     result: Optional[RunResult]
     error: str  # empty unless the run failed
-    log: str  # URL; of the fold that failed where there are folds
-    folder: str = ""  # URL; holds model/ and scores/, or fold-0/model/ and so on
+    log: str  # URL; with folds, the log of the fold that failed, else of the last one
+    folder: str = ""  # URL; has model/ and scores/, or fold-0/model/ and so on
 
     @property
     def is_pruned(self) -> bool:
@@ -53,35 +56,49 @@ class RunOutcome(NamedTuple):
 
 
 class StageOutcomes(NamedTuple):
-    """What came of one stage. The stage of an experiment without `stages` has no name."""
+    """The outcomes of one stage. The stage of an experiment without `stages` has no name."""
 
     name: str
     about: str
     outcomes: list[RunOutcome]
-    best: Optional[str]  # the run's name; None where no run is finished
-    choose: SelectionCriterion = SelectionCriterion()  # what makes it the best
+    best: Optional[str]  # name of the best run; None if no run is finished
+    choose: SelectionCriterion = SelectionCriterion()  # selects the best run
     row_counts: Sequence[Mapping[str, int]] = ()  # by split, of the dataset of each training
 
 
+class ExperimentResults(NamedTuple):
+    """An experiment and the outcomes of its stages so far."""
+
+    spec: ExperimentSpec
+    base: Config  # settings shared by all runs
+    stages: Sequence[StageOutcomes]
+    output: str  # URL of the folder of the experiment
+    shrunk: Sequence[str] = ()  # the command line flags that made the experiment smaller
+
+    @property
+    def images(self) -> str:
+        return str(self.base.paths.images)
+
+
 def metric_value(result: RunResult, split: str, metric: str) -> Optional[float]:
-    """One of a result's figures; None where there is none."""
-    found: Optional[float] = result.get(split, {}).get(metric)
-    return found
+    """Return one metric of a result; None if it is missing."""
+    value: Optional[float] = result.get(split, {}).get(metric)
+    return value
 
 
 def best_outcome(
     outcomes: Sequence[RunOutcome], choose: SelectionCriterion
 ) -> Optional[RunOutcome]:
-    """The finished run of the best figure; of equal ones the one trained in the least time.
+    """Return the finished run with the best metric; ties go to the shortest training time.
 
-    Where no run has the figure, as nothing was held out for validation, that of training counts.
+    If no run has the metric because there is no validation split, the train split is used.
     """
     for split in (choose.split, TRAIN):
         ranked = [
-            (choose.sign * value, one.result["train_secs"], number)
-            for number, one in enumerate(outcomes)
-            if one.is_finished and one.result is not None
-            for value in [metric_value(one.result, split, choose.metric)]
+            (choose.sign * value, outcome.result["train_secs"], number)
+            for number, outcome in enumerate(outcomes)
+            if outcome.is_finished and outcome.result is not None
+            for value in [metric_value(outcome.result, split, choose.metric)]
             if value is not None
         ]
         if ranked:
@@ -90,7 +107,7 @@ def best_outcome(
 
 
 def combine_folds(results: Sequence[RunResult]) -> RunResult:
-    """One result from those of all folds."""
+    """Combine the results of all folds into one."""
     mean = _reduce_folds(results, statistics.fmean)
     return {
         **mean,
@@ -105,16 +122,16 @@ _RUN_FIELDS = ("epochs", "best_epoch", "train_secs", "images_per_sec", "secs")
 
 
 def _reduce_folds(results: Sequence[RunResult], statistic: Any) -> RunResult:
-    """Each figure over all folds; None where a fold lacks it."""
+    """Reduce each value over all folds; None if a fold lacks it."""
 
-    def of(values: Sequence[Any]) -> Optional[float]:
+    def reduce_values(values: Sequence[Any]) -> Optional[float]:
         return None if None in values else float(statistic(values))
 
-    def of_split(name: str) -> Mapping[str, Optional[float]]:
-        own = [one[name] for one in results]
-        return {key: of([each.get(key) for each in own]) for key in own[0]}
+    def reduce_split(split: str) -> Mapping[str, Optional[float]]:
+        folds = [result[split] for result in results]
+        return {key: reduce_values([fold.get(key) for fold in folds]) for key in folds[0]}
 
     return {
-        **{name: of_split(name) for name in SPLITS},
-        **{name: of([one[name] for one in results]) for name in _RUN_FIELDS},
+        **{split: reduce_split(split) for split in SPLITS},
+        **{name: reduce_values([result[name] for result in results]) for name in _RUN_FIELDS},
     }

@@ -1,4 +1,4 @@
-"""Where a training of an experiment runs: as a process here, or as one that a Spark task starts."""
+"""Launch the trainings of an experiment as local processes or from Spark tasks."""
 
 from __future__ import annotations
 
@@ -30,29 +30,31 @@ _POLL_SECS = 1.0
 
 
 class TrainingExit(NamedTuple):
+    """How a training process ended."""
+
     exit_code: int
-    message: str  # what a process that failed said last, or how it died
+    message: str  # last output line of a failed process, or how it was killed
 
 
 class RunningTraining(Protocol):
-    """A training on its way."""
+    """A running training."""
 
     def wait(self, secs: float) -> Optional[TrainingExit]:
-        """Wait, so long at most; None where it still runs."""
+        """Wait for the end, at most `secs`; return None if the training is still running."""
 
     def stop(self) -> None:
-        """Have it end early, if there is a quicker way than a file beside its model."""
+        """Ask it to stop, if there is a faster way than the stop file beside its model."""
 
 
 class TrainingLauncher(Protocol):
-    is_local: bool  # trainings share the cores of this machine
+    is_local: bool  # whether trainings share the cores of this machine
 
     def launch(self, job: TrainingJob, log: str) -> RunningTraining:
-        """Start a training; `log` is the URL of what it says."""
+        """Start a training; `log` is the URL of its output."""
 
 
 class ProcessLauncher:
-    """This machine."""
+    """Starts each training as a local process."""
 
     is_local = True
 
@@ -61,7 +63,7 @@ class ProcessLauncher:
 
 
 class SparkLauncher:
-    """Spark's executors: a Spark job of one task for each training."""
+    """Starts each training on an executor, as a Spark job with one task."""
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
@@ -75,7 +77,7 @@ class _TrainingProcess:
     def __init__(self, job: TrainingJob, log: str) -> None:
         self._log = log
         self._oom_kills_before = exit_status.count_oom_kills()
-        # A store that is no file system takes a log as a whole, in the end.
+        # An object store cannot append: the log is uploaded when the process has ended.
         self._local_log = Path(log) if storage.is_local(log) else Path(tempfile.mkstemp()[1])
         with self._local_log.open("wb") as file:
             self._process = subprocess.Popen(
@@ -87,7 +89,7 @@ class _TrainingProcess:
             )
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
-            # Its input stays open: it ends when that does, as when this process is killed.
+            # Keep stdin open: the training exits when it is closed, also if this process is killed.
             self._process.stdin.write((json.dumps(job) + "\n").encode())
             self._process.stdin.flush()
 
@@ -99,7 +101,7 @@ class _TrainingProcess:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        said = (
+        message = (
             exit_status.describe_exit(code, self._oom_kills_before)
             if code < 0
             else self._last_line()
@@ -107,20 +109,20 @@ class _TrainingProcess:
         if str(self._local_log) != self._log:
             storage.write_bytes(self._log, self._local_log.read_bytes())
             self._local_log.unlink()
-        return TrainingExit(code, said if code else "")
+        return TrainingExit(code, message if code else "")
 
     def stop(self) -> None:
         self._process.terminate()
 
     def _last_line(self) -> str:
         lines = self._local_log.read_text(encoding="utf-8", errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "said nothing")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
 
 
 def _process_environment() -> dict[str, str]:
-    """This process's, but for the Spark that spark-submit gave it: a training has its own."""
-    own = {name: value for name, value in os.environ.items() if "PYSPARK_GATEWAY" not in name}
-    return {**own, **spark_task.rank_environment()}
+    """Return this process's environment without spark-submit's JVM: a training starts its own."""
+    inherited = {name: value for name, value in os.environ.items() if "PYSPARK_GATEWAY" not in name}
+    return {**inherited, **spark_task.rank_environment()}
 
 
 class _TrainingTask:
@@ -134,11 +136,11 @@ class _TrainingTask:
     def _run(self, job: TrainingJob, log: str) -> None:
         try:
             self._context.setJobGroup(uuid.uuid4().hex, self._name)
-            one = self._context.parallelize([job], 1)
-            (self._exit,) = one.map(partial(_run_in_task, log=log)).collect()
+            jobs = self._context.parallelize([job], 1)
+            (self._exit,) = jobs.map(partial(_run_in_task, log=log)).collect()
         except Py4JJavaError as error:
             self._exit = TrainingExit(1, tasks.parse_worker_error(str(error.java_exception)))
-        except Exception as error:  # the JVM is gone, or the application at its end
+        except Exception as error:  # the JVM or the application has ended
             self._exit = TrainingExit(1, f"{type(error).__name__}: {error}")
 
     def wait(self, secs: float) -> Optional[TrainingExit]:
@@ -152,6 +154,6 @@ class _TrainingTask:
 def _run_in_task(job: TrainingJob, log: str) -> TrainingExit:
     process = _TrainingProcess(job, log)
     while True:
-        ended = process.wait(_POLL_SECS)
-        if ended is not None:
-            return ended
+        training_exit = process.wait(_POLL_SECS)
+        if training_exit is not None:
+            return training_exit

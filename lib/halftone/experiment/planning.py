@@ -1,4 +1,4 @@
-"""Which runs an experiment has, each with its whole config, checked before any of them starts."""
+"""Plan the runs of an experiment: each gets its full config, validated before any run starts."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from halftone.experiment.combining import Combination
 from halftone.experiment.spaces import NumberRange, Settings
 from halftone.experiment.spec import ExperimentSpec, PaperResult, RunSpec, StageSpec
 
-SettingLayers = tuple[Settings, ...]  # each laid over those before it
+SettingLayers = tuple[Settings, ...]  # each overrides those before it
 
 
 class Trial(NamedTuple):
-    """A run that can be started."""
+    """A run with its full config."""
 
     name: str
     config: Config
     paper: PaperResult = PaperResult()
     note: str = ""
     stage: str = ""
-    layers: SettingLayers = ()  # of its stage and itself, over the base
-    folds: int = 0  # as many trainings; 0 where it is a single one
-    proposal: Mapping[str, Any] = MappingProxyType({})  # by a search, by the keys of its space
+    layers: SettingLayers = ()  # of its stage and of the run, over the base
+    folds: int = 0  # number of trainings; 0 for a single training without folds
+    proposal: Mapping[str, Any] = MappingProxyType({})  # of a search, by the keys of its space
 
     def training_configs(self) -> list[Config]:
-        """Those of its trainings."""
+        """Return the config of each training of the run."""
         return [
             self.config.model_copy(
                 update={"splits": self.config.splits.model_copy(update={"fold": number})}
@@ -42,14 +42,15 @@ class Trial(NamedTuple):
 
 
 class RunPlanner:
-    """Gives each run its config.
+    """Build the config of each run.
 
     Args:
-        source: what errors call the file.
-        overrides: settings by dotted key that win over those of every run.
+        spec: The experiment.
+        source: Name of the experiment file in error messages.
+        overrides: Settings by dotted key that override those of every run.
 
     Raises:
-        ConfigError: the settings that all runs have in common are wrong.
+        ConfigError: The settings shared by all runs are invalid.
     """
 
     def __init__(
@@ -61,38 +62,50 @@ class RunPlanner:
         if self.base.tracking.experiment is None:
             raw = overlay_settings(raw, {"tracking.experiment": spec.name})
             self.base = _check_config(raw, f"{source}: base")
-        # Where the base leaves the network to the defaults, a run may still change a part of it.
+        # A run may change single settings of the network: this needs its name in the config.
         self._raw = overlay_settings(raw, {"train.model.name": self.base.train.model.name})
 
     def plan_stages(self) -> dict[str, list[Trial]]:
-        """Check all stages, as far as they are known: each by the first run of an earlier stage.
+        """Validate the runs of all stages.
 
-        Returns the runs of each stage by its name; of a search none.
+        The best run of an earlier stage is not known yet: its first run stands in for it.
+
+        Returns:
+            The runs of each stage by its name; a search has none yet.
 
         Raises:
-            ConfigError: a run's settings are wrong, do not fit the size of the images or the place
-                of the outputs, or two runs of a stage have one name.
+            ConfigError: The settings of a run are invalid, do not fit the size of the images or
+                set output paths, or two runs of a stage have the same name.
         """
-        first: dict[str, SettingLayers] = {}
-        found: dict[str, list[Trial]] = {}
+        first_layers: dict[str, SettingLayers] = {}
+        trials_by_stage: dict[str, list[Trial]] = {}
         for stage in self._spec.all_stages():
-            under = first[stage.best_of] if stage.best_of else ()
-            tried = (
-                self._boundary_trials(stage, under)
+            base_layers = first_layers[stage.best_of] if stage.best_of else ()
+            trials = (
+                self._boundary_trials(stage, base_layers)
                 if stage.search
-                else self.list_trials(stage, under)
+                else self.list_trials(stage, base_layers)
             )
-            first[stage.name] = tried[0].layers
-            found[stage.name] = [] if stage.search else tried
-        return found
+            first_layers[stage.name] = trials[0].layers
+            trials_by_stage[stage.name] = [] if stage.search else trials
+        return trials_by_stage
 
     def list_trials(self, stage: StageSpec, base_layers: SettingLayers) -> list[Trial]:
-        """The runs of a stage without a search, over the settings of an earlier stage's best."""
+        """Return the runs of a stage without a search.
+
+        Args:
+            stage: The stage.
+            base_layers: Settings of the best run of an earlier stage.
+
+        Raises:
+            ConfigError: The settings of a run are invalid, or two runs have the same name.
+        """
         runs = [*stage.runs, *self._combine_runs(stage)]
-        twice = [name for name, count in Counter(run.name for run in runs).items() if count > 1]
-        if twice:
+        name_counts = Counter(run.name for run in runs)
+        duplicates = [name for name, count in name_counts.items() if count > 1]
+        if duplicates:
             raise ConfigError(
-                f"{self._location(stage)}: two runs have the name {twice[0]}; rename one"
+                f"{self._location(stage)}: two runs have the name {duplicates[0]}; rename one"
             )
         return [self.make_trial(stage, base_layers, run) for run in runs]
 
@@ -104,30 +117,34 @@ class RunPlanner:
         proposal: Mapping[str, Any] = MappingProxyType({}),
         kind: str = "run",
     ) -> Trial:
-        """Give one run its config.
+        """Build the config of one run.
 
         Args:
-            under: settings of an earlier stage's best run.
-            proposed: by a search.
-            what: it is called in errors.
+            stage: The stage of the run.
+            base_layers: Settings of the best run of an earlier stage.
+            run: The run as in the experiment file.
+            proposal: Values that a search proposed for the run.
+            kind: Noun for the run in error messages.
 
         Raises:
-            ConfigError: it cannot be run.
+            ConfigError: The run has invalid settings.
         """
         layers = (*base_layers, stage.set, run.set)
         name = f"{stage.name}.{run.name}" if stage.name else run.name
         raw = reduce(overlay_settings, (*layers, {**self._overrides, "name": name}), self._raw)
         if self._spec.folds is not None:
             raw = overlay_settings(raw, {"splits.folds": self._spec.folds, "splits.fold": 0})
-        place = f"{self._location(stage)}: {kind}" + f" {run.name}" * (kind == "run")
-        checked = _check_config(raw, place)
-        _check_image_size(checked, place)
-        self._check_ranks(checked, place)
+        source = f"{self._location(stage)}: {kind}" + f" {run.name}" * (kind == "run")
+        trial_config = _check_config(raw, source)
+        _check_image_size(trial_config, source)
+        self._check_ranks(trial_config, source)
         if self._spec.on == "spark":
-            # The run's own small Spark is one of its machine.
-            checked = checked.model_copy(update={"spark": SparkSettings()})
+            # Each training starts a local Spark with default settings on its executor's machine.
+            trial_config = trial_config.model_copy(update={"spark": SparkSettings()})
         folds = self._spec.folds or 0
-        return Trial(run.name, checked, run.paper, run.note, stage.name, layers, folds, proposal)
+        return Trial(
+            run.name, trial_config, run.paper, run.note, stage.name, layers, folds, proposal
+        )
 
     def _combine_runs(self, stage: StageSpec) -> Iterator[RunSpec]:
         drawn: list[Combination] = []
@@ -136,28 +153,33 @@ class RunPlanner:
                 drawn = combining.draw_combinations(stage.random)
             except ValueError as error:
                 raise ConfigError(f"{self._location(stage)}: {error}") from None
-        every = combining.list_combinations(stage.grid) if stage.grid else ()
-        for one in (*every, *drawn):
-            yield RunSpec(name=one.name, set=spaces.split_keys(one.settings))
+        grid = combining.list_combinations(stage.grid) if stage.grid else ()
+        for combination in (*grid, *drawn):
+            yield RunSpec(name=combination.name, set=spaces.split_keys(combination.settings))
 
     def _boundary_trials(self, stage: StageSpec, base_layers: SettingLayers) -> list[Trial]:
-        """A run for each value, or end of a range, of a search's space: one changed at a time."""
+        """Build runs that cover every listed value and both ends of every range of a search space.
+
+        Each run differs from the first one in a single key.
+        """
         assert stage.search is not None
-        ends: dict[str, list[Any]] = {}
-        for key, given in stage.search.space.items():
-            asked = spaces.parse_search_values(given)
-            ends[key] = [asked.low, asked.high] if isinstance(asked, NumberRange) else asked
-        first = {key: values[0] for key, values in ends.items()}
-        every = [first, *({**first, key: value} for key in ends for value in ends[key][1:])]
+        boundaries: dict[str, list[Any]] = {}
+        for key, entry in stage.search.space.items():
+            values = spaces.parse_search_values(entry)
+            boundaries[key] = (
+                [values.low, values.high] if isinstance(values, NumberRange) else values
+            )
+        first = {key: values[0] for key, values in boundaries.items()}
+        others = ({**first, key: value} for key in boundaries for value in boundaries[key][1:])
         return [
             self.make_trial(
                 stage,
                 base_layers,
-                RunSpec(name="tried", set=spaces.split_keys(one)),
-                one,
+                RunSpec(name="tried", set=spaces.split_keys(settings)),
+                settings,
                 "search.space",
             )
-            for one in every
+            for settings in (first, *others)
         ]
 
     def _location(self, stage: StageSpec) -> str:
@@ -167,43 +189,43 @@ class RunPlanner:
         ranks = trial_config.train.ranks
         if ranks > 1 and self._spec.on == "spark":
             raise ConfigError(
-                f"{source}: train.ranks is {ranks}, and on: spark gives a run one slot; use "
+                f"{source}: train.ranks is {ranks}, but on: spark gives each run one slot; use "
                 "on: processes with parallel: 1"
             )
         if ranks > 1 and self._spec.parallel > 1:
             raise ConfigError(
-                f"{source}: train.ranks is {ranks}, and parallel is {self._spec.parallel}; runs of "
-                "several ranks go one after the other: use parallel: 1"
+                f"{source}: train.ranks is {ranks}, but parallel is {self._spec.parallel}; runs "
+                "with several ranks cannot run concurrently: use parallel: 1"
             )
 
 
 def overlay_settings(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings with others, by dotted key, laid over them; `raw` stays as it is."""
-    laid = dict(raw)
+    """Return a copy of nested settings with the values of dotted keys set; `raw` is unchanged."""
+    overlaid = dict(raw)
     for key, value in settings.items():
-        first, dot, rest = key.partition(".")
-        inner = laid.get(first)
-        below = inner if isinstance(inner, Mapping) else {}
-        laid[first] = overlay_settings(below, {rest: value}) if dot else value
-    return laid
+        section, dot, rest = key.partition(".")
+        current = overlaid.get(section)
+        nested = current if isinstance(current, Mapping) else {}
+        overlaid[section] = overlay_settings(nested, {rest: value}) if dot else value
+    return overlaid
 
 
 def _check_config(raw: Mapping[str, Any], source: str) -> Config:
-    checked = config.config_from_mapping(raw, source)
-    placed = [name for name, value in checked.paths if value is not None and name != "images"]
-    if placed:
+    parsed = config.config_from_mapping(raw, source)
+    output_paths = [name for name, value in parsed.paths if value is not None and name != "images"]
+    if output_paths:
         raise ConfigError(
-            f"{source}: paths.{placed[0]}: an experiment places all but paths.images below its "
-            "output; take it out"
+            f"{source}: paths.{output_paths[0]}: an experiment sets all paths except paths.images "
+            "to folders below its output; remove it"
         )
-    if checked.score.split != splits.TEST:
+    if parsed.score.split != splits.TEST:
         raise ConfigError(
-            f'{source}: score.split = "{checked.score.split}": an experiment scores the splits '
-            "that its own score names; take it out"
+            f'{source}: score.split = "{parsed.score.split}": an experiment scores the splits '
+            "that its `score` key lists; remove it"
         )
-    if not checked.paths.images:
-        raise ConfigError(f"{source}: paths.images is not set; give it there or as --input URL")
-    return checked
+    if not parsed.paths.images:
+        raise ConfigError(f"{source}: paths.images is not set; set it there or with --input URL")
+    return parsed
 
 
 def _check_image_size(trial_config: Config, source: str) -> None:

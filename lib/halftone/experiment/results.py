@@ -1,4 +1,4 @@
-"""A training's figures from its history and its scores, see halftone.experiment.outcomes."""
+"""Summarise the history and the scores of a training, see halftone.experiment.outcomes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from halftone.dataset.splits import SPLITS, TEST, TRAIN, VALIDATION
 
-# Of metrics.json.
+# Keys of metrics.json.
 _SCORE_FIELDS = ("loss", "accuracy", "precision", "recall", "f1", "rows")
 
 EpochEntries = Sequence[Mapping[str, Any]]
 
 
 def summarise_history(history: EpochEntries, best_epoch: int) -> dict[str, Any]:
-    """What is known of a training by its epochs; nothing of the test split."""
+    """Summarise a training from its epochs; the test split has no values."""
     best = next(entry for entry in history if entry["epoch"] == best_epoch)
     keys = {TRAIN: "{}", VALIDATION: "val_{}", TEST: ""}
     return {
@@ -25,17 +25,17 @@ def summarise_history(history: EpochEntries, best_epoch: int) -> dict[str, Any]:
             split: {name: best.get(keys[split].format(name)) for name in ("loss", "accuracy")}
             for split in SPLITS
         },
-        # Of all its epochs, also of those that an earlier process did.
+        # Of all epochs, including those of an earlier process.
         "train_secs": round(sum(entry["secs"] for entry in history), 3),
         "images_per_sec": statistics.median(entry["images_per_sec"] for entry in history),
     }
 
 
 def summarise_scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What was measured on a split."""
+    """Select the metrics of a split for the result of a run."""
     confusion = metrics["confusion"]
-    right = sum(row[number] for number, row in enumerate(confusion))
+    correct = sum(row[number] for number, row in enumerate(confusion))
     return {
         **{name: metrics[name] for name in _SCORE_FIELDS},
-        "mistakes": metrics["rows"] - right,
+        "mistakes": metrics["rows"] - correct,
     }

@@ -1,4 +1,4 @@
-"""One run of an experiment from this side: its folder, its trainings, and what came of them."""
+"""Run one trial of an experiment in the driver: its folder, its trainings and their results."""
 
 from __future__ import annotations
 
@@ -22,49 +22,49 @@ from halftone.tracking import tracking
 
 SETTINGS = "settings.json"
 _RUNS, _LOG = "runs", "log"
-# What decides a result; what a run's place and helpers are has no part in it.
+# The settings that affect a result; those of paths, tracking and Spark do not.
 _RESULT_SETTINGS = {"seed", "pixels", "splits", "preprocess", "train", "score"}
 _POLL_SECS = 1.0
 
-# Whether a training of such a history is not worth going on with.
+# Returns whether a training with this history should be stopped.
 EarlyStop = Callable[[EpochEntries], bool]
 
 
 def result_settings(run_config: Config) -> dict[str, Any]:
-    """All that decides what a run ends with."""
+    """Return the settings that affect the result of a run."""
     return run_config.model_dump(mode="json", include=_RESULT_SETTINGS)
 
 
 def describe_changes(stored: dict[str, Any], run_config: Config) -> list[str]:
-    """How settings that were kept differ from a config's, a line each."""
+    """Describe how stored settings differ from those of a config, one line each."""
     with suppress(ConfigError):
-        # What an earlier version did not know has its default.
+        # Settings that are newer than the stored ones get their defaults.
         known = {key: stored[key] for key in stored if key in _RESULT_SETTINGS}
-        stored = result_settings(config.config_from_mapping(known, "kept settings"))
+        stored = result_settings(config.config_from_mapping(known, "stored settings"))
     return [
-        f"{key} {old!r} there, {new!r} now"
+        f"{key} was {old!r}, is now {new!r}"
         for key, old, new in config.diff_settings(stored, result_settings(run_config))
     ]
 
 
 def stage_folder(output: str, stage: str) -> str:
-    """Where the runs of a stage are kept, below the experiment's output."""
+    """Return the folder of the runs of a stage, below the output of the experiment."""
     return storage.join(output, _RUNS, stage) if stage else storage.join(output, _RUNS)
 
 
 def run_folder(planned_trial: Trial, output: str) -> str:
-    """Where a run is kept."""
+    """Return the folder of a run."""
     return storage.join(stage_folder(output, planned_trial.stage), planned_trial.name)
 
 
 class StudyContext(NamedTuple):
-    """What all runs of an experiment share."""
+    """Objects that all runs of an experiment share."""
 
     output: str
-    score_splits: Sequence[str]  # splits
+    score_splits: Sequence[str]
     launcher: TrainingLauncher
     get_dataset: Callable[[Config], ExperimentDataset]
-    stop_event: threading.Event  # set: trainings write a checkpoint and end, and none begins
+    stop_event: threading.Event  # once set, trainings checkpoint and exit, and none starts
 
 
 def run_trial(
@@ -73,53 +73,51 @@ def run_trial(
     core_share: tuple[int, int],
     early_stop: Optional[EarlyStop],
 ) -> RunOutcome:
-    """Do all trainings of a run that are not finished, one after the other.
+    """Run all unfinished trainings of a run, one after the other.
 
     Args:
-        share: which of how many parts of this machine's cores it has.
+        planned_trial: The run.
+        context: Shared objects of the experiment.
+        core_share: Index of the run's share of this machine's cores, and the number of shares.
+        early_stop: Decides after each epoch whether to stop the training; None never stops it.
     """
     root = run_folder(planned_trial, context.output)
-    log, found = "", []
-    for number, own in enumerate(planned_trial.training_configs()):
-        place = storage.join(root, f"fold-{number}") if planned_trial.folds else root
-        log = storage.join(place, _LOG)
-        result = _Training(own, place, context).run(core_share, early_stop)
+    log, results_by_fold = "", []
+    for fold, training_config in enumerate(planned_trial.training_configs()):
+        folder = storage.join(root, f"fold-{fold}") if planned_trial.folds else root
+        log = storage.join(folder, _LOG)
+        result = _Training(training_config, folder, context).run(core_share, early_stop)
         if isinstance(result, str):
             return RunOutcome(planned_trial, None, result, log, root)
-        found.append(result)
-    return RunOutcome(
-        planned_trial,
-        outcomes.combine_folds(found) if planned_trial.folds else found[0],
-        "",
-        log,
-        root,
-    )
+        results_by_fold.append(result)
+    result = outcomes.combine_folds(results_by_fold) if planned_trial.folds else results_by_fold[0]
+    return RunOutcome(planned_trial, result, "", log, root)
 
 
 class _Training:
-    """One training: what it is, and what stands of it."""
+    """One training of a run and its state on storage."""
 
     def __init__(self, training_config: Config, folder: str, context: StudyContext) -> None:
         self._config, self._folder, self._context = training_config, folder, context
         self._dataset = context.get_dataset(training_config)
-        decides = training_config.model_dump(
+        settings = training_config.model_dump(
             mode="json", include=_RESULT_SETTINGS, exclude_defaults=True
         )
         text = json.dumps(
-            [decides, self._dataset.fingerprint, sorted(context.score_splits)], sort_keys=True
+            [settings, self._dataset.fingerprint, sorted(context.score_splits)], sort_keys=True
         )
         self._fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def run(
         self, core_share: tuple[int, int], early_stop: Optional[EarlyStop]
     ) -> Union[RunResult, str]:
-        """What it comes to, or why it came to nothing."""
-        standing = self._previous_result()
-        if standing is not None:
-            print(f"{self._config.name}: finished before, and kept", flush=True)
-            return standing
+        """Run the training unless it is finished; return its result or an error message."""
+        previous = self._previous_result()
+        if previous is not None:
+            print(f"{self._config.name}: already finished, skipped", flush=True)
+            return previous
         if self._context.stop_event.is_set():
-            return "stopped before it began"
+            return "stopped before it started"
         storage.write_json(storage.join(self._folder, SETTINGS), result_settings(self._config))
         slot, parallel = core_share if self._context.launcher.is_local else (0, 1)
         job = {
@@ -134,30 +132,31 @@ class _Training:
         }
         running = self._context.launcher.launch(job, storage.join(self._folder, _LOG))
         error, is_pruned = self._wait_for_end(running, early_stop)
-        found = self._previous_result()
-        if found is None and is_pruned:
+        result = self._previous_result()
+        if result is None and is_pruned:
             return self._write_pruned_result()
-        return found or error or "ended well and left no result"
+        return result or error or "exited with code 0 but wrote no result"
 
     def _config_with_tracking(self) -> Config:
-        """The config, with the store as it is called from any machine and folder."""
+        """Return the config with a tracking URI that is valid on any machine and in any folder."""
         settings = self._config.tracking
-        known = settings.model_copy(update={"uri": tracking.store_uri(settings)})
-        return self._config.model_copy(update={"tracking": known})
+        absolute = settings.model_copy(update={"uri": tracking.store_uri(settings)})
+        return self._config.model_copy(update={"tracking": absolute})
 
     def _wait_for_end(
         self, running: RunningTraining, early_stop: Optional[EarlyStop]
     ) -> tuple[str, bool]:
-        """Wait for the end; return what went wrong, and whether it was found not worth going on."""
+        """Wait for the end of the training; return its error message and whether it was pruned."""
         is_pruned = is_stopped = False
         while True:
-            ended = running.wait(_POLL_SECS)
-            if ended is not None:
-                return ended.message, is_pruned
+            training_exit = running.wait(_POLL_SECS)
+            if training_exit is not None:
+                return training_exit.message, is_pruned
             if early_stop is not None and not is_pruned:
                 is_pruned = early_stop(self._read_history())
             if is_pruned or self._context.stop_event.is_set():
-                # Again and again: a training that only begins takes an earlier one's file away.
+                # Repeat it: a training that is just starting deletes the stop file of an earlier
+                # one.
                 with suppress(OSError):
                     storage.write_bytes(storage.join(self._model_url(), STOP_FILE), b"")
             if self._context.stop_event.is_set() and not is_stopped:
@@ -171,20 +170,20 @@ class _Training:
         return read_history(self._folder)
 
     def _write_pruned_result(self) -> RunResult:
-        """Keep what is known of a training that was stopped for good."""
-        done = self._read_history()
+        """Write and return the result of a pruned training from its history."""
+        history = self._read_history()
         result = {
             "identity": self._fingerprint,
             "state": PRUNED,
             "parameters": None,
-            **results.summarise_history(done, best_epoch(done)),
+            **results.summarise_history(history, best_epoch(history)),
             "secs": None,
         }
         storage.write_json(storage.join(self._folder, trial.RESULT), result)
         return result
 
     def _previous_result(self) -> Optional[RunResult]:
-        """What this very training, on this very dataset, left; None where it is not finished."""
+        """Return the stored result with this fingerprint; None if the training is unfinished."""
         try:
             result: RunResult = storage.read_json(storage.join(self._folder, trial.RESULT))
         except FileNotFoundError:
@@ -193,11 +192,10 @@ class _Training:
 
 
 def read_history(folder: str) -> EpochEntries:
-    """The epochs that the training in a folder has done."""
+    """Return the finished epochs of the training in a folder."""
+    url = storage.join(folder, trial.MODEL, HISTORY)
     try:
-        epochs: EpochEntries = storage.read_json(storage.join(folder, trial.MODEL, HISTORY))[
-            "epochs"
-        ]
+        epochs: EpochEntries = storage.read_json(url)["epochs"]
     except (OSError, ValueError):
         return []
     return epochs

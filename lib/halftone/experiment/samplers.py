@@ -1,4 +1,4 @@
-"""What proposes a search's next run, as Optuna calls things."""
+"""Convert a search to Optuna: distributions, parameters, samplers and the pruner."""
 
 from __future__ import annotations
 
@@ -21,68 +21,75 @@ from halftone.experiment import spaces
 from halftone.experiment.spaces import NumberRange, Settings
 from halftone.experiment.spec import SearchSpec
 
-# A run is compared with the median of the others once so many have ended, and it so many epochs.
+# A run is compared with the median of the others after this many finished runs and epochs.
 _PRUNE_AFTER_TRIALS, _PRUNE_AFTER_EPOCHS = 3, 1
 
 
 def distributions(search: SearchSpec) -> dict[str, BaseDistribution]:
-    """What to choose from, by the keys of the space."""
-    return {key: _distribution(given) for key, given in search.space.items()}
+    """Return Optuna's distributions by the keys of the space."""
+    return {key: _distribution(entry) for key, entry in search.space.items()}
 
 
 def _distribution(entry: Any) -> BaseDistribution:
-    asked = spaces.parse_search_values(entry)
-    if not isinstance(asked, NumberRange):
-        # Optuna's choices are plain values, not lists.
-        return CategoricalDistribution([json.dumps(value) for value in asked])
-    if asked.is_whole:
-        return IntDistribution(int(asked.low), int(asked.high), asked.log, int(asked.step or 1))
-    values = asked.values()
-    high = values[-1] if values else asked.high
+    values = spaces.parse_search_values(entry)
+    if not isinstance(values, NumberRange):
+        # Optuna's choices must be scalars, not lists.
+        return CategoricalDistribution([json.dumps(value) for value in values])
+    if values.is_whole:
+        return IntDistribution(int(values.low), int(values.high), values.log, int(values.step or 1))
+    steps = values.values()
+    high = steps[-1] if steps else values.high
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that the last step may be a hair shorter
-        return FloatDistribution(float(asked.low), float(high), asked.log, asked.step)
+        # Optuna warns if the last step is slightly shorter than the others.
+        warnings.simplefilter("ignore", UserWarning)
+        return FloatDistribution(float(values.low), float(high), values.log, values.step)
 
 
 def round_params(space: Mapping[str, BaseDistribution], params: dict[str, Any]) -> dict[str, Any]:
-    """What was proposed, with no more digits than a reader wants."""
+    """Round continuous parameters to four significant digits, within their bounds."""
 
-    def of(key: str, value: Any) -> Any:
-        own = space[key]
-        if not isinstance(own, FloatDistribution) or own.step is not None:
+    def round_param(key: str, value: Any) -> Any:
+        distribution = space[key]
+        if not isinstance(distribution, FloatDistribution) or distribution.step is not None:
             return value
-        return min(max(float(f"{value:.4g}"), own.low), own.high)
+        return min(max(float(f"{value:.4g}"), distribution.low), distribution.high)
 
-    return {key: of(key, value) for key, value in params.items()}
+    return {key: round_param(key, value) for key, value in params.items()}
 
 
 def params_to_settings(search: SearchSpec, params: dict[str, Any]) -> Settings:
-    """What was proposed, by the keys of the space."""
+    """Convert Optuna's parameters to settings by the keys of the space."""
     return {
-        key: json.loads(params[key]) if isinstance(given, list) else params[key]
-        for key, given in search.space.items()
+        key: json.loads(params[key]) if isinstance(entry, list) else params[key]
+        for key, entry in search.space.items()
     }
 
 
 def settings_to_params(search: SearchSpec, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, as Optuna has it."""
+    """Convert settings by the keys of the space to Optuna's parameters."""
     return {
-        key: json.dumps(settings[key]) if isinstance(given, list) else settings[key]
-        for key, given in search.space.items()
+        key: json.dumps(settings[key]) if isinstance(entry, list) else settings[key]
+        for key, entry in search.space.items()
     }
 
 
 def create_sampler(search: SearchSpec, number: int, attempt: int) -> BaseSampler:
-    """The sampler for one proposal.
+    """Create the sampler for one proposal.
 
-    Each has one of its own, of a seed of its own: so a search that goes on after it was killed
-    proposes what it would have proposed.
+    Each proposal has its own sampler with its own seed, so that a search that resumes after it was
+    killed makes the same proposals.
+
+    Args:
+        search: The search.
+        number: Index of the proposal in the search.
+        attempt: Index of the attempt at this proposal.
     """
     seed = splits.hash_to_uint64(f"{number}:{attempt}", search.seed, "propose") % 2**32
     space = distributions(search)
     num_startup = max(4, 2 * len(space))
     if search.sampler == "gp":
-        from halftone.experiment.gaussian import GaussianProcessSampler  # scikit-learn's second
+        # Imported here because importing scikit-learn takes a second.
+        from halftone.experiment.gaussian import GaussianProcessSampler
 
         return GaussianProcessSampler(space, seed, num_startup)
     if search.sampler == "tpe":
@@ -95,5 +102,5 @@ def create_sampler(search: SearchSpec, number: int, attempt: int) -> BaseSampler
 
 
 def create_pruner() -> optuna.pruners.BasePruner:
-    # Optuna: a step below the second number is not looked at; our first epoch is 1.
+    # Optuna does not prune at steps below the second argument; our first epoch is 1.
     return optuna.pruners.MedianPruner(_PRUNE_AFTER_TRIALS, _PRUNE_AFTER_EPOCHS + 1)

@@ -1,6 +1,6 @@
-"""Values to choose from, as an experiment's file has them: lists, named values and ranges.
+"""Value spaces of an experiment file: lists, named values and ranges.
 
-A space has them by dotted key, or by several keys with commas between, which then have one value.
+A space maps a dotted key, or several comma-separated keys that share one value, to its values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _RANGE_KEYS = ("low", "high", "log", "step")
 
 
 class NumberRange(NamedTuple):
-    """Numbers from low to high, both included; whole ones where both are."""
+    """Numbers from `low` to `high`, both inclusive; integers if both bounds are integers."""
 
     low: Union[int, float]
     high: Union[int, float]
@@ -28,38 +28,36 @@ class NumberRange(NamedTuple):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def values(self) -> Optional[list[Any]]:
-        """All of them; None where they are not to be counted."""
+        """Return all numbers of the range; None if they are not countable."""
         if self.step is None and (self.log or not self.is_whole):
             return None
         step = self.step or 1
         count = math.floor((self.high - self.low) / step + 1e-9) + 1
-        # Not by adding up, which ends elsewhere.
+        # Repeated addition would accumulate rounding errors.
         return [self.low + number * step for number in range(count)]
 
 
 def name_values(values: Any) -> dict[str, Any]:
-    """What values are called, in a name of a run, and the values."""
-    return (
-        dict(values)
-        if isinstance(values, Mapping)
-        else {format_name_part(one): one for one in values}
-    )
+    """Return the values by the name that they have in the name of a run."""
+    if isinstance(values, Mapping):
+        return dict(values)
+    return {format_name_part(value): value for value in values}
 
 
 def parse_search_values(entry: Any) -> Union[NumberRange, list[Any]]:
-    """What one key of a search's space may be. The space has no mistakes."""
+    """Parse the entry of one key of a valid search space."""
     return NumberRange(**entry) if isinstance(entry, Mapping) else list(entry)
 
 
 def list_search_values(entry: Any) -> Optional[list[Any]]:
-    """All values of one key of a search's space; None where they are not to be counted."""
-    asked = parse_search_values(entry)
-    return asked.values() if isinstance(asked, NumberRange) else asked
+    """Return all values of one key of a search space; None if they are not countable."""
+    values = parse_search_values(entry)
+    return values.values() if isinstance(values, NumberRange) else values
 
 
 def split_keys(settings: Mapping[str, Any]) -> Settings:
-    """The settings with each of several keys on its own."""
-    return {one.strip(): value for key, value in settings.items() for one in key.split(",")}
+    """Split comma-separated keys into one entry for each key."""
+    return {key.strip(): value for keys, value in settings.items() for key in keys.split(",")}
 
 
 def format_name_part(value: Any) -> str:
@@ -71,49 +69,56 @@ def format_name_part(value: Any) -> str:
 
 
 def find_mistakes(location: str, space: ValueSpace, is_search: bool = False) -> list[str]:
-    """What is wrong with a space, a line each; `where` is what it is called."""
-    found = []
+    """Return the mistakes in a space, one line each.
+
+    Args:
+        location: Dotted key of the space in the experiment file.
+        is_search: Whether a mapping is a range of numbers instead of named values.
+    """
+    mistakes = []
     for key, values in space.items():
-        place = f"{location}.{key}"
+        path = f"{location}.{key}"
         if isinstance(values, list):
-            found += [f"{place}: {what}" for what in _check_list(values)]
+            mistakes += [f"{path}: {mistake}" for mistake in _check_list(values)]
         elif isinstance(values, Mapping):
-            found += (
-                _check_range(place, values) if is_search else _check_named_values(place, values)
+            mistakes += (
+                _check_range(path, values) if is_search else _check_named_values(path, values)
             )
         else:
             forms = "{low, high, log, step}" if is_search else "a mapping of names to values"
-            found.append(f"{place} = {json.dumps(values)}: must be a list of values, or {forms}")
-    return found
+            mistakes.append(f"{path} = {json.dumps(values)}: must be a list of values, or {forms}")
+    return mistakes
 
 
 def _check_list(values: list[Any]) -> list[str]:
-    written = [json.dumps(value, sort_keys=True) for value in values]
+    encoded = [json.dumps(value, sort_keys=True) for value in values]
     if not values:
-        return ["has no values; give at least one"]
-    twice = next((value for value in written if written.count(value) > 1), None)
-    return [f"has the value {twice} twice; take one out"] if twice is not None else []
+        return ["has no values; add at least one"]
+    duplicate = next((value for value in encoded if encoded.count(value) > 1), None)
+    return [f"has the value {duplicate} twice; remove one"] if duplicate is not None else []
 
 
 def _check_named_values(location: str, values: Mapping[str, Any]) -> list[str]:
-    return [f"{location}: {what}" for what in _check_list(list(values.values()))]
+    return [f"{location}: {mistake}" for mistake in _check_list(list(values.values()))]
 
 
 def _check_range(location: str, entry: Mapping[str, Any]) -> list[str]:
-    found = [
+    mistakes = [
         f"{location}.{key}: unknown key; valid here: {', '.join(_RANGE_KEYS)}"
         for key in entry
         if key not in _RANGE_KEYS
     ]
-    found += [f"{location}.{key}: is missing" for key in ("low", "high") if key not in entry]
-    found += [
+    mistakes += [f"{location}.{key}: is missing" for key in ("low", "high") if key not in entry]
+    mistakes += [
         f"{location}.{key} = {json.dumps(entry[key])}: must be a number"
         for key in ("low", "high", "step")
         if key in entry and (isinstance(entry[key], bool) or not _is_finite(entry[key]))
     ]
     if not isinstance(entry.get("log", False), bool):
-        found.append(f"{location}.log = {json.dumps(entry['log'])}: must be true or false")
-    return found or [f"{location}: {what}" for what in _check_bounds(NumberRange(**entry))]
+        mistakes.append(f"{location}.log = {json.dumps(entry['log'])}: must be true or false")
+    if mistakes:
+        return mistakes
+    return [f"{location}: {mistake}" for mistake in _check_bounds(NumberRange(**entry))]
 
 
 def _is_finite(value: Any) -> bool:
@@ -125,13 +130,13 @@ def _check_bounds(number_range: NumberRange) -> list[str]:
     if low >= high:
         return [f"low {low:g} must be below high {high:g}"]
     if log and low <= 0:
-        return [f"low {low:g} has no logarithm; give one above 0, or log: false"]
+        return [f"low {low:g} has no logarithm; use a value above 0, or log: false"]
     if step is None:
         return []
     if log:
-        return [f"step {step:g} and log: true do not go together; take one out"]
+        return [f"step {step:g} cannot be combined with log: true; remove one of them"]
     if step <= 0 or step > high - low:
         return [f"step {step:g} must be above 0 and at most high - low = {high - low:g}"]
     if number_range.is_whole and not isinstance(step, int):
-        return [f"step {step:g} must be whole, as low and high are"]
+        return [f"step {step:g} must be an integer, because low and high are integers"]
     return []

@@ -1,4 +1,4 @@
-"""What an experiment's file may say, checked before anything runs."""
+"""Schema of an experiment file, validated before any run starts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pydantic import Field, ValidationError
 from halftone.config import ConfigError, ConfigSection, read_yaml
 from halftone.experiment import spaces
 
-# A run's name is that of its folder.
+# The name of a run is also the name of its folder.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class PaperResult(ConfigSection):
-    """What a paper says of a run: of the test split, as it has it."""
+    """Results that a paper reports for a run, on its test split."""
 
     accuracy: Optional[float] = Field(None, ge=0.0, le=1.0)
     loss: Optional[float] = Field(None, ge=0.0)
@@ -39,21 +39,22 @@ class RunSpec(ConfigSection):
 
 
 class RandomSpec(ConfigSection):
-    """Runs drawn from all combinations of values, none twice."""
+    """Runs drawn from all combinations of values without replacement."""
 
     from_: dict[str, Any] = Field(
         alias="from",
-        description="by dotted key, or several with commas between: values, or names to values",
+        description="by dotted key or comma-separated keys: a list of values, or a mapping of "
+        "names to values",
     )
     count: int = Field(ge=1)
     seed: int = Field(0, ge=0)
     balance: Optional[str] = Field(
-        None, description="one of the keys, of which every value is drawn as often as any other"
+        None, description="one of the keys; each of its values is drawn equally often"
     )
 
 
 class SearchSpec(ConfigSection):
-    """Runs that are proposed one after the other, by what came of those before."""
+    """Runs that are proposed one after the other from the results of earlier runs."""
 
     sampler: Literal["tpe", "gp", "random", "grid"] = Field(
         "tpe",
@@ -62,39 +63,39 @@ class SearchSpec(ConfigSection):
     trials: int = Field(ge=1)
     seed: int = Field(0, ge=0)
     prune: bool = Field(
-        False, description="stop a run that at an epoch is worse than the median of those before"
+        False, description="stop a run if it is worse than the median of earlier runs at an epoch"
     )
     space: dict[str, Any] = Field(
-        description="by dotted key, or several with commas between: a list of values, or "
+        description="by dotted key or comma-separated keys: a list of values, or "
         "{low, high, log, step}"
     )
 
 
 class SelectionCriterion(ConfigSection):
-    """What makes a run the best of its stage."""
+    """The metric that selects the best run of a stage."""
 
     split: Literal["train", "validation"] = "validation"
     metric: Literal["loss", "accuracy", "f1"] = "loss"
 
     @property
     def sign(self) -> int:
-        """What a figure is to be multiplied with, so that less is better."""
+        """Factor for a value of the metric, so that lower is better."""
         return 1 if self.metric == "loss" else -1
 
 
 class RunSources(ConfigSection):
-    """Where runs come from."""
+    """The sources of the runs of a stage."""
 
     runs: tuple[RunSpec, ...] = ()
     grid: dict[str, Any] = Field(
-        default_factory=dict, description="as random.from, of which all combinations are run"
+        default_factory=dict, description="same format as random.from; runs all combinations"
     )
     random: Optional[RandomSpec] = None
     search: Optional[SearchSpec] = None
     choose: SelectionCriterion = SelectionCriterion()
 
     def source_names(self) -> list[str]:
-        """Those that are given."""
+        """Return the names of the sources that are set."""
         return [name for name in ("runs", "grid", "random", "search") if getattr(self, name)]
 
 
@@ -104,46 +105,60 @@ class StageSpec(RunSources):
     name: str = Field(pattern=NAME_PATTERN)
     about: str = ""
     best_of: Optional[str] = Field(
-        None, description="an earlier stage: the settings of its best run hold for all runs here"
+        None, description="an earlier stage; all runs here inherit the settings of its best run"
     )
     set: dict[str, Any] = Field(default_factory=dict, description="settings of all its runs")
-    subset: Optional[int] = Field(None, ge=1, description="images, as many of each class")
+    subset: Optional[int] = Field(None, ge=1, description="images, equally many of each class")
 
 
 class ExperimentSpec(RunSources):
-    """An experiment, whole. Its own runs, grid, random and search are those of a single stage."""
+    """An experiment. Without `stages`, its runs, grid, random and search form a single stage."""
 
     name: str = Field(pattern=NAME_PATTERN)
-    about: str = Field("", description="the paper, and its section")
-    source: str = Field("", description="where the images are from")
-    parallel: int = Field(1, ge=1, description="runs at a time")
+    about: str = Field("", description="the paper and its section")
+    source: str = Field("", description="the source of the images")
+    parallel: int = Field(1, ge=1, description="number of concurrent runs")
     on: Literal["processes", "spark"] = Field(
-        "processes", description="of this machine, which share its cores; spark: a slot for each"
+        "processes",
+        description="processes: local processes that share the cores of this machine; spark: one "
+        "task slot for each run",
     )
     score: tuple[Literal["train", "validation", "test"], ...] = Field(
-        ("test",), description="splits that are scored with the best model, for all their metrics"
+        ("test",), description="splits that are scored with the best model, with all metrics"
     )
     folds: Optional[int] = Field(
-        None, ge=2, le=100, description="each run is as many trainings, see splits.folds"
+        None, ge=2, le=100, description="number of trainings of each run, see splits.folds"
     )
     base: dict[str, Any] = Field(
-        default_factory=dict, description="settings of all runs, as in any config"
+        default_factory=dict, description="settings of all runs, in the format of any config"
     )
     stages: tuple[StageSpec, ...] = ()
 
     def all_stages(self) -> tuple[StageSpec, ...]:
-        """Its stages; what the short form describes is a stage without a name."""
-        own = {name: getattr(self, name) for name in RunSources.model_fields}
-        return self.stages or (StageSpec.model_construct(name="", **own),)
+        """Return the stages; the short form is a single stage with an empty name."""
+        sources = {name: getattr(self, name) for name in RunSources.model_fields}
+        return self.stages or (StageSpec.model_construct(name="", **sources),)
 
 
 def load_spec(path: str) -> ExperimentSpec:
-    """Read an experiment's file. Raises ConfigError, which names every mistake in it."""
+    """Read and validate an experiment file.
+
+    Raises:
+        ConfigError: The file has mistakes; the message lists all of them.
+    """
     return parse_spec(read_yaml(path), source=path)
 
 
 def parse_spec(raw: Mapping[str, Any], source: str) -> ExperimentSpec:
-    """Check a mapping of what a file says; `source` is what errors call it. Raises ConfigError."""
+    """Validate the content of an experiment file.
+
+    Args:
+        raw: The content as a nested mapping.
+        source: Name of the file in error messages.
+
+    Raises:
+        ConfigError: The content has mistakes; the message lists all of them.
+    """
     try:
         spec = ExperimentSpec.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
@@ -157,60 +172,66 @@ def parse_spec(raw: Mapping[str, Any], source: str) -> ExperimentSpec:
 
 
 def _check_stages(spec: ExperimentSpec) -> list[str]:
-    """What is wrong with the stages, together and each."""
+    """Return the mistakes of all stages and of their order."""
     if spec.stages and spec.source_names():
-        return [f"{spec.source_names()[0]}: stands beside stages; move it into one of them"]
-    found, earlier = [], set[str]()
+        return [
+            f"{spec.source_names()[0]}: cannot be combined with stages; move it into one of them"
+        ]
+    mistakes, earlier = [], set[str]()
     for number, stage in enumerate(spec.all_stages()):
-        at = f"stages.{number}." if spec.stages else ""
+        prefix = f"stages.{number}." if spec.stages else ""
         if stage.name in earlier:
-            found.append(f"{at}name = {json.dumps(stage.name)}: is that of an earlier stage")
+            mistakes.append(
+                f"{prefix}name = {json.dumps(stage.name)}: is the name of an earlier stage"
+            )
         if stage.best_of is not None and stage.best_of not in earlier:
             names = ", ".join(sorted(earlier)) or "there is none"
-            found.append(
-                f"{at}best_of = {json.dumps(stage.best_of)}: must be an earlier stage: {names}"
+            mistakes.append(
+                f"{prefix}best_of = {json.dumps(stage.best_of)}: must be an earlier stage: {names}"
             )
         earlier.add(stage.name)
         if not stage.source_names():
-            found.append(f"{at[:-1]}: no runs".lstrip(": ") + "; give runs, grid, random or search")
-        found += [
-            at + mistake for mistake in (*_check_sources(stage), *_check_criterion(stage, spec))
+            mistakes.append(
+                f"{prefix[:-1]}: no runs".lstrip(": ") + "; set runs, grid, random or search"
+            )
+        mistakes += [
+            prefix + mistake for mistake in (*_check_sources(stage), *_check_criterion(stage, spec))
         ]
-    return found
+    return mistakes
 
 
 def _check_sources(stage: StageSpec) -> list[str]:
-    """What is wrong with where a stage's runs come from."""
-    kinds = stage.source_names()
+    """Return the mistakes in the run sources of a stage."""
+    names = stage.source_names()
     if stage.search is not None:
-        if len(kinds) > 1:
-            return [f"search: stands beside {kinds[0]}; give it a stage of its own"]
+        if len(names) > 1:
+            return [f"search: cannot be combined with {names[0]}; move it into a stage of its own"]
         return _check_search(stage.search)
-    found = spaces.find_mistakes("grid", stage.grid)
+    mistakes = spaces.find_mistakes("grid", stage.grid)
     if stage.random is not None:
-        found += spaces.find_mistakes("random.from", stage.random.from_)
+        mistakes += spaces.find_mistakes("random.from", stage.random.from_)
         if not stage.random.from_:
-            found.append("random.from: has no keys; give at least one with its values")
+            mistakes.append("random.from: has no keys; add at least one with its values")
         elif stage.random.balance not in (None, *stage.random.from_):
-            found.append(
+            mistakes.append(
                 f"random.balance = {json.dumps(stage.random.balance)}: must be one of the keys of "
                 f"random.from: {', '.join(stage.random.from_)}"
             )
-    return found
+    return mistakes
 
 
 def _check_search(search: SearchSpec) -> list[str]:
-    found = spaces.find_mistakes("search.space", search.space, is_search=True)
+    mistakes = spaces.find_mistakes("search.space", search.space, is_search=True)
     if not search.space:
-        found.append("search.space: has no keys; give at least one with its values or its range")
-    if found:
-        return found
-    values = {key: spaces.list_search_values(given) for key, given in search.space.items()}
-    endless = [key for key, every in values.items() if every is None]
-    count = math.prod(len(every or ()) for every in values.values())
-    if search.sampler == "grid" and endless:
-        return [f"search.space.{endless[0]}: sampler grid needs a list of values, or a step"]
-    if not endless and search.trials > count:
+        mistakes.append("search.space: has no keys; add at least one with its values or its range")
+    if mistakes:
+        return mistakes
+    values_by_key = {key: spaces.list_search_values(entry) for key, entry in search.space.items()}
+    infinite_keys = [key for key, values in values_by_key.items() if values is None]
+    count = math.prod(len(values or ()) for values in values_by_key.values())
+    if search.sampler == "grid" and infinite_keys:
+        return [f"search.space.{infinite_keys[0]}: sampler grid needs a list of values or a step"]
+    if not infinite_keys and search.trials > count:
         return [
             f"search.trials = {search.trials}: is more than the {count} combinations of "
             "search.space"
@@ -219,19 +240,19 @@ def _check_search(search: SearchSpec) -> list[str]:
 
 
 def _check_criterion(stage: StageSpec, spec: ExperimentSpec) -> list[str]:
-    """What is wrong with what makes a run the best, and with what needs it early."""
-    choose, found = stage.choose, []
+    """Return the mistakes in the selection criterion and in pruning, which depends on it."""
+    choose, mistakes = stage.choose, []
     if choose.metric == "f1" and choose.split not in spec.score:
-        found.append(
-            f'choose.metric = "f1": is of a split that is scored, and score does not name '
-            f"{choose.split}; add it there"
+        mistakes.append(
+            f'choose.metric = "f1": needs the scores of the {choose.split} split; '
+            f"add {choose.split} to score"
         )
     if stage.search is not None and stage.search.prune:
         if choose.metric == "f1":
-            found.append("search.prune: an epoch has no f1; choose loss or accuracy")
+            mistakes.append("search.prune: epochs have no f1; choose loss or accuracy")
         if spec.folds is not None:
-            found.append("search.prune: does not go together with folds; take one out")
-    return found
+            mistakes.append("search.prune: cannot be combined with folds; remove one of them")
+    return mistakes
 
 
 _SECTIONS: dict[str, type[ConfigSection]] = {
@@ -245,13 +266,13 @@ _SECTIONS: dict[str, type[ConfigSection]] = {
 
 
 def _describe_mistake(error: Mapping[str, Any]) -> str:
-    place = error["loc"]
-    key = ".".join(map(str, place))
+    location = error["loc"]
+    key = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
-        sections = [part for part in place[:-1] if isinstance(part, str)]
+        sections = [part for part in location[:-1] if isinstance(part, str)]
         section = _SECTIONS[sections[-1]] if sections else ExperimentSpec
         valid = [field.alias or name for name, field in section.model_fields.items()]
-        close = difflib.get_close_matches(str(place[-1]), valid, n=1)
+        close = difflib.get_close_matches(str(location[-1]), valid, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         return f"{key}: unknown key; {hint}valid here: {', '.join(valid)}"
     message = str(error["msg"]).replace("Input should be", "must be")

@@ -1,4 +1,4 @@
-"""The stages of an experiment, one after the other, each on the best of an earlier one."""
+"""Run the stages of an experiment in order; a stage can build on the best run of an earlier one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from halftone.experiment.study import ListTrialSource, TrialSource
 
 
 class StageRunner:
-    """Runs stages.
+    """Run the stages of an experiment.
 
     Args:
-        subset: of no run more images than that.
+        spec: The experiment.
+        planner: Builds the configs of the runs.
+        context: Objects that all runs share.
+        dataset_cache: The datasets of the experiment.
+        subset: Maximum number of images of each run; None for no limit.
     """
 
     def __init__(
@@ -35,61 +39,63 @@ class StageRunner:
         self._dataset_cache, self._subset = dataset_cache, subset
 
     def check_run_folders(self, planned: Mapping[str, Sequence[Trial]]) -> None:
-        """Raise InputError where a run of other settings stands in the place of one that is known.
+        """Raise InputError if the output has a run of the same name with different settings.
 
         Args:
-            planned: the runs by stage; those that build on another stage are not yet known.
+            planned: The runs by stage. Stages that build on another one are skipped: the settings
+                of their runs are not known yet.
         """
         for stage in self._spec.all_stages():
             if stage.best_of is None:
                 self._create_source(stage, (), planned[stage.name])
 
     def run_stage(self, stage: StageSpec, earlier_stages: Sequence[StageOutcomes]) -> StageOutcomes:
-        """Do all runs of a stage.
+        """Run all runs of a stage.
 
         Args:
-            done: the stages before.
+            stage: The stage.
+            earlier_stages: Outcomes of the stages before it.
 
         Raises:
-            InputError: a run of other settings is in the place of one.
-            RunError: the stage that it builds on has no run that is finished.
-            StoppedError: SIGTERM.
+            InputError: The output has a run of the same name with different settings.
+            RunError: The stage that this one builds on has no finished run.
+            StoppedError: SIGTERM was received.
         """
-        under = self._inherited_layers(stage, earlier_stages)
-        planned = [] if stage.search else self._planner.list_trials(stage, under)
-        source = self._create_source(stage, under, planned)
+        base_layers = self._inherited_layers(stage, earlier_stages)
+        planned = [] if stage.search else self._planner.list_trials(stage, base_layers)
+        source = self._create_source(stage, base_layers, planned)
         name = f"{self._spec.name}, stage {stage.name}" if stage.name else self._spec.name
         print(f"{name}: {source.total} runs, {self._spec.parallel} at a time", flush=True)
         self._dataset_cache.prepare(
-            [own for one in source.known_trials for own in one.training_configs()]
+            [config for trial in source.known_trials for config in trial.training_configs()]
         )
-        found = study.run_trials(source, self._context, self._spec.parallel)
-        best = outcomes.best_outcome(found, stage.choose)
+        run_outcomes = study.run_trials(source, self._context, self._spec.parallel)
+        best = outcomes.best_outcome(run_outcomes, stage.choose)
         return StageOutcomes(
             stage.name,
             stage.about,
-            found,
+            run_outcomes,
             best.trial.name if best else None,
             stage.choose,
             [
-                self._dataset_cache.get(own).row_counts
-                for one in found
-                for own in one.trial.training_configs()
+                self._dataset_cache.get(config).row_counts
+                for outcome in run_outcomes
+                for config in outcome.trial.training_configs()
             ],
         )
 
     def _inherited_layers(
         self, stage: StageSpec, earlier_stages: Sequence[StageOutcomes]
     ) -> SettingLayers:
-        """The settings of the best run of the stage that this one builds on."""
+        """Return the settings of the best run of the stage that this one builds on."""
         if stage.best_of is None:
             return ()
-        earlier = next(one for one in earlier_stages if one.name == stage.best_of)
+        earlier = next(outcome for outcome in earlier_stages if outcome.name == stage.best_of)
         best = outcomes.best_outcome(earlier.outcomes, earlier.choose)
         if best is None:
             lines = [
-                f"stage {stage.name} builds on the best run of stage {earlier.name}, of which none "
-                "is finished; the same command tries them again",
+                f"stage {stage.name} builds on the best run of stage {earlier.name}, which has no "
+                "finished run; run the same command again to retry",
                 *describe_failures(earlier.outcomes),
             ]
             raise RunError("\n".join(lines))
@@ -98,28 +104,30 @@ class StageRunner:
     def _create_source(
         self, stage: StageSpec, base_layers: SettingLayers, planned: Sequence[Trial]
     ) -> TrialSource:
-        """Where the stage's runs come from, once it is known that they do not stand otherwise."""
+        """Create the source of a stage's runs. Raises InputError as `check_run_folders` does."""
         output = self._context.output
         source: TrialSource
         if stage.search is None:
             source = ListTrialSource(self._apply_subset(stage, planned))
         else:
-            from halftone.experiment.search import (
-                SearchTrialSource,
-            )  # Optuna takes a second to import
+            # Imported here because importing Optuna takes a second.
+            from halftone.experiment.search import SearchTrialSource
 
             source = SearchTrialSource(
                 self._planner,
                 stage,
                 base_layers,
                 output,
-                lambda one: self._config_with_subset(stage, one),
+                lambda config: self._config_with_subset(stage, config),
             )
         study.check_run_folders(source.known_trials, output)
         return source
 
     def _apply_subset(self, stage: StageSpec, planned: Sequence[Trial]) -> list[Trial]:
-        return [one._replace(config=self._config_with_subset(stage, one.config)) for one in planned]
+        return [
+            trial._replace(config=self._config_with_subset(stage, trial.config))
+            for trial in planned
+        ]
 
     def _config_with_subset(self, stage: StageSpec, config: Config) -> Config:
         sizes = [size for size in (stage.subset, self._subset) if size is not None]
@@ -127,9 +135,9 @@ class StageRunner:
 
 
 def describe_failures(run_outcomes: Sequence[RunOutcome]) -> list[str]:
-    """A line for each run that failed."""
+    """Describe each failed run, one line each."""
     return [
-        f"  {one.trial.config.name}: {one.error}; its log is {one.log}"
-        for one in run_outcomes
-        if one.error
+        f"  {outcome.trial.config.name}: {outcome.error}; its log is {outcome.log}"
+        for outcome in run_outcomes
+        if outcome.error
     ]

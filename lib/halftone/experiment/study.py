@@ -1,4 +1,4 @@
-"""All runs of a stage: what stands is kept, the others run, so many at a time."""
+"""Run all runs of a stage concurrently, skipping those that are finished."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from halftone.system import parent_watch
 
 
 class TrialSource(Protocol):
-    """Where runs come from. All methods are called by one thread at a time."""
+    """A source of runs. Its methods are never called concurrently."""
 
     total: int
-    known_trials: Sequence[Trial]  # as far as they are, before the first is run
+    known_trials: Sequence[Trial]  # runs that are known before the first one starts
 
     def next_trial(self) -> Optional[Trial]:
-        """The next run, None where there is none any more."""
+        """Return the next run; None if there are no more."""
 
     def record_outcome(self, outcome: RunOutcome) -> None:
-        """Let what came of a run count."""
+        """Take the outcome of a run into account."""
 
     def get_early_stop(self, started_trial: Trial) -> Optional[EarlyStop]:
-        """Whether a run is to be stopped early; None where none is."""
+        """Return the early stopping decision for a run; None if it is never stopped early."""
 
 
 class ListTrialSource:
-    """Runs that are known from the start."""
+    """A source with a fixed list of runs."""
 
     def __init__(self, trials: Sequence[Trial]) -> None:
         self.known_trials, self.total, self._remaining = trials, len(trials), iter(trials)
@@ -54,47 +54,47 @@ class ListTrialSource:
 
 
 def check_run_folders(trials: Sequence[Trial], output: str) -> None:
-    """Raise InputError where a run of the same name and other settings stands at `output`."""
-    for one in trials:
-        root = run_job.run_folder(one, output)
-        own = storage.join(root, "fold-0") if one.folds else root
+    """Raise InputError if `output` has a run with the same name but different settings."""
+    for trial in trials:
+        root = run_job.run_folder(trial, output)
+        folder = storage.join(root, "fold-0") if trial.folds else root
         try:
-            there = storage.read_json(storage.join(own, run_job.SETTINGS))
+            settings = storage.read_json(storage.join(folder, run_job.SETTINGS))
         except FileNotFoundError:
             continue
-        changes = run_job.describe_changes(there, one.training_configs()[0])
+        changes = run_job.describe_changes(settings, trial.training_configs()[0])
         if changes:
             raise InputError(
-                f"{root}: a run with other settings is there, and is left alone: "
-                f"{'; '.join(changes)}. Give another --output, or remove it"
+                f"{root}: belongs to a run with other settings and is not overwritten: "
+                f"{'; '.join(changes)}. Use another --output, or remove it"
             )
 
 
 def run_trials(source: TrialSource, context: StudyContext, parallel: int) -> list[RunOutcome]:
-    """Run what is not finished, `parallel` at a time; a run that fails does not stop the others.
+    """Run all unfinished runs, `parallel` at a time. A failed run does not stop the others.
 
     Raises:
-        StoppedError: SIGTERM; the same call goes on.
+        StoppedError: SIGTERM was received; the same call resumes the runs.
     """
-    stage = _TrialWorkers(source, context, parallel)
+    workers = _TrialWorkers(source, context, parallel)
     with _raise_on_sigterm(), ThreadPoolExecutor(parallel) as pool:
         try:
-            workers = [pool.submit(stage.run_worker, slot) for slot in range(parallel)]
-            # In turns: a signal is heard between them.
-            while wait(workers, 0.5, FIRST_EXCEPTION).not_done:
-                for one in workers:
-                    if one.done():
-                        one.result()
+            futures = [pool.submit(workers.run_worker, slot) for slot in range(parallel)]
+            # Wait with a timeout: signal handlers only run between two waits.
+            while wait(futures, 0.5, FIRST_EXCEPTION).not_done:
+                for future in futures:
+                    if future.done():
+                        future.result()
         except BaseException:
             context.stop_event.set()
             raise
-    for one in workers:
-        one.result()
-    return stage.outcomes()
+    for future in futures:
+        future.result()
+    return workers.outcomes()
 
 
 class _TrialWorkers:
-    """The work of all threads."""
+    """State shared by the worker threads; each thread runs `run_worker`."""
 
     def __init__(self, source: TrialSource, context: StudyContext, parallel: int) -> None:
         self._source, self._context, self._parallel = source, context, parallel
@@ -103,15 +103,15 @@ class _TrialWorkers:
         self._num_started = 0
 
     def run_worker(self, slot: int) -> None:
-        """Do one run after the other."""
+        """Run trials until the source is exhausted or the study is stopped."""
         while not self._context.stop_event.is_set():
             with self._lock:
-                one = self._source.next_trial()
-                if one is None:
+                trial = self._source.next_trial()
+                if trial is None:
                     return
                 number, self._num_started = self._num_started, self._num_started + 1
-                judge = self._lock_early_stop(self._source.get_early_stop(one))
-            outcome = run_job.run_trial(one, self._context, (slot, self._parallel), judge)
+                early_stop = self._lock_early_stop(self._source.get_early_stop(trial))
+            outcome = run_job.run_trial(trial, self._context, (slot, self._parallel), early_stop)
             if self._context.stop_event.is_set():
                 return
             with self._lock:
@@ -123,7 +123,7 @@ class _TrialWorkers:
                 )
 
     def outcomes(self) -> list[RunOutcome]:
-        """In the order in which runs began."""
+        """Return the outcomes in the order in which the runs were started."""
         return [self._outcomes[number] for number in sorted(self._outcomes)]
 
     def _lock_early_stop(self, early_stop: Optional[EarlyStop]) -> Optional[EarlyStop]:
@@ -139,22 +139,22 @@ class _TrialWorkers:
 
 @contextmanager
 def _raise_on_sigterm() -> Iterator[None]:
-    """Raise StoppedError on SIGTERM, where this is the thread that gets signals."""
+    """Raise StoppedError on SIGTERM if this is the main thread, which receives signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: Optional[FrameType]) -> None:
-        raise StoppedError("the runs write their checkpoints; run the same command again to go on")
+        raise StoppedError("the runs write checkpoints; run the same command again to resume them")
 
     if is_spark_submitted():
-        # spark-submit is a JVM that does not hand a signal on to the Python that it started.
+        # The JVM of spark-submit does not forward signals to the Python process that it starts.
         parent_watch.signal_on_parent_exit(signal.SIGTERM)
-    before = signal.signal(signal.SIGTERM, stop)
+    previous_handler = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
 def _describe_outcome(outcome: RunOutcome) -> str:
@@ -164,9 +164,9 @@ def _describe_outcome(outcome: RunOutcome) -> str:
     if outcome.is_pruned:
         return f"{name}: pruned after {result['epochs']} epochs"
     figures = [
-        f"{split} {metric} {result[split][metric]:{form}}"
+        f"{split} {metric} {result[split][metric]:{format_spec}}"
         for split in ("test", "validation", "train")
-        for metric, form in (("accuracy", ".4f"), ("loss", ".4g"))
+        for metric, format_spec in (("accuracy", ".4f"), ("loss", ".4g"))
         if result[split][metric] is not None
     ]
     return f"{name}: {', '.join(figures[:2])}, trained for {result['train_secs']:.0f} s"

@@ -1,4 +1,4 @@
-"""The table of a stage on a terminal."""
+"""Format the table of a stage for a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH = 120  # characters
 
 
 def format_stage(stage: StageOutcomes, run_rows: Sequence[RunRow], base: Config) -> str:
-    """Figures, in as many tables as a terminal's width asks for, and the settings below them."""
+    """Format the figures, split into tables that fit the terminal, and the settings below them."""
     lines = []
     if stage.name:
         about = textwrap.wrap(stage.about, _WIDTH)
@@ -38,45 +38,47 @@ def format_stage(stage: StageOutcomes, run_rows: Sequence[RunRow], base: Config)
 
 
 def _split_columns(widths: Mapping[TableColumn, int], max_width: int) -> list[list[TableColumn]]:
-    """Cut the columns into tables that fit, between groups where that is possible."""
-    groups = [list(own) for _, own in itertools.groupby(widths, key=lambda column: column.group)]
+    """Split the columns into tables of at most `max_width`, between groups if possible."""
+    groups = itertools.groupby(widths, key=lambda column: column.group)
     blocks: list[list[TableColumn]] = [[]]
-    left = max_width
-    for group in groups:
-        needs = [2 + widths[column] for column in group]
-        if blocks[-1] and left < sum(needs) <= max_width:
+    free_width = max_width
+    for _, members in groups:
+        group = list(members)
+        group_widths = [2 + widths[column] for column in group]
+        if blocks[-1] and free_width < sum(group_widths) <= max_width:
             blocks.append([])
-            left = max_width
-        for column, need in zip(group, needs):
-            if blocks[-1] and need > left:
+            free_width = max_width
+        for column, width in zip(group, group_widths):
+            if blocks[-1] and width > free_width:
                 blocks.append([])
-                left = max_width
+                free_width = max_width
             blocks[-1].append(column)
-            left -= need
+            free_width -= width
     return blocks
 
 
 def _group_header(block: Sequence[TableColumn], widths: Mapping[TableColumn, int]) -> str:
-    """The line above the header: the name of each group, over all its columns."""
+    """Format the line above the header: the name of each group, centred over its columns."""
     line = ""
-    for name, own in itertools.groupby(block, key=lambda column: column.group):
-        members = list(own)
-        width = sum(widths[column] for column in members) + 2 * (len(members) - 1)
+    for name, members in itertools.groupby(block, key=lambda column: column.group):
+        columns = list(members)
+        width = sum(widths[column] for column in columns) + 2 * (len(columns) - 1)
         line += "  " + (f" {name} ".center(width, "-")[:width] if name else " " * width)
     return line
 
 
 def _settings_lines(run_rows: Sequence[RunRow], base: Config) -> list[str]:
-    """A line for each run that has settings of its own, folded where it is long."""
-    shared, each = rows.describe_settings(run_rows, base)
-    found = [("all runs", shared), *((row.name(), own) for row, own in zip(run_rows, each))]
-    found = [(name, settings) for name, settings in found if settings]
-    if not found:
+    """List the runs whose settings differ from the base, one line each; long lines are wrapped."""
+    shared, by_row = rows.describe_settings(run_rows, base)
+    entries = [("all runs", shared)]
+    entries += [(row.name(), settings) for row, settings in zip(run_rows, by_row)]
+    entries = [(name, settings) for name, settings in entries if settings]
+    if not entries:
         return []
-    widest = max(len("settings"), *(len(name) for name, _ in found))
-    lines = [f"{'settings'.ljust(widest)}  unlike the base's"]
-    for name, settings in found:
-        folded = textwrap.wrap(settings, max(20, _WIDTH - widest - 2), break_on_hyphens=False)
-        heads = [name.ljust(widest), *[" " * widest] * (len(folded) - 1)]
-        lines += [f"{head}  {line}" for head, line in zip(heads, folded)]
+    widest = max(len("settings"), *(len(name) for name, _ in entries))
+    lines = [f"{'settings'.ljust(widest)}  that differ from the base"]
+    for name, settings in entries:
+        wrapped = textwrap.wrap(settings, max(20, _WIDTH - widest - 2), break_on_hyphens=False)
+        heads = [name.ljust(widest), *[" " * widest] * (len(wrapped) - 1)]
+        lines += [f"{head}  {line}" for head, line in zip(heads, wrapped)]
     return [*lines, ""]

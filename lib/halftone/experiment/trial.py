@@ -1,8 +1,8 @@
-"""One training of an experiment, as a process of its own: TensorFlow's settings are a process's.
+"""Run one training of an experiment in its own process, as TensorFlow's settings are global.
 
     python -m halftone.experiment.trial
 
-reads its job, one line of JSON, from its standard input, and ends when that does.
+reads its job, one line of JSON, from standard input and exits when standard input is closed.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MODEL, SCORES, RESULT = "model", "scores", "result.json"
 
 
 def scores_folder(split: str) -> str:
-    """The folder of the scores of a split, beside the model."""
+    """Return the name of the folder with the scores of a split, beside the model."""
     return SCORES if split == splits.TEST else f"{SCORES}-{split}"
 
 
 def main() -> int:
     job = json.loads(sys.stdin.readline())
-    # Before anything is imported that starts threads.
+    # Pin the process before importing modules that start threads.
     cores.pin_to_rank_cores(job["slot"], job["parallel"])
     parent_watch.exit_on_stdin_end()
     os.environ.update(job["environment"])
@@ -65,7 +65,7 @@ def _run_training(job: Mapping[str, Any]) -> None:
     settings = config.config_from_mapping(job["config"], source="the experiment's config")
     clients.set_options(settings.storage.options)
     model = storage.join(job["folder"], MODEL)
-    measured = {}
+    scores_by_split = {}
     with ExitStack() as stack:
         name = f"experiment: {settings.name}"
         session = cache(lambda: stack.enter_context(spark_session(name, settings.spark)))
@@ -75,20 +75,19 @@ def _run_training(job: Mapping[str, Any]) -> None:
         for split in job["score"]:
             if not data.shards(split):
                 continue
-            own = settings.score.model_copy(update={"split": split})
+            score_settings = settings.score.model_copy(update={"split": split})
+            split_settings = settings.model_copy(update={"score": score_settings})
             scores = storage.join(job["folder"], scores_folder(split))
-            scored = score_dataset(
-                settings.model_copy(update={"score": own}), job["dataset"], model, scores, session
-            )
-            print(summary.format_scores_summary(scored, scores), flush=True)
-            measured[split] = results.summarise_scores(scored)
+            metrics = score_dataset(split_settings, job["dataset"], model, scores, session)
+            print(summary.format_scores_summary(metrics, scores), flush=True)
+            scores_by_split[split] = results.summarise_scores(metrics)
     history = storage.read_json(storage.join(model, HISTORY))["epochs"]
     result = {
         "identity": job["identity"],
         "state": "finished",
         "parameters": _count_parameters(card),
         **results.summarise_history(history, card.best_epoch),
-        **measured,
+        **scores_by_split,
         "secs": round(time.monotonic() - started, 3),
     }
     storage.write_json(storage.join(job["folder"], RESULT), result)
@@ -98,7 +97,7 @@ def _count_parameters(card: Any) -> int:
     from halftone import models
 
     settings = card.config.train
-    # How pixels are normalised has no parameters.
+    # The normalisation of pixels has no parameters, so any kind gives the same count.
     network = models.build_model(
         settings.model.model_dump(), card.shape(), len(card.labels), "0..1"
     )

@@ -1,6 +1,6 @@
-"""An experiment as one HTML page: its tables and pictures, and links to each run's own report.
+"""Render an experiment as one HTML page: tables, plots and links to the report of each run.
 
-It needs no network, no script and no font, see halftone.report, whose parts it is made of.
+The page needs no network, scripts or fonts. It is built from the parts of halftone.report.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
-from halftone.config import Config
 from halftone.experiment import rows
-from halftone.experiment.outcomes import StageOutcomes
+from halftone.experiment.outcomes import ExperimentResults, StageOutcomes
 from halftone.experiment.page import curves, mistakes, runs, times, trials
 from halftone.experiment.page.curves import LearningCurves
 from halftone.experiment.page.mistakes import MistakesGallery
 from halftone.experiment.rows import RunRow
-from halftone.experiment.spec import ExperimentSpec, StageSpec
+from halftone.experiment.spec import StageSpec
 from halftone.report import confusions, pictures, templates
 from halftone.report.plots import ThemedFigure
 
 
 class StageSection(NamedTuple):
-    """A stage as the page shows it."""
+    """Content of the section of a stage."""
 
     name: str
     about: str
@@ -31,64 +30,69 @@ class StageSection(NamedTuple):
     time_figure: Optional[ThemedFigure]
     curves: LearningCurves
     progress_figure: Optional[ThemedFigure]  # of a search
-    setting_figures: list[ThemedFigure]  # of a search: each against what came of it
+    setting_figures: list[ThemedFigure]  # one for each setting: its values against the results
     mistakes: list[MistakesGallery]
 
 
 def render_experiment(
-    spec: ExperimentSpec,
-    base: Config,
-    stages: Sequence[StageOutcomes],
+    results: ExperimentResults,
     rows_by_stage: Sequence[Sequence[RunRow]],
     remarks: Sequence[str],
-    output: str,
-    shrunk: Sequence[str],
-    kind: str,
+    images_description: str,
 ) -> str:
-    """Return the page. Pictures are drawn from what the runs left below `output`.
+    """Render the page. Plots and images are read from the files of the runs.
 
     Args:
-        made: the rows of each stage's table.
-        said: the remarks that belong to the tables.
-        shrunk: the flags that made the experiment smaller.
-        kind: what the folder of images says of them.
+        results: The experiment and its outcomes.
+        rows_by_stage: The table rows of each stage.
+        remarks: The remarks below the tables.
+        images_description: Description stored in a folder of generated images.
     """
-    shards = mistakes.locate_shards(output)
-    wrong = [[mistakes.find_mistakes(row.outcome, shards) for row in own] for own in rows_by_stage]
-    seen = [one.pixels for own in wrong for run in own if run for one in run.examples]
-    kept_px = pictures.choose_max_side_px(seen)
-    parts = [
-        _build_section(
-            stage, own, base, output, described, mistakes.build_galleries(own, found, kept_px)
-        )
-        for stage, own, described, found in zip(stages, rows_by_stage, spec.all_stages(), wrong)
+    shards = mistakes.locate_shards(results.output)
+    mistakes_by_stage = [
+        [mistakes.find_mistakes(row.outcome, shards) for row in run_rows]
+        for run_rows in rows_by_stage
     ]
+    examples_pixels = [
+        example.pixels
+        for mistakes_by_run in mistakes_by_stage
+        for run_mistakes in mistakes_by_run
+        if run_mistakes
+        for example in run_mistakes.examples
+    ]
+    max_side_px = pictures.choose_max_side_px(examples_pixels)
+    stage_specs = results.spec.all_stages()
+    sections = []
+    for stage, stage_spec, run_rows, mistakes_by_run in zip(
+        results.stages, stage_specs, rows_by_stage, mistakes_by_stage
+    ):
+        galleries = mistakes.build_galleries(run_rows, mistakes_by_run, max_side_px)
+        sections.append(_build_section(results, stage, stage_spec, run_rows, galleries))
     return templates.render_page(
         "experiment.html.j2",
         __name__,
-        spec=spec,
-        parts=parts,
-        shrunk=shrunk,
-        kind=kind,
+        spec=results.spec,
+        parts=sections,
+        shrunk=results.shrunk,
+        kind=images_description,
         said=remarks,
-        best=_describe_best_run(rows_by_stage, output),
+        best=_describe_best_run(rows_by_stage, results.output),
     )
 
 
 def _build_section(
+    results: ExperimentResults,
     stage: StageOutcomes,
-    run_rows: Sequence[RunRow],
-    base: Config,
-    output: str,
     stage_spec: StageSpec,
-    mistakes_by_run: list[MistakesGallery],
+    run_rows: Sequence[RunRow],
+    galleries: list[MistakesGallery],
 ) -> StageSection:
     is_search = bool(stage_spec.search or stage_spec.random)
     varied = is_search or stage_spec.grid
     return StageSection(
         name=stage.name,
         about=stage.about,
-        table=runs.build_table(run_rows, base, output),
+        table=runs.build_table(run_rows, results.base, results.output),
         criterion=rows.describe_criterion(stage),
         time_figure=times.draw_time_against_score(run_rows),
         curves=curves.draw_run_curves(run_rows, stage.choose),
@@ -96,21 +100,21 @@ def _build_section(
         setting_figures=trials.draw_settings(run_rows, stage.choose, stage_spec.search)
         if varied
         else [],
-        mistakes=mistakes_by_run,
+        mistakes=galleries,
     )
 
 
 def _describe_best_run(
     rows_by_stage: Sequence[Sequence[RunRow]], output: str
 ) -> Optional[dict[str, Any]]:
-    """The best run of the last stage that has one, and its confusion matrix."""
-    found = [row.outcome for row in itertools.chain(*rows_by_stage) if row.is_best]
-    metrics = runs.read_metrics(found[-1]) if found else None
+    """Describe the best run of the last stage that has one, with its confusion matrix."""
+    best_outcomes = [row.outcome for row in itertools.chain(*rows_by_stage) if row.is_best]
+    metrics = runs.read_metrics(best_outcomes[-1]) if best_outcomes else None
     if metrics is None:
         return None
     return {
-        "run": found[-1].trial.name,
-        "links": runs.list_report_links(found[-1], output),
+        "run": best_outcomes[-1].trial.name,
+        "links": runs.list_report_links(best_outcomes[-1], output),
         "metrics": metrics,
         "matrix": confusions.build_confusion_matrix(metrics),
     }

@@ -1,4 +1,4 @@
-"""Loss and accuracy over the epochs of each run, in small pictures of one scale."""
+"""Plot loss and accuracy over the epochs of each run, in small figures with a shared scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from halftone.report import plots
 from halftone.report.plots import Theme, ThemedFigure
 from halftone.report.words import ratio
 
-MAX_RUNS = 12  # runs
+MAX_RUNS = 12
 _METRIC_NAMES = ("loss", "accuracy")
 
 Limits = tuple[float, float]
@@ -27,7 +27,7 @@ _Series = list[Optional[float]]
 class LearningCurves(NamedTuple):
     figures: list[ThemedFigure]
     num_omitted: int  # runs whose curves are not shown
-    clipped: bool  # whether a line leaves its picture
+    clipped: bool  # whether a curve exceeds the limits of its plot
 
 
 class _RunCurves(NamedTuple):
@@ -38,20 +38,27 @@ class _RunCurves(NamedTuple):
 
 
 def draw_run_curves(run_rows: Sequence[RunRow], choose: SelectionCriterion) -> LearningCurves:
-    """A picture for each run, or for the best of them. Of a run with folds it is the first one."""
-    found = [(row, read_history(row.outcome)) for row in run_rows]
-    trained = [(row, kept) for row, kept in found if kept and kept["epochs"]]
+    """Draw a figure for each run, at most for the best `MAX_RUNS`; with folds, for fold 0."""
+    histories = [(row, read_history(row.outcome)) for row in run_rows]
+    trained = [(row, history) for row, history in histories if history and history["epochs"]]
     if len(trained) > MAX_RUNS:
         best = sorted(trained, key=lambda pair: _sort_key(pair[0], choose))[:MAX_RUNS]
         shown = [pair for pair in trained if pair in best]
     else:
         shown = trained
-    every = [_extract_curves(row, kept) for row, kept in shown]
-    values = {name: _finite_values([one.lines[name] for one in every]) for name in _METRIC_NAMES}
-    limits = {name: _axis_limits(own) for name, own in values.items()}
-    clipped = any(len(own) and own.max() > limits[name][1] for name, own in values.items())
+    curves = [_extract_curves(row, history) for row, history in shown]
+    values_by_metric = {
+        name: _finite_values([run_curves.lines[name] for run_curves in curves])
+        for name in _METRIC_NAMES
+    }
+    limits = {name: _axis_limits(values) for name, values in values_by_metric.items()}
+    clipped = any(
+        len(values) and values.max() > limits[name][1] for name, values in values_by_metric.items()
+    )
     return LearningCurves(
-        [_draw_run(one, limits) for one in every], len(trained) - len(shown), clipped
+        [_draw_run(run_curves, limits) for run_curves in curves],
+        len(trained) - len(shown),
+        clipped,
     )
 
 
@@ -80,21 +87,21 @@ def _extract_curves(row: RunRow, history_json: dict[str, Any]) -> _RunCurves:
 
 
 def _finite_values(lines: Sequence[tuple[_Series, _Series]]) -> npt.NDArray[np.float64]:
-    """All finite ones."""
+    """Return all finite values of the lines."""
     values = [value for pair in lines for line in pair for value in line if value is not None]
     return np.array([value for value in values if np.isfinite(value)], np.float64)
 
 
 def _axis_limits(values: npt.NDArray[np.float64]) -> Limits:
-    """From the lowest value to the highest that is not far away from what most runs have."""
+    """Return limits from the lowest value to at most three times the 90 % quantile."""
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
-    # A run that diverged would press all others to the ground.
-    usual = 3 * float(np.quantile(values, 0.9))
-    high = min(high, usual) if usual > low else high
-    room = 0.05 * (high - low) or 0.05
-    return low - room, high + room
+    # Without the cap, a diverged run would flatten the curves of all others.
+    cap = 3 * float(np.quantile(values, 0.9))
+    high = min(high, cap) if cap > low else high
+    margin = 0.05 * (high - low) or 0.05
+    return low - margin, high + margin
 
 
 def _draw_run(run_curves: _RunCurves, limits: dict[str, Limits]) -> ThemedFigure:
@@ -115,11 +122,14 @@ def _draw_run(run_curves: _RunCurves, limits: dict[str, Limits]) -> ThemedFigure
         figure.suptitle(plots.printable_label(run_curves.title), fontsize=10, fontweight="bold")
         plots.add_legend(figure, panels[0], columns=3)
 
-    said = [
+    last_values = [
         f"{split} {name} {ratio(values[-1])}"
         for name in _METRIC_NAMES
         for split, values in zip(("train", "validation"), run_curves.lines[name])
         if values[-1] is not None
     ]
-    alt = f"Loss and accuracy of {run_curves.title} over {len(run_curves.epochs)} epochs; at the last one: "
-    return plots.draw_themed((5.2, 2.6), draw, alt + ", ".join(said) + ".")
+    alt = (
+        f"Loss and accuracy of {run_curves.title} over {len(run_curves.epochs)} epochs; "
+        f"after the last one: {', '.join(last_values)}."
+    )
+    return plots.draw_themed((5.2, 2.6), draw, alt)

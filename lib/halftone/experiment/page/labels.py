@@ -1,4 +1,4 @@
-"""Names beside points, where they cover neither one another nor a point."""
+"""Place labels beside points so that they overlap neither each other nor a point."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from halftone.report import plots
 from halftone.report.plots import Theme
 
 _FONT_SIZE_PT = 8.0
-_CHAR_WIDTH_RATIO = 0.56  # a letter's width, of its size: of a page's font no more is known here
-_MARKER_RADIUS_PT = 4.0  # half a point's side, and the room around it
+# Estimated width of a character as a fraction of the font size; the font is the browser's choice.
+_CHAR_WIDTH_RATIO = 0.56
+_MARKER_RADIUS_PT = 4.0  # half the side of a marker, including the margin around it
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
 
@@ -24,46 +25,56 @@ def place_labels(
     labels: Sequence[tuple[str, float, float]],
     obstacles: Sequence[tuple[float, float]],
 ) -> None:
-    """Write each text beside its point.
+    """Write each label beside its point.
 
     Args:
-        texts: with x and y of the point, in the axes' data.
-        others: points that have no text, and are not to be covered either.
+        figure: The figure of the axes.
+        axes: The axes; their limits must be final.
+        theme: Colours of the figure.
+        labels: Text, x and y of each labelled point, in data coordinates.
+        obstacles: x and y of the points without a label, in data coordinates.
     """
-    figure.draw_without_rendering()  # only then it is known where the axes are
-    to_pt = 72 / figure.dpi
-    where = axes.transData.transform([(x, y) for _, x, y in labels] + list(obstacles)) * to_pt
+    figure.draw_without_rendering()  # computes the position of the axes
+    pt_per_px = 72 / figure.dpi
+    points_px = axes.transData.transform([(x, y) for _, x, y in labels] + list(obstacles))
+    points_pt = points_px * pt_per_px
     frame = axes.get_window_extent()
-    inside = (frame.x0 * to_pt, frame.y0 * to_pt, frame.x1 * to_pt, frame.y1 * to_pt)
-    taken: list[Box] = [
-        (x - _MARKER_RADIUS_PT, y - _MARKER_RADIUS_PT, x + _MARKER_RADIUS_PT, y + _MARKER_RADIUS_PT)
-        for x, y in where
-    ]
-    for (text, at_x, at_y), (x, y) in zip(labels, where):
-        shown = plots.printable_label(text)
-        width, height = _CHAR_WIDTH_RATIO * _FONT_SIZE_PT * len(shown), 1.2 * _FONT_SIZE_PT
+    left_px, bottom_px, right_px, top_px = frame.extents
+    axes_box = (
+        left_px * pt_per_px,
+        bottom_px * pt_per_px,
+        right_px * pt_per_px,
+        top_px * pt_per_px,
+    )
+    radius = _MARKER_RADIUS_PT
+    occupied: list[Box] = [(x - radius, y - radius, x + radius, y + radius) for x, y in points_pt]
+    for (label, data_x, data_y), (x, y) in zip(labels, points_pt):
+        text = plots.printable_label(label)
+        width, height = _CHAR_WIDTH_RATIO * _FONT_SIZE_PT * len(text), 1.2 * _FONT_SIZE_PT
         boxes = [
-            (x + left, y + low, x + left + width, y + low + height)
-            for left, low in _label_offsets(width, height)
+            (x + left, y + bottom, x + left + width, y + bottom + height)
+            for left, bottom in _label_offsets(width, height)
         ]
-        box = min(boxes, key=lambda one: _placement_cost(one, taken, inside))
-        taken.append(box)
+        box = min(boxes, key=lambda candidate: _placement_cost(candidate, occupied, axes_box))
+        occupied.append(box)
         axes.annotate(
-            shown, (at_x, at_y), (box[0] - x, box[1] - y), textcoords="offset points",
+            text, (data_x, data_y), (box[0] - x, box[1] - y), textcoords="offset points",
             fontsize=_FONT_SIZE_PT, color=theme.ink, va="bottom",
         )  # fmt: skip
 
 
 def _label_offsets(width: float, height: float) -> list[tuple[float, float]]:
-    """Left and lower edge of the text against the point, the best place first."""
+    """Return candidate offsets of the left and bottom edge from the point, best first."""
     gap = _MARKER_RADIUS_PT + 1
     sides = [(gap, -height / 2), (-width - gap, -height / 2)]
     sides += [(-width / 2, gap), (-width / 2, -height - gap)]
-    return sides + [(left, low) for left in (gap, -width - gap) for low in (gap, -height - gap)]
+    return sides + [
+        (left, bottom) for left in (gap, -width - gap) for bottom in (gap, -height - gap)
+    ]
 
 
 def _placement_cost(box: Box, occupied: Sequence[Box], axes_box: Box) -> float:
-    """The area that would be covered or is outside; of equal places the first is taken."""
+    """Return the overlapped area plus twice the area outside the axes."""
     area = (box[2] - box[0]) * (box[3] - box[1])
     return sum(_overlap_area(box, other) for other in occupied) + 2 * (
         area - _overlap_area(box, axes_box)

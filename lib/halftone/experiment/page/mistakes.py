@@ -1,4 +1,4 @@
-"""The test images that a run classified wrongly, those with the surest wrong answer first."""
+"""The misclassified test images of a run, most confident first."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ MAX_PICTURES = 12  # of a run
 
 
 class ShardLocation(NamedTuple):
-    """Where a shard is."""
+    """A shard and the dataset that it belongs to."""
 
     url: str
     dataset: Manifest
 
 
 class RunMistakes(NamedTuple):
+    """The misclassified test images of a run, or of its first fold."""
+
     num_wrong: int
     num_rows: int
     examples: tuple[Example, ...]
@@ -39,7 +41,7 @@ class RunMistakes(NamedTuple):
 
 
 class MistakesGallery(NamedTuple):
-    """A run's mistakes as the page shows them."""
+    """The mistakes of a run in the form of the page."""
 
     run: str
     num_wrong: int
@@ -48,42 +50,42 @@ class MistakesGallery(NamedTuple):
 
 
 def locate_shards(output: str) -> dict[str, ShardLocation]:
-    """All shards of the experiment's datasets, by their digest."""
-    found = {}
+    """Return all shards of the experiment's datasets by their digest."""
+    locations = {}
     for name in storage.list_names(storage.join(output, datasets.DATASETS_FOLDER)):
         root = storage.join(output, datasets.DATASETS_FOLDER, name)
         try:
             data = manifest.read_manifest(root)
-        except InputError:  # one that was never finished has nothing to show
+        except InputError:  # the dataset was never finished
             continue
-        found.update(
+        locations.update(
             {
                 shard.digest: ShardLocation(storage.join(root, shard.path), data)
                 for shard in data.files
             }
         )
-    return found
+    return locations
 
 
 def find_mistakes(
     outcome: RunOutcome, shards: Mapping[str, ShardLocation]
 ) -> Optional[RunMistakes]:
-    """What a run, or its first fold, got wrong; None where it was not scored."""
-    kept = read_metrics(outcome)
-    if kept is None:
+    """Return the mistakes of a run, or of its first fold; None if it was not scored."""
+    metrics = read_metrics(outcome)
+    if metrics is None:
         return None
     scores = storage.join(list_training_folders(outcome)[0], trial.SCORES)
-    found, folder = Examples(), ""
-    for digest, file in zip(kept["shards"], kept["predictions"]):
-        place = shards.get(digest)
+    examples, folder = Examples(), ""
+    for digest, file in zip(metrics["shards"], metrics["predictions"]):
+        location = shards.get(digest)
         url = storage.join(scores, file)
-        # Someone may have made room on the disk: then there is less to see.
-        if place is not None and storage.exists(url) and storage.exists(place.url):
-            found += _find_mistakes_in_shard(storage.read_table(url), place, kept)
-            folder = place.dataset.images
-    rows = kept["rows"]
+        # Skip files that the user deleted to free disk space.
+        if location is not None and storage.exists(url) and storage.exists(location.url):
+            examples += _find_mistakes_in_shard(storage.read_table(url), location, metrics)
+            folder = location.dataset.images
+    rows = metrics["rows"]
     return RunMistakes(
-        rows - measures.count_correct(kept), rows, found.mistakes[:MAX_PICTURES], folder
+        rows - measures.count_correct(metrics), rows, examples.mistakes[:MAX_PICTURES], folder
     )
 
 
@@ -99,8 +101,8 @@ def _find_mistakes_in_shard(
         return Examples()
     images = storage.read_table(location.url, [schema.IMAGE])[schema.IMAGE]
     shape = location.dataset.shape()
-    work = PredictorSettings(
-        network="",  # nothing is predicted again
+    settings = PredictorSettings(
+        network="",  # no prediction is made here
         version=metrics_json["model_version"],
         labels=tuple(metrics_json["labels"]),
         shape=shape,
@@ -110,21 +112,21 @@ def _find_mistakes_in_shard(
     )
     pixels = arrow.view_images(images, shape)[wrong]
     return predictions.summarise_predictions(
-        work, arrow.take_rows(table, wrong), pixels=pixels
+        settings, arrow.take_rows(table, wrong), pixels=pixels
     ).examples
 
 
 def build_galleries(
     run_rows: Sequence[RunRow], mistakes_by_run: Sequence[Optional[RunMistakes]], max_side_px: int
 ) -> list[MistakesGallery]:
-    """A line for each run that was scored."""
+    """Build the gallery of each run that was scored."""
     return [
         MistakesGallery(
             row.name(),
-            made.num_wrong,
-            made.num_rows,
-            pictures.embed_examples(made.examples, made.folder, max_side_px),
+            mistakes.num_wrong,
+            mistakes.num_rows,
+            pictures.embed_examples(mistakes.examples, mistakes.folder, max_side_px),
         )
-        for row, made in zip(run_rows, mistakes_by_run)
-        if made is not None
+        for row, mistakes in zip(run_rows, mistakes_by_run)
+        if mistakes is not None
     ]

@@ -1,4 +1,4 @@
-"""The table of runs on the page, and where each run's own files are."""
+"""Build the table of runs on the page, and locate the files of each run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from halftone.scoring.scores_directory import METRICS, REPORT
 
 class ReportLink(NamedTuple):
     text: str
-    url: str  # below the page's folder
+    url: str  # relative to the folder of the page
 
 
 class RunTableRow(NamedTuple):
-    """A row of the table."""
+    """Content of a row of the table."""
 
     name: str
     links: list[ReportLink]
@@ -34,20 +34,22 @@ class RunTableRow(NamedTuple):
 
 
 class RunTable(NamedTuple):
-    shared_settings: str  # settings of all runs, unlike the base's
-    groups: list[tuple[str, int]]  # columns side by side that have a heading of their own
+    """Content of the table of a stage."""
+
+    shared_settings: str  # settings of all runs that differ from the base
+    groups: list[tuple[str, int]]  # headings over adjacent columns, and the number of columns
     columns: list[TableColumn]
     runs: list[RunTableRow]
 
 
 def build_table(run_rows: Sequence[RunRow], base: Config, output: str) -> RunTable:
-    shown = rows.list_columns(run_rows)
-    shared, each = rows.describe_settings(run_rows, base)
+    columns = rows.list_columns(run_rows)
+    shared_settings, settings_by_row = rows.describe_settings(run_rows, base)
     groups = [
         (group, len(list(members)))
-        for group, members in itertools.groupby(shown, key=lambda column: column.group)
+        for group, members in itertools.groupby(columns, key=lambda column: column.group)
     ]
-    made = [
+    table_rows = [
         RunTableRow(
             name=row.name(),
             links=list_report_links(row.outcome, output),
@@ -55,15 +57,15 @@ def build_table(run_rows: Sequence[RunRow], base: Config, output: str) -> RunTab
             state=row.state(),
             error=row.outcome.error,
             settings=settings,
-            cells=[rows.format_cell(row, column) for column in shown],
+            cells=[rows.format_cell(row, column) for column in columns],
         )
-        for row, settings in zip(run_rows, each)
+        for row, settings in zip(run_rows, settings_by_row)
     ]
-    return RunTable(shared, groups, shown, made)
+    return RunTable(shared_settings, groups, columns, table_rows)
 
 
 def list_training_folders(outcome: RunOutcome) -> list[str]:
-    """Where the run's model and scores are; of a run with folds those of each."""
+    """Return the folder with the model and scores of a run, or one folder for each fold."""
     folds = (outcome.result or {}).get("folds")
     if not folds:
         return [outcome.folder]
@@ -71,30 +73,30 @@ def list_training_folders(outcome: RunOutcome) -> list[str]:
 
 
 def read_metrics(outcome: RunOutcome) -> Optional[dict[str, Any]]:
-    """metrics.json of the run, or of its first fold; None where it was not scored."""
+    """Read metrics.json of a run, or of its first fold; None if it was not scored."""
     return _read_json(storage.join(list_training_folders(outcome)[0], trial.SCORES, METRICS))
 
 
 def read_history(outcome: RunOutcome) -> Optional[dict[str, Any]]:
-    """history.json of the run, or of its first fold; None where no epoch was finished."""
+    """Read history.json of a run, or of its first fold; None if no epoch is finished."""
     return _read_json(storage.join(list_training_folders(outcome)[0], trial.MODEL, HISTORY))
 
 
 def _read_json(url: str) -> Optional[dict[str, Any]]:
     try:
-        found: dict[str, Any] = storage.read_json(url)
+        content: dict[str, Any] = storage.read_json(url)
     except (OSError, ValueError):
         return None
-    return found
+    return content
 
 
 def list_report_links(outcome: RunOutcome, output: str) -> list[ReportLink]:
-    """To the run's report, or those of its folds."""
+    """Return links to the report of a run, or to those of its folds."""
     urls = [storage.join(folder, trial.SCORES, REPORT) for folder in list_training_folders(outcome)]
     names = [f"fold {number}" for number in range(len(urls))] if len(urls) > 1 else ["report"]
-    start = output.rstrip("/") + "/"
+    prefix = output.rstrip("/") + "/"
     return [
-        ReportLink(name, quote(url[len(start) :]))
+        ReportLink(name, quote(url[len(prefix) :]))
         for name, url in zip(names, urls)
-        if url.startswith(start) and storage.exists(url)
+        if url.startswith(prefix) and storage.exists(url)
     ]

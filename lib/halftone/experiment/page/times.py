@@ -1,4 +1,4 @@
-"""Training time against how good a run became, each with its name beside its points."""
+"""Plot training time against a metric, with the name of each run beside its points."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from halftone.report.plots import Theme, ThemedFigure
 from halftone.report.words import duration, ratio
 
 _TITLES = {"f1": "F1", "accuracy": "accuracy"}
-_LOG_SCALE_RATIO = (
-    20  # from this ratio of the longest time to the shortest on, the axis is logarithmic
-)
+_LOG_SCALE_RATIO = 20  # the axis is logarithmic from this ratio of longest to shortest time
 
 
 class RunPoint(NamedTuple):
@@ -28,17 +26,21 @@ class RunPoint(NamedTuple):
 
 
 def draw_time_against_score(run_rows: Sequence[RunRow]) -> Optional[ThemedFigure]:
-    """None where fewer than two runs have both a time and a figure."""
-    trained = [row for row in run_rows if row.outcome.is_finished]
-    metric = next((one for one in _TITLES if _has_metric(trained, TRAIN, one)), "accuracy")
-    held_out = VALIDATION if _has_metric(trained, VALIDATION, metric) else TEST
+    """Draw the figure; None if fewer than two runs have a time and a metric.
+
+    The metric is F1 if all finished runs have it, else accuracy. The test split replaces a missing
+    validation split.
+    """
+    finished = [row for row in run_rows if row.outcome.is_finished]
+    metric = next((name for name in _TITLES if _has_metric(finished, TRAIN, name)), "accuracy")
+    held_out = VALIDATION if _has_metric(finished, VALIDATION, metric) else TEST
     points = [
         RunPoint(
             row.name(),
             row.values[TRAIN_SECS],
             {split: row.values[TableColumn(split, metric)] for split in (TRAIN, held_out)},
         )
-        for row in trained
+        for row in finished
         if TRAIN_SECS in row.values
         and _has_metric([row], TRAIN, metric)
         and _has_metric([row], held_out, metric)
@@ -50,9 +52,9 @@ def draw_time_against_score(run_rows: Sequence[RunRow]) -> Optional[ThemedFigure
         axes = figure.add_subplot()
         _plot_points(axes, theme, points, (TRAIN, held_out), _TITLES[metric])
         plots.add_legend(figure, axes, columns=2)
-        texts = [(point.name, point.secs, point.values[held_out]) for point in points]
-        others = [(point.secs, point.values[TRAIN]) for point in points]
-        place_labels(figure, axes, theme, texts, others)
+        labels = [(point.name, point.secs, point.values[held_out]) for point in points]
+        obstacles = [(point.secs, point.values[TRAIN]) for point in points]
+        place_labels(figure, axes, theme, labels, obstacles)
 
     return plots.draw_themed((6.6, 4.4), draw, _describe_points(points, held_out, _TITLES[metric]))
 
@@ -79,18 +81,19 @@ def _plot_points(
         plots.set_log_x(axes, min(secs), max(secs))
     plots.style_axes(axes, theme, f"Training time against {title}")
     axes.set(xlabel="training time, seconds", ylabel=title)
-    axes.margins(x=0.12, y=0.12)  # room for names
+    axes.margins(x=0.12, y=0.12)  # space for labels
 
 
 def _describe_points(points: Sequence[RunPoint], held_out: str, title: str) -> str:
     fastest = min(points, key=lambda point: point.secs)
     best = max(points, key=lambda point: point.values[held_out])
     return (
-        f"Training time against {title} of {len(points)} runs. Fastest is {_describe_point(fastest, held_out)}"
-        f"; the highest {held_out} {title} has {_describe_point(best, held_out)}."
+        f"Training time against {title} of {len(points)} runs. "
+        f"Fastest: {_describe_point(fastest, held_out)}. "
+        f"Highest {held_out} {title}: {_describe_point(best, held_out)}."
     )
 
 
 def _describe_point(point: RunPoint, held_out: str) -> str:
-    train, held = ratio(point.values[TRAIN]), ratio(point.values[held_out])
-    return f"{point.name} with {duration(point.secs)}, train {train}, {held_out} {held}"
+    train, other = ratio(point.values[TRAIN]), ratio(point.values[held_out])
+    return f"{point.name} with {duration(point.secs)}, train {train}, {held_out} {other}"
