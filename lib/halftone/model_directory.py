@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
 from halftone.config import Config, PixelSpec, TrainSettings, diff_settings
+from halftone.config.effects import result_settings
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.schema import SCHEMA_VERSION
 from halftone.errors import InputError
@@ -32,11 +33,6 @@ LOGS = "logs"
 RESTARTS = "restarts.json"
 STOP_FILE = "stop"  # while it exists, ranks write a checkpoint and end
 TRACKING = "mlflow.json"
-# Settings that may change when a training resumes.
-_CHANGEABLE_SETTINGS = {
-    *("epochs", "patience", "ranks", "launcher", "hosts", "network_interface"),
-    *("cycle_ms", "max_restarts", "keep_checkpoints"),
-}
 # Names that may exist before the first checkpoint.
 _NAMES_BEFORE_CHECKPOINT = {LOGS, RESTARTS, STOP_FILE, TRACKING}
 
@@ -169,7 +165,7 @@ def training_fingerprint(config: Config, manifest: Manifest) -> dict[str, Any]:
     learning rate decays over them), of ranks and of checkpoints to keep.
     """
     settings = config.train
-    train = settings.model_dump(mode="json", exclude=_CHANGEABLE_SETTINGS)
+    train = result_settings(settings)
     if settings.decay != "none":
         train["epochs"] = settings.epochs
     if settings.start_from:
@@ -180,7 +176,7 @@ def training_fingerprint(config: Config, manifest: Manifest) -> dict[str, Any]:
 def check_training_fingerprint(output: str, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raise InputError if the training at `output` has another fingerprint than the new one."""
     # A setting that did not exist yet had the effect of its default.
-    defaults = TrainSettings().model_dump(mode="json", exclude=_CHANGEABLE_SETTINGS)
+    defaults = result_settings(TrainSettings())
     old = {**old, "train": {**defaults, **old["train"]}}
     changes = [
         f"{key}: {before!r} there, {now!r} now" for key, before, now in diff_settings(old, new)

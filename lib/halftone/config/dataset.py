@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection, check_one_group
+from halftone.config.effects import NOTHING
 
 # fmt: off
 _IMAGE_SUFFIXES = (
@@ -120,6 +121,7 @@ class PreprocessSettings(ConfigSection):
         le=1.0,
         description="if a larger fraction of the images is rejected, the job fails before it "
         "publishes the dataset",
+        json_schema_extra=NOTHING,
     )
     rows_per_shard: Union[Literal["auto"], int] = Field(
         "auto",
@@ -147,7 +149,11 @@ class PreprocessSettings(ConfigSection):
         "enough rows",
     )
     read_threads: int = Field(
-        8, ge=1, le=256, description="threads of each Spark task that read images ahead"
+        8,
+        ge=1,
+        le=256,
+        description="threads of each Spark task that read images ahead",
+        json_schema_extra=NOTHING,
     )
 
     @field_validator("label_from")

@@ -8,12 +8,13 @@ do again.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from halftone.config.base import ConfigSection
 
 _KEY = "effect"
 RESULT = "result"
+_Section = TypeVar("_Section", bound=ConfigSection)
 # The result of a whole training; but a training may resume from a checkpoint with another value.
 RESUMABLE: dict[str, Any] = {_KEY: "resumable"}
 # Which images are scored; not the prediction for an image.
@@ -41,6 +42,18 @@ def result_settings(
     """
     effects = {RESULT, *(str(mark[_KEY]) for mark in more_effects)}
     return section.model_dump(mode=mode, include=_select(section, effects))
+
+
+def reset_neutral_settings(section: _Section) -> _Section:
+    """Return a section in which each setting that changes nothing has its default value."""
+    values: dict[str, Any] = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if effect_of(type(section), name) == NOTHING[_KEY]:
+            values[name] = field.get_default(call_default_factory=True)
+        elif isinstance(value, ConfigSection):
+            values[name] = reset_neutral_settings(value)
+    return section.model_copy(update=values)
 
 
 def _select(section: ConfigSection, effects: set[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection
+from halftone.config.effects import NOTHING
 
 
 class GateSettings(ConfigSection):
@@ -66,7 +67,9 @@ class RetrainSettings(ConfigSection):
     """Scheduled retraining on new images."""
 
     folder: Optional[str] = Field(
-        None, description="local path or URL for runs, datasets, history and the lock"
+        None,
+        description="local path or URL for runs, datasets, history and the lock",
+        json_schema_extra=NOTHING,
     )
     registered_model: Optional[str] = Field(
         None,
@@ -78,28 +81,39 @@ class RetrainSettings(ConfigSection):
         "champion",
         description="initial weights: champion uses the champion's, if the network is the same",
     )
-    prune: bool = Field(False, description="remove images that no longer exist from the dataset")
+    prune: bool = Field(
+        False,
+        description="remove images that no longer exist from the dataset",
+        json_schema_extra=NOTHING,
+    )
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
-    keep: RetentionSettings = RetentionSettings()
+    keep: RetentionSettings = Field(RetentionSettings(), json_schema_extra=NOTHING)
     lock_secs: float = Field(
         600.0,
         ge=1.0,
         description="a lock expires if its owner has not renewed it for this many seconds",
+        json_schema_extra=NOTHING,
     )
     max_attempts: int = Field(
         5,
         ge=1,
         description="number of failed or killed attempts at a step after which a run is closed",
+        json_schema_extra=NOTHING,
     )
     fail_on_refusal: bool = Field(
-        False, description="exit with code 3 instead of 0 if gate or drift refuse the challenger"
+        False,
+        description="exit with code 3 instead of 0 if gate or drift refuse the challenger",
+        json_schema_extra=NOTHING,
     )
     webhook: Optional[str] = Field(
         None,
         pattern=r"^(https?://.+|\$[A-Za-z_][A-Za-z0-9_]*)$",
         description="URL to which the outcome is sent as JSON; $NAME: an environment variable",
+        json_schema_extra=NOTHING,
     )
     outcome_file: Optional[str] = Field(
-        None, description="file or URL to which the outcome is written as JSON"
+        None,
+        description="file or URL to which the outcome is written as JSON",
+        json_schema_extra=NOTHING,
     )

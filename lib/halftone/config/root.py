@@ -10,6 +10,7 @@ from pydantic import (
 
 from halftone.config.base import ConfigSection
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
+from halftone.config.effects import NOTHING
 from halftone.config.retrain import RetrainSettings
 from halftone.config.score import ScoreSettings
 from halftone.config.storage import StorageSettings
@@ -63,15 +64,16 @@ class Config(ConfigSection):
         "halftone",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="name of the run, as in Spark and MLflow",
+        json_schema_extra=NOTHING,
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of all random numbers")
-    paths: Paths = Paths()
+    paths: Paths = Field(Paths(), json_schema_extra=NOTHING)
     pixels: PixelSpec = PixelSpec()
     splits: SplitSettings = SplitSettings()
     preprocess: PreprocessSettings = PreprocessSettings()
     train: TrainSettings = TrainSettings()
     score: ScoreSettings = ScoreSettings()
-    tracking: TrackingSettings = TrackingSettings()
-    retrain: RetrainSettings = RetrainSettings()
-    storage: StorageSettings = StorageSettings()
-    spark: SparkSettings = SparkSettings()
+    tracking: TrackingSettings = Field(TrackingSettings(), json_schema_extra=NOTHING)
+    retrain: RetrainSettings = Field(RetrainSettings(), json_schema_extra=NOTHING)
+    storage: StorageSettings = Field(StorageSettings(), json_schema_extra=NOTHING)
+    spark: SparkSettings = Field(SparkSettings(), json_schema_extra=NOTHING)

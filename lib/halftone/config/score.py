@@ -12,13 +12,18 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection
+from halftone.config.effects import METRICS, NOTHING, ROWS
 
 
 class ScoreSettings(ConfigSection):
     """How a model is applied to a dataset or to raw images."""
 
-    split: Literal["train", "validation", "test"] = Field("test", description="split to score")
-    batch_size: int = Field(256, ge=1, description="images per forward pass")
+    split: Literal["train", "validation", "test"] = Field(
+        "test", description="split to score", json_schema_extra=ROWS
+    )
+    batch_size: int = Field(
+        256, ge=1, description="images per forward pass", json_schema_extra=NOTHING
+    )
     threshold: Union[float, Literal["best_f1", "precision"]] = Field(
         0.5,
         description="for two classes: the probability from which the second class is predicted; "
@@ -35,15 +40,20 @@ class ScoreSettings(ConfigSection):
         False, description="scale logits by a temperature that is fitted on the validation split"
     )
     top_ks: tuple[PositiveInt, ...] = Field(
-        (2, 5), description="for more than two classes: values of k of the top-k accuracies"
+        (2, 5),
+        description="for more than two classes: values of k of the top-k accuracies",
+        json_schema_extra=METRICS,
     )
     only_new: bool = Field(
-        False, description="reuse the predictions of images that the same model has scored before"
+        False,
+        description="reuse the predictions of images that the same model has scored before",
+        json_schema_extra=NOTHING,
     )
     catalogue: Optional[str] = Field(
         None,
         description="CSV or Parquet file that lists raw images, with a column path and optionally "
         "a column label",
+        json_schema_extra=ROWS,
     )
 
     @field_validator("threshold")

@@ -10,6 +10,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection
+from halftone.config.effects import NOTHING, RESUMABLE
 from halftone.config.model import Convnet, Mlp
 
 
@@ -59,7 +60,7 @@ class TrainSettings(ConfigSection):
         description="shuffle the rows at every epoch; false: all epochs use the order of the "
         "dataset, which is that of a hash",
     )
-    epochs: int = Field(10, ge=1)
+    epochs: int = Field(10, ge=1, json_schema_extra=RESUMABLE)
     batch_size: int = Field(64, ge=1, description="rows per step, over all ranks together")
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(1e-3, gt=0.0)
@@ -99,32 +100,45 @@ class TrainSettings(ConfigSection):
         gt=0.0,
         le=1000.0,
         description="Horovod's cycle time: the interval at which ranks exchange gradients",
+        json_schema_extra=NOTHING,
     )
     start_from: Optional[str] = Field(
         None, description="model directory with initial weights, of the same network and classes"
     )
     patience: Optional[int] = Field(
-        None, ge=1, description="stop after this many epochs without a lower validation loss"
+        None,
+        ge=1,
+        description="stop after this many epochs without a lower validation loss",
+        json_schema_extra=RESUMABLE,
     )
-    ranks: int = Field(1, ge=1, description="number of Horovod ranks")
+    ranks: int = Field(1, ge=1, description="number of Horovod ranks", json_schema_extra=RESUMABLE)
     launcher: Literal["auto", "process", "horovodrun", "spark"] = Field(
         "auto",
         description="auto: this process for 1 rank, Spark executors on a cluster, else horovodrun",
+        json_schema_extra=NOTHING,
     )
     hosts: Optional[str] = Field(
         None,
         pattern=r"^[^:,\s]+:[1-9]\d*(,[^:,\s]+:[1-9]\d*)*$",
         description="for horovodrun: HOST:SLOTS,HOST:SLOTS; default: this machine",
+        json_schema_extra=NOTHING,
     )
     network_interface: Optional[str] = Field(
         None,
         description="interface through which ranks communicate; default: detected on each machine",
+        json_schema_extra=NOTHING,
     )
     max_restarts: int = Field(
-        2, ge=0, description="how often failed ranks are restarted from the last checkpoint"
+        2,
+        ge=0,
+        description="how often failed ranks are restarted from the last checkpoint",
+        json_schema_extra=NOTHING,
     )
     keep_checkpoints: int = Field(
-        2, ge=1, description="number of latest checkpoints to keep, besides the best"
+        2,
+        ge=1,
+        description="number of latest checkpoints to keep, besides the best",
+        json_schema_extra=NOTHING,
     )
 
     @model_validator(mode="after")

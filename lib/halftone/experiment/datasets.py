@@ -16,12 +16,16 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.config import Config
+from halftone.config.effects import reset_neutral_settings
 from halftone.dataset import splits
 from halftone.errors import InputError
 from halftone.preprocess import catalogue, listing
 from halftone.preprocess.run import preprocess
 
 DATASETS_FOLDER, _SUBSETS_FOLDER = "datasets", "subsets"
+
+
+_DATASET_SECTIONS = {"seed", "pixels", "splits", "preprocess"}
 
 
 class ExperimentDataset(NamedTuple):
@@ -32,7 +36,7 @@ class ExperimentDataset(NamedTuple):
 
 def dataset_key(config: Config) -> str:
     """Return a digest of the settings that determine the rows of a dataset."""
-    settings = config.model_dump(mode="json", include={"seed", "pixels", "splits", "preprocess"})
+    settings = reset_neutral_settings(config).model_dump(mode="json", include=_DATASET_SECTIONS)
     images = storage.normalise_url(str(config.paths.images))
     text = json.dumps({**settings, "images": images}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

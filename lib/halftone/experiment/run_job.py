@@ -11,6 +11,7 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 
 from halftone import config, storage
 from halftone.config import Config, ConfigError
+from halftone.config.effects import RESULT, effect_of, reset_neutral_settings
 from halftone.experiment import outcomes, results, trial
 from halftone.experiment.datasets import ExperimentDataset
 from halftone.experiment.outcomes import PRUNED, RunOutcome, RunResult
@@ -22,8 +23,8 @@ from halftone.tracking import tracking
 
 SETTINGS = "settings.json"
 _RUNS, _LOG = "runs", "log"
-# The settings that affect a result; those of paths, tracking and Spark do not.
-_RESULT_SETTINGS = {"seed", "pixels", "splits", "preprocess", "train", "score"}
+# The sections that change a result; those of paths, tracking and Spark do not.
+_RESULT_SECTIONS = {name for name in Config.model_fields if effect_of(Config, name) == RESULT}
 _POLL_SECS = 1.0
 
 # Returns whether a training with this history should be stopped.
@@ -32,14 +33,14 @@ EarlyStop = Callable[[EpochEntries], bool]
 
 def result_settings(run_config: Config) -> dict[str, Any]:
     """Return the settings that affect the result of a run."""
-    return run_config.model_dump(mode="json", include=_RESULT_SETTINGS)
+    return reset_neutral_settings(run_config).model_dump(mode="json", include=_RESULT_SECTIONS)
 
 
 def describe_changes(stored: dict[str, Any], run_config: Config) -> list[str]:
     """Describe how stored settings differ from those of a config, one line each."""
     with suppress(ConfigError):
         # Settings that are newer than the stored ones get their defaults.
-        known = {key: stored[key] for key in stored if key in _RESULT_SETTINGS}
+        known = {key: stored[key] for key in stored if key in _RESULT_SECTIONS}
         stored = result_settings(config.config_from_mapping(known, "stored settings"))
     return [
         f"{key} was {old!r}, is now {new!r}"
@@ -100,8 +101,8 @@ class _Training:
     def __init__(self, training_config: Config, folder: str, context: StudyContext) -> None:
         self._config, self._folder, self._context = training_config, folder, context
         self._dataset = context.get_dataset(training_config)
-        settings = training_config.model_dump(
-            mode="json", include=_RESULT_SETTINGS, exclude_defaults=True
+        settings = reset_neutral_settings(training_config).model_dump(
+            mode="json", include=_RESULT_SECTIONS, exclude_defaults=True
         )
         text = json.dumps(
             [settings, self._dataset.fingerprint, sorted(context.score_splits)], sort_keys=True

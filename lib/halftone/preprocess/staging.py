@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.config import Config, PixelSpec
+from halftone.config.effects import result_settings
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.preprocess.catalogue import Catalogue
@@ -58,7 +59,7 @@ def compute_run_name(
         "seed": config.seed,
         "pixels": config.pixels.model_dump(),
         "splits": config.splits.model_dump(),
-        "preprocess": config.preprocess.model_dump(exclude={"max_reject_fraction", "read_threads"}),
+        "preprocess": result_settings(config.preprocess, mode="python"),
         "unusable": catalogue.unusable_images,
         "last": (previous_manifest.version, previous_manifest.fingerprint)
         if previous_manifest

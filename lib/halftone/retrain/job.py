@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 from pyspark.sql import SparkSession
 
 from halftone import storage
 from halftone.config import Config, RetrainSettings, require_path
+from halftone.config.effects import reset_neutral_settings, result_settings
 from halftone.errors import InputError
 from halftone.retrain import notify
 from halftone.retrain.registry import ModelRegistry
 from halftone.scoring import scores_directory
-
-# Settings that do not change the result of a run.
-_NEUTRAL_SETTINGS = {
-    "folder",
-    "keep",
-    "lock_secs",
-    "max_attempts",
-    "fail_on_refusal",
-    "webhook",
-    "prune",
-}
 
 
 class RetrainJob(NamedTuple):
@@ -48,14 +38,14 @@ class RetrainJob(NamedTuple):
 
     def fingerprint(self, dataset_fingerprint: str) -> str:
         """Hash everything that the result of a run depends on, except the champion."""
-        settings = self.settings.model_dump(
-            mode="json", exclude={*_NEUTRAL_SETTINGS, "outcome_file"}
-        )
-        parts: list[dict[str, Any]] = [
-            section.model_dump(mode="json") for section in (self.config.train, self.config.score)
-        ]
+        config = reset_neutral_settings(self.config)
         return scores_directory.hash_parts(
-            dataset_fingerprint, self.config.seed, settings, self.registry.name, *parts
+            dataset_fingerprint,
+            config.seed,
+            result_settings(self.settings),
+            self.registry.name,
+            config.train.model_dump(mode="json"),
+            config.score.model_dump(mode="json"),
         )
 
 

@@ -1,0 +1,122 @@
+"""Which settings change a result. A new setting fails here until its effect is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from halftone.config import Config, RetrainSettings, TrainSettings, config_from_mapping
+from halftone.config.base import ConfigSection
+from halftone.config.effects import (
+    METRICS,
+    RESUMABLE,
+    ROWS,
+    effect_of,
+    reset_neutral_settings,
+    result_settings,
+)
+
+RESULT_NAMES = """
+    seed  pixels.height_px pixels.width_px pixels.channels pixels.fit
+    pixels.background pixels.max_pixels pixels.max_scans pixels.min_side_px
+    splits.validation_fraction splits.test_fraction splits.folds splits.fold
+    splits.from_path splits.group_by preprocess.label_from preprocess.catalogue
+    preprocess.suffixes preprocess.rows_per_shard preprocess.near_duplicates
+    preprocess.near_distance preprocess.min_shards train.model.name train.model.filters
+    train.model.kernels_px train.model.strides_px train.model.padding
+    train.model.pooling train.model.pool_after train.model.pool_padding
+    train.model.activation train.model.leaky_slope train.model.batch_norm
+    train.model.batch_norm_before_activation train.model.batch_norm_momentum
+    train.model.conv_dropout train.model.global_average train.model.dense
+    train.model.dense_dropout train.model.hidden train.model.dropout train.normalise
+    train.augment.flip train.augment.shift_fraction train.augment.rotate_degrees
+    train.augment.zoom_fraction train.augment.brightness_fraction
+    train.augment.contrast_fraction train.cache train.shuffle train.batch_size
+    train.optimizer train.learning_rate train.momentum train.scale_learning_rate
+    train.warmup_epochs train.decay train.weight_decay train.clip_norm train.precision
+    train.compression train.aggregate_steps train.start_from score.threshold
+    score.wanted_precision score.calibrate retrain.registered_model retrain.start retrain.gate.measure
+    retrain.gate.confidence retrain.gate.max_class_drop retrain.gate.floor
+    retrain.drift.warn retrain.drift.stop retrain.drift.confidence
+"""
+NOTHING_NAMES = """
+    name paths preprocess.max_reject_fraction preprocess.read_threads train.cycle_ms
+    train.launcher train.hosts train.network_interface train.max_restarts
+    train.keep_checkpoints score.batch_size score.only_new tracking retrain
+    retrain.folder retrain.prune retrain.keep retrain.lock_secs retrain.max_attempts
+    retrain.fail_on_refusal retrain.webhook retrain.outcome_file storage spark
+"""
+RESUMABLE_NAMES = """
+    train.epochs train.patience train.ranks
+"""
+ROWS_NAMES = """
+    score.split score.catalogue
+"""
+METRICS_NAMES = """
+    score.top_ks
+"""
+
+
+def sections_of(annotation: Any) -> list[type[ConfigSection]]:
+    types = [annotation, *get_args(annotation)]
+    return [each for each in types if isinstance(each, type) and issubclass(each, ConfigSection)]
+
+
+def effects(section: type[ConfigSection], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted name, effect) of each setting, or of a whole section that changes nothing."""
+    for name, field in section.model_fields.items():
+        sections, effect = sections_of(field.annotation), effect_of(section, name)
+        if not sections or effect != "result":
+            yield prefix + name, effect
+        else:
+            for each in sections:
+                yield from effects(each, f"{prefix}{name}.")
+
+
+def test_every_setting_has_a_known_effect() -> None:
+    expected = {
+        name: effect
+        for effect, names in (
+            ("result", RESULT_NAMES),
+            ("nothing", NOTHING_NAMES),
+            ("resumable", RESUMABLE_NAMES),
+            ("rows", ROWS_NAMES),
+            ("metrics", METRICS_NAMES),
+        )
+        for name in names.split()
+    }
+    # Section `retrain` changes no dataset, model or score, but the result of retraining.
+    assert {**dict(effects(Config)), **dict(effects(RetrainSettings, "retrain."))} == expected
+
+
+def test_result_settings_leave_out_the_others() -> None:
+    train = TrainSettings(epochs=3, ranks=2, batch_size=8, cycle_ms=5.0)
+    without, with_resumable = result_settings(train), result_settings(train, RESUMABLE)
+    assert (without["batch_size"], without["model"]["name"]) == (8, "convnet")
+    assert {"epochs", "ranks", "patience", "cycle_ms", "launcher"} & set(without) == set()
+    added = {name: with_resumable[name] for name in set(with_resumable) - set(without)}
+    assert added == {"epochs": 3, "ranks": 2, "patience": None}
+    assert list(result_settings(Config().score, ROWS, METRICS)) == [
+        *("split", "threshold", "wanted_precision", "calibrate", "top_ks", "catalogue"),
+    ]
+
+
+def test_a_section_inside_a_section_is_reduced_too() -> None:
+    settings = result_settings(config_from_mapping({"preprocess": {"read_threads": 3}}, "test"))
+    assert set(settings) == {"seed", "pixels", "splits", "preprocess", "train", "score"}
+    assert "read_threads" not in settings["preprocess"]
+    assert settings["preprocess"]["near_distance"] == 4
+
+
+def test_neutral_settings_are_reset_and_others_stay() -> None:
+    config = config_from_mapping(
+        {
+            "name": "mine",
+            "spark": {"master": "local[3]"},
+            "preprocess": {"read_threads": 3, "near_distance": 5},
+            "train": {"cycle_ms": 5, "ranks": 2},
+        },
+        "test",
+    )
+    expected = {"preprocess": {"near_distance": 5}, "train": {"ranks": 2}}
+    assert reset_neutral_settings(config).model_dump(exclude_defaults=True) == expected
