@@ -6,6 +6,7 @@ from typing import Any
 from example_card import card
 from example_manifest import example
 from halftone import storage, summary
+from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.model_directory import ModelInfo, Restart
 
 
@@ -78,7 +79,7 @@ def test_a_table_shows_what_every_epoch_has_a_number_for(tmp_path: Path) -> None
     ]
 
 
-def test_restarts_are_told(tmp_path: Path) -> None:
+def test_restarts_are_listed(tmp_path: Path) -> None:
     once = card(restarts=[Restart(epoch=3, message="rank 1 was killed (signal 9)")])
     twice = card(restarts=[Restart(epoch=0, message="rank 0 was lost"), *once.restarts])
     assert of_model(tmp_path, [epoch(1)], once)[4:6] == [
@@ -91,18 +92,33 @@ def test_restarts_are_told(tmp_path: Path) -> None:
     )
 
 
-def test_scores() -> None:
+def metrics_of(**changes: Any) -> dict[str, Any]:
     ratios = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3}
-    result = {
+    counts = {
+        "cat": {"support": 200, "predicted": 100},
+        "dog": {"support": 1000, "predicted": 1100},
+    }
+    return {
         **ratios,
         "accuracy": 0.75,
         "loss": 0.5,
-        "split": "test",
         "rows": 1200,
         "average": "class dog",
-        "per_class": {"cat": {**ratios, "support": 200}, "dog": {**ratios, "support": 1000}},
+        "labels": ["cat", "dog"],
+        "confusion": [[50, 150], [50, 950]],
+        "per_class": {label: {**ratios, **count} for label, count in counts.items()},
+        **changes,
     }
-    assert summary.format_scores_summary(result, "/scores").splitlines() == [
+
+
+PROVENANCE: dict[str, Any] = {"run": "r", "model_version": "v", "scored_at": "today", "secs": 1.0}
+
+
+def test_scores() -> None:
+    scores = SplitScores(
+        **metrics_of(), **PROVENANCE, split="test", fingerprint="f", predictions=[]
+    )
+    assert summary.format_scores_summary(scores, "/scores").splitlines() == [
         "class  precision  recall      f1   rows",
         "-----  ---------  ------  ------  -----",
         "cat       0.5000  0.2500  0.3333    200",
@@ -117,20 +133,22 @@ def test_scores() -> None:
 
 
 def test_new_images() -> None:
-    result = {
-        "inputs": 1204,
-        "scored_now": 4,
-        "rows": 1201,
-        "rejects": 3,
-        "rejects_by_reason": {"empty": 1, "truncated": 2},
-        "rejects_files": ["predictions/r/rejects-000000.parquet"],
-        "ignored": {".md": 1},
-        "predicted": {"cat": 1200, "dog": 1},
-        "labelled": 2,
-        "metrics": {"accuracy": 0.5, "precision": 0.5, "recall": 1.0, "f1": 2 / 3, "loss": 0.25},
-        "model_version": "v",
-    }
-    assert summary.format_image_scores_summary(result, "/scores").splitlines() == [
+    scores = ImageScores(
+        **PROVENANCE,
+        images="/new",
+        inputs=1204,
+        scored_now=4,
+        rows=1201,
+        rejects=3,
+        rejects_by_reason={"empty": 1, "truncated": 2},
+        predictions=[],
+        rejects_files=["predictions/r/rejects-000000.parquet"],
+        ignored={".md": 1},
+        predicted={"cat": 1200, "dog": 1},
+        labelled=2,
+        metrics=Metrics(**metrics_of(accuracy=0.5, recall=1.0, f1=2 / 3, loss=0.25)),
+    )
+    assert summary.format_image_scores_summary(scores, "/scores").splitlines() == [
         "predicted  images   share",
         "---------  ------  ------",
         "cat         1,200  99.92%",
@@ -143,7 +161,9 @@ def test_new_images() -> None:
         "model version v",
         "scores: /scores",
     ]
-    bare = {**result, "rejects_by_reason": {}, "ignored": {}, "labelled": 0, "metrics": None}
+    bare = scores.model_copy(
+        update={"rejects_by_reason": {}, "ignored": {}, "labelled": 0, "metrics": None}
+    )
     assert summary.format_image_scores_summary(bare, "/scores").splitlines()[5:] == [
         "1,204 images = 1,201 predictions + 3 rejects; scored in this run: 4",
         "model version v",

@@ -89,7 +89,7 @@ def test_intervals_of_binned_scores_are_moved_to_the_exact_estimate() -> None:
     assert moved["roc_auc"] == pytest.approx([each + 0.01 for each in usual["roc_auc"] or ()])
     assert moved["loss"] == usual["loss"]
     beyond = bootstrap.intervals(groups, {**exact, "roc_auc": exact["roc_auc"] + 0.5}, 200)
-    assert beyond["roc_auc"] == [1.0, 1.0]
+    assert beyond["roc_auc"] == (1.0, 1.0)
 
 
 def test_intervals_are_the_same_whenever_they_are_computed() -> None:
@@ -103,14 +103,14 @@ def test_intervals_are_the_same_whenever_they_are_computed() -> None:
 
 
 def test_one_row_has_intervals_of_no_width_and_no_areas() -> None:
-    found = intervals(made([1], [[0.25, 0.75]]))
-    assert found["loss"] == pytest.approx([-np.log(0.75)] * 2)
-    assert found["f1"] == [1.0, 1.0]
-    assert found["roc_auc"] is None
-    assert found["pr_auc"] is None
+    by_metric = intervals(made([1], [[0.25, 0.75]]))
+    assert by_metric["loss"] == pytest.approx([-np.log(0.75)] * 2)
+    assert by_metric["f1"] == (1.0, 1.0)
+    assert by_metric["roc_auc"] is None
+    assert by_metric["pr_auc"] is None
 
 
 def test_samples_without_an_area_are_left_out() -> None:
     # One row of class 1: a third of the samples have none.
-    found = intervals(made([0] * 9 + [1], [[0.75, 0.25]] * 9 + [[0.25, 0.75]]))
-    assert found["roc_auc"] == [1.0, 1.0]
+    by_metric = intervals(made([0] * 9 + [1], [[0.75, 0.25]] * 9 + [[0.25, 0.75]]))
+    assert by_metric["roc_auc"] == (1.0, 1.0)

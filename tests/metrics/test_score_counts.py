@@ -135,8 +135,8 @@ def test_beyond_its_size_a_ranking_is_nearly_exact() -> None:
 
 def test_curves_by_hand() -> None:
     roc, pr = score_counts.roc_and_pr_curves(np.array([1, 1, 0]), np.array([0, 1, 1]), 201)
-    assert roc == [[0.0, 0.0], [0.0, 0.5], [0.5, 1.0], [1.0, 1.0]]
-    assert pr == [[0.0, 1.0], [0.5, 1.0], [1.0, 0.666667], [1.0, 0.5]]
+    assert roc == [(0.0, 0.0), (0.0, 0.5), (0.5, 1.0), (1.0, 1.0)]
+    assert pr == [(0.0, 1.0), (0.5, 1.0), (1.0, 0.666667), (1.0, 0.5)]
 
 
 @pytest.mark.parametrize("points", [21, 201])
@@ -148,10 +148,10 @@ def test_a_drawn_curve_has_both_ends_and_lies_on_the_whole_one(points: int) -> N
     roc, pr = score_counts.roc_and_pr_curves(*sides, points)
     assert points // 2 < len(roc) <= points
     assert len(pr) == len(roc)
-    assert (roc[0], roc[-1]) == ([0, 0], [1, 1])
-    assert (pr[0], pr[-1]) == ([0, 1], [1, round(of_class.mean(), 6)])
+    assert (roc[0], roc[-1]) == ((0, 0), (1, 1))
+    assert (pr[0], pr[-1]) == ((0, 1), (1, round(of_class.mean(), 6)))
     fpr, tpr, _ = reference.roc_curve(of_class, scores, drop_intermediate=False)
-    assert set(map(tuple, roc)) <= set(zip(fpr.round(6), tpr.round(6)))
+    assert set(roc) <= set(zip(fpr.round(6), tpr.round(6)))
     precision, recall, _ = reference.precision_recall_curve(of_class, scores)
-    assert set(map(tuple, pr)) <= set(zip(recall.round(6), precision.round(6)))
+    assert set(pr) <= set(zip(recall.round(6), precision.round(6)))
     assert np.abs(np.diff(roc, axis=0)).sum(axis=1).max() < 2 / (points - 1) + 0.02

@@ -22,16 +22,17 @@ INTERVALS = {
 
 
 def summary(rows: Predictions, **options: Any) -> dict[str, Any]:
-    labels = [f"c{number}" for number in range(rows.probabilities.shape[1])]
-    counted = rows.tally(options.get("threshold", 0.5))
-    return summarise(counted, labels, **{"replicates": 100, **options})
+    """Return the metrics as metrics.json holds them."""
+    labels = [f"c{class_id}" for class_id in range(rows.probabilities.shape[1])]
+    accumulator = rows.tally(options.get("threshold", 0.5))
+    return summarise(accumulator, labels, **{"replicates": 100, **options}).to_json()
 
 
 # --- by hand --------------------------------------------------------------------------------------
 
 
 def test_two_classes_by_hand() -> None:
-    result = confusion_metrics([[50, 10], [5, 35]], labels=["comics", "faces"])
+    result = confusion_metrics([[50, 10], [5, 35]], labels=["comics", "faces"]).to_json()
     assert result["rows"] == 100
     assert result["accuracy"] == 0.85
     assert result["precision"] == 35 / 45
@@ -49,8 +50,8 @@ def test_two_classes_by_hand() -> None:
     assert result["weighted"]["recall"] == pytest.approx(0.85, abs=1e-15)
 
 
-def test_a_class_that_never_occurs_is_left_out_of_the_mean_and_one_never_hit_counts_0() -> None:
-    result = confusion_metrics([[3, 1, 0], [2, 0, 0], [0, 0, 0]], ["a", "b", "c"])
+def test_a_class_that_never_occurs_is_left_out_of_the_mean_and_one_never_hit_counts_as_0() -> None:
+    result = confusion_metrics([[3, 1, 0], [2, 0, 0], [0, 0, 0]], ["a", "b", "c"]).to_json()
     assert result["recall"] == result["macro"]["recall"] == (3 / 4 + 0) / 2
     assert result["per_class"]["c"]["f1"] == 0.0
     assert result["average"] == "mean of all classes"
@@ -109,7 +110,7 @@ def test_a_summary_of_two_classes_by_hand() -> None:
     assert scores["counts"]["c1"][30] == 1
 
 
-def test_a_threshold_moves_decisions_alone() -> None:
+def test_a_threshold_changes_decisions_and_no_probabilities() -> None:
     rows = calibrated(0, 500, 2)
     usual = summary(rows)
     moved = summary(rows, threshold=0.8, rule="precision", temperature=1.25)
@@ -240,14 +241,14 @@ def test_all_right_and_all_wrong(classes: int) -> None:
     assert wrong["intervals"]["recall"][0] == 0
 
 
-def test_a_class_that_is_never_predicted_has_a_precision_that_nobody_knows() -> None:
+def test_the_precision_of_a_class_that_is_never_predicted_has_the_widest_interval() -> None:
     result = summary(made([0, 1], [[0.9, 0.1], [0.8, 0.2]]))
     assert result["precision"] == 0
     assert result["intervals"]["precision"] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("classes", [2, 10, 100])
-def test_all_of_it_is_json_and_small(classes: int) -> None:
+def test_the_metrics_are_small_json(classes: int) -> None:
     rows = calibrated(0, 4000, classes)
     result = summary(rows)
     assert json.loads(json.dumps(result, allow_nan=False)) == result

@@ -37,7 +37,7 @@ from report_pages import (
 
 
 def rich(labels: list[str], **changes: Any) -> dict[str, Any]:
-    """All that a page can have."""
+    """Return the arguments of a page with every section."""
     metrics = full_metrics(labels, **changes)
     pixels = noise(3, 24, 3)
     return {
@@ -61,7 +61,8 @@ def rich(labels: list[str], **changes: Any) -> dict[str, Any]:
             (f"/data/images/{labels[0]}/d.jpg", "damaged", "premature end", pixels[2]),
         ],
         "contact_sheet": contact_sheet.draw_contact_sheet([(labels[0], pixels)]),
-        "baseline": {**full_metrics(labels, rows=1500), "name": "last week"},
+        "baseline": full_metrics(labels, rows=1500),
+        "name": "last week",
         "machine": {"cores": 2, "memory_bytes": 24 * 2**30, "versions": {"python": "3.11.2"}},
     }
 
@@ -90,13 +91,13 @@ CASES: dict[str, Any] = {
 }
 
 
-def made(case: str) -> dict[str, Any]:
+def page_arguments(case: str) -> dict[str, Any]:
     return {"history": a_history(20), **CASES[case]()}
 
 
 @functools.cache
 def text(case: str) -> str:
-    return a_page(**made(case))
+    return a_page(**page_arguments(case))
 
 
 @functools.cache
@@ -150,12 +151,12 @@ def test_nothing_of_the_templates_or_of_python_is_left_over(case: str) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
-    assert a_page(**made("rich, ten classes")) == text("rich, ten classes")
+    assert a_page(**page_arguments("rich, ten classes")) == text("rich, ten classes")
 
 
 def test_the_users_matplotlibrc_changes_nothing() -> None:
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30, "text.usetex": True}):
-        assert a_page(**made("rich, two classes")) == text("rich, two classes")
+        assert a_page(**page_arguments("rich, two classes")) == text("rich, two classes")
         assert matplotlib.rcParams["font.size"] == 30
 
 

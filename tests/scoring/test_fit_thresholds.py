@@ -37,7 +37,7 @@ def dataset(
 
 @pytest.fixture
 def model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Path:
-    """One that tells stripes apart with much doubt, and calls most of them lying."""
+    """Save a model that is uncertain about stripes, and calls most of them lying."""
     pixels = tf.keras.Input((16, 16, 1), dtype="uint8")
     grey = tf.keras.layers.Rescaling(1 / 255)(pixels)
     down = tf.reduce_mean(tf.abs(grey[:, 1:] - grey[:, :-1]), axis=[1, 2, 3])
@@ -80,9 +80,10 @@ def score(
 
     def score_(**settings: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray, list[str]]:
         output = tmp_path / "scores"
-        result = score_dataset.score_dataset(
+        scores = score_dataset.score_dataset(
             config(score=settings), str(dataset), str(model), str(output), lambda: spark
         )
+        result = scores.to_json()
         rows = [row for path in result["predictions"]
                 for row in pq.read_table(output / path).to_pylist()]  # fmt: skip
         return (

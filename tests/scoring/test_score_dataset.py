@@ -51,16 +51,18 @@ def run(
         model: Path,
         session: Callable[[], SparkSession] = lambda: spark,
         baseline: Optional[str] = None,
-        scores: str = "scores",
+        folder: str = "scores",
         **score: Any,
-    ) -> Any:
-        return score_dataset.score_dataset(
+    ) -> dict[str, Any]:
+        """Score; return the content of metrics.json."""
+        scores = score_dataset.score_dataset(
             config(score={"batch_size": 7, **score}, paths={"baseline": baseline}),
             str(dataset),
             str(model),
-            str(tmp_path / scores),
+            str(tmp_path / folder),
             session,
         )
+        return scores.to_json()
 
     return run_
 
@@ -206,7 +208,7 @@ def test_of_a_grown_dataset_only_the_new_shards_are_scored(
     del stamps[last]
     for path, stamp in stamps.items():
         assert (scores / path).stat().st_mtime_ns == stamp
-    whole = run(model, scores="whole")
+    whole = run(model, folder="whole")
     assert whole["confusion"] == second["confusion"]
     assert whole["loss"] == second["loss"]
     # By another model all are scored again.
@@ -233,7 +235,7 @@ def test_what_is_there_of_a_killed_run_is_not_scored_again(
 
 
 def test_compared_with_earlier_scores(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
-    run(save_model(bias=50.0), scores="earlier")
+    run(save_model(bias=50.0), folder="earlier")
     run(save_model(), baseline=str(tmp_path / "earlier"))
     page = (tmp_path / "scores" / "report.html").read_text()
     assert f"{tmp_path}/earlier" in page

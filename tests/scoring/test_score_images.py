@@ -37,12 +37,14 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig, model: Path) ->
         session: Callable[[], SparkSession] = lambda: spark,
         dataset: Optional[Path] = None,
         **score: Any,
-    ) -> Any:
+    ) -> dict[str, Any]:
+        """Score; return the content of metrics.json."""
         paths = {"dataset": str(dataset) if dataset else None}
-        made = config(score={"batch_size": 7, **score}, paths=paths)
-        return score_images.score_images(
-            made, str(folder), str(model), str(tmp_path / "scores"), session
+        settings = config(score={"batch_size": 7, **score}, paths=paths)
+        scores = score_images.score_images(
+            settings, str(folder), str(model), str(tmp_path / "scores"), session
         )
+        return scores.to_json()
 
     return run_
 
@@ -208,8 +210,8 @@ def test_a_catalogue_says_which_images_and_their_labels(
     assert result["rejects_by_reason"] == {"unreadable": 1}
     table.write_text("path,label\nlying/0000.png,standing\n")
     assert error_of(run, folder, catalogue=str(table)) == (
-        f"{table}: the label 'standing' is no class of the model, which knows lying, upright; "
-        "correct it, or leave it empty where it is not known"
+        f"{table}: the label 'standing' is not a class of the model, which has lying, upright; "
+        "correct it, or leave it empty if it is not known"
     )
 
 
@@ -232,7 +234,7 @@ def test_the_threshold_may_come_from_a_dataset(
     value = measured["threshold"]["value"]
     assert all((row["probability"][1] >= value) == (row["prediction"] == "upright") for row in rows)
     assert error_of(run, folder, threshold="best_f1") == (
-        "score.calibrate and a score.threshold that is chosen need the validation split of a "
+        "score.calibrate and a score.threshold that is fitted need the validation split of a "
         "dataset; give it as --dataset"
     )
 
