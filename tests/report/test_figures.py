@@ -209,7 +209,7 @@ def test_curves_mark_the_chosen_epoch_in_both_themes() -> None:
     ]
     assert page.alts()[0] == (
         "Loss over epochs 1 to 20: train from 1.0000 to 0.0500, validation from 1.5000 to 0.0750; "
-        "chosen is epoch 3."
+        "epoch 3 was chosen."
     )
 
 

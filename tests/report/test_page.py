@@ -1,4 +1,4 @@
-"""The page as a whole: without a network, safe with any label, readable by all, in a browser."""
+"""The page as a whole: self-contained, safe with any label, accessible, and in a browser."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_it_works_from_a_zip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("side_px", "channels"), [(64, 1), (224, 3)])
 def test_a_page_of_many_pictures_stays_small(side_px: int, channels: int) -> None:
-    """Of noise, which no compression makes smaller."""
+    """The pictures are noise, which cannot be compressed."""
     pictures = [
         an_example(f"{number}.jpg", *TEN[:2], 0.6, pixels)
         for number, pixels in enumerate(noise(96, side_px, channels))
@@ -244,8 +244,8 @@ def test_sections() -> None:
     ("case", "words"),
     [
         ("no mistakes", "None: all of 400 images are classified correctly."),
-        ("no history", "The model came without the history of its training."),
-        ("two classes", "An older Halftone wrote these scores: areas, calibration, distribution"),
+        ("no history", "The model has no training history."),
+        ("two classes", "These scores were written by an older version of Halftone, without areas"),
     ],
 )
 def test_what_is_missing_is_said(case: str, words: str) -> None:
@@ -255,7 +255,7 @@ def test_what_is_missing_is_said(case: str, words: str) -> None:
 
 def test_mistakes_that_nobody_kept_are_said() -> None:
     read = Page(a_page(FACES, mistakes=[]))
-    assert "40 images of 400; none of them was kept to be shown." in read.words()
+    assert "40 images of 400; no examples were kept." in read.words()
 
 
 def test_an_old_page_has_no_figures_of_what_it_does_not_know() -> None:

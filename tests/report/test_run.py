@@ -1,4 +1,4 @@
-"""What was run, and on which data."""
+"""The sections on the run and the data."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_data() -> None:
 
 def test_what_the_data_has_not_is_not_spoken_of() -> None:
     words = read(FACES).words()
-    for absent in ("Rejected images", "Ignored", "looked nearly the same", "no longer there"):
+    for absent in ("Rejected images", "Ignored", "looked nearly the same", "no longer exist"):
         assert absent not in words
 
 
@@ -116,7 +116,7 @@ def test_near_duplicates_and_what_is_gone() -> None:
         "3 images looked nearly the same as one of an earlier split, and are among the rows: "
         "numbers may flatter the model."
     ) in words
-    assert "The files of 1 image are no longer there; what is known of them is kept." in words
+    assert "The files of 1 image no longer exist; their rows and rejects are kept." in words
     dropping = Config.model_validate({"preprocess": {"near_duplicates": "drop"}}).preprocess
     words = read(FACES, manifest=manifest(near_duplicates=1, preprocess=dropping)).words()
     assert "1 image looked nearly the same as one of an earlier split, and were left out." in words

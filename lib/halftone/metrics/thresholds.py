@@ -87,8 +87,8 @@ def precision_threshold(
     best = int(precision.argmax())
     raise InputError(
         f"no threshold reaches a precision of {min_precision} on these {len(p1)} rows; the best is "
-        f"{precision[best]:.4f}, at {counts.thresholds[best]:.4f} with {counts.predicted[best]} rows "
-        "above it. Ask for that or less, or train a better model"
+        f"{precision[best]:.4f}, at {counts.thresholds[best]:.4f} with {counts.predicted[best]} "
+        "rows above it. Ask for that or less, or train a better model"
     )
 
 
