@@ -208,7 +208,7 @@ def drawn_metrics(
     predictions = calibrated(7, rows, len(labels), sharpness=1.6)
     rule, value = threshold
     return summarise(
-        predictions.tally(value),
+        predictions.accumulate(value),
         labels,
         threshold=value,
         rule=rule,

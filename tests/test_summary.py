@@ -43,9 +43,11 @@ def test_a_dataset_in_which_nothing_is_new() -> None:
     assert "nothing new: no image was added or changed since the last run" in text.splitlines()
 
 
-def of_model(root: Path, history: list[dict[str, Any]], made: ModelInfo) -> list[str]:
+def format_model(root: Path, history: list[dict[str, Any]], model_info: ModelInfo) -> list[str]:
     storage.write_json(str(root / "history.json"), {"best_epoch": 1, "epochs": history})
-    return summary.format_model_summary(made, str(root)).replace(str(root), "ROOT").splitlines()
+    return (
+        summary.format_model_summary(model_info, str(root)).replace(str(root), "ROOT").splitlines()
+    )
 
 
 def epoch(number: int, **more: Any) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def epoch(number: int, **more: Any) -> dict[str, Any]:
 
 def test_a_model(tmp_path: Path) -> None:
     history = [epoch(1, val_loss=0.25), epoch(2, val_loss=1 / 3)]
-    assert of_model(tmp_path, history, card()) == [
+    assert format_model(tmp_path, history, card()) == [
         "epoch    loss  val_loss  images/s",
         "-----  ------  --------  --------",
         "1 *    0.5000    0.2500     1,234",
@@ -66,12 +68,12 @@ def test_a_model(tmp_path: Path) -> None:
     ]
 
 
-def test_a_table_shows_what_every_epoch_has_a_number_for(tmp_path: Path) -> None:
+def test_the_table_has_the_values_that_every_epoch_has_as_numbers(tmp_path: Path) -> None:
     history = [
         epoch(1, only_now=1.0, learning_rate=0.00123, gpus={"0": 0.5}, note="x", whole=True),
         epoch(2, learning_rate=0.001, gpus={"0": 0.5}, note="x", whole=True),
     ]
-    assert of_model(tmp_path, history, card())[:4] == [
+    assert format_model(tmp_path, history, card())[:4] == [
         "epoch    loss  learning rate  images/s",
         "-----  ------  -------------  --------",
         "1 *    0.5000         0.0012     1,234",
@@ -82,11 +84,11 @@ def test_a_table_shows_what_every_epoch_has_a_number_for(tmp_path: Path) -> None
 def test_restarts_are_listed(tmp_path: Path) -> None:
     once = card(restarts=[Restart(epoch=3, message="rank 1 was killed (signal 9)")])
     twice = card(restarts=[Restart(epoch=0, message="rank 0 was lost"), *once.restarts])
-    assert of_model(tmp_path, [epoch(1)], once)[4:6] == [
+    assert format_model(tmp_path, [epoch(1)], once)[4:6] == [
         "* the best epoch, kept as version v",
         "restarted 1 time: after epoch 3: rank 1 was killed (signal 9)",
     ]
-    assert of_model(tmp_path, [epoch(1)], twice)[5] == (
+    assert format_model(tmp_path, [epoch(1)], twice)[5] == (
         "restarted 2 times: before the first checkpoint: rank 0 was lost; "
         "after epoch 3: rank 1 was killed (signal 9)"
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from drawn_predictions import Predictions, calibrated, made, with_ties
+from drawn_predictions import Predictions, build_predictions, calibrated, with_ties
 from halftone.metrics.summarise import confusion_metrics, summarise, wilson_interval
 
 KEYS = [
@@ -24,7 +24,7 @@ INTERVALS = {
 def summary(rows: Predictions, **options: Any) -> dict[str, Any]:
     """Return the metrics as metrics.json holds them."""
     labels = [f"c{class_id}" for class_id in range(rows.probabilities.shape[1])]
-    accumulator = rows.tally(options.get("threshold", 0.5))
+    accumulator = rows.accumulate(options.get("threshold", 0.5))
     return summarise(accumulator, labels, **{"replicates": 100, **options}).to_json()
 
 
@@ -72,7 +72,7 @@ def test_wilson(right: int, rows: int, low: float, high: float) -> None:
 
 
 def test_a_summary_of_two_classes_by_hand() -> None:
-    rows = made([0, 0, 1, 1], [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
+    rows = build_predictions([0, 0, 1, 1], [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
     result = summary(rows)
     assert list(result) == KEYS
     assert result["confusion"] == [[1, 1], [1, 1]]
@@ -227,13 +227,13 @@ def test_one_row(classes: int) -> None:
 @pytest.mark.parametrize("classes", [2, 3])
 def test_all_right_and_all_wrong(classes: int) -> None:
     certain = np.eye(classes)[np.arange(60) % classes]
-    right = summary(made(np.arange(60) % classes, certain))
+    right = summary(build_predictions(np.arange(60) % classes, certain))
     for name in ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc"):
         assert right[name] == 1, name
     assert right["loss"] == right["brier"] == right["ece"] == 0
     assert right["intervals"]["ece"] == [0, 0]
     assert right["intervals"]["accuracy"] == [pytest.approx(0.93982, abs=1e-5), 1]
-    wrong = summary(made((np.arange(60) + 1) % classes, certain))
+    wrong = summary(build_predictions((np.arange(60) + 1) % classes, certain))
     for name in ("accuracy", "precision", "recall", "f1"):
         assert wrong[name] == 0, name
     assert wrong["loss"] == pytest.approx(-np.log(1e-7), abs=1e-9)
@@ -242,7 +242,7 @@ def test_all_right_and_all_wrong(classes: int) -> None:
 
 
 def test_the_precision_of_a_class_that_is_never_predicted_has_the_widest_interval() -> None:
-    result = summary(made([0, 1], [[0.9, 0.1], [0.8, 0.2]]))
+    result = summary(build_predictions([0, 1], [[0.9, 0.1], [0.8, 0.2]]))
     assert result["precision"] == 0
     assert result["intervals"]["precision"] == [0.0, 1.0]
 

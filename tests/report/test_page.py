@@ -170,21 +170,23 @@ def test_html_in_a_label_or_path_is_text(case: str) -> None:
 
 def test_html_elsewhere_is_text() -> None:
     bad = "<img src=x onerror=alert(1)>"
-    given = rich(FACES)
-    given["rejects"] = [(bad, bad, bad, None)]
-    given["baseline"]["name"] = bad
-    given["machine"] = {bad: bad}
-    given["card"] = a_card(FACES, restarts=[Restart(epoch=0, message=bad)])
-    given["manifest"] = a_manifest(FACES, ignored={bad: 2}, rejects_by_reason={bad: 1}, images=bad)
-    written = a_page(**given)
-    assert "<img src=x" not in written
-    assert Page(written).text.count(bad) >= 9
+    arguments = rich(FACES)
+    arguments["rejects"] = [(bad, bad, bad, None)]
+    arguments["name"] = bad
+    arguments["machine"] = {bad: bad}
+    arguments["card"] = a_card(FACES, restarts=[Restart(epoch=0, message=bad)])
+    arguments["manifest"] = a_manifest(
+        FACES, ignored={bad: 2}, rejects_by_reason={bad: 1}, images=bad
+    )
+    html = a_page(**arguments)
+    assert "<img src=x" not in html
+    assert Page(html).text.count(bad) >= 9
 
 
 def test_a_label_of_any_letters_can_be_drawn() -> None:
     labels = ["_hidden", "$x^{2$", "猫 \x01\n", "ع" * 60]
-    given = rich(labels)
-    read = Page(a_page(**given))
+    arguments = rich(labels)
+    read = Page(a_page(**arguments))
     svgs = "".join(read.svgs())
     for shown in ("_hidden", "$x^{2$", "猫 \ufffd\ufffd", "ع" * 27 + "…"):
         assert shown in svgs
@@ -222,12 +224,12 @@ def test_a_page_of_many_pictures_stays_small(side_px: int, channels: int) -> Non
         for number, pixels in enumerate(noise(96, side_px, channels))
     ]
     sheet = contact_sheet.draw_contact_sheet([(label, noise(24, 32, 3)) for label in TEN])
-    given = rich(TEN)
-    given.update(mistakes=pictures[:48], least_certain=pictures[48:], contact_sheet=sheet)
-    assert len(a_page(**given)) < 3_000_000
+    arguments = rich(TEN)
+    arguments.update(mistakes=pictures[:48], least_certain=pictures[48:], contact_sheet=sheet)
+    assert len(a_page(**arguments)) < 3_000_000
 
 
-# --- which sections there are, and a word where one is missing ------------------------------------
+# --- which sections there are, and what replaces a missing one --------------------------------------
 
 
 def test_sections() -> None:
@@ -245,7 +247,7 @@ def test_sections() -> None:
     [
         ("no mistakes", "None: all of 400 images are classified correctly."),
         ("no history", "The model has no training history."),
-        ("two classes", "These scores were written by an older version of Halftone, without areas"),
+        ("two classes", "These scores were html by an older version of Halftone, without areas"),
     ],
 )
 def test_what_is_missing_is_said(case: str, words: str) -> None:
@@ -273,7 +275,7 @@ def test_an_old_page_has_no_figures_of_what_it_does_not_know() -> None:
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("case", ["rich, two classes", "rich, a hundred classes", "rich, hostile"])
 def test_in_a_browser_it_fits_and_all_pictures_show(case: str, width: int, tmp_path: Path) -> None:
-    assert browser.seen(text(case), width, tmp_path) == {
+    assert browser.measure_layout(text(case), width, tmp_path) == {
         "beyond": 0,
         "images": len(page(case).all("img")),
         "broken": 0,
@@ -286,10 +288,10 @@ def test_in_a_browser_it_fits_and_all_pictures_show(case: str, width: int, tmp_p
 def test_a_browser_asks_no_network_and_has_nothing_to_complain_of(
     case: str, tmp_path: Path
 ) -> None:
-    said, complaints = browser.browse(text(case), tmp_path)
-    assert said.count("<section") == len(page(case).all("section"))
+    dom, complaints = browser.browse(text(case), tmp_path)
+    assert dom.count("<section") == len(page(case).all("section"))
     assert "CONSOLE" not in complaints
-    assert browser.requests_of_the_page(tmp_path) == []
+    assert browser.list_page_requests(tmp_path) == []
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
@@ -299,4 +301,4 @@ def test_the_test_before_would_see_both(tmp_path: Path) -> None:
         f'<img src="{url}"><script>console.error("oh")</script>', tmp_path
     )
     assert "CONSOLE" in complaints
-    assert browser.requests_of_the_page(tmp_path) == [url]
+    assert browser.list_page_requests(tmp_path) == [url]

@@ -104,13 +104,13 @@ def test_rejects_with_what_can_be_seen_of_them() -> None:
 def test_a_contact_sheet_is_folded_away() -> None:
     png = contact_sheet.draw_contact_sheet([("faces", noise(24, 32, 3))])
     text = a_page(FACES, contact_sheet=png)
-    found = re.search(r"<details>\s*<summary>Contact sheet</summary>\s*<img [^>]*>", text)
-    assert found
+    match = re.search(r"<details>\s*<summary>Contact sheet</summary>\s*<img [^>]*>", text)
+    assert match
     size = Image.open(io.BytesIO(png)).size
-    uri = re.findall(r'src="(data:image/jpeg;[^"]*)"', found.group())[0]
+    uri = re.findall(r'src="(data:image/jpeg;[^"]*)"', match.group())[0]
     assert opened(uri).shape == (size[1], size[0], 3)
-    assert f'width="{size[0]}" height="{size[1]}"' in found.group()
-    assert 'alt="Contact sheet of the dataset: images of each class' in found.group()
+    assert f'width="{size[0]}" height="{size[1]}"' in match.group()
+    assert 'alt="Contact sheet of the dataset: images of each class' in match.group()
     assert "Contact sheet, in the dataset" not in text
 
 

@@ -122,13 +122,13 @@ def test_the_temperature_is_that_of_the_validation_split(score: Score) -> None:
     assert result["confusion"] == plain["confusion"]
 
 
-def test_a_wanted_precision_sets_the_threshold(score: Score) -> None:
+def test_the_wanted_precision_sets_the_threshold(score: Score) -> None:
     result, *_ = score(threshold="precision", wanted_precision=0.6)
     assert result["threshold"]["rule"] == "precision"
     assert result["threshold"]["value"] > 0
 
 
-def test_what_the_dataset_does_not_have_is_said_before_spark(
+def test_a_missing_validation_split_is_refused_before_spark_starts(
     spark: SparkSession, tmp_path: Path, dataset: Path, model: Path, config: MakeConfig
 ) -> None:
     written = json.loads((dataset / "manifest.json").read_text())
@@ -136,7 +136,7 @@ def test_what_the_dataset_does_not_have_is_said_before_spark(
     (dataset / "manifest.json").write_text(json.dumps(written))
 
     def no_spark() -> SparkSession:
-        raise AssertionError("Spark was asked for")
+        raise AssertionError("Spark was started")
 
     with pytest.raises(InputError) as caught:
         score_dataset.score_dataset(
