@@ -42,7 +42,7 @@ def format_dataset_summary(manifest: Manifest, dataset: str, num_read: int) -> s
     lines += _ignored_lines(manifest.ignored)
     if manifest.gone:
         lines.append(
-            f"{manifest.gone:,} of them are no longer there, and kept; --prune forgets them"
+            f"{manifest.gone:,} of them no longer exist, and are kept; --prune removes them"
         )
     if num_read:
         lines.append(f"read in this run: {num_read:,}")
@@ -154,4 +154,4 @@ def _reject_lines(by_reason: Mapping[str, int], files: Sequence[str]) -> list[st
 
 def _ignored_lines(counts: Mapping[str, int]) -> list[str]:
     endings = ", ".join(f"{count:,} {ending}" for ending, count in sorted(counts.items()))
-    return [f"ignored, as no image by preprocess.suffixes: {endings}"] if counts else []
+    return [f"ignored, because preprocess.suffixes does not list them: {endings}"] if counts else []

@@ -39,11 +39,8 @@ def two_classes(**changes: Any) -> SplitScores:
         "roc": {"faces": [[0.0, 0.0], [0.1, 0.9], [1.0, 1.0]]},
         "pr": {"faces": [[0.0, 1.0], [0.9, 0.9], [1.0, 0.5]]},
     }
-    content = {
-        **{"confusion": [[180, 20], [10, 190]], "curves": curves, "roc_auc": 0.9},
-        **{"pr_auc": 0.95, **changes},
-    }
-    return old_metrics([[180, 20], [10, 190]], FACES, **content)
+    content = {"curves": curves, "roc_auc": 0.9, "pr_auc": 0.95, **changes}
+    return changed(old_metrics([[180, 20], [10, 190]], FACES), **content)
 
 
 def test_the_curves_of_two_classes_mark_the_threshold() -> None:

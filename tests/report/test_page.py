@@ -229,7 +229,7 @@ def test_a_page_of_many_pictures_stays_small(side_px: int, channels: int) -> Non
     assert len(a_page(**arguments)) < 3_000_000
 
 
-# --- which sections there are, and what replaces a missing one --------------------------------------
+# --- which sections there are, and what replaces a missing one -----------------------------------
 
 
 def test_sections() -> None:
@@ -247,7 +247,7 @@ def test_sections() -> None:
     [
         ("no mistakes", "None: all of 400 images are classified correctly."),
         ("no history", "The model has no training history."),
-        ("two classes", "These scores were html by an older version of Halftone, without areas"),
+        ("two classes", "These scores were written by an older version of Halftone, without areas"),
     ],
 )
 def test_what_is_missing_is_said(case: str, words: str) -> None:

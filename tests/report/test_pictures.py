@@ -80,7 +80,7 @@ def test_the_least_certain_are_in_the_order_given_and_right_or_wrong() -> None:
         "faces → comics, wrongprobability 48.00%margin 2.00% elsewhere/3.jpg"
     ) in page.words()
     assert "The 2 images that the model was least certain of, right or wrong" in page.words()
-    assert "how far the prediction was ahead of the threshold." in page.words()
+    assert "the distance of the probability from the threshold." in page.words()
     ten = read(TEN, least_certain=some_mistakes(TEN)).words()
     assert "how far the prediction was ahead of the next class." in ten
 
