@@ -82,7 +82,7 @@ def test_the_least_certain_are_in_the_order_given_and_right_or_wrong() -> None:
     assert "The 2 images that the model was least certain of, right or wrong" in page.words()
     assert "the distance of the probability from the threshold." in page.words()
     ten = read(TEN, least_certain=some_mistakes(TEN)).words()
-    assert "how far the prediction was ahead of the next class." in ten
+    assert "the distance of the probability to that of the next class." in ten
 
 
 def test_rejects_with_what_can_be_seen_of_them() -> None:
