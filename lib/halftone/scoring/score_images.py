@@ -86,9 +86,9 @@ def score_images(
         RunError: images were lost; this must never happen.
     """
     job = scoring_job.start_scoring(config, model, output)
-    settings, model_info, output = job.settings, job.model_info, job.output
+    settings, output = job.settings, job.output
     data = _read_validation_dataset(job)
-    image_listing = _list_images(storage.normalise_url(images), config, model_info)
+    image_listing = _list_images(storage.normalise_url(images), config, job.model_info)
     listed = image_listing.listed_table()
     fingerprint = job.fingerprint(data)
     last = scores_directory.read_previous_scores(output, ImageScores)
@@ -109,15 +109,35 @@ def score_images(
         previous=previous_predictions.drop_images(previous, delta.to_remove, output, run_name),
     )
     summary = _score_entries(spark, predictor, run)
+    scores = _build_scores(run, fingerprint, image_listing.ignored, predictor, summary)
+    scores_directory.publish_scores(output, scores, [*scores.predictions, *scores.rejects_files])
+    return scores
+
+
+def _build_scores(
+    run: _ImageRun,
+    fingerprint: str,
+    ignored: dict[str, int],
+    predictor: PredictorSettings,
+    summary: PredictionSummary,
+) -> ImageScores:
+    """Return the content of metrics.json.
+
+    Raises:
+        RunError: rows and rejects are not as many as there are images.
+    """
     rejects = summary.counts_by_reason + run.previous.count_by_reason()
     inputs = run.entries.num_rows + run.previous.num_images
     if summary.num_rows + sum(rejects.values()) != inputs:
-        raise job.count_mismatch(
+        raise run.job.count_mismatch(
             f"{inputs} images gave {summary.num_rows} rows and {sum(rejects.values())} rejects"
         )
     labelled = int(summary.accumulator.confusion.sum())
+    metrics = None
+    if labelled:
+        metrics = scores_directory.compute_metrics(summary, predictor, run.job.settings)
     names = storage.list_names(run.folder)
-    scores = ImageScores(
+    return ImageScores(
         run=run.name,
         basis=fingerprint,
         images=run.root,
@@ -126,18 +146,14 @@ def score_images(
         rows=summary.num_rows,
         rejects=sum(rejects.values()),
         rejects_by_reason=dict(sorted(rejects.items())),
-        ignored=image_listing.ignored,
-        predicted={label: summary.counts_by_class[label] for label in model_info.labels},
+        ignored=ignored,
+        predicted={label: summary.counts_by_class[label] for label in predictor.labels},
         labelled=labelled,
-        metrics=(
-            scores_directory.compute_metrics(summary, predictor, settings) if labelled else None
-        ),
+        metrics=metrics,
         predictions=_result_files(run, names, PART_NAME, run.previous.predictions),
         rejects_files=_result_files(run, names, REJECTS_PREFIX, run.previous.rejects),
-        **job.provenance(),
+        **run.job.provenance(),
     )
-    scores_directory.publish_scores(output, scores, [*scores.predictions, *scores.rejects_files])
-    return scores
 
 
 def _read_validation_dataset(job: ScoringJob) -> Optional[Manifest]:
