@@ -25,12 +25,13 @@ def job(config: Config) -> None:
         model = mlflow_model.fetch_model(model, output, config.tracking)
     with ExitStack() as stack:
         session = partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark))
-        score = score_images.score_images if images else score_dataset.score_dataset
-        result = score(config, source, model, output, session)
-    if images:
-        print(summary.format_image_scores_summary(result, output))
-    else:
-        print(summary.format_scores_summary(result, output))
+        if images:
+            image_scores = score_images.score_images(config, source, model, output, session)
+            text = summary.format_image_scores_summary(image_scores, output)
+        else:
+            scores = score_dataset.score_dataset(config, source, model, output, session)
+            text = summary.format_scores_summary(scores, output)
+    print(text)
 
 
 if __name__ == "__main__":

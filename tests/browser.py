@@ -1,4 +1,4 @@
-"""Chromium without a screen, and what it makes of a page."""
+"""Renders a page in headless Chromium."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-# The page within a frame as wide as a phone or a desk; a frame has the media queries of its width.
+# The page in an iframe of a given width, which media queries in the page apply to.
 _FRAME = """<!DOCTYPE html><meta charset="utf-8"><body>
 <iframe style="border: 0; width: {width}px; height: 900px" srcdoc="{page}"></iframe>
 <script>onload = () => {{
@@ -26,30 +26,30 @@ _FRAME = """<!DOCTYPE html><meta charset="utf-8"><body>
 }}</script>"""
 
 
-def seen(written: str, width: int, tmp_path: Path) -> dict[str, Any]:
-    """How far a page of that width reaches beyond its window, in px, and what shows on it."""
-    said, _ = browse(_FRAME.format(width=width, page=html.escape(written)), tmp_path)
-    found: dict[str, Any] = json.loads(re.findall(r"<pre>(.*)</pre>", said)[0])
-    return found
+def measure_layout(page: str, width: int, tmp_path: Path) -> dict[str, Any]:
+    """Return how far a page of that width overflows its window, in px, and what it contains."""
+    dom, _ = browse(_FRAME.format(width=width, page=html.escape(page)), tmp_path)
+    layout: dict[str, Any] = json.loads(re.findall(r"<pre>(.*)</pre>", dom)[0])
+    return layout
 
 
-def requests_of_the_page(tmp_path: Path) -> list[str]:
-    """What the page wanted from a network. The browser's own requests are of no origin."""
+def list_page_requests(tmp_path: Path) -> list[str]:
+    """Return the URLs that the page requested; requests of the browser itself have no origin."""
     log = json.loads((tmp_path / "net.json").read_text())
     start = log["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
-    asked = [event["params"] for event in log["events"] if event["type"] == start]
+    requests = [event["params"] for event in log["events"] if event["type"] == start]
     return [
-        each["url"]
-        for each in asked
-        if each.get("initiator", "not an origin") != "not an origin"
-        and not each["url"].startswith(("data:", "file:"))
+        request["url"]
+        for request in requests
+        if request.get("initiator", "not an origin") != "not an origin"
+        and not request["url"].startswith(("data:", "file:"))
     ]
 
 
-def browse(written: str, tmp_path: Path) -> tuple[str, str]:
-    """What the browser made of a page, as HTML, and what it wrote about it."""
+def browse(page: str, tmp_path: Path) -> tuple[str, str]:
+    """Load a page; return the DOM as HTML, and the log of the browser."""
     path = tmp_path / "page.html"
-    path.write_text(written, encoding="utf-8")
+    path.write_text(page, encoding="utf-8")
     run = subprocess.run(
         [
             str(CHROMIUM),

@@ -12,9 +12,11 @@ from drawn_predictions import calibrated
 from halftone import report
 from halftone.config import Config
 from halftone.dataset.manifest import Manifest
-from halftone.metrics.examples import Example
+from halftone.metrics.examples import Example, Examples
+from halftone.metrics.model import Metrics, SplitScores
 from halftone.metrics.summarise import confusion_metrics, summarise
 from halftone.model_directory import ModelInfo
+from halftone.report import Baseline, ReportInputs, ReportReject
 
 FACES = ["comics", "faces"]
 TEN = [f"class {number}" for number in range(10)]
@@ -143,19 +145,28 @@ def a_history(epochs: int, validation: bool = True) -> list[dict[str, Any]]:
     return history
 
 
-def old_metrics(confusion: list[list[int]], labels: list[str], **changes: Any) -> dict[str, Any]:
-    """As metrics.json was before it had areas, intervals, means and curves."""
-    counted = confusion_metrics(confusion, labels)
-    return {
-        **{name: counted[name] for name in counted if name not in ("macro", "weighted")},
-        "loss": 31.0 / sum(map(sum, confusion)),
-        "split": "test",
-        "model_version": "f3549667dfd5a49a",
-        "fingerprint": "d47f2ba86d75",
-        "scored_at": "2024-05-04T11:00:00+00:00",
-        "secs": 12.34,
-        **changes,
-    }
+def old_metrics(confusion: list[list[int]], labels: list[str], **changes: Any) -> SplitScores:
+    """Scores from before metrics.json had areas, intervals, means and curves."""
+    by_count = confusion_metrics(confusion, labels).to_json()
+    content = {name: by_count[name] for name in by_count if name not in ("macro", "weighted")}
+    content["loss"] = 31.0 / sum(map(sum, confusion))
+    return SplitScores.model_validate({**content, **PROVENANCE, **changes})
+
+
+def changed(scores: SplitScores, **changes: Any) -> SplitScores:
+    """Return the scores with other values for some keys of the file."""
+    return SplitScores.model_validate({**scores.to_json(), **changes})
+
+
+PROVENANCE: dict[str, Any] = {
+    "run": "0123456789abcdef",
+    "split": "test",
+    "model_version": "f3549667dfd5a49a",
+    "fingerprint": "d47f2ba86d75",
+    "predictions": ["predictions/0123456789abcdef/a.parquet"],
+    "scored_at": "2024-05-04T11:00:00+00:00",
+    "secs": 12.34,
+}
 
 
 def spread(classes: int) -> list[list[int]]:
@@ -183,36 +194,51 @@ def an_example(
     return Example(key, label, prediction, probability, probability - 0.5, pixels)
 
 
-def full_metrics(labels: list[str], rows: int = 2000, **changes: Any) -> dict[str, Any]:
-    """As metrics.json is now, of a model that is too sure of itself."""
+def full_metrics(labels: list[str], rows: int = 2000, **changes: Any) -> SplitScores:
+    """Scores as metrics.json holds them now, of a model that is overconfident."""
+    metrics = drawn_metrics(
+        labels, rows, changes.pop("threshold", ("0.5", 0.5)), changes.pop("temperature", 1.0)
+    )
+    return SplitScores.model_validate({**metrics.to_json(), **PROVENANCE, **changes})
+
+
+def drawn_metrics(
+    labels: list[str], rows: int, threshold: tuple[str, float], temperature: float
+) -> Metrics:
     predictions = calibrated(7, rows, len(labels), sharpness=1.6)
-    temperature = changes.pop("temperature", 1.0)
-    rule, threshold = changes.pop("threshold", ("0.5", 0.5))
-    whole = summarise(
-        predictions.tally(threshold),
+    rule, value = threshold
+    return summarise(
+        predictions.accumulate(value),
         labels,
-        threshold=threshold,
+        threshold=value,
         rule=rule,
         temperature=temperature,
         replicates=50,
     )
-    return {**old_metrics(whole["confusion"], labels), **whole, **changes}
 
 
-def a_page(labels: list[str], **given: Any) -> str:
-    """Without figures, which take most of the time, unless they are asked for."""
-    return report.render_report(
-        given.pop("card", a_card(labels)),
-        given.pop("history", []),
-        given.pop("manifest", a_manifest(labels)),
-        given.pop("metrics", old_metrics(spread(len(labels)), labels)),
-        given.pop("mistakes", some_mistakes(labels)),
-        **given,
+def a_page(labels: list[str], **changes: Any) -> str:
+    """Render a page; without a history, whose figures take most of the time, unless given."""
+    examples = Examples(
+        tuple(changes.pop("mistakes", some_mistakes(labels))),
+        tuple(changes.pop("least_certain", ())),
     )
+    name, baseline = changes.pop("name", "old"), changes.pop("baseline", None)
+    inputs = {
+        "model_info": changes.pop("card", a_card(labels)),
+        "history": changes.pop("history", []),
+        "manifest": changes.pop("manifest", a_manifest(labels)),
+        "scores": changes.pop("metrics", old_metrics(spread(len(labels)), labels)),
+        "examples": examples,
+        "rejects": [ReportReject(*reject) for reject in changes.pop("rejects", ())],
+        "baseline": baseline and Baseline(name, baseline),
+        **changes,
+    }
+    return report.render_report(ReportInputs(**inputs))
 
 
-def read(labels: list[str], **given: Any) -> Page:
-    return Page(a_page(labels, **given))
+def read(labels: list[str], **changes: Any) -> Page:
+    return Page(a_page(labels, **changes))
 
 
 def svg(uri: str) -> str:

@@ -1,9 +1,9 @@
-"""Someone who serves models:/NAME@champion all the while, until a file `stop` is there.
+"""Serves models:/NAME@champion in a loop, until a file `stop` exists.
 
     python tests/serving.py FOLDER NAME
 
-Writes served.json in the end: each model's digest in the order in which it was first served, how
-often it predicted, and all that failed.
+At the end it writes served.json: the versions of the models in the order in which they were first
+served, the number of predictions, and all failures.
 """
 
 from __future__ import annotations
@@ -35,18 +35,23 @@ def main(folder: Path, name: str) -> None:
             copy = mlflow_model.fetch_model(
                 f"models:/{name}@champion", str(folder / "served"), settings
             )
-            card = model_directory.read_model_info(copy)
-            work = PredictorSettings(
-                f"{copy}/{card.network}", card.version, tuple(card.labels), card.shape(), 4, 1
+            model_info = model_directory.read_model_info(copy)
+            predictor = PredictorSettings(
+                f"{copy}/{model_info.network}",
+                model_info.version,
+                tuple(model_info.labels),
+                model_info.shape(),
+                4,
+                1,
             )
-            made = predict_probabilities(work, pixels)
-            assert made.shape == (4, 2)
-            assert np.allclose(made.sum(axis=1), 1, atol=1e-5)
+            probabilities = predict_probabilities(predictor, pixels)
+            assert probabilities.shape == (4, 2)
+            assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
             count += 1
-            if served[-1:] != [card.version]:
-                served.append(card.version)
+            if served[-1:] != [model_info.version]:
+                served.append(model_info.version)
         except Exception as error:
-            # Until the first champion is there, there is nothing to serve.
+            # Before the first promotion there is no champion to serve.
             if served:
                 failures.append(f"{type(error).__name__}: {error}")
         time.sleep(0.2)

@@ -6,11 +6,13 @@ import pyarrow as pa
 
 
 def table(schema: pa.Schema, *rows: tuple[object, ...]) -> pa.Table:
-    """Make a table of `schema`, a tuple for each row."""
-    values = list(zip(*rows)) or [()] * len(schema)
-    return pa.table([pa.array(own, field.type) for own, field in zip(values, schema)], schema)
+    """Build a table of `schema` from one tuple per row."""
+    columns = list(zip(*rows)) or [()] * len(schema)
+    return pa.table(
+        [pa.array(values, field.type) for values, field in zip(columns, schema)], schema
+    )
 
 
 def digest(name: str) -> bytes:
-    """A digest that is told from others by its name."""
+    """Return a digest that depends on `name` alone."""
     return name.encode().ljust(16)

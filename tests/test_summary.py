@@ -6,6 +6,7 @@ from typing import Any
 from example_card import card
 from example_manifest import example
 from halftone import storage, summary
+from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.model_directory import ModelInfo, Restart
 
 
@@ -29,7 +30,7 @@ def test_a_dataset(tmp_path: Path) -> None:
         "",
         "4 images = 3 rows + 1 rejects + 0 duplicates",
         "rejects: 1 empty; listed in rejects/a.parquet",
-        "ignored, as no image by preprocess.suffixes: 1 .md",
+        "ignored, because preprocess.suffixes does not list them: 1 .md",
         "read in this run: 4",
         "contact sheet: /data/contact_sheets/a.png",
         "version 1, fingerprint f",
@@ -42,9 +43,11 @@ def test_a_dataset_in_which_nothing_is_new() -> None:
     assert "nothing new: no image was added or changed since the last run" in text.splitlines()
 
 
-def of_model(root: Path, history: list[dict[str, Any]], made: ModelInfo) -> list[str]:
+def format_model(root: Path, history: list[dict[str, Any]], model_info: ModelInfo) -> list[str]:
     storage.write_json(str(root / "history.json"), {"best_epoch": 1, "epochs": history})
-    return summary.format_model_summary(made, str(root)).replace(str(root), "ROOT").splitlines()
+    return (
+        summary.format_model_summary(model_info, str(root)).replace(str(root), "ROOT").splitlines()
+    )
 
 
 def epoch(number: int, **more: Any) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def epoch(number: int, **more: Any) -> dict[str, Any]:
 
 def test_a_model(tmp_path: Path) -> None:
     history = [epoch(1, val_loss=0.25), epoch(2, val_loss=1 / 3)]
-    assert of_model(tmp_path, history, card()) == [
+    assert format_model(tmp_path, history, card()) == [
         "epoch    loss  val_loss  images/s",
         "-----  ------  --------  --------",
         "1 *    0.5000    0.2500     1,234",
@@ -65,12 +68,12 @@ def test_a_model(tmp_path: Path) -> None:
     ]
 
 
-def test_a_table_shows_what_every_epoch_has_a_number_for(tmp_path: Path) -> None:
+def test_the_table_has_the_values_that_every_epoch_has_as_numbers(tmp_path: Path) -> None:
     history = [
         epoch(1, only_now=1.0, learning_rate=0.00123, gpus={"0": 0.5}, note="x", whole=True),
         epoch(2, learning_rate=0.001, gpus={"0": 0.5}, note="x", whole=True),
     ]
-    assert of_model(tmp_path, history, card())[:4] == [
+    assert format_model(tmp_path, history, card())[:4] == [
         "epoch    loss  learning rate  images/s",
         "-----  ------  -------------  --------",
         "1 *    0.5000         0.0012     1,234",
@@ -78,31 +81,46 @@ def test_a_table_shows_what_every_epoch_has_a_number_for(tmp_path: Path) -> None
     ]
 
 
-def test_restarts_are_told(tmp_path: Path) -> None:
+def test_restarts_are_listed(tmp_path: Path) -> None:
     once = card(restarts=[Restart(epoch=3, message="rank 1 was killed (signal 9)")])
     twice = card(restarts=[Restart(epoch=0, message="rank 0 was lost"), *once.restarts])
-    assert of_model(tmp_path, [epoch(1)], once)[4:6] == [
+    assert format_model(tmp_path, [epoch(1)], once)[4:6] == [
         "* the best epoch, kept as version v",
         "restarted 1 time: after epoch 3: rank 1 was killed (signal 9)",
     ]
-    assert of_model(tmp_path, [epoch(1)], twice)[5] == (
+    assert format_model(tmp_path, [epoch(1)], twice)[5] == (
         "restarted 2 times: before the first checkpoint: rank 0 was lost; "
         "after epoch 3: rank 1 was killed (signal 9)"
     )
 
 
-def test_scores() -> None:
+def metrics_of(**changes: Any) -> dict[str, Any]:
     ratios = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3}
-    result = {
+    counts = {
+        "cat": {"support": 200, "predicted": 100},
+        "dog": {"support": 1000, "predicted": 1100},
+    }
+    return {
         **ratios,
         "accuracy": 0.75,
         "loss": 0.5,
-        "split": "test",
         "rows": 1200,
         "average": "class dog",
-        "per_class": {"cat": {**ratios, "support": 200}, "dog": {**ratios, "support": 1000}},
+        "labels": ["cat", "dog"],
+        "confusion": [[50, 150], [50, 950]],
+        "per_class": {label: {**ratios, **count} for label, count in counts.items()},
+        **changes,
     }
-    assert summary.format_scores_summary(result, "/scores").splitlines() == [
+
+
+PROVENANCE: dict[str, Any] = {"run": "r", "model_version": "v", "scored_at": "today", "secs": 1.0}
+
+
+def test_scores() -> None:
+    scores = SplitScores(
+        **metrics_of(), **PROVENANCE, split="test", fingerprint="f", predictions=[]
+    )
+    assert summary.format_scores_summary(scores, "/scores").splitlines() == [
         "class  precision  recall      f1   rows",
         "-----  ---------  ------  ------  -----",
         "cat       0.5000  0.2500  0.3333    200",
@@ -117,20 +135,22 @@ def test_scores() -> None:
 
 
 def test_new_images() -> None:
-    result = {
-        "inputs": 1204,
-        "scored_now": 4,
-        "rows": 1201,
-        "rejects": 3,
-        "rejects_by_reason": {"empty": 1, "truncated": 2},
-        "rejects_files": ["predictions/r/rejects-000000.parquet"],
-        "ignored": {".md": 1},
-        "predicted": {"cat": 1200, "dog": 1},
-        "labelled": 2,
-        "metrics": {"accuracy": 0.5, "precision": 0.5, "recall": 1.0, "f1": 2 / 3, "loss": 0.25},
-        "model_version": "v",
-    }
-    assert summary.format_image_scores_summary(result, "/scores").splitlines() == [
+    scores = ImageScores(
+        **PROVENANCE,
+        images="/new",
+        inputs=1204,
+        scored_now=4,
+        rows=1201,
+        rejects=3,
+        rejects_by_reason={"empty": 1, "truncated": 2},
+        predictions=[],
+        rejects_files=["predictions/r/rejects-000000.parquet"],
+        ignored={".md": 1},
+        predicted={"cat": 1200, "dog": 1},
+        labelled=2,
+        metrics=Metrics(**metrics_of(accuracy=0.5, recall=1.0, f1=2 / 3, loss=0.25)),
+    )
+    assert summary.format_image_scores_summary(scores, "/scores").splitlines() == [
         "predicted  images   share",
         "---------  ------  ------",
         "cat         1,200  99.92%",
@@ -138,12 +158,14 @@ def test_new_images() -> None:
         "",
         "1,204 images = 1,201 predictions + 3 rejects; scored in this run: 4",
         "rejects: 1 empty, 2 truncated; listed in predictions/r/rejects-000000.parquet",
-        "ignored, as no image by preprocess.suffixes: 1 .md",
+        "ignored, because preprocess.suffixes does not list them: 1 .md",
         "2 have a label: accuracy 0.5000  precision 0.5000  recall 1.0000  f1 0.6667  loss 0.2500",
         "model version v",
         "scores: /scores",
     ]
-    bare = {**result, "rejects_by_reason": {}, "ignored": {}, "labelled": 0, "metrics": None}
+    bare = scores.model_copy(
+        update={"rejects_by_reason": {}, "ignored": {}, "labelled": 0, "metrics": None}
+    )
     assert summary.format_image_scores_summary(bare, "/scores").splitlines()[5:] == [
         "1,204 images = 1,201 predictions + 3 rejects; scored in this run: 4",
         "model version v",

@@ -1,4 +1,4 @@
-"""The tables that jobs print at their end; the last line says where the result is."""
+"""The summaries that jobs print at the end; the last line is the location of the result."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any
 
 from halftone import storage
 from halftone.dataset.manifest import Manifest
+from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.model_directory import CURVES, HISTORY, ModelInfo, Restart
-
-_RATIOS = ("precision", "recall", "f1")
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table in plain text: the first column to the left, numbers to the right."""
+    """Format a table as plain text: the first column left-aligned, the others right-aligned."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     lines = []
     for row in [header, ["-" * width for width in widths], *rows]:
@@ -35,15 +34,15 @@ def format_dataset_summary(manifest: Manifest, dataset: str, num_read: int) -> s
     )
     lines += _reject_lines(manifest.rejects_by_reason, manifest.rejects_files)
     if manifest.near_duplicates:
-        done = {"drop": "dropped", "report": "kept"}[manifest.preprocess.near_duplicates]
+        action = {"drop": "dropped", "report": "kept"}[manifest.preprocess.near_duplicates]
         lines.append(
-            f"{manifest.near_duplicates:,} near duplicates of images of an earlier split, {done}; "
-            f"listed in {', '.join(manifest.near_duplicates_files)}"
+            f"{manifest.near_duplicates:,} near duplicates of images of an earlier split, "
+            f"{action}; listed in {', '.join(manifest.near_duplicates_files)}"
         )
     lines += _ignored_lines(manifest.ignored)
     if manifest.gone:
         lines.append(
-            f"{manifest.gone:,} of them are no longer there, and kept; --prune forgets them"
+            f"{manifest.gone:,} of them no longer exist, and are kept; --prune removes them"
         )
     if num_read:
         lines.append(f"read in this run: {num_read:,}")
@@ -57,13 +56,13 @@ def format_dataset_summary(manifest: Manifest, dataset: str, num_read: int) -> s
 
 def format_model_summary(model_info: ModelInfo, output: str) -> str:
     history = storage.read_json(storage.join(output, HISTORY))["epochs"]
-    columns = _column_formats(history)
+    formats = _column_formats(history)
     rows = []
     for entry in history:
         mark = " *" if entry["epoch"] == model_info.best_epoch else "  "
-        cells = [form.format(entry[name]) for name, form in columns.items()]
+        cells = [template.format(entry[name]) for name, template in formats.items()]
         rows.append([f"{entry['epoch']}{mark}", *cells])
-    header = ["epoch", *(_HEADINGS.get(name, name) for name in columns)]
+    header = ["epoch", *(_HEADINGS.get(name, name) for name in formats)]
     lines = [
         format_table(header, rows),
         "",
@@ -77,69 +76,75 @@ def format_model_summary(model_info: ModelInfo, output: str) -> str:
     return "\n".join(lines)
 
 
-# The last columns of a training's table, how their values are written, and what stands above.
+# Formats and headings of the last columns of a training's table.
 _LAST_COLUMNS = {"learning_rate": "{:.2g}", "images_per_sec": "{:,.0f}"}
 _HEADINGS = {"learning_rate": "learning rate", "images_per_sec": "images/s"}
 
 
 def _column_formats(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Names of what every epoch has a number for, each with how it is written."""
+    """Return the names of values that every epoch has as a number, with their format strings."""
     names = [
         name
         for name in history[0]
         if all(type(entry.get(name)) in (int, float) for entry in history)
     ]
     metrics = {name: "{:.4f}" for name in names if name not in ("epoch", "secs", *_LAST_COLUMNS)}
-    return {**metrics, **{name: form for name, form in _LAST_COLUMNS.items() if name in names}}
+    return {
+        **metrics,
+        **{name: template for name, template in _LAST_COLUMNS.items() if name in names},
+    }
 
 
 def _restart_text(restart: Restart) -> str:
-    place = f"after epoch {restart.epoch}" if restart.epoch else "before the first checkpoint"
-    return f"{place}: {restart.message}"
+    point = f"after epoch {restart.epoch}" if restart.epoch else "before the first checkpoint"
+    return f"{point}: {restart.message}"
 
 
-def format_scores_summary(metrics: Mapping[str, Any], output: str) -> str:
+def format_scores_summary(scores: SplitScores, output: str) -> str:
     rows = [
-        [label, *(f"{values[name]:.4f}" for name in _RATIOS), f"{values['support']:,}"]
-        for label, values in metrics["per_class"].items()
+        [
+            label,
+            *(f"{value:.4f}" for value in (values.precision, values.recall, values.f1)),
+            f"{values.support:,}",
+        ]
+        for label, values in scores.per_class.items()
     ]
     return "\n".join(
         [
-            format_table(["class", *_RATIOS, "rows"], rows),
+            format_table(["class", "precision", "recall", "f1", "rows"], rows),
             "",
-            f"{metrics['split']}: {metrics['rows']:,} rows  {_overall_text(metrics)}",
-            f"precision, recall and f1: {metrics['average']}",
+            f"{scores.split}: {scores.rows:,} rows  {_overall_text(scores)}",
+            f"precision, recall and f1: {scores.average}",
             f"report: {storage.join(output, 'report.html')}",
             f"scores: {output}",
         ]
     )
 
 
-def format_image_scores_summary(metrics: Mapping[str, Any], output: str) -> str:
+def format_image_scores_summary(scores: ImageScores, output: str) -> str:
     rows = [
-        [label, f"{count:,}", f"{count / max(1, metrics['rows']):.2%}"]
-        for label, count in metrics["predicted"].items()
+        [label, f"{count:,}", f"{count / max(1, scores.rows):.2%}"]
+        for label, count in scores.predicted.items()
     ]
     lines = [format_table(["predicted", "images", "share"], rows), ""]
     lines.append(
-        f"{metrics['inputs']:,} images = {metrics['rows']:,} predictions + "
-        f"{metrics['rejects']:,} rejects; scored in this run: {metrics['scored_now']:,}"
+        f"{scores.inputs:,} images = {scores.rows:,} predictions + "
+        f"{scores.rejects:,} rejects; scored in this run: {scores.scored_now:,}"
     )
-    lines += _reject_lines(metrics["rejects_by_reason"], metrics["rejects_files"])
-    lines += _ignored_lines(metrics["ignored"])
-    if metrics["labelled"]:
-        measured = metrics["metrics"]
-        overall = "  ".join(
-            f"{name} {measured[name]:.4f}" for name in ("accuracy", *_RATIOS, "loss")
-        )
-        lines.append(f"{metrics['labelled']:,} have a label: {overall}")
-    lines.append(f"model version {metrics['model_version']}")
+    lines += _reject_lines(scores.rejects_by_reason, scores.rejects_files)
+    lines += _ignored_lines(scores.ignored)
+    if scores.metrics is not None:
+        lines.append(f"{scores.labelled:,} have a label: {_overall_text(scores.metrics)}")
+    lines.append(f"model version {scores.model_version}")
     lines.append(f"scores: {output}")
     return "\n".join(lines)
 
 
-def _overall_text(metrics: Mapping[str, Any]) -> str:
-    return "  ".join(f"{name} {metrics[name]:.4f}" for name in ("accuracy", *_RATIOS, "loss"))
+def _overall_text(metrics: Metrics) -> str:
+    return (
+        f"accuracy {metrics.accuracy:.4f}  precision {metrics.precision:.4f}  "
+        f"recall {metrics.recall:.4f}  f1 {metrics.f1:.4f}  loss {metrics.loss:.4f}"
+    )
 
 
 def _reject_lines(by_reason: Mapping[str, int], files: Sequence[str]) -> list[str]:
@@ -149,4 +154,4 @@ def _reject_lines(by_reason: Mapping[str, int], files: Sequence[str]) -> list[st
 
 def _ignored_lines(counts: Mapping[str, int]) -> list[str]:
     endings = ", ".join(f"{count:,} {ending}" for ending, count in sorted(counts.items()))
-    return [f"ignored, as no image by preprocess.suffixes: {endings}"] if counts else []
+    return [f"ignored, because preprocess.suffixes does not list them: {endings}"] if counts else []

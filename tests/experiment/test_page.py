@@ -67,8 +67,9 @@ def write_scores(folder: Path, labels: Sequence[str], of_second: Sequence[float]
     losses = arrow.to_numpy(prediction_table[schema.LOSS])
     sums = accumulator.accumulate_rows(KEYS, LABEL_IDS.astype(np.int32), probabilities, losses, 0.5)
     metrics = {
-        **summarise(sums, list(labels), replicates=10),
-        **{"split": "test", "rows": ROWS, "model_version": "v1"},
+        **summarise(sums, list(labels), replicates=10).to_json(),
+        **{"run": "r", "split": "test", "rows": ROWS, "model_version": "v1"},
+        **{"fingerprint": "f00", "scored_at": "2026-01-02T03:04:05+00:00", "secs": 1.0},
         **{"shards": ["d1"], "predictions": ["predictions/r/a.parquet"]},
     }
     storage.write_json(str(folder / "metrics.json"), metrics)

@@ -95,7 +95,7 @@ def test_the_switches_of_preprocess(conf: Path, tmp_path: Path) -> None:
     (images / "upright" / "0000.png").unlink()
     lines = run("preprocess", "--config", conf, "--retry-rejects")
     assert "161 images = 160 rows + 0 rejects + 1 duplicates" in lines
-    assert "1 of them are no longer there, and kept; --prune forgets them" in lines
+    assert "1 of them no longer exist, and are kept; --prune removes them" in lines
     lines = run("preprocess", "--config", conf, "--prune")
     assert "160 images = 159 rows + 0 rejects + 1 duplicates" in lines
 

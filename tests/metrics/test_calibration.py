@@ -13,32 +13,34 @@ from halftone.metrics import calibration
 
 
 def cross_entropy(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
-    own = probabilities[np.arange(len(label_ids)), label_ids].astype(np.float64)
-    return float(-np.log(np.maximum(own, 1e-300)).mean())
+    of_label = probabilities[np.arange(len(label_ids)), label_ids].astype(np.float64)
+    return float(-np.log(np.maximum(of_label, 1e-300)).mean())
 
 
-def test_by_hand() -> None:
+def test_a_temperature_by_hand() -> None:
     # 3 of 4 rows are right at 0.8: the best is 0.75, so log 4 / T = log 3.
     probabilities = np.array([[0.2, 0.8]] * 4, np.float32)
-    found = calibration.fit_temperature(np.array([1, 1, 0, 1]), probabilities)
-    assert found == pytest.approx(math.log(4) / math.log(3), abs=1e-6)
-    scaled = calibration.apply_temperature(probabilities, found)
+    temperature = calibration.fit_temperature(np.array([1, 1, 0, 1]), probabilities)
+    assert temperature == pytest.approx(math.log(4) / math.log(3), abs=1e-6)
+    scaled = calibration.apply_temperature(probabilities, temperature)
     np.testing.assert_allclose(scaled, [[0.25, 0.75]] * 4, atol=1e-6)
     assert scaled.dtype == np.float32
 
 
 @pytest.mark.parametrize("classes", [2, 10])
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.5])
-def test_what_made_a_model_too_certain_is_found(classes: int, sharpness: float) -> None:
+def test_the_sharpness_of_an_overconfident_model_is_recovered(
+    classes: int, sharpness: float
+) -> None:
     rows = calibrated(0, 40_000, classes, sharpness)
-    found = calibration.fit_temperature(rows.label_ids, rows.probabilities)
-    assert found == pytest.approx(sharpness, rel=0.03)
+    temperature = calibration.fit_temperature(rows.label_ids, rows.probabilities)
+    assert temperature == pytest.approx(sharpness, rel=0.03)
     scaled = calibration.apply_temperature(rows.probabilities, sharpness)
-    straight = calibrated(0, 40_000, classes).probabilities
-    # All below 1e-7 counts as 1e-7.
+    unscaled = calibrated(0, 40_000, classes).probabilities
+    # Probabilities below 1e-7 count as 1e-7.
     known = rows.probabilities.min(axis=1) > 1e-7
     assert known.mean() > 0.8
-    np.testing.assert_allclose(scaled[known], straight[known], atol=1e-5)
+    np.testing.assert_allclose(scaled[known], unscaled[known], atol=1e-5)
 
 
 @pytest.mark.parametrize(("classes", "seed"), [(2, 0), (2, 1), (3, 2), (10, 3)])
@@ -51,12 +53,12 @@ def test_no_temperature_has_a_smaller_loss(classes: int, seed: int) -> None:
         )
 
     best = minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-8})
-    found = calibration.fit_temperature(rows.label_ids, rows.probabilities)
-    assert found == pytest.approx(best.x, rel=1e-3)
-    assert loss(found) <= best.fun + 1e-8
+    temperature = calibration.fit_temperature(rows.label_ids, rows.probabilities)
+    assert temperature == pytest.approx(best.x, rel=1e-3)
+    assert loss(temperature) <= best.fun + 1e-8
 
 
-def test_more_rows_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_processed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = calibrated(0, 1000, 3, 2.0)
     whole = calibration.fit_temperature(rows.label_ids, rows.probabilities)
     monkeypatch.setattr(calibration, "_CHUNK_ROWS", 7)
@@ -64,29 +66,29 @@ def test_more_rows_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert parts == pytest.approx(whole, rel=1e-9)
 
 
-def test_where_all_rows_are_right_or_all_are_wrong_a_bound_is_the_answer() -> None:
+def test_if_all_rows_are_right_or_all_are_wrong_the_temperature_is_a_bound() -> None:
     probabilities = np.array([[0.1, 0.9], [0.7, 0.3]], np.float32)
     assert calibration.fit_temperature(np.array([1, 0]), probabilities) == 0.05
     assert calibration.fit_temperature(np.array([0, 1]), probabilities) == 20.0
 
 
-def test_where_no_class_is_the_more_probable_the_temperature_is_1() -> None:
+def test_if_all_classes_are_equally_probable_the_temperature_is_1() -> None:
     probabilities = np.full((3, 3), 1 / 3, np.float32)
     assert calibration.fit_temperature(np.array([0, 1, 2]), probabilities) == 1.0
 
 
-def test_a_certain_mistake_makes_no_infinite_loss() -> None:
+def test_a_confident_mistake_has_a_finite_loss() -> None:
     probabilities = np.array([[0.0, 1.0]] * 10, np.float32)
     # Right in 9 of 10: log 1e7 / T = log 9.
-    found = calibration.fit_temperature(np.array([1] * 9 + [0]), probabilities)
-    assert found == pytest.approx(math.log(1e7) / math.log(9), rel=1e-6)
+    temperature = calibration.fit_temperature(np.array([1] * 9 + [0]), probabilities)
+    assert temperature == pytest.approx(math.log(1e7) / math.log(9), rel=1e-6)
     np.testing.assert_allclose(
-        calibration.apply_temperature(probabilities, found), [[0.1, 0.9]] * 10, atol=1e-6
+        calibration.apply_temperature(probabilities, temperature), [[0.1, 0.9]] * 10, atol=1e-6
     )
 
 
 @given(st.integers(0, 1000), st.sampled_from([2, 3, 7]), st.floats(0.05, 20))
-def test_the_order_of_a_row_s_classes_stays(seed: int, classes: int, temperature: float) -> None:
+def test_scaling_keeps_the_order_of_classes(seed: int, classes: int, temperature: float) -> None:
     probabilities = calibrated(seed, 20, classes).probabilities
     scaled = calibration.apply_temperature(probabilities, temperature)
     assert scaled.argmax(axis=1).tolist() == probabilities.argmax(axis=1).tolist()

@@ -14,9 +14,10 @@ from halftone.metrics.group_sums import FIXED_POINT_ONE, GroupSums
 BY_CLASS = np.array([[3, 1, 0, 0], [4, 4, 0, 0], [5, 1, 2, 0]])
 
 
-def test_of_classes_by_hand() -> None:
+def test_metrics_of_classes_by_hand() -> None:
     values = {
-        name: each.tolist() for name, each in point_estimates.precision_recall_f1(BY_CLASS).items()
+        name: value.tolist()
+        for name, value in point_estimates.precision_recall_f1(BY_CLASS).items()
     }
     assert values == {
         "precision": [3 / 5, 1.0, 0.0, 0.0],
@@ -25,7 +26,7 @@ def test_of_classes_by_hand() -> None:
     }
 
 
-def test_means_leave_out_what_never_occurs() -> None:
+def test_means_leave_out_classes_that_never_occur() -> None:
     macro, weighted = point_estimates.macro_and_weighted_means(BY_CLASS)
     assert macro["recall"] == pytest.approx((3 / 4 + 1 / 4 + 0) / 3, abs=1e-15)
     assert weighted["recall"] == pytest.approx((4 * 3 / 4 + 4 * 1 / 4) / 8, abs=1e-15)
@@ -39,18 +40,18 @@ def test_gaps_by_hand() -> None:
     )
 
 
-def test_the_mean_of_known() -> None:
+def test_the_mean_leaves_out_nan() -> None:
     values = point_estimates.nan_mean(np.array([[1.0, np.nan, 0.5], [np.nan] * 3]))
     assert values[0] == 0.75
     assert np.isnan(values[1])
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
-def test_many_samples_at_once_are_as_one_by_one(classes: int) -> None:
-    groups = [calibrated(seed, 60, classes).tally().group_sums for seed in range(3)]
+def test_many_samples_at_once_give_the_same_as_one_by_one(classes: int) -> None:
+    groups = [calibrated(seed, 60, classes).accumulate().group_sums for seed in range(3)]
     samples = [group.total() for group in groups]
     together = point_estimates.estimate_metrics(
-        GroupSums(*(np.stack(each) for each in zip(*samples)))
+        GroupSums(*(np.stack(arrays) for arrays in zip(*samples)))
     )
     for number, sample in enumerate(samples):
         for name, value in point_estimates.estimate_metrics(sample).items():
@@ -60,18 +61,18 @@ def test_many_samples_at_once_are_as_one_by_one(classes: int) -> None:
 @pytest.mark.parametrize("classes", [2, 10])
 def test_binned_scores_have_nearly_the_areas_of_the_exact_ones(classes: int) -> None:
     rows = calibrated(0, 3000, classes, sharpness=3.0)
-    found = point_estimates.estimate_metrics(rows.tally().group_sums.total())
-    of_class = np.eye(classes)[rows.label_ids]
-    first = 1 if classes == 2 else 0
-    columns = of_class[:, first:], rows.probabilities[:, first:]
+    estimates = point_estimates.estimate_metrics(rows.accumulate().group_sums.total())
+    is_positive = np.eye(classes)[rows.label_ids]
+    first_class = 1 if classes == 2 else 0
+    columns = is_positive[:, first_class:], rows.probabilities[:, first_class:]
     expected = reference.roc_auc_score(*columns, average="macro")
-    assert found["roc_auc"].item() == pytest.approx(expected, abs=1e-3)
+    assert estimates["roc_auc"].item() == pytest.approx(expected, abs=1e-3)
     expected = reference.average_precision_score(*columns, average="macro")
-    assert found["pr_auc"].item() == pytest.approx(expected, abs=1e-2)
+    assert estimates["pr_auc"].item() == pytest.approx(expected, abs=1e-2)
 
 
 def test_nothing_is_divided_by_zero() -> None:
-    empty = with_ties(0, 0, 3).tally().group_sums
+    empty = with_ties(0, 0, 3).accumulate().group_sums
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         values = point_estimates.estimate_metrics(empty.total())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from drawn_predictions import Predictions, calibrated, made, with_ties
+from drawn_predictions import Predictions, build_predictions, calibrated, with_ties
 from halftone.metrics.summarise import confusion_metrics, summarise, wilson_interval
 
 KEYS = [
@@ -22,16 +22,17 @@ INTERVALS = {
 
 
 def summary(rows: Predictions, **options: Any) -> dict[str, Any]:
-    labels = [f"c{number}" for number in range(rows.probabilities.shape[1])]
-    counted = rows.tally(options.get("threshold", 0.5))
-    return summarise(counted, labels, **{"replicates": 100, **options})
+    """Return the metrics as metrics.json holds them."""
+    labels = [f"c{class_id}" for class_id in range(rows.probabilities.shape[1])]
+    accumulator = rows.accumulate(options.get("threshold", 0.5))
+    return summarise(accumulator, labels, **{"replicates": 100, **options}).to_json()
 
 
 # --- by hand --------------------------------------------------------------------------------------
 
 
 def test_two_classes_by_hand() -> None:
-    result = confusion_metrics([[50, 10], [5, 35]], labels=["comics", "faces"])
+    result = confusion_metrics([[50, 10], [5, 35]], labels=["comics", "faces"]).to_json()
     assert result["rows"] == 100
     assert result["accuracy"] == 0.85
     assert result["precision"] == 35 / 45
@@ -49,8 +50,8 @@ def test_two_classes_by_hand() -> None:
     assert result["weighted"]["recall"] == pytest.approx(0.85, abs=1e-15)
 
 
-def test_a_class_that_never_occurs_is_left_out_of_the_mean_and_one_never_hit_counts_0() -> None:
-    result = confusion_metrics([[3, 1, 0], [2, 0, 0], [0, 0, 0]], ["a", "b", "c"])
+def test_a_class_that_never_occurs_is_left_out_of_the_mean_and_one_never_hit_counts_as_0() -> None:
+    result = confusion_metrics([[3, 1, 0], [2, 0, 0], [0, 0, 0]], ["a", "b", "c"]).to_json()
     assert result["recall"] == result["macro"]["recall"] == (3 / 4 + 0) / 2
     assert result["per_class"]["c"]["f1"] == 0.0
     assert result["average"] == "mean of all classes"
@@ -71,7 +72,7 @@ def test_wilson(right: int, rows: int, low: float, high: float) -> None:
 
 
 def test_a_summary_of_two_classes_by_hand() -> None:
-    rows = made([0, 0, 1, 1], [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
+    rows = build_predictions([0, 0, 1, 1], [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
     result = summary(rows)
     assert list(result) == KEYS
     assert result["confusion"] == [[1, 1], [1, 1]]
@@ -109,7 +110,7 @@ def test_a_summary_of_two_classes_by_hand() -> None:
     assert scores["counts"]["c1"][30] == 1
 
 
-def test_a_threshold_moves_decisions_alone() -> None:
+def test_a_threshold_changes_decisions_and_no_probabilities() -> None:
     rows = calibrated(0, 500, 2)
     usual = summary(rows)
     moved = summary(rows, threshold=0.8, rule="precision", temperature=1.25)
@@ -226,13 +227,13 @@ def test_one_row(classes: int) -> None:
 @pytest.mark.parametrize("classes", [2, 3])
 def test_all_right_and_all_wrong(classes: int) -> None:
     certain = np.eye(classes)[np.arange(60) % classes]
-    right = summary(made(np.arange(60) % classes, certain))
+    right = summary(build_predictions(np.arange(60) % classes, certain))
     for name in ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc"):
         assert right[name] == 1, name
     assert right["loss"] == right["brier"] == right["ece"] == 0
     assert right["intervals"]["ece"] == [0, 0]
     assert right["intervals"]["accuracy"] == [pytest.approx(0.93982, abs=1e-5), 1]
-    wrong = summary(made((np.arange(60) + 1) % classes, certain))
+    wrong = summary(build_predictions((np.arange(60) + 1) % classes, certain))
     for name in ("accuracy", "precision", "recall", "f1"):
         assert wrong[name] == 0, name
     assert wrong["loss"] == pytest.approx(-np.log(1e-7), abs=1e-9)
@@ -240,14 +241,14 @@ def test_all_right_and_all_wrong(classes: int) -> None:
     assert wrong["intervals"]["recall"][0] == 0
 
 
-def test_a_class_that_is_never_predicted_has_a_precision_that_nobody_knows() -> None:
-    result = summary(made([0, 1], [[0.9, 0.1], [0.8, 0.2]]))
+def test_the_precision_of_a_class_that_is_never_predicted_has_the_widest_interval() -> None:
+    result = summary(build_predictions([0, 1], [[0.9, 0.1], [0.8, 0.2]]))
     assert result["precision"] == 0
     assert result["intervals"]["precision"] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("classes", [2, 10, 100])
-def test_all_of_it_is_json_and_small(classes: int) -> None:
+def test_the_metrics_are_small_json(classes: int) -> None:
     rows = calibrated(0, 4000, classes)
     result = summary(rows)
     assert json.loads(json.dumps(result, allow_nan=False)) == result

@@ -19,18 +19,18 @@ def two(p1: list[float] | np.ndarray) -> np.ndarray:
     return np.stack([1 - scores, scores], axis=1)
 
 
-def test_of_two_classes_the_second_from_the_threshold_on() -> None:
+def test_two_classes_are_split_at_the_threshold() -> None:
     assert thresholds.predict_classes(two([0.4999, 0.5, 0.5001])).tolist() == [0, 1, 1]
     assert thresholds.predict_classes(two([0.4999, 0.5, 0.9]), 0.75).tolist() == [0, 0, 1]
     assert thresholds.predict_classes(two([0.0, 1.0]), 0.0).tolist() == [1, 1]
 
 
-def test_of_more_classes_the_first_of_the_most_probable() -> None:
+def test_of_more_classes_the_first_most_probable_one_is_predicted() -> None:
     rows = np.array([[0.2, 0.4, 0.4], [0.5, 0.0, 0.5], [0.1, 0.1, 0.8]], np.float32)
     assert thresholds.predict_classes(rows, 0.9).tolist() == [1, 0, 2]
 
 
-def test_a_threshold_between_neighbours_among_floats_parts_them() -> None:
+def test_a_threshold_separates_adjacent_floats() -> None:
     low = np.float32(0.7)
     high = np.nextafter(low, np.float32(1))
     for scores in ([low, high], [high, np.nextafter(high, np.float32(1))]):
@@ -43,23 +43,26 @@ def test_the_best_f1_by_hand() -> None:
     assert thresholds.best_f1_threshold(LABELS, P1) == pytest.approx(0.3, abs=1e-7)
 
 
-def test_of_equal_f1_the_highest_threshold() -> None:
+def test_of_thresholds_with_equal_f1_the_highest_is_chosen() -> None:
     labels, p1 = np.array([1, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6], np.float32)
     # One of one gives 2/3, and so do two of four.
     assert thresholds.best_f1_threshold(labels, p1) == pytest.approx(0.85, abs=1e-7)
 
 
-def test_where_every_row_is_of_class_1_the_threshold_is_below_all() -> None:
+def test_if_every_row_is_of_class_1_the_threshold_is_below_all_scores() -> None:
     threshold = thresholds.best_f1_threshold(np.array([1, 1]), np.array([0.5, 0.25], np.float32))
     assert threshold == 0.125
 
 
 @pytest.mark.parametrize(
-    ("wanted", "threshold"), [(1.0, 0.75), (0.75, 0.3), (0.5, 0.05), (0.61, 0.3), (0.76, 0.75)]
+    ("min_precision", "threshold"),
+    [(1.0, 0.75), (0.75, 0.3), (0.5, 0.05), (0.61, 0.3), (0.76, 0.75)],
 )
-def test_the_lowest_threshold_of_a_precision(wanted: float, threshold: float) -> None:
+def test_the_lowest_threshold_of_a_precision(min_precision: float, threshold: float) -> None:
     # From 0.75 on 1 of 1, from 0.5 on 2 of 3, from 0.3 on 3 of 4, from 0.15 on 3 of 5, 3 of 6.
-    assert thresholds.precision_threshold(LABELS, P1, wanted) == pytest.approx(threshold, abs=1e-7)
+    assert thresholds.precision_threshold(LABELS, P1, min_precision) == pytest.approx(
+        threshold, abs=1e-7
+    )
 
 
 def test_a_precision_that_no_threshold_reaches() -> None:
@@ -75,7 +78,8 @@ def test_a_precision_that_no_threshold_reaches() -> None:
 def test_no_rows() -> None:
     none = np.array([], np.int32), np.array([], np.float32)
     with pytest.raises(
-        InputError, match=r"^no threshold can be chosen for a precision of 0\.9 from no rows$"
+        InputError,
+        match=r"^no threshold can be chosen for a precision of 0\.9 from no rows$",
     ):
         thresholds.precision_threshold(*none, 0.9)
 
@@ -99,7 +103,7 @@ ROWS = st.lists(
 
 
 def all_cuts(labels: np.ndarray, p1: np.ndarray) -> list[tuple[float, float, float]]:
-    """(lowest score of class 1, F1, precision) of every way to cut the scores in two."""
+    """Return (lowest score of class 1, F1, precision) of every way to cut the scores in two."""
     cuts = []
     for score in np.unique(p1):
         hits, predicted = int(labels[p1 >= score].sum()), int((p1 >= score).sum())
@@ -109,21 +113,25 @@ def all_cuts(labels: np.ndarray, p1: np.ndarray) -> list[tuple[float, float, flo
 
 @given(ROWS.filter(lambda rows: any(label for label, _ in rows)))
 def test_no_cut_has_a_better_f1(rows: list[tuple[int, float]]) -> None:
-    labels, p1 = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
-    chosen = thresholds.predict_classes(two(p1), thresholds.best_f1_threshold(labels, p1))
-    f1 = 2 * int((labels * chosen).sum()) / (labels.sum() + chosen.sum())
-    assert f1 == max(each for _, each, _ in all_cuts(labels, p1))
+    labels, p1 = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], np.float32)
+    predicted_ids = thresholds.predict_classes(two(p1), thresholds.best_f1_threshold(labels, p1))
+    f1 = 2 * int((labels * predicted_ids).sum()) / (labels.sum() + predicted_ids.sum())
+    assert f1 == max(cut_f1 for _, cut_f1, _ in all_cuts(labels, p1))
 
 
 @given(ROWS, st.floats(0.01, 1))
-def test_no_lower_cut_has_the_precision(rows: list[tuple[int, float]], wanted: float) -> None:
-    labels, p1 = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
-    enough = [score for score, _, precision in all_cuts(labels, p1) if precision >= wanted]
-    if enough:
-        chosen = thresholds.predict_classes(
-            two(p1), thresholds.precision_threshold(labels, p1, wanted)
+def test_no_lower_cut_has_the_precision(
+    rows: list[tuple[int, float]], min_precision: float
+) -> None:
+    labels, p1 = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], np.float32)
+    sufficient = [
+        score for score, _, precision in all_cuts(labels, p1) if precision >= min_precision
+    ]
+    if sufficient:
+        predicted_ids = thresholds.predict_classes(
+            two(p1), thresholds.precision_threshold(labels, p1, min_precision)
         )
-        assert chosen.tolist() == (p1 >= min(enough)).astype(int).tolist()
+        assert predicted_ids.tolist() == (p1 >= min(sufficient)).astype(int).tolist()
     else:
         with pytest.raises(InputError, match="no threshold reaches"):
-            thresholds.precision_threshold(labels, p1, wanted)
+            thresholds.precision_threshold(labels, p1, min_precision)

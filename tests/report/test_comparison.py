@@ -1,4 +1,4 @@
-"""Two runs side by side: fair or not, and more than chance or not."""
+"""Comparison of two runs: is it fair, and are differences more than chance?"""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halftone.metrics.model import SplitScores
 from halftone.metrics.summarise import wilson_interval
-from halftone.report.comparison import compare_metrics, difference_interval
-from report_pages import FACES, HUNDRED, TEN, full_metrics, old_metrics, read, spread
+from halftone.report.comparison import Baseline, compare_metrics, difference_interval
+from report_pages import FACES, HUNDRED, TEN, changed, full_metrics, old_metrics, read, spread
 
 
 def test_the_interval_of_a_difference_is_newcombes() -> None:
@@ -46,8 +47,8 @@ def test_an_interval_holds_its_difference(
     assert above - below <= (high - low) + (most - least) + 1e-9
 
 
-def test_it_covers_what_it_says() -> None:
-    """Of 2,000 pairs of samples, some 95 % of intervals hold the difference that they were of."""
+def test_95_percent_of_intervals_hold_the_true_difference() -> None:
+    """About 95 % of the intervals of 2,000 pairs of samples hold the true difference."""
     rng = np.random.default_rng(3)
     rows, before, now = 300, 0.9, 0.93
     held = 0
@@ -59,7 +60,7 @@ def test_it_covers_what_it_says() -> None:
     assert held / 2000 == pytest.approx(0.95, abs=0.02)
 
 
-def two(confusion: list[list[int]], **changes: Any) -> dict[str, Any]:
+def two(confusion: list[list[int]], **changes: Any) -> SplitScores:
     return old_metrics(confusion, FACES, **changes)
 
 
@@ -70,22 +71,26 @@ def table(page: Any, first: str) -> list[list[str]]:
 
 
 def test_better_worse_and_within_chance() -> None:
-    now = two(spread(2), intervals={"accuracy": [0.86, 0.93], "loss": [0.07, 0.09], "f1": None})
-    was = two(
-        [[150, 50], [50, 150]],
-        name="last week",
-        intervals={"accuracy": [0.70, 0.79], "loss": [0.08, 0.10], "f1": [0.7, 0.8]},
+    now = two(
+        spread(2),
+        intervals={"accuracy": [0.86, 0.93], "loss": [0.07, 0.09], "f1": None},
+        loss=0.08,
+        brier=0.10,
     )
-    now.update(loss=0.08, brier=0.10)
-    was.update(loss=0.085, ece=0.02)
-    page = read(FACES, metrics=now, baseline=was)
+    before = two(
+        [[150, 50], [50, 150]],
+        intervals={"accuracy": [0.70, 0.79], "loss": [0.08, 0.10], "f1": [0.7, 0.8]},
+        loss=0.085,
+        ece=0.02,
+    )
+    page = read(FACES, metrics=now, baseline=before, name="last week")
     assert "Comparison with last week" in page.words()
     assert (
         "Both were scored on the same 400 images of the test split: the comparison is fair."
         in page.words()
     )
-    # By hand: 0.15 - sqrt(0.04^2 + 0.04^2), 0.15 + sqrt(0.03^2 + 0.05^2). What one of them has
-    # not, as a Brier score, is left out.
+    # By hand: 0.15 - sqrt(0.04^2 + 0.04^2), 0.15 + sqrt(0.03^2 + 0.05^2). Measures that only one
+    # run has, such as the Brier score, are left out.
     assert table(page, "Measure")[:6] == [
         ["Measure", "Judgement", "last week", "This run", "Difference", "95% interval"],
         ["Accuracy", "better", "0.7500", "0.9000", "+0.1500", "+0.0934 to +0.2083"],
@@ -97,15 +102,14 @@ def test_better_worse_and_within_chance() -> None:
             "−0.0230 to +0.0062",
         ],
     ]
-    back = read(FACES, metrics={**was}, baseline={**now, "name": "now"})
+    back = read(FACES, metrics=before, baseline=now)
     assert table(back, "Measure")[1][1] == "worse"
 
 
-def test_of_a_loss_less_is_better() -> None:
-    low, high = {"loss": [0.01, 0.02]}, {"loss": [0.5, 0.6]}
-    was, now = two(spread(2), intervals=high, name="old"), two(spread(2), intervals=low)
-    was["loss"], now["loss"] = 0.55, 0.015
-    compared = compare_metrics(now, was)
+def test_a_lower_loss_is_better() -> None:
+    before = two(spread(2), intervals={"loss": [0.5, 0.6]}, loss=0.55)
+    now = two(spread(2), intervals={"loss": [0.01, 0.02]}, loss=0.015)
+    compared = compare_metrics(now, Baseline("old", before))
     assert compared is not None
     assert [change.judgement for change in compared["measures"] if "Loss" in change.title] == [
         "better"
@@ -114,8 +118,8 @@ def test_of_a_loss_less_is_better() -> None:
 
 def test_classes_that_got_better_or_worse() -> None:
     now = old_metrics([[90, 10, 0], [0, 60, 40], [0, 0, 100]], ["a", "b", "c"])
-    was = old_metrics([[90, 10, 0], [0, 95, 5], [0, 40, 60]], ["a", "b", "c"], name="old")
-    page = read(["a", "b", "c"], metrics=now, baseline=was)
+    before = old_metrics([[90, 10, 0], [0, 95, 5], [0, 40, 60]], ["a", "b", "c"])
+    page = read(["a", "b", "c"], metrics=now, baseline=before)
     assert "F1 rose for 1 of 3 classes and fell for 1." in page.words()
     rows = table(page, "Class")
     assert [row[0] for row in rows] == ["Class", "b", "a", "c"]
@@ -132,7 +136,7 @@ def test_classes_that_got_better_or_worse() -> None:
 def test_a_class_without_rows_has_no_recall_to_compare() -> None:
     labels = ["a", "b", "c"]
     scores = old_metrics([[5, 0, 0], [0, 5, 0], [0, 0, 0]], labels)
-    page = read(labels, metrics=scores, baseline={**scores, "name": "old"})
+    page = read(labels, metrics=scores, baseline=scores)
     row = next(row for row in table(page, "Class") if row[0] == "c")
     assert row[4:] == ["n/a", "", "not known"]
 
@@ -153,46 +157,49 @@ def test_a_class_without_rows_has_no_recall_to_compare() -> None:
         ({"temperature": 1.5}, "temperature 1.0000 here, 1.5000 there"),
     ],
 )
-def test_what_else_may_make_the_difference(changes: dict[str, Any], words: str) -> None:
-    old = {**two(spread(2)), **changes, "name": "old", "model_version": "another"}
+def test_other_differences_between_the_runs_are_listed(changes: dict[str, Any], words: str) -> None:
+    old = two(spread(2), **changes, model_version="another")
     page = read(FACES, baseline=old)
-    assert f"Not only the model may make the difference: {words}." in page.words()
+    assert f"The runs differ in more than the model: {words}." in page.words()
     assert "the comparison is fair" not in page.words()
     assert len(table(page, "Measure")) == 6
 
 
 def test_other_classes_are_not_compared() -> None:
-    other = old_metrics(spread(3), ["comics", "faces", "masks"], name="old")
+    other = old_metrics(spread(3), ["comics", "faces", "masks"])
     words = read(FACES, baseline=other).words()
     assert (
         "400 images here, 600 there; classes comics, faces here, comics, faces, masks there."
         in words
     )
-    assert "Of other classes no number can be compared." in words
+    assert "The classes differ, so no measure can be compared." in words
     assert "Judgement" not in words
 
 
-def test_the_same_model_again_is_said() -> None:
-    old = {**two(spread(2)), "name": "old"}
+def test_a_baseline_of_the_same_model_is_reported() -> None:
+    old = two(spread(2))
     assert "It is the same model, version f3549667dfd5a49a." in read(FACES, baseline=old).words()
-    words = read(FACES, baseline={**old, "temperature": 1.5}).words()
-    assert "It is not the model that makes the difference: temperature 1.0000 here" in words
-    old["model_version"] = "another"
-    assert "It is the same model" not in read(FACES, baseline=old).words()
+    words = read(FACES, baseline=changed(old, temperature=1.5)).words()
+    assert "The model is the same; the runs differ otherwise: temperature 1.0000 here" in words
+    other = changed(old, model_version="another")
+    assert "It is the same model" not in read(FACES, baseline=other).words()
 
 
 @pytest.mark.parametrize("labels", [FACES, TEN, HUNDRED])
 def test_an_older_metrics_json_can_be_compared_with(labels: list[str]) -> None:
     now = full_metrics(labels)
-    old = {**old_metrics(now["confusion"], labels), "name": "old"}
-    for compared in (compare_metrics(now, old), compare_metrics(old, {**now, "name": "new"})):
+    old = old_metrics(now.confusion, labels)
+    for compared in (
+        compare_metrics(now, Baseline("old", old)),
+        compare_metrics(old, Baseline("new", now)),
+    ):
         assert compared is not None
-        found = [change.title for change in compared["measures"]]
-        assert found == ["Accuracy", "Precision", "Recall", "F1", "Loss (cross-entropy, nats)"]
+        titles = [change.title for change in compared["measures"]]
+        assert titles == ["Accuracy", "Precision", "Recall", "F1", "Loss (cross-entropy, nats)"]
         assert (compared["better"], compared["worse"]) == (0, 0)
         assert len(compared["classes"]) == len(labels)
 
 
-def test_nothing_is_said_where_no_run_is_named() -> None:
+def test_without_a_baseline_there_is_no_comparison() -> None:
     assert compare_metrics(two(spread(2)), None) is None
     assert "Comparison" not in read(FACES).text

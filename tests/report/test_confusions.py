@@ -1,4 +1,4 @@
-"""The confusion matrix: with numbers, shades or as a picture."""
+"""The confusion matrix, as a table or as a figure."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def test_a_matrix_of_ten_is_a_table_with_shades() -> None:
     assert "Heat map" not in text
 
 
-def test_a_matrix_of_a_hundred_is_a_picture_in_words_too() -> None:
+def test_a_matrix_of_a_hundred_is_a_figure_with_an_alternative_text() -> None:
     text = a_page(HUNDRED)
     assert "heat8 right" not in text
     assert any("number of the true class" in svg for svg in Page(text).svgs())
     assert (
-        "Heat map of the confusion matrix of 100 classes, true ones downwards and predicted ones "
-        "to the right: 18,000 of 20,000 images are on the diagonal, which is correct. The largest "
-        "entries beside it are in the table of confusions."
+        "Heat map of the confusion matrix of 100 classes, true classes downwards and predicted "
+        "classes to the right: 18,000 of 20,000 images are on the diagonal, which is correct. The "
+        "largest entries beside it are in the table of confusions."
     ) in Page(text).alts()
 
 
@@ -46,12 +46,12 @@ def test_the_largest_confusions(labels: list[str], first: str, following: str) -
     assert sum(row[2:] == ["20", "10.00%"] for row in page.rows) == 10
 
 
-def test_a_class_without_rows_is_a_row_of_nothing() -> None:
+def test_a_class_without_rows_is_a_row_of_zeros() -> None:
     page = read(TEN, metrics=old_metrics([[0] * 10, *spread(10)[1:]], TEN))
     assert ["class 0", *["0"] * 10] in page.rows
 
 
-def test_text_on_every_shade_can_be_read() -> None:
+def test_text_has_enough_contrast_on_every_shade() -> None:
     for theme in (plots.LIGHT, plots.DARK):
         for background, ink in plots.heat_ramp(theme, 10):
             paper = [int(background[at : at + 2], 16) / 255 for at in (1, 3, 5)]

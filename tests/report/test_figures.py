@@ -1,4 +1,4 @@
-"""The figures: what they say in words and in their own text, and where there is none to draw."""
+"""The figures: their alternative texts, their own text, and when there is nothing to draw."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from halftone.metrics.model import Metrics, SplitScores
 from halftone.report import areas, distribution, reliability
 from halftone.report.plots import ThemedFigure
 from report_pages import (
@@ -14,6 +15,7 @@ from report_pages import (
     TEN,
     a_card,
     a_history,
+    changed,
     full_metrics,
     old_metrics,
     read,
@@ -23,7 +25,7 @@ from report_pages import (
 
 
 def texts(figure: ThemedFigure) -> set[str]:
-    """What is written in a figure; the same in both themes."""
+    """Return the texts in a figure; they are the same in both themes."""
     light, dark = (set(re.findall(r">([^<>\n]+)</text>", svg(uri))) for uri in figure[:2])
     assert light == dark
     return light
@@ -32,13 +34,13 @@ def texts(figure: ThemedFigure) -> set[str]:
 # --- ROC and precision-recall ---------------------------------------------------------------------
 
 
-def two_classes(**changes: Any) -> dict[str, Any]:
+def two_classes(**changes: Any) -> SplitScores:
     curves = {
         "roc": {"faces": [[0.0, 0.0], [0.1, 0.9], [1.0, 1.0]]},
         "pr": {"faces": [[0.0, 1.0], [0.9, 0.9], [1.0, 0.5]]},
     }
-    more = {"curves": curves, "roc_auc": 0.9, "pr_auc": 0.95, **changes}
-    return old_metrics([[180, 20], [10, 190]], FACES, **more)
+    content = {"curves": curves, "roc_auc": 0.9, "pr_auc": 0.95, **changes}
+    return changed(old_metrics([[180, 20], [10, 190]], FACES), **content)
 
 
 def test_the_curves_of_two_classes_mark_the_threshold() -> None:
@@ -58,19 +60,19 @@ def test_the_curves_of_two_classes_mark_the_threshold() -> None:
     assert "by chance" not in texts(pr)
 
 
-def test_a_model_that_never_says_the_class_has_no_precision_there() -> None:
-    metrics = {**two_classes(), **{"confusion": [[200, 0], [200, 0]]}}
+def test_a_model_that_never_predicts_the_class_has_no_precision() -> None:
+    metrics = two_classes(confusion=[[200, 0], [200, 0]])
     _, pr = areas.draw_curves(metrics)
     assert "the recall is 0.0000 and the precision n/a." in pr.alt
     assert "threshold 0.5" not in texts(pr)
 
 
 def test_the_weakest_of_many_classes_have_a_line_and_a_name() -> None:
-    metrics = full_metrics(TEN)
-    for number, label in enumerate(TEN):
-        metrics["per_class"][label]["roc_auc"] = 0.9 - number / 100
-    metrics["roc_auc"] = 0.855
-    roc, pr = areas.draw_curves(metrics)
+    content = full_metrics(TEN).to_json()
+    for class_id, label in enumerate(TEN):
+        content["per_class"][label]["roc_auc"] = 0.9 - class_id / 100
+    content["roc_auc"] = 0.855
+    roc, pr = areas.draw_curves(SplitScores.model_validate(content))
     assert roc.alt == (
         "ROC curves of 10 classes, each against the rest: mean area 0.8550; smallest areas: "
         "class 9 0.8100, class 8 0.8200, class 7 0.8300."
@@ -82,28 +84,29 @@ def test_the_weakest_of_many_classes_have_a_line_and_a_name() -> None:
 
 def test_a_class_without_rows_has_no_curve() -> None:
     metrics = full_metrics(TEN)
+    curves = metrics.to_json()["curves"]
     for kind in ("roc", "pr"):
-        metrics["curves"][kind] = {label: metrics["curves"][kind][label] for label in TEN[:2]}
-    roc, _ = areas.draw_curves(metrics)
+        curves[kind] = {label: curves[kind][label] for label in TEN[:2]}
+    roc, _ = areas.draw_curves(changed(metrics, curves=curves))
     assert roc.alt.startswith("ROC curves of 2 classes, each against the rest")
-    assert areas.draw_curves({**metrics, "curves": {"roc": {}, "pr": {}}}) == []
+    assert areas.draw_curves(changed(metrics, curves={"roc": {}, "pr": {}})) == []
 
 
 # --- reliability ----------------------------------------------------------------------------------
 
 
-def bins(*filled: tuple[float, int, float, float]) -> dict[str, Any]:
-    """Metrics with bins of (low, rows, confidence, accuracy), each a fifth wide."""
-    found = {low: rest for low, *rest in filled}
-    made = []
+def bins(*filled: tuple[float, int, float, float]) -> Metrics:
+    """Return metrics with bins of (low, rows, confidence, accuracy), each a fifth wide."""
+    values_by_low = {low: values for low, *values in filled}
+    calibration = []
     for low in (0.0, 0.2, 0.4, 0.6, 0.8):
-        rows, confidence, accuracy = found.get(low, (0, None, None))
-        made.append(
+        rows, confidence, accuracy = values_by_low.get(low, (0, None, None))
+        calibration.append(
             {"low": low, "high": round(low + 0.2, 1), "rows": rows, "confidence": confidence,
              "accuracy": accuracy}
         )  # fmt: skip
-    rows = sum(each["rows"] for each in made)
-    return {"rows": rows, "labels": FACES, "curves": {"calibration": made}}
+    rows = sum(each["rows"] for each in calibration)
+    return old_metrics(spread(2), FACES, rows=rows, curves={"calibration": calibration})
 
 
 def test_reliability_in_words() -> None:
@@ -114,8 +117,8 @@ def test_reliability_in_words() -> None:
     assert figure.alt == (
         "Reliability diagram of 1,010 images in 2 bins by the probability of the most probable "
         "class. The fullest bin is 0.8000 to 1.0000 with 1,000 images, mean probability 0.9500 and "
-        "accuracy 0.9400. What adds most to the calibration error is 0.8000 to 1.0000 with 1,000 "
-        "images, mean probability 0.9500 and accuracy 0.9400."
+        "accuracy 0.9400. The largest part of the calibration error is from 0.8000 to 1.0000 with "
+        "1,000 images, mean probability 0.9500 and accuracy 0.9400."
     )
     assert {"as sure as right", "images of a bin", "accuracy", "images"} <= texts(figure)
 
@@ -123,12 +126,15 @@ def test_reliability_in_words() -> None:
 @pytest.mark.parametrize(
     ("accuracy", "words"),
     [
-        (0.90, "too sure: the most probable class has 0.9500 on average, and is right for 0.9000"),
-        (0.97, "not sure enough: the most probable class has 0.9500 on average"),
-        (0.949, "as sure as it is right: the most probable class has 0.9500 on average"),
+        (
+            0.90,
+            "overconfident: the most probable class has 0.9500 on average, and is right for 0.9000",
+        ),
+        (0.97, "underconfident: the most probable class has 0.9500 on average"),
+        (0.949, "well calibrated: the most probable class has 0.9500 on average"),
     ],
 )
-def test_whether_the_model_is_too_sure(accuracy: float, words: str) -> None:
+def test_whether_the_model_is_overconfident(accuracy: float, words: str) -> None:
     assert f"On the whole the model is {words}" in str(
         reliability.describe_confidence(bins((0.8, 100, 0.95, accuracy)))
     )
@@ -138,7 +144,7 @@ def test_every_bin_in_numbers() -> None:
     page = read(FACES, metrics=full_metrics(FACES))
     start = page.rows.index(["Probability", "Images", "Mean probability", "Accuracy"])
     rows = page.rows[start + 1 : start + 16]
-    # Between two classes the most probable one has a half at least.
+    # Of two classes the most probable one has a probability of 0.5 or more.
     assert rows[0] == ["0.0000 to 0.0667", "0", "n/a", "n/a"]
     assert sum(int(row[1].replace(",", "")) for row in rows) == 2000
 
@@ -146,7 +152,7 @@ def test_every_bin_in_numbers() -> None:
 # --- distribution ---------------------------------------------------------------------------------
 
 
-def scores(groups: dict[str, list[int]], labels: list[str], **changes: Any) -> dict[str, Any]:
+def scores(groups: dict[str, list[int]], labels: list[str], **changes: Any) -> SplitScores:
     curves = {"scores": {"edges": [0.0, 0.25, 0.5, 0.75, 1.0], "counts": groups}}
     return old_metrics(spread(len(labels)), labels, curves=curves, **changes)
 
@@ -177,7 +183,7 @@ def test_scores_of_more_classes_are_by_right_and_wrong() -> None:
     assert not any("threshold" in text for text in texts(figure))
 
 
-def test_of_an_older_metrics_json_there_is_nothing_to_draw() -> None:
+def test_an_older_metrics_json_has_no_figures() -> None:
     older = old_metrics(spread(2), FACES)
     assert areas.draw_curves(older) == []
     assert (
@@ -200,7 +206,7 @@ def test_curves_mark_the_chosen_epoch_in_both_themes() -> None:
     ]
     assert page.alts()[0] == (
         "Loss over epochs 1 to 20: train from 1.0000 to 0.0500, validation from 1.5000 to 0.0750; "
-        "chosen is epoch 3."
+        "epoch 3 was chosen."
     )
 
 
@@ -215,13 +221,13 @@ def test_many_epochs_have_no_markers() -> None:
     assert len(few) > len(many)
 
 
-def test_without_validation_nothing_speaks_of_it() -> None:
+def test_without_validation_the_page_does_not_mention_it() -> None:
     page = read(FACES, history=a_history(20, validation=False))
     assert not any("validation" in each for each in page.svgs())
     assert "Validation loss" not in page.text
 
 
-def test_a_loss_that_is_no_number_is_said_and_not_drawn() -> None:
+def test_a_loss_of_nan_is_in_the_table_and_not_in_the_figure() -> None:
     nan = float("nan")
     history = [{**entry, "loss": nan, "val_loss": nan} for entry in a_history(4)]
     page = read(FACES, history=history)

@@ -1,4 +1,4 @@
-"""The test in numbers: those of metrics.json, with what an older one leaves open."""
+"""The table of measures, from metrics.json of this and of older versions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Optional
 import pytest
 
 from halftone.config import Config
+from halftone.metrics.model import SplitScores
 from halftone.report import measures
 from report_pages import (
     FACES,
@@ -15,6 +16,7 @@ from report_pages import (
     a_card,
     a_manifest,
     a_page,
+    changed,
     full_metrics,
     old_metrics,
     read,
@@ -46,14 +48,14 @@ def test_an_older_metrics_json() -> None:
 
 
 def test_a_metrics_json_of_two_classes() -> None:
-    given = full_metrics(FACES)
-    given.update(
+    scores = changed(
+        full_metrics(FACES),
         accuracy=0.9, precision=0.8, recall=0.7, f1=0.6, loss=0.5, brier=0.4, ece=0.3,
         roc_auc=0.95, pr_auc=None, macro={"precision": 0.81, "recall": 0.71, "f1": 0.61},
         weighted={"precision": 0.82, "recall": 0.72, "f1": 0.62},
         intervals={"accuracy": [0.88, 0.92], "macro_f1": [0.6, 0.65], "pr_auc": None},
     )  # fmt: skip
-    page = read(FACES, metrics=given)
+    page = read(FACES, metrics=scores)
     start = page.rows.index(["Accuracy", "0.9000", "0.8800 to 0.9200"])
     assert page.rows[start + 2 : start + 11] == [
         ["Precision", "0.8000", ""],
@@ -68,11 +70,12 @@ def test_a_metrics_json_of_two_classes() -> None:
     ]
     head = ["Class", "Precision", "Recall", "F1", "ROC", "PR", "Images"]
     start = page.rows.index(head)
-    faces = given["per_class"]["faces"]
+    faces = scores.per_class["faces"]
+    ratios = (faces.precision, faces.recall, faces.f1, faces.roc_auc, faces.pr_auc)
     assert page.rows[start + 2] == [
         "faces",
-        *(f"{faces[name]:.4f}" for name in ("precision", "recall", "f1", "roc_auc", "pr_auc")),
-        f"{faces['support']:,}",
+        *(f"{value:.4f}" for value in ratios),
+        f"{faces.support:,}",
     ]
     assert page.rows[start + 3 : start + 5] == [
         ["Mean", "0.8100", "0.7100", "0.6100", "", "", ""],
@@ -81,13 +84,13 @@ def test_a_metrics_json_of_two_classes() -> None:
 
 
 def test_a_metrics_json_of_more_classes() -> None:
-    given = full_metrics(TEN)
-    given.update(top_k={"5": 0.97, "2": 0.8, "10": 1.0})
-    given["per_class"]["class 3"].update(roc_auc=None, pr_auc=None, support=0)
-    given["curves"].update(roc={}, pr={})
-    page = read(TEN, metrics=given)
+    content = full_metrics(TEN).to_json()
+    content.update(top_k={"5": 0.97, "2": 0.8, "10": 1.0})
+    content["per_class"]["class 3"].update(roc_auc=None, pr_auc=None, support=0)
+    content["curves"].update(roc={}, pr={})
+    page = read(TEN, metrics=SplitScores.model_validate(content))
     measured = [row[0] for row in page.rows if len(row) == 3]
-    # By number, not by letter.
+    # In numerical order.
     assert measured[measured.index("Accuracy") + 2 :][:4] == [
         "Among the 2 most probable",
         "Among the 5 most probable",
@@ -101,10 +104,10 @@ def test_a_metrics_json_of_more_classes() -> None:
 
 def test_every_interval_of_metrics_json_is_on_the_page() -> None:
     for labels in (FACES, TEN):
-        given = full_metrics(labels)
-        shown = measures.list_measures(given)
-        missing = set(given["intervals"]) - {name for name in shown if shown[name].interval}
-        # Of more classes, the mean of F1 is F1.
+        scores = full_metrics(labels)
+        shown = measures.list_measures(scores)
+        missing = set(scores.intervals or {}) - {name for name in shown if shown[name].interval}
+        # For more than two classes, F1 is the mean F1.
         assert missing == (set() if labels is FACES else {"macro_f1"})
 
 
@@ -126,54 +129,54 @@ def test_wilson_stays_between_0_and_1() -> None:
         (
             {"threshold": {"value": 0.37125, "rule": "best_f1"}},
             [
-                "An image is of class faces from a probability of 0.3713 on: where F1 is best on "
-                "the validation split."
+                "An image is assigned to class faces from a probability of 0.3713 on: where F1 is "
+                "best on the validation split."
             ],
         ),
         (
             {"threshold": {"value": 0.9, "rule": "precision"}, "temperature": 1.83},
             [
-                "An image is of class faces from a probability of 0.9000 on: the lowest with the "
-                "wanted precision on the validation split.",
-                "Probabilities are scaled by a temperature of 1.8300, found on the validation "
-                "split: without it the model was too sure.",
+                "An image is assigned to class faces from a probability of 0.9000 on: the lowest "
+                "with the wanted precision on the validation split.",
+                "Probabilities are scaled by a temperature of 1.8300, fitted on the "
+                "validation split: without it the model was overconfident.",
             ],
         ),
         (
             {"threshold": {"value": 0.3, "rule": "0.3"}, "temperature": 0.8},
             [
-                "An image is of class faces from a probability of 0.3000 on: set by hand.",
-                "Probabilities are scaled by a temperature of 0.8000, found on the validation "
-                "split: without it the model was too unsure.",
+                "An image is assigned to class faces from a probability of 0.3000 on: set by hand.",
+                "Probabilities are scaled by a temperature of 0.8000, fitted on the "
+                "validation split: without it the model was underconfident.",
             ],
         ),
     ],
 )
-def test_the_threshold_and_temperature_are_said_where_they_are_not_the_usual(
+def test_threshold_and_temperature_are_described_unless_they_are_the_defaults(
     changes: dict[str, Any], sentences: list[str]
 ) -> None:
-    given = old_metrics(spread(2), FACES, **changes)
-    assert measures.describe_decision_rule(given) == sentences
-    words = read(FACES, metrics=given).words()
+    scores = old_metrics(spread(2), FACES, **changes)
+    assert measures.describe_decision_rule(scores) == sentences
+    words = read(FACES, metrics=scores).words()
     assert all(sentence in words for sentence in sentences)
 
 
 # --- cautions -------------------------------------------------------------------------------------
 
 
-def caution(**given: Any) -> Optional[str]:
-    found = re.search(r'<p class="caution">(.*?)</p>', a_page(FACES, **given))
-    return found and found.group(1)
+def caution(**changes: Any) -> Optional[str]:
+    match = re.search(r'<p class="caution">(.*?)</p>', a_page(FACES, **changes))
+    return match and match.group(1)
 
 
-def test_scores_on_a_split_that_had_a_part_in_training_come_with_a_caution() -> None:
+def test_scores_on_a_split_that_was_used_in_training_have_a_caution() -> None:
     assert caution(metrics=old_metrics(spread(2), FACES)) is None
     assert "trained on" in str(caution(metrics=old_metrics(spread(2), FACES, split="train")))
     on_validation = caution(metrics=old_metrics(spread(2), FACES, split="validation"))
     assert "epoch was chosen on" in str(on_validation)
 
 
-def test_another_dataset_is_named_and_is_a_caution_where_its_splits_are_others() -> None:
+def test_another_dataset_is_named_and_has_a_caution_if_its_splits_differ() -> None:
     grown = old_metrics(spread(2), FACES, fingerprint="another")
     assert caution(metrics=grown) is None
     assert "Trained on the dataset with fingerprint" in a_page(FACES, metrics=grown)

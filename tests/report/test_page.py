@@ -1,4 +1,4 @@
-"""The page as a whole: without a network, safe with any label, readable by all, in a browser."""
+"""The page as a whole: self-contained, safe with any label, accessible, and in a browser."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from report_pages import (
 
 
 def rich(labels: list[str], **changes: Any) -> dict[str, Any]:
-    """All that a page can have."""
+    """Return the arguments of a page with every section."""
     metrics = full_metrics(labels, **changes)
     pixels = noise(3, 24, 3)
     return {
@@ -61,7 +61,8 @@ def rich(labels: list[str], **changes: Any) -> dict[str, Any]:
             (f"/data/images/{labels[0]}/d.jpg", "damaged", "premature end", pixels[2]),
         ],
         "contact_sheet": contact_sheet.draw_contact_sheet([(labels[0], pixels)]),
-        "baseline": {**full_metrics(labels, rows=1500), "name": "last week"},
+        "baseline": full_metrics(labels, rows=1500),
+        "name": "last week",
         "machine": {"cores": 2, "memory_bytes": 24 * 2**30, "versions": {"python": "3.11.2"}},
     }
 
@@ -90,13 +91,13 @@ CASES: dict[str, Any] = {
 }
 
 
-def made(case: str) -> dict[str, Any]:
+def page_arguments(case: str) -> dict[str, Any]:
     return {"history": a_history(20), **CASES[case]()}
 
 
 @functools.cache
 def text(case: str) -> str:
-    return a_page(**made(case))
+    return a_page(**page_arguments(case))
 
 
 @functools.cache
@@ -150,12 +151,12 @@ def test_nothing_of_the_templates_or_of_python_is_left_over(case: str) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
-    assert a_page(**made("rich, ten classes")) == text("rich, ten classes")
+    assert a_page(**page_arguments("rich, ten classes")) == text("rich, ten classes")
 
 
 def test_the_users_matplotlibrc_changes_nothing() -> None:
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30, "text.usetex": True}):
-        assert a_page(**made("rich, two classes")) == text("rich, two classes")
+        assert a_page(**page_arguments("rich, two classes")) == text("rich, two classes")
         assert matplotlib.rcParams["font.size"] == 30
 
 
@@ -169,21 +170,23 @@ def test_html_in_a_label_or_path_is_text(case: str) -> None:
 
 def test_html_elsewhere_is_text() -> None:
     bad = "<img src=x onerror=alert(1)>"
-    given = rich(FACES)
-    given["rejects"] = [(bad, bad, bad, None)]
-    given["baseline"]["name"] = bad
-    given["machine"] = {bad: bad}
-    given["card"] = a_card(FACES, restarts=[Restart(epoch=0, message=bad)])
-    given["manifest"] = a_manifest(FACES, ignored={bad: 2}, rejects_by_reason={bad: 1}, images=bad)
-    written = a_page(**given)
-    assert "<img src=x" not in written
-    assert Page(written).text.count(bad) >= 9
+    arguments = rich(FACES)
+    arguments["rejects"] = [(bad, bad, bad, None)]
+    arguments["name"] = bad
+    arguments["machine"] = {bad: bad}
+    arguments["card"] = a_card(FACES, restarts=[Restart(epoch=0, message=bad)])
+    arguments["manifest"] = a_manifest(
+        FACES, ignored={bad: 2}, rejects_by_reason={bad: 1}, images=bad
+    )
+    html = a_page(**arguments)
+    assert "<img src=x" not in html
+    assert Page(html).text.count(bad) >= 9
 
 
 def test_a_label_of_any_letters_can_be_drawn() -> None:
     labels = ["_hidden", "$x^{2$", "猫 \x01\n", "ع" * 60]
-    given = rich(labels)
-    read = Page(a_page(**given))
+    arguments = rich(labels)
+    read = Page(a_page(**arguments))
     svgs = "".join(read.svgs())
     for shown in ("_hidden", "$x^{2$", "猫 \ufffd\ufffd", "ع" * 27 + "…"):
         assert shown in svgs
@@ -215,18 +218,18 @@ def test_it_works_from_a_zip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("side_px", "channels"), [(64, 1), (224, 3)])
 def test_a_page_of_many_pictures_stays_small(side_px: int, channels: int) -> None:
-    """Of noise, which no compression makes smaller."""
+    """The pictures are noise, which cannot be compressed."""
     pictures = [
         an_example(f"{number}.jpg", *TEN[:2], 0.6, pixels)
         for number, pixels in enumerate(noise(96, side_px, channels))
     ]
     sheet = contact_sheet.draw_contact_sheet([(label, noise(24, 32, 3)) for label in TEN])
-    given = rich(TEN)
-    given.update(mistakes=pictures[:48], least_certain=pictures[48:], contact_sheet=sheet)
-    assert len(a_page(**given)) < 3_000_000
+    arguments = rich(TEN)
+    arguments.update(mistakes=pictures[:48], least_certain=pictures[48:], contact_sheet=sheet)
+    assert len(a_page(**arguments)) < 3_000_000
 
 
-# --- which sections there are, and a word where one is missing ------------------------------------
+# --- which sections there are, and what replaces a missing one -----------------------------------
 
 
 def test_sections() -> None:
@@ -243,8 +246,8 @@ def test_sections() -> None:
     ("case", "words"),
     [
         ("no mistakes", "None: all of 400 images are classified correctly."),
-        ("no history", "The model came without the history of its training."),
-        ("two classes", "An older Halftone wrote these scores: areas, calibration, distribution"),
+        ("no history", "The model has no training history."),
+        ("two classes", "These scores were written by an older version of Halftone, without areas"),
     ],
 )
 def test_what_is_missing_is_said(case: str, words: str) -> None:
@@ -254,7 +257,7 @@ def test_what_is_missing_is_said(case: str, words: str) -> None:
 
 def test_mistakes_that_nobody_kept_are_said() -> None:
     read = Page(a_page(FACES, mistakes=[]))
-    assert "40 images of 400; none of them was kept to be shown." in read.words()
+    assert "40 images of 400; no examples were kept." in read.words()
 
 
 def test_an_old_page_has_no_figures_of_what_it_does_not_know() -> None:
@@ -272,7 +275,7 @@ def test_an_old_page_has_no_figures_of_what_it_does_not_know() -> None:
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("case", ["rich, two classes", "rich, a hundred classes", "rich, hostile"])
 def test_in_a_browser_it_fits_and_all_pictures_show(case: str, width: int, tmp_path: Path) -> None:
-    assert browser.seen(text(case), width, tmp_path) == {
+    assert browser.measure_layout(text(case), width, tmp_path) == {
         "beyond": 0,
         "images": len(page(case).all("img")),
         "broken": 0,
@@ -285,10 +288,10 @@ def test_in_a_browser_it_fits_and_all_pictures_show(case: str, width: int, tmp_p
 def test_a_browser_asks_no_network_and_has_nothing_to_complain_of(
     case: str, tmp_path: Path
 ) -> None:
-    said, complaints = browser.browse(text(case), tmp_path)
-    assert said.count("<section") == len(page(case).all("section"))
+    dom, complaints = browser.browse(text(case), tmp_path)
+    assert dom.count("<section") == len(page(case).all("section"))
     assert "CONSOLE" not in complaints
-    assert browser.requests_of_the_page(tmp_path) == []
+    assert browser.list_page_requests(tmp_path) == []
 
 
 @pytest.mark.needs("chromium")
@@ -298,4 +301,4 @@ def test_the_test_before_would_see_both(tmp_path: Path) -> None:
         f'<img src="{url}"><script>console.error("oh")</script>', tmp_path
     )
     assert "CONSOLE" in complaints
-    assert browser.requests_of_the_page(tmp_path) == [url]
+    assert browser.list_page_requests(tmp_path) == [url]

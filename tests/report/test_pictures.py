@@ -1,4 +1,4 @@
-"""Pictures on the page: their pixels, their order and what is said of them."""
+"""Pictures on the page: their pixels, their order and their captions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_mistakes_with_their_probability_and_path() -> None:
     page = read(FACES)
     shares = re.findall(r"probability (\d+\.\d+%) comics/(\d)\.jpg", page.words())
     assert shares == [("70.00%", "2"), ("60.00%", "1"), ("50.00%", "0")]
-    assert "3 of 40, those with the most confident wrong answer first" in page.words()
+    assert "3 of 40, the most confident mistakes first" in page.words()
     image = page.all("img")[-1]
     assert (image["width"], image["height"], image["class"]) == ("128", "128", "enlarged")
     assert image["alt"] == "An image of class comics, taken for faces"
@@ -79,10 +79,10 @@ def test_the_least_certain_are_in_the_order_given_and_right_or_wrong() -> None:
         "faces → faces, rightprobability 50.01%margin 0.01% faces/9.jpg "
         "faces → comics, wrongprobability 48.00%margin 2.00% elsewhere/3.jpg"
     ) in page.words()
-    assert "The 2 images of which the model was least certain, right or wrong" in page.words()
-    assert "how far the prediction was ahead of the threshold." in page.words()
+    assert "The 2 images that the model was least certain of, right or wrong" in page.words()
+    assert "the distance of the probability from the threshold." in page.words()
     ten = read(TEN, least_certain=some_mistakes(TEN)).words()
-    assert "how far the prediction was ahead of the next class." in ten
+    assert "the distance of the probability to that of the next class." in ten
 
 
 def test_rejects_with_what_can_be_seen_of_them() -> None:
@@ -96,21 +96,21 @@ def test_rejects_with_what_can_be_seen_of_them() -> None:
         ],
     )
     assert "Rejected images, 2 of 6" in page.words()
-    assert "damaged: corrupt data at 55% d.jpg Nothing can be seen of these" in page.words()
+    assert "damaged: corrupt data at 55% d.jpg Rejects that cannot be shown" in page.words()
     assert ["t.jpg", "truncated", "premature end"] in page.rows
-    assert page.alts()[-1] == "What can be seen of an image that was rejected as damaged"
+    assert page.alts()[-1] == "The readable part of an image that was rejected as damaged"
 
 
 def test_a_contact_sheet_is_folded_away() -> None:
     png = contact_sheet.draw_contact_sheet([("faces", noise(24, 32, 3))])
     text = a_page(FACES, contact_sheet=png)
-    found = re.search(r"<details>\s*<summary>Contact sheet</summary>\s*<img [^>]*>", text)
-    assert found
+    match = re.search(r"<details>\s*<summary>Contact sheet</summary>\s*<img [^>]*>", text)
+    assert match
     size = Image.open(io.BytesIO(png)).size
-    uri = re.findall(r'src="(data:image/jpeg;[^"]*)"', found.group())[0]
+    uri = re.findall(r'src="(data:image/jpeg;[^"]*)"', match.group())[0]
     assert opened(uri).shape == (size[1], size[0], 3)
-    assert f'width="{size[0]}" height="{size[1]}"' in found.group()
-    assert 'alt="Contact sheet of the dataset: images of each class' in found.group()
+    assert f'width="{size[0]}" height="{size[1]}"' in match.group()
+    assert 'alt="Contact sheet of the dataset: images of each class' in match.group()
     assert "Contact sheet, in the dataset" not in text
 
 

@@ -1,4 +1,4 @@
-"""The learning curves, judged by their pixels; test_report_figures.py has other figures."""
+"""The learning curves, checked by their pixels; test_figures.py has the other figures."""
 
 from __future__ import annotations
 
@@ -63,13 +63,15 @@ def test_the_best_epoch_is_marked(val_losses: list[float], best: int) -> None:
     entries = history(3)
     for entry, val_loss in zip(entries, val_losses):
         entry["val_loss"] = val_loss
-    left, _ = halves(drawn(entries))
+    loss_axes, _ = halves(drawn(entries))
     # A dotted line in ink down the whole height: the column with most dark pixels.
-    dark = (left[30:-80] < 60).all(axis=2).sum(axis=0)
+    dark = (loss_axes[30:-80] < 60).all(axis=2).sum(axis=0)
     place = float(np.argmax(dark))
-    axis = np.flatnonzero((left[30:-80] == 213).any(axis=(0, 2)))
+    axis = np.flatnonzero((loss_axes[30:-80] == 213).any(axis=(0, 2)))
     shares = {1: 1 / 6, 2: 1 / 2, 3: 5 / 6}
-    assert (place - axis[0]) / (left.shape[1] - axis[0]) == pytest.approx(shares[best], abs=0.05)
+    assert (place - axis[0]) / (loss_axes.shape[1] - axis[0]) == pytest.approx(
+        shares[best], abs=0.05
+    )
 
 
 @pytest.mark.parametrize(

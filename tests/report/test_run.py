@@ -1,4 +1,4 @@
-"""What was run, and on which data."""
+"""The sections on the run and the data."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_the_machine() -> None:
         "versions": {"python": "3.11.2", "tensorflow": "2.15.1", "pyspark": "3.5.9", "numpy": "1"},
         "system": "Linux x86_64",
     }
-    said = (
+    text = (
         "2 cores, 23.3 GiB of memory, Python 3.11.2, TensorFlow 2.15.1, Spark 3.5.9, numpy 1, "
         "system Linux x86_64"
     )
-    assert run.describe_machine(facts) == said
+    assert run.describe_machine(facts) == text
     assert run.describe_machine({"cores": 1}) == "1 core"
     assert run.describe_machine(None) == ""
-    assert f"Machine{said}" in read(FACES, machine=facts).words()
+    assert f"Machine{text}" in read(FACES, machine=facts).words()
 
 
 def test_restarts() -> None:
@@ -104,19 +104,19 @@ def test_the_data() -> None:
     assert "12 .txt, 2 without one, 1 .<b>." in page.words()
 
 
-def test_what_the_data_has_not_is_not_spoken_of() -> None:
+def test_absent_parts_of_the_data_are_not_mentioned() -> None:
     words = read(FACES).words()
-    for absent in ("Rejected images", "Ignored", "looked nearly the same", "no longer there"):
+    for absent in ("Rejected images", "Ignored", "looked nearly the same", "no longer exist"):
         assert absent not in words
 
 
-def test_near_duplicates_and_what_is_gone() -> None:
+def test_near_duplicates_and_missing_files() -> None:
     words = read(FACES, manifest=manifest(near_duplicates=3, gone=1)).words()
     assert (
         "3 images looked nearly the same as one of an earlier split, and are among the rows: "
         "numbers may flatter the model."
     ) in words
-    assert "The files of 1 image are no longer there; what is known of them is kept." in words
+    assert "The files of 1 image no longer exist; their rows and rejects are kept." in words
     dropping = Config.model_validate({"preprocess": {"near_duplicates": "drop"}}).preprocess
     words = read(FACES, manifest=manifest(near_duplicates=1, preprocess=dropping)).words()
     assert "1 image looked nearly the same as one of an earlier split, and were left out." in words

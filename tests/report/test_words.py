@@ -1,4 +1,4 @@
-"""Numbers and times as the page writes them."""
+"""Formats of numbers and times."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from halftone.report import words
     ("share", "text"),
     [(0, "0.00%"), (1e-5, "<0.01%"), (0.58461, "58.46%"), (0.99999, ">99.99%"), (1, "100.00%")],
 )
-def test_only_all_is_100_percent(share: float, text: str) -> None:
+def test_shares_in_percent(share: float, text: str) -> None:
     assert report.percent(share) == text
 
 
 @given(st.floats(0, 1))
-def test_a_share_is_100_or_0_percent_only_where_it_is_all_or_nothing(share: float) -> None:
+def test_only_1_and_0_are_shown_as_100_and_0_percent(share: float) -> None:
     assert (report.percent(share) == "100.00%") == (share == 1)
     assert (report.percent(share) == "0.00%") == (share == 0)
 
@@ -37,11 +37,11 @@ def test_a_share_is_100_or_0_percent_only_where_it_is_all_or_nothing(share: floa
         (float("nan"), "n/a"),
     ],
 )
-def test_a_change_has_a_sign_unless_it_is_nothing(value: Optional[float], text: str) -> None:
+def test_a_difference_has_a_sign_unless_it_rounds_to_0(value: Optional[float], text: str) -> None:
     assert words.signed_difference(value) == text
 
 
-def test_a_number_that_cannot_be_said() -> None:
+def test_a_missing_number_is_not_available() -> None:
     assert words.ratio(None) == "n/a"
     assert words.ratio(0.25) == "0.2500"
 
@@ -53,7 +53,7 @@ def test_a_number_that_cannot_be_said() -> None:
         ("some day", "some day"),
     ],
 )
-def test_moments_are_in_utc(given_time: str, text: str) -> None:
+def test_times_are_in_utc(given_time: str, text: str) -> None:
     assert words.utc_time(given_time) == text
 
 

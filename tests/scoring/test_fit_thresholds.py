@@ -37,7 +37,7 @@ def dataset(
 
 @pytest.fixture
 def model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Path:
-    """One that tells stripes apart with much doubt, and calls most of them lying."""
+    """Save a model that is uncertain about stripes, and calls most of them lying."""
     pixels = tf.keras.Input((16, 16, 1), dtype="uint8")
     grey = tf.keras.layers.Rescaling(1 / 255)(pixels)
     down = tf.reduce_mean(tf.abs(grey[:, 1:] - grey[:, :-1]), axis=[1, 2, 3])
@@ -80,9 +80,10 @@ def score(
 
     def score_(**settings: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray, list[str]]:
         output = tmp_path / "scores"
-        result = score_dataset.score_dataset(
+        scores = score_dataset.score_dataset(
             config(score=settings), str(dataset), str(model), str(output), lambda: spark
         )
+        result = scores.to_json()
         rows = [row for path in result["predictions"]
                 for row in pq.read_table(output / path).to_pylist()]  # fmt: skip
         return (
@@ -121,13 +122,13 @@ def test_the_temperature_is_that_of_the_validation_split(score: Score) -> None:
     assert result["confusion"] == plain["confusion"]
 
 
-def test_a_wanted_precision_sets_the_threshold(score: Score) -> None:
+def test_the_wanted_precision_sets_the_threshold(score: Score) -> None:
     result, *_ = score(threshold="precision", wanted_precision=0.6)
     assert result["threshold"]["rule"] == "precision"
     assert result["threshold"]["value"] > 0
 
 
-def test_what_the_dataset_does_not_have_is_said_before_spark(
+def test_a_missing_validation_split_is_refused_before_spark_starts(
     spark: SparkSession, tmp_path: Path, dataset: Path, model: Path, config: MakeConfig
 ) -> None:
     written = json.loads((dataset / "manifest.json").read_text())
@@ -135,7 +136,7 @@ def test_what_the_dataset_does_not_have_is_said_before_spark(
     (dataset / "manifest.json").write_text(json.dumps(written))
 
     def no_spark() -> SparkSession:
-        raise AssertionError("Spark was asked for")
+        raise AssertionError("Spark was started")
 
     with pytest.raises(InputError) as caught:
         score_dataset.score_dataset(

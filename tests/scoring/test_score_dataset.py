@@ -51,16 +51,18 @@ def run(
         model: Path,
         session: Callable[[], SparkSession] = lambda: spark,
         baseline: Optional[str] = None,
-        scores: str = "scores",
+        folder: str = "scores",
         **score: Any,
-    ) -> Any:
-        return score_dataset.score_dataset(
+    ) -> dict[str, Any]:
+        """Score; return the content of metrics.json."""
+        scores = score_dataset.score_dataset(
             config(score={"batch_size": 7, **score}, paths={"baseline": baseline}),
             str(dataset),
             str(model),
-            str(tmp_path / scores),
+            str(tmp_path / folder),
             session,
         )
+        return scores.to_json()
 
     return run_
 
@@ -111,7 +113,7 @@ def test_predictions_are_those_of_the_network_and_metrics_those_of_scikit_learn(
     assert result["loss"] == pytest.approx(loss, abs=1e-6)
 
 
-def test_what_is_published(run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path) -> None:
+def test_published_files(run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path) -> None:
     result = run(save_model())
     scores = tmp_path / "scores"
     assert json.loads((scores / "metrics.json").read_text()) == result
@@ -130,20 +132,20 @@ def test_another_split(run: Run, save_model: SaveModel, dataset: Path) -> None:
     )
 
 
-def test_scored_again_nothing_is_done(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
+def test_scoring_again_does_nothing(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
     model = save_model()
     first = run(model)
     stamp = (tmp_path / "scores" / "report.html").stat().st_mtime_ns
 
     def no_spark() -> SparkSession:
-        raise AssertionError("Spark was asked for")
+        raise AssertionError("Spark was started")
 
     assert run(model, session=no_spark) == first
     assert (tmp_path / "scores" / "report.html").stat().st_mtime_ns == stamp
 
 
 @pytest.mark.slow
-def test_a_new_model_replaces_the_scores_without_litter(
+def test_a_new_model_replaces_the_scores_and_leaves_no_files(
     run: Run, save_model: SaveModel, tmp_path: Path
 ) -> None:
     first = run(save_model())
@@ -155,7 +157,7 @@ def test_a_new_model_replaces_the_scores_without_litter(
     ]
 
 
-def test_killed_before_the_end_the_old_scores_stand_and_a_rerun_ends_well(
+def test_a_killed_run_keeps_the_old_scores_and_a_rerun_succeeds(
     run: Run, save_model: SaveModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(save_model())
@@ -173,7 +175,7 @@ def test_killed_before_the_end_the_old_scores_stand_and_a_rerun_ends_well(
     assert run(model)["model_version"] == "v50.0"
 
 
-def test_rows_say_which_model_and_dataset_they_are_of(
+def test_rows_hold_model_version_and_fingerprint(
     run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path
 ) -> None:
     result = run(save_model())
@@ -183,7 +185,7 @@ def test_rows_say_which_model_and_dataset_they_are_of(
 
 
 @pytest.mark.slow
-def test_of_a_grown_dataset_only_the_new_shards_are_scored(
+def test_only_new_shards_of_a_grown_dataset_are_scored(
     run: Run,
     save_model: SaveModel,
     spark: SparkSession,
@@ -200,22 +202,22 @@ def test_of_a_grown_dataset_only_the_new_shards_are_scored(
     preprocess(config(splits=SPLITS), str(images), str(dataset), lambda: spark)
     second = run(model, only_new=True)
     assert second["rows"] == len(shard_rows(dataset, "test")) > first["rows"]
-    # The last shard was not full, and its rows are in another one now.
+    # The last shard was not full; its rows are in a new shard now.
     last = first["predictions"][-1]
     assert set(first["predictions"]) - set(second["predictions"]) == {last}
     del stamps[last]
     for path, stamp in stamps.items():
         assert (scores / path).stat().st_mtime_ns == stamp
-    whole = run(model, scores="whole")
+    whole = run(model, folder="whole")
     assert whole["confusion"] == second["confusion"]
     assert whole["loss"] == second["loss"]
-    # By another model all are scored again.
+    # Another model scores all shards again.
     third = run(save_model(bias=50.0), only_new=True)
     assert not set(third["predictions"]) & set(second["predictions"])
     assert {row["prediction"] for row in predictions(tmp_path, third)} == {"a"}
 
 
-def test_what_is_there_of_a_killed_run_is_not_scored_again(
+def test_predictions_of_a_killed_run_are_not_made_again(
     run: Run, save_model: SaveModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
@@ -226,14 +228,14 @@ def test_what_is_there_of_a_killed_run_is_not_scored_again(
         patch.setattr(score_dataset, "_render_report", killed)
         with pytest.raises(KeyboardInterrupt):
             run(model)
-    left = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").rglob("*.parquet")}
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").rglob("*.parquet")}
     result = run(model)
-    assert {tmp_path / "scores" / path for path in result["predictions"]} == set(left)
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in left.items())
+    assert {tmp_path / "scores" / path for path in result["predictions"]} == set(stamps)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
-def test_compared_with_earlier_scores(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
-    run(save_model(bias=50.0), scores="earlier")
+def test_comparison_with_earlier_scores(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
+    run(save_model(bias=50.0), folder="earlier")
     run(save_model(), baseline=str(tmp_path / "earlier"))
     page = (tmp_path / "scores" / "report.html").read_text()
     assert f"{tmp_path}/earlier" in page
@@ -246,14 +248,14 @@ def test_compared_with_earlier_scores(run: Run, save_model: SaveModel, tmp_path:
 
 def error_of(run: Run, *arguments: Any, **settings: Any) -> str:
     def no_spark() -> SparkSession:
-        raise AssertionError("Spark was asked for")
+        raise AssertionError("Spark was started")
 
     with pytest.raises(InputError) as caught:
         run(*arguments, session=no_spark, **settings)
     return str(caught.value)
 
 
-def test_a_model_of_other_pixels(
+def test_a_model_with_other_pixels_is_refused(
     run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path
 ) -> None:
     model = save_model(pixels=PixelSpec(height_px=32, width_px=16, channels=3))
@@ -263,7 +265,9 @@ def test_a_model_of_other_pixels(
     )
 
 
-def test_a_model_of_other_classes(run: Run, save_model: SaveModel, dataset: Path) -> None:
+def test_a_model_with_other_classes_is_refused(
+    run: Run, save_model: SaveModel, dataset: Path
+) -> None:
     model = save_model(labels=["a", "b", "d"])
     assert error_of(run, model) == (
         f"the model at {model} does not fit the dataset at {dataset}: the model knows the classes "
@@ -271,7 +275,7 @@ def test_a_model_of_other_classes(run: Run, save_model: SaveModel, dataset: Path
     )
 
 
-def test_no_model_and_a_model_without_its_network(
+def test_a_missing_model_and_a_missing_network_are_refused(
     run: Run, save_model: SaveModel, tmp_path: Path
 ) -> None:
     assert error_of(run, tmp_path / "nowhere") == (
@@ -285,7 +289,7 @@ def test_no_model_and_a_model_without_its_network(
     )
 
 
-def test_a_newer_model(run: Run, save_model: SaveModel) -> None:
+def test_a_model_of_a_newer_version_is_refused(run: Run, save_model: SaveModel) -> None:
     model = save_model(schema_version=2)
     assert error_of(run, model) == (
         f"{model}/model.json: schema version 2 is newer than 1, the newest that this Halftone "
@@ -293,7 +297,7 @@ def test_a_newer_model(run: Run, save_model: SaveModel) -> None:
     )
 
 
-def test_an_empty_split(
+def test_an_empty_split_is_refused(
     spark: SparkSession,
     run: Run,
     save_model: SaveModel,
@@ -311,7 +315,9 @@ def test_an_empty_split(
     )
 
 
-def test_an_output_that_is_something_else(run: Run, save_model: SaveModel, tmp_path: Path) -> None:
+def test_an_output_that_holds_other_files_is_refused(
+    run: Run, save_model: SaveModel, tmp_path: Path
+) -> None:
     (tmp_path / "scores").mkdir()
     (tmp_path / "scores" / "thesis.doc").write_text("years of work")
     assert error_of(run, save_model()) == (

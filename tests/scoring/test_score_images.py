@@ -37,12 +37,14 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig, model: Path) ->
         session: Callable[[], SparkSession] = lambda: spark,
         dataset: Optional[Path] = None,
         **score: Any,
-    ) -> Any:
+    ) -> dict[str, Any]:
+        """Score; return the content of metrics.json."""
         paths = {"dataset": str(dataset) if dataset else None}
-        made = config(score={"batch_size": 7, **score}, paths=paths)
-        return score_images.score_images(
-            made, str(folder), str(model), str(tmp_path / "scores"), session
+        settings = config(score={"batch_size": 7, **score}, paths=paths)
+        scores = score_images.score_images(
+            settings, str(folder), str(model), str(tmp_path / "scores"), session
         )
+        return scores.to_json()
 
     return run_
 
@@ -51,17 +53,17 @@ Run = Callable[..., dict[str, Any]]
 
 
 def no_spark() -> SparkSession:
-    raise AssertionError("Spark was asked for")
+    raise AssertionError("Spark was started")
 
 
-def rows_of(tmp_path: Path, result: dict[str, Any], what: str = "predictions") -> dict[str, Any]:
-    """Rows by their path below the images' folder."""
-    key = "key" if what == "predictions" else "path"
-    tables = [pq.read_table(tmp_path / "scores" / path) for path in result[what]]
+def rows_of(tmp_path: Path, result: dict[str, Any], kind: str = "predictions") -> dict[str, Any]:
+    """Return rows by their path below the folder of images."""
+    key = "key" if kind == "predictions" else "path"
+    tables = [pq.read_table(tmp_path / "scores" / path) for path in result[kind]]
     rows = [row for table in tables for row in table.to_pylist()]
-    found = {os.path.relpath(row[key], tmp_path / "images"): row for row in rows}
-    assert len(found) == len(rows)
-    return found
+    by_path = {os.path.relpath(row[key], tmp_path / "images"): row for row in rows}
+    assert len(by_path) == len(rows)
+    return by_path
 
 
 def test_every_image_is_a_prediction_or_a_reject(
@@ -83,12 +85,12 @@ def test_every_image_is_a_prediction_or_a_reject(
         )
         for name in rows
     }
-    pixels = np.stack([one.pixels for one in data.values()])
+    pixels = np.stack([decoded.pixels for decoded in data.values()])
     expected = saved_model.network((16, 16, 1), 2).predict(pixels, verbose=0)
     for row, probability in zip(rows.values(), expected):
         assert row["probability"] == pytest.approx(probability, abs=1e-6)
         assert row["prediction"] == LABELS[int(probability[1] >= 0.5)]
-    # The name of a folder that is no class says nothing of what is in it.
+    # A folder that is not named after a class holds images without a known label.
     assert {name.split("/")[0]: row["label"] for name, row in rows.items()} == {
         "lying": "lying",
         "later": None,
@@ -103,13 +105,13 @@ def test_every_image_is_a_prediction_or_a_reject(
         "later/empty.png": "empty",
         "later/half.png": "truncated",
     }
-    left = {
+    files = {
         str(path.relative_to(tmp_path / "scores")) for path in (tmp_path / "scores").rglob("*.*")
     }
-    assert left == {"metrics.json", *result["predictions"], *result["rejects_files"]}
+    assert files == {"metrics.json", *result["predictions"], *result["rejects_files"]}
 
 
-def test_scored_again_nothing_is_done(run: Run, draw_images: DrawImages) -> None:
+def test_scoring_again_does_nothing(run: Run, draw_images: DrawImages) -> None:
     folder = draw_images()
     first = run(folder)
     assert run(folder, session=no_spark) == first
@@ -133,7 +135,7 @@ def test_only_what_is_new_or_changed_is_scored(
     for path, seed in ((changed, 990), (mended, 991)):
         cv2.imwrite(str(path), stripes(1, seed))
         os.utime(path, (1, 1))
-    (folder / "upright" / "0007.png").unlink()  # what is known of it stays
+    (folder / "upright" / "0007.png").unlink()  # its prediction is kept
     second = run(folder, only_new=True)
     counts = {key: second[key] for key in ("inputs", "rows", "rejects", "scored_now")}
     assert counts == {"inputs": 101, "rows": 101, "rejects": 0, "scored_now": 22}
@@ -145,7 +147,7 @@ def test_only_what_is_new_or_changed_is_scored(
     assert after["lying/0003.png"]["probability"] != before["lying/0003.png"]["probability"]
     for name in set(before) - {"lying/0003.png"}:
         assert after[name] == before[name]
-    # A file without a changed image is the one of the first run.
+    # Files without changed images are those of the first run.
     assert (
         len(set(first["predictions"]) & set(second["predictions"])) == len(first["predictions"]) - 1
     )
@@ -160,7 +162,7 @@ def test_only_what_is_new_or_changed_is_scored(
     }
 
 
-def test_of_another_model_nothing_is_kept(
+def test_predictions_of_another_model_are_not_kept(
     run: Run, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
 ) -> None:
     folder = draw_images(each=10)
@@ -171,7 +173,7 @@ def test_of_another_model_nothing_is_kept(
     assert result["predicted"] == {"lying": 20, "upright": 0}
 
 
-def test_killed_in_between_the_rest_is_done_and_nothing_was_published(
+def test_a_killed_run_publishes_nothing_and_the_next_one_scores_the_rest(
     run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = draw_images(each=40)
@@ -185,16 +187,16 @@ def test_killed_in_between_the_rest_is_done_and_nothing_was_published(
             run(folder)
     scores = tmp_path / "scores"
     assert not (scores / "metrics.json").exists()
-    left = {path: path.stat().st_mtime_ns for path in scores.rglob("part-*.parquet")}
-    lost = sorted(left)[0]
+    stamps = {path: path.stat().st_mtime_ns for path in scores.rglob("part-*.parquet")}
+    lost = sorted(stamps)[0]
     lost.unlink()
     result = run(folder)
-    assert {scores / path for path in result["predictions"]} == set(left)
-    assert [path.name for path in left if path.stat().st_mtime_ns != left[path]] == [lost.name]
+    assert {scores / path for path in result["predictions"]} == set(stamps)
+    assert [path.name for path in stamps if path.stat().st_mtime_ns != stamps[path]] == [lost.name]
     assert result["rows"] == 80
 
 
-def test_a_catalogue_says_which_images_and_their_labels(
+def test_a_catalogue_lists_images_and_their_labels(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     folder = draw_images(each=5)
@@ -208,8 +210,8 @@ def test_a_catalogue_says_which_images_and_their_labels(
     assert result["rejects_by_reason"] == {"unreadable": 1}
     table.write_text("path,label\nlying/0000.png,standing\n")
     assert error_of(run, folder, catalogue=str(table)) == (
-        f"{table}: the label 'standing' is no class of the model, which knows lying, upright; "
-        "correct it, or leave it empty where it is not known"
+        f"{table}: the label 'standing' is not a class of the model, which has lying, upright; "
+        "correct it, or leave it empty if it is not known"
     )
 
 
@@ -221,8 +223,8 @@ def test_the_threshold_may_come_from_a_dataset(
     config: MakeConfig,
 ) -> None:
     folder = draw_images(each=30)
-    made = config(splits={"validation_fraction": 0.4})
-    preprocess(made, str(folder), str(tmp_path / "dataset"), lambda: spark)
+    settings = config(splits={"validation_fraction": 0.4})
+    preprocess(settings, str(folder), str(tmp_path / "dataset"), lambda: spark)
     result = run(folder, dataset=tmp_path / "dataset", threshold="best_f1", calibrate=True)
     measured = result["metrics"]
     assert measured["threshold"]["rule"] == "best_f1"
@@ -232,7 +234,7 @@ def test_the_threshold_may_come_from_a_dataset(
     value = measured["threshold"]["value"]
     assert all((row["probability"][1] >= value) == (row["prediction"] == "upright") for row in rows)
     assert error_of(run, folder, threshold="best_f1") == (
-        "score.calibrate and a score.threshold that is chosen need the validation split of a "
+        "score.calibrate and a score.threshold that is fitted need the validation split of a "
         "dataset; give it as --dataset"
     )
 
@@ -243,7 +245,9 @@ def error_of(run: Run, *arguments: Any, **settings: Any) -> str:
     return str(caught.value)
 
 
-def test_what_is_refused_before_spark(run: Run, tmp_path: Path, draw_images: DrawImages) -> None:
+def test_wrong_input_is_refused_before_spark_starts(
+    run: Run, tmp_path: Path, draw_images: DrawImages
+) -> None:
     assert error_of(run, tmp_path / "nowhere") == (
         f"{tmp_path}/nowhere: no such folder; check paths.images or --input"
     )

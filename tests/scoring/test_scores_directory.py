@@ -1,4 +1,4 @@
-"""What stands in a folder of scores, and what goes."""
+"""Which files of a scores directory are kept, and which are removed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from example_card import card
 from halftone import storage
 from halftone.config import ScoreSettings
 from halftone.errors import InputError
+from halftone.metrics.model import ImageScores, SplitScores
 from halftone.scoring import scores_directory
 
 
@@ -19,37 +20,51 @@ def write(root: Path, *names: str) -> None:
         storage.write_bytes(str(root / name), b"x")
 
 
-def left(root: Path) -> list[str]:
+def list_files(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
-def test_what_is_not_named_goes(tmp_path: Path) -> None:
+def image_scores(**changes: Any) -> ImageScores:
+    content = {
+        **{"run": "r", "images": "/new", "inputs": 2, "scored_now": 2, "rows": 2, "rejects": 0},
+        **{"rejects_by_reason": {}, "ignored": {}, "predicted": {"a": 2}, "labelled": 0},
+        **{"metrics": None, "model_version": "v", "predictions": [], "rejects_files": []},
+        **{"scored_at": "2026-01-02T03:04:05+00:00", "secs": 1.0, **changes},
+    }
+    return ImageScores.model_validate(content)
+
+
+def test_files_that_are_not_named_are_removed(tmp_path: Path) -> None:
     write(tmp_path, "predictions/one/a.parquet", "predictions/one/b.parquet")
     write(tmp_path, "predictions/two/a.parquet", "predictions/two/plan.parquet")
     write(tmp_path, "predictions/three/a.parquet", "model/v1/model.json", "model/v2/model.json")
-    result = {"run": "two", "model_version": "v2"}
+    scores = image_scores(run="two", model_version="v2")
     scores_directory.publish_scores(
-        str(tmp_path), result, ["predictions/one/a.parquet", "predictions/two/a.parquet"]
+        str(tmp_path), scores, ["predictions/one/a.parquet", "predictions/two/a.parquet"]
     )
-    assert left(tmp_path) == [
+    assert list_files(tmp_path) == [
         "metrics.json",
         "model/v2/model.json",
         "predictions/one/a.parquet",
         "predictions/two/a.parquet",
     ]
-    assert scores_directory.read_previous_metrics(str(tmp_path)) == result
+    assert scores_directory.read_previous_scores(str(tmp_path), ImageScores) == scores
+    # The scores of a split are another kind of scores.
+    assert scores_directory.read_previous_scores(str(tmp_path), SplitScores) is None
+    with pytest.raises(ValueError, match="SplitScores"):
+        scores_directory.read_split_scores(str(tmp_path))
 
 
-def test_nothing_stands_in_an_empty_folder_or_in_one_of_a_killed_run(tmp_path: Path) -> None:
-    assert scores_directory.read_previous_metrics(str(tmp_path / "nowhere")) == {}
+def test_an_empty_folder_and_one_of_a_killed_run_hold_no_scores(tmp_path: Path) -> None:
+    assert scores_directory.read_previous_scores(str(tmp_path / "nowhere"), SplitScores) is None
     write(tmp_path, "predictions/one/a.parquet", "model/v1/model.json")
-    assert scores_directory.read_previous_metrics(str(tmp_path)) == {}
+    assert scores_directory.read_previous_scores(str(tmp_path), SplitScores) is None
 
 
 def test_something_else_is_not_overwritten(tmp_path: Path) -> None:
     write(tmp_path, "a.doc", "b.doc", "c.doc", "d.doc", "predictions/one/a.parquet")
     with pytest.raises(InputError) as caught:
-        scores_directory.read_previous_metrics(str(tmp_path))
+        scores_directory.read_previous_scores(str(tmp_path), SplitScores)
     assert str(caught.value) == (
         f"{tmp_path}: exists and holds no scores (it holds a.doc, b.doc, c.doc, ...); give another "
         "--output"
@@ -69,14 +84,14 @@ def test_something_else_is_not_overwritten(tmp_path: Path) -> None:
         ({"threshold": "best_f1"}, False),
     ],
 )
-def test_which_settings_decide_a_prediction(settings: dict[str, Any], is_same: bool) -> None:
+def test_which_settings_a_prediction_depends_on(settings: dict[str, Any], is_same: bool) -> None:
     base = scores_directory.scoring_fingerprint(card(), ScoreSettings(), None)
     assert (
         scores_directory.scoring_fingerprint(card(), ScoreSettings(**settings), None) == base
     ) is is_same
 
 
-def test_model_and_dataset_decide_it_too() -> None:
+def test_a_prediction_depends_on_model_and_dataset() -> None:
     base = scores_directory.scoring_fingerprint(card(), ScoreSettings(), None)
     other = card().model_copy(update={"version": "w"})
     assert scores_directory.scoring_fingerprint(other, ScoreSettings(), None) != base

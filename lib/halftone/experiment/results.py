@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from halftone.dataset.splits import SPLITS, TEST, TRAIN, VALIDATION
-
-# Keys of metrics.json.
-_SCORE_FIELDS = ("loss", "accuracy", "precision", "recall", "f1", "rows")
+from halftone.metrics.model import Metrics
 
 EpochEntries = Sequence[Mapping[str, Any]]
 
@@ -31,11 +29,14 @@ def summarise_history(history: EpochEntries, best_epoch: int) -> dict[str, Any]:
     }
 
 
-def summarise_scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def summarise_scores(metrics: Metrics) -> dict[str, Any]:
     """Select the metrics of a split for the result of a run."""
-    confusion = metrics["confusion"]
-    correct = sum(row[number] for number, row in enumerate(confusion))
     return {
-        **{name: metrics[name] for name in _SCORE_FIELDS},
-        "mistakes": metrics["rows"] - correct,
+        "loss": metrics.loss,
+        "accuracy": metrics.accuracy,
+        "precision": metrics.precision,
+        "recall": metrics.recall,
+        "f1": metrics.f1,
+        "rows": metrics.rows,
+        "mistakes": metrics.rows - metrics.num_correct,
     }

@@ -1,12 +1,12 @@
-"""What there is to know of predictions, counted: the size is fixed, and tallies can be added.
+"""Counts and sums of predictions: of fixed size, and accumulators can be added.
 
-Rows are never collected. All is in whole numbers, so the sum is the same to the bit however the
-rows lie in files. Sums are kept for each of 256 groups of rows; intervals are estimated from how
-those differ (see bootstrap.py).
+Rows are never collected. All sums are integers, so the result does not depend on the order of rows
+or on how they are split into files. Sums are kept for each of 256 groups of rows; intervals are
+estimated from the differences between groups (see bootstrap.py).
 
-A tally holds the exact scores, which are 8 bytes for each class and each score that occurs (of two
-classes, one class): 80 MB for 1,000,000 rows of 10 classes, and never more than 134 MB (see
-ranking.py). The rest is 2 to 3 MB up to 64 classes, and 47 MB at 1,000.
+An accumulator holds exact scores, 8 bytes per class and distinct score (for two classes, one
+class): 80 MB for 1,000,000 rows of 10 classes, and at most 134 MB (see score_counts.py). The rest
+is 2 to 3 MB for up to 64 classes, and 47 MB for 1,000.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from halftone.metrics.group_sums import Counts, Fractions, GroupSums, Ids, Score
 from halftone.metrics.score_counts import ScoreCounts
 
 HISTOGRAM_BINS = 40
-_MAX_SCORES = 1 << 24  # kept exactly, over all classes
+_MAX_SCORES = 1 << 24  # distinct scores that are kept exactly, over all classes
 
 
 @dataclass(frozen=True, eq=False)
 class MetricsAccumulator:
-    """Add with `+`, or many with `total`. Of two classes, the curve is that of the second."""
+    """Add two with `+`, many with `sum_accumulators`. Two classes have one curve, of the second."""
 
     confusion: Counts  # (classes, classes): rows by label, columns by prediction
-    label_ranks: Counts  # (classes,): rows whose label is the most probable, the second, ...
-    score_histogram: (
-        Counts  # (2, SHOWN_BINS): rows by label and p1; of more classes wrong and right by top
-    )
-    group_sums: GroupSums  # (GROUPS, ...) each
-    score_counts: tuple[ScoreCounts, ...]  # one a curve
+    label_ranks: Counts  # (classes,): rows whose label is the most probable class, the second, ...
+    # (2, HISTOGRAM_BINS): two classes: rows by label and probability of the second class; more
+    # classes: wrong and right rows by the highest probability.
+    score_histogram: Counts
+    group_sums: GroupSums  # (NUM_GROUPS, ...) each
+    score_counts: tuple[ScoreCounts, ...]  # one per curve
 
     def __add__(self, other: MetricsAccumulator) -> MetricsAccumulator:
         return MetricsAccumulator(
@@ -52,14 +52,14 @@ class MetricsAccumulator:
 
 
 def sum_accumulators(parts: Iterable[MetricsAccumulator]) -> MetricsAccumulator:
-    """Add up one tally or more: those of as many parts first, so that none is copied often."""
-    waiting: list[tuple[int, MetricsAccumulator]] = []
+    """Add up one or more accumulators pairwise, so that large ones are copied rarely."""
+    sums: list[tuple[int, MetricsAccumulator]] = []  # (number of parts, their sum)
     for part in parts:
         size = 1
-        while waiting and waiting[-1][0] == size:
-            size, part = 2 * size, waiting.pop()[1] + part
-        waiting.append((size, part))
-    return reduce(add, [part for _, part in reversed(waiting)])
+        while sums and sums[-1][0] == size:
+            size, part = 2 * size, sums.pop()[1] + part
+        sums.append((size, part))
+    return reduce(add, [part for _, part in reversed(sums)])
 
 
 def accumulate_rows(
@@ -69,40 +69,44 @@ def accumulate_rows(
     losses: Fractions,
     threshold: float = thresholds.DEFAULT_THRESHOLD,
 ) -> MetricsAccumulator:
-    """Count rows.
+    """Return the accumulator of some rows.
 
     Args:
-        keys: N, each once in the whole sample.
+        keys: N, unique in the whole sample.
         label_ids: (N,) integers.
         probabilities: (N, classes) float32; two classes or more.
         losses: (N,) float64, cross-entropies in nats.
-        threshold: from which p1 on a row is of the second of two classes.
+        threshold: the probability from which on a row is of the second of two classes.
 
     Raises:
         InputError: a probability is not between 0 and 1.
-        ValueError: arrays that do not fit.
+        ValueError: wrong dtypes or shapes.
     """
     _check_arrays(keys, label_ids, probabilities, losses)
     classes = probabilities.shape[1]
     predictions = thresholds.predict_classes(probabilities, threshold)
-    top, right = probabilities.max(axis=1), thresholds.predict_classes(probabilities) == label_ids
-    first = 1 if classes == 2 else 0  # the class of the first curve
-    scores = probabilities[:, first:]
-    of_class = label_ids[:, None] == np.arange(first, classes)  # (N, curves)
-    shown = (label_ids, scores[:, 0]) if classes == 2 else (right, top)
-    most = _MAX_SCORES // scores.shape[1]
+    confidences = probabilities.max(axis=1)
+    is_correct = thresholds.predict_classes(probabilities) == label_ids
+    first_class = 1 if classes == 2 else 0  # of the curves
+    scores = probabilities[:, first_class:]
+    is_positive = label_ids[:, None] == np.arange(first_class, classes)  # (N, curves)
+    histogram_of = (label_ids, scores[:, 0]) if classes == 2 else (is_correct, confidences)
+    max_codes = _MAX_SCORES // scores.shape[1]
     groups = _group_ids(keys)
     return MetricsAccumulator(
         count_cells((classes, classes), label_ids, predictions),
         count_cells((classes,), _label_ranks(label_ids, probabilities)),
-        count_cells((2, HISTOGRAM_BINS), shown[0], _histogram_bins(shown[1])),
+        count_cells((2, HISTOGRAM_BINS), histogram_of[0], _histogram_bins(histogram_of[1])),
         GroupSums(
             group_sums.count_by_class(groups, label_ids, predictions, classes),
-            group_sums.sum_losses(groups, losses, scores, of_class),
-            group_sums.sum_calibration(groups, top, right),
-            group_sums.count_binned_scores(groups, scores, of_class),
+            group_sums.sum_losses(groups, losses, scores, is_positive),
+            group_sums.sum_calibration(groups, confidences, is_correct),
+            group_sums.count_binned_scores(groups, scores, is_positive),
         ),
-        tuple(score_counts.count_scores(*columns, most) for columns in zip(scores.T, of_class.T)),
+        tuple(
+            score_counts.count_scores(*columns, max_codes)
+            for columns in zip(scores.T, is_positive.T)
+        ),
     )
 
 
@@ -119,29 +123,31 @@ def _check_arrays(
             f"probabilities are {probabilities.dtype} {probabilities.shape}; they must be float32 "
             "(N, classes), of two classes or more"
         )
-    wrong = np.argwhere(~((probabilities >= 0) & (probabilities <= 1)))
-    if len(wrong):
-        row, number = wrong[0]
+    invalid = np.argwhere(~((probabilities >= 0) & (probabilities <= 1)))
+    if len(invalid):
+        row, class_id = invalid[0]
         raise InputError(
-            f"{keys[row]}: the model gives class {number} a probability of "
-            f"{probabilities[row, number]}, which is not between 0 and 1; train it again"
+            f"{keys[row]}: the model gives class {class_id} a probability of "
+            f"{probabilities[row, class_id]}, which is not between 0 and 1; train it again"
         )
 
 
 def _group_ids(keys: Sequence[str]) -> Ids:
-    """Which group each row belongs to: a function of its key alone."""
+    """Return the group of each row, which depends on its key alone."""
     hashes = np.fromiter((zlib.crc32(key.encode()) for key in keys), np.uint32, len(keys))
-    # MurmurHash3's last step. Numbered keys have checksums with a pattern, and groups must not.
+    # The last step of MurmurHash3: checksums of numbered keys have a pattern, groups must not.
     hashes = (hashes ^ hashes >> np.uint32(16)) * np.uint32(0x85EBCA6B)
     hashes = (hashes ^ hashes >> np.uint32(13)) * np.uint32(0xC2B2AE35)
     return (hashes ^ hashes >> np.uint32(16)).astype(np.int64) % group_sums.NUM_GROUPS
 
 
 def _label_ranks(label_ids: Ids, probabilities: Scores) -> Counts:
-    """How many classes come before the label's own; of equal ones the first comes first."""
-    own = probabilities[np.arange(len(label_ids)), label_ids][:, None]
-    earlier = np.arange(probabilities.shape[1]) < label_ids[:, None]
-    ranks: Counts = np.sum((probabilities > own) | (probabilities == own) & earlier, axis=1)
+    """Return how many classes rank before the label; of equally probable ones the first wins."""
+    of_label = probabilities[np.arange(len(label_ids)), label_ids][:, None]
+    is_earlier = np.arange(probabilities.shape[1]) < label_ids[:, None]
+    ranks: Counts = np.sum(
+        (probabilities > of_label) | (probabilities == of_label) & is_earlier, axis=1
+    )
     return ranks
 
 

@@ -1,9 +1,9 @@
-"""The rows worth a look: mistakes that the model was sure of, and rows that it was unsure of."""
+"""Selected rows for the report: the most confident mistakes and the least certain rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ MAX_EXAMPLES = 48  # of each kind
 
 
 class Example(NamedTuple):
-    """A row, whose label is known."""
+    """A row with a known label."""
 
     key: str
     label: str
@@ -23,15 +23,15 @@ class Example(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """Add with `+`."""
+    """At most MAX_EXAMPLES of each kind; add two selections with `+`."""
 
-    mistakes: tuple[Example, ...] = ()  # the surest first
-    least_certain: tuple[Example, ...] = ()  # the least sure first, right or wrong
+    mistakes: tuple[Example, ...] = ()  # the most confident first
+    least_certain: tuple[Example, ...] = ()  # the smallest margin first, right or wrong
 
     def __add__(self, other: Any) -> Examples:
         return Examples(
             _take_first(_certainty_order, (*self.mistakes, *other.mistakes)),
-            _take_first(_margin_order, (*self.least_certain, *other.doubtful)),
+            _take_first(_margin_order, (*self.least_certain, *other.least_certain)),
         )
 
 
@@ -44,19 +44,20 @@ def select_examples(
     labels: Sequence[str],
     threshold: float,
 ) -> Examples:
-    """Choose among rows.
+    """Select examples from rows.
 
     Args:
+        keys: N.
         label_ids, predictions: (N,) integers.
         probabilities: (N, classes) float32.
         pixels: (N, H, W, C) uint8.
-        labels: of the classes.
-        threshold: between two classes.
+        labels: the classes, in the order of their ids.
+        threshold: between two classes; not used for more.
     """
     certainty = probabilities[np.arange(len(predictions)), predictions]
     margins = _margins(probabilities, threshold)
 
-    def example(row: int) -> Example:
+    def build_example(row: int) -> Example:
         return Example(
             keys[row],
             labels[label_ids[row]],
@@ -67,20 +68,22 @@ def select_examples(
         )
 
     wrong = np.flatnonzero(label_ids != predictions)
-    mistakes = map(example, wrong[_lowest_indices(-certainty[wrong])])
-    doubtful = map(example, _lowest_indices(margins))
-    return Examples(_take_first(_certainty_order, mistakes), _take_first(_margin_order, doubtful))
+    mistakes = map(build_example, wrong[_lowest_indices(-certainty[wrong])])
+    least_certain = map(build_example, _lowest_indices(margins))
+    return Examples(
+        _take_first(_certainty_order, mistakes), _take_first(_margin_order, least_certain)
+    )
 
 
 def _margins(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[Any]:
     if probabilities.shape[1] == 2:
         return np.asarray(np.abs(probabilities[:, 1].astype(np.float64) - threshold))
-    two = np.partition(probabilities, -2, axis=1)[:, -2:]
-    return np.asarray(two[:, 1] - two[:, 0])
+    top_two = np.partition(probabilities, -2, axis=1)[:, -2:]
+    return np.asarray(top_two[:, 1] - top_two[:, 0])
 
 
 def _lowest_indices(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Where the MOST lowest values are, and all that are as low as the last of these."""
+    """Return the indices of the MAX_EXAMPLES lowest values, and of all ties with the last one."""
     if len(values) <= MAX_EXAMPLES:
         return np.arange(len(values))
     return np.flatnonzero(values <= np.partition(values, MAX_EXAMPLES - 1)[MAX_EXAMPLES - 1])
@@ -94,5 +97,7 @@ def _margin_order(example: Example) -> tuple[float, str]:
     return example.margin, example.key
 
 
-def _take_first(sort_key: Any, examples: Iterable[Example]) -> tuple[Example, ...]:
+def _take_first(
+    sort_key: Callable[[Example], tuple[float, str]], examples: Iterable[Example]
+) -> tuple[Example, ...]:
     return tuple(sorted(examples, key=sort_key)[:MAX_EXAMPLES])

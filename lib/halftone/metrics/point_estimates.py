@@ -1,4 +1,4 @@
-"""What follows from sums alone: estimates of the sample, or of many samples at once."""
+"""Metrics estimated from sums alone, for one sample or for many at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def precision_recall_f1(class_counts: Array) -> Estimates:
     """Return precision, recall and F1, (..., classes) each.
 
     Args:
-        by_class: as in Sums.
+        class_counts: (..., 3, classes), see GroupSums.
     """
     hits, support, predicted = np.moveaxis(class_counts, -2, 0)
     return {
@@ -28,62 +28,65 @@ def precision_recall_f1(class_counts: Array) -> Estimates:
 
 
 def macro_and_weighted_means(class_counts: Array) -> tuple[Estimates, Estimates]:
-    """Return precision, recall and F1 as plain means and as means weighted by the labels' rows.
+    """Return precision, recall and F1 as plain means and as means weighted by rows per label.
 
-    Over the classes that occur in label or prediction.
+    The means are over the classes that occur as label or prediction.
+
+    Args:
+        class_counts: (..., 3, classes), see GroupSums.
     """
     _, support, predicted = np.moveaxis(class_counts, -2, 0)
     occurs = support + predicted > 0
     values = precision_recall_f1(class_counts)
-    macro = {name: ratio(each.sum(-1), occurs.sum(-1)) for name, each in values.items()}
+    macro = {name: ratio(value.sum(-1), occurs.sum(-1)) for name, value in values.items()}
     weighted = {
-        name: ratio((each * support).sum(-1), support.sum(-1)) for name, each in values.items()
+        name: ratio((value * support).sum(-1), support.sum(-1)) for name, value in values.items()
     }
     return macro, weighted
 
 
 def estimate_metrics(group_sums: GroupSums) -> Estimates:
-    """Compute what has an interval; (...) float64 each.
+    """Compute the metrics that have an interval; (...) float64 each.
 
-    Areas are those of binned scores, NaN where no class has rows on both sides. Of two classes,
-    precision, recall and F1 are those of the second one; of more they are means.
+    Areas are computed from binned scores; NaN if no class has rows on both sides. For two classes,
+    precision, recall and F1 are those of the second class, for more they are means.
     """
     hits, support, _ = np.moveaxis(group_sums.class_counts, -2, 0)
     macro, _ = macro_and_weighted_means(group_sums.class_counts)
     binary = group_sums.class_counts.shape[-1] == 2
-    second = {
-        name: each[..., 1] for name, each in precision_recall_f1(group_sums.class_counts).items()
+    second_class = {
+        name: value[..., 1] for name, value in precision_recall_f1(group_sums.class_counts).items()
     }
     rows = support.sum(-1)
-    others, ours = np.moveaxis(group_sums.binned_scores[..., ::-1], -3, 0)
+    negatives, positives = np.moveaxis(group_sums.binned_scores[..., ::-1], -3, 0)
     return {
         "accuracy": ratio(hits.sum(-1), rows),
-        **(second if binary else macro),
+        **(second_class if binary else macro),
         "macro_f1": macro["f1"],
         "loss": ratio(group_sums.losses[..., 0], rows * FIXED_POINT_ONE),
         "brier": ratio(group_sums.losses[..., 1], rows * FIXED_POINT_ONE),
         "ece": np.abs(calibration_gaps(group_sums.calibration)).sum(-1),
-        "roc_auc": nan_mean(score_counts.roc_auc(ours, others)),
-        "pr_auc": nan_mean(score_counts.average_precision(ours, others)),
+        "roc_auc": nan_mean(score_counts.roc_auc(positives, negatives)),
+        "pr_auc": nan_mean(score_counts.average_precision(positives, negatives)),
     }
 
 
 def calibration_gaps(calibration_sums: Array) -> npt.NDArray[np.float64]:
-    """Accuracy minus confidence in each bin, times its share of all rows: (..., BINS).
+    """Return accuracy minus confidence in each bin, times its share of rows: (..., bins).
 
-    Their absolute values add up to the expected calibration error of Guo et al. 2017, section 2.
+    The absolute values add up to the expected calibration error of Guo et al. 2017, section 2.
     """
-    rows, right, confidence = np.moveaxis(calibration_sums, -2, 0)
-    return ratio(right - confidence / FIXED_POINT_ONE, rows.sum(-1, keepdims=True))
+    rows, hits, confidence = np.moveaxis(calibration_sums, -2, 0)
+    return ratio(hits - confidence / FIXED_POINT_ONE, rows.sum(-1, keepdims=True))
 
 
 def ratio(numerator: Array, denominator: Array) -> npt.NDArray[np.float64]:
-    """Divide; 0 where there is nothing below the line."""
+    """Divide; 0 if the denominator is 0."""
     return np.where(denominator > 0, numerator / np.maximum(1, denominator), 0.0)
 
 
 def nan_mean(values: Array) -> npt.NDArray[np.float64]:
-    """Mean over the last axis of what is not NaN; NaN where all is."""
+    """Return the mean over the last axis without NaNs; NaN if all values are NaN."""
     known = ~np.isnan(values)
     count = known.sum(-1)
     total = np.where(known, values, 0.0).sum(-1)

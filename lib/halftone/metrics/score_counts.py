@@ -1,7 +1,7 @@
-"""How well a score puts the rows of one class before the rest: counts by score, and their areas.
+"""Counts of rows by score, and the areas under the ROC and precision-recall curves.
 
-The areas are those that scikit-learn gives. The counts can be added up, so no row is ever compared
-with a row of another machine.
+The areas equal those of scikit-learn. Counts of several machines are added; rows are never sorted
+across machines.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from halftone.metrics.model import Point
+
 CountsByScore = npt.NDArray[Any]  # (..., scores) integers or whole floats, the highest score first
 _Codes = npt.NDArray[np.uint32]
 
-_POINT_DIGITS = 6  # of a drawn point
+_POINT_DIGITS = 6  # decimal places of curve points
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreCounts:
-    """Counts of rows by score and by whether they are of the class; `+` adds those of other rows.
+    """Counts of rows by score and by whether they are of the class; `+` adds counts of other rows.
 
-    Exact while no more than `most` pairs of score and side are distinct; each takes 8 bytes. Beyond
-    that, the last bits of all scores are dropped, as few as it takes, which depends on the rows and
-    not on the order in which they were added. 10,000,000 rows of 10 classes lost 7 bits, and the
-    areas were then wrong by 2e-10 (ROC) and 1e-6 (precision and recall).
+    Counts are exact up to `max_codes` distinct pairs of score and side, of 8 bytes each. Beyond
+    that, as few of the last bits of all scores as necessary are dropped. How many depends on the
+    rows, not on the order in which they were added. With 10,000,000 rows of 10 classes 7 bits were
+    dropped, and the areas were off by 2e-10 (ROC) and 1e-6 (precision-recall).
     """
 
     codes: _Codes  # (M,) ascending: the bits of the float32 score, then 1 for a row of the class
@@ -43,10 +45,10 @@ class ScoreCounts:
 
     def split_by_class(self) -> tuple[CountsByScore, CountsByScore]:
         """Return the rows of the class and the others, (scores,) int64 each, highest first."""
-        first = _run_starts(self.codes >> np.uint32(1))
-        ours = np.where(self.codes & 1, self.counts, np.uint32(0))
-        positives = np.add.reduceat(ours, first, dtype=np.int64)
-        negatives = np.add.reduceat(self.counts, first, dtype=np.int64) - positives
+        starts = _run_starts(self.codes >> np.uint32(1))
+        of_class = np.where(self.codes & 1, self.counts, np.uint32(0))
+        positives = np.add.reduceat(of_class, starts, dtype=np.int64)
+        negatives = np.add.reduceat(self.counts, starts, dtype=np.int64) - positives
         return positives[::-1], negatives[::-1]
 
 
@@ -57,10 +59,10 @@ def count_scores(
 
     Args:
         scores: (N,) float32, 0 to 1.
-        of_class: (N,).
-        most: entries to keep.
+        is_positive: (N,) whether the row is of the class.
+        max_codes: number of distinct entries to keep.
     """
-    # The bits of floats are in the order of the floats; the sign, which -0 has, is shifted out.
+    # Bits of non-negative floats sort like the floats; the shift drops the sign bit of -0.
     bits = np.ascontiguousarray(scores).view(np.uint32)
     codes, counts = np.unique(bits << np.uint32(1) | is_positive, return_counts=True)
     return _compact_counts(codes, counts.astype(np.uint32), max_codes, 0)
@@ -71,26 +73,26 @@ def _compact_counts(
 ) -> ScoreCounts:
     while True:
         codes = codes & ~np.uint32((1 << dropped_bits + 1) - 2)
-        order = np.argsort(codes, kind="stable")  # of two sorted parts, this is one merge
+        order = np.argsort(codes, kind="stable")  # a single merge of two sorted parts
         codes, counts = codes[order], counts[order]
-        first = _run_starts(codes)
-        codes, counts = codes[first], np.add.reduceat(counts, first, dtype=np.uint32)
+        starts = _run_starts(codes)
+        codes, counts = codes[starts], np.add.reduceat(counts, starts, dtype=np.uint32)
         if len(codes) <= max_codes:
             return ScoreCounts(codes, counts, max_codes, dropped_bits)
         dropped_bits += 1
 
 
 def _run_starts(values: _Codes) -> npt.NDArray[np.intp]:
-    """Where each run of equal values begins."""
+    """Return the index at which each run of equal values begins."""
     return np.flatnonzero(np.diff(values, prepend=~values[:1]))
 
 
 def roc_auc(positives: CountsByScore, negatives: CountsByScore) -> npt.NDArray[np.float64]:
-    """Area under the ROC curve, (...) float64: the share of pairs in the right order.
+    """Return the area under the ROC curve, (...) float64: the share of correctly ordered pairs.
 
-    A tie is half a pair. NaN where one side has no row.
+    A tie counts as half a pair. NaN if one side has no rows.
     """
-    # Rows of the class above each of the others, twice: those that tie count once.
+    # Twice the rows of the class at or above each score; ties count once.
     above = 2 * np.cumsum(positives, axis=-1) - positives
     pairs = positives.sum(axis=-1) * negatives.sum(axis=-1)
     return _ratio_or_nan((above * negatives).sum(axis=-1), 2 * pairs, pairs)
@@ -99,8 +101,10 @@ def roc_auc(positives: CountsByScore, negatives: CountsByScore) -> npt.NDArray[n
 def average_precision(
     positives: CountsByScore, negatives: CountsByScore
 ) -> npt.NDArray[np.float64]:
-    """Area under the precision-recall curve, (...) float64, in steps: the mean precision at the
-    scores of the rows of the class. NaN where one side has no row.
+    """Return the area under the precision-recall curve, (...) float64.
+
+    It is a step function: the mean precision at the scores of the rows of the class. NaN if one
+    side has no rows.
     """
     hits = np.cumsum(positives, axis=-1)
     precision = hits / np.maximum(1, np.cumsum(positives + negatives, axis=-1))
@@ -118,15 +122,15 @@ def _ratio_or_nan(
 
 def roc_and_pr_curves(
     positives: CountsByScore, negatives: CountsByScore, max_points: int
-) -> tuple[list[list[float]], list[list[float]]]:
-    """Return the ROC curve, [fpr, tpr] each, and the PR curve, [recall, precision] each.
+) -> tuple[list[Point], list[Point]]:
+    """Return the ROC curve, (fpr, tpr) each, and the PR curve, (recall, precision) each.
 
     Both go from the highest score to the lowest.
 
     Args:
-        positives, negatives: (scores,); both sides have rows.
-        points: at most, of each curve. They are evenly spaced along the ROC curve, so that its
-            corner is drawn as well as its ends.
+        positives, negatives: (scores,) rows of the class and others; both sides have rows.
+        max_points: at most so many points per curve. They are evenly spaced along the ROC curve, so
+            that its corner is drawn as well as its ends.
     """
     hits, alarms = np.cumsum(positives), np.cumsum(negatives)
     tpr, fpr = hits / hits[-1], alarms / alarms[-1]
@@ -134,6 +138,11 @@ def roc_and_pr_curves(
     if len(hits) >= max_points:
         drawn = np.unique(np.searchsorted(tpr + fpr, np.linspace(0, 2, max_points)[1:]))
     precision = hits[drawn] / (hits[drawn] + alarms[drawn])
-    roc = np.column_stack([fpr[drawn], tpr[drawn]]).round(_POINT_DIGITS)
-    pr = np.column_stack([tpr[drawn], precision]).round(_POINT_DIGITS)
-    return [[0.0, 0.0], *roc.tolist()], [[0.0, 1.0], *pr.tolist()]
+    return (
+        [(0.0, 0.0), *_round_points(fpr[drawn], tpr[drawn])],
+        [(0.0, 1.0), *_round_points(tpr[drawn], precision)],
+    )
+
+
+def _round_points(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> list[Point]:
+    return list(zip(x.round(_POINT_DIGITS).tolist(), y.round(_POINT_DIGITS).tolist()))

@@ -1,4 +1,4 @@
-"""From probabilities to a class: the threshold between two classes, and how it is chosen."""
+"""Decision rules: the threshold between two classes, and how to fit it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from halftone.errors import InputError
 from halftone.metrics import score_counts
 
-DEFAULT_THRESHOLD = 0.5  # the threshold unless another is chosen
+DEFAULT_THRESHOLD = 0.5
 
 
 def predict_classes(
@@ -18,14 +18,15 @@ def predict_classes(
 ) -> npt.NDArray[np.int64]:
     """Return the class of each row, (N,) int64.
 
-    Of two classes the second from a probability of `threshold` on; of more the most probable, and
-    of several that are the first.
+    Of two classes, the second if its probability is at least `threshold`. Of more, the most
+    probable; of equally probable classes the first.
 
     Args:
         probabilities: (N, classes) float32.
+        threshold: between two classes; not used for more.
     """
     if probabilities.shape[1] == 2:
-        # As float64: a threshold halfway between two scores would be rounded to one of them.
+        # In float32, a threshold halfway between two scores would be rounded to one of them.
         chosen = probabilities[:, 1].astype(np.float64) >= threshold
     else:
         chosen = probabilities.argmax(axis=1)
@@ -33,15 +34,15 @@ def predict_classes(
 
 
 class _ThresholdCounts(NamedTuple):
-    """What each threshold that makes a difference would give; the highest first."""
+    """Counts for each distinct threshold, the highest first."""
 
-    thresholds: npt.NDArray[np.float64]  # each below one score that occurs and above the next
-    hits: npt.NDArray[np.int64]  # rows of class 1 from there on
-    predicted: npt.NDArray[np.int64]  # all rows from there on
+    thresholds: npt.NDArray[np.float64]  # each between two consecutive scores
+    hits: npt.NDArray[np.int64]  # rows of class 1 at or above the threshold
+    predicted: npt.NDArray[np.int64]  # all rows at or above the threshold
 
 
 def best_f1_threshold(label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]) -> float:
-    """Return the threshold with the largest F1 of class 1 on these rows; of several the highest.
+    """Return the threshold with the largest F1 of class 1 on these rows; of ties the highest.
 
     Args:
         label_ids: (N,) integers, 0 or 1.
@@ -50,34 +51,35 @@ def best_f1_threshold(label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]) 
     Raises:
         InputError: no row is of class 1.
     """
-    cuts = _count_by_threshold(label_ids, p1)
+    counts = _count_by_threshold(label_ids, p1)
     positives = int(np.count_nonzero(label_ids))
     if not positives:
         raise InputError(
             f"none of the {len(p1)} rows is of class 1, so no threshold is the best for F1; give "
             f"rows of both classes, or stay with {DEFAULT_THRESHOLD}"
         )
-    f1 = 2 * cuts.hits / (positives + cuts.predicted)
-    return float(cuts.thresholds[f1.argmax()])
+    f1 = 2 * counts.hits / (positives + counts.predicted)
+    return float(counts.thresholds[f1.argmax()])
 
 
 def precision_threshold(
     label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32], min_precision: float
 ) -> float:
-    """Return the lowest threshold whose precision of class 1 on these rows is `wanted` or more.
+    """Return the lowest threshold with a precision of class 1 of `min_precision` or more.
 
     Args:
         label_ids: (N,) integers, 0 or 1.
         p1: (N,) float32, the probability of class 1.
+        min_precision: 0 to 1, on these rows.
 
     Raises:
-        InputError: no threshold reaches it; says what the best one does.
+        InputError: no threshold reaches it; the message names the best one.
     """
-    cuts = _count_by_threshold(label_ids, p1)
-    precision = cuts.hits / cuts.predicted
-    enough = np.flatnonzero(precision >= min_precision)
-    if len(enough):
-        return float(cuts.thresholds[enough[-1]])
+    counts = _count_by_threshold(label_ids, p1)
+    precision = counts.hits / counts.predicted
+    sufficient = np.flatnonzero(precision >= min_precision)
+    if len(sufficient):
+        return float(counts.thresholds[sufficient[-1]])
     if not len(precision):
         raise InputError(
             f"no threshold can be chosen for a precision of {min_precision} from no rows"
@@ -85,8 +87,8 @@ def precision_threshold(
     best = int(precision.argmax())
     raise InputError(
         f"no threshold reaches a precision of {min_precision} on these {len(p1)} rows; the best is "
-        f"{precision[best]:.4f}, at {cuts.thresholds[best]:.4f} with {cuts.predicted[best]} rows "
-        "above it. Ask for that or less, or train a better model"
+        f"{precision[best]:.4f}, at {counts.thresholds[best]:.4f} with {counts.predicted[best]} "
+        "rows above it. Ask for that or less, or train a better model"
     )
 
 
@@ -94,6 +96,6 @@ def _count_by_threshold(
     label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]
 ) -> _ThresholdCounts:
     scores = np.unique(p1)[::-1].astype(np.float64)
-    counted = score_counts.count_scores(p1, label_ids == 1, max_codes=2 * len(p1))
-    hits, others = map(np.cumsum, counted.split_by_class())
+    counts = score_counts.count_scores(p1, label_ids == 1, max_codes=2 * len(p1))
+    hits, others = map(np.cumsum, counts.split_by_class())
     return _ThresholdCounts((scores + np.append(scores[1:], 0.0)) / 2, hits, hits + others)

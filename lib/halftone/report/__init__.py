@@ -1,16 +1,18 @@
-"""A trained and scored model as one HTML page that needs no network, no script and no font.
+"""A trained and scored model as one HTML page without network access, scripts or fonts.
 
-What a section says is gathered in a module of its own; how it looks is in a template of its own.
-A new section is one more of each, named here and in page.html.j2.
+Each section has a module that collects its content and a template that lays it out. To add a
+section, add both and name them here and in page.html.j2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from halftone.dataset.manifest import Manifest
-from halftone.metrics.examples import Example
+from halftone.metrics.examples import Examples
+from halftone.metrics.model import SplitScores
 from halftone.model_directory import ModelInfo
 from halftone.report import (
     areas,
@@ -25,71 +27,64 @@ from halftone.report import (
     run,
     templates,
 )
+from halftone.report.comparison import Baseline
 from halftone.report.pictures import ReportReject
 from halftone.report.words import percent
 
-__all__ = ["ReportReject", "percent", "render_report"]
+__all__ = ["Baseline", "ReportInputs", "ReportReject", "percent", "render_report"]
 
 
-def render_report(
-    card: ModelInfo,
-    history: Sequence[Mapping[str, Any]],
-    manifest: Manifest,
-    metrics: Mapping[str, Any],
-    mistakes: Sequence[Example],
-    *,
-    least_certain: Sequence[Example] = (),
-    rejects: Sequence[tuple[str, str, str, Optional[pictures.PicturePixels]]] = (),
-    contact_sheet: Optional[bytes] = None,
-    baseline: Optional[Mapping[str, Any]] = None,
-    machine: Optional[Mapping[str, Any]] = None,
-) -> str:
-    """Return the page. The same arguments give the same text.
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that the page shows."""
 
-    Args:
-        history: an entry an epoch, as in history.json.
-        manifest: of the dataset that was scored.
-        metrics: as in metrics.json, of this Halftone or of an older one.
-        mistakes: the surest first; may be a choice of all that there are.
-        least_certain: the least certain first, right or wrong.
-        rejects: path, reason, detail, and pixels where there is something to see.
-        contact_sheet: of the dataset, a PNG.
-        baseline: an earlier metrics.json with its `name`, to compare with.
-        machine: where it ran, in this order: `cores`, `memory_bytes`, `versions` by package, and
-            others by their own names.
-    """
-    rejected = [ReportReject(*reject) for reject in rejects]
-    seen = [reject.pixels for reject in rejected if reject.pixels is not None]
-    kept_px = pictures.choose_max_side_px(
-        [each.pixels for each in (*mistakes, *least_certain)] + seen
-    )
+    model_info: ModelInfo
+    history: Sequence[Mapping[str, Any]]  # an entry per epoch, as in history.json
+    manifest: Manifest  # of the dataset that was scored
+    scores: SplitScores  # of this version of Halftone or an older one
+    examples: Examples  # may be a selection of all mistakes and uncertain images
+    rejects: Sequence[ReportReject] = ()
+    contact_sheet: Optional[bytes] = None  # of the dataset, a PNG
+    baseline: Optional[Baseline] = None
+    # Where the job ran, in this order: `cores`, `memory_bytes`, `versions` by package, and other
+    # facts under their own names.
+    machine: Optional[Mapping[str, Any]] = None
+
+
+def render_report(inputs: ReportInputs) -> str:
+    """Return the page as HTML. Equal inputs give equal text."""
+    model_info, manifest, scores = inputs.model_info, inputs.manifest, inputs.scores
+    history, examples = inputs.history, inputs.examples
+    example_pixels = [each.pixels for each in (*examples.mistakes, *examples.least_certain)]
+    reject_pixels = [each.pixels for each in inputs.rejects if each.pixels is not None]
+    max_side_px = pictures.choose_max_side_px(example_pixels + reject_pixels)
     return templates.render_page(
         "page.html.j2",
-        halftone_version=card.halftone_version,
-        card=card,
+        halftone_version=model_info.halftone_version,
+        card=model_info,
         history=history,
         manifest=manifest,
-        metrics=metrics,
-        caution=measures.describe_caution(card, manifest, metrics),
-        verdict=measures.summarise_accuracy(metrics),
-        measures=measures.list_measures(metrics),
-        classes=measures.build_class_table(metrics),
-        decision=measures.describe_decision_rule(metrics),
-        matrix=confusions.build_confusion_matrix(metrics),
-        pairs=confusions.list_top_confusions(metrics),
-        areas=areas.draw_curves(metrics),
-        reliability=reliability.draw_reliability_diagram(metrics),
-        sureness=reliability.describe_confidence(metrics),
-        distribution=distribution.draw_score_histograms(metrics),
-        comparison=comparison.compare_metrics(metrics, baseline),
-        curves=learning.draw_learning_curves(card.best_epoch, history),
+        metrics=scores,
+        caution=measures.describe_caution(model_info, manifest, scores),
+        verdict=measures.summarise_accuracy(scores),
+        measures=measures.list_measures(scores),
+        classes=measures.build_class_table(scores),
+        decision=measures.describe_decision_rule(scores),
+        matrix=confusions.build_confusion_matrix(scores),
+        pairs=confusions.list_top_confusions(scores),
+        areas=areas.draw_curves(scores),
+        reliability=reliability.draw_reliability_diagram(scores),
+        sureness=reliability.describe_confidence(scores),
+        distribution=distribution.draw_score_histograms(scores),
+        comparison=comparison.compare_metrics(scores, inputs.baseline),
+        curves=learning.draw_learning_curves(model_info.best_epoch, history),
         with_validation=learning.has_validation(history),
         images_per_sec=learning.median_images_per_sec(history),
-        mistakes=pictures.embed_examples(mistakes, manifest.images, kept_px),
-        least_certain=pictures.embed_examples(least_certain, manifest.images, kept_px),
+        mistakes=pictures.embed_examples(examples.mistakes, manifest.images, max_side_px),
+        least_certain=pictures.embed_examples(examples.least_certain, manifest.images, max_side_px),
         data=dataset.summarise_counts(manifest),
-        rejects=pictures.embed_rejects(rejected, manifest.images, kept_px),
-        sheet=pictures.embed_contact_sheet(contact_sheet),
-        settings=run.list_changed_settings(card.config),
-        machine=run.describe_machine(machine),
+        rejects=pictures.embed_rejects(inputs.rejects, manifest.images, max_side_px),
+        sheet=pictures.embed_contact_sheet(inputs.contact_sheet),
+        settings=run.list_changed_settings(model_info.config),
+        machine=run.describe_machine(inputs.machine),
     )

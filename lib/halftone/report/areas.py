@@ -10,37 +10,38 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from halftone.metrics.model import Metrics, Point
 from halftone.report import plots
-from halftone.report.measures import Metrics, is_binary, threshold
+from halftone.report.measures import decision_threshold
 from halftone.report.plots import STROKES, Theme, ThemedFigure
 from halftone.report.words import percent, ratio
 
 _GRID = np.linspace(0, 1, 201)
 _NUM_LABELLED = 3  # classes with a line of their own
 
-CurvePoints = Sequence[Sequence[float]]
+CurvePoints = Sequence[Point]
 
 
 class _CurveKind(NamedTuple):
-    curves_key: str  # of curves
-    area_key: str  # of per_class
+    area_key: str  # field of Metrics and ClassMetrics
     title: str
     x_label: str
     y_label: str
 
 
-_ROC = _CurveKind("roc", "roc_auc", "ROC", "false positive rate", "true positive rate")
-_PR = _CurveKind("pr", "pr_auc", "Precision-recall", "recall", "precision")
+_ROC = _CurveKind("roc_auc", "ROC", "false positive rate", "true positive rate")
+_PR = _CurveKind("pr_auc", "Precision-recall", "recall", "precision")
 
 
 def draw_curves(metrics: Metrics) -> list[ThemedFigure]:
-    """Both figures; none where no class has rows on both sides, or an older Halftone scored."""
-    curves = metrics.get("curves", {})
-    draw = _draw_binary if is_binary(metrics) else _draw_multiclass
+    """Draw both figures; none if no class has rows on both sides, or for an old metrics.json."""
+    if metrics.curves is None:
+        return []
+    draw = _draw_binary if metrics.is_binary else _draw_multiclass
     return [
-        draw(kind, metrics, curves[kind.curves_key])
-        for kind in (_ROC, _PR)
-        if curves.get(kind.curves_key)
+        draw(kind, metrics, curves)
+        for kind, curves in ((_ROC, metrics.curves.roc), (_PR, metrics.curves.pr))
+        if curves
     ]
 
 
@@ -48,36 +49,39 @@ def _draw_binary(
     kind: _CurveKind, metrics: Metrics, curves: Mapping[str, CurvePoints]
 ) -> ThemedFigure:
     (label, points), *_ = curves.items()
-    other = metrics["labels"][0]
-    (rest, alarms), (missed, hits) = metrics["confusion"]
-    fpr, recall = alarms / (rest + alarms), hits / (missed + hits)
+    other = metrics.labels[0]
+    (true_negatives, alarms), (misses, hits) = metrics.confusion
+    fpr, recall = alarms / (true_negatives + alarms), hits / (misses + hits)
     precision = hits / (hits + alarms) if hits + alarms else None
-    x_there, y_there = (fpr, recall) if kind is _ROC else (recall, precision)
-    at = f"threshold {threshold(metrics):.4g}"
+    x_mark, y_mark = (fpr, recall) if kind is _ROC else (recall, precision)
+    threshold_text = f"threshold {decision_threshold(metrics):.4g}"
+    area = ratio(getattr(metrics, kind.area_key))
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
         x, y = np.transpose(points)
-        axes.plot(x, y, color=theme.lines[0], label=f"area {ratio(metrics[kind.area_key])}")
-        if y_there is not None:
-            axes.plot(x_there, y_there, "s", color=theme.lines[1], markersize=6, label=at)
+        axes.plot(x, y, color=theme.lines[0], label=f"area {area}")
+        if y_mark is not None:
+            axes.plot(x_mark, y_mark, "s", color=theme.lines[1], markersize=6, label=threshold_text)
         _label_axes(axes, theme, kind, plots.printable_label(label))
         plots.add_legend(figure, axes, columns=3)
 
-    said = (
+    operating_point = (
         f"{percent(recall)} of {label} are found, and {percent(fpr)} of {other} are taken for it"
         if kind is _ROC
         else f"the recall is {ratio(recall)} and the precision {ratio(precision)}"
     )
-    area = ratio(metrics[kind.area_key])
-    alt = f"{kind.title} curve of class {label}, area {area}. At {at}, {said}."
+    alt = (
+        f"{kind.title} curve of class {label}, area {area}. At {threshold_text}, {operating_point}."
+    )
     return plots.draw_themed((4.6, 3.8), draw, alt)
 
 
 def _draw_multiclass(
     kind: _CurveKind, metrics: Metrics, curves: Mapping[str, CurvePoints]
 ) -> ThemedFigure:
-    areas = {label: metrics["per_class"][label][kind.area_key] for label in curves}
+    areas = {label: getattr(metrics.per_class[label], kind.area_key) for label in curves}
+    mean_area = ratio(getattr(metrics, kind.area_key))
     weakest = sorted(curves, key=lambda label: areas[label])[:_NUM_LABELLED]
     heights = np.stack(
         [_interpolate_heights(points) for points in curves.values()]
@@ -91,7 +95,7 @@ def _draw_multiclass(
         )  # fmt: skip
         axes.plot(
             _GRID, heights.mean(axis=0), color=theme.ink, linewidth=1.8,
-            label=f"{ratio(metrics[kind.area_key])} mean of all",
+            label=f"{mean_area} mean of all",
         )  # fmt: skip
         for label, colour, stroke in zip(weakest, theme.lines, STROKES):
             axes.plot(
@@ -101,12 +105,12 @@ def _draw_multiclass(
         _label_axes(axes, theme, kind, "each class against the rest")
         plots.add_legend(figure, axes, columns=2)
 
-    said = ", ".join(f"{label} {ratio(areas[label])}" for label in weakest)
+    smallest = ", ".join(f"{label} {ratio(areas[label])}" for label in weakest)
     return plots.draw_themed(
         (4.6, 4.2),
         draw,
         f"{kind.title} curves of {len(curves)} classes, each against the rest: mean area "
-        f"{ratio(metrics[kind.area_key])}; smallest areas: {said}.",
+        f"{mean_area}; smallest areas: {smallest}.",
     )
 
 

@@ -1,14 +1,25 @@
-"""Scores beside those of an earlier run: is it fair, what differs, and is that more than chance?"""
+"""Comparison with the scores of an earlier run: is it fair, and are differences significant?"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Optional
 
+from halftone.metrics.model import Interval, Metrics, SplitScores
 from halftone.metrics.summarise import wilson_interval
-from halftone.report.measures import Measure, Metrics, list_measures, threshold
+from halftone.report.measures import (
+    Measure,
+    decision_temperature,
+    decision_threshold,
+    list_measures,
+)
 from halftone.report.words import count, ratio
 
-Interval = tuple[float, float]
+
+class Baseline(NamedTuple):
+    """An earlier run to compare with."""
+
+    name: str
+    scores: SplitScores
 
 
 class MeasureChange(NamedTuple):
@@ -18,7 +29,7 @@ class MeasureChange(NamedTuple):
     before: Optional[float]
     now: Optional[float]
     difference: Optional[float]  # now - before
-    interval: Optional[Interval]  # of the difference, 95 %
+    interval: Optional[Interval]  # of the difference
     judgement: str
 
 
@@ -30,32 +41,33 @@ class ClassChange(NamedTuple):
     recall: MeasureChange
 
 
-def compare_metrics(metrics: Metrics, baseline: Optional[Metrics]) -> Optional[dict[str, Any]]:
-    """What the page says of `baseline`, an earlier metrics.json with its `name`."""
+def compare_metrics(scores: SplitScores, baseline: Optional[Baseline]) -> Optional[dict[str, Any]]:
+    """Return the content of the comparison section; None if there is no baseline."""
     if baseline is None:
         return None
-    comparable = metrics["labels"] == baseline["labels"]
-    classes = _compare_classes(metrics, baseline) if comparable else []
+    earlier = baseline.scores
+    comparable = scores.labels == earlier.labels
+    classes = _compare_classes(scores, earlier) if comparable else []
     return {
-        "name": baseline.get("name", "the earlier run"),
-        "differing": _list_differences(metrics, baseline),
-        "same_model": metrics["model_version"] == baseline.get("model_version"),
-        "measures": _compare_measures(metrics, baseline) if comparable else [],
+        "name": baseline.name,
+        "differing": _list_differences(scores, earlier),
+        "same_model": scores.model_version == earlier.model_version,
+        "measures": _compare_measures(scores, earlier) if comparable else [],
         "classes": classes,
-        "better": sum(each.f1_difference > 0 for each in classes),
-        "worse": sum(each.f1_difference < 0 for each in classes),
+        "better": sum(change.f1_difference > 0 for change in classes),
+        "worse": sum(change.f1_difference < 0 for change in classes),
     }
 
 
 def difference_interval(
     before: float, before_interval: Interval, now: float, now_interval: Interval
 ) -> Interval:
-    """95 % interval of `now - before` from the intervals of both, taken as independent.
+    """Return the 95 % interval of `now - before`, with both taken as independent.
 
     R. G. Newcombe, "Interval estimation for the difference between independent proportions",
     Statistics in Medicine 17 (1998), method 10; G. Y. Zou, A. Donner, "Construction of confidence
-    limits about effect measures", Statistics in Medicine 27 (2008), for other measures. Of the same
-    rows, two models' values mostly rise and fall together: the interval is then too wide.
+    limits about effect measures", Statistics in Medicine 27 (2008), for other measures. On the same
+    rows, the values of two models are mostly positively correlated: the interval is then too wide.
     """
     difference = now - before
     down = _root_sum_square(now - now_interval[0], before_interval[1] - before)
@@ -64,33 +76,37 @@ def difference_interval(
 
 
 def _root_sum_square(first: float, second: float) -> float:
-    """Of both together; that of an interval which does not hold its value is 0 on that side."""
+    """Combine two half widths; one is negative if an interval does not hold its value, and is 0."""
     return float((max(0.0, first) ** 2 + max(0.0, second) ** 2) ** 0.5)
 
 
-def _list_differences(metrics: Metrics, baseline: Metrics) -> list[str]:
-    """Why a difference may come from something else than the model."""
-    found = [
-        f"{what} {metrics[key]} here, {baseline.get(key, 'unknown')} there"
-        for key, what in (("split", "split"), ("fingerprint", "dataset with the fingerprint"))
-        if metrics[key] != baseline.get(key)
-    ]
-    if metrics["rows"] != baseline["rows"]:
-        found.append(f"{count(metrics['rows'])} images here, {count(baseline['rows'])} there")
-    if metrics["labels"] != baseline["labels"]:
-        others = ", ".join(baseline["labels"])
-        found.append(f"classes {', '.join(metrics['labels'])} here, {others} there")
-    here, there = threshold(metrics), threshold(baseline)
-    if here != there:
-        found.append(f"threshold {ratio(here)} here, {ratio(there)} there")
-    here, there = metrics.get("temperature", 1.0), baseline.get("temperature", 1.0)
-    if here != there:
-        found.append(f"temperature {ratio(here)} here, {ratio(there)} there")
-    return found
+def _list_differences(scores: SplitScores, earlier: SplitScores) -> list[str]:
+    """List differences between the runs, besides the model, that may explain other numbers."""
+    differences = []
+    if scores.split != earlier.split:
+        differences.append(f"split {scores.split} here, {earlier.split} there")
+    if scores.fingerprint != earlier.fingerprint:
+        differences.append(
+            f"dataset with the fingerprint {scores.fingerprint} here, {earlier.fingerprint} there"
+        )
+    if scores.rows != earlier.rows:
+        differences.append(f"{count(scores.rows)} images here, {count(earlier.rows)} there")
+    if scores.labels != earlier.labels:
+        differences.append(
+            f"classes {', '.join(scores.labels)} here, {', '.join(earlier.labels)} there"
+        )
+    for title, value_of in (
+        ("threshold", decision_threshold),
+        ("temperature", decision_temperature),
+    ):
+        here, there = value_of(scores), value_of(earlier)
+        if here != there:
+            differences.append(f"{title} {ratio(here)} here, {ratio(there)} there")
+    return differences
 
 
-def _compare_measures(metrics: Metrics, baseline: Metrics) -> list[MeasureChange]:
-    before, now = list_measures(baseline), list_measures(metrics)
+def _compare_measures(metrics: Metrics, earlier: Metrics) -> list[MeasureChange]:
+    before, now = list_measures(earlier), list_measures(metrics)
     return [_measure_change(before[name], now[name]) for name in now if name in before]
 
 
@@ -111,25 +127,18 @@ def _judgement(interval: Interval, lower_is_better: bool) -> str:
     return "worse" if (interval[0] > 0) == lower_is_better else "better"
 
 
-def _compare_classes(metrics: Metrics, baseline: Metrics) -> list[ClassChange]:
-    """What lost most comes first."""
+def _compare_classes(metrics: Metrics, earlier: Metrics) -> list[ClassChange]:
+    """Compare each class; the class whose F1 fell most comes first."""
     changes = []
-    for number, label in enumerate(metrics["labels"]):
-        before, now = baseline["per_class"][label], metrics["per_class"][label]
-        changes.append(
-            ClassChange(
-                label,
-                before["f1"],
-                now["f1"],
-                now["f1"] - before["f1"],
-                _measure_change(_class_recall(baseline, number), _class_recall(metrics, number)),
-            )
-        )
+    for class_id, label in enumerate(metrics.labels):
+        before, now = earlier.per_class[label].f1, metrics.per_class[label].f1
+        recall = _measure_change(_class_recall(earlier, class_id), _class_recall(metrics, class_id))
+        changes.append(ClassChange(label, before, now, now - before, recall))
     return sorted(changes, key=lambda change: change.f1_difference)
 
 
 def _class_recall(metrics: Metrics, class_id: int) -> Measure:
-    """Of one class; not known of one without rows."""
-    row = metrics["confusion"][class_id]
-    right, rows = row[class_id], sum(row)
-    return Measure("Recall", right / rows if rows else None, wilson_interval(right, rows), False)
+    """Return the recall of one class; its value is None if the class has no rows."""
+    row = metrics.confusion[class_id]
+    hits, rows = row[class_id], sum(row)
+    return Measure("Recall", hits / rows if rows else None, wilson_interval(hits, rows), False)

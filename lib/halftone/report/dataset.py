@@ -1,4 +1,4 @@
-"""The dataset that was scored, in counts."""
+"""Counts of the dataset that was scored."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from halftone.report.words import sort_by_count
 
 
 def summarise_counts(manifest: Manifest) -> dict[str, Any]:
+    """Return rows by class and split, rejects by reason, and the size of all files."""
     names = [name for name in splits.SPLITS if name in manifest.counts]
     table = [
         (label, [manifest.counts[name].get(label, 0) for name in names])

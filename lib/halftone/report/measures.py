@@ -1,4 +1,4 @@
-"""What the test came to in numbers, from metrics.json: of this Halftone or of an older one."""
+"""The test results in numbers, from metrics.json of this or an older version of Halftone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any, NamedTuple, Optional
 
 from halftone.dataset import splits
 from halftone.dataset.manifest import Manifest
+from halftone.metrics.model import Interval, Metrics, SplitScores
 from halftone.metrics.summarise import wilson_interval
 from halftone.metrics.thresholds import DEFAULT_THRESHOLD
 from halftone.model_directory import ModelInfo
 from halftone.report.words import ratio
-
-Metrics = Mapping[str, Any]
 
 _TITLES = {
     "accuracy": "Accuracy",
@@ -27,7 +26,6 @@ _TITLES = {
     "ece": "Calibration error (ECE)",
 }
 _LOWER_IS_BETTER = {"loss", "brier", "ece"}
-_MEANS = {"macro": "Mean", "weighted": "Mean by images"}
 _RULES = {
     "best_f1": "where F1 is best on the validation split",
     "precision": "the lowest with the wanted precision on the validation split",
@@ -37,37 +35,34 @@ _RULES = {
 class Measure(NamedTuple):
     title: str
     value: Optional[float]
-    interval: Optional[tuple[float, float]]  # 95 %
+    interval: Optional[Interval]
     lower_is_better: bool
 
 
 def summarise_accuracy(metrics: Metrics) -> dict[str, Any]:
-    """What was right, and what that is worth against no model at all."""
-    rows, correct = metrics["rows"], count_correct(metrics)
-    support = [sum(row) for row in metrics["confusion"]]
-    commonest = max(range(len(support)), key=lambda number: support[number])
+    """Return counts of right and wrong answers, and the accuracy of the best constant answer."""
+    support = [sum(row) for row in metrics.confusion]
+    commonest = max(range(len(support)), key=lambda class_id: support[class_id])
     return {
-        "right": correct,
-        "wrong": rows - correct,
+        "right": metrics.num_correct,
+        "wrong": metrics.rows - metrics.num_correct,
         "interval": _confidence_intervals(metrics)["accuracy"],
-        "commonest": metrics["labels"][commonest],
-        "baseline": support[commonest] / rows,
+        "commonest": metrics.labels[commonest],
+        "baseline": support[commonest] / metrics.rows,
     }
 
 
 def list_measures(metrics: Metrics) -> dict[str, Measure]:
-    """Every measure that `metrics` has, by name, in the order of the page."""
-    values = {name: metrics[name] for name in _TITLES if name in metrics}
-    if is_binary(metrics) and "macro" in metrics:
-        values["macro_f1"] = metrics["macro"]["f1"]
-    values.update({f"top_{k}": share for k, share in metrics.get("top_k", {}).items()})
+    """Return the measures that `metrics` contains, by name, in the order of the page."""
+    # A measure that an older version did not write is left out; one that is None is shown as n/a.
+    values = {name: getattr(metrics, name) for name in _TITLES if name in metrics.model_fields_set}
+    if metrics.is_binary and metrics.macro is not None:
+        values["macro_f1"] = metrics.macro.f1
+    values.update({f"top_{k}": share for k, share in (metrics.top_k or {}).items()})
     intervals = _confidence_intervals(metrics)
     return {
         name: Measure(
-            _measure_title(name),
-            values[name],
-            _as_interval(intervals.get(name)),
-            name in _LOWER_IS_BETTER,
+            _measure_title(name), values[name], intervals.get(name), name in _LOWER_IS_BETTER
         )
         for name in sorted(values, key=_measure_order)
     }
@@ -78,79 +73,79 @@ def _measure_title(name: str) -> str:
 
 
 def _measure_order(name: str) -> tuple[int, int]:
-    """Top-k comes after accuracy, with the smallest k first."""
+    """Sort top-k accuracies after the accuracy, the smallest k first."""
     if name in _TITLES:
         return (0 if name == "accuracy" else 2), list(_TITLES).index(name)
     return 1, int(name.removeprefix("top_"))
 
 
 def build_class_table(metrics: Metrics) -> dict[str, Any]:
-    """Rows of the table of classes, and its means where metrics.json has them."""
-    rows = list(metrics["per_class"].items())
-    means = [(title, metrics[name]) for name, title in _MEANS.items() if name in metrics]
-    return {"rows": rows, "means": means, "with_areas": "roc_auc" in rows[0][1]}
+    """Return the rows of the table of classes, and its means if metrics.json has them."""
+    rows = list(metrics.per_class.items())
+    means = [
+        (title, values)
+        for title, values in (("Mean", metrics.macro), ("Mean by images", metrics.weighted))
+        if values is not None
+    ]
+    with_areas = "roc_auc" in rows[0][1].model_fields_set
+    return {"rows": rows, "means": means, "with_areas": with_areas}
 
 
 def describe_decision_rule(metrics: Metrics) -> list[str]:
-    """How probabilities became classes, where that is not the usual way."""
+    """Describe how probabilities became classes, unless threshold and temperature are defaults."""
     sentences = []
-    if threshold(metrics) != DEFAULT_THRESHOLD:
-        how = _RULES.get(metrics["threshold"]["rule"], "set by hand")
+    if metrics.threshold is not None and metrics.threshold.value != DEFAULT_THRESHOLD:
+        rule = _RULES.get(metrics.threshold.rule, "set by hand")
         sentences.append(
-            f"An image is of class {metrics['labels'][1]} from a probability of "
-            f"{ratio(threshold(metrics))} on: {how}."
+            f"An image is assigned to class {metrics.labels[1]} from a probability of "
+            f"{ratio(metrics.threshold.value)} on: {rule}."
         )
-    temperature = metrics.get("temperature", 1.0)
+    temperature = decision_temperature(metrics)
     if temperature != 1.0:
-        sure = "sure" if temperature > 1 else "unsure"
+        tendency = "overconfident" if temperature > 1 else "underconfident"
         sentences.append(
-            f"Probabilities are scaled by a temperature of {ratio(temperature)}, found on the "
-            f"validation split: without it the model was too {sure}."
+            f"Probabilities are scaled by a temperature of {ratio(temperature)}, fitted on the "
+            f"validation split: without it the model was {tendency}."
         )
     return sentences
 
 
-def describe_caution(card: ModelInfo, manifest: Manifest, metrics: Metrics) -> Optional[str]:
-    """Why the numbers may flatter the model; None where they were made as they should be."""
-    if metrics["split"] == splits.TRAIN:
+def describe_caution(
+    model_info: ModelInfo, manifest: Manifest, scores: SplitScores
+) -> Optional[str]:
+    """Return why the numbers may flatter the model; None if the evaluation is sound."""
+    if scores.split == splits.TRAIN:
         return (
             "The model was trained on images of this split: the numbers say little about "
             "images that it has never seen."
         )
-    if metrics["split"] == splits.VALIDATION:
+    if scores.split == splits.VALIDATION:
         return (
             "The epoch was chosen on images of this split: expect slightly lower numbers on "
-            "images that had no part in that."
+            "images that were not used for that choice."
         )
-    ours = (card.fingerprint, card.config.seed, card.config.splits)
-    if metrics["fingerprint"] != ours[0] and (manifest.seed, manifest.splits) != ours[1:]:
+    trained_on = (model_info.config.seed, model_info.config.splits)
+    if (
+        scores.fingerprint != model_info.fingerprint
+        and (manifest.seed, manifest.splits) != trained_on
+    ):
         return (
-            "The model was trained on another dataset, and on other splits: some of these images "
-            "may have been among those that it was trained on."
+            "The model was trained on another dataset with other splits: some of these images "
+            "may be among its training images."
         )
     return None
 
 
-def is_binary(metrics: Metrics) -> bool:
-    return len(metrics["labels"]) == 2
+def decision_threshold(metrics: Metrics) -> float:
+    """Return the probability from which on an image is of the second of two classes."""
+    return DEFAULT_THRESHOLD if metrics.threshold is None else metrics.threshold.value
 
 
-def count_correct(metrics: Metrics) -> int:
-    """How many images are classified correctly."""
-    return sum(row[number] for number, row in enumerate(metrics["confusion"]))
+def decision_temperature(metrics: Metrics) -> float:
+    """Return the temperature by which probabilities were scaled; 1 if there was none."""
+    return 1.0 if metrics.temperature is None else metrics.temperature
 
 
-def threshold(metrics: Metrics) -> float:
-    """From which probability on an image is of the second of two classes."""
-    return float((metrics.get("threshold") or {"value": DEFAULT_THRESHOLD})["value"])
-
-
-def _confidence_intervals(metrics: Metrics) -> Mapping[str, Any]:
-    """An older Halftone wrote none, but that of the accuracy follows from counts."""
-    return metrics.get("intervals") or {
-        "accuracy": wilson_interval(count_correct(metrics), metrics["rows"])
-    }
-
-
-def _as_interval(interval: Any) -> Optional[tuple[float, float]]:
-    return None if interval is None else (interval[0], interval[1])
+def _confidence_intervals(metrics: Metrics) -> Mapping[str, Optional[Interval]]:
+    """Return intervals by measure; older versions wrote none, but Wilson's follows from counts."""
+    return metrics.intervals or {"accuracy": wilson_interval(metrics.num_correct, metrics.rows)}

@@ -1,4 +1,4 @@
-"""The pictures on the page: what was taken for what, what was rejected, and the contact sheet."""
+"""The images on the page: examples, rejects and the contact sheet."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from halftone.report import plots
 from halftone.report.words import relative_path
 
 _DISPLAY_SIDE_PX = 128  # the longer side of a picture on the page, in CSS pixels
-# A larger picture is reduced: to what is sharp on a dense screen, and further where there are many.
+# Larger pictures are scaled down to what is sharp on a dense screen, or further if there are many.
 _MAX_SIDE_PX, _MIN_SIDE_PX = 192, 48
-_TOTAL_PIXEL_BYTES = 1_200_000  # of all pictures together, before compression
+_TOTAL_PIXEL_BYTES = 1_200_000  # of all pictures together, uncompressed
 _MAX_SHEET_BYTES = 768 * 1024
 _SHEET_QUALITY = 75
 
@@ -25,16 +25,16 @@ PicturePixels = npt.NDArray[np.uint8]  # (H, W, C) uint8, C 1 (grey) or 3 (RGB)
 
 
 class ReportReject(NamedTuple):
-    """An image that did not become a row."""
+    """A rejected image."""
 
     path: str
     reason: str
     detail: str
-    pixels: Optional[PicturePixels]  # where something can be shown
+    pixels: Optional[PicturePixels]  # None if the image cannot be decoded
 
 
 class EmbeddedPicture(NamedTuple):
-    """A picture and its size in CSS pixels; enlarged, its own pixels stay square and whole."""
+    """A picture and its size in CSS pixels; its pixels stay sharp squares if it is enlarged."""
 
     uri: str
     width_px: int
@@ -45,7 +45,7 @@ class EmbeddedPicture(NamedTuple):
 def embed_examples(
     examples: Sequence[Example], folder: str, max_side_px: int
 ) -> list[dict[str, Any]]:
-    """In the order given, each with its path below the folder of images."""
+    """Return examples in the given order, with picture and path below the folder of images."""
     return [
         {
             "label": example.label,
@@ -62,7 +62,7 @@ def embed_examples(
 def embed_rejects(
     rejects: Iterable[ReportReject], folder: str, max_side_px: int
 ) -> list[dict[str, Any]]:
-    """By reason and path, those that can be shown with their picture."""
+    """Return rejects by reason and path, with a picture if they can be shown."""
     return [
         {
             "path": relative_path(reject.path, folder),
@@ -75,14 +75,14 @@ def embed_rejects(
 
 
 def choose_max_side_px(pixels: Sequence[PicturePixels]) -> int:
-    """The longer side that pictures are kept with, so that all of them fit on a small page."""
+    """Return the longer side to scale pictures to, so that the page stays small."""
     channels = sum(each.shape[2] for each in pixels)
     side_px = (_TOTAL_PIXEL_BYTES / max(1, channels)) ** 0.5
     return int(min(_MAX_SIDE_PX, max(_MIN_SIDE_PX, side_px)))
 
 
 def embed_picture(pixels: PicturePixels, max_side_px: int) -> EmbeddedPicture:
-    """Make a PNG of a picture, shown at a whole multiple of its size if small."""
+    """Encode a picture as PNG; a small one is shown at a whole multiple of its size."""
     height, width = pixels.shape[:2]
     scale = _DISPLAY_SIDE_PX / max(height, width)
     scale = int(scale) if scale >= 1 else scale
@@ -100,7 +100,7 @@ def embed_picture(pixels: PicturePixels, max_side_px: int) -> EmbeddedPicture:
 
 
 def embed_contact_sheet(png: Optional[bytes]) -> Optional[EmbeddedPicture]:
-    """A contact sheet as a JPEG, some five times smaller; None where it is still too large."""
+    """Encode a contact sheet as JPEG, about a fifth of the PNG; None if it is still too large."""
     if png is None:
         return None
     image = Image.open(io.BytesIO(png)).convert("RGB")

@@ -1,8 +1,9 @@
-"""Figures: what those of the report have in common, and a training's learning curves.
+"""Figures: common parts of those in the report, and the learning curves of a training.
 
-The same input gives the same bytes. Drawn with matplotlib's objects: pyplot would keep global state
-and look for a screen. A figure of the report comes for light and for dark pages, in colours of
-Okabe and Ito (2008) that colour-blind people tell apart, and lines differ in stroke and marker too.
+Equal input gives equal bytes. Figures are drawn with matplotlib's object API: pyplot would keep
+global state and look for a display. A figure of the report exists for light and dark pages. Its
+colours, by Okabe and Ito (2008), can be told apart by colour-blind people; lines also differ in
+stroke and marker.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from halftone.model_directory import best_epoch
 
-STROKES = ("-", "--", "-.")  # one for each of Theme.lines
-_MAX_EPOCHS_WITH_MARKERS = 30  # epochs; more of them run into each other
+STROKES = ("-", "--", "-.")  # one for each colour in Theme.lines
+_MAX_EPOCHS_WITH_MARKERS = 30  # more markers would overlap
 _MAX_LABEL_CHARS = 28
 
 
 class Theme(NamedTuple):
-    """Colours of a figure, those of the page it is on."""
+    """Colours of a figure, which match those of the page."""
 
     ink: str
     rule: str
-    band: str  # of an area behind lines
+    band: str  # area behind lines
     lines: tuple[str, str, str]
-    heat: tuple[str, ...]  # from the page's own colour to what stands out most
+    heat: tuple[str, ...]  # from the background of the page to the strongest contrast
 
 
 LIGHT = Theme(
@@ -51,7 +52,7 @@ DrawFunction = Callable[[Figure, Theme], None]
 
 
 class ThemedFigure(NamedTuple):
-    """One figure, twice, as data: URIs of SVG, and what it shows in words."""
+    """A figure as two data: URIs of SVG, and its alternative text."""
 
     light: str
     dark: str
@@ -66,7 +67,7 @@ def draw_themed(size_in: tuple[float, float], draw_figure: DrawFunction, alt: st
 
 
 def style_axes(axes: Axes, theme: Theme, title: str = "") -> None:
-    """Give axes the look that all have."""
+    """Set title, grid and spines as in all figures."""
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes.grid(True, color=theme.rule, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -74,22 +75,22 @@ def style_axes(axes: Axes, theme: Theme, title: str = "") -> None:
 
 
 def set_log_x(axes: Axes, low: float, high: float) -> None:
-    """Make the x axis logarithmic; its values reach from `low` to `high`."""
+    """Make the x axis logarithmic, for values from `low` to `high`."""
     axes.set_xscale("log")
-    # Matplotlib's own labels are formulas, which are not set here: see _settings.
+    # Matplotlib's default labels are formulas, which _matplotlib_settings turns off.
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high / low < 1000 else (1,)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def add_legend(figure: Figure, axes: Axes, columns: int) -> None:
-    """Put the legend of `axes` below all of them, where it covers no line."""
+    """Add the legend of `axes` below all axes, where it covers no line."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def printable_label(label: str) -> str:
-    """A class's name as a figure can show it: on one line, not too long, all of it printable."""
+    """Return the name of a class on one line, shortened, without unprintable characters."""
     clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in label)
     return clean if len(clean) <= _MAX_LABEL_CHARS else clean[: _MAX_LABEL_CHARS - 1].rstrip() + "…"
 
@@ -116,8 +117,8 @@ def draw_learning_curves_png(history: Sequence[Mapping[str, Any]]) -> bytes:
     """Draw loss and accuracy over the epochs of a training's history, side by side, as a PNG.
 
     Args:
-        history: an entry an epoch with `epoch`, `loss`, `accuracy` and, where rows were held out,
-            `val_loss` and `val_accuracy`; at least one.
+        history: at least one entry, one per epoch, with `epoch`, `loss`, `accuracy` and, if there
+            is a validation split, `val_loss` and `val_accuracy`.
     """
     with _matplotlib_settings(LIGHT):
         figure = Figure(figsize=(9.2, 3.6), layout="constrained", dpi=120, facecolor="white")
@@ -147,7 +148,7 @@ def plot_metric_curve(
     chosen_epoch: Optional[int],
 ) -> None:
     """Draw a metric of train and validation over the epochs; None leaves a gap."""
-    marked = len(epochs) <= _MAX_EPOCHS_WITH_MARKERS
+    with_markers = len(epochs) <= _MAX_EPOCHS_WITH_MARKERS
     for name, values, colour, stroke, marker in zip(
         ("train", "validation"), (train, validation), theme.lines, STROKES, "os"
     ):
@@ -155,10 +156,10 @@ def plot_metric_curve(
         if np.isfinite(heights).any():
             axes.plot(
                 epochs, heights, stroke, color=colour, label=name,
-                marker=marker if marked else "", markersize=4,
+                marker=marker if with_markers else "", markersize=4,
             )  # fmt: skip
     if chosen_epoch is not None:
-        # Behind the points, which it would darken.
+        # Behind the points.
         axes.axvline(
             chosen_epoch,
             color=theme.ink,
@@ -169,12 +170,12 @@ def plot_metric_curve(
     style_axes(axes, theme, title)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-    # One epoch alone would get an axis of fractions around it.
+    # Without limits, the axis of a single epoch would show fractions.
     axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
 
 
 def heat_ramp(theme: Theme, steps: int) -> list[tuple[str, str]]:
-    """Return (background, readable text colour) for `steps` levels, from none to all."""
+    """Return (background, text colour with enough contrast) for `steps` levels, from 0 to 1."""
     backgrounds = [heat_colours(theme)(level)[:3] for level in np.linspace(0, 1, steps)]
     return [(to_hex(rgb), "#000" if luminance(rgb) > 0.18 else "#fff") for rgb in backgrounds]
 
@@ -184,7 +185,7 @@ def heat_colours(theme: Theme) -> LinearSegmentedColormap:
 
 
 def luminance(rgb: Sequence[float]) -> float:
-    """Relative luminance as in WCAG 2; black and white text contrast equally at 0.18."""
+    """Return the relative luminance of WCAG 2; at 0.18 black and white have equal contrast."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
@@ -195,7 +196,7 @@ def data_uri(kind: str, data: bytes) -> str:
 
 def _render_svg(size_in: tuple[float, float], draw_figure: DrawFunction, theme: Theme) -> str:
     with _matplotlib_settings(theme), warnings.catch_warnings():
-        # The page's reader has fonts of their own; the one here only measures.
+        # The browser draws text with its own fonts; the font here only measures it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=size_in, layout="constrained")
         draw_figure(figure, theme)
@@ -206,15 +207,15 @@ def _render_svg(size_in: tuple[float, float], draw_figure: DrawFunction, theme: 
 
 @contextmanager
 def _matplotlib_settings(theme: Theme) -> Iterator[None]:
-    """Settings of our own, whatever the user's matplotlibrc says."""
-    inked = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
-    own = {
-        **dict.fromkeys(inked, theme.ink),
+    """Use fixed settings instead of the user's matplotlibrc."""
+    ink_settings = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
+    settings = {
+        **dict.fromkeys(ink_settings, theme.ink),
         "axes.edgecolor": theme.rule,
         "font.size": 9,
-        "svg.fonttype": "none",  # text stays text: small, sharp, searchable
+        "svg.fonttype": "none",  # keep text as text: small, sharp, searchable
         "svg.hashsalt": "halftone",  # ids in the file are random otherwise
-        "text.parse_math": False,  # a class may have $ in its name
+        "text.parse_math": False,  # names of classes may contain $
     }
-    with matplotlib.style.context(["default", own]):
+    with matplotlib.style.context(["default", settings]):
         yield

@@ -1,4 +1,4 @@
-"""What was run: settings, and the machine."""
+"""Settings and machine of the run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _DISPLAY_NAMES = {"python": "Python", "tensorflow": "TensorFlow", "pyspark": "Sp
 
 
 def list_changed_settings(config: Config) -> list[tuple[str, str, str]]:
-    """(key, value, default) of each setting that differs from its default.
+    """Return (key, value, default) of each setting that differs from its default.
 
-    The run's name has its own place on the page. Paths and Spark's settings say where and how it
-    ran, not what; Spark's may hold passwords, and a page is passed on.
+    The name of the run is elsewhere on the page. Paths and Spark settings are left out: they do not
+    change the result, and Spark settings may hold passwords, which must not be shared.
     """
     family = type(config.train.model)()
     defaults = {
         **flatten_settings(Config().model_dump(mode="json")),
-        # Another family than the default one differs in its name, and from its own defaults.
+        # For a model family other than the default, compare with the defaults of that family.
         **flatten_settings(family.model_dump(mode="json", exclude={"name"}), "train.model."),
     }
     values = flatten_settings(config.model_dump(mode="json", exclude={"name", "paths", "spark"}))
@@ -32,7 +32,7 @@ def list_changed_settings(config: Config) -> list[tuple[str, str, str]]:
 
 
 def describe_machine(facts: Optional[Mapping[str, Any]]) -> str:
-    """Facts on one line, in the order given; `memory_bytes` in GiB, `versions` one by one."""
+    """Format facts on one line, in the given order; `memory_bytes` in GiB, `versions` flattened."""
     return ", ".join(_describe_fact(name, value) for name, value in (facts or {}).items())
 
 
@@ -47,5 +47,5 @@ def _describe_fact(name: str, value: Any) -> str:
 
 
 def _format_setting(value: Any) -> str:
-    """A setting as a YAML file would state it."""
+    """Format a setting as in a YAML file."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Where pages are made: templates beside the modules of a package, and what all of them know."""
+"""Renders pages from templates in a package, with common templates, filters and values."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ _REPORT_PACKAGE = __name__.rpartition(".")[0]
 
 
 def render_page(template: str, package: str = _REPORT_PACKAGE, /, **values: Any) -> str:
-    """Fill in a page with `values`; it is by this Halftone unless they say otherwise."""
-    known = {"halftone_version": halftone.__version__, "ramps": heat_ramps()}
-    return _create_environment(package).get_template(template).render({**known, **values})
+    """Render a template of `package` with `values`, which override the default values."""
+    defaults = {"halftone_version": halftone.__version__, "ramps": heat_ramps()}
+    return _create_environment(package).get_template(template).render({**defaults, **values})
 
 
 def _create_environment(package: str) -> Environment:
-    """Find templates in `package`, and what it has not in the report's."""
+    """Return an environment that looks up templates in `package`, then in halftone.report."""
 
-    def source(name: str) -> str:
-        for place in (package, _REPORT_PACKAGE):
+    def load_source(name: str) -> str:
+        for candidate in (package, _REPORT_PACKAGE):
             try:
-                found = pkgutil.get_data(place, name)
+                source = pkgutil.get_data(candidate, name)
             except OSError:
                 continue
-            if found is not None:
-                return found.decode("utf-8")
+            if source is not None:
+                return source.decode("utf-8")
         raise AssertionError(f"{name} is missing from the package")
 
-    made = Environment(
-        # Not Jinja's own loader for packages: it cannot always read from a zip on sys.path.
-        loader=FunctionLoader(source),
+    environment = Environment(
+        # Jinja's PackageLoader cannot always read from a zip on sys.path.
+        loader=FunctionLoader(load_source),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update({each.__name__: each for each in _FILTERS})
-    return made
+    environment.filters.update({function.__name__: function for function in _FILTERS})
+    return environment

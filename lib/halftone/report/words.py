@@ -1,4 +1,4 @@
-"""Numbers and times as the page writes them; the filters of its templates."""
+"""Formats of numbers and times; also the filters of the templates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Optional
 
-NOT_AVAILABLE = "n/a"  # where a number cannot be said
+NOT_AVAILABLE = "n/a"  # for a missing number
 
 
 def count(number: int) -> str:
@@ -15,7 +15,7 @@ def count(number: int) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share of 1 in percent; only what is all or nothing is shown as 100 or 0."""
+    """Format a share of 1 in percent; only exactly 1 and 0 are shown as 100% and 0%."""
     if 0 < share < 0.0001:
         return "<0.01%"
     if 0.9999 < share < 1:
@@ -24,24 +24,24 @@ def percent(share: float) -> str:
 
 
 def ratio(value: Optional[float]) -> str:
-    """As the jobs print it."""
+    """Format with four decimal places, as the jobs print it."""
     return NOT_AVAILABLE if value is None else f"{value:.4f}"
 
 
 def signed_difference(value: Optional[float]) -> str:
-    """A difference, with its sign unless it rounds to nothing."""
+    """Format a difference with its sign, unless it rounds to 0."""
     if value is None or math.isnan(value):
         return NOT_AVAILABLE
     return f"{value:+.4f}".replace("-", "\N{MINUS SIGN}") if round(value, 4) else "0.0000"
 
 
 def utc_time(text: str) -> str:
-    """An ISO 8601 time in UTC, for people; whatever else it is, as it is."""
+    """Format an ISO 8601 time in UTC; other texts are returned as they are."""
     try:
-        when = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return when.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def duration(secs: float) -> str:
@@ -61,9 +61,8 @@ def image_count(number: int) -> str:
 
 
 def relative_path(path: str, folder: str) -> str:
-    """A path below the folder of images, where it is there."""
-    start = folder.rstrip("/") + "/"
-    return path[len(start) :] if path.startswith(start) else path
+    """Return the path below `folder`, or the whole path if it is elsewhere."""
+    return path.removeprefix(folder.rstrip("/") + "/")
 
 
 def sort_by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:

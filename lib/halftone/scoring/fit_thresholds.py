@@ -1,4 +1,4 @@
-"""Temperature and threshold as the config asks for them, from the validation split."""
+"""Fits temperature and threshold on the validation split, if the config asks for it."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from halftone.scoring.spark_scorer import SparkScorer
 
 
 def check_dataset(settings: ScoreSettings, data: Manifest) -> None:
-    """Raise InputError where the dataset does not have what the settings need."""
+    """Raise InputError if the dataset lacks what the settings need."""
     check_num_classes(settings, len(data.labels))
     if needs_validation_split(settings) and not data.shards(VALIDATION):
-        what = "score.calibrate" if settings.calibrate else f"score.threshold {settings.threshold}"
+        key = "score.calibrate" if settings.calibrate else f"score.threshold {settings.threshold}"
         raise InputError(
-            f"{what} needs a validation split, and the dataset has none; preprocess with a "
+            f"{key} needs a validation split, and the dataset has none; preprocess with a "
             "splits.validation_fraction"
         )
 
 
 def check_num_classes(settings: ScoreSettings, num_classes: int) -> None:
-    """Raise InputError where there is no threshold between so many classes."""
+    """Raise InputError if a threshold is set and there are more than two classes."""
     if num_classes != 2 and settings.threshold != thresholds.DEFAULT_THRESHOLD:
         raise InputError(
-            f"score.threshold is {settings.threshold}, but the model has {num_classes} classes, "
-            "of which the most probable is taken; leave score.threshold out"
+            f"score.threshold is {settings.threshold}, but the model has {num_classes} classes and "
+            "predicts the most probable one; leave score.threshold out"
         )
 
 
 def needs_validation_split(settings: ScoreSettings) -> bool:
-    """Whether temperature or threshold are found on the validation split."""
+    """Return whether temperature or threshold are fitted on the validation split."""
     return settings.calibrate or isinstance(settings.threshold, str)
 
 
 def fit_scorer(
     scorer: SparkScorer, settings: ScoreSettings, data: Optional[Manifest]
 ) -> SparkScorer:
-    """Return the scorer with the temperature and the threshold that it is to predict with.
+    """Return the scorer with the temperature and the threshold that the settings ask for.
 
     Args:
-        data: needed where `need_validation` says so.
+        data: the dataset to fit on; needed if `needs_validation_split(settings)`.
     """
     if not needs_validation_split(settings):
         return scorer._replace(
@@ -58,8 +58,8 @@ def fit_scorer(
     if settings.threshold == "best_f1":
         threshold = thresholds.best_f1_threshold(label_ids, probabilities[:, 1])
     elif settings.threshold == "precision":
-        wanted = settings.wanted_precision or 0.0
-        threshold = thresholds.precision_threshold(label_ids, probabilities[:, 1], wanted)
+        min_precision = settings.wanted_precision or 0.0
+        threshold = thresholds.precision_threshold(label_ids, probabilities[:, 1], min_precision)
     else:
         threshold = float(settings.threshold)
     predictor = scorer.predictor._replace(temperature=temperature, threshold=threshold)

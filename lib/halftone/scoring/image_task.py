@@ -1,4 +1,4 @@
-"""One block of raw images to predictions and rejects. Runs in Spark's Python workers."""
+"""Scores one block of raw images. Runs in Spark's Python workers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from halftone.scoring import predict, predictions
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
 
-REJECTS_PREFIX = "rejects-"  # how the names of their files begin
+REJECTS_PREFIX = "rejects-"  # of the names of rejects files
 
 
 def score_block_or_file(
@@ -24,37 +24,36 @@ def score_block_or_file(
     sources: Sequence[Union[int, str]],
     index: int,
 ) -> PredictionSummary:
-    """Do one piece of work and say what it comes to.
+    """Score a block, unless its predictions exist, or read a predictions file; summarise it.
 
     Args:
-        blocks: whose parts are files of schema.IMAGE_PREDICTIONS.
-        pieces: numbers of blocks to score, and URLs of predictions that are only to be counted.
+        blocks: the blocks; their parts are files of schema.IMAGE_PREDICTIONS.
+        sources: numbers of blocks to score, and URLs of predictions that are only summarised.
+        index: of the source to work on.
     """
-    piece = sources[index]
-    if isinstance(piece, str):
-        return predictions.summarise_predictions(predictor, storage.read_table(piece))
-    target = decode_block.part_url(blocks, piece)
-    rejects = storage.join(blocks.parts, f"{REJECTS_PREFIX}{piece:06d}.parquet")
+    source = sources[index]
+    if isinstance(source, str):
+        return predictions.summarise_predictions(predictor, storage.read_table(source))
+    target = decode_block.part_url(blocks, source)
+    rejects_url = storage.join(blocks.parts, f"{REJECTS_PREFIX}{source:06d}.parquet")
     if storage.exists(target):
-        made = storage.read_table(target)
-        rejected = arrow.empty_table(schema.REJECTS)
-        if storage.exists(rejects):
-            rejected = storage.read_table(rejects)
+        rows = storage.read_table(target)
+        rejects = arrow.empty_table(schema.REJECTS)
+        if storage.exists(rejects_url):
+            rejects = storage.read_table(rejects_url)
     else:
-        entries = storage.read_row_group(blocks.plan_url, piece)
+        entries = storage.read_row_group(blocks.plan_url, source)
         part = decode_block.decode_images(blocks.root, entries, blocks.pixels, blocks.read_threads)
-        made, rejected = (
-            _predict_part(predictor, decode_block.select_decoded(part)),
-            decode_block.select_rejects(part),
-        )
-        if rejected.num_rows:
-            storage.write_table(rejects, rejected)
-        storage.write_table(target, made)  # says that all is done
-    return predictions.summarise_predictions(predictor, made, rejected[schema.REASON].to_pylist())
+        rows = _predict_part(predictor, decode_block.select_decoded(part))
+        rejects = decode_block.select_rejects(part)
+        if rejects.num_rows:
+            storage.write_table(rejects_url, rejects)
+        storage.write_table(target, rows)  # last: it marks the block as done
+    return predictions.summarise_predictions(predictor, rows, rejects[schema.REASON].to_pylist())
 
 
 def _predict_part(predictor: PredictorSettings, part: pa.Table) -> pa.Table:
-    """Return schema.IMAGE_PREDICTIONS of an ingest.PART of decoded images."""
+    """Return schema.IMAGE_PREDICTIONS for the decoded images of a part."""
     part = part.combine_chunks()
     label = part["label"]
     is_known = pc.not_equal(label, arrow.string_array([""])[0])
@@ -62,6 +61,6 @@ def _predict_part(predictor: PredictorSettings, part: pa.Table) -> pa.Table:
     probabilities = predict.predict_probabilities(
         predictor, arrow.view_images(part["image"], predictor.shape)
     )
-    made = predictions.prediction_table(predictor, part["key"], label, probabilities, None)
-    seen = [part["source_bytes"], part["source_modified"]]
-    return pa.table([*made.columns, *seen], schema=schema.IMAGE_PREDICTIONS)
+    table = predictions.prediction_table(predictor, part["key"], label, probabilities, None)
+    file_columns = [part["source_bytes"], part["source_modified"]]
+    return pa.table([*table.columns, *file_columns], schema=schema.IMAGE_PREDICTIONS)

@@ -1,4 +1,4 @@
-"""Images to probabilities. Runs in Spark's Python workers; each loads the model once."""
+"""Predicts probabilities of images in Spark's Python workers; each loads the model once."""
 
 from __future__ import annotations
 
@@ -15,46 +15,42 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class PredictorSettings(NamedTuple):
-    """What all images have in common."""
+    """The model, and how to predict with it."""
 
     network: str  # URL
     version: str  # of the model
     labels: tuple[str, ...]
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int]  # height, width, channels
     batch_size: int
-    threads: int  # cores that Spark gives a task
-    temperature: float = 1.0  # that probabilities are scaled by
+    threads: int  # cores per Spark task
+    temperature: float = 1.0  # by which probabilities are scaled
     threshold: float = thresholds.DEFAULT_THRESHOLD  # between two classes
 
 
 def predict_probabilities(
     predictor: PredictorSettings, images: npt.NDArray[np.uint8]
 ) -> Probabilities:
-    """Probabilities (rows, classes) of images (rows, H, W, C)."""
+    """Return the probabilities (rows, classes) of images (rows, H, W, C)."""
     if not len(images):
         return np.empty((0, len(predictor.labels)), np.float32)
     network = _load_network(predictor.network, predictor.threads)
     outputs: list[Probabilities] = []
     for start in range(0, len(images), predictor.batch_size):
         batch = images[start : start + predictor.batch_size]
-        # Every batch has the same size: another one would be compiled anew.
+        # All batches have the same size: TensorFlow would trace the network again for another one.
         filler = np.zeros((predictor.batch_size - len(batch), *predictor.shape), np.uint8)
         outputs.append(network(np.concatenate([batch, filler]))[: len(batch)])
     output = np.concatenate(outputs)
-    # One sigmoid is the probability of the second of two classes.
-    both = np.hstack([1 - output, output]) if output.shape[1] == 1 else output
-    return (
-        both
-        if predictor.temperature == 1.0
-        else calibration.apply_temperature(both, predictor.temperature)
-    )
+    # A single sigmoid output is the probability of the second of two classes.
+    probabilities = np.hstack([1 - output, output]) if output.shape[1] == 1 else output
+    return calibration.apply_temperature(probabilities, predictor.temperature)
 
 
 @lru_cache(maxsize=1)
 def _load_network(url: str, threads: int) -> Callable[[npt.NDArray[np.uint8]], Probabilities]:
-    """Load a network from storage; a worker keeps it for all its tasks."""
+    """Load a network from storage; the worker keeps it for all its tasks."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf  # here, as only workers need it
+    import tensorflow as tf  # here, because only workers need it
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -1,4 +1,4 @@
-"""Predictions as rows of a file, and what they come to."""
+"""Tables of predictions, and their summaries."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from halftone.scoring.predict import PredictorSettings, Probabilities
 
 
 class PredictionSummary(NamedTuple):
-    """What some predictions come to. See `total`."""
+    """Counts of predictions; add with `merge_summaries`."""
 
     num_rows: int
-    accumulator: MetricsAccumulator  # of the rows whose label is known
+    accumulator: MetricsAccumulator  # of the rows with a known label
     counts_by_class: Counter[str]  # rows by prediction
     counts_by_reason: Counter[str]  # images that gave no row, by reason
     examples: Examples
 
 
 def merge_summaries(parts: Iterable[PredictionSummary]) -> PredictionSummary:
-    """Add up one or more; the order makes no difference."""
-    own = list(parts)
+    """Add up one or more summaries; the order makes no difference."""
+    summaries = list(parts)
     return PredictionSummary(
-        sum(part.num_rows for part in own),
-        accumulator.sum_accumulators(part.accumulator for part in own),
-        sum((part.counts_by_class for part in own), Counter()),
-        sum((part.counts_by_reason for part in own), Counter()),
-        reduce(add, (part.examples for part in own)),
+        sum(part.num_rows for part in summaries),
+        accumulator.sum_accumulators(part.accumulator for part in summaries),
+        sum((part.counts_by_class for part in summaries), Counter()),
+        sum((part.counts_by_reason for part in summaries), Counter()),
+        reduce(add, (part.examples for part in summaries)),
     )
 
 
@@ -54,34 +54,35 @@ def prediction_table(
     """Return schema.PREDICTIONS.
 
     Args:
-        labels: null where it is not known.
+        keys: one per row.
+        labels: one per row; null if it is not known.
         probabilities: (rows, classes) float32.
-        fingerprint: of the dataset that the rows are from.
+        fingerprint: of the dataset that the rows are from; None for raw images.
     """
-    count, classes = probabilities.shape
+    num_rows, classes = probabilities.shape
     label_ids = arrow.index_in(labels, arrow.string_array(predictor.labels))
-    of_label = probabilities[np.arange(count), label_ids].astype(np.float64)
+    of_label = probabilities[np.arange(num_rows), label_ids].astype(np.float64)
     losses = -np.log(np.maximum(of_label, calibration.MIN_PROBABILITY))
     predictions = thresholds.predict_classes(probabilities, predictor.threshold)
-    ends = arrow.number_array(np.arange(count + 1) * classes, pa.int32())
+    offsets = arrow.number_array(np.arange(num_rows + 1) * classes, pa.int32())
     values = arrow.number_array(probabilities.ravel(), pa.float32())
     version, source = (
         arrow.string_array([text or ""]) for text in (predictor.version, fingerprint)
     )
-    made = {
+    columns = {
         schema.KEY: keys,
         schema.LABEL: labels,
         schema.PREDICTION: pc.take(
             arrow.string_array(predictor.labels), arrow.number_array(predictions, pa.int64())
         ),
-        schema.PROBABILITY: pa.ListArray.from_arrays(ends, values),
+        schema.PROBABILITY: pa.ListArray.from_arrays(offsets, values),
         schema.LOSS: _null_where_false(label_ids >= 0, arrow.number_array(losses, pa.float64())),
-        schema.MODEL_VERSION: arrow.repeat_value(version, count),
+        schema.MODEL_VERSION: arrow.repeat_value(version, num_rows),
         schema.FINGERPRINT: _null_where_false(
-            np.full(count, fingerprint is not None), arrow.repeat_value(source, count)
+            np.full(num_rows, fingerprint is not None), arrow.repeat_value(source, num_rows)
         ),
     }
-    return pa.table(list(made.values()), schema=schema.PREDICTIONS)
+    return pa.table(list(columns.values()), schema=schema.PREDICTIONS)
 
 
 def summarise_predictions(
@@ -90,40 +91,40 @@ def summarise_predictions(
     reject_reasons: Sequence[str] = (),
     pixels: Optional[npt.NDArray[np.uint8]] = None,
 ) -> PredictionSummary:
-    """Count predictions.
+    """Summarise predictions.
 
     Args:
-        made: schema.PREDICTIONS, with other columns or not.
-        rejects: the reason of each image that gave no row.
-        pixels: (rows, H, W, C) uint8, for examples; none are chosen without.
+        prediction_rows: schema.PREDICTIONS; other columns are ignored.
+        reject_reasons: the reason of each image that gave no row.
+        pixels: (rows, H, W, C) uint8, for examples; without them, no examples are selected.
     """
     label_ids = arrow.index_in(prediction_rows[schema.LABEL], arrow.string_array(predictor.labels))
-    known = np.flatnonzero(label_ids >= 0)
-    rows = arrow.take_rows(prediction_rows, known)
-    keys, label_ids = rows[schema.KEY].to_pylist(), label_ids[known]
+    labelled = np.flatnonzero(label_ids >= 0)
+    rows = arrow.take_rows(prediction_rows, labelled)
+    keys, label_ids = rows[schema.KEY].to_pylist(), label_ids[labelled]
     flat = pa.chunked_array(
         [chunk.flatten() for chunk in rows[schema.PROBABILITY].chunks], pa.float32()
     )
     probabilities = arrow.to_numpy(flat).reshape(-1, len(predictor.labels))
-    shown = Examples()
+    selected = Examples()
     if pixels is not None:
         predictions = thresholds.predict_classes(probabilities, predictor.threshold)
-        shown = examples.select_examples(
+        selected = examples.select_examples(
             *(keys, label_ids, predictions, probabilities),
-            *(pixels[known], predictor.labels, predictor.threshold),
+            *(pixels[labelled], predictor.labels, predictor.threshold),
         )
     losses = arrow.to_numpy(rows[schema.LOSS])
-    counted = pc.value_counts(prediction_rows[schema.PREDICTION]).to_pylist()
+    counts = pc.value_counts(prediction_rows[schema.PREDICTION]).to_pylist()
     return PredictionSummary(
         prediction_rows.num_rows,
         accumulator.accumulate_rows(keys, label_ids, probabilities, losses, predictor.threshold),
-        Counter({one["values"]: one["counts"] for one in counted}),
+        Counter({entry["values"]: entry["counts"] for entry in counts}),
         Counter(reject_reasons),
-        shown,
+        selected,
     )
 
 
 def _null_where_false(mask: npt.NDArray[np.bool_], values: pa.Array) -> pa.Array:
     """Return `values` with null where `mask` is false."""
-    said = pc.cast(arrow.number_array(mask.astype(np.int8), pa.int8()), pa.bool_())
-    return pc.if_else(said, values, pa.nulls(len(values), values.type))
+    is_valid = pc.cast(arrow.number_array(mask.astype(np.int8), pa.int8()), pa.bool_())
+    return pc.if_else(is_valid, values, pa.nulls(len(values), values.type))

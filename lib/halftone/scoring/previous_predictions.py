@@ -1,14 +1,15 @@
-"""Predictions of raw images that an earlier run has made, and that stay."""
+"""Predictions of raw images by an earlier run that are kept."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple, Optional
 
 import pyarrow as pa
 
 from halftone import arrow, storage
 from halftone.dataset import schema
+from halftone.metrics.model import ImageScores
 from halftone.preprocess.changes import KNOWN_IMAGES, ROW
 from halftone.scoring.scores_directory import PREDICTIONS
 
@@ -17,9 +18,9 @@ _ROW, _NO_KEY = arrow.string_array([ROW]), arrow.string_array([""])
 
 
 class PreviousPredictions(NamedTuple):
-    """Files, each by its path below the folder of scores, and what they say of their images."""
+    """Tables by the path of their file below the scores directory."""
 
-    predictions: dict[str, pa.Table]  # schema.KEY and _SEEN
+    predictions: dict[str, pa.Table]  # schema.KEY and _FILE_COLUMNS
     rejects: dict[str, pa.Table]  # schema.REJECTS
 
     @property
@@ -32,14 +33,14 @@ class PreviousPredictions(NamedTuple):
         )
 
     def known_images(self) -> pa.Table:
-        """All images, as KNOWN."""
-        found = [arrow.empty_table(KNOWN_IMAGES)]
+        """Return all images, as changes.KNOWN_IMAGES."""
+        tables = [arrow.empty_table(KNOWN_IMAGES)]
         for table in self.predictions.values():
             status = arrow.repeat_value(_ROW, table.num_rows)
-            found.append(_known_table(table, table[schema.KEY], status))
+            tables.append(_known_table(table, table[schema.KEY], status))
         for table in self.rejects.values():
-            found.append(_known_table(table, table[schema.PATH], table[schema.REASON]))
-        return pa.concat_tables(found)
+            tables.append(_known_table(table, table[schema.PATH], table[schema.REASON]))
+        return pa.concat_tables(tables)
 
 
 def _known_table(table: pa.Table, keys: arrow.Column, status: arrow.Column) -> pa.Table:
@@ -49,22 +50,21 @@ def _known_table(table: pa.Table, keys: arrow.Column, status: arrow.Column) -> p
     )
 
 
-def read_previous_predictions(output: str, previous_metrics: dict[str, Any]) -> PreviousPredictions:
-    """Read what the metrics `standing` at `output` name; nothing where they name nothing."""
-    rows, rejects = (
-        previous_metrics.get("predictions", []),
-        previous_metrics.get("rejects_files", []),
-    )
+def read_previous_predictions(output: str, scores: Optional[ImageScores]) -> PreviousPredictions:
+    """Read the files that the `scores` at `output` name; none if there are no scores."""
+    if scores is None:
+        return PreviousPredictions({}, {})
+    columns = [schema.KEY, *_FILE_COLUMNS]
     return PreviousPredictions(
-        {name: _read_columns(output, name, [schema.KEY, *_FILE_COLUMNS]) for name in rows},
-        {name: _read_columns(output, name, None) for name in rejects},
+        {name: _read_columns(output, name, columns) for name in scores.predictions},
+        {name: _read_columns(output, name) for name in scores.rejects_files},
     )
 
 
 def drop_images(
     previous: PreviousPredictions, keys: pa.ChunkedArray, output: str, run: str
 ) -> PreviousPredictions:
-    """Leave out the images with these keys: a file that holds some of them is written anew."""
+    """Leave out the images with these keys: files that hold some of them are written again."""
     return PreviousPredictions(
         _drop_keys(previous.predictions, schema.KEY, keys, output, run),
         _drop_keys(previous.rejects, schema.PATH, keys, output, run),
@@ -74,22 +74,24 @@ def drop_images(
 def _drop_keys(
     files: dict[str, pa.Table], key_column: str, keys: pa.ChunkedArray, output: str, run: str
 ) -> dict[str, pa.Table]:
-    stays: dict[str, pa.Table] = {}
-    for name, table in files.items():
+    remaining: dict[str, pa.Table] = {}
+    for path, table in files.items():
         mask = ~arrow.is_in(table[key_column], keys)
         if mask.all():
-            stays[name] = table
+            remaining[path] = table
         elif mask.any():
-            # Two runs may have files of one name.
-            _, old, base = name.split("/")
-            anew = storage.join(PREDICTIONS, run, f"{base.partition('.')[0]}-of-{old}.parquet")
-            storage.write_table(
-                storage.join(output, anew),
-                arrow.filter_rows(_read_columns(output, name, None), mask),
+            # Files of two runs may have the same name.
+            _, old_run, name = path.split("/")
+            new_path = storage.join(
+                PREDICTIONS, run, f"{name.partition('.')[0]}-of-{old_run}.parquet"
             )
-            stays[anew] = arrow.filter_rows(table, mask)
-    return stays
+            storage.write_table(
+                storage.join(output, new_path),
+                arrow.filter_rows(_read_columns(output, path), mask),
+            )
+            remaining[new_path] = arrow.filter_rows(table, mask)
+    return remaining
 
 
-def _read_columns(output: str, name: str, column_names: Any) -> pa.Table:
-    return storage.read_table(storage.join(output, name), column_names)
+def _read_columns(output: str, path: str, columns: Optional[list[str]] = None) -> pa.Table:
+    return storage.read_table(storage.join(output, path), columns)

@@ -1,17 +1,15 @@
-"""Raw images to predictions: decoded as for training, and scored, in one go.
+"""Scores raw images: decodes them as for training, and writes predictions, in one pass.
 
-Every image ends as a prediction or as a reject. What an earlier run has scored by the same model
-stays as it is where `score.only_new` asks for that.
+Every image ends as a prediction or as a reject. With `score.only_new`, predictions of an earlier
+run with the same model are kept.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterable
-from datetime import datetime, timezone
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Callable, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import pyarrow as pa
@@ -22,16 +20,16 @@ from halftone import arrow, model_directory, storage
 from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.dataset.manifest import Manifest
-from halftone.errors import InputError, RunError
+from halftone.errors import InputError
+from halftone.metrics.model import ImageScores
 from halftone.model_directory import ModelInfo
 from halftone.preprocess import catalogue, changes, listing, staging
 from halftone.preprocess.changes import LISTED_IMAGES
 from halftone.preprocess.decode_block import PART_NAME
-from halftone.scoring import predictions, previous_predictions, scores_directory, spark_scorer
+from halftone.scoring import predictions, previous_predictions, scores_directory, scoring_job
 from halftone.scoring.fit_thresholds import (
     check_dataset,
     check_num_classes,
-    fit_scorer,
     needs_validation_split,
 )
 from halftone.scoring.image_task import REJECTS_PREFIX, score_block_or_file
@@ -39,19 +37,20 @@ from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
 from halftone.scoring.previous_predictions import PreviousPredictions
 from halftone.scoring.scores_directory import PREDICTIONS
+from halftone.scoring.scoring_job import ScoringJob, SessionFactory
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
 
 class _ImageListing(NamedTuple):
-    """The images that there are."""
+    """The images below a folder."""
 
     root: str
-    entries: pa.Table  # catalogue.ENTRIES; the label is empty where it is not known
-    ignored: dict[str, int]  # number of files by an ending that is not an image's
+    entries: pa.Table  # catalogue.ENTRIES; the label is empty if it is not known
+    ignored: dict[str, int]  # files that no suffix marks as an image, by their ending
 
     def listed_table(self) -> pa.Table:
-        """Return LISTED."""
+        """Return changes.LISTED_IMAGES."""
         keys = arrow.chunked_string_array(
             storage.join(self.root, path) for (path,) in arrow.iter_rows(self.entries, "path")
         )
@@ -60,91 +59,117 @@ class _ImageListing(NamedTuple):
         )
 
 
+class _ImageRun(NamedTuple):
+    """A run over the images that have to be read."""
+
+    job: ScoringJob
+    name: str
+    root: str  # folder of images
+    entries: pa.Table  # catalogue.ENTRIES to read
+    previous: PreviousPredictions  # kept from earlier runs
+
+    @property
+    def folder(self) -> str:
+        return storage.join(self.job.output, PREDICTIONS, self.name)
+
+
 def score_images(
-    config: Config, images: str, model: str, output: str, session: Callable[[], SparkSession]
-) -> dict[str, Any]:
-    """Score the images below `images` and return what metrics.json at `output` holds.
+    config: Config, images: str, model: str, output: str, session: SessionFactory
+) -> ImageScores:
+    """Score the images below `images` and return the content of metrics.json at `output`.
 
     Args:
-        session: gives the SparkSession; called only where there is work for it.
+        session: returns the SparkSession; called only if there is something to score.
 
     Raises:
-        InputError: there are no images, or the settings need what is not there.
-        RunError: an image got lost on the way, which must never be.
+        InputError: there are no images, or the settings need a dataset that is missing.
+        RunError: images were lost; this must never happen.
     """
-    images, model, output = map(storage.normalise_url, (images, model, output))
-    started = time.monotonic()
-    settings, card = config.score, model_directory.read_model_info(model)
-    data = _read_validation_dataset(config, card, model)
-    found = _list_images(images, config, card)
-    listed = found.listed_table()
-    basis = scores_directory.scoring_fingerprint(card, settings, data.fingerprint if data else None)
-    standing = scores_directory.read_previous_metrics(output)
-    is_going_on = settings.only_new and standing.get("basis") == basis
-    kept = previous_predictions.read_previous_predictions(output, standing if is_going_on else {})
-    delta = changes.find_changes(listed, kept.known_images(), arrow.chunked_string_array(()))
-    run = _run_name(basis, found, kept)
-    if standing.get("run") == run or (is_going_on and delta.is_empty):
-        return standing
+    job = scoring_job.start_scoring(config, model, output)
+    settings, output = job.settings, job.output
+    data = _read_validation_dataset(job)
+    image_listing = _list_images(storage.normalise_url(images), config, job.model_info)
+    listed = image_listing.listed_table()
+    fingerprint = job.fingerprint(data)
+    last = scores_directory.read_previous_scores(output, ImageScores)
+    reusable = last if settings.only_new and last and last.basis == fingerprint else None
+    previous = previous_predictions.read_previous_predictions(output, reusable)
+    delta = changes.find_changes(listed, previous.known_images(), arrow.chunked_string_array(()))
+    run_name = _run_name(fingerprint, image_listing, previous)
+    if last is not None and (last.run == run_name or (reusable is not None and delta.is_empty)):
+        return last
     spark = session()
-    work = _build_predictor(spark, config, card, model, data)
-    kept = previous_predictions.drop_images(kept, delta.to_remove, output, run)
-    entries = arrow.filter_rows(found.entries, arrow.is_in(listed["key"], delta.to_read))
-    made = _score_entries(
-        spark, config, card, work, found.root, entries, output, run, list(kept.predictions)
+    dataset = storage.normalise_url(config.paths.dataset or "")
+    predictor = job.fitted_scorer(spark, dataset, data).predictor
+    run = _ImageRun(
+        job=job,
+        name=run_name,
+        root=image_listing.root,
+        entries=arrow.filter_rows(image_listing.entries, arrow.is_in(listed["key"], delta.to_read)),
+        previous=previous_predictions.drop_images(previous, delta.to_remove, output, run_name),
     )
-    rejects = made.counts_by_reason + kept.count_by_reason()
-    expected = entries.num_rows + kept.num_images
-    if made.num_rows + sum(rejects.values()) != expected:
-        raise RunError(
-            f"{made.num_rows} rows and {sum(rejects.values())} rejects came of {expected} images; "
-            f"nothing was published. Remove {output} and run again"
+    summary = _score_entries(spark, predictor, run)
+    scores = _build_scores(run, fingerprint, image_listing.ignored, predictor, summary)
+    scores_directory.publish_scores(output, scores, [*scores.predictions, *scores.rejects_files])
+    return scores
+
+
+def _build_scores(
+    run: _ImageRun,
+    fingerprint: str,
+    ignored: dict[str, int],
+    predictor: PredictorSettings,
+    summary: PredictionSummary,
+) -> ImageScores:
+    """Return the content of metrics.json.
+
+    Raises:
+        RunError: rows and rejects are not as many as there are images.
+    """
+    rejects = summary.counts_by_reason + run.previous.count_by_reason()
+    inputs = run.entries.num_rows + run.previous.num_images
+    if summary.num_rows + sum(rejects.values()) != inputs:
+        raise run.job.count_mismatch(
+            f"{inputs} images gave {summary.num_rows} rows and {sum(rejects.values())} rejects"
         )
-    own = storage.list_names(storage.join(output, PREDICTIONS, run))
-    files = {
-        "predictions": [*kept.predictions, *_run_files(own, run, PART_NAME, kept.predictions)],
-        "rejects_files": [*kept.rejects, *_run_files(own, run, REJECTS_PREFIX, kept.rejects)],
-    }
-    known = int(made.accumulator.confusion.sum())
-    result = {
-        "run": run,
-        "basis": basis,
-        "images": found.root,
-        "inputs": expected,
-        "scored_now": entries.num_rows,
-        "rows": made.num_rows,
-        "rejects": sum(rejects.values()),
-        "rejects_by_reason": dict(sorted(rejects.items())),
-        "ignored": found.ignored,
-        "predicted": {label: made.counts_by_class[label] for label in card.labels},
-        "labelled": known,
-        "metrics": scores_directory.compute_metrics(made, work, settings) if known else None,
-        "model_version": card.version,
-        **files,
-        "scored_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "secs": round(time.monotonic() - started, 3),
-    }
-    scores_directory.publish_scores(
-        output, result, [*files["predictions"], *files["rejects_files"]]
+    labelled = int(summary.accumulator.confusion.sum())
+    metrics = None
+    if labelled:
+        metrics = scores_directory.compute_metrics(summary, predictor, run.job.settings)
+    names = storage.list_names(run.folder)
+    return ImageScores(
+        run=run.name,
+        basis=fingerprint,
+        images=run.root,
+        inputs=inputs,
+        scored_now=run.entries.num_rows,
+        rows=summary.num_rows,
+        rejects=sum(rejects.values()),
+        rejects_by_reason=dict(sorted(rejects.items())),
+        ignored=ignored,
+        predicted={label: summary.counts_by_class[label] for label in predictor.labels},
+        labelled=labelled,
+        metrics=metrics,
+        predictions=_result_files(run, names, PART_NAME, run.previous.predictions),
+        rejects_files=_result_files(run, names, REJECTS_PREFIX, run.previous.rejects),
+        **run.job.provenance(),
     )
-    return result
 
 
-def _read_validation_dataset(
-    config: Config, model_info: ModelInfo, model: str
-) -> Optional[Manifest]:
-    """The dataset by whose validation split threshold and temperature are found, if they are."""
-    if not needs_validation_split(config.score):
-        check_num_classes(config.score, len(model_info.labels))
+def _read_validation_dataset(job: ScoringJob) -> Optional[Manifest]:
+    """Read the dataset on which threshold and temperature are fitted; None if they are not."""
+    dataset = job.config.paths.dataset
+    if not needs_validation_split(job.settings):
+        check_num_classes(job.settings, len(job.model_info.labels))
         return None
-    if config.paths.dataset is None:
+    if dataset is None:
         raise InputError(
-            "score.calibrate and a score.threshold that is chosen need the validation split of a "
+            "score.calibrate and a score.threshold that is fitted need the validation split of a "
             "dataset; give it as --dataset"
         )
-    data = manifest.read_manifest(config.paths.dataset)
-    model_directory.check_model_fits(model_info, data, model, config.paths.dataset)
-    check_dataset(config.score, data)
+    data = manifest.read_manifest(dataset)
+    model_directory.check_model_fits(job.model_info, data, job.model, dataset)
+    check_dataset(job.settings, data)
     return data
 
 
@@ -159,12 +184,12 @@ def _list_images(root: str, config: Config, model_info: ModelInfo) -> _ImageList
     files = catalogue.add_labels(listed, config.preprocess.label_from)
     if listed.has_labels:
         _check_labels(str(config.score.catalogue), files["label"], model_info)
-    places = arrow.index_in(files["label"], arrow.string_array(model_info.labels))
-    # The name of a folder need not be a class.
+    class_ids = arrow.index_in(files["label"], arrow.string_array(model_info.labels))
+    # The name of a folder need not be a class; such images have no known label.
     names = arrow.string_array([*model_info.labels, ""])
-    rows = np.where(places < 0, len(model_info.labels), places)
-    labels = pc.take(names, arrow.number_array(rows, pa.int64()))
-    split = arrow.number_array(np.zeros(files.num_rows), pa.int8())  # they are of none
+    name_ids = np.where(class_ids < 0, len(model_info.labels), class_ids)
+    labels = pc.take(names, arrow.number_array(name_ids, pa.int64()))
+    split = arrow.number_array(np.zeros(files.num_rows), pa.int8())  # unused: there are no splits
     entries = pa.table(
         [files["path"], labels, split, files["size_bytes"], files["modified"]],
         schema=catalogue.ENTRIES,
@@ -173,11 +198,11 @@ def _list_images(root: str, config: Config, model_info: ModelInfo) -> _ImageList
 
 
 def _check_labels(catalogue_url: str, labels: pa.ChunkedArray, model_info: ModelInfo) -> None:
-    others = sorted(set(pc.unique(labels).to_pylist()) - {*model_info.labels, ""})
-    if others:
+    unknown = sorted(set(pc.unique(labels).to_pylist()) - {*model_info.labels, ""})
+    if unknown:
         raise InputError(
-            f"{catalogue_url}: the label {others[0]!r} is no class of the model, which knows "
-            f"{', '.join(model_info.labels)}; correct it, or leave it empty where it is not known"
+            f"{catalogue_url}: the label {unknown[0]!r} is not a class of the model, which has "
+            f"{', '.join(model_info.labels)}; correct it, or leave it empty if it is not known"
         )
 
 
@@ -195,49 +220,43 @@ def _run_name(
     )
 
 
-def _build_predictor(
-    spark: SparkSession, config: Config, model_info: ModelInfo, model: str, data: Optional[Manifest]
-) -> PredictorSettings:
-    dataset = storage.normalise_url(config.paths.dataset or "")
-    own = spark_scorer.build_scorer(spark, dataset, model_info, model, config.score.batch_size)
-    return fit_scorer(own, config.score, data).predictor
-
-
 def _score_entries(
-    spark: SparkSession,
-    config: Config,
-    model_info: ModelInfo,
-    predictor: PredictorSettings,
-    root: str,
-    entries: pa.Table,
-    output: str,
-    run: str,
-    previous_files: list[str],
+    spark: SparkSession, predictor: PredictorSettings, run: _ImageRun
 ) -> PredictionSummary:
-    """Score the entries into files of this run, and count them and those of the files `kept`."""
-    cores, folder = num_cores(spark), storage.join(output, PREDICTIONS, run)
-    pixels = model_info.pixels
+    """Score the entries into files of this run; summarise these and the kept predictions."""
+    config, num_entries, cores = run.job.config, run.entries.num_rows, num_cores(spark)
     blocks, num_blocks = staging.plan_blocks(
-        root, entries, pixels, config.preprocess.read_threads, folder, cores
+        run.root,
+        run.entries,
+        run.job.model_info.pixels,
+        config.preprocess.read_threads,
+        run.folder,
+        cores,
     )
-    blocks = blocks._replace(parts=folder)
-    pieces = [*range(num_blocks), *(storage.join(output, file) for file in previous_files)]
+    blocks = blocks._replace(parts=run.folder)
+    kept_files = [storage.join(run.job.output, file) for file in run.previous.predictions]
+    sources = [*range(num_blocks), *kept_files]
     return tasks.run_and_merge(
         spark,
-        partial(score_block_or_file, predictor, blocks, pieces),
+        partial(score_block_or_file, predictor, blocks, sources),
         predictions.merge_summaries,
-        len(pieces),
-        num_slices=staging.num_slices(entries.num_rows, cores),
+        len(sources),
+        num_slices=staging.num_slices(num_entries, cores),
         progress=tasks.TaskProgress(
             "score",
-            entries.num_rows,
+            num_entries,
             "images",
-            lambda: entries.num_rows * staging.num_parts(blocks) // max(1, num_blocks),
+            lambda: num_entries * staging.num_parts(blocks) // max(1, num_blocks),
         ),
     )
 
 
-def _run_files(names: list[str], run: str, prefix: str, previous_files: Iterable[str]) -> list[str]:
-    """The paths of those of a run's files whose names begin so, but for those that are kept."""
-    found = (storage.join(PREDICTIONS, run, name) for name in names if name.startswith(prefix))
-    return [path for path in found if path not in set(previous_files)]
+def _result_files(
+    run: _ImageRun, names: Sequence[str], prefix: str, kept_files: Iterable[str]
+) -> list[str]:
+    """Return kept files, and the files of this run among `names` that begin with `prefix`."""
+    kept = list(kept_files)
+    written = (
+        storage.join(PREDICTIONS, run.name, name) for name in names if name.startswith(prefix)
+    )
+    return [*kept, *(path for path in written if path not in kept)]

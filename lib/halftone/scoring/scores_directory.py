@@ -1,10 +1,10 @@
-"""A folder of scores: which predictions count, and what is left of earlier ones.
+"""The scores directory: prediction files, and which of them count.
 
-metrics.json              what the predictions come to; names them, and is written last
+metrics.json              the metrics; names the prediction files, and is written last
 report.html               for people
-predictions/RUN/*.parquet a row for each image, see schema.PREDICTIONS
+predictions/RUN/*.parquet a row per image, see schema.PREDICTIONS
 predictions/RUN/rejects-* raw images that gave no row, see schema.REJECTS
-model/VERSION/            the model, where it came from MLflow
+model/VERSION/            the model, if it was fetched from MLflow
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar, Union
+
+from pydantic import ValidationError
 
 from halftone import storage
 from halftone.config import ScoreSettings
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.metrics.summarise import summarise
 from halftone.model_directory import ModelInfo
 from halftone.scoring.predict import PredictorSettings
@@ -27,40 +30,41 @@ METRICS = "metrics.json"
 REPORT = "report.html"
 PREDICTIONS = "predictions"
 MODEL = "model"
-# Settings that no single prediction depends on.
+# Settings that a prediction does not depend on.
 _SETTINGS_WITHOUT_EFFECT = {"split", "batch_size", "top_ks", "only_new", "catalogue"}
+
+Scores = TypeVar("Scores", SplitScores, ImageScores)
 
 
 def scoring_fingerprint(
     model_info: ModelInfo, settings: ScoreSettings, dataset_fingerprint: Optional[str]
 ) -> str:
-    """Name what decides a prediction, besides the image.
+    """Return a name for everything that a prediction depends on besides its image.
 
     Args:
-        fingerprint: of the dataset by whose validation split threshold and temperature are found.
+        dataset_fingerprint: of the dataset on whose validation split threshold and temperature are
+            fitted; None if they are not fitted.
     """
-    decides = settings.model_dump(mode="json", exclude=_SETTINGS_WITHOUT_EFFECT)
-    pixels = model_info.pixels.model_dump(mode="json")
     return hash_parts(
         schema.SCHEMA_VERSION,
         model_info.version,
         model_info.labels,
-        pixels,
-        decides,
+        model_info.pixels.model_dump(mode="json"),
+        settings.model_dump(mode="json", exclude=_SETTINGS_WITHOUT_EFFECT),
         dataset_fingerprint,
     )
 
 
 def hash_parts(*parts: Any) -> str:
-    """A short name for all that `parts` say."""
+    """Return a short digest of JSON values."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def compute_metrics(
     prediction_summary: PredictionSummary, predictor: PredictorSettings, settings: ScoreSettings
-) -> dict[str, Any]:
-    """What metrics.json says of the rows whose label is known, see metrics.summarise."""
+) -> Metrics:
+    """Return the metrics of the rows whose label is known."""
     return summarise(
         prediction_summary.accumulator,
         list(predictor.labels),
@@ -71,41 +75,56 @@ def compute_metrics(
     )
 
 
-def read_previous_metrics(output: str) -> dict[str, Any]:
-    """Return the metrics of the last run at `output`; an empty dict where there are none.
+def read_split_scores(folder: str) -> SplitScores:
+    """Read metrics.json of a scored split.
 
     Raises:
-        InputError: something else than scores is at `output`.
+        FileNotFoundError: there is none.
+        ValueError: it is not JSON, or not the scores of a split.
     """
-    held = storage.list_names(output)
-    if METRICS in held:
-        found = storage.read_json(storage.join(output, METRICS))
-        return found if isinstance(found, dict) else {}
-    others = [name for name in held if name not in (PREDICTIONS, MODEL)]
+    return SplitScores.model_validate(storage.read_json(storage.join(folder, METRICS)))
+
+
+def read_previous_scores(output: str, kind: type[Scores]) -> Optional[Scores]:
+    """Return the scores of the last run at `output`; None if there are none of this kind.
+
+    Raises:
+        InputError: `output` holds something else than scores.
+    """
+    names = storage.list_names(output)
+    if METRICS in names:
+        try:
+            return kind.model_validate(storage.read_json(storage.join(output, METRICS)))
+        except ValidationError:
+            return None
+    others = [name for name in names if name not in (PREDICTIONS, MODEL)]
     if others:
         raise InputError(
             f"{output}: exists and holds no scores (it holds {', '.join(others[:3])}"
             f"{', ...' if len(others) > 3 else ''}); give another --output"
         )
-    return {}
+    return None
 
 
-def publish_scores(output: str, result: dict[str, Any], files: Iterable[str]) -> None:
-    """Make `result` the scores at `output`, and remove what no longer counts.
+def publish_scores(
+    output: str, scores: Union[SplitScores, ImageScores], files: Iterable[str]
+) -> None:
+    """Make `scores` the scores at `output`, and remove files that no longer count.
 
     Args:
-        files: below `output`; all that is to stay below PREDICTIONS.
+        files: paths below `output` of all files below PREDICTIONS to keep.
     """
-    storage.write_json(storage.join(output, METRICS), result)
-    stays = {tuple(file.split("/")[1:]) for file in files}
+    storage.write_json(storage.join(output, METRICS), scores.to_json())
+    kept = {tuple(file.split("/")[1:]) for file in files}  # (run, name)
+    kept_runs = {run for run, _ in kept}
     folder = storage.join(output, PREDICTIONS)
     for run in storage.list_names(folder):
-        if run not in {one for one, _ in stays}:
+        if run not in kept_runs:
             storage.remove(storage.join(folder, run))
             continue
         for name in storage.list_names(storage.join(folder, run)):
-            if (run, name) not in stays:
+            if (run, name) not in kept:
                 storage.remove(storage.join(folder, run, name))
     for version in storage.list_names(storage.join(output, MODEL)):
-        if version != result["model_version"]:
+        if version != scores.model_version:
             storage.remove(storage.join(output, MODEL, version))

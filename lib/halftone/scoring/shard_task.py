@@ -1,4 +1,4 @@
-"""One shard to predictions. Runs in Spark's Python workers."""
+"""Scores one shard of a dataset. Runs in Spark's Python workers."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from halftone.scoring.predictions import PredictionSummary
 def score_shard(
     predictor: PredictorSettings, fingerprint: str, pairs: Sequence[tuple[str, str]], index: int
 ) -> PredictionSummary:
-    """Write the predictions of a shard, unless they are there, and say what they come to.
+    """Write the predictions of a shard, unless they exist, and summarise them.
 
     Args:
         fingerprint: of the dataset.
-        pairs: URLs of shards, each with that of its predictions.
-        number: of the pair to work on.
+        pairs: URLs of shards, each with the URL of its predictions.
+        index: of the pair to work on.
     """
     source, target = pairs[index]
     rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.IMAGE])
     pixels = arrow.view_images(rows[schema.IMAGE], predictor.shape)
     if storage.exists(target):
-        made = storage.read_table(target)
+        table = storage.read_table(target)
     else:
         probabilities = predict.predict_probabilities(predictor, pixels)
-        named = (rows[schema.KEY], rows[schema.LABEL])
-        made = predictions.prediction_table(predictor, *named, probabilities, fingerprint)
-        storage.write_table(target, made)
-    return predictions.summarise_predictions(predictor, made, pixels=pixels)
+        table = predictions.prediction_table(
+            predictor, rows[schema.KEY], rows[schema.LABEL], probabilities, fingerprint
+        )
+        storage.write_table(target, table)
+    return predictions.summarise_predictions(predictor, table, pixels=pixels)
 
 
 def predict_shard(
     predictor: PredictorSettings, sources: Sequence[str], index: int
 ) -> tuple[npt.NDArray[np.int32], Probabilities]:
-    """Label ids (rows,) and probabilities (rows, classes) of the shard at `sources[number]`."""
+    """Return label ids (rows,) and probabilities (rows, classes) of the shard `sources[index]`."""
     rows = storage.read_table(sources[index], [schema.LABEL_ID, schema.IMAGE])
     images = arrow.view_images(rows[schema.IMAGE], predictor.shape)
     return arrow.to_numpy(rows[schema.LABEL_ID]), predict.predict_probabilities(predictor, images)

@@ -1,4 +1,4 @@
-"""A model at work on shards, as Spark tasks."""
+"""Runs a model on shards, as Spark tasks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SparkScorer(NamedTuple):
     def write_predictions(
         self, shards: Sequence[ShardFile], targets: Sequence[str], fingerprint: str
     ) -> PredictionSummary:
-        """Write the predictions of each shard, unless they are there; return what they come to."""
+        """Write the predictions of each shard, unless they exist, and return their summary."""
         sources = [storage.join(self.dataset, shard.path) for shard in shards]
         return tasks.run_and_merge(
             self.spark,
@@ -45,7 +45,7 @@ class SparkScorer(NamedTuple):
     def predict_shards(
         self, shards: Sequence[ShardFile], description: str
     ) -> tuple[npt.NDArray[np.int32], Probabilities]:
-        """Label ids (rows,) and probabilities (rows, classes) of all shards."""
+        """Return label ids (rows,) and probabilities (rows, classes) of all shards."""
         sources = [storage.join(self.dataset, shard.path) for shard in shards]
         parts = tasks.run_tasks(
             self.spark,
@@ -54,14 +54,17 @@ class SparkScorer(NamedTuple):
             num_slices=_TASKS_PER_CORE * num_cores(self.spark),
             progress=tasks.TaskProgress(description, sum(shard.rows for shard in shards), "images"),
         )
-        return np.concatenate([ids for ids, _ in parts]), np.concatenate([p for _, p in parts])
+        return (
+            np.concatenate([label_ids for label_ids, _ in parts]),
+            np.concatenate([probabilities for _, probabilities in parts]),
+        )
 
 
 def build_scorer(
     spark: SparkSession, dataset: str, model_info: ModelInfo, model: str, batch_size: int
 ) -> SparkScorer:
-    """Return a scorer by the model at `model`, of threshold 0.5 and temperature 1."""
-    work = PredictorSettings(
+    """Return a scorer with the model at `model`, a threshold of 0.5 and a temperature of 1."""
+    predictor = PredictorSettings(
         network=storage.join(model, model_info.network),
         version=model_info.version,
         labels=tuple(model_info.labels),
@@ -69,9 +72,9 @@ def build_scorer(
         batch_size=batch_size,
         threads=int(spark.conf.get("spark.task.cpus", "1") or 1),
     )
-    return SparkScorer(spark, dataset, work)
+    return SparkScorer(spark, dataset, predictor)
 
 
 def shard_file_name(shard: ShardFile) -> str:
-    """The file name of a shard, and of its predictions."""
+    """Return the file name of a shard, which its predictions share."""
     return shard.path.rpartition("/")[2]

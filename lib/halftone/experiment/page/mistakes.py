@@ -17,6 +17,7 @@ from halftone.experiment.outcomes import RunOutcome
 from halftone.experiment.page.runs import list_training_folders, read_metrics
 from halftone.experiment.rows import RunRow
 from halftone.metrics.examples import Example, Examples
+from halftone.metrics.model import SplitScores
 from halftone.report import measures, pictures
 from halftone.scoring import predictions
 from halftone.scoring.predict import PredictorSettings
@@ -76,23 +77,25 @@ def find_mistakes(
         return None
     scores = storage.join(list_training_folders(outcome)[0], trial.SCORES)
     examples, folder = Examples(), ""
-    for digest, file in zip(metrics["shards"], metrics["predictions"]):
+    for digest, file in zip(metrics.shards or [], metrics.predictions):
         location = shards.get(digest)
         url = storage.join(scores, file)
         # Skip files that the user deleted to free disk space.
         if location is not None and storage.exists(url) and storage.exists(location.url):
             examples += _find_mistakes_in_shard(storage.read_table(url), location, metrics)
             folder = location.dataset.images
-    rows = metrics["rows"]
     return RunMistakes(
-        rows - measures.count_correct(metrics), rows, examples.mistakes[:MAX_PICTURES], folder
+        metrics.rows - metrics.num_correct,
+        metrics.rows,
+        examples.mistakes[:MAX_PICTURES],
+        folder,
     )
 
 
 def _find_mistakes_in_shard(
-    table: pa.Table, location: ShardLocation, metrics_json: Mapping[str, Any]
+    table: pa.Table, location: ShardLocation, metrics: SplitScores
 ) -> Examples:
-    labels = arrow.string_array(metrics_json["labels"])
+    labels = arrow.string_array(metrics.labels)
     label_ids, predicted_ids = (
         arrow.index_in(table[name], labels) for name in (schema.LABEL, schema.PREDICTION)
     )
@@ -103,12 +106,12 @@ def _find_mistakes_in_shard(
     shape = location.dataset.shape()
     settings = PredictorSettings(
         network="",  # no prediction is made here
-        version=metrics_json["model_version"],
-        labels=tuple(metrics_json["labels"]),
+        version=metrics.model_version,
+        labels=tuple(metrics.labels),
         shape=shape,
         batch_size=1,
         threads=1,
-        threshold=measures.threshold(metrics_json),
+        threshold=measures.decision_threshold(metrics),
     )
     pixels = arrow.view_images(images, shape)[wrong]
     return predictions.summarise_predictions(

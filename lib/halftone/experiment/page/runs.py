@@ -12,8 +12,9 @@ from halftone.config import Config
 from halftone.experiment import rows, trial
 from halftone.experiment.outcomes import RunOutcome
 from halftone.experiment.rows import RunRow, TableColumn
+from halftone.metrics.model import SplitScores
 from halftone.model_directory import HISTORY
-from halftone.scoring.scores_directory import METRICS, REPORT
+from halftone.scoring.scores_directory import REPORT, read_split_scores
 
 
 class ReportLink(NamedTuple):
@@ -72,9 +73,12 @@ def list_training_folders(outcome: RunOutcome) -> list[str]:
     return [storage.join(outcome.folder, f"fold-{number}") for number in range(len(folds))]
 
 
-def read_metrics(outcome: RunOutcome) -> Optional[dict[str, Any]]:
+def read_metrics(outcome: RunOutcome) -> Optional[SplitScores]:
     """Read metrics.json of a run, or of its first fold; None if it was not scored."""
-    return _read_json(storage.join(list_training_folders(outcome)[0], trial.SCORES, METRICS))
+    try:
+        return read_split_scores(storage.join(list_training_folders(outcome)[0], trial.SCORES))
+    except (OSError, ValueError):
+        return None
 
 
 def read_history(outcome: RunOutcome) -> Optional[dict[str, Any]]:

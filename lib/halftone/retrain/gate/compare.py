@@ -7,6 +7,7 @@ from typing import Any, Optional
 from halftone import model_directory, storage, summary
 from halftone.dataset import manifest
 from halftone.errors import InputError
+from halftone.metrics.model import SplitScores
 from halftone.model_directory import ModelInfo
 from halftone.retrain.gate import decision, paired_counts
 from halftone.retrain.gate.decision import GateDecision
@@ -16,7 +17,6 @@ from halftone.scoring import score_dataset, scores_directory
 
 SCORES = "scores"
 CHAMPION, CHALLENGER = "champion", "challenger"
-_MEASURES = ("accuracy", "f1", "loss")
 
 
 def score_pair(
@@ -60,9 +60,12 @@ def compare_models(
         champion: None if there is no champion.
         challenger: version number of the challenger.
     """
-    settings, ours = job.settings.gate, _read_metrics(score_entry["challenger"])
+    settings = job.settings.gate
+    challenger_scores = scores_directory.read_split_scores(score_entry["challenger"])
     if champion is None:
-        return decision.decide_without_comparison(ours, settings, "the first model")
+        return decision.decide_without_comparison(
+            challenger_scores.to_json(), settings, "the first model"
+        )
     if score_entry["misfit"]:
         return GateDecision(
             decision.KEEP,
@@ -73,18 +76,23 @@ def compare_models(
     if champion.retrain_run_folder:
         own_test = _scores_folder(champion.retrain_run_folder, CHALLENGER)
         if storage.exists(storage.join(own_test, scores_directory.METRICS)):
-            known = paired_counts.read_keys(own_test, _read_metrics(own_test))
-    theirs = _read_metrics(score_entry["champion"])
+            own_scores = scores_directory.read_split_scores(own_test)
+            known = paired_counts.read_keys(own_test, own_scores.to_json())
+    champion_scores = scores_directory.read_split_scores(score_entry["champion"])
     both = paired_counts.count_pairs(
-        score_entry["champion"], theirs, score_entry["challenger"], ours, known
+        score_entry["champion"],
+        champion_scores.to_json(),
+        score_entry["challenger"],
+        challenger_scores.to_json(),
+        known,
     )
-    return decision.decide_promotion(both, ours["labels"], settings)
+    return decision.decide_promotion(both, challenger_scores.labels, settings)
 
 
 def read_measures(score_entry: dict[str, Any]) -> dict[str, Any]:
     """Return accuracy, F1 and loss of both models."""
     return {
-        side: {name: _read_metrics(score_entry[side])[name] for name in _MEASURES}
+        side: _measures(scores_directory.read_split_scores(score_entry[side]))
         for side in (CHAMPION, CHALLENGER)
         if score_entry[side]
     }
@@ -126,9 +134,8 @@ def _score_model(
     print(summary.format_scores_summary(result, output), flush=True)
 
 
-def _read_metrics(folder: str) -> dict[str, Any]:
-    found: dict[str, Any] = storage.read_json(storage.join(folder, scores_directory.METRICS))
-    return found
+def _measures(scores: SplitScores) -> dict[str, float]:
+    return {"accuracy": scores.accuracy, "f1": scores.f1, "loss": scores.loss}
 
 
 def _scores_folder(folder: str, side: str) -> str:

@@ -1,0 +1,84 @@
+"""The steps that scoring a dataset and scoring raw images have in common."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Callable, Optional
+
+from pyspark.sql import SparkSession
+
+from halftone import model_directory, storage
+from halftone.config import Config, ScoreSettings
+from halftone.dataset.manifest import Manifest
+from halftone.errors import RunError
+from halftone.model_directory import ModelInfo
+from halftone.scoring import fit_thresholds, scores_directory, spark_scorer
+from halftone.scoring.spark_scorer import SparkScorer
+
+SessionFactory = Callable[[], SparkSession]
+
+
+@dataclass(frozen=True)
+class ScoringJob:
+    """A model, the settings, and the directory that the scores go to."""
+
+    config: Config
+    model: str  # URL
+    model_info: ModelInfo
+    output: str  # URL
+    started: float  # time.monotonic()
+
+    @property
+    def settings(self) -> ScoreSettings:
+        return self.config.score
+
+    def fingerprint(self, validation_data: Optional[Manifest]) -> str:
+        """Return a name for everything that a prediction depends on besides its image.
+
+        Args:
+            validation_data: the dataset for threshold and temperature; only used if the settings
+                ask to fit them.
+        """
+        is_fitted = fit_thresholds.needs_validation_split(self.settings)
+        dataset = validation_data.fingerprint if is_fitted and validation_data else None
+        return scores_directory.scoring_fingerprint(self.model_info, self.settings, dataset)
+
+    def fitted_scorer(
+        self, spark: SparkSession, dataset: str, data: Optional[Manifest]
+    ) -> SparkScorer:
+        """Return a scorer with the temperature and the threshold that the settings ask for.
+
+        Args:
+            dataset: URL of `data`, or empty.
+            data: needed if threshold or temperature are fitted.
+        """
+        scorer = spark_scorer.build_scorer(
+            spark, dataset, self.model_info, self.model, self.settings.batch_size
+        )
+        return fit_thresholds.fit_scorer(scorer, self.settings, data)
+
+    def count_mismatch(self, message: str) -> RunError:
+        """Return the error for predictions that are not as many as there are images."""
+        return RunError(f"{message}; nothing was published. Remove {self.output} and run again")
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the keys of metrics.json that say which model scored, when and for how long."""
+        return {
+            "model_version": self.model_info.version,
+            "scored_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "secs": round(time.monotonic() - self.started, 3),
+        }
+
+
+def start_scoring(config: Config, model: str, output: str) -> ScoringJob:
+    """Read the model at `model`, and start the clock.
+
+    Raises:
+        InputError: there is no model.
+    """
+    started = time.monotonic()
+    model, output = map(storage.normalise_url, (model, output))
+    model_info = model_directory.read_model_info(model)
+    return ScoringJob(config, model, model_info, output, started)
