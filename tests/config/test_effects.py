@@ -63,7 +63,7 @@ def sections_of(annotation: Any) -> list[type[ConfigSection]]:
 
 
 def effects(section: type[ConfigSection], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted name, effect) of each setting, or of a whole section that changes nothing."""
+    """Yield (dotted name, effect) of each setting, or of a section that changes nothing."""
     for name, field in section.model_fields.items():
         sections, effect = sections_of(field.annotation), effect_of(section, name)
         if not sections or effect != "result":

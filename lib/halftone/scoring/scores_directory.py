@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from halftone import storage
 from halftone.config import ScoreSettings
+from halftone.config.effects import result_settings
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.metrics.model import ImageScores, Metrics, SplitScores
@@ -25,13 +26,11 @@ from halftone.metrics.summarise import summarise
 from halftone.model_directory import ModelInfo
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
+from halftone.tracking.mlflow_model import FETCHED_MODELS
 
 METRICS = "metrics.json"
 REPORT = "report.html"
 PREDICTIONS = "predictions"
-MODEL = "model"
-# Settings that a prediction does not depend on.
-_SETTINGS_WITHOUT_EFFECT = {"split", "batch_size", "top_ks", "only_new", "catalogue"}
 
 Scores = TypeVar("Scores", SplitScores, ImageScores)
 
@@ -50,7 +49,7 @@ def scoring_fingerprint(
         model_info.version,
         model_info.labels,
         model_info.pixels.model_dump(mode="json"),
-        settings.model_dump(mode="json", exclude=_SETTINGS_WITHOUT_EFFECT),
+        result_settings(settings),
         dataset_fingerprint,
     )
 
@@ -97,7 +96,7 @@ def read_previous_scores(output: str, kind: type[Scores]) -> Optional[Scores]:
             return kind.model_validate(storage.read_json(storage.join(output, METRICS)))
         except ValidationError:
             return None
-    others = [name for name in names if name not in (PREDICTIONS, MODEL)]
+    others = [name for name in names if name not in (PREDICTIONS, FETCHED_MODELS)]
     if others:
         raise InputError(
             f"{output}: exists and holds no scores (it holds {', '.join(others[:3])}"
@@ -125,6 +124,6 @@ def publish_scores(
         for name in storage.list_names(storage.join(folder, run)):
             if (run, name) not in kept:
                 storage.remove(storage.join(folder, run, name))
-    for version in storage.list_names(storage.join(output, MODEL)):
+    for version in storage.list_names(storage.join(output, FETCHED_MODELS)):
         if version != scores.model_version:
-            storage.remove(storage.join(output, MODEL, version))
+            storage.remove(storage.join(output, FETCHED_MODELS, version))

@@ -13,12 +13,12 @@ from halftone import model_directory, storage
 from halftone.config import TrackingSettings
 from halftone.errors import InputError
 from halftone.model_directory import HISTORY, MODEL_INFO
-from halftone.scoring.scores_directory import MODEL
 from halftone.tracking import tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+FETCHED_MODELS = "model"  # the folder of fetched models, with one folder for each version
 _REGISTERED_PREFIX, _RUN_PREFIX = "models:/", "runs:/"
 
 
@@ -51,7 +51,7 @@ def fetch_model(model: str, output: str, settings: TrackingSettings) -> str:
                 f"{tracking.mask_passwords(uri)}; jobs/train.py stores models as runs:/ID/model"
             )
         model_info = model_directory.read_model_info(folder)
-        copy = storage.join(storage.normalise_url(output), MODEL, model_info.version)
+        copy = storage.join(storage.normalise_url(output), FETCHED_MODELS, model_info.version)
         if not storage.exists(storage.join(copy, MODEL_INFO)):
             # MODEL_INFO is written last: it marks a complete copy.
             for name in (model_info.network, HISTORY, MODEL_INFO):
