@@ -24,8 +24,8 @@ from typing import Any, Callable, Optional
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Imported here once, so that no forked call spends seconds on them.
-import mlflow.store.model_registry.sqlalchemy_store  # noqa: F401
-import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+import mlflow.store.model_registry.sqlalchemy_store
+import mlflow.store.tracking.sqlalchemy_store
 import mlflow.tracking  # noqa: F401
 import pyspark.sql  # noqa: F401
 
