@@ -35,7 +35,8 @@ RESULT_NAMES = """
     train.optimizer train.learning_rate train.momentum train.scale_learning_rate
     train.warmup_epochs train.decay train.weight_decay train.clip_norm train.precision
     train.compression train.aggregate_steps train.start_from score.threshold
-    """Yield (dotted name, effect) of each setting, or of a section without effect."""
+    score.wanted_precision score.calibrate retrain.registered_model retrain.start
+    retrain.gate.measure
     retrain.gate.confidence retrain.gate.max_class_drop retrain.gate.floor
     retrain.drift.warn retrain.drift.stop retrain.drift.confidence
 """
