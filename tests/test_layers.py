@@ -103,11 +103,11 @@ def test_every_package_has_one_layer() -> None:
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"halftone"}))
 def test_a_module_imports_lower_layers_only(module: str) -> None:
     level = {package: number for number, layer in enumerate(LAYERS) for package in layer}
-    own = package_of(module)
+    own_package = package_of(module)
     wrong = {
         name
         for name in package_imports(module)
-        if package_of(name) != own and level[package_of(name)] >= level[own]
+        if package_of(name) != own_package and level[package_of(name)] >= level[own_package]
     }
     assert not wrong
 

@@ -66,10 +66,10 @@ class Place(NamedTuple):
         )
 
     def finish(self, process: Job) -> list[str]:
-        said, _ = process.communicate(timeout=1500)
-        assert process.returncode == 0, said
+        output, _ = process.communicate(timeout=1500)
+        assert process.returncode == 0, output
         self.cluster.remove_finished_applications()
-        return said.splitlines()
+        return output.splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +86,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         store = stack.enter_context(served(tmp_path_factory.mktemp("s3")))
         nodes = tmp_path_factory.mktemp("nodes")
         cluster = stack.enter_context(standalone_cluster.running_cluster(nodes))
-        made = Place(cluster, store, folder, config(folder))
-        made.python.mkdir()
-        command = ["tar", "-xzf", dist / "environment.tar.gz", "-C", made.python]
+        place = Place(cluster, store, folder, config(folder))
+        place.python.mkdir()
+        command = ["tar", "-xzf", dist / "environment.tar.gz", "-C", place.python]
         subprocess.run(command, check=True)
-        yield made
+        yield place
 
 
 def config(folder: Path) -> Path:
@@ -119,22 +119,22 @@ def config(folder: Path) -> Path:
 
 def test_executors_have_what_was_shipped_and_nothing_else(place: Place) -> None:
     (place.folder / "out").mkdir(exist_ok=True)
-    said = place.finish(
+    lines = place.finish(
         place.start("train", place.conf, "--check", "--dataset", str(place.folder / "images"))
     )
-    assert not [line for line in said if line.startswith("WRONG")]
-    assert re.search(r"^ok +horovod's build +gloo +gloo$", "\n".join(said), re.MULTILINE)
-    assert re.search(r"^ok +executors +2 of 2 slots$", "\n".join(said), re.MULTILINE)
+    assert not [line for line in lines if line.startswith("WRONG")]
+    assert re.search(r"^ok +horovod's build +gloo +gloo$", "\n".join(lines), re.MULTILINE)
+    assert re.search(r"^ok +executors +2 of 2 slots$", "\n".join(lines), re.MULTILINE)
     assert not any((place.folder / "out").iterdir())
-    (line,) = [line for line in said if line.startswith("driver: ")]
+    (line,) = [line for line in lines if line.startswith("driver: ")]
     assert f"Python {place.python}, Halftone {REPOSITORY}/dist/halftone.zip/halftone, in " in line
     nodes = place.cluster.folder
     for number in (1, 2):
-        (line,) = [line for line in said if f"/worker-{number}/" in line]
-        own = rf"{nodes}/worker-{number}/app-\d+-\d+/\d"
+        (line,) = [line for line in lines if f"/worker-{number}/" in line]
+        folder = rf"{nodes}/worker-{number}/app-\d+-\d+/\d"
         assert re.fullmatch(
-            rf".*, pid \d+: \d+ cores, [\d.]+ GiB, \d+ GPUs; Python {own}/environment, "
-            rf"Halftone {own}/halftone.zip/halftone, in {own}",
+            rf".*, pid \d+: \d+ cores, [\d.]+ GiB, \d+ GPUs; Python {folder}/environment, "
+            rf"Halftone {folder}/halftone.zip/halftone, in {folder}",
             line,
         )
 
@@ -161,8 +161,8 @@ def test_killed_executors_change_no_result(place: Place) -> None:
     for rank in ranks:
         with suppress(psutil.NoSuchProcess):  # that of the killed executor
             rank.resume()
-    said = place.finish(process)
-    assert any("2 ranks (spark), batch 16 = 2 x 8" in line for line in said)
+    lines = place.finish(process)
+    assert any("2 ranks (spark), batch 16 = 2 x 8" in line for line in lines)
     (restart,) = model_directory.read_model_info(str(out / "model")).restarts
     assert re.fullmatch(r"rank [01] was lost with its Spark task", restart.message)
     assert restart.epoch >= 2
@@ -179,8 +179,8 @@ def test_killed_executors_change_no_result(place: Place) -> None:
 def test_trainings_of_an_experiment_run_in_executors(place: Place) -> None:
     place.store.upload(place.folder / "images", f"{BUCKET}/images")
     process = place.start("experiment", experiment(place), "--output", f"{ROOT}/out")
-    said = place.finish(process)
-    assert "stripes: 2 runs, 2 at a time" in said
+    lines = place.finish(process)
+    assert "stripes: 2 runs, 2 at a time" in lines
     client = place.store.client()
     table = client.cat_file(f"{BUCKET}/out/table.csv").decode()
     rows = {row["run"]: row for row in csv.DictReader(table.splitlines())}
@@ -229,16 +229,16 @@ def kill_executor(place: Place, process: Job) -> None:
 
 def suspended_ranks(place: Place) -> list[psutil.Process]:
     """The ranks in all executors; suspended, so that they do not end meanwhile."""
-    found = [
+    ranks = [
         process
         for executor in place.cluster.executors()
         for process in standalone_cluster.list_children(executor)
         if "halftone.launch.rank" in standalone_cluster.read_command(process)
     ]
-    for process in found:
+    for process in ranks:
         process.suspend()
-    assert len(found) == 2
-    return found
+    assert len(ranks) == 2
+    return ranks
 
 
 def assert_is_of_the_shipped(rank: psutil.Process) -> None:

@@ -59,8 +59,10 @@ def parsed(spark: SparkSession, arguments: list[str]) -> Any:
     environment = jvm.java.util.HashMap()
     environment.put("HADOOP_CONF_DIR", "/etc/hadoop/conf")
     scala = jvm.org.apache.spark.api.python.PythonUtils
-    given = scala.toSeq(jvm.java.util.ArrayList(arguments))
-    return jvm.org.apache.spark.deploy.SparkSubmitArguments(given, scala.toScalaMap(environment))
+    submit_arguments = scala.toSeq(jvm.java.util.ArrayList(arguments))
+    return jvm.org.apache.spark.deploy.SparkSubmitArguments(
+        submit_arguments, scala.toScalaMap(environment)
+    )
 
 
 def conf(arguments: list[str]) -> dict[str, str]:
@@ -81,23 +83,25 @@ def test_spark_understands_the_lines(
 ) -> None:
     arguments = ("train", "--config", "conf/faces.yaml", "--set", "train.ranks=4")
     for settings in ({}, {"GPUS": "2", "SUBMIT_ARGS": "--driver-memory 3g --verbose"}):
-        given = submitted(tmp_path, cluster, *arguments, **settings)
-        understood = parsed(spark, given)
-        assert understood.master() == master
-        assert understood.deployMode() == mode
-        assert understood.primaryResource() == resource.format(home=tmp_path / "halftone")
-        own = understood.childArgs()
+        submit_arguments = submitted(tmp_path, cluster, *arguments, **settings)
+        parsed_arguments = parsed(spark, submit_arguments)
+        assert parsed_arguments.master() == master
+        assert parsed_arguments.deployMode() == mode
+        assert parsed_arguments.primaryResource() == resource.format(home=tmp_path / "halftone")
+        own = parsed_arguments.childArgs()
         assert [own.apply(index) for index in range(own.size())] == list(arguments[1:])
-        assert understood.driverMemory() == ("3g" if settings else None)
-        amounts = {k: v for k, v in conf(given).items() if k.endswith(".gpu.amount")}
+        assert parsed_arguments.driverMemory() == ("3g" if settings else None)
+        amounts = {k: v for k, v in conf(submit_arguments).items() if k.endswith(".gpu.amount")}
         wanted = {f"spark.{of}.resource.gpu.amount": "2" for of in ("executor", "task")}
         assert amounts == (wanted if settings else {})
 
 
 def test_spark_refuses_a_line_that_is_wrong(spark: SparkSession, tmp_path: Path) -> None:
-    given = submitted(tmp_path, "yarn", "train", "--config", "x", SUBMIT_ARGS="--num-executor 3")
+    submit_arguments = submitted(
+        tmp_path, "yarn", "train", "--config", "x", SUBMIT_ARGS="--num-executor 3"
+    )
     with pytest.raises(Exception, match="Unrecognized option '--num-executor'"):
-        parsed(spark, given)
+        parsed(spark, submit_arguments)
 
 
 def test_an_environment_that_all_nodes_see_is_not_sent(tmp_path: Path) -> None:
@@ -140,8 +144,8 @@ def test_an_executor_unpacks_its_python_once(tmp_path: Path) -> None:
         )
         for number in range(2)
     ]
-    said = [process.communicate(timeout=60)[0] for process in both]
-    assert said == [f"{node}/environment/bin/python: -m one {number}\n" for number in range(2)]
+    output = [process.communicate(timeout=60)[0] for process in both]
+    assert output == [f"{node}/environment/bin/python: -m one {number}\n" for number in range(2)]
     assert sorted(path.name for path in node.iterdir()) == [
         "environment",
         "environment.lock",
@@ -172,26 +176,28 @@ def test_settings_that_spark_knows(
 ) -> None:
     jvm = spark.sparkContext._jvm
     assert jvm.org.apache.spark.deploy.k8s.Config.KUBERNETES_NAMESPACE()  # loads those of its own
-    given = conf(submitted(tmp_path, cluster, job, "--config", "x", GPUS="1"))
+    submit_arguments = conf(submitted(tmp_path, cluster, job, "--config", "x", GPUS="1"))
     known = jvm.org.apache.spark.internal.config.ConfigEntry.findEntry
     dynamic = r"spark\.(executor|task)\.resource\.gpu\.(amount|vendor|discoveryScript)"
-    unknown = [key for key in given if known(key) is None and not re.fullmatch(dynamic, key)]
+    unknown = [
+        key for key in submit_arguments if known(key) is None and not re.fullmatch(dynamic, key)
+    ]
     assert unknown == []
-    assert ("spark.task.cpus" in given) == (job == "train" and cluster != "standalone")
+    assert ("spark.task.cpus" in submit_arguments) == (job == "train" and cluster != "standalone")
 
 
 def test_the_gpus_of_a_machine(tmp_path: Path) -> None:
     smi = tmp_path / "nvidia-smi"
     smi.write_text("#!/bin/sh\necho 0\necho 1\n")
     smi.chmod(0o755)
-    said = subprocess.run(
+    output = subprocess.run(
         [DEPLOY / "gpus.sh"],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert json.loads(said) == {"name": "gpu", "addresses": ["0", "1"]}
+    assert json.loads(output) == {"name": "gpu", "addresses": ["0", "1"]}
 
 
 def test_what_the_image_is_made_of_is_there() -> None:

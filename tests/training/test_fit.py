@@ -137,12 +137,12 @@ def test_two_ranks_train_together(start: Train, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_validation_is_the_same_on_any_number_of_ranks(start: Train, tmp_path: Path) -> None:
-    one, two, three = (
+    one_rank, two_ranks, three_ranks = (
         constant_metrics(start, tmp_path, ranks, ("val_loss", "val_accuracy"))
         for ranks in (1, 2, 3)
     )
-    assert two == pytest.approx(one, abs=1e-6)
-    assert three == pytest.approx(one, abs=1e-6)
+    assert two_ranks == pytest.approx(one_rank, abs=1e-6)
+    assert three_ranks == pytest.approx(one_rank, abs=1e-6)
 
 
 def constant_metrics(
@@ -187,9 +187,9 @@ def test_more_ranks_than_row_groups(
         row_groups = pq.ParquetFile(one_row_group_per_split / shard.path).num_row_groups
         assert (row_groups, shard.rows > 3) == (1, True)
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    one, three = (constant_metrics(start, tmp_path, ranks, names) for ranks in (1, 3))
+    one_rank, three_ranks = (constant_metrics(start, tmp_path, ranks, names) for ranks in (1, 3))
     # Equal means over the rows: each of the three ranks has read its third of the row group.
-    assert three == pytest.approx(one, abs=1e-6)
+    assert three_ranks == pytest.approx(one_rank, abs=1e-6)
 
 
 def test_nonfinite_loss_stops_the_training(start: Train, tmp_path: Path) -> None:

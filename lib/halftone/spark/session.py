@@ -1,4 +1,4 @@
-"""A SparkSession: borrowed where there is one, made and stopped where there is none."""
+"""The SparkSession of a job: the active one, or a new one that the job stops at its end."""
 
 from __future__ import annotations
 
@@ -17,36 +17,41 @@ from halftone.spark import class_archive
 from halftone.spark.slots import wait_and_count_slots
 from halftone.storage import clients
 
-# Ours where Spark runs inside this process; on a cluster spark-submit's settings stand.
+# Defaults if Spark runs on this machine; on a cluster the settings of spark-submit apply.
 _LOCAL_DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
-    "spark.log.level": "FATAL",  # what fails a job is said once, in our words
+    "spark.log.level": "FATAL",  # Halftone prints the error of a failed job itself
 }
-# Images travel in few rows of many bytes: Spark's default of 10,000 rows could pass 2 GiB.
+# A row of an image has many bytes: Spark's default of 10,000 rows a batch could exceed 2 GiB.
 _DEFAULTS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "128",
-    "spark.ui.showConsoleProgress": "false",  # ours counts images
+    "spark.ui.showConsoleProgress": "false",  # Halftone's own progress line counts images
     "spark.log.level": "ERROR",
 }
-# The last session of our own while it ends.
+# Stops the last session that was started here.
 _stop_thread: Optional[threading.Thread] = None
-# A task that dies with its Python worker is tried again, as on a cluster.
+# A task whose Python worker dies is tried up to four times, as on a cluster.
 _DEFAULT_MASTER = "local[*, 4]"
 
 
 @contextmanager
 def spark_session(name: str, settings: SparkSettings) -> Iterator[SparkSession]:
-    """Yield the active session, or one of our own that is stopped at the end."""
+    """Yield the active session, or start one and stop it at the end.
+
+    Args:
+        name: application name of a session that is started.
+        settings: section `spark` of the config; settings of spark-submit take precedence.
+    """
     if _stop_thread is not None:
         _stop_thread.join()
-    given = find_active_session()
-    session = given or _start_session(name, settings)
-    # Of the Python workers, wherever they run.
+    active = find_active_session()
+    session = active or _start_session(name, settings)
+    # Environment variables of the Python workers, on all machines.
     session.sparkContext.environment.update(clients.client_environment())
-    if given is not None:
-        yield given
+    if active is not None:
+        yield active
         return
     try:
         yield session
@@ -55,14 +60,14 @@ def spark_session(name: str, settings: SparkSettings) -> Iterator[SparkSession]:
 
 
 def find_active_session() -> Optional[SparkSession]:
-    """The session that someone else made, and will stop; None where there is none."""
-    # Spark calls one active in the thread alone that made it.
+    """Return the session that somebody else started and will stop, or None."""
+    # getActiveSession() knows a session only in the thread that started it.
     return SparkSession.getActiveSession() or SparkSession._instantiatedSession
 
 
 def _start_session(name: str, settings: SparkSettings) -> SparkSession:
-    given = submitted_conf()
-    master = str(given.get("spark.master")) if given else settings.master or _DEFAULT_MASTER
+    submitted = submitted_conf()
+    master = str(submitted.get("spark.master")) if submitted else settings.master or _DEFAULT_MASTER
     local = _LOCAL_DEFAULTS if is_local_master(master) else {}
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if local:
@@ -71,45 +76,45 @@ def _start_session(name: str, settings: SparkSettings) -> SparkSession:
         os.environ.setdefault("SPARK_SUBMIT_OPTS", class_archive.jvm_options())
     builder = SparkSession.builder.master(master).appName(name)
     for key, value in {**_DEFAULTS, **local, **settings.conf}.items():
-        if given is None or not given.contains(key):
+        if submitted is None or not submitted.contains(key):
             builder = builder.config(key, value)
     session = builder.getOrCreate()
     if local:
-        # Spark would describe every RDD in JSON for its user interface, which is not there; to
-        # load the classes for that takes longer than a small job's other work for the JVM.
+        # Spark describes every RDD in JSON for its web UI, which is disabled. Loading the classes
+        # for that takes longer than the rest of a small job in the JVM.
         session.sparkContext.setLocalProperty("spark.rdd.scope.noOverride", "true")
     return session
 
 
 def _stop_session(session: SparkSession) -> None:
-    """Stop Spark, and do not wait for the second that PySpark's accumulator server takes to end."""
+    """Stop Spark without waiting a second for PySpark's accumulator server to end."""
     global _stop_thread
     _stop_thread = threading.Thread(target=session.stop, daemon=True)
     _stop_thread.start()
-    # PySpark forgets the JVM's context when that has stopped, and then ends the server.
+    # PySpark sets _jsc to None when the JVM's context has stopped, and then ends the server.
     while _stop_thread.is_alive() and session.sparkContext._jsc is not None:
         _stop_thread.join(timeout=0.01)
 
 
 def is_spark_submitted() -> bool:
-    """Whether spark-submit started this process."""
+    """Return whether spark-submit started this process."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def submitted_conf() -> Optional[SparkConf]:
-    """What spark-submit was told; None where it did not start this process."""
+    """Return the configuration of spark-submit; None if it did not start this process."""
     if not is_spark_submitted():
         return None
-    # Until PySpark is connected to its JVM, a SparkConf is empty.
+    # A SparkConf is empty until PySpark is connected to its JVM.
     SparkContext._ensure_initialized()
     return SparkConf()
 
 
 def is_local_master(master: str) -> bool:
-    """Whether Spark's tasks run on this machine, in the driver's own process."""
+    """Return whether Spark's tasks run on this machine, in the JVM of the driver."""
     return master.startswith("local") and not master.startswith("local-cluster")
 
 
 def num_cores(session: SparkSession) -> int:
-    """Number of tasks that run at once."""
+    """Return the number of tasks that run at once."""
     return max(1, wait_and_count_slots(session))

@@ -109,7 +109,5 @@ def test_decision_by_f1() -> None:
 def test_first_model_is_promoted_if_it_reaches_the_floor(
     accuracy: float, expected: tuple[str, str]
 ) -> None:
-    decision = decide_without_comparison(
-        {"accuracy": accuracy}, GateSettings(floor=0.6), "the first model"
-    )
+    decision = decide_without_comparison(accuracy, GateSettings(floor=0.6), "the first model")
     assert (decision.action, decision.reason, decision.rows) == (*expected, None)

@@ -63,9 +63,8 @@ def compare_models(
     settings = job.settings.gate
     challenger_scores = scores_directory.read_split_scores(score_entry["challenger"])
     if champion is None:
-        return decision.decide_without_comparison(
-            challenger_scores.to_json(), settings, "the first model"
-        )
+        value = getattr(challenger_scores, settings.measure)
+        return decision.decide_without_comparison(value, settings, "the first model")
     if score_entry["misfit"]:
         return GateDecision(
             decision.KEEP,
@@ -76,14 +75,11 @@ def compare_models(
     if champion.retrain_run_folder:
         own_test = _scores_folder(champion.retrain_run_folder, CHALLENGER)
         if storage.exists(storage.join(own_test, scores_directory.METRICS)):
-            own_scores = scores_directory.read_split_scores(own_test)
-            known = paired_counts.read_keys(own_test, own_scores.to_json())
-    champion_scores = scores_directory.read_split_scores(score_entry["champion"])
+            known = paired_counts.read_keys(_prediction_files(own_test))
     both = paired_counts.count_pairs(
-        score_entry["champion"],
-        champion_scores.to_json(),
-        score_entry["challenger"],
-        challenger_scores.to_json(),
+        challenger_scores.labels,
+        _prediction_files(score_entry["champion"]),
+        _prediction_files(score_entry["challenger"]),
         known,
     )
     return decision.decide_promotion(both, challenger_scores.labels, settings)
@@ -132,6 +128,12 @@ def _score_model(
     config = job.config.model_copy(update={"paths": paths})
     result = score_dataset.score_dataset(config, dataset, model, output, job.session)
     print(summary.format_scores_summary(result, output), flush=True)
+
+
+def _prediction_files(folder: str) -> list[str]:
+    """Return the URLs of the predictions in a folder of scores, in the order of the shards."""
+    files = scores_directory.read_split_scores(folder).predictions
+    return [storage.join(folder, file) for file in files]
 
 
 def _measures(scores: SplitScores) -> dict[str, float]:

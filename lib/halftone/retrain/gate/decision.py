@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Optional
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
 
 from halftone.config import GateSettings
 from halftone.retrain.gate import paired_tests
@@ -22,17 +22,14 @@ class GateDecision(NamedTuple):
     known_rows: Optional[PairedComparison] = None  # on the rows of the champion's own test
 
 
-def decide_without_comparison(
-    metrics: Mapping[str, Any], settings: GateSettings, reason: str
-) -> GateDecision:
+def decide_without_comparison(value: float, settings: GateSettings, reason: str) -> GateDecision:
     """Decide on a challenger without a champion to compare it with: only the floor counts.
 
     Args:
-        metrics: the challenger's metrics.json.
+        value: the challenger's measure, see retrain.gate.measure.
         settings: section `retrain.gate`.
         reason: why there is no comparison.
     """
-    value = float(metrics[settings.measure])
     below = _below_floor_reason(value, settings)
     return GateDecision(REFUSE, below) if below else GateDecision(PROMOTE, reason)
 

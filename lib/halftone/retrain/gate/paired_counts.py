@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,38 +27,36 @@ class PairedCounts(NamedTuple):
 
 
 def count_pairs(
-    champion: str,
-    champion_metrics: Mapping[str, Any],
-    challenger: str,
-    challenger_metrics: Mapping[str, Any],
+    labels: Sequence[str],
+    champion_files: Sequence[str],
+    challenger_files: Sequence[str],
     known_keys: Collection[str],
 ) -> PairedCounts:
     """Count the predictions of both models.
 
     Args:
-        champion, challenger: folders of scores of the same split of one dataset.
-        champion_metrics, challenger_metrics: their metrics.json.
+        labels: the classes of both models.
+        champion_files, challenger_files: URLs of the predictions of the same split of one dataset,
+            one file per shard.
         known_keys: keys of the rows of the champion's own test.
 
     Raises:
         RunError: the scores are not of the same rows.
     """
-    labels = arrow.string_array(challenger_metrics["labels"])
+    class_names = arrow.string_array(labels)
     pairs = PairedCounts(Counter(), Counter())
-    files = zip(champion_metrics["predictions"], challenger_metrics["predictions"])
-    for champion_file, challenger_file in files:
+    for champion_file, challenger_file in zip(champion_files, challenger_files):
         champion_rows, challenger_rows = (
-            storage.read_table(storage.join(root, file), _COLUMNS)
-            for root, file in ((champion, champion_file), (challenger, challenger_file))
+            storage.read_table(url, _COLUMNS) for url in (champion_file, challenger_file)
         )
         if champion_rows[schema.KEY] != challenger_rows[schema.KEY]:
             raise RunError(
-                f"{champion}/{champion_file} and {challenger}/{challenger_file} contain different "
-                "rows; remove both folders of scores, and run again"
+                f"{champion_file} and {challenger_file} contain different rows; "
+                "remove both folders of scores, and run again"
             )
         codes = np.column_stack(
             [
-                arrow.index_in(column, labels)
+                arrow.index_in(column, class_names)
                 for column in (
                     champion_rows[schema.LABEL],
                     champion_rows[schema.PREDICTION],
@@ -73,15 +71,10 @@ def count_pairs(
     return pairs
 
 
-def read_keys(scores: str, metrics: Mapping[str, Any]) -> set[str]:
-    """Return the keys of all rows that were scored."""
-    return {
-        key
-        for file in metrics["predictions"]
-        for key in storage.read_table(storage.join(scores, file), [schema.KEY])[
-            schema.KEY
-        ].to_pylist()
-    }
+def read_keys(files: Iterable[str]) -> set[str]:
+    """Return the keys of all rows in files of predictions."""
+    tables = (storage.read_table(url, [schema.KEY]) for url in files)
+    return {key for table in tables for key in table[schema.KEY].to_pylist()}
 
 
 def _count_cells(codes: npt.NDArray[np.int32]) -> dict[tuple[int, int, int], int]:
