@@ -405,7 +405,7 @@ def test_labels_of_coincident_points_do_not_overlap() -> None:
 def test_a_browser_shows_the_page_without_overflow_or_broken_images(
     page: Page, text: str, width: int, tmp_path: Path
 ) -> None:
-    assert browser.seen(text, width, tmp_path) == {
+    assert browser.measure_layout(text, width, tmp_path) == {
         "beyond": 0,
         "images": len(page.all("img")),
         "broken": 0,
@@ -418,4 +418,4 @@ def test_a_browser_requests_nothing_and_reports_no_errors(text: str, tmp_path: P
     dom, log = browser.browse(text, tmp_path)
     assert dom.count("<section") == 3
     assert "CONSOLE" not in log
-    assert browser.requests_of_the_page(tmp_path) == []
+    assert browser.list_page_requests(tmp_path) == []
