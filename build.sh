@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The one door to this repository: ./build.sh help
+# All build commands of this repository: ./build.sh help
 set -euo pipefail
 
 caller_dir=$PWD
@@ -40,27 +40,27 @@ Needs Linux, Python 3.9 to 3.11 (HALFTONE_PYTHON names one), Java 17, g++ and ma
 EOF
 }
 
-# --- saying what happens -----------------------------------------------------------------------
+# --- progress messages --------------------------------------------------------------------------
 
-step=''         # what is being done, for the last words when it fails
-cure=''         # what the reader can do about it
-quiet=''        # set while output goes to the log
+step=''         # the current step, for the message if it fails
+cure=''         # what the user can do if the step fails
+quiet=''        # set while the output of a step goes to the log
 step_start=0
-scratch=()      # removed at the end, however it ends
+scratch=()      # files and folders to remove at exit
 
-# begin <what> <cure>: a step whose output goes to the log
-begin() {
+# start_step <name> <cure>: start a step whose output goes to the log
+start_step() {
     step=$1 cure=$2 quiet=yes step_start=$SECONDS
     printf '==> %s ... ' "$step"
     printf '\n==> %s\n' "$step" >>"$log"
 }
 
-finish() {
+finish_step() {
     printf '%d s\n' $((SECONDS - step_start))
     step='' quiet=''
 }
 
-# show <what> <command...>: a step whose output the reader wants to see
+# show <name> <command...>: run a step whose output goes to the terminal
 show() {
     step=$1 cure='' step_start=$SECONDS
     shift
@@ -77,7 +77,7 @@ stop() {
 }
 
 # shellcheck disable=SC2329 # called by the trap in main
-last_words() {
+report_failure() {
     local code=$?
     [[ ${#scratch[@]} = 0 ]] || rm -rf "${scratch[@]}"
     [[ $code != 0 && -n $step ]] || return 0
@@ -88,12 +88,12 @@ last_words() {
     printf '\nStopped at: %s. %s\n' "$step" "$cure" >&2
 }
 
-# --- what must be on the machine ----------------------------------------------------------------
+# --- requirements of the machine ----------------------------------------------------------------
 
 is_java_17() {
     local java=$1/bin/java
     [[ -n $1 && -x $java ]] || return 1
-    # The release file spares a start of the JVM at every call.
+    # Reading the release file is faster than starting a JVM.
     if [[ -f $1/release ]]; then
         grep -q '^JAVA_VERSION="17[."]' "$1/release"
     else
@@ -101,7 +101,7 @@ is_java_17() {
     fi
 }
 
-# Exports JAVA_HOME. A JAVA_HOME of another version is passed over: Spark 3.5 is tested up to 17.
+# Exports JAVA_HOME. Ignores a JAVA_HOME of another version: Spark 3.5 is tested up to Java 17.
 find_java() {
     local on_path dir
     on_path=$(type -P java || true)
@@ -111,14 +111,14 @@ find_java() {
             return
         fi
     done
-    # A java that is a launcher script (jenv, asdf) has no home around it: ask it.
+    # If java is a launcher script (jenv, asdf), ask it for the home of the real one.
     [[ -n $on_path ]] || return 1
     dir=$("$on_path" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
     is_java_17 "$dir" && export JAVA_HOME=$dir
 }
 
-# Prints "<version> <complete|no-venv> <path>" for a CPython in range, else fails. The path is that
-# of the real interpreter: a shim, or a venv that is about to be removed, would not last.
+# Prints "<version> <complete|no-venv> <path>" for a supported CPython, else fails. The path is that
+# of the real interpreter, not of a shim or of a virtual environment that may be removed.
 probe_python() {
     "$1" -I - 2>/dev/null <<'EOF'
 import os, platform, sys
@@ -135,8 +135,8 @@ print(version, state, base if os.path.exists(base) else sys.executable)
 EOF
 }
 
-# Sets found_python, found_version and found_state. A Python that can make a venv goes before one
-# that first needs a package installed.
+# Sets found_python, found_version and found_state. Prefers a Python that can make a venv to one that
+# needs another package for it.
 find_python() {
     local names=(python3.11 python3.10 python3.9 python3) name path answer
     [[ -z ${HALFTONE_PYTHON:-} ]] || names=("$HALFTONE_PYTHON")
@@ -159,7 +159,7 @@ find_python() {
         "Elsewhere:                  pyenv install 3.11, then HALFTONE_PYTHON=<its python> ./build.sh setup"
 }
 
-# Installs what is missing where that needs no questions, otherwise says how to.
+# Installs missing packages as root; otherwise prints the command to install them.
 need_system_packages() {
     local packages=()
     find_java || packages+=(openjdk-17-jre-headless)
@@ -176,10 +176,10 @@ need_system_packages() {
             "Then run ./build.sh setup again."
     fi
     mkdir -p "$venv"
-    begin "System packages: ${packages[*]}" "Install them by hand, then run ./build.sh setup again."
+    start_step "System packages: ${packages[*]}" "Install them by hand, then run ./build.sh setup again."
     apt-get update >>"$log" 2>&1
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}" >>"$log" 2>&1
-    finish
+    finish_step
     find_java || stop "No Java 17 found, though openjdk-17-jre-headless is installed. Set JAVA_HOME."
 }
 
@@ -187,15 +187,14 @@ need_system_packages() {
 
 pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/requirements.txt"; }
 
-# Where the wheel for this Python is kept, and the wheel itself if it is there already.
+# Sets wheel_dir, the cache folder of the Horovod wheel for this Python, and wheel if it exists.
 find_wheel() {
     wheel_dir=$cache/wheels/tf$(pinned tensorflow)-cp${1/./}-$(uname -m)
     wheel=$(compgen -G "$wheel_dir/horovod-$(pinned horovod)-*.whl" || true)
 }
 
-# Stamps in .venv say which steps are done. A changed pin makes a new .venv, a changed
-# pyproject.toml only installs the package anew. The place counts too, for a venv does not survive
-# a move.
+# Stamps in .venv record the completed steps. A changed pin rebuilds .venv, a changed pyproject.toml
+# only reinstalls the package. The path is part of a stamp, because a venv cannot be moved.
 stamp_of() {
     local version=$1
     shift
@@ -206,7 +205,7 @@ project_stamp() { stamp_of "$1" requirements.txt requirements-dev.txt constraint
 
 has_stamp() { [[ -f $venv/$1 && $(<"$venv/$1") = "$2" ]]; }
 
-# Sets venv_version. Fails if there is no .venv, or its Python went away, or another is asked for.
+# Sets venv_version. Fails if there is no .venv, its Python is gone, or another one is requested.
 venv_works() {
     local wanted
     venv_version=$("$python" -I -S -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 1
@@ -223,7 +222,7 @@ is_ready() {
 
 setup() {
     if ! is_ready; then
-        # Held on the directory itself, so nothing is left behind; released when the process ends.
+        # Locks the directory itself, so that no lock file remains; released when the process ends.
         exec 9<"$root"
         if type -P flock >/dev/null && ! flock -n 9; then
             echo '==> Another setup is at work in this clone, waiting for it'
@@ -238,7 +237,7 @@ setup() {
 
 install_everything() {
     local start=$SECONDS
-    # A .venv that works keeps its Python, whichever it was made with.
+    # A working .venv keeps its Python.
     if venv_works; then
         read -r found_version found_state found_python <<<"$(probe_python "$python")"
     else
@@ -262,32 +261,32 @@ install_everything() {
 pip_flags=(--no-input --progress-bar off --disable-pip-version-check)
 
 install_packages() {
-    # From nothing: pip leaves in place what an interrupted or an older install put there.
+    # Start from an empty folder: pip does not remove what an interrupted install left.
     rm -rf "$venv"
     mkdir "$venv"
-    begin "Python $found_version environment" "Is there space left on the disk? Try HALFTONE_PYTHON=<another python 3.9 to 3.11>."
+    start_step "Python $found_version environment" "Is there space left on the disk? Try HALFTONE_PYTHON=<another python 3.9 to 3.11>."
     "$found_python" -m venv "$venv" >>"$log" 2>&1
-    finish
+    finish_step
 
-    begin 'Python packages' "If it is the network, or a proxy, run ./build.sh setup again: what is downloaded is kept."
+    start_step 'Python packages' "If it is the network, or a proxy, run ./build.sh setup again: what is downloaded is kept."
     grep -v '^horovod==' "$root/requirements.txt" >"$venv/requirements.txt"
-    # The last line is what Horovod's build and run want to find. Modules are compiled when first
-    # imported: most never are.
+    # The last line lists what Horovod needs to build and run. --no-compile: modules are compiled at
+    # first import, and most are never imported.
     "$python" -m pip install "${pip_flags[@]}" --no-compile \
         -c "$root/constraints.txt" -r "$venv/requirements.txt" -r "$root/requirements-dev.txt" \
         wheel 'cmake<4' cffi cloudpickle packaging psutil >>"$log" 2>&1
-    finish
+    finish_step
     packages_stamp "$found_version" >"$venv/packages"
 }
 
 build_wheel() {
     local build short
-    begin 'Horovod compiled for this TensorFlow and Python (once, about 2 minutes)' \
+    start_step 'Horovod compiled for this TensorFlow and Python (once, about 2 minutes)' \
         'Nothing half-built is kept: put right what the log says and run ./build.sh setup again.'
     mkdir -p "$cache/wheels"
     find "$cache/wheels" -maxdepth 1 -name '.building-*' -mtime +0 -exec rm -rf {} +
     build=$(mktemp -d "$cache/wheels/.building-XXXXXX")
-    # Through a link, because the compiler's flags break at a space in the clone's path.
+    # Through a link, because the compiler flags do not support a space in the path of the clone.
     short=$(mktemp -d)
     scratch+=("$build" "$short")
     ln -s "$venv" "$short/venv"
@@ -296,37 +295,37 @@ build_wheel() {
         HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 \
         "$short/venv/bin/python" -m pip wheel "${pip_flags[@]}" --no-cache-dir --no-build-isolation \
         --no-deps --wheel-dir "$build" "horovod==$(pinned horovod)" >>"$log" 2>&1
-    # Built aside and renamed, so that a wheel that is there is whole.
+    # Renamed when complete, so that an existing wheel is never partial.
     mkdir -p "$wheel_dir"
     mv "$build"/horovod-*.whl "$wheel_dir/"
     find_wheel "$found_version"
-    finish
+    finish_step
 }
 
 install_horovod() {
-    begin 'Horovod' "If it does not load: rm -rf $wheel_dir and run ./build.sh setup again; it is compiled anew."
+    start_step 'Horovod' "If it does not load: rm -rf $wheel_dir and run ./build.sh setup again; it is compiled anew."
     "$python" -m pip install "${pip_flags[@]}" --no-compile --no-deps --no-index \
         --force-reinstall "$wheel" >>"$log" 2>&1
     "$python" -c 'import horovod.tensorflow.keras as hvd; hvd.init(); assert hvd.gloo_built()' >>"$log" 2>&1
-    finish
+    finish_step
     packages_stamp "$found_version" >"$venv/horovod"
 }
 
 install_project() {
-    begin 'Halftone itself, editable' "The log says more."
+    start_step 'Halftone itself, editable' "The log says more."
     "$python" -m pip install "${pip_flags[@]}" --no-deps --no-build-isolation \
         --editable "$root" >>"$log" 2>&1
     "$python" -m pip check >>"$log" 2>&1
-    finish
+    finish_step
     write_class_archive
     project_stamp "$found_version" >"$venv/ready"
 }
 
-# Without the archive everything works, and Spark starts some 4 s later.
+# Optional: without the archive Spark takes about 4 s longer to start.
 write_class_archive() {
-    begin 'Archive of Spark'"'"'s classes, for a fast start' ''
+    start_step 'Archive of Spark'"'"'s classes, for a fast start' ''
     if "$python" -m halftone.spark.class_archive >>"$log" 2>&1; then
-        finish
+        finish_step
     else
         step='' quiet=''
         printf 'failed; Spark will start some 4 s later. The reason is in %s\n' "$log"
@@ -337,12 +336,12 @@ write_class_archive() {
 
 server_pin() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$root/benchmarks/s3_server.py"; }
 
-# Compiled from its sources, and kept by version, as Horovod is. Where the machine has no Go, one
-# comes by pip, for as long as this takes.
+# Compiled from source and cached by version, like Horovod. If the machine has no Go, pip provides
+# one for the build.
 s3_server() {
     local build go name=versitygw-$(server_pin VERSION)
     [[ ! -x $cache/bin/$name ]] || return 0
-    begin 'S3 server for the tests, compiled (once, about 2 minutes)' \
+    start_step 'S3 server for the tests, compiled (once, about 2 minutes)' \
         'If it is the network, run ./build.sh s3-server again; nothing half-built is kept.'
     mkdir -p "$cache/bin"
     build=$(mktemp -d "$cache/bin/.building-XXXXXX")
@@ -364,7 +363,7 @@ EOF
     "$go" version -m "$build/versitygw" | grep -F "$(server_pin CHECKSUM)" >>"$log"
     mv "$build/versitygw" "$cache/bin/$name"
     rm -rf "$build"
-    finish
+    finish_step
 }
 
 # --- the other verbs ----------------------------------------------------------------------------
@@ -373,7 +372,7 @@ demo() {
     setup
     local images=out/demo/images results=(out/demo/dataset out/demo/model out/demo/scores)
     stage_names=() stage_secs=()
-    # The pictures are kept; what the stages make goes, so that each really runs.
+    # Keep the images, but remove the results of the stages, so that each stage runs.
     rm -rf "${results[@]}"
     stage sample -m halftone.sample --output "$images" --pairs 400 --seed 7
     stage preprocess jobs/preprocess.py --config conf/local.yaml
@@ -397,7 +396,7 @@ EOF
     printf '  The pictures are drawn by the program: the figures say that the pipeline works, not how it does on photographs.\n'
 }
 
-# stage <name> <arguments to python...>: one timed stage of the demo
+# stage <name> <arguments to python...>: run and time one stage of the demo
 stage() {
     local start=$SECONDS
     show "Demo: $1" "$python" "${@:2}"
@@ -441,17 +440,17 @@ test_gate() {
     fi
 }
 
-# CI must not skip a test for want of a program that can be installed.
+# In CI, a test must not be skipped because a program is not installed.
 ci_programs() {
     local packages=()
     [[ -n ${CI:-} && $(id -u) = 0 ]] && type -P apt-get >/dev/null || return 0
     type -P chromium >/dev/null || packages+=(chromium)
     type -P systemd-analyze >/dev/null || packages+=(systemd)
     [[ ${#packages[@]} != 0 ]] || return 0
-    begin "Programs for the tests: ${packages[*]}" 'Install them by hand.'
+    start_step "Programs for the tests: ${packages[*]}" 'Install them by hand.'
     apt-get update >>"$log" 2>&1
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}" >>"$log" 2>&1
-    finish
+    finish_step
 }
 
 package() {
@@ -468,9 +467,9 @@ clean() {
 }
 
 main() {
-    trap last_words EXIT
+    trap report_failure EXIT
     cd "$root"
-    # Another Spark, or modules of another Python, must not slip in.
+    # Do not use another Spark, or modules of another Python.
     unset SPARK_HOME PYTHONPATH PYTHONHOME
     local verb=${1:-help}
     [[ $# = 0 ]] || shift
@@ -514,6 +513,6 @@ main() {
     esac
 }
 
-# Read whole before it runs: an edit or a checkout meanwhile does no harm.
+# bash has read the whole file here, so an edit or a checkout during the run does no harm.
 main "$@"
 exit
