@@ -442,14 +442,31 @@ test_gate() {
 
 # In CI, a test must not be skipped because a program is not installed.
 ci_programs() {
+    [[ -n ${CI:-} ]] || return 0
     local packages=()
-    [[ -n ${CI:-} && $(id -u) = 0 ]] && type -P apt-get >/dev/null || return 0
     type -P chromium >/dev/null || packages+=(chromium)
     type -P systemd-analyze >/dev/null || packages+=(systemd)
-    [[ ${#packages[@]} != 0 ]] || return 0
-    start_step "Programs for the tests: ${packages[*]}" 'Install them by hand.'
-    apt-get update >>"$log" 2>&1
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}" >>"$log" 2>&1
+    if [[ ${#packages[@]} != 0 && $(id -u) = 0 ]] && type -P apt-get >/dev/null; then
+        start_step "Programs for the tests: ${packages[*]}" 'Install them by hand.'
+        apt-get update >>"$log" 2>&1
+        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}" >>"$log" 2>&1
+        finish_step
+    fi
+    [[ -z ${HALFTONE_AIRFLOW:-} ]] || return 0
+    install_airflow
+    export HALFTONE_AIRFLOW=$airflow/bin/python
+}
+
+# Sets airflow, a virtual environment that is cached by Python version and pins.
+install_airflow() {
+    airflow=$cache/airflow/cp${venv_version/./}-$(sha256sum <"$root/requirements-airflow.txt" | cut -c1-16)
+    [[ ! -f $airflow/complete ]] || return 0
+    start_step 'Airflow for the tests (once)' 'If it is the network, run the same command again.'
+    rm -rf "$airflow"
+    "$python" -m venv "$airflow" >>"$log" 2>&1
+    "$airflow/bin/python" -m pip install "${pip_flags[@]}" --no-compile \
+        -r "$root/requirements-airflow.txt" >>"$log" 2>&1
+    touch "$airflow/complete"
     finish_step
 }
 
