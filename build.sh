@@ -270,11 +270,16 @@ install_packages() {
 
     start_step 'Python packages' "If it is the network, or a proxy, run ./build.sh setup again: what is downloaded is kept."
     grep -v '^horovod==' "$root/requirements.txt" >"$venv/requirements.txt"
-    # The last line lists what Horovod needs to build and run. --no-compile: modules are compiled at
-    # first import, and most are never imported.
+    # The last line lists what Horovod needs to build and run.
     "$python" -m pip install "${pip_flags[@]}" --no-compile \
         -c "$root/constraints.txt" -r "$venv/requirements.txt" -r "$root/requirements-dev.txt" \
         wheel 'cmake<4' cffi cloudpickle packaging psutil >>"$log" 2>&1
+    finish_step
+
+    # Here and on all cores: pip compiles on one core only. With PYTHONDONTWRITEBYTECODE set, as in many
+    # images, each process would otherwise compile TensorFlow again, which takes 5 s.
+    start_step 'Bytecode of the packages' 'Is there space left on the disk?'
+    "$python" -m compileall -q -j 0 "$venv/lib" >>"$log" 2>&1 || true # some files are for other Pythons
     finish_step
     packages_stamp "$found_version" >"$venv/packages"
 }
@@ -488,6 +493,8 @@ main() {
     cd "$root"
     # Do not use another Spark, or modules of another Python.
     unset SPARK_HOME PYTHONPATH PYTHONHOME
+    # Cache the bytecode of this repository's own modules too.
+    unset PYTHONDONTWRITEBYTECODE
     local verb=${1:-help}
     [[ $# = 0 ]] || shift
     [[ $# = 0 || $verb = test ]] || stop "'$verb' takes no arguments, got: $*" "./build.sh help tells more."
