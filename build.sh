@@ -276,8 +276,8 @@ install_packages() {
         wheel 'cmake<4' cffi cloudpickle packaging psutil >>"$log" 2>&1
     finish_step
 
-    # Here and on all cores: pip compiles on one core only. With PYTHONDONTWRITEBYTECODE set, as in many
-    # images, each process would otherwise compile TensorFlow again, which takes 5 s.
+    # On all cores: pip compiles on one. With PYTHONDONTWRITEBYTECODE set, as in many images, each
+    # process would otherwise compile TensorFlow again, which takes 5 s.
     start_step 'Bytecode of the packages' 'Is there space left on the disk?'
     "$python" -m compileall -q -j 0 "$venv/lib" >>"$log" 2>&1 || true # some files are for other Pythons
     finish_step
@@ -309,7 +309,7 @@ build_wheel() {
 
 install_horovod() {
     start_step 'Horovod' "If it does not load: rm -rf $wheel_dir and run ./build.sh setup again; it is compiled anew."
-    "$python" -m pip install "${pip_flags[@]}" --no-compile --no-deps --no-index \
+    "$python" -m pip install "${pip_flags[@]}" --no-deps --no-index \
         --force-reinstall "$wheel" >>"$log" 2>&1
     "$python" -c 'import horovod.tensorflow.keras as hvd; hvd.init(); assert hvd.gloo_built()' >>"$log" 2>&1
     finish_step
