@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,14 @@ import pytest
 from halftone.errors import StoppedError
 from halftone.launch import signals
 from halftone.launch.signals import StopRequest
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_collection() -> Iterator[None]:
+    """Python drops an exception, such as KeyboardInterrupt, that is raised in a gc callback."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def wait_for(path: Path) -> None:
