@@ -13,6 +13,8 @@ from typing import Any, Callable, NamedTuple
 
 import pytest
 
+import browser
+
 
 class Tool(NamedTuple):
     is_available: Callable[[], bool]
@@ -21,7 +23,7 @@ class Tool(NamedTuple):
 
 TOOLS = {
     "chromium": Tool(
-        lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
+        lambda: browser.CHROMIUM is not None,
         "apt-get install chromium",
     ),
     "systemd": Tool(lambda: bool(shutil.which("systemd-analyze")), "apt-get install systemd"),

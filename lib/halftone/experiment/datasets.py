@@ -23,8 +23,6 @@ from halftone.preprocess import catalogue, listing
 from halftone.preprocess.run import preprocess
 
 DATASETS_FOLDER, _SUBSETS_FOLDER = "datasets", "subsets"
-
-
 _DATASET_SECTIONS = {"seed", "pixels", "splits", "preprocess"}
 
 
