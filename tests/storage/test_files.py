@@ -35,6 +35,35 @@ def test_bytes_come_back(root: str) -> None:
         storage.read_bytes(storage.join(root, "other"))
 
 
+def test_writable_folder_is_created_and_left_empty(root: str) -> None:
+    storage.check_writable(storage.join(root, "new"))
+    assert storage.list_names(storage.join(root, "new")) == []
+
+
+def test_folder_that_cannot_be_written_is_named_with_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "new"):
+        with pytest.raises(InputError) as caught:
+            storage.check_writable(str(folder))
+        assert str(caught.value) == (
+            f"{folder}: cannot be written: it, or a part of its path, is a file; give another path"
+        )
+
+    def deny(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", deny)
+    with pytest.raises(InputError) as caught:
+        storage.check_writable(str(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}: cannot be written: No space left on device; correct the permissions, make "
+        "room, or give another path"
+    )
+    assert os.listdir(tmp_path) == ["file"]
+
+
 def test_create_file_does_not_replace_a_file(root: str) -> None:
     url = storage.join(root, "deep", "lock")
     assert storage.create_file(url, b"mine")

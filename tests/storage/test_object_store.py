@@ -151,7 +151,11 @@ def test_denied_access_is_reported_with_advice(store: ObjectStore, root: str) ->
     with pytest.raises(RunError) as raised:
         storage.write_bytes(f"{root}/a", b"new")
     assert str(raised.value) == message
+    with pytest.raises(InputError, match=f"^{root}: cannot be written: {root}/_probe-.* denies "):
+        storage.check_writable(root)
     store.proxy.fault = fault_proxy.no_faults
+    storage.check_writable(root)
+    assert storage.list_names(root) == ["a"]
     assert storage.read_bytes(f"{root}/a") == b""
 
 

@@ -15,11 +15,13 @@ from halftone.storage.files import (
 )
 from halftone.storage.listing import FileInfo, exists, list_files, list_names
 from halftone.storage.parquet import count_row_groups, read_row_group, read_table, write_table
+from halftone.storage.probe import check_writable
 from halftone.storage.urls import as_url, is_local, join, normalise_url
 
 __all__ = [
     "FileInfo",
     "as_url",
+    "check_writable",
     "count_row_groups",
     "create_file",
     "exists",

@@ -35,6 +35,10 @@ class StoreError(RunError):
     """A store denies access or does not respond, even after retries; no single file is at fault."""
 
 
+class AccessDeniedError(StoreError):
+    """A store denies access."""
+
+
 def set_options(options: Mapping[Any, Mapping[str, Any]]) -> None:
     """Set client options for this process and for processes that it starts later.
 
@@ -121,7 +125,7 @@ def to_store_error(url: str, error: BaseException) -> StoreError:
     searched = f"{type(error).__name__} {type(error.__cause__).__name__} {text}"
     store = f"the store{_endpoint_text(url)}"
     if isinstance(error, PermissionError) or any(word in searched for word in _ACCESS_DENIED_WORDS):
-        return StoreError(
+        return AccessDeniedError(
             f"{url}: {store} denies access: {text}; check the credentials and their permissions "
             "(docs/storage.md lists where credentials are looked up)"
         )
