@@ -7,6 +7,7 @@ import pytest
 from halftone import cli
 from halftone.config import Config
 from halftone.errors import InputError, RunError, StoppedError
+from halftone.locking.lock import LockHeldError
 
 FLAGS = {"--input": "images", "--output": "dataset"}
 
@@ -30,6 +31,7 @@ def test_the_job_gets_the_config_with_flags_and_overrides(conf: str) -> None:
     [
         (InputError("no images"), 2, "error: no images\n"),
         (RunError("rank 1 died"), 1, "failed: rank 1 died\n"),
+        (LockHeldError("out is in use"), 75, "busy: out is in use\n"),
         (
             OSError(28, "No space left on device", "/data/x"),
             1,

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "lib" / "halftone"
 LAYERS = (
     ("errors", "progress", "arrow"),
     ("config", "storage", "system", "metrics"),
-    ("images", "spark", "models", "sample"),
+    ("images", "locking", "spark", "models", "sample"),
     ("dataset",),
     ("preprocess", "feed", "model_directory"),
     ("training", "tracking", "report", "summary"),

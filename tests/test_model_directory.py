@@ -30,7 +30,13 @@ def test_add_restart_appends(tmp_path: Path) -> None:
     "names",
     [
         [],
-        ["logs", "mlflow.json", "restarts.json", "stop"],  # a training without a checkpoint
+        [
+            "_lock",
+            "logs",
+            "mlflow.json",
+            "restarts.json",
+            "stop",
+        ],  # a training without a checkpoint
         ["checkpoints", "thesis.doc"],
         ["model.json", "thesis.doc"],
     ],

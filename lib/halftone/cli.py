@@ -1,19 +1,24 @@
 """The command line of the jobs: flags, the config, and exit codes.
 
-Exit codes: 0 success, 1 failure (may be tried again), 2 wrong config or input, 130 interrupted,
-143 stopped by SIGTERM.
+Exit codes: 0 success, 1 failure (may be tried again), 2 wrong config or input, 75 busy (another job
+writes to the same output), 130 interrupted, 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
 from halftone import config
 from halftone.errors import InputError, RunError, StoppedError
+from halftone.locking import output
+from halftone.locking.lock import LockHeldError, LockLostError
 from halftone.storage import clients
+
+BUSY = 75  # EX_TEMPFAIL of sysexits.h
 
 
 def run_job(
@@ -56,13 +61,17 @@ def run_job(
 def run_with_exit_code(function: Callable[[], None]) -> int:
     """Call `function`, print its error to stderr if it fails, and return the job's exit code."""
     try:
-        function()
+        with output.handle_loss(_end_process):
+            function()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except StoppedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 143
+    except LockHeldError as error:
+        print(f"busy: {error}", file=sys.stderr)
+        return BUSY
     except RunError as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1
@@ -74,6 +83,12 @@ def run_with_exit_code(function: Callable[[], None]) -> int:
         print(f"interrupted{hint}", file=sys.stderr)
         return 130
     return 0
+
+
+def _end_process(error: LockLostError) -> None:
+    """End at once, in any thread: this job would interfere with the one that has taken over."""
+    print(f"failed: {error}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _build_parser(

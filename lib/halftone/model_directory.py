@@ -5,6 +5,7 @@ history.json            metrics of each epoch
 checkpoints/            from which the training resumes
 logs/rank-N.log         output of rank N in all attempts
 restarts.json           the restarts after lost ranks so far
+_lock/                  the process that writes here, see halftone.locking
 stop                    asks a running training to write a checkpoint and end
 curves.png              plot of history.json
 model.json              the ModelInfo below, written last: it names the current network
@@ -24,6 +25,7 @@ from halftone.config.effects import result_settings
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.schema import SCHEMA_VERSION
 from halftone.errors import InputError
+from halftone.locking.lock import LOCK_FOLDER
 
 MODEL_INFO = "model.json"
 HISTORY = "history.json"
@@ -34,7 +36,7 @@ RESTARTS = "restarts.json"
 STOP_FILE = "stop"  # while it exists, ranks write a checkpoint and end
 TRACKING = "mlflow.json"
 # Names that may exist before the first checkpoint.
-_NAMES_BEFORE_CHECKPOINT = {LOGS, RESTARTS, STOP_FILE, TRACKING}
+_NAMES_BEFORE_CHECKPOINT = {LOCK_FOLDER, LOGS, RESTARTS, STOP_FILE, TRACKING}
 
 
 class Restart(BaseModel):
@@ -97,10 +99,35 @@ def add_restart(root: str, restart: Restart) -> None:
 
 
 def read_model_info(root: str) -> ModelInfo:
-    """Read the description of the model at `root`.
+    """Read the description of the model at `root`, whose network exists.
 
     Raises:
         InputError: there is no model, a part of it is missing, or it is newer than this Halftone.
+    """
+    info = read_model_json(root)
+    if not storage.exists(storage.join(root, info.network)):
+        raise _missing_file_error(root, info.network)
+    return info
+
+
+def find_missing_files(root: str, info: ModelInfo) -> list[str]:
+    """Return the names of the model's files that are missing: of its network and its history."""
+    names = storage.list_names(root)
+    return [name for name in (info.network, HISTORY) if name not in names]
+
+
+def _missing_file_error(root: str, name: str) -> InputError:
+    return InputError(
+        f"{root}: {name} is missing; restore it, or run jobs/train.py again with this --output, "
+        f"which makes it from {CHECKPOINTS}/"
+    )
+
+
+def read_model_json(root: str) -> ModelInfo:
+    """Read the description of the model at `root`, whether or not its files are all there.
+
+    Raises:
+        InputError: there is no model, or it is newer than this Halftone.
     """
     url = storage.join(root, MODEL_INFO)
     try:
@@ -119,13 +146,23 @@ def read_model_info(root: str) -> ModelInfo:
             "this Halftone reads; upgrade Halftone"
         )
     try:
-        info = ModelInfo.model_validate_json(json.dumps(raw))
+        return ModelInfo.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
         raise InputError(f"{url}: not a model description: wrong or missing {keys}") from None
-    if not storage.exists(storage.join(root, info.network)):
-        raise InputError(f"{root}: {info.network} is missing; restore it, or train again elsewhere")
-    return info
+
+
+def read_history(root: str) -> list[dict[str, Any]]:
+    """Return the metrics of each epoch of the model at `root`.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    try:
+        history: list[dict[str, Any]] = storage.read_json(storage.join(root, HISTORY))["epochs"]
+    except FileNotFoundError:
+        raise _missing_file_error(root, HISTORY) from None
+    return history
 
 
 def check_model_fits(info: ModelInfo, manifest: Manifest, model: str, dataset: str) -> None:

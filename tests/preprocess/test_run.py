@@ -20,6 +20,8 @@ from conftest import DrawImages, stripes
 from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.errors import InputError
+from halftone.locking.lock import LockHeldError
+from halftone.locking.output import hold_output
 from halftone.preprocess import run as run_module
 from halftone.preprocess import staging
 from halftone.preprocess.run import PreprocessResult, preprocess
@@ -66,11 +68,11 @@ def rows(dataset: Path, split: str | None = None) -> list[dict[str, Any]]:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """The contents of all files below `root`, by relative path."""
+    """The contents of all files below `root` but those of its lock, by relative path."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent.name != "_lock"
     }
 
 
@@ -113,7 +115,7 @@ def test_the_manifest_names_every_file_with_its_rows_and_size(
     }
     named = {file["path"] for file in raw["files"]} | set(raw["near_duplicates_files"])
     named.add(raw["contact_sheet"])
-    assert on_disk == named | {"manifest.json", "_versions/000001.json"}
+    assert on_disk == named | {"manifest.json", "_versions/000001.json", "_lock/000001.json"}
     for split in ("train", "validation", "test"):
         by_label = [row["label"] for row in rows(tmp_path / "dataset", split)]
         assert data.counts[split] == {name: by_label.count(name) for name in data.labels}
@@ -269,9 +271,20 @@ def test_a_second_run_without_changes_reads_nothing_and_starts_no_spark(
     def no_spark() -> SparkSession:
         raise AssertionError("Spark was started")
 
+    (tmp_path / "dataset" / first.contact_sheet).unlink()  # it is drawn again
     result = preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
     assert result == (first, 0)
     assert tree(tmp_path / "dataset") == before
+
+    with hold_output(str(tmp_path / "dataset"), "preprocess"), pytest.raises(LockHeldError):
+        preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
+    (tmp_path / "dataset" / first.files[0].path).unlink()
+    with pytest.raises(InputError) as caught:
+        preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
+    assert str(caught.value) == (
+        f"{tmp_path}/dataset: {first.files[0].path} is missing; restore it from a backup, or "
+        "remove the dataset and run jobs/preprocess.py again"
+    )
 
 
 def test_only_new_images_are_read_and_existing_files_stay(

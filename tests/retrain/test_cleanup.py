@@ -12,18 +12,18 @@ import pytest
 
 import saved_model
 from halftone.config import Config
+from halftone.locking import lock
+from halftone.locking.lock import Lock
 from halftone.retrain import cleanup, job
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.registry import CHALLENGER, CHAMPION
-from halftone.retrain.state import lock
 from halftone.retrain.state.journal import Journal
-from halftone.retrain.state.lock import Lock
 from retrain_outcomes import outcome
 
 
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[Lock]:
-    with lock.hold_lock(str(tmp_path / "lock"), 600.0, print) as held_lock:
+    with lock.hold_lock(str(tmp_path), "retrain", 600.0, print) as held_lock:
         yield held_lock
 
 

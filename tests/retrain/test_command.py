@@ -20,11 +20,12 @@ import saved_model
 from halftone import config as configs
 from halftone.config import Config, TrackingSettings
 from halftone.errors import RunError, StoppedError
+from halftone.locking import lock
 from halftone.retrain import command, job, manual, notify, steps
 from halftone.retrain.command import RetrainArguments
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.registry import CHAMPION, ModelRegistry, ModelVersion
-from halftone.retrain.state import journal, lock
+from halftone.retrain.state import journal
 from halftone.tracking import mlflow_store
 from retrained import JOB, NAME, in_a_process, last_line, outcomes, write_config
 
@@ -101,10 +102,10 @@ def test_config_mistakes_are_reported_before_any_work(
 
 
 def test_concurrent_call_is_refused_and_names_the_lock_owner(call: Call, tmp_path: Path) -> None:
-    with lock.hold_lock(str(tmp_path / "retrain" / "lock"), 600.0, print):
+    with lock.hold_lock(str(tmp_path / "retrain"), "retrain", 600.0, print):
         code, last, err = call()
     assert (code, last["outcome"], last["exit_code"]) == (4, "busy", 4)
-    assert f" holds the lock {tmp_path}/retrain/lock, and wrote its last heartbeat " in err
+    assert err.startswith(f"busy: {tmp_path}/retrain: is in use by a retrain job, process ")
 
 
 def test_missing_images_close_the_run(call: Call, tmp_path: Path) -> None:
@@ -237,7 +238,7 @@ def leave_run(tmp_path: Path, **entries: journal.JournalEntry) -> None:
     settings = job.create_job(
         configs.load_config(str(tmp_path / "retrain.yaml")), pytest.fail
     ).fingerprint("")
-    with lock.hold_lock(str(tmp_path / "retrain" / "lock"), 600.0, print) as held:
+    with lock.hold_lock(str(tmp_path / "retrain"), "retrain", 600.0, print) as held:
         run_journal = journal.Journal(str(tmp_path / "retrain"), 1, held)
         for name, entry in {"begin": {"settings": settings}, **entries}.items():
             run_journal.record(name, entry)

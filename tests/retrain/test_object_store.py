@@ -17,17 +17,17 @@ import yaml
 
 import fault_proxy
 from halftone.config import TrackingSettings
+from halftone.locking import lock
+from halftone.locking.lock import LockLostError
 from halftone.retrain import command
 from halftone.retrain.command import RetrainArguments
-from halftone.retrain.state import lock
 from halftone.retrain.state.journal import Journal
-from halftone.retrain.state.lock import LockLostError
 from halftone.tracking import mlflow_model
 from lock_race import race
 from object_store import BUCKET, ROOT, ObjectStore, served
 from retrained import JOB, NAME, draw, last_line, write_config
 
-LOCK = f"{ROOT}/retrain/lock"
+RETRAIN = f"{ROOT}/retrain"
 LOCK_SECS = 6.0
 
 
@@ -40,40 +40,42 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 def write_remote_holding(store: ObjectStore, number: int) -> None:
     """Write the lock file of an owner on another machine that has died."""
     holding = {
-        "owner": {"host": "far", "pid": 7, "started": 1.0, "machine": "elsewhere"},
-        "beat": 3,
+        "owner": {"host": "far", "pid": 7, "start_ticks": 1, "machine": "elsewhere"},
+        "job": "retrain",
+        "since": time.time() - 90,
         "at": time.time() - 60,
+        "beat": 3,
         "is_released": False,
         "token": "t",
     }
-    path = f"{BUCKET}/retrain/lock/{number:06d}.json"
+    path = f"{BUCKET}/retrain/_lock/{number:06d}.json"
     store.client().pipe_file(path, json.dumps(holding).encode())
 
 
 def test_only_one_of_many_threads_takes_over_a_dead_lock(store: ObjectStore) -> None:
     write_remote_holding(store, 4)
-    assert race(LOCK, 4, timeout_secs=1.0) == [0, 0, 0, 5]
+    assert race(RETRAIN, 4, timeout_secs=1.0) == [0, 0, 0, 5]
 
 
 def test_owner_writes_heartbeats_and_entries_until_it_loses_the_lock(store: ObjectStore) -> None:
     lost: list[LockLostError] = []
-    with lock.hold_lock(LOCK, 0.6, lost.append) as held:
+    with lock.hold_lock(RETRAIN, "retrain", 0.6, lost.append) as held:
         run_journal = Journal(f"{ROOT}/retrain", 1, held)
         run_journal.record("begin", {})
         with pytest.raises(LockLostError, match=r"01-begin\.json: another process has written it"):
             run_journal.record("begin", {})
         deadline = time.monotonic() + 30
-        path = f"{BUCKET}/retrain/lock/000001.json"
+        path = f"{BUCKET}/retrain/_lock/000001.json"
         while json.loads(store.client().cat_file(path))["beat"] < 4:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         write_remote_holding(store, 2)
         with pytest.raises(
-            LockLostError, match=f"^process 7 on far has taken over the lock {LOCK}, "
+            LockLostError, match=f"^{RETRAIN}: process 7 on far has taken the lock over, "
         ):
             run_journal.record("preprocess", {})
     assert run_journal.read("preprocess") is None
-    assert [str(error)[:17] for error in lost] in ([], ["process 7 on far "])
+    assert [str(error).split(": ")[1][:17] for error in lost] in ([], ["process 7 on far "])
 
 
 class Site:
@@ -167,8 +169,9 @@ def test_runs_on_an_object_store(
     site.wait_for("nights/000001/01-begin.json")
     code, last = wait(site.start())
     assert (code, last["outcome"]) == (4, "busy")
-    assert last["reason"].startswith(f"process {first.pid} on ")
-    assert f" holds the lock {LOCK}, and wrote its last heartbeat " in last["reason"]
+    assert last["reason"].startswith(
+        f"{RETRAIN}: is in use by a retrain job, process {first.pid} on "
+    )
     site.wait_for("nights/000001/model/checkpoints/*.npz")
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
@@ -190,7 +193,7 @@ def test_runs_on_an_object_store(
 
     # Of two concurrent calls after a machine died with the lock, one runs. Old files are removed.
     site.draw("second", 10, 3000)
-    write_remote_holding(store, 1 + max(int(Path(name).stem) for name in site.ls("lock")))
+    write_remote_holding(store, 1 + max(int(Path(name).stem) for name in site.ls("_lock")))
     for unneeded in ("nights/000002/model/file", "datasets/000000-f00d/manifest.json"):
         site.client.pipe_file(f"{BUCKET}/retrain/{unneeded}", b"{}")
     calls = [site.start() for _ in range(2)]

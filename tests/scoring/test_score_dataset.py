@@ -17,6 +17,8 @@ from conftest import DrawImages
 from halftone.config import Config, PixelSpec
 from halftone.dataset import manifest
 from halftone.errors import InputError
+from halftone.locking.lock import LockHeldError, LockLostError
+from halftone.locking.output import hold_output
 from halftone.preprocess.run import preprocess
 from halftone.scoring import score_dataset
 
@@ -71,6 +73,10 @@ Run = Callable[..., dict[str, Any]]
 SaveModel = Callable[..., Path]
 
 
+def no_spark() -> SparkSession:
+    raise AssertionError("Spark was started")
+
+
 def predictions(tmp_path: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         row
@@ -121,7 +127,7 @@ def test_published_files(run: Run, save_model: SaveModel, dataset: Path, tmp_pat
     assert result["fingerprint"] == manifest.read_manifest(str(dataset)).fingerprint
     assert "<!doctype html>" in (scores / "report.html").read_text().lower()
     files = {str(path.relative_to(scores)) for path in scores.rglob("*.*") if path.is_file()}
-    assert files == {"metrics.json", "report.html", *result["predictions"]}
+    assert files == {"metrics.json", "report.html", "_lock/000001.json", *result["predictions"]}
 
 
 def test_another_split(run: Run, save_model: SaveModel, dataset: Path) -> None:
@@ -136,12 +142,71 @@ def test_scoring_again_does_nothing(run: Run, save_model: SaveModel, tmp_path: P
     model = save_model()
     first = run(model)
     stamp = (tmp_path / "scores" / "report.html").stat().st_mtime_ns
-
-    def no_spark() -> SparkSession:
-        raise AssertionError("Spark was started")
-
-    assert run(model, session=no_spark) == first
+    with hold_output(str(tmp_path / "scores"), "score"):
+        assert run(model, session=no_spark) == first
+        with pytest.raises(LockHeldError, match=f"^{tmp_path}/scores: is in use by a score job, "):
+            run(model, session=no_spark, split="validation")
     assert (tmp_path / "scores" / "report.html").stat().st_mtime_ns == stamp
+
+
+def test_files_that_were_removed_or_damaged_are_made_again(
+    run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path
+) -> None:
+    model = save_model()
+    first = run(model)
+    scores = tmp_path / "scores"
+    removed, cut = (scores / path for path in first["predictions"][:2])
+    report = scores / "report.html"
+    contents = {path: path.read_bytes() for path in (removed, cut, report)}
+    for damaged in contents:
+        damaged.rename(tmp_path / "aside")
+        with pytest.raises(AssertionError, match="Spark was started"):
+            run(model, session=no_spark)
+        (tmp_path / "aside").rename(damaged)
+    report.unlink()
+    removed.unlink()
+    cut.write_bytes(contents[cut][:100])
+    again = run(model)
+    assert {**again, "scored_at": first["scored_at"], "secs": first["secs"]} == first
+    assert len(predictions(tmp_path, again)) == again["rows"]
+    assert {path: path.read_bytes() for path in (removed, cut)} == {
+        path: contents[path] for path in (removed, cut)
+    }
+    assert "<!doctype html>" in report.read_text().lower()
+    # A shard of the dataset cannot be made again.
+    (shard,) = manifest.read_manifest(str(dataset)).shards("test")[:1]
+    (dataset / shard.path).write_bytes(b"PAR1")
+    assert error_of(run, model) == (
+        f"{dataset}: {shard.path} has 4 bytes instead of {shard.size_bytes:,}; restore it from a "
+        "backup, or remove the dataset and run jobs/preprocess.py again"
+    )
+
+
+def test_an_output_that_cannot_be_written_is_found_before_spark_starts(
+    run: Run, save_model: SaveModel, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    assert error_of(run, save_model(), folder="file/scores") == (
+        f"{tmp_path}/file/scores: cannot be written: it, or a part of its path, is a file; give "
+        "another path"
+    )
+
+
+def test_a_lost_lock_publishes_nothing(
+    run: Run, save_model: SaveModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(save_model())
+    lock_file = tmp_path / "scores" / "_lock" / "000002.json"
+
+    def lose_lock(*_: object) -> str:
+        (lock_file.parent / "000003.json").write_text(lock_file.read_text())
+        return ""
+
+    monkeypatch.setattr(score_dataset, "_render_report", lose_lock)
+    with pytest.raises(LockLostError, match="has taken the lock over"):
+        run(save_model(bias=50.0))
+    assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == first
+    assert (tmp_path / "scores" / "report.html").stat().st_size > 0
 
 
 @pytest.mark.slow
@@ -247,9 +312,6 @@ def test_comparison_with_earlier_scores(run: Run, save_model: SaveModel, tmp_pat
 
 
 def error_of(run: Run, *arguments: Any, **settings: Any) -> str:
-    def no_spark() -> SparkSession:
-        raise AssertionError("Spark was started")
-
     with pytest.raises(InputError) as caught:
         run(*arguments, session=no_spark, **settings)
     return str(caught.value)
@@ -285,7 +347,13 @@ def test_a_missing_model_and_a_missing_network_are_refused(
     model = save_model()
     (model / "network-v0.0.keras").unlink()
     assert error_of(run, model) == (
-        f"{model}: network-v0.0.keras is missing; restore it, or train again elsewhere"
+        f"{model}: network-v0.0.keras is missing; restore it, or run jobs/train.py again with this "
+        "--output, which makes it from checkpoints/"
+    )
+    (save_model() / "history.json").unlink()
+    assert error_of(run, model) == (
+        f"{model}: history.json is missing; restore it, or run jobs/train.py again with this "
+        "--output, which makes it from checkpoints/"
     )
 
 

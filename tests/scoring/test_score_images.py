@@ -18,6 +18,9 @@ from conftest import DrawImages, stripes
 from halftone import images
 from halftone.config import Config, PixelSpec
 from halftone.errors import InputError
+from halftone.locking.lock import LockHeldError
+from halftone.locking.output import hold_output
+from halftone.preprocess import staging
 from halftone.preprocess.run import preprocess
 from halftone.scoring import score_images
 
@@ -108,7 +111,8 @@ def test_every_image_is_a_prediction_or_a_reject(
     files = {
         str(path.relative_to(tmp_path / "scores")) for path in (tmp_path / "scores").rglob("*.*")
     }
-    assert files == {"metrics.json", *result["predictions"], *result["rejects_files"]}
+    named = {*result["predictions"], *result["rejects_files"]}
+    assert files == {"metrics.json", "_lock/000001.json", *named}
 
 
 def test_scoring_again_does_nothing(run: Run, draw_images: DrawImages) -> None:
@@ -116,6 +120,34 @@ def test_scoring_again_does_nothing(run: Run, draw_images: DrawImages) -> None:
     first = run(folder)
     assert run(folder, session=no_spark) == first
     assert run(folder, session=no_spark, only_new=True) == first
+
+
+@pytest.mark.parametrize("only_new", [False, True])
+def test_files_that_were_removed_are_made_again(
+    run: Run,
+    draw_images: DrawImages,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    only_new: bool,
+) -> None:
+    folder = draw_images()
+    (folder / "lying" / "empty.png").write_bytes(b"")
+    first = run(folder, only_new=only_new)
+    scores = tmp_path / "scores"
+    with hold_output(str(scores), "score"), pytest.raises(LockHeldError):
+        run(folder, session=no_spark)
+    for path in (first["predictions"][0], first["rejects_files"][0]):
+        (scores / path).rename(tmp_path / "aside")
+        with pytest.raises(AssertionError, match="Spark was started"):
+            run(folder, session=no_spark, only_new=only_new)
+        (tmp_path / "aside").rename(scores / path)
+    (scores / first["predictions"][0]).unlink()
+    monkeypatch.setattr(staging, "_MIN_BLOCK", 7)  # the next run cuts other blocks
+    monkeypatch.setattr(staging, "_BLOCKS_PER_CORE", 4)
+    again = run(folder, only_new=only_new)
+    assert (again["rows"], again["rejects"]) == (40, 1)
+    assert len(rows_of(tmp_path, again)) == 40
+    assert again["metrics"] == first["metrics"]
 
 
 def test_without_labels_there_are_no_metrics(run: Run, draw_images: DrawImages) -> None:

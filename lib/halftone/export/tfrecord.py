@@ -19,10 +19,12 @@ from pyspark.sql import SparkSession
 
 import halftone
 from halftone import config, storage, summary
-from halftone.dataset import manifest
+from halftone.dataset import integrity, manifest
 from halftone.dataset.manifest import Manifest, ShardFile
 from halftone.errors import InputError, RunError
 from halftone.export.tfrecord_shard import FEATURES, ExportSettings, write_shard
+from halftone.locking.lock import LOCK_FOLDER
+from halftone.locking.output import hold_output
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
@@ -46,7 +48,8 @@ def export_dataset(
         session: returns the SparkSession; called only if there are files to write.
 
     Raises:
-        InputError: there is no dataset, or `output` contains something else.
+        InputError: there is no dataset, `output` contains something else or cannot be written.
+        LockHeldError: another process writes to the output.
         RunError: the number of written rows is wrong, which is a bug.
     """
     dataset, output = map(storage.normalise_url, (dataset, output))
@@ -60,22 +63,33 @@ def export_dataset(
     digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8)
     folder = storage.join(RECORDS_FOLDER, digest.hexdigest())
     files = _record_files(data, folder, compression)
+    if previous_export and not _missing_records(data, output, folder, files):
+        return previous_export
+    integrity.check_shards(dataset, data)
+    with hold_output(output, "export") as lock:
+        _read_previous_export(output, settings)  # another process may have written since
+        missing = _missing_records(data, output, folder, files)
+        if missing:
+            _write_records(dataset, ExportSettings(data.shape(), compression), missing, session())
+        export_info = {**settings, **_describe_export(data, files)}
+        lock.check()
+        storage.write_json(storage.join(output, EXPORT_FILE), export_info)
+        for run in storage.list_names(storage.join(output, RECORDS_FOLDER)):
+            if storage.join(RECORDS_FOLDER, run) != folder:  # left by a killed call
+                storage.remove(storage.join(output, RECORDS_FOLDER, run))
+    return export_info
+
+
+def _missing_records(
+    data: Manifest, output: str, folder: str, files: Sequence[str]
+) -> list[tuple[ShardFile, str]]:
+    """Return the shards whose TFRecord file does not exist, each with the URL of that file."""
     existing = set(storage.list_names(storage.join(output, folder)))
-    missing = [
+    return [
         (shard, storage.join(output, file))
         for shard, file in zip(data.files, files)
         if file.rpartition("/")[2] not in existing
     ]
-    if missing:
-        _write_records(dataset, ExportSettings(data.shape(), compression), missing, session())
-    elif previous_export:
-        return previous_export
-    export_info = {**settings, **_describe_export(data, files)}
-    storage.write_json(storage.join(output, EXPORT_FILE), export_info)
-    for run in storage.list_names(storage.join(output, RECORDS_FOLDER)):
-        if storage.join(RECORDS_FOLDER, run) != folder:  # left by a killed call
-            storage.remove(storage.join(output, RECORDS_FOLDER, run))
-    return export_info
 
 
 def _describe_export(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
@@ -131,7 +145,7 @@ def _read_previous_export(output: str, settings: dict[str, Any]) -> dict[str, An
                 f"{'; '.join(changes)}. Give another --output, or remove it"
             )
         return dict(export_info)
-    others = [name for name in names if name != RECORDS_FOLDER]
+    others = [name for name in names if name not in (RECORDS_FOLDER, LOCK_FOLDER)]
     if others:
         raise InputError(
             f"{output}: exists and is not an export (it contains {', '.join(others[:3])}"

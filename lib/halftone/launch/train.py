@@ -10,11 +10,13 @@ from pyspark.sql import SparkSession
 
 from halftone import model_directory, storage
 from halftone.config import Config, Convnet, TrainSettings, diff_settings
+from halftone.dataset import integrity
 from halftone.dataset.manifest import Manifest, read_manifest
 from halftone.dataset.splits import TRAIN
 from halftone.errors import InputError
 from halftone.launch import local_ranks, rank, restarts, signals, spark_ranks
 from halftone.launch.restarts import StartRanks
+from halftone.locking.output import hold_output
 from halftone.model_directory import CHECKPOINTS, CURVES, HISTORY, MODEL_INFO, ModelInfo
 from halftone.spark.session import find_active_session, is_local_master, submitted_conf
 from halftone.spark.slots import wait_for_slots
@@ -35,8 +37,9 @@ def train_model(
         session: returns the SparkSession; called only by the launcher `spark`.
 
     Raises:
-        InputError: dataset, output and config do not fit together, or there are too few slots for
-            the ranks.
+        InputError: dataset, output and config do not fit together, the output cannot be written, or
+            there are too few slots for the ranks.
+        LockHeldError: another process writes to the output.
         RunError: the training failed; the same call resumes from its last checkpoint.
         StoppedError: SIGTERM or a file `stop` at `output` stopped it; the same call resumes.
         KeyboardInterrupt: SIGINT stopped it; the same call resumes.
@@ -46,12 +49,33 @@ def train_model(
         start_from = {"start_from": storage.normalise_url(config.train.start_from)}
         config = config.model_copy(update={"train": config.train.model_copy(update=start_from)})
     manifest = read_manifest(dataset)
-    if _is_finished(config, manifest, output):
-        print(f"nothing to do: the training at {output} is finished", flush=True)
-        return model_directory.read_model_info(output)
     settings = config.train
-    _check_settings(settings, manifest, dataset)
-    launcher = _choose_launcher(settings)
+    if not _is_finished(config, manifest, output):
+        integrity.check_shards(dataset, manifest)
+        _check_settings(settings, manifest, dataset)
+        launcher = _choose_launcher(settings)
+        with hold_output(output, "train") as lock:
+            # Another process may have trained it between the check and the lock.
+            if not _is_finished(config, manifest, output):
+                _train(config, manifest, dataset, output, launcher, session)
+                lock.check()
+                return model_directory.read_model_info(output)
+    if CURVES not in storage.list_names(output):
+        _draw_curves(output)
+    print(f"nothing to do: the training at {output} is finished", flush=True)
+    return model_directory.read_model_info(output)
+
+
+def _train(
+    config: Config,
+    manifest: Manifest,
+    dataset: str,
+    output: str,
+    launcher: str,
+    session: Callable[[], SparkSession],
+) -> None:
+    """Run the ranks to the end of the training, and draw its curves."""
+    settings = config.train
     job = rank.build_job(config, manifest, dataset, output)
     start_ranks = _make_rank_starter(launcher, settings, job, session)
     rows = _count_train_rows(manifest)
@@ -72,7 +96,6 @@ def train_model(
                     start_ranks, output, settings.ranks, settings.max_restarts, stop_request
                 )
         _draw_curves(output)
-    return model_directory.read_model_info(output)
 
 
 def settings_notes(settings: TrainSettings, rows: int) -> list[str]:
@@ -145,10 +168,11 @@ def _choose_launcher(settings: TrainSettings) -> str:
 
 
 def _is_finished(config: Config, manifest: Manifest, output: str) -> bool:
-    """Whether the training at `output` has run all its epochs.
+    """Whether the training at `output` has run all its epochs, and all files of its model exist.
 
     Raises:
-        InputError: `output` is something else, or a training with other settings.
+        InputError: `output` is something else, or a training with other settings, or a file of the
+            model is missing that cannot be made again.
     """
     model_directory.check_model_root(output)
     last = checkpoint.read_last_checkpoint(storage.join(output, CHECKPOINTS))
@@ -157,9 +181,15 @@ def _is_finished(config: Config, manifest: Manifest, output: str) -> bool:
         model_directory.check_training_fingerprint(output, last.fingerprint, fingerprint)
     if not storage.exists(storage.join(output, MODEL_INFO)):
         return False
-    info = model_directory.read_model_info(output)
+    info = model_directory.read_model_json(output)
     model_directory.check_training_fingerprint(output, info.origin, fingerprint)
-    return info.config.train.epochs >= config.train.epochs
+    missing = model_directory.find_missing_files(output, info)
+    if missing and last is None:
+        raise InputError(
+            f"{output}: {', '.join(missing)} of the model is missing, and there is no checkpoint "
+            "to make it from; restore it, or remove the folder to train again"
+        )
+    return not missing and info.config.train.epochs >= config.train.epochs
 
 
 def _count_train_rows(manifest: Manifest) -> int:

@@ -20,9 +20,11 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.config import Config
-from halftone.dataset import manifest, schema
+from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
+from halftone.locking.lock import LOCK_FOLDER, Lock
+from halftone.locking.output import check_free, hold_output
 from halftone.preprocess import changes, duplicates, staging
 from halftone.preprocess.catalogue import Catalogue, build_catalogue
 from halftone.preprocess.changes import LISTED_IMAGES, Delta
@@ -36,7 +38,10 @@ from halftone.preprocess.previous_version import (
     known_images,
     read_version,
 )
-from halftone.preprocess.write_version import write_dataset_version
+from halftone.preprocess.write_version import (
+    redraw_missing_contact_sheet,
+    write_dataset_version,
+)
 
 
 class PreprocessResult(NamedTuple):
@@ -64,10 +69,26 @@ def preprocess(
 
     Raises:
         InputError: the input, the output folder or the share of rejects is not acceptable.
+        LockHeldError: another process writes to the dataset.
     """
     images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
+    check_free(dataset)  # before the images are listed, which may take minutes
+    is_new = _read_previous_manifest(dataset, config) is None
+    catalogue = build_catalogue(images, config, require_classes=is_new)
+    with hold_output(dataset, "preprocess") as lock:
+        return _update(config, catalogue, dataset, session, lock, retry_rejects, prune)
+
+
+def _update(
+    config: Config,
+    catalogue: Catalogue,
+    dataset: str,
+    session: Callable[[], SparkSession],
+    lock: Lock,
+    retry_rejects: bool,
+    prune: bool,
+) -> PreprocessResult:
     previous_manifest = _read_previous_manifest(dataset, config)
-    catalogue = build_catalogue(images, config, require_classes=previous_manifest is None)
     listed, unusable_keys = _listed_images(catalogue), catalogue.unusable_keys()
     previous_version = (
         EMPTY_VERSION if previous_manifest is None else read_version(dataset, previous_manifest)
@@ -78,6 +99,7 @@ def preprocess(
     )
     all_unusable_known = arrow.is_in(unusable_keys, known[schema.KEY]).all()
     if previous_manifest is not None and delta.is_empty and all_unusable_known:
+        redraw_missing_contact_sheet(dataset, previous_manifest, previous_version.rejects)
         _clean_up(dataset, previous_manifest)
         return PreprocessResult(previous_manifest, 0)
     is_to_read = arrow.is_in(listed[schema.KEY], delta.to_read)
@@ -87,6 +109,7 @@ def preprocess(
     removed_keys = arrow.concat_columns(delta.to_remove, unusable_keys)
     retained = exclude_images(previous_version, removed_keys)
     new_manifest = _write_version(context, entries, delta, retained)
+    lock.check()
     manifest.publish_manifest(dataset, new_manifest)
     _clean_up(dataset, new_manifest)
     return PreprocessResult(new_manifest, entries.num_rows)
@@ -128,6 +151,7 @@ def _read_previous_manifest(dataset: str, config: Config) -> Optional[Manifest]:
     """Return the manifest of the dataset at `dataset`, or None if there is no dataset yet."""
     if storage.exists(storage.join(dataset, manifest.MANIFEST_NAME)):
         previous_manifest = manifest.read_manifest(dataset)
+        integrity.check_all_files(dataset, previous_manifest)
         differences = _changed_settings(previous_manifest, config)
         if differences:
             raise InputError(
@@ -135,7 +159,7 @@ def _read_previous_manifest(dataset: str, config: Config) -> Optional[Manifest]:
                 f"{'; '.join(differences)}. Give another --output, or remove the old dataset"
             )
         return previous_manifest
-    names = storage.list_names(dataset)
+    names = [name for name in storage.list_names(dataset) if name != LOCK_FOLDER]
     if names and staging.FOLDER not in names:
         shown = f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
         raise InputError(

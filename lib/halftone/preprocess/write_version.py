@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import partial
 
+import pyarrow as pa
+
 import halftone
 from halftone import arrow, storage
 from halftone.config import Config
@@ -125,15 +127,28 @@ def _write_contact_sheet(
     context: PreprocessContext, outcome: PreprocessOutcome, shard_files: list[ShardFile]
 ) -> str:
     """Draw the contact sheet of the train split and the rejects; return its path."""
+    path = f"{CONTACT_SHEETS}/{context.run_name}.png"
     png = previews.draw_dataset_sheet(
         [storage.join(context.dataset, file.path) for file in shard_files if file.split == TRAIN],
         outcome.counts[TRAIN],
         outcome.rejects,
         context.config.pixels,
     )
-    path = f"{CONTACT_SHEETS}/{context.run_name}.png"
     storage.write_bytes(storage.join(context.dataset, path), png)
     return path
+
+
+def redraw_missing_contact_sheet(dataset: str, manifest: Manifest, rejects: pa.Table) -> None:
+    """Draw the contact sheet of a published version again, if its file was removed.
+
+    Args:
+        rejects: schema.REJECTS of that version.
+    """
+    url = storage.join(dataset, manifest.contact_sheet)
+    if not storage.exists(url):
+        shards = [storage.join(dataset, file.path) for file in manifest.shards(TRAIN)]
+        png = previews.draw_dataset_sheet(shards, manifest.counts[TRAIN], rejects, manifest.pixels)
+        storage.write_bytes(url, png)
 
 
 def _shard_sizes(config: Config, outcome: PreprocessOutcome) -> dict[str, int]:

@@ -9,13 +9,13 @@ from typing import Any
 
 from halftone import storage
 from halftone.errors import InputError, RunError, StoppedError
+from halftone.locking.lock import Lock, LockHeldError, LockLostError
 from halftone.model_directory import CHECKPOINTS
 from halftone.retrain import steps
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.run import RetrainRun, manual_interruption_reason, report_failed_step
 from halftone.retrain.state import journal
 from halftone.retrain.state.journal import BEGIN, FOLLOW_UP_STEPS, JournalEntry
-from halftone.retrain.state.lock import Lock, LockLostError
 
 WRONG_INPUT = 2  # the exit code
 
@@ -72,7 +72,7 @@ def _attempt_run(run: RetrainRun, close_reason: str) -> dict[str, Any]:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return run.close(str(error), WRONG_INPUT)
-    except (StoppedError, LockLostError):
+    except (StoppedError, LockHeldError, LockLostError):
         raise
     except Exception as error:
         new_progress = _read_progress(run)

@@ -17,12 +17,13 @@ from halftone import config as configs
 from halftone import storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError, StoppedError
+from halftone.locking import lock, output
+from halftone.locking.lock import Lock, LockHeldError, LockLostError
 from halftone.retrain import attempts, job, manual, notify
 from halftone.retrain.attempts import WRONG_INPUT, print_error
 from halftone.retrain.job import RetrainJob
-from halftone.retrain.state import history, lock
+from halftone.retrain.state import history
 from halftone.retrain.state.history import FAILED, HELD_BY_DRIFT, REFUSED
-from halftone.retrain.state.lock import Lock, LockHeldError, LockLostError
 from halftone.spark.session import spark_session
 from halftone.storage import clients
 
@@ -105,8 +106,11 @@ def _dispatch(
 
 
 def _run_locked(retrain_job: RetrainJob, work: Callable[[Lock], dict[str, Any]]) -> dict[str, Any]:
-    folder = storage.join(retrain_job.root, lock.FOLDER)
-    with lock.hold_lock(folder, retrain_job.settings.lock_secs, _exit_busy) as held_lock:
+    root, timeout_secs = retrain_job.root, retrain_job.settings.lock_secs
+    with (
+        output.handle_loss(_exit_busy),  # of the dataset, the model and the scores
+        lock.hold_lock(root, "retrain", timeout_secs, _exit_busy) as held_lock,
+    ):
         return work(held_lock)
 
 

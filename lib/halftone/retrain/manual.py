@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from halftone.errors import InputError
+from halftone.locking.lock import Lock
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.run import RetrainRun, manual_interruption_reason
 from halftone.retrain.state import history, journal
 from halftone.retrain.state.history import BY_HAND, BY_ROLLBACK, PROMOTED
 from halftone.retrain.state.journal import BEGIN, OUTCOME
-from halftone.retrain.state.lock import Lock
 from halftone.retrain.steps import set_champion
 
 

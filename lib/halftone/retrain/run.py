@@ -10,6 +10,7 @@ import sys
 from typing import Any, Callable, NamedTuple, Optional
 
 from halftone.errors import RunError
+from halftone.locking.lock import Lock, LockLostError
 from halftone.retrain import cleanup, notify, page, steps
 from halftone.retrain.drift import statistics
 from halftone.retrain.drift.findings import STOP, find_drift
@@ -27,7 +28,6 @@ from halftone.retrain.state.history import (
     REFUSED,
 )
 from halftone.retrain.state.journal import BEGIN, ENDED, OUTCOME, Journal, JournalEntry
-from halftone.retrain.state.lock import Lock, LockLostError
 
 # Fields of the preprocess entry that an outcome repeats.
 _PREPROCESS_FIELDS = ("new_images", "new_rejects", "rows", "dataset_version", "basis")

@@ -7,13 +7,13 @@ from typing import Callable, Optional
 from halftone import storage, summary
 from halftone.dataset import manifest
 from halftone.launch.train import train_model
+from halftone.locking.lock import Lock
 from halftone.preprocess.run import preprocess
 from halftone.retrain.gate import compare
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.registry import CHALLENGER, CHAMPION, ModelVersion
 from halftone.retrain.state import snapshot
 from halftone.retrain.state.journal import JournalEntry
-from halftone.retrain.state.lock import Lock
 
 MODEL = "model"
 CHAMPION_FOLDER = "champion"

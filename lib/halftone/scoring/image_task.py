@@ -24,7 +24,7 @@ def score_block_or_file(
     sources: Sequence[Union[int, str]],
     index: int,
 ) -> PredictionSummary:
-    """Score a block, unless its predictions exist, or read a predictions file; summarise it.
+    """Score a block, unless its predictions are complete, or read such a file; summarise it.
 
     Args:
         blocks: the blocks; their parts are files of schema.IMAGE_PREDICTIONS.
@@ -36,13 +36,13 @@ def score_block_or_file(
         return predictions.summarise_predictions(predictor, storage.read_table(source))
     target = decode_block.part_url(blocks, source)
     rejects_url = storage.join(blocks.parts, f"{REJECTS_PREFIX}{source:06d}.parquet")
-    if storage.exists(target):
-        rows = storage.read_table(target)
-        rejects = arrow.empty_table(schema.REJECTS)
-        if storage.exists(rejects_url):
+    entries = storage.read_row_group(blocks.plan_url, source)
+    num_rejects = storage.count_rows(rejects_url) or 0
+    if storage.count_rows(target) == entries.num_rows - num_rejects:
+        rows, rejects = storage.read_table(target), arrow.empty_table(schema.REJECTS)
+        if num_rejects:
             rejects = storage.read_table(rejects_url)
     else:
-        entries = storage.read_row_group(blocks.plan_url, source)
         part = decode_block.decode_images(blocks.root, entries, blocks.pixels, blocks.read_threads)
         rows = _predict_part(predictor, decode_block.select_decoded(part))
         rejects = decode_block.select_rejects(part)

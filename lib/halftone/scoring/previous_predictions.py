@@ -11,6 +11,7 @@ from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.metrics.model import ImageScores
 from halftone.preprocess.changes import KNOWN_IMAGES, ROW
+from halftone.scoring import scores_directory
 from halftone.scoring.scores_directory import PREDICTIONS
 
 _FILE_COLUMNS = [schema.SIZE_BYTES, schema.MODIFIED]
@@ -51,13 +52,24 @@ def _known_table(table: pa.Table, keys: arrow.Column, status: arrow.Column) -> p
 
 
 def read_previous_predictions(output: str, scores: Optional[ImageScores]) -> PreviousPredictions:
-    """Read the files that the `scores` at `output` name; none if there are no scores."""
+    """Read the files that the `scores` at `output` name; none if there are no scores.
+
+    Files that are missing or damaged are left out, so their images count as new ones.
+    """
     if scores is None:
         return PreviousPredictions({}, {})
     columns = [schema.KEY, *_FILE_COLUMNS]
+    predictions, rejects = (
+        [
+            name
+            for name, rows in zip(names, scores_directory.count_rows(output, names))
+            if rows is not None
+        ]
+        for names in (scores.predictions, scores.rejects_files)
+    )
     return PreviousPredictions(
-        {name: _read_columns(output, name, columns) for name in scores.predictions},
-        {name: _read_columns(output, name) for name in scores.rejects_files},
+        {name: _read_columns(output, name, columns) for name in predictions},
+        {name: _read_columns(output, name) for name in rejects},
     )
 
 

@@ -6,22 +6,37 @@ valid.
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, NamedTuple, Optional
 
 from halftone import model_directory, report, storage
 from halftone.config import Config
-from halftone.dataset import manifest, previews
+from halftone.dataset import integrity, manifest, previews
 from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
+from halftone.locking.lock import Lock
+from halftone.locking.output import hold_output
 from halftone.metrics.examples import Examples
 from halftone.metrics.model import SplitScores
-from halftone.model_directory import HISTORY
 from halftone.report import Baseline, ReportInputs, ReportReject
 from halftone.scoring import scores_directory, scoring_job, spark_scorer
-from halftone.scoring.fit_thresholds import check_dataset
+from halftone.scoring.fit_thresholds import check_dataset, needs_validation_split
 from halftone.scoring.scores_directory import PREDICTIONS, REPORT
 from halftone.scoring.scoring_job import ScoringJob, SessionFactory
 from halftone.system import machine
+
+
+class _SplitJob(NamedTuple):
+    """A split to score, and everything that its scores depend on."""
+
+    job: ScoringJob
+    dataset: str  # URL
+    data: Manifest
+    shards: list[ShardFile]  # of the split
+    baseline: Optional[Baseline]
+    history: list[dict[str, Any]]  # of the model
+    fingerprint: str  # names what a single prediction depends on besides its image
+    run: str  # names what the scores depend on
 
 
 def score_dataset(
@@ -33,10 +48,21 @@ def score_dataset(
         session: returns the SparkSession; called only if there is something to score.
 
     Raises:
-        InputError: model, dataset and output do not fit together, or the split is empty.
+        InputError: model, dataset and output do not fit together, the output cannot be written, or
+            the split is empty.
+        LockHeldError: another process writes to the output.
         RunError: rows were lost; this must never happen.
     """
-    dataset = storage.normalise_url(dataset)
+    split_job = _prepare(config, storage.normalise_url(dataset), model, output)
+    scores = _read_standing_scores(split_job)
+    if scores is not None:
+        return scores
+    with hold_output(split_job.job.output, "score") as lock:
+        # Another process may have scored between the look and the lock.
+        return _read_standing_scores(split_job) or _score(split_job, session, lock)
+
+
+def _prepare(config: Config, dataset: str, model: str, output: str) -> _SplitJob:
     data = manifest.read_manifest(dataset)
     job = scoring_job.start_scoring(config, model, output)
     settings = job.settings
@@ -48,6 +74,8 @@ def score_dataset(
             f"preprocess with a larger splits.{settings.split}_fraction"
         )
     check_dataset(settings, data)
+    splits = [settings.split, *([VALIDATION] if needs_validation_split(settings) else [])]
+    integrity.check_shards(dataset, data, splits)
     baseline = _read_baseline(config.paths.baseline)
     fingerprint = job.fingerprint(data)
     run = scores_directory.hash_parts(
@@ -57,24 +85,40 @@ def score_dataset(
         settings.model_dump(mode="json"),
         None if baseline is None else {**baseline.scores.to_json(), "name": baseline.name},
     )
+    history = model_directory.read_history(job.model)
+    return _SplitJob(job, dataset, data, shards, baseline, history, fingerprint, run)
+
+
+def _read_standing_scores(split_job: _SplitJob) -> Optional[SplitScores]:
+    """Return the scores of this job if they are at its output, with all their files."""
+    output = split_job.job.output
+    scores = scores_directory.read_previous_scores(output, SplitScores)
+    if scores is None or scores.run != split_job.run:
+        return None
+    expected: list[Optional[int]] = [shard.rows for shard in split_job.shards]
+    has_rows = scores_directory.count_rows(output, scores.predictions) == expected
+    return scores if has_rows and REPORT in storage.list_names(output) else None
+
+
+def _score(split_job: _SplitJob, session: SessionFactory, lock: Lock) -> SplitScores:
+    job, data, shards = split_job.job, split_job.data, split_job.shards
+    settings, fingerprint = job.settings, split_job.fingerprint
     previous = scores_directory.read_previous_scores(job.output, SplitScores)
-    if previous is not None and previous.run == run:
-        return previous
-    scorer = job.fitted_scorer(session(), dataset, data)
+    scorer = job.fitted_scorer(session(), split_job.dataset, data)
     reusable = previous if previous is not None and previous.basis == fingerprint else None
-    files = _prediction_files(shards, run, reusable if settings.only_new else None)
+    files = _prediction_files(shards, split_job.run, reusable if settings.only_new else None)
     predictions = scorer.write_predictions(
         shards, [storage.join(job.output, file) for file in files], data.fingerprint
     )
     expected = sum(shard.rows for shard in shards)
     if predictions.num_rows != expected:
         raise job.count_mismatch(
-            f"{predictions.num_rows} rows were scored, the {settings.split} split of {dataset} has "
-            f"{expected}"
+            f"{predictions.num_rows} rows were scored, the {settings.split} split of "
+            f"{split_job.dataset} has {expected}"
         )
     metrics = scores_directory.compute_metrics(predictions, scorer.predictor, settings)
     scores = SplitScores(
-        run=run,
+        run=split_job.run,
         basis=fingerprint,
         split=settings.split,
         **dict(metrics),
@@ -83,7 +127,8 @@ def score_dataset(
         shards=[shard.digest for shard in shards],
         **job.provenance(),
     )
-    page = _render_report(job, dataset, data, scores, predictions.examples, baseline)
+    page = _render_report(split_job, scores, predictions.examples)
+    lock.check()
     storage.write_bytes(storage.join(job.output, REPORT), page.encode())
     scores_directory.publish_scores(job.output, scores, files)
     return scores
@@ -118,27 +163,21 @@ def _prediction_files(
     ]
 
 
-def _render_report(
-    job: ScoringJob,
-    dataset: str,
-    data: Manifest,
-    scores: SplitScores,
-    examples: Examples,
-    baseline: Optional[Baseline],
-) -> str:
+def _render_report(split_job: _SplitJob, scores: SplitScores, examples: Examples) -> str:
+    dataset, data = split_job.dataset, split_job.data
     rejects = previews.read_reject_previews(
         [storage.join(dataset, file) for file in data.rejects_files], data.pixels
     )
     return report.render_report(
         ReportInputs(
-            model_info=job.model_info,
-            history=storage.read_json(storage.join(job.model, HISTORY))["epochs"],
+            model_info=split_job.job.model_info,
+            history=split_job.history,
             manifest=data,
             scores=scores,
             examples=examples,
             rejects=[ReportReject(*reject) for reject in rejects],
             contact_sheet=_read_contact_sheet(dataset, data),
-            baseline=baseline,
+            baseline=split_job.baseline,
             machine=machine.describe_machine(),
         )
     )

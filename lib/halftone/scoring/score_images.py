@@ -18,13 +18,15 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, model_directory, storage
 from halftone.config import Config
-from halftone.dataset import manifest
+from halftone.dataset import integrity, manifest
 from halftone.dataset.manifest import Manifest
+from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
+from halftone.locking.output import check_free, hold_output
 from halftone.metrics.model import ImageScores
 from halftone.model_directory import ModelInfo
 from halftone.preprocess import catalogue, changes, listing, staging
-from halftone.preprocess.changes import LISTED_IMAGES
+from halftone.preprocess.changes import LISTED_IMAGES, Delta
 from halftone.preprocess.decode_block import PART_NAME
 from halftone.scoring import predictions, previous_predictions, scores_directory, scoring_job
 from halftone.scoring.fit_thresholds import (
@@ -59,6 +61,16 @@ class _ImageListing(NamedTuple):
         )
 
 
+class _RunPlan(NamedTuple):
+    """What there is to do, compared with the scores at the output."""
+
+    name: str  # of the run
+    previous: PreviousPredictions  # that can be kept
+    delta: Delta
+    standing: Optional[ImageScores]  # if there is nothing to do
+    is_damaged: bool = False  # a run of this name was published, and some of its files are gone
+
+
 class _ImageRun(NamedTuple):
     """A run over the images that have to be read."""
 
@@ -82,36 +94,75 @@ def score_images(
         session: returns the SparkSession; called only if there is something to score.
 
     Raises:
-        InputError: there are no images, or the settings need a dataset that is missing.
+        InputError: there are no images, the output cannot be written, or the settings need a
+            dataset that is missing.
+        LockHeldError: another process writes to the output.
         RunError: images were lost; this must never happen.
     """
     job = scoring_job.start_scoring(config, model, output)
-    settings, output = job.settings, job.output
     data = _read_validation_dataset(job)
+    check_free(job.output)  # before the images are listed, which may take minutes
     image_listing = _list_images(storage.normalise_url(images), config, job.model_info)
-    listed = image_listing.listed_table()
     fingerprint = job.fingerprint(data)
-    last = scores_directory.read_previous_scores(output, ImageScores)
-    reusable = last if settings.only_new and last and last.basis == fingerprint else None
-    previous = previous_predictions.read_previous_predictions(output, reusable)
-    delta = changes.find_changes(listed, previous.known_images(), arrow.chunked_string_array(()))
-    run_name = _run_name(fingerprint, image_listing, previous)
-    if last is not None and (last.run == run_name or (reusable is not None and delta.is_empty)):
-        return last
-    spark = session()
-    dataset = storage.normalise_url(config.paths.dataset or "")
-    predictor = job.fitted_scorer(spark, dataset, data).predictor
-    run = _ImageRun(
-        job=job,
-        name=run_name,
-        root=image_listing.root,
-        entries=arrow.filter_rows(image_listing.entries, arrow.is_in(listed["key"], delta.to_read)),
-        previous=previous_predictions.drop_images(previous, delta.to_remove, output, run_name),
+    plan = _plan_run(job, image_listing, fingerprint)
+    if plan.standing is not None:
+        return plan.standing
+    with hold_output(job.output, "score") as lock:
+        # Another process may have scored between the look and the lock.
+        plan = _plan_run(job, image_listing, fingerprint)
+        if plan.standing is not None:
+            return plan.standing
+        spark, dataset = session(), storage.normalise_url(config.paths.dataset or "")
+        run = _prepare_run(job, image_listing, plan)
+        predictor = job.fitted_scorer(spark, dataset, data).predictor
+        summary = _score_entries(spark, predictor, run)
+        scores = _build_scores(run, fingerprint, image_listing.ignored, predictor, summary)
+        lock.check()
+        files = [*scores.predictions, *scores.rejects_files]
+        scores_directory.publish_scores(job.output, scores, files)
+        return scores
+
+
+def _plan_run(job: ScoringJob, image_listing: _ImageListing, fingerprint: str) -> _RunPlan:
+    """Compare the listed images with the scores at the output. Writes nothing."""
+    last = scores_directory.read_previous_scores(job.output, ImageScores)
+    reusable = last if job.settings.only_new and last and last.basis == fingerprint else None
+    previous = previous_predictions.read_previous_predictions(job.output, reusable)
+    delta = changes.find_changes(
+        image_listing.listed_table(), previous.known_images(), arrow.chunked_string_array(())
     )
-    summary = _score_entries(spark, predictor, run)
-    scores = _build_scores(run, fingerprint, image_listing.ignored, predictor, summary)
-    scores_directory.publish_scores(output, scores, [*scores.predictions, *scores.rejects_files])
-    return scores
+    name = _run_name(fingerprint, image_listing, previous)
+    is_same_run = last is not None and last.run == name
+    standing = last if is_same_run or (reusable is not None and delta.is_empty) else None
+    if standing is not None and not _has_all_files(job.output, standing):
+        return _RunPlan(name, previous, delta, None, is_damaged=is_same_run)
+    return _RunPlan(name, previous, delta, standing)
+
+
+def _has_all_files(output: str, scores: ImageScores) -> bool:
+    """Return whether all files that the scores name are there with all their rows."""
+    for files, num_rows in (
+        (scores.predictions, scores.rows),
+        (scores.rejects_files, scores.rejects),
+    ):
+        counts = scores_directory.count_rows(output, files)
+        if None in counts or sum(filter(None, counts)) != num_rows:
+            return False
+    return True
+
+
+def _prepare_run(job: ScoringJob, image_listing: _ImageListing, plan: _RunPlan) -> _ImageRun:
+    if plan.is_damaged:
+        # What is left belongs to blocks whose plan was removed when the run was published.
+        storage.remove(storage.join(job.output, PREDICTIONS, plan.name))
+    keys, to_remove = image_listing.listed_table()["key"], plan.delta.to_remove
+    return _ImageRun(
+        job=job,
+        name=plan.name,
+        root=image_listing.root,
+        entries=arrow.filter_rows(image_listing.entries, arrow.is_in(keys, plan.delta.to_read)),
+        previous=previous_predictions.drop_images(plan.previous, to_remove, job.output, plan.name),
+    )
 
 
 def _build_scores(
@@ -170,6 +221,7 @@ def _read_validation_dataset(job: ScoringJob) -> Optional[Manifest]:
     data = manifest.read_manifest(dataset)
     model_directory.check_model_fits(job.model_info, data, job.model, dataset)
     check_dataset(job.settings, data)
+    integrity.check_shards(dataset, data, [VALIDATION])
     return data
 
 

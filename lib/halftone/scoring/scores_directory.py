@@ -5,13 +5,15 @@ report.html               for people
 predictions/RUN/*.parquet a row per image, see schema.PREDICTIONS
 predictions/RUN/rejects-* raw images that gave no row, see schema.REJECTS
 model/VERSION/            the model, if it was fetched from MLflow
+_lock/                    the process that writes here, see halftone.locking
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, TypeVar, Union
 
 from pydantic import ValidationError
@@ -21,6 +23,7 @@ from halftone.config import ScoreSettings
 from halftone.config.effects import result_settings
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.locking.lock import LOCK_FOLDER
 from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.metrics.summarise import summarise
 from halftone.model_directory import ModelInfo
@@ -31,6 +34,7 @@ from halftone.tracking.mlflow_model import FETCHED_MODELS
 METRICS = "metrics.json"
 REPORT = "report.html"
 PREDICTIONS = "predictions"
+_READ_THREADS = 8
 
 Scores = TypeVar("Scores", SplitScores, ImageScores)
 
@@ -96,13 +100,19 @@ def read_previous_scores(output: str, kind: type[Scores]) -> Optional[Scores]:
             return kind.model_validate(storage.read_json(storage.join(output, METRICS)))
         except ValidationError:
             return None
-    others = [name for name in names if name not in (PREDICTIONS, FETCHED_MODELS)]
+    others = [name for name in names if name not in (PREDICTIONS, FETCHED_MODELS, LOCK_FOLDER)]
     if others:
         raise InputError(
             f"{output}: exists and holds no scores (it holds {', '.join(others[:3])}"
             f"{', ...' if len(others) > 3 else ''}); give another --output"
         )
     return None
+
+
+def count_rows(output: str, files: Sequence[str]) -> list[Optional[int]]:
+    """Return the rows of each Parquet file below `output`; None if it is missing or damaged."""
+    with ThreadPoolExecutor(_READ_THREADS) as pool:
+        return list(pool.map(lambda file: storage.count_rows(storage.join(output, file)), files))
 
 
 def publish_scores(

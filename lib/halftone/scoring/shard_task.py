@@ -17,7 +17,7 @@ from halftone.scoring.predictions import PredictionSummary
 def score_shard(
     predictor: PredictorSettings, fingerprint: str, pairs: Sequence[tuple[str, str]], index: int
 ) -> PredictionSummary:
-    """Write the predictions of a shard, unless they exist, and summarise them.
+    """Write the predictions of a shard, unless they exist completely, and summarise them.
 
     Args:
         fingerprint: of the dataset.
@@ -27,7 +27,7 @@ def score_shard(
     source, target = pairs[index]
     rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.IMAGE])
     pixels = arrow.view_images(rows[schema.IMAGE], predictor.shape)
-    if storage.exists(target):
+    if storage.count_rows(target) == rows.num_rows:
         table = storage.read_table(target)
     else:
         probabilities = predict.predict_probabilities(predictor, pixels)

@@ -14,7 +14,13 @@ from halftone.storage.files import (
     write_json,
 )
 from halftone.storage.listing import FileInfo, exists, list_files, list_names
-from halftone.storage.parquet import count_row_groups, read_row_group, read_table, write_table
+from halftone.storage.parquet import (
+    count_row_groups,
+    count_rows,
+    read_row_group,
+    read_table,
+    write_table,
+)
 from halftone.storage.probe import check_writable
 from halftone.storage.urls import as_url, is_local, join, normalise_url
 
@@ -23,6 +29,7 @@ __all__ = [
     "as_url",
     "check_writable",
     "count_row_groups",
+    "count_rows",
     "create_file",
     "exists",
     "is_local",

@@ -31,6 +31,21 @@ def read_row_group(url: str, index: int) -> pa.Table:
         return pq.ParquetFile(file).read_row_group(index)
 
 
+def count_rows(url: str) -> Optional[int]:
+    """Count the rows of a Parquet file from its footer.
+
+    Returns:
+        None if there is no such file, or it is not a complete Parquet file.
+    """
+    try:
+        if is_local(url):
+            return int(pq.ParquetFile(url).metadata.num_rows)
+        with _open_remote(url) as file:
+            return int(pq.ParquetFile(file).metadata.num_rows)
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+
+
 def count_row_groups(url: str) -> int:
     if is_local(url):
         return int(pq.ParquetFile(url).num_row_groups)

@@ -41,8 +41,10 @@ def fetch_model(model: str, output: str, settings: TrackingSettings) -> str:
         The URL of the copy.
 
     Raises:
-        InputError: MLflow does not have the model, or it is not a Halftone model.
+        InputError: MLflow does not have the model, it is not a Halftone model, or `output` cannot
+            be written.
     """
+    storage.check_writable(storage.normalise_url(output))  # before minutes of download
     uri = tracking.store_uri(settings)
     with _download_model(model, uri) as folder:
         if not Path(folder, MODEL_INFO).exists():

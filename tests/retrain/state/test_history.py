@@ -6,7 +6,8 @@ from typing import Any, Optional
 import pytest
 
 from halftone.errors import InputError
-from halftone.retrain.state import history, lock
+from halftone.locking import lock
+from halftone.retrain.state import history
 from halftone.retrain.state.journal import BEGIN, OUTCOME, Journal
 from retrain_outcomes import outcome
 
@@ -108,7 +109,7 @@ def test_history_table_before_the_first_champion() -> None:
 
 
 def test_runs_without_an_outcome_are_left_out(tmp_path: Path) -> None:
-    with lock.hold_lock(str(tmp_path / "lock"), 600.0, print) as held:
+    with lock.hold_lock(str(tmp_path), "retrain", 600.0, print) as held:
         for number in (1, 2):
             Journal(str(tmp_path), number, held).record(BEGIN, {})
         Journal(str(tmp_path), 1, held).record(OUTCOME, outcome(1, "kept"))

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halftone.retrain.state import journal, lock
+from halftone.locking import lock
+from halftone.locking.lock import Lock, LockLostError
+from halftone.retrain.state import journal
 from halftone.retrain.state.journal import BEGIN, ENDED, STEPS, Journal
-from halftone.retrain.state.lock import Lock, LockLostError
 
 
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[Lock]:
-    with lock.hold_lock(str(tmp_path / "lock"), 600.0, print) as held_lock:
+    with lock.hold_lock(str(tmp_path), "retrain", 600.0, print) as held_lock:
         yield held_lock
 
 
@@ -53,10 +54,10 @@ def test_entry_of_another_process_is_not_overwritten(tmp_path: Path, held: Lock)
 
 
 def test_nothing_is_recorded_after_the_lock_is_lost(tmp_path: Path, held: Lock) -> None:
-    path = tmp_path / "lock" / "000001.json"
-    (tmp_path / "lock" / "000002.json").write_bytes(path.read_bytes())
+    path = tmp_path / "_lock" / "000001.json"
+    (tmp_path / "_lock" / "000002.json").write_bytes(path.read_bytes())
     run_journal = Journal(str(tmp_path), 1, held)
-    with pytest.raises(LockLostError, match="has taken over the lock"):
+    with pytest.raises(LockLostError, match="has taken the lock over"):
         run_journal.run_step("gate", dict)
     assert run_journal.read("gate") is None
 
@@ -110,7 +111,7 @@ def test_each_step_is_completed_once_however_often_the_run_is_killed(
 
     def run(kill: tuple[int, bool]) -> dict[str, int]:
         values = {}
-        with lock.hold_lock(f"{root}/lock", 600.0, print) as held:
+        with lock.hold_lock(root, "retrain", 600.0, print) as held:
             run_journal = Journal(root, 1, held)
             for number, name in enumerate(STEPS):
 

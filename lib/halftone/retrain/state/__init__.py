@@ -1,1 +1,1 @@
-"""What retraining keeps on storage: lock, journal, history and snapshots."""
+"""What retraining keeps on storage: journal, history and snapshots."""

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Optional
 
 from halftone import storage
-from halftone.retrain.state.lock import Lock, LockLostError
+from halftone.locking.lock import Lock, LockLostError
 
 RUNS_FOLDER = "nights"
 BEGIN, OUTCOME, ENDED = "begin", "outcome", "ended"
