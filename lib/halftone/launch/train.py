@@ -185,6 +185,7 @@ def _check_start_weights(settings: TrainSettings, manifest: Manifest, dataset: s
     url = str(settings.start_from)
     info = model_directory.read_model_info(url)
     model_directory.check_model_fits(info, manifest, url, dataset)
+    model_directory.check_network(url, info)
     there, here = (
         {**train.model.model_dump(), "normalise": train.normalise}
         for train in (info.config.train, settings)
