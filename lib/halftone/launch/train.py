@@ -168,9 +168,15 @@ def _count_train_rows(manifest: Manifest) -> int:
 
 def _check_settings(settings: TrainSettings, manifest: Manifest, dataset: str) -> None:
     """Raise InputError unless the settings fit the dataset and the weights to start from."""
-    if not _count_train_rows(manifest):
+    rows = _count_train_rows(manifest)
+    if not rows:
         raise InputError(
             f"{dataset}: the train split is empty; preprocess with smaller fractions for the others"
+        )
+    if rows < settings.ranks:
+        raise InputError(
+            f"train.ranks is {settings.ranks}, but the train split of {dataset} has {rows} "
+            f"row{'s' * (rows > 1)}; use train.ranks={rows}"
         )
     if settings.normalise == "standard":
         manifest.pixel_statistics(TRAIN)  # raises if the dataset has none; the ranks need them

@@ -212,7 +212,6 @@ class _RankTraining:
             self._settings.batch_size,
             self._config.seed,
             epoch if self._settings.shuffle and not self._is_cached else 1,
-            self._settings.aggregate_steps,
         )
 
     def _agree_on_cache(self) -> bool:
@@ -261,7 +260,7 @@ class _RankTraining:
                 self._model.set_weights(_load_weights(self._settings.start_from))
                 print(f"starting from the weights of {self._settings.start_from}", flush=True)
         # Horovod: rank 0 may be the only one that can read the folder.
-        hvd.broadcast_variables(self._model.variables + list(self._model.optimizer.variables), 0)
+        hvd.broadcast_variables(self._model.variables + self._model.optimizer_variables, 0)
         history, partial_epoch = hvd.broadcast_object((history, partial_epoch), 0)
         return history, partial_epoch
 
@@ -277,13 +276,13 @@ class _RankTraining:
                 "older checkpoint"
             )
         self._model.set_weights(last.weights)
-        for variable, value in zip(self._model.optimizer.variables, last.optimizer):
+        for variable, value in zip(self._model.optimizer_variables, last.optimizer):
             variable.assign(value)
         step = f", step {last.partial_epoch.step} of the next" if last.partial_epoch else ""
         print(f"resuming after epoch {last.epoch}{step}, from {self._writer.folder}", flush=True)
 
     def _make_checkpoint(self, partial_epoch: Optional[PartialEpoch] = None) -> Checkpoint:
-        optimizer = [variable.numpy() for variable in self._model.optimizer.variables]
+        optimizer = [variable.numpy() for variable in self._model.optimizer_variables]
         weights = self._model.get_weights()
         return Checkpoint(weights, optimizer, list(self._history), self._fingerprint, partial_epoch)
 
