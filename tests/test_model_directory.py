@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 import pytest
 
+import saved_model
 from example_manifest import example
 from halftone import model_directory
 from halftone.config import Config
 from halftone.errors import InputError
-from halftone.model_directory import Restart
+from halftone.model_directory import ModelInfo, Restart
 
 
 def test_add_restart_appends(tmp_path: Path) -> None:
@@ -98,3 +99,71 @@ def test_number_of_epochs_is_in_the_fingerprint_only_with_decay(
         for epochs in (3, 4)
     )
     assert [a == b for a, b in zip(fingerprints_3, fingerprints_4)] == [True, False]
+
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("val_losses", "best"),
+    [
+        ([0.5, 0.25, 0.25], 2),
+        ([None, 0.5, 0.25], 3),
+        ([None, 9.0, None], 2),
+        ([None, None], None),
+        # As older versions wrote them.
+        ([NAN, 0.5, 0.25], 3),
+        ([INFINITY, NAN], None),
+    ],
+)
+def test_loss_that_is_not_finite_is_never_the_best(
+    val_losses: list[Optional[float]], best: Optional[int]
+) -> None:
+    history = [
+        {"epoch": number, "loss": 1 / number, "val_loss": loss}
+        for number, loss in enumerate(val_losses, 1)
+    ]
+    assert model_directory.best_epoch(history) == best
+
+
+def test_best_epoch_without_validation_has_the_lowest_training_loss() -> None:
+    history = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}, {"epoch": 3, "loss": 0.3}]
+    assert model_directory.best_epoch(history) == 2
+
+
+def saved_network(tmp_path: Path, config: Callable[..., Config], bias: float) -> ModelInfo:
+    saved_model.save(tmp_path / "model", config(), ["cat", "dog"], bias)
+    return model_directory.read_model_info(str(tmp_path / "model"))
+
+
+def test_network_of_finite_weights_is_accepted(
+    tmp_path: Path, config: Callable[..., Config]
+) -> None:
+    info = saved_network(tmp_path, config, bias=-3.0)
+    model_directory.check_network(str(tmp_path / "model"), info)
+
+
+@pytest.mark.parametrize("bias", [NAN, INFINITY])
+def test_network_with_weights_that_are_not_finite_is_refused(
+    tmp_path: Path, config: Callable[..., Config], bias: float
+) -> None:
+    info = saved_network(tmp_path, config, bias)
+    with pytest.raises(InputError) as caught:
+        model_directory.check_network(str(tmp_path / "model"), info)
+    assert str(caught.value) == (
+        f"{tmp_path}/model/network-v{bias}.keras: 1 of the network's 2 arrays of weights "
+        "(layers/dense/vars/1) holds NaN or infinity: the training "
+        "diverged, and the model predicts nothing. Train again with a lower train.learning_rate "
+        "or with train.clip_norm"
+    )
+
+
+def test_damaged_network_file_is_refused(tmp_path: Path, config: Callable[..., Config]) -> None:
+    info = saved_network(tmp_path, config, bias=0.0)
+    (tmp_path / "model" / info.network).write_bytes(b"PK")
+    with pytest.raises(InputError) as caught:
+        model_directory.check_network(str(tmp_path / "model"), info)
+    assert str(caught.value) == (
+        f"{tmp_path}/model/network-v0.0.keras is damaged (File is not a zip file); restore it, or "
+        "train again"
+    )

@@ -81,6 +81,17 @@ def test_the_table_has_the_values_that_every_epoch_has_as_numbers(tmp_path: Path
     ]
 
 
+def test_a_metric_that_is_not_finite_is_named(tmp_path: Path) -> None:
+    history = [epoch(1, val_loss=None), epoch(2, val_loss=0.25)]
+    second = card().model_copy(update={"best_epoch": 2})
+    assert format_model(tmp_path, history, second)[:4] == [
+        "epoch    loss    val_loss  images/s",
+        "-----  ------  ----------  --------",
+        "1      0.5000  not finite     1,234",
+        "2 *    0.5000      0.2500     1,234",
+    ]
+
+
 def test_restarts_are_listed(tmp_path: Path) -> None:
     once = card(restarts=[Restart(epoch=3, message="rank 1 was killed (signal 9)")])
     twice = card(restarts=[Restart(epoch=0, message="rank 0 was lost"), *once.restarts])

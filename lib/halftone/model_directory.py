@@ -13,10 +13,14 @@ model.json              the ModelInfo below, written last: it names the current 
 
 from __future__ import annotations
 
+import io
 import json
+import math
+import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
@@ -35,6 +39,7 @@ LOGS = "logs"
 RESTARTS = "restarts.json"
 STOP_FILE = "stop"  # while it exists, ranks write a checkpoint and end
 TRACKING = "mlflow.json"
+_KERAS_WEIGHTS = "model.weights.h5"  # in a .keras file
 # Names that may exist before the first checkpoint.
 _NAMES_BEFORE_CHECKPOINT = {LOCK_FOLDER, LOGS, RESTARTS, STOP_FILE, TRACKING}
 
@@ -165,6 +170,42 @@ def read_history(root: str) -> list[dict[str, Any]]:
     return history
 
 
+def check_network(root: str, info: ModelInfo) -> None:
+    """Raise InputError unless all weights of the network file are finite numbers.
+
+    This reads the file without TensorFlow, which takes seconds to import.
+    """
+    import h5py  # here: it takes a tenth of a second to import
+
+    url = storage.join(root, info.network)
+    try:
+        with (
+            zipfile.ZipFile(io.BytesIO(storage.read_bytes(url))) as archive,
+            archive.open(_KERAS_WEIGHTS) as content,
+            h5py.File(content, "r") as weights,
+        ):
+            arrays: dict[str, Any] = {}
+            weights.visititems(
+                lambda name, item: (
+                    arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+                )
+            )
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise InputError(f"{url} is damaged ({error}); restore it, or train again") from None
+    damaged = [
+        name
+        for name, array in arrays.items()
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all()
+    ]
+    if damaged:
+        raise InputError(
+            f"{url}: {len(damaged)} of the network's {len(arrays)} arrays of weights "
+            f"({damaged[0]}) hold{'s' * (len(damaged) == 1)} NaN or infinity: the training "
+            "diverged, and the model predicts nothing. Train again with a lower "
+            "train.learning_rate or with train.clip_norm"
+        )
+
+
 def check_model_fits(info: ModelInfo, manifest: Manifest, model: str, dataset: str) -> None:
     """Raise InputError unless the model can score the dataset."""
     if info.pixels != manifest.pixels:
@@ -225,7 +266,16 @@ def check_training_fingerprint(output: str, old: dict[str, Any], new: dict[str, 
         )
 
 
-def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
-    """Return the epoch of the lowest validation loss, or training loss without validation."""
-    key = "val_loss" if "val_loss" in history[0] else "loss"
-    return int(min(history, key=lambda entry: float(entry[key]))["epoch"])
+def best_epoch(history: Sequence[Mapping[str, Any]]) -> Optional[int]:
+    """Return the epoch of the lowest validation loss, or training loss without validation.
+
+    Args:
+        history: an entry per epoch. A metric that was not finite is None.
+
+    Returns:
+        None if the loss was not finite in any epoch.
+    """
+    losses = [(entry.get("val_loss", entry["loss"]), int(entry["epoch"])) for entry in history]
+    # Histories of older versions hold NaN, which compares as lower than any number.
+    finite = [(loss, epoch) for loss, epoch in losses if loss is not None and math.isfinite(loss)]
+    return min(finite)[1] if finite else None

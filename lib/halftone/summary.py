@@ -60,7 +60,10 @@ def format_model_summary(model_info: ModelInfo, output: str) -> str:
     rows = []
     for entry in history:
         mark = " *" if entry["epoch"] == model_info.best_epoch else "  "
-        cells = [template.format(entry[name]) for name, template in formats.items()]
+        cells = [
+            "not finite" if entry[name] is None else template.format(entry[name])
+            for name, template in formats.items()
+        ]
         rows.append([f"{entry['epoch']}{mark}", *cells])
     header = ["epoch", *(_HEADINGS.get(name, name) for name in formats)]
     lines = [
@@ -82,11 +85,14 @@ _HEADINGS = {"learning_rate": "learning rate", "images_per_sec": "images/s"}
 
 
 def _column_formats(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the names of values that every epoch has as a number, with their format strings."""
+    """Return the names of values that every epoch has, with their format strings.
+
+    A value is a number, or None if it was not finite.
+    """
     names = [
         name
         for name in history[0]
-        if all(type(entry.get(name)) in (int, float) for entry in history)
+        if all(type(entry.get(name, "")) in (int, float, type(None)) for entry in history)
     ]
     metrics = {name: "{:.4f}" for name in names if name not in ("epoch", "secs", *_LAST_COLUMNS)}
     return {

@@ -59,6 +59,12 @@ def test_without_a_validation_split_the_train_split_selects_the_best_run() -> No
     assert best_name(worse, better, make_outcome("held-out", make_result(0.9, 0.9))) == "held-out"
 
 
+def test_a_metric_that_is_not_finite_is_missing() -> None:
+    nan = make_outcome("nan", make_result(float("nan")))
+    assert best_name(nan, make_outcome("finite", make_result(9.0))) == "finite"
+    assert best_name(nan, metric="accuracy") == "nan"  # by the train split
+
+
 def test_folds_are_combined_to_means_and_standard_deviations() -> None:
     first = make_result(0.25, secs=8.0)
     second = {

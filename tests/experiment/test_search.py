@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -56,7 +57,7 @@ def finish_trial(
     return RunOutcome(trial, result, "", "log", str(folder))
 
 
-def write_history(folder: Path, losses: list[float]) -> list[dict[str, Any]]:
+def write_history(folder: Path, losses: Sequence[Optional[float]]) -> list[dict[str, Any]]:
     (folder / "model").mkdir(parents=True, exist_ok=True)
     epochs = [{"epoch": n, "val_loss": loss} for n, loss in enumerate(losses, 1)]
     (folder / "model" / "history.json").write_text(json.dumps({"epochs": epochs}))
@@ -180,6 +181,21 @@ def test_epochs_that_are_read_together_are_judged_one_by_one(tmp_path: Path) -> 
     assert early_stop is not None
     # No other run has a third epoch: only the second one can be compared.
     assert early_stop(write_history(tmp_path / "late", [0.9, 0.9, 0.9]))
+
+
+def test_a_loss_that_is_not_finite_does_not_prune(tmp_path: Path) -> None:
+    source = create_source(tmp_path, prune=True)
+    for _ in range(3):
+        trial = source.next_trial()
+        assert trial is not None
+        source.record_outcome(finish_trial(tmp_path, trial, [0.3, 0.2, 0.2]))
+    trial = source.next_trial()
+    assert trial is not None
+    early_stop = source.get_early_stop(trial)
+    assert early_stop is not None
+    # After an overflow in half precision the next epoch may be right.
+    assert not early_stop(write_history(tmp_path / "late", [0.9, None]))
+    assert early_stop(write_history(tmp_path / "late", [0.9, None, 0.9]))
 
 
 def trials_until(sampler: str, seed: int, target: float, max_trials: int) -> int:

@@ -60,16 +60,15 @@ def make_source(request: pytest.FixtureRequest, tmp_path: Path) -> MakeSource:
 
 
 def rows(dataset: tf.data.Dataset) -> list[list[int]]:
-    """The pixel values of the rows without padding, by batch; checks their labels."""
+    """The pixel values of the rows that count, by batch; checks the labels."""
     batches = []
     for images, labels, weights in dataset.as_numpy_iterator():
         assert (images.dtype, labels.dtype, weights.dtype) == (np.uint8, np.int32, np.float32)
         assert images.shape[1:] == SHAPE
         assert labels.shape == (len(images), 1)
-        is_row = weights == 1.0
-        assert ((images[is_row] % 3)[:, 0, 0] == labels[is_row]).all()
+        assert ((images % 3)[:, 0, 0] == labels).all()
         assert (images == images[:, :1, :1]).all()
-        batches.append(images[is_row, 0, 0, 0].tolist())
+        batches.append(images[weights == 1.0, 0, 0, 0].tolist())
     return batches
 
 
@@ -120,10 +119,48 @@ def test_epoch_can_start_at_a_later_step(shards: list[ShardFile], make_source: M
     assert rows(make_source(plan, World()).epoch_dataset(plan, "7:1", first_step=plan.steps)) == []
 
 
-def test_steps_beyond_the_rows_are_padded(shards: list[ShardFile], make_source: MakeSource) -> None:
-    plan = epoch_plan.plan_epoch(shards, 1, 4, seed=7, epoch=1, aggregate_steps=4)
-    batches = rows(make_source(plan, World()).epoch_dataset(plan, "7:1"))
-    assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 3, 0, 0]
+@pytest.mark.parametrize(
+    ("size", "rank", "batch", "counts"),
+    [
+        (1, 0, 5, [5, 5, 5, 5, 3]),
+        (1, 0, 22, [22, 1]),
+        (1, 0, 60, [23]),  # its rows fill the batch more than once
+        (2, 1, 22, [11, 1]),
+        (2, 0, 22, [11, 0]),  # another rank has one row more
+    ],
+)
+def test_first_rows_of_the_epoch_fill_the_last_batch(
+    shards: list[ShardFile],
+    make_source: MakeSource,
+    size: int,
+    rank: int,
+    batch: int,
+    counts: list[int],
+) -> None:
+    plan = epoch_plan.plan_epoch(shards, size, batch, seed=7, epoch=1)
+    source = make_source(plan, World(rank, size))
+    for seed in ("", "7:1", "7:2"):
+        dataset = source.epoch_dataset(plan, seed)
+        num_rows = sum(counts)
+        assert [len(real) for real in rows(dataset)] == counts
+        batches = list(dataset.as_numpy_iterator())
+        weights = np.concatenate([weights for _, _, weights in batches])
+        assert weights.tolist() == [1.0] * num_rows + [0.0] * (len(weights) - num_rows)
+        pixels = np.concatenate([images for images, _, _ in batches])[:, 0, 0, 0].tolist()
+        repeated = pixels[:num_rows] * len(pixels)
+        assert pixels == repeated[: len(pixels)]
+
+
+def test_rank_without_rows_gets_black_images(
+    shards: list[ShardFile], make_source: MakeSource
+) -> None:
+    plan = epoch_plan.partition_shards(shards[5:], 5, 5)  # 3 rows
+    [(images, labels, weights)] = make_source(plan, World(0, 5)).epoch_dataset(plan)
+    assert (images.numpy().any(), labels.numpy().tolist(), weights.numpy().tolist()) == (
+        False,
+        [[0]],
+        [0.0],
+    )
 
 
 @pytest.mark.parametrize("source_type", [CachedSource, StreamedSource])

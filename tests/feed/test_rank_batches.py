@@ -59,7 +59,7 @@ def read(root: Path, plan: EpochPlan, size: int = 1, shuffle_seed: str = "") -> 
 
 
 def real_rows(batches: list[Batch]) -> list[int]:
-    """The pixel value of every row without padding; checks its label."""
+    """The pixel value of every row that counts; checks its label."""
     rows = []
     for images, labels, weights in batches:
         for image, label, weight in zip(images, labels, weights):
@@ -70,7 +70,7 @@ def real_rows(batches: list[Batch]) -> list[int]:
     return rows
 
 
-def test_batches_have_one_shape_and_dtype_and_padding_has_weight_0(
+def test_batches_have_one_shape_and_dtype_and_rows_that_fill_have_weight_0(
     shards: list[ShardFile], tmp_path: Path
 ) -> None:
     [batches] = read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
@@ -78,6 +78,9 @@ def test_batches_have_one_shape_and_dtype_and_padding_has_weight_0(
     assert {images.dtype for images, _, _ in batches} == {np.dtype(np.uint8)}
     assert {labels.dtype for _, labels, _ in batches} == {np.dtype(np.int32)}
     assert [weights.tolist() for _, _, weights in batches] == [[1, 1, 1, 1]] * 4 + [[1, 0, 0, 0]]
+    last_images, last_labels, _ = batches[-1]
+    assert last_images[:, 0, 0, 0].tolist() == [16, 0, 1, 2]
+    assert last_labels.tolist() == [1, 0, 1, 2]
 
 
 def test_rows_without_a_seed_keep_the_order_of_the_plan(
@@ -108,7 +111,7 @@ def test_each_row_comes_once_over_all_ranks_in_equal_steps(
         )
 
 
-def test_rank_without_rows_gets_padding_only(shards: list[ShardFile], tmp_path: Path) -> None:
+def test_rank_without_rows_gets_rows_of_weight_0(shards: list[ShardFile], tmp_path: Path) -> None:
     plan = epoch_plan.partition_shards(shards[3:], 3, 3)
     batches_by_rank = read(tmp_path, plan, 3)
     assert [real_rows(batches) for batches in batches_by_rank] == [[], [15], [16]]

@@ -337,3 +337,17 @@ def test_hosts_for_another_launcher_are_refused(train_error: Callable[..., str])
         "train.hosts is localhost:1, which train.launcher process does not use; use launcher "
         "horovodrun, or remove hosts"
     )
+
+
+def test_more_ranks_than_training_rows_are_refused(
+    tmp_path: Path, train_error: Callable[..., str]
+) -> None:
+    path = tmp_path / "dataset" / "manifest.json"
+    raw_manifest = json.loads(path.read_text())
+    for file in raw_manifest["files"]:
+        file["rows"] = 0 if file["split"] == "train" else file["rows"]
+    raw_manifest["files"][0].update(split="train", rows=2)
+    path.write_text(json.dumps(raw_manifest))
+    assert train_error(ranks=3, batch_size=3) == (
+        f"train.ranks is 3, but the train split of {tmp_path}/dataset has 2 rows; use train.ranks=2"
+    )

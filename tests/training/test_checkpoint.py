@@ -36,6 +36,13 @@ def test_checkpoint_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     )
 
 
+def test_metrics_that_are_not_finite_are_read_as_none(tmp_path: Path) -> None:
+    history = [{"epoch": 1, "loss": 0.5, "val_loss": float("nan")}]  # as older versions wrote it
+    checkpoint.write_checkpoint(str(tmp_path), example_checkpoint(1)._replace(history=history))
+    read = checkpoint.read_checkpoint(str(tmp_path), 1)
+    assert read.history == [{"epoch": 1, "loss": 0.5, "val_loss": None}]
+
+
 def test_many_arrays_keep_their_order(tmp_path: Path) -> None:
     written = example_checkpoint(1)._replace(weights=[np.array(n) for n in range(120)])
     checkpoint.write_checkpoint(str(tmp_path), written)

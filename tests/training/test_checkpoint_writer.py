@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from halftone.training.checkpoint import Checkpoint, PartialEpoch
 from halftone.training.checkpoint_writer import CheckpointWriter
 
 
-def checkpoint_after(losses: list[float]) -> Checkpoint:
+def checkpoint_after(losses: Sequence[Optional[float]]) -> Checkpoint:
     history = [{"epoch": epoch, "loss": loss} for epoch, loss in enumerate(losses, start=1)]
     return Checkpoint([np.zeros(3)], [], history, fingerprint={"seed": 7})
 
@@ -29,6 +31,18 @@ def test_best_and_newest_checkpoints_and_the_history_are_written(tmp_path: Path)
         "best_epoch": 2,
         "epochs": checkpoint_after(losses).history,
     }
+
+
+def test_epochs_without_a_finite_loss_are_not_kept_as_the_best(tmp_path: Path) -> None:
+    writer = CheckpointWriter(str(tmp_path), num_kept=1)
+    losses = [None, None, 0.5, None]
+    for epochs, best, kept in ((1, None, [1]), (2, None, [2]), (3, 3, [3]), (4, 3, [3, 4])):
+        writer.write_in_background(checkpoint_after(losses[:epochs]))
+        writer.wait()
+        history = json.loads((tmp_path / "history.json").read_text())
+        assert (history["best_epoch"], len(history["epochs"])) == (best, epochs)
+        assert checkpoint.list_epochs(str(tmp_path / "checkpoints")) == kept
+    writer.close()
 
 
 def test_partial_epoch_leaves_the_history_unchanged(tmp_path: Path) -> None:

@@ -72,6 +72,20 @@ def test_aggregated_steps_are_one_step_of_their_mean() -> None:
     np.testing.assert_allclose(flat_weights(model), expected, atol=1e-6)
 
 
+def test_last_update_of_an_epoch_may_have_fewer_steps() -> None:
+    model = small_network(steps_per_epoch=3, aggregate_steps=2, learning_rate=0.5)
+    train(model, ONES, ONES)
+    full = -gradient(np.zeros(3), PIXELS, LABELS, ONES) / 2
+    np.testing.assert_allclose(flat_weights(model), full, atol=1e-6)
+    train(model, ONES)
+    # Its gradient has the same weight as that of each other step.
+    expected = full - gradient(full, PIXELS, LABELS, ONES) / 4
+    np.testing.assert_allclose(flat_weights(model), expected, atol=1e-6)
+    model.reset_steps(0)
+    train(model, ONES)
+    np.testing.assert_allclose(flat_weights(model), expected, atol=1e-6)
+
+
 def test_learning_rate_warms_up_over_updates() -> None:
     rate = WarmupSchedule(peak=0.4, warmup=4, last=0)
     assert [round(float(rate(update)), 6) for update in range(6)] == [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
@@ -124,6 +138,23 @@ def test_weights_stay_float32_in_half_precision(precision: str) -> None:
     assert {array.dtype for array in model.get_weights()} == {np.dtype(np.float32)}
     expected = -gradient(np.zeros(3), PIXELS, LABELS, ONES)
     np.testing.assert_allclose(flat_weights(model), expected, atol=1e-3)
+
+
+def test_loss_scale_is_part_of_the_state() -> None:
+    tf.keras.mixed_precision.set_global_policy("mixed_float16")
+    first, second = small_network(optimizer="adam"), small_network(optimizer="adam")
+    # The scaled gradients of the second step overflow: the update is skipped, the scale halved.
+    train(first, ONES, 1e37 * ONES, ONES)
+    assert float(first.optimizer.loss_scale) == 2**14
+    assert int(first.optimizer.dynamic_counter) == 1
+    second.set_weights(first.get_weights())
+    for variable, value in zip(second.optimizer_variables, first.optimizer_variables):
+        variable.assign(value)
+    assert float(second.optimizer.loss_scale) == 2**14
+    assert int(second.optimizer.dynamic_counter) == 1
+    for model in (first, second):
+        train(model, ONES)
+    np.testing.assert_array_equal(flat_weights(first), flat_weights(second))
 
 
 def test_first_step_with_a_nonfinite_loss_is_recorded() -> None:

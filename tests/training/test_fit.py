@@ -201,6 +201,18 @@ def test_nonfinite_loss_stops_the_training(start: Train, tmp_path: Path) -> None
     assert checkpoint.list_epochs(str(tmp_path / "model" / "checkpoints")) == []
 
 
+def test_weights_that_are_not_finite_are_not_checkpointed(start: Train, tmp_path: Path) -> None:
+    # Both losses of the epoch are finite; the weight decay of its last step overflows.
+    settings = {"optimizer": "sgd", "learning_rate": 1e30, "weight_decay": 0.9}
+    model = {"name": "mlp", "hidden": []}
+    output = finish(start("model", batch_size=64, model=model, **settings), code=1)
+    assert output.splitlines()[-1] == (
+        "failed: epoch 1: after step 2, weights are not finite; no checkpoint yet. Lower "
+        "train.learning_rate (it is 1e+30), or set train.clip_norm"
+    )
+    assert not (tmp_path / "model").exists()
+
+
 # A rank. Rank 0 is asked to stop after three steps. The clocks of the other ranks run 100 times as
 # fast: ranks that relied on their own clock would not check for alerts at the same steps.
 RANK = """

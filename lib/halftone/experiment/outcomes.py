@@ -24,6 +24,7 @@ A pruned run has the values of its best epoch so far and no test values.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
@@ -81,9 +82,9 @@ class ExperimentResults(NamedTuple):
 
 
 def metric_value(result: RunResult, split: str, metric: str) -> Optional[float]:
-    """Return one metric of a result; None if it is missing."""
+    """Return one metric of a result; None if it is missing or not finite."""
     value: Optional[float] = result.get(split, {}).get(metric)
-    return value
+    return value if value is not None and math.isfinite(value) else None
 
 
 def best_outcome(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from halftone.dataset.splits import SPLITS, TEST, TRAIN, VALIDATION
 from halftone.metrics.model import Metrics
@@ -12,9 +12,13 @@ from halftone.metrics.model import Metrics
 EpochEntries = Sequence[Mapping[str, Any]]
 
 
-def summarise_history(history: EpochEntries, best_epoch: int) -> dict[str, Any]:
-    """Summarise a training from its epochs; the test split has no values."""
-    best = next(entry for entry in history if entry["epoch"] == best_epoch)
+def summarise_history(history: EpochEntries, best_epoch: Optional[int]) -> dict[str, Any]:
+    """Summarise a training from its epochs; the test split has no values.
+
+    Args:
+        best_epoch: None if no epoch had a finite loss; then no split has values.
+    """
+    best = next((entry for entry in history if entry["epoch"] == best_epoch), {})
     keys = {TRAIN: "{}", VALIDATION: "val_{}", TEST: ""}
     return {
         "epochs": len(history),

@@ -146,10 +146,14 @@ class SearchTrialSource:
         return self._study.ask(self._space)
 
     def _report_epochs(self, optuna_trial: optuna.Trial, history: EpochEntries) -> Iterator[None]:
-        """Report each new epoch to Optuna; yield after each report."""
+        """Report each new epoch with a finite metric to Optuna; yield after each report.
+
+        Optuna prunes on NaN, but the next epoch may be right, as after an overflow in half
+        precision.
+        """
         key = f"val_{self._metric()}" if self._split() == VALIDATION else self._metric()
         for entry in history[self._num_reported_epochs[optuna_trial.number] :]:
-            if key in entry:
+            if entry.get(key) is not None:
                 optuna_trial.report(entry[key], entry["epoch"])
                 yield
         self._num_reported_epochs[optuna_trial.number] = len(history)

@@ -34,6 +34,10 @@ class EpochPlan(NamedTuple):
     def count_rows(self, rank: int) -> int:
         return sum(shard_slice.rows for shard_slice in self.rank_slices[rank])
 
+    def count_fill_rows(self, rank: int) -> int:
+        """Return how many rows its batches need besides its own: at most one batch."""
+        return self.steps * self.rank_batch_size - self.count_rows(rank)
+
 
 def plan_epoch(
     shards: Sequence[ShardFile],
@@ -41,7 +45,6 @@ def plan_epoch(
     batch_size: int,
     seed: int,
     epoch: int,
-    aggregate_steps: int = 1,
 ) -> EpochPlan:
     """Distribute the shards over `world_size` ranks, shuffled by (seed, epoch).
 
@@ -49,14 +52,13 @@ def plan_epoch(
         shards: in the order of the manifest, which its fingerprint covers. Their names would give
             an order that depends on when and where the images were written.
         batch_size: rows per step over all ranks together, a multiple of `world_size`.
-        aggregate_steps: round the number of steps up to a multiple of it.
     """
     shuffled = list(shards)
     random.Random(f"{seed}:{epoch}").shuffle(shuffled)
     plan = partition_shards(shuffled, world_size, batch_size)
     for rank, slices in enumerate(plan.rank_slices):
         random.Random(f"{seed}:{epoch}:{rank}").shuffle(slices)
-    return plan._replace(steps=-(-plan.steps // aggregate_steps) * aggregate_steps)
+    return plan
 
 
 def partition_shards(shards: Sequence[ShardFile], world_size: int, batch_size: int) -> EpochPlan:

@@ -1,8 +1,9 @@
 """Batches for Keras: streamed from the shards at each epoch, or cached in memory.
 
 Both sources return, for an epoch, a tf.data.Dataset of `plan.steps` elements: pixels (B, H, W, C)
-uint8, labels (B, 1) int32 and weights (B,) float32, where B is `plan.rank_batch_size`. Padding rows
-have weight 0.
+uint8, labels (B, 1) int32 and weights (B,) float32, where B is `plan.rank_batch_size`. If a rank
+has too few rows for its last batch, the first rows of the epoch fill it, with weight 0: the loss
+leaves them out, but batch normalisation sees them, and black images would distort its statistics.
 """
 
 from __future__ import annotations
@@ -95,9 +96,11 @@ class CachedSource:
     ) -> None:
         self._plan, self._rows = plan, plan.count_rows(world.rank)
         self.read_error: Optional[Exception] = None
-        images = buffers.allocate_aligned((self._rows + 1, *shape))
-        images[self._rows] = 0  # the padding row
-        labels = np.zeros((self._rows + 1, 1), np.int32)
+        # A rank without any row, possible in validation, gets a black one of weight 0.
+        num_cached = max(1, self._rows)
+        images = buffers.allocate_aligned((num_cached, *shape))
+        images[self._rows :] = 0
+        labels = np.zeros((num_cached, 1), np.int32)
         start = 0
         for slice_images, slice_labels in rank_batches.read_slices(
             dataset_root, shape, plan.rank_slices[world.rank]
@@ -109,15 +112,22 @@ class CachedSource:
             # DLPack shares the memory; tf.constant would copy the pixels.
             pixels = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
             label_ids = tf.constant(labels)
+            weights = tf.constant(
+                (np.arange(plan.steps * plan.rank_batch_size) < self._rows)
+                .astype(np.float32)
+                .reshape(plan.steps, plan.rank_batch_size)
+            )
             self._order = tf.Variable(
                 tf.zeros((plan.steps, plan.rank_batch_size), tf.int32), trainable=False
             )
 
         def gather_batches(number: tf.Tensor) -> tf.data.Dataset:
             start = number * _GATHER_BATCHES
-            rows = self._order[start : start + _GATHER_BATCHES]
-            weights = tf.cast(rows < self._rows, tf.float32)
-            return _split_batches(tf.gather(pixels, rows), tf.gather(label_ids, rows), weights)
+            stop = start + _GATHER_BATCHES
+            rows = self._order[start:stop]
+            return _split_batches(
+                tf.gather(pixels, rows), tf.gather(label_ids, rows), weights[start:stop]
+            )
 
         num_gathers = -(-plan.steps // _GATHER_BATCHES)
         self._dataset = tf.data.Dataset.range(num_gathers).flat_map(gather_batches)
@@ -128,9 +138,10 @@ class CachedSource:
         if plan != self._plan:
             raise ValueError("a CachedSource serves one plan only, and this is another one")
         rng = np.random.default_rng(list(shuffle_seed.encode())) if shuffle_seed else None
-        order = np.full(plan.steps * plan.rank_batch_size, self._rows, np.int32)
-        order[: self._rows] = rng.permutation(self._rows) if rng else np.arange(self._rows)
-        self._order.assign(order.reshape(plan.steps, plan.rank_batch_size))
+        order = rng.permutation(self._rows) if rng else np.arange(self._rows)
+        # Repeats the first rows until the last batch is full; zeros if there are no rows.
+        filled = np.resize(order, (plan.steps, plan.rank_batch_size))
+        self._order.assign(filled.astype(np.int32))
         return _skip_steps(self._dataset, first_step)
 
 

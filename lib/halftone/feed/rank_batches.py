@@ -19,7 +19,7 @@ from halftone.feed.world import World
 LabelArray = npt.NDArray[np.int32]
 WeightArray = npt.NDArray[np.float32]
 # Pixels (batches, batch, height, width, channels) uint8, labels (batches, batch) int32 and weights
-# (batches, batch) float32: 0 for a padding row.
+# (batches, batch) float32: 0 for a row that only fills the last batch.
 BatchBlock = tuple[PixelArray, LabelArray, WeightArray]
 
 # Number of slices within which rows are shuffled; the order of the slices is shuffled too.
@@ -37,6 +37,8 @@ def read_batches(
 ) -> Iterator[BatchBlock]:
     """Yield the `plan.steps` batches of this rank in blocks; each has `plan.rank_batch_size` rows.
 
+    The first rows of the epoch fill the last batch, with weight 0.
+
     Args:
         shuffle_seed: seed of the shuffle; an empty one keeps the order of the plan.
         buffer_pool: allocates the pixels.
@@ -48,7 +50,8 @@ def read_batches(
     reader = read_slices(dataset_root, shape, slices)
     rng = np.random.default_rng(list(shuffle_seed.encode())) if shuffle_seed else None
     rest_images, rest_labels = np.empty((0, *shape), np.uint8), np.empty(0, np.int32)
-    remaining_steps = plan.steps
+    first_images, first_labels = rest_images, rest_labels  # as many as the last batch lacks
+    num_fill = plan.count_fill_rows(world.rank)
     for start in range(0, len(slices), _SHUFFLE_SLICES):
         group = slices[start : start + _SHUFFLE_SLICES]
         num_rows, num_rest = sum(item.rows for item in group), len(rest_labels)
@@ -65,12 +68,14 @@ def read_batches(
             num_read += len(rows)
         num_batches = len(labels) // batch_size
         end = num_batches * batch_size
+        if len(first_labels) < num_fill:
+            # A copy, because it would keep the whole buffer from being used again.
+            first_images, first_labels = images[:num_fill].copy(), labels[:num_fill]
         if num_batches:
             yield _reshape_batches(images[:end], labels[:end], batch_size)
-            remaining_steps -= num_batches
         rest_images, rest_labels = images[end:], labels[end:]
-    if remaining_steps:
-        yield _pad_batches(rest_images, rest_labels, remaining_steps, batch_size)
+    if num_fill:
+        yield _fill_batch(rest_images, rest_labels, first_images, first_labels, batch_size)
 
 
 def read_slices(
@@ -125,13 +130,26 @@ def _reshape_batches(images: PixelArray, labels: LabelArray, batch_size: int) ->
     )
 
 
-def _pad_batches(
-    images: PixelArray, labels: LabelArray, num_batches: int, batch_size: int
+def _fill_batch(
+    images: PixelArray,
+    labels: LabelArray,
+    fill_images: PixelArray,
+    fill_labels: LabelArray,
+    batch_size: int,
 ) -> BatchBlock:
-    """Return `num_batches` batches with the last rows, padded with rows of weight 0."""
-    padded_images = np.zeros((num_batches * batch_size, *images.shape[1:]), np.uint8)
-    padded_labels = np.zeros(num_batches * batch_size, np.int32)
-    padded_images[: len(images)], padded_labels[: len(labels)] = images, labels
-    batch_images, batch_labels, _ = _reshape_batches(padded_images, padded_labels, batch_size)
-    weights = (np.arange(num_batches * batch_size) < len(labels)).astype(np.float32)
-    return batch_images, batch_labels, weights.reshape(num_batches, batch_size)
+    """Return one batch: the given rows, then the filling ones, repeated, with weight 0.
+
+    Without any row, which is possible in validation, it holds black images.
+    """
+    num_rows = len(labels)
+    batch_images = np.zeros((1, batch_size, *images.shape[1:]), np.uint8)
+    batch_labels = np.zeros((1, batch_size), np.int32)
+    batch_images[0, :num_rows], batch_labels[0, :num_rows] = images, labels
+    if len(fill_labels):
+        rows = np.arange(batch_size - num_rows) % len(fill_labels)
+        batch_images[0, num_rows:], batch_labels[0, num_rows:] = (
+            fill_images[rows],
+            fill_labels[rows],
+        )
+    weights = (np.arange(batch_size) < num_rows).astype(np.float32)
+    return batch_images, batch_labels, weights[np.newaxis]

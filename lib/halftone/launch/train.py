@@ -198,9 +198,15 @@ def _count_train_rows(manifest: Manifest) -> int:
 
 def _check_settings(settings: TrainSettings, manifest: Manifest, dataset: str) -> None:
     """Raise InputError unless the settings fit the dataset and the weights to start from."""
-    if not _count_train_rows(manifest):
+    rows = _count_train_rows(manifest)
+    if not rows:
         raise InputError(
             f"{dataset}: the train split is empty; preprocess with smaller fractions for the others"
+        )
+    if rows < settings.ranks:
+        raise InputError(
+            f"train.ranks is {settings.ranks}, but the train split of {dataset} has {rows} "
+            f"row{'s' * (rows > 1)}; use train.ranks={rows}"
         )
     if settings.normalise == "standard":
         manifest.pixel_statistics(TRAIN)  # raises if the dataset has none; the ranks need them
@@ -215,6 +221,7 @@ def _check_start_weights(settings: TrainSettings, manifest: Manifest, dataset: s
     url = str(settings.start_from)
     info = model_directory.read_model_info(url)
     model_directory.check_model_fits(info, manifest, url, dataset)
+    model_directory.check_network(url, info)
     there, here = (
         {**train.model.model_dump(), "normalise": train.normalise}
         for train in (info.config.train, settings)

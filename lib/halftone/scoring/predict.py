@@ -9,6 +9,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from halftone.errors import RunError
 from halftone.metrics import calibration, thresholds
 
 Probabilities = npt.NDArray[np.float32]
@@ -30,7 +31,11 @@ class PredictorSettings(NamedTuple):
 def predict_probabilities(
     predictor: PredictorSettings, images: npt.NDArray[np.uint8]
 ) -> Probabilities:
-    """Return the probabilities (rows, classes) of images (rows, H, W, C)."""
+    """Return the probabilities (rows, classes) of images (rows, H, W, C).
+
+    Raises:
+        RunError: a probability is not finite.
+    """
     if not len(images):
         return np.empty((0, len(predictor.labels)), np.float32)
     network = _load_network(predictor.network, predictor.threads)
@@ -41,6 +46,13 @@ def predict_probabilities(
         filler = np.zeros((predictor.batch_size - len(batch), *predictor.shape), np.uint8)
         outputs.append(network(np.concatenate([batch, filler]))[: len(batch)])
     output = np.concatenate(outputs)
+    num_nonfinite = int((~np.isfinite(output)).any(axis=1).sum())
+    if num_nonfinite:
+        raise RunError(
+            f"model {predictor.version} predicts NaN or infinity for {num_nonfinite} of "
+            f"{len(images)} images; train it again with a lower train.learning_rate or with "
+            "train.clip_norm"
+        )
     # A single sigmoid output is the probability of the second of two classes.
     probabilities = np.hstack([1 - output, output]) if output.shape[1] == 1 else output
     return calibration.apply_temperature(probabilities, predictor.temperature)

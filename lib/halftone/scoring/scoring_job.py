@@ -76,9 +76,10 @@ def start_scoring(config: Config, model: str, output: str) -> ScoringJob:
     """Read the model at `model`, and start the clock.
 
     Raises:
-        InputError: there is no model.
+        InputError: there is no model, or its weights are not finite.
     """
     started = time.monotonic()
     model, output = map(storage.normalise_url, (model, output))
     model_info = model_directory.read_model_info(model)
+    model_directory.check_network(model, model_info)
     return ScoringJob(config, model, model_info, output, started)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from halftone import storage
 from halftone.errors import RunError
 
-# The metrics of each finished epoch.
+# The metrics of each finished epoch; a metric that was not finite is None.
 History = list[dict[str, Any]]
 
 _FILE_NAME = re.compile(r"^epoch-(\d{4,})(?:-step-(\d{6,}))?\.npz$")
@@ -73,7 +73,7 @@ def write_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
     )
     buffer = io.BytesIO()
     np.savez(buffer, meta=np.array(meta), **arrays)
-    _write_with_retries(_checkpoint_url(folder, checkpoint.position), buffer.getbuffer())
+    _write_with_retries(checkpoint_url(folder, checkpoint.position), buffer.getbuffer())
 
 
 def _write_with_retries(url: str, content: memoryview) -> None:
@@ -92,9 +92,10 @@ def _write_with_retries(url: str, content: memoryview) -> None:
 
 def read_checkpoint(folder: str, epoch: int, step: int = 0) -> Checkpoint:
     """Read the checkpoint at the end of `epoch`, or `step` steps into the next epoch."""
-    content = storage.read_bytes(_checkpoint_url(folder, (epoch, step)))
+    content = storage.read_bytes(checkpoint_url(folder, (epoch, step)))
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        meta = json.loads(str(file["meta"]))
+        # Older versions wrote metrics that are not finite as NaN and Infinity, which is not JSON.
+        meta = json.loads(str(file["meta"]), parse_constant=lambda _: None)
         names = sorted(file.files)
         return Checkpoint(
             weights=[file[name] for name in names if name.startswith("weight_")],
@@ -126,12 +127,16 @@ def read_last_checkpoint(folder: str, num_ranks: Optional[int] = None) -> Option
     return None
 
 
-def prune_checkpoints(folder: str, num_newest: int, best_epoch: int) -> None:
-    """Remove all checkpoints except those of the `num_newest` last epochs and of `best_epoch`."""
+def prune_checkpoints(folder: str, num_newest: int, best_epoch: Optional[int]) -> None:
+    """Remove all checkpoints except those of the `num_newest` last epochs and of `best_epoch`.
+
+    Args:
+        best_epoch: None if there is none yet.
+    """
     kept_epochs = {*list_epochs(folder)[-num_newest:], best_epoch}
     for epoch, step in _list_positions(folder):
         if step or epoch not in kept_epochs:
-            storage.remove(_checkpoint_url(folder, (epoch, step)))
+            storage.remove(checkpoint_url(folder, (epoch, step)))
 
 
 def _list_positions(folder: str) -> list[tuple[int, int]]:
@@ -140,7 +145,8 @@ def _list_positions(folder: str) -> list[tuple[int, int]]:
     return sorted((int(match.group(1)), int(match.group(2) or 0)) for match in matches if match)
 
 
-def _checkpoint_url(folder: str, position: tuple[int, int]) -> str:
+def checkpoint_url(folder: str, position: tuple[int, int]) -> str:
+    """Return the URL of the checkpoint at a `Checkpoint.position`."""
     epoch, step = position
     step_suffix = f"-step-{step:06d}" if step else ""
     return storage.join(folder, f"epoch-{epoch:04d}{step_suffix}.npz")

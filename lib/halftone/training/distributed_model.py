@@ -34,15 +34,20 @@ class DistributedModel(tf.keras.Model):
     def compile_for_training(
         self, settings: TrainSettings, num_classes: int, steps_per_epoch: int
     ) -> None:
-        """Compile for `num_classes` classes and epochs of `steps_per_epoch` steps."""
+        """Compile for `num_classes` classes and epochs of `steps_per_epoch` steps.
+
+        The last update of an epoch may have fewer than `settings.aggregate_steps` steps. Its
+        gradients are weighted as in all others, so each row has the same weight.
+        """
         self._compression = _COMPRESSIONS[settings.compression]
         self.aggregate_steps = settings.aggregate_steps
+        self._steps_per_epoch = steps_per_epoch
         accumulated = self.trainable_variables if settings.aggregate_steps > 1 else []
         self._state = _StepState(accumulated)
         prefix = "Binary" if num_classes == 2 else "SparseCategorical"
         float64 = {"dtype": "float64"}  # exact sums over millions of rows
         self.compile(
-            _build_optimizer(settings, steps_per_epoch // self.aggregate_steps),
+            _build_optimizer(settings, -(-steps_per_epoch // self.aggregate_steps)),
             loss=getattr(tf.keras.losses, f"{prefix}Crossentropy")(),
             weighted_metrics=[
                 getattr(tf.keras.metrics, f"{prefix}Crossentropy")(name="cross_entropy", **float64),
@@ -52,6 +57,16 @@ class DistributedModel(tf.keras.Model):
         # mixed_float16: compile() wraps the optimizer, so that small gradients do not vanish.
         self._scales_loss = isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         self.optimizer.build(self.trainable_variables)
+
+    @property
+    def optimizer_variables(self) -> list[tf.Variable]:
+        """What the next updates depend on besides the weights; a checkpoint needs all of it."""
+        variables = list(self.optimizer.variables)
+        if self._scales_loss:
+            # Keras: the scale is not among the variables, and `loss_scale` returns a copy of it.
+            state = self.optimizer._loss_scale
+            variables += [state.current_loss_scale, state.counter]
+        return variables
 
     def reset_steps(self, steps_done: int) -> None:
         """Start to count steps at `steps_done`, the number of those done in this epoch."""
@@ -98,7 +113,9 @@ class DistributedModel(tf.keras.Model):
         if self._state.gradient_sums:
             for total, gradient in zip(self._state.gradient_sums, gradients):
                 total.assign_add(gradient / self.aggregate_steps)
-            is_due = self._state.steps_done % self.aggregate_steps == 0
+            steps_done = self._state.steps_done
+            is_last = steps_done == self._steps_per_epoch
+            is_due = (steps_done % self.aggregate_steps == 0) | is_last
             tf.cond(is_due, self._apply_gradient_sums, lambda: None)
         else:
             self._apply_gradients(gradients)

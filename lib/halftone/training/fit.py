@@ -8,7 +8,7 @@ one would have done.
 from __future__ import annotations
 
 import time
-from typing import Any, Optional
+from typing import Optional
 
 import horovod.tensorflow as hvd
 import numpy as np
@@ -19,19 +19,20 @@ from halftone import model_directory, storage
 from halftone.config import Config
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import TRAIN, VALIDATION
-from halftone.errors import RunError, StoppedError
+from halftone.errors import InputError, RunError, StoppedError
 from halftone.feed import epoch_plan, pipeline
 from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.pipeline import BatchSource, CachedSource, StreamedSource
 from halftone.feed.world import World
 from halftone.model_directory import STOP_FILE, best_epoch
 from halftone.models import saved_model
-from halftone.progress import StepProgress, format_duration
-from halftone.training import checkpoint, determinism
+from halftone.progress import StepProgress
+from halftone.training import checkpoint, determinism, divergence, epoch_metrics
 from halftone.training.checkpoint import Checkpoint, History, PartialEpoch
 from halftone.training.checkpoint_writer import CheckpointWriter
 from halftone.training.distributed_model import DistributedModel
 from halftone.training.epoch_callback import EpochCallback
+from halftone.training.epoch_metrics import MetricSums
 from halftone.training.publish import build_network, publish_model
 from halftone.training.stop_flag import StopFlag
 
@@ -44,8 +45,10 @@ def fit_rank(config: Config, manifest: Manifest, dataset: str, output: str, worl
     Resumes from the last checkpoint at `output`, if there is one.
 
     Raises:
-        RunError: the loss is not finite, a checkpoint cannot be written, or the dataset's files do
-            not match the manifest.
+        InputError: the checkpoint to resume from has weights that are not finite.
+        RunError: the training loss, the weights, or the validation loss of all epochs are not
+            finite; a checkpoint cannot be written; or the dataset's files do not match the
+            manifest.
         StoppedError: a rank got SIGTERM, or a file `stop` was created at `output`; a checkpoint
             was written.
     """
@@ -98,7 +101,8 @@ class _RankTraining:
         num_epochs, patience = len(self._history), self._settings.patience
         if num_epochs >= self._settings.epochs:
             return True
-        return bool(num_epochs and patience and num_epochs - best_epoch(self._history) >= patience)
+        best = best_epoch(self._history)
+        return best is not None and patience is not None and num_epochs - best >= patience
 
     def run_epoch(self) -> None:
         """Train for one epoch, validate, and write a checkpoint."""
@@ -108,12 +112,11 @@ class _RankTraining:
         started_secs = time.monotonic()
         callback = self._train_epoch(epoch, plan, partial_epoch)
         secs = self._max_over_ranks(time.monotonic() - started_secs)
-        if callback.nonfinite_step:
-            raise RunError(self._nonfinite_message(epoch, callback.nonfinite_step))
-        sums = self._reduce_metric_sums(partial_epoch)
+        self._check_is_finite(epoch, callback)
+        sums = epoch_metrics.reduce_sums(self._model, partial_epoch)
         if callback.steps_done < plan.steps:
             self._save_partial_epoch(epoch, plan, callback.steps_done, sums)
-        train_metrics = self._check_rows(TRAIN, sums)
+        train_metrics = self._mean_metrics(TRAIN, sums)
         steps = plan.steps - (partial_epoch.step if partial_epoch else 0)
         entry = {
             "epoch": epoch,
@@ -127,11 +130,24 @@ class _RankTraining:
             self._writer.wait()  # at most one copy of the weights waits to be written
             self._writer.write_in_background(self._make_checkpoint())
             remaining_secs = (self._settings.epochs - epoch) * (time.monotonic() - started_secs)
-            print(_format_epoch(entry, self._settings.epochs, remaining_secs), flush=True)
+            print(
+                epoch_metrics.format_epoch(entry, self._settings.epochs, remaining_secs), flush=True
+            )
         if callback.is_stop_requested and not self.is_finished():
             raise StoppedError(
                 f"the checkpoint of epoch {epoch} is in {self._writer.folder}; {_RESUME_HINT}"
             )
+
+    def _check_is_finite(self, epoch: int, callback: EpochCallback) -> None:
+        """Raise RunError if the loss of a step was not finite on any rank, or weights are not."""
+        what = ""
+        if callback.nonfinite_step:
+            what = f"epoch {epoch}, step {callback.nonfinite_step}: the training loss is"
+        # The loss of a step is computed before its update: it may be finite and the update not.
+        elif not divergence.are_finite(self._model.get_weights()):
+            what = f"epoch {epoch}: after step {callback.steps_done}, weights are"
+        if what:
+            raise divergence.diverged_error(what, len(self._history), self._settings)
 
     def _train_epoch(
         self, epoch: int, plan: EpochPlan, partial_epoch: Optional[PartialEpoch]
@@ -162,7 +178,7 @@ class _RankTraining:
             callback.sync_status()
         return callback
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> dict[str, Optional[float]]:
         """Score each row of the validation split once, on one of the ranks."""
         self._average_batch_statistics()
         shards = self._manifest.shards(VALIDATION)
@@ -171,7 +187,7 @@ class _RankTraining:
         batches = source.epoch_dataset(plan)
         with pipeline.raise_read_errors(source):
             self._model.evaluate(batches, steps=plan.steps, verbose=0)
-        metrics = self._check_rows(VALIDATION, self._reduce_metric_sums())
+        metrics = self._mean_metrics(VALIDATION, epoch_metrics.reduce_sums(self._model))
         return {f"val_{name}": value for name, value in metrics.items()}
 
     def _average_batch_statistics(self) -> None:
@@ -180,28 +196,14 @@ class _RankTraining:
             if variable.dtype.is_floating and self._world.size > 1:
                 variable.assign(hvd.allreduce(variable, op=hvd.Average))
 
-    def _reduce_metric_sums(
-        self, partial_epoch: Optional[PartialEpoch] = None
-    ) -> list[list[float]]:
-        """Return total and count of each metric over all ranks, and over `partial_epoch`."""
-        metrics = [metric for metric in self._model.metrics if metric.name != "loss"]
-        rank_sums = tf.constant(
-            [[metric.total.numpy(), metric.count.numpy()] for metric in metrics], tf.float64
-        )
-        # Horovod: sums, because ranks have unequal numbers of rows.
-        sums = hvd.allreduce(rank_sums, op=hvd.Sum) + (partial_epoch.sums if partial_epoch else 0.0)
-        return [[float(total), float(count)] for total, count in sums.numpy()]
-
-    def _check_rows(self, split: str, sums: list[list[float]]) -> dict[str, float]:
+    def _mean_metrics(self, split: str, sums: MetricSums) -> dict[str, Optional[float]]:
         """Return the metrics by name; raise RunError unless each row of the split was used once."""
         if any(round(count) != self._rows_by_split[split] for _, count in sums):
             raise RunError(
                 f"{split}: {sums[0][1]:.0f} rows were used in an epoch, the manifest of "
                 f"{self._dataset} has {self._rows_by_split[split]}; preprocess again"
             )
-        names = (metric.name for metric in self._model.metrics if metric.name != "loss")
-        keys = {"cross_entropy": "loss"}
-        return {keys.get(name, name): total / count for name, (total, count) in zip(names, sums)}
+        return epoch_metrics.mean_metrics(self._model, sums)
 
     def _plan_epoch(self, epoch: int) -> EpochPlan:
         return epoch_plan.plan_epoch(
@@ -210,7 +212,6 @@ class _RankTraining:
             self._settings.batch_size,
             self._config.seed,
             epoch if self._settings.shuffle and not self._is_cached else 1,
-            self._settings.aggregate_steps,
         )
 
     def _agree_on_cache(self) -> bool:
@@ -259,7 +260,7 @@ class _RankTraining:
                 self._model.set_weights(_load_weights(self._settings.start_from))
                 print(f"starting from the weights of {self._settings.start_from}", flush=True)
         # Horovod: rank 0 may be the only one that can read the folder.
-        hvd.broadcast_variables(self._model.variables + list(self._model.optimizer.variables), 0)
+        hvd.broadcast_variables(self._model.variables + self._model.optimizer_variables, 0)
         history, partial_epoch = hvd.broadcast_object((history, partial_epoch), 0)
         return history, partial_epoch
 
@@ -268,27 +269,24 @@ class _RankTraining:
         model_directory.check_training_fingerprint(
             self._output, last.fingerprint, self._fingerprint
         )
+        if not divergence.are_finite(last.weights):
+            raise InputError(
+                f"{checkpoint.checkpoint_url(self._writer.folder, last.position)}: weights are not "
+                "finite, so the training cannot resume from it; remove this file to resume from an "
+                "older checkpoint"
+            )
         self._model.set_weights(last.weights)
-        for variable, value in zip(self._model.optimizer.variables, last.optimizer):
+        for variable, value in zip(self._model.optimizer_variables, last.optimizer):
             variable.assign(value)
         step = f", step {last.partial_epoch.step} of the next" if last.partial_epoch else ""
         print(f"resuming after epoch {last.epoch}{step}, from {self._writer.folder}", flush=True)
 
-    def _nonfinite_message(self, epoch: int, step: int) -> str:
-        state = f"epoch {epoch - 1} has a checkpoint" if epoch > 1 else "no checkpoint yet"
-        return (
-            f"epoch {epoch}, step {step}: the training loss is not finite; {state}. Lower "
-            f"train.learning_rate (it is {self._settings.learning_rate:g}), or set train.clip_norm"
-        )
-
     def _make_checkpoint(self, partial_epoch: Optional[PartialEpoch] = None) -> Checkpoint:
-        optimizer = [variable.numpy() for variable in self._model.optimizer.variables]
+        optimizer = [variable.numpy() for variable in self._model.optimizer_variables]
         weights = self._model.get_weights()
         return Checkpoint(weights, optimizer, list(self._history), self._fingerprint, partial_epoch)
 
-    def _save_partial_epoch(
-        self, epoch: int, plan: EpochPlan, step: int, sums: list[list[float]]
-    ) -> None:
+    def _save_partial_epoch(self, epoch: int, plan: EpochPlan, step: int, sums: MetricSums) -> None:
         """Write a checkpoint of an unfinished epoch, and raise StoppedError."""
         self._average_batch_statistics()
         generators = hvd.allgather_object(determinism.random_states(self._model))
@@ -305,15 +303,22 @@ class _RankTraining:
         self._writer.close()
 
     def publish_best(self, train_secs: float) -> None:
-        """Write the model of the best epoch's checkpoint, and the history."""
+        """Write the model of the best epoch's checkpoint, and the history.
+
+        Raises:
+            RunError: no epoch has a finite loss.
+        """
         self._writer.wait()
         # A job that was killed may have written its last checkpoint, but not the history.
         self._writer.write_history(self._history)
+        best = best_epoch(self._history)
+        if best is None:
+            raise divergence.no_model_error(self._history, self._settings)
         publish_model(
             self._config,
             self._manifest,
             self._output,
-            checkpoint.read_checkpoint(self._writer.folder, best_epoch(self._history)),
+            checkpoint.read_checkpoint(self._writer.folder, best),
             ranks=self._world.size,
             train_secs=train_secs,
         )
@@ -325,13 +330,3 @@ def _load_weights(model_root: str) -> list[npt.NDArray[np.float32]]:
         storage.join(model_root, info.network)
     ).get_weights()
     return weights
-
-
-def _format_epoch(entry: dict[str, Any], num_epochs: int, remaining_secs: float) -> str:
-    names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    values = ", ".join(f"{name} {entry[name]:.4f}" for name in names if name in entry)
-    remaining = f", {format_duration(remaining_secs)} left" if entry["epoch"] < num_epochs else ""
-    return (
-        f"epoch {entry['epoch']}/{num_epochs}: {values}, {entry['images_per_sec']:,.0f} images/s, "
-        f"{format_duration(entry['secs'])}{remaining}"
-    )
