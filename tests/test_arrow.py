@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halftone import arrow
+from halftone.arrow import arrays, columns
 
 
 def test_text_and_bytes_are_equal_to_arrays_of_pyarrow() -> None:
@@ -48,7 +50,8 @@ def test_make_array_of_each_type(values: list[object], kind: pa.DataType) -> Non
 
 
 def test_long_columns_are_processed_in_slices_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrow, "_SLICE_ROWS", 2)
+    for module in (arrays, columns):
+        monkeypatch.setattr(module, "SLICE_ROWS", 2)
     column = arrow.chunked_string_array(str(number) for number in range(5))
     assert [len(chunk) for chunk in column.chunks] == [2, 2, 1]
     assert column.to_pylist() == ["0", "1", "2", "3", "4"]
@@ -60,8 +63,57 @@ def test_long_columns_are_processed_in_slices_and_in_order(monkeypatch: pytest.M
 
 def test_a_column_of_2_gib_is_an_error() -> None:
     half = bytes(2**30)
-    with pytest.raises(ValueError, match="2147483648 bytes in one binary column"):
+    with pytest.raises(
+        ValueError, match="2147483648 bytes in one binary array; the limit is 2 GiB"
+    ):
         arrow.binary_array([half, half])
+
+
+@pytest.fixture
+def gibibyte() -> pa.Array:
+    """1,024 equal values of 1 MiB, in pages of zeros that take no memory."""
+    data = pa.py_buffer(np.zeros(2**30, np.uint8))
+    offsets = pa.py_buffer((np.arange(1025) * 2**20).astype(np.int32))
+    return pa.Array.from_buffers(pa.binary(), 1024, [None, offsets, data])
+
+
+def test_rows_of_a_column_of_3_gib_are_taken(gibibyte: pa.Array) -> None:
+    column = pa.chunked_array([gibibyte, gibibyte, arrow.binary_array([b"last"]), gibibyte])
+    with pytest.raises(pa.ArrowInvalid, match="offset overflow"):
+        pa.compute.take(column, pa.array([0]))
+    taken = arrow.take_rows(pa.table({"data": column}), [2048, 3072, 0, 2048])["data"]
+    assert [len(value.as_buffer()) for value in taken] == [4, 2**20, 2**20, 4]
+    assert arrow.is_in(taken, arrow.binary_array([b"last"])).tolist() == [True, False, False, True]
+
+
+def test_a_value_that_repeated_has_2_gib_is_an_error(gibibyte: pa.Array) -> None:
+    with pytest.raises(ValueError, match="2147483648 bytes in one binary array"):
+        arrow.repeat_value(gibibyte.slice(0, 1), 2048)
+
+
+def test_offsets_that_have_wrapped_around_are_an_error() -> None:
+    offsets = (np.arange(6) * 2**30).astype(np.int32)  # what pyarrow makes of 5 GiB
+    data = pa.py_buffer(np.zeros(2**30, np.uint8))
+    column = pa.Array.from_buffers(pa.binary(), 5, [None, pa.py_buffer(offsets), data])
+    with pytest.raises(ValueError, match="the offsets of a binary array decrease"):
+        arrow.view_images(column, (2**15, 2**15, 1))
+
+
+def test_an_image_of_another_size_is_an_error() -> None:
+    column = arrow.binary_array([bytes(6), bytes(5), bytes(1)])
+    with pytest.raises(ValueError, match=r"image 1 has 5 bytes; its shape is \(2, 3, 1\)"):
+        arrow.view_images(column, (2, 3, 1))
+
+
+def test_a_value_of_another_width_is_an_error() -> None:
+    with pytest.raises(ValueError, match="a value of 3 bytes in a column of 2 bytes"):
+        arrow.fixed_binary_array([b"ab", b"abc", b"a"], 2)
+
+
+@pytest.mark.parametrize("values", [[1, 128], np.array([1.0, 128.0]), np.array([-1, 128])])
+def test_a_number_out_of_range_is_an_error(values: Any) -> None:
+    with pytest.raises(ValueError, match=r"128(\.0)? is not of type int8"):
+        arrow.number_array(values, pa.int8())
 
 
 def test_a_value_is_repeated() -> None:
@@ -102,9 +154,42 @@ def test_chunks_and_slices_do_not_change_values(
     assert codes == [list(dict.fromkeys(values)).index(value) for value in values]
 
 
+TEXTS = st.lists(st.sampled_from(["", "a", "bb", "ccc", "é猫"]), max_size=8)
+
+
+@given(TEXTS, TEXTS, CUTS, st.lists(st.integers(0, 7), max_size=12), st.integers(5, 12))
+def test_a_column_that_is_too_large_for_one_array_gives_the_same_results(
+    values: list[str], others: list[str], cuts: list, numbers: list[int], limit: int
+) -> None:
+    column, other_column = cut(values, pa.string(), cuts), cut(others, pa.string(), cuts)
+    rows = [number for number in numbers if number < len(values)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrays, "MAX_ARRAY_BYTES", limit)
+        table = arrow.take_rows(pa.table({"text": column, "n": pa.array(range(len(values)))}), rows)
+        assert table["text"].to_pylist() == [values[row] for row in rows]
+        assert table["n"].to_pylist() == rows
+        for chunk in table["text"].chunks:
+            assert len("".join(chunk.to_pylist()).encode()) <= limit
+        assert table["text"].type == pa.string()
+        assert arrow.is_in(column, other_column).tolist() == [value in others for value in values]
+        assert arrow.index_in(column, other_column).tolist() == [
+            others.index(value) if value in others else -1 for value in values
+        ]
+        codes = arrow.dictionary_codes(column).tolist()
+        assert codes == [list(dict.fromkeys(values)).index(value) for value in values]
+        is_wide = sum(len(value.encode()) for value in values) > limit
+        assert arrow.widen(column).type == (pa.large_string() if is_wide else pa.string())
+
+
 def test_fixed_size_binary_columns_have_dictionary_codes() -> None:
     digests = pa.chunked_array([pa.array([b"aa", b"bb"], pa.binary(2))] * 2)
     assert arrow.dictionary_codes(digests).tolist() == [0, 1, 0, 1]
+
+
+def test_a_table_gets_the_types_of_a_schema() -> None:
+    old = pa.table({"more": [1], "digest": pa.array([b"ab"], pa.binary(2)), "n": [7]})
+    schema = pa.schema([pa.field("n", pa.int64()), pa.field("digest", pa.binary(), nullable=False)])
+    assert arrow.conform(old, schema) == pa.table({"n": [7], "digest": [b"ab"]}, schema=schema)
 
 
 def test_rows_are_selected_by_number_and_by_mask() -> None:
@@ -120,6 +205,7 @@ DECODE = """
 import sys
 import pyarrow as pa
 from halftone import arrow
+from halftone.arrow import arrays, columns
 from halftone.config import PixelSpec
 from halftone.preprocess import catalogue, decode_block
 entries = pa.Table.from_batches([], catalogue.ENTRIES)
@@ -151,6 +237,7 @@ FIND_CHANGES = """
 import sys
 import pyarrow as pa
 from halftone import arrow
+from halftone.arrow import arrays, columns
 from halftone.config import Config
 from halftone.preprocess import catalogue, changes, previous_version
 from halftone.preprocess.changes import LISTED_IMAGES

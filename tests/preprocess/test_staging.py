@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Literal
 
 import pyarrow.parquet as pq
 import pytest
@@ -85,12 +85,18 @@ def test_a_run_name_does_not_depend_on_the_chunks_of_columns(config: MakeConfig)
     assert len(names) == 1
 
 
-def test_a_block_of_large_images_fits_into_one_column(tmp_path: Path) -> None:
-    pixels = PixelSpec(height_px=8192, width_px=8192, channels=3)
-    entries = arrow.take_rows(CATALOGUE.entries, [0] * 32)
+@pytest.mark.parametrize(
+    ("side_px", "channels", "images", "blocks"),
+    [(1024, 3, 1000, [42] * 23 + [34]), (640, 3, 2000, [109] * 18 + [38]), (8192, 3, 3, [1, 1, 1])],
+)
+def test_a_block_has_at_most_128_mib_of_pixels_or_one_image(
+    tmp_path: Path, side_px: int, channels: Literal[1, 3], images: int, blocks: list[int]
+) -> None:
+    pixels = PixelSpec(height_px=side_px, width_px=side_px, channels=channels)
+    entries = arrow.take_rows(CATALOGUE.entries, [0] * images)
     _, count = staging.plan_blocks("/i", entries, pixels, 8, str(tmp_path), 1)
     metadata = pq.ParquetFile(tmp_path / "plan.parquet").metadata
-    assert [metadata.row_group(n).num_rows for n in range(count)] == [10, 10, 10, 2]
+    assert [metadata.row_group(n).num_rows for n in range(count)] == blocks
 
 
 @pytest.mark.parametrize(

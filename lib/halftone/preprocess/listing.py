@@ -167,6 +167,7 @@ def _check_paths(url: str, raw_paths: pa.ChunkedArray, paths: pa.ChunkedArray) -
     if raw_paths.null_count:
         row = raw_paths.is_null().to_pylist().index(True)
         raise InputError(f"{url}: row {row + 1} has no path")
+    paths = arrow.widen(paths)
     if len(pc.unique(paths)) < len(paths):
         counts = pc.value_counts(paths).to_pylist()
         repeated = [count["values"] for count in counts if count["counts"] > 1]

@@ -159,7 +159,7 @@ def _shard_sizes(config: Config, outcome: PreprocessOutcome) -> dict[str, int]:
     """
     pixels, settings = config.pixels, config.preprocess
     row_bytes = pixels.height_px * pixels.width_px * pixels.channels
-    max_rows = arrow.MAX_COLUMN_BYTES // row_bytes
+    max_rows = arrow.MAX_ARRAY_BYTES // row_bytes
     sizes = {}
     for split in SPLITS:
         num_rows = sum(outcome.counts[split].values())
