@@ -406,11 +406,6 @@ REJECTED: dict[str, tuple[bytes, str, str]] = {
         "damaged",
         "PNG pixel data ends at 9,264 bytes, its header requires 9,650",
     ),
-    "png too long a stream": (
-        png_with_size(64, 8),
-        "damaged",
-        "PNG pixel data ends at 9,264 bytes, its header requires 1,544",
-    ),
     "png bomb": (
         png_with_size(60_000, 60_000),
         "too_large",
@@ -432,16 +427,10 @@ REJECTED: dict[str, tuple[bytes, str, str]] = {
         "too_large",
         "16384 x 16384 = 268,435,456 pixels, max_pixels is 100,000,000",
     ),
-    "gif cut": (GIF[:-1], "truncated", f"GIF without a trailer, {len(GIF) - 1} bytes"),
     "gif bomb": (
         GIF[:6] + b"\xff\xff\xff\xff" + GIF[10:],
         "too_large",
         "65535 x 65535 = 4,294,836,225 pixels, max_pixels is 100,000,000",
-    ),
-    "bmp of runs": (
-        BMP[:30] + b"\1" + BMP[31:],
-        "unsupported",
-        "BMP of run-length packing 1",
     ),
     "gif codes": (
         GIF[: GIF.index(b"\x2c\0\0\0\0") + 10] + b"\0" + GIF[GIF.index(b"\x2c\0\0\0\0") + 11 :],
@@ -473,7 +462,7 @@ REJECTED: dict[str, tuple[bytes, str, str]] = {
     "tiff strip too small": (
         TIFF.replace(struct.pack("<HHII", 279, 4, 1, 9216), struct.pack("<HHII", 279, 4, 1, 9215)),
         "truncated",
-        "TIFF rows take 9,216 bytes, strips hold 9,215",
+        "TIFF strip or tile of 9,215 bytes, its rows take 9,216",
     ),
     "tiff header alone": (TIFF[:7], "truncated", "TIFF header ends at 8 of 7 bytes"),
     "ppm cut": (
@@ -516,13 +505,6 @@ def test_limits_of_the_spec() -> None:
         ), name
         fits = PixelSpec(height_px=8, width_px=8, channels=3, max_pixels=3072, min_side_px=48)
         assert pixels(BY_NAME[name], fits).shape == (8, 8, 3), name
-
-
-def test_float_and_32_bit_samples_are_unsupported() -> None:
-    data = encoded(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF")
-    assert rejection(data) == ("unsupported", "tiff of samples 'F'")
-    fax = encoded(GREY.convert("1"), "TIFF", compression="group4")
-    assert rejection(fax) == ("unsupported", "TIFF of fax compression 4")
 
 
 def test_the_format_is_detected_by_the_first_bytes() -> None:

@@ -1,4 +1,4 @@
-"""Check WebP, BMP and PNM files: their length and the size of their picture.
+"""Check WebP and PNM files: their length and the size of their picture.
 
 Their decoders allocate memory before they check the size, or return part of a truncated file.
 """
@@ -12,7 +12,6 @@ from halftone.images.orientation import UPRIGHT, read_orientation
 from halftone.images.result import ImageRejectedError, check_size
 
 _WEBP_ALPHA = 0x10
-_BMP_RUN_LENGTH_PACKINGS = (1, 2)
 
 
 def check_webp(data: bytes, spec: PixelSpec) -> int:
@@ -68,41 +67,6 @@ def _read_webp_size(kind: bytes, body: bytes) -> tuple[int, int] | None:
         bits = int.from_bytes(body[1:5], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     return None
-
-
-def check_bmp(data: bytes, spec: PixelSpec) -> None:
-    """Check the header against the file's length.
-
-    Raises:
-        ImageRejectedError: the rows end beyond the data, the palette is too long, or the size is
-            outside the limits of `spec`.
-    """
-    header_bytes = data[14]
-    if len(data) < (26 if header_bytes == 12 else 54):
-        raise ImageRejectedError("truncated", f"BMP header ends at {len(data)} bytes")
-    if header_bytes == 12:  # OS/2 1
-        width_px = int.from_bytes(data[18:20], "little")
-        height_px = int.from_bytes(data[20:22], "little")
-        bits, packing, colours, colour_bytes = data[24], 0, 0, 3
-    else:
-        width_px = int.from_bytes(data[18:22], "little", signed=True)
-        height_px = abs(int.from_bytes(data[22:26], "little", signed=True))  # < 0: top row first
-        bits, packing = data[28], int.from_bytes(data[30:34], "little")
-        colours, colour_bytes = int.from_bytes(data[46:50], "little"), 4
-    check_size(spec, width_px, height_px)
-    if packing in _BMP_RUN_LENGTH_PACKINGS:  # Pillow leaves pixels black that no run fills
-        raise ImageRejectedError("unsupported", f"BMP of run-length packing {packing}")
-    rows_at = int.from_bytes(data[10:14], "little")
-    colours = colours or 1 << bits
-    palette_end = 14 + header_bytes + colours * colour_bytes
-    if bits <= 8 and (colours > 1 << bits or palette_end > rows_at):
-        raise ImageRejectedError(
-            "damaged", f"BMP palette of {colours:,} colours ends at {palette_end:,} of {rows_at:,}"
-        )
-    row_bytes = (width_px * bits + 31) // 32 * 4
-    if rows_at + row_bytes * height_px > len(data):
-        end = rows_at + row_bytes * height_px
-        raise ImageRejectedError("truncated", f"BMP rows end at {end:,} of {len(data):,} bytes")
 
 
 def check_pnm(data: bytes, spec: PixelSpec) -> None:

@@ -6,7 +6,7 @@ EXIF orientation is applied, alpha is blended over `background`, grey is ITU-R 6
 
 Shrinking averages areas (INTER_AREA); enlarging is bilinear, which cannot overshoot. The size is
 read from the header before anything is decoded. Damaged files are rejected, see `jpeg_strict`,
-`png`, `gif`, `tiff` and `containers`.
+`png`, `gif`, `bmp`, `tiff_page_reader` and `containers`. docs/images.md lists what is decoded.
 """
 
 from __future__ import annotations

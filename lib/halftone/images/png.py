@@ -44,7 +44,8 @@ _INFLATE_CHUNK_BYTES = 1 << 20  # inflated at a time
 class CheckedPng(NamedTuple):
     critical_data: bytes  # the file, with critical chunks (and a palette's tRNS) only
     orientation: int  # 1..8, from eXIf
-    transparent_colour: Optional[tuple[int, ...]]  # as 8-bit grey or RGB
+    bits: int  # of each sample
+    transparent_colour: Optional[tuple[int, ...]]  # grey or RGB samples of `bits` bits
 
 
 class _PngHeader(NamedTuple):
@@ -66,7 +67,7 @@ def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
     """
     header = _read_header(data, spec)
     critical_parts, compressed_parts = [PNG_SIGNATURE], []
-    orientation, transparency = UPRIGHT, b""
+    orientation, transparency, palette = UPRIGHT, b"", b""
     for kind, start, end, is_intact in _iterate_chunks(data):
         is_needed = kind in _CRITICAL_CHUNKS or kind == b"tRNS"
         if is_needed and not is_intact:
@@ -75,6 +76,8 @@ def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
             )
         if kind == b"IDAT":
             compressed_parts.append(data[start + 8 : end - 4])
+        elif kind == b"PLTE":
+            palette = data[start + 8 : end - 4]
         if kind in _CRITICAL_CHUNKS or (
             kind == b"tRNS" and header.colour_type == _PALETTE_COLOUR_TYPE
         ):
@@ -85,14 +88,17 @@ def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
             orientation = read_orientation(data[start + 8 : end - 4])
         elif not kind[0] & 0x20:  # an upper case first letter marks a critical chunk
             raise ImageRejectedError("unsupported", f"PNG with critical chunk {kind!r}")
+    _check_palette(palette, header)
     _check_inflated_size(compressed_parts, _count_inflated_bytes(header))
     transparent_colour = _read_transparent_colour(transparency, header)
-    return CheckedPng(b"".join(critical_parts), orientation, transparent_colour)
+    return CheckedPng(b"".join(critical_parts), orientation, header.bits, transparent_colour)
 
 
 def _read_header(data: bytes, spec: PixelSpec) -> _PngHeader:
     if len(data) < 33:
         raise ImageRejectedError("truncated", f"PNG of {len(data)} bytes, the header takes 33")
+    if data[12:16] == b"CgBI":
+        raise ImageRejectedError("unsupported", "PNG in Apple's variant for iOS (CgBI)")
     if data[12:16] != b"IHDR":
         raise ImageRejectedError("damaged", f"PNG starts with chunk {data[12:16]!r}, not IHDR")
     header = _PngHeader(*struct.unpack_from(">IIBBBBB", data, 16))
@@ -134,7 +140,7 @@ def _count_inflated_bytes(header: _PngHeader) -> int:
 
 
 def _check_inflated_size(compressed_parts: list[bytes], expected_bytes: int) -> None:
-    """Check that the stream inflates to `expected_bytes` and ends there with a right checksum.
+    """Check that the stream inflates to `expected_bytes`; one that ends there has a right checksum.
 
     Raises:
         ImageRejectedError: it does not.
@@ -147,7 +153,8 @@ def _check_inflated_size(compressed_parts: list[bytes], expected_bytes: int) -> 
                 part = inflater.unconsumed_tail
     except zlib.error as error:
         raise ImageRejectedError("damaged", f"PNG pixel data: {error}") from None
-    if total_bytes != expected_bytes or not inflater.eof:
+    # More bytes than that are not read by any decoder, so that they change no pixel.
+    if total_bytes < expected_bytes or (total_bytes == expected_bytes and not inflater.eof):
         verb = "ends at" if inflater.eof else "ends not at"
         raise ImageRejectedError(
             "damaged",
@@ -156,12 +163,14 @@ def _check_inflated_size(compressed_parts: list[bytes], expected_bytes: int) -> 
 
 
 def _read_transparent_colour(transparency: bytes, header: _PngHeader) -> Optional[tuple[int, ...]]:
-    """Read tRNS of a grey (2 bytes) or RGB (6 bytes) image, scaled to 8 bits like its pixels."""
+    """Read tRNS of a grey (2 bytes) or RGB (6 bytes) image, as samples of the file's own depth."""
     samples = {0: 1, 2: 3}.get(header.colour_type)
     if samples is None or len(transparency) < 2 * samples:
         return None
-    values = struct.unpack_from(f">{samples}H", transparency)
-    if header.bits == 16:
-        return tuple(value >> 8 for value in values)
     max_value = (1 << header.bits) - 1
-    return tuple((value & max_value) * 255 // max_value for value in values)
+    return tuple(value & max_value for value in struct.unpack_from(f">{samples}H", transparency))
+
+
+def _check_palette(palette: bytes, header: _PngHeader) -> None:
+    if header.colour_type == _PALETTE_COLOUR_TYPE and (not palette or len(palette) % 3):
+        raise ImageRejectedError("damaged", f"PNG palette of {len(palette)} bytes")
