@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from halftone.config import PixelSpec
-from halftone.images.orientation import UPRIGHT, read_orientation
+from halftone.images.orientation import read_orientation
 from halftone.images.result import ImageRejectedError, check_size
 
 _WEBP_ALPHA = 0x10
@@ -21,7 +21,7 @@ def check_webp(data: bytes, spec: PixelSpec) -> int:
         ImageRejectedError: the file is truncated or damaged, or its size is outside the limits of
             `spec`.
     """
-    orientation, has_pixels, opaque = UPRIGHT, False, True
+    exif, has_pixels, opaque = b"", False, True
     riff_end = 8 + int.from_bytes(data[4:8], "little")
     at = 12
     while at + 8 <= min(riff_end, len(data)):
@@ -40,7 +40,7 @@ def check_webp(data: bytes, spec: PixelSpec) -> int:
                 "damaged", "WebP has an alpha chunk, but no alpha flag in its header"
             )
         if kind == b"EXIF":
-            orientation = read_orientation(data[body:end])
+            exif = exif or data[body:end]  # the first block counts, as in JPEG
         at = end + end % 2  # chunks are padded to even lengths
     if riff_end > len(data):
         raise ImageRejectedError(
@@ -48,7 +48,7 @@ def check_webp(data: bytes, spec: PixelSpec) -> int:
         )
     if at < riff_end or not has_pixels:
         raise ImageRejectedError("damaged", f"WebP chunks end at {at:,} of {riff_end:,} bytes")
-    return orientation
+    return read_orientation(exif)
 
 
 def _read_webp_size(kind: bytes, body: bytes) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from halftone.config import PixelSpec
-from halftone.images.orientation import UPRIGHT, read_orientation
+from halftone.images.orientation import read_orientation
 from halftone.images.result import ImageRejectedError, check_size
 
 DHT, SOS, APP0, APP1, APP14 = 0xC4, 0xDA, 0xE0, 0xE1, 0xEE
@@ -25,7 +25,6 @@ class JpegHeader(NamedTuple):
     components: int
     frame_marker: int  # the SOF marker
     orientation: int  # 1..8
-    has_adobe_marker: bool  # if so, CMYK is stored inverted
     scan_offset: int  # of the first SOS marker
 
 
@@ -76,7 +75,7 @@ def read_jpeg_header(data: bytes, spec: PixelSpec) -> JpegHeader:
             is outside the limits of `spec`.
     """
     height_px = width_px = components = frame = 0
-    orientation, adobe, scan_at = UPRIGHT, False, 0
+    exif, scan_at = b"", 0
     for marker, start, end in iterate_segments(data):
         if marker in _SOF_MARKERS:
             frame, components = marker, data[start + 9]
@@ -84,15 +83,14 @@ def read_jpeg_header(data: bytes, spec: PixelSpec) -> JpegHeader:
             width_px = data[start + 7] << 8 | data[start + 8]
             _check_frame(frame, data[start + 4], components, height_px)
             check_size(spec, width_px, height_px)
-        elif marker == APP1 and orientation == UPRIGHT and data[start + 4 : start + 8] == b"Exif":
-            orientation = read_orientation(data[start + 4 : end])
-        elif marker == APP14 and data[start + 4 : start + 9] == b"Adobe":
-            adobe = True
+        elif marker == APP1 and data[start + 4 : start + 8] == b"Exif":
+            exif = exif or data[start + 4 : end]  # the first block counts, as in image viewers
         elif marker == SOS:
             scan_at = start
     if not frame:
         raise ImageRejectedError("damaged", "JPEG scan without a frame header")
-    header = JpegHeader(height_px, width_px, components, frame, orientation, adobe, scan_at)
+    orientation = read_orientation(exif)
+    header = JpegHeader(height_px, width_px, components, frame, orientation, scan_at)
     _check_scans(data, header, spec)
     return header
 

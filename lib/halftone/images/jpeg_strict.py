@@ -67,7 +67,7 @@ def decode_jpeg_strictly(
             data = _repair(data, header, str(error))
     else:
         raise ImageRejectedError("damaged", f"more than {_MAX_REPAIRS} defects in one JPEG")
-    return _cmyk_to_rgb(pixels, header.has_adobe_marker) if header.components == 4 else pixels
+    return _cmyk_to_rgb(pixels) if header.components == 4 else pixels
 
 
 def _repair(data: bytes, header: JpegHeader, message: str) -> bytes:
@@ -130,7 +130,10 @@ def _has_needed_tables(data: bytes) -> bool:
     return needed <= tables
 
 
-def _cmyk_to_rgb(cmyk: PixelArray, is_inverted: bool) -> PixelArray:
-    """(h, w, 4) inks -> (h, w, 3) RGB; in Adobe's files 255 means no ink."""
-    light = (cmyk if is_inverted else 255 - cmyk).astype(np.uint16)
+def _cmyk_to_rgb(cmyk: PixelArray) -> PixelArray:
+    """(h, w, 4) as stored -> (h, w, 3) RGB.
+
+    255 means no ink, with and without Adobe's marker, as in browsers, Pillow and OpenCV.
+    """
+    light = cmyk.astype(np.uint16)
     return ((light[..., :3] * light[..., 3:] + 127) // 255).astype(np.uint8)

@@ -10,7 +10,9 @@ UPRIGHT = 1
 SIDEWAYS = (5, 6, 7, 8)  # orientations in which stored rows are the picture's columns
 
 _ORIENTATION_TAG = 0x0112
-_TYPE_SHORT = 3
+# Bytes of a value by type number: BYTE, SHORT, LONG. EXIF requires SHORT; Pillow and viewers read
+# the others as well.
+_VALUE_BYTES = {1: 1, 3: 2, 4: 4}
 _MAX_ENTRIES = 1000  # a real directory holds some tens; a damaged count may be 65,535
 
 
@@ -35,9 +37,9 @@ def read_orientation(exif: bytes) -> int:
     for i in range(min(number(directory, 2), _MAX_ENTRIES)):
         entry = directory + 2 + 12 * i
         if number(entry, 2) == _ORIENTATION_TAG:
-            value = number(entry + 8, 2)
-            is_valid = entry + 12 <= len(tiff) and number(entry + 2, 2) == _TYPE_SHORT
-            return value if is_valid and 1 <= value <= 8 else UPRIGHT
+            value = number(entry + 8, _VALUE_BYTES.get(number(entry + 2, 2), 0))
+            is_whole = entry + 12 <= len(tiff)
+            return value if is_whole and 1 <= value <= 8 else UPRIGHT
     return UPRIGHT
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from halftone.config import PixelSpec
-from halftone.images.orientation import UPRIGHT, read_orientation
+from halftone.images.orientation import read_orientation
 from halftone.images.result import ImageRejectedError, check_size
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -67,7 +67,7 @@ def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
     """
     header = _read_header(data, spec)
     critical_parts, compressed_parts = [PNG_SIGNATURE], []
-    orientation, transparency, palette = UPRIGHT, b"", b""
+    exif, transparency, palette = b"", b"", b""
     for kind, start, end, is_intact in _iterate_chunks(data):
         is_needed = kind in _CRITICAL_CHUNKS or kind == b"tRNS"
         if is_needed and not is_intact:
@@ -85,12 +85,13 @@ def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
         elif kind == b"tRNS":
             transparency = data[start + 8 : end - 4]
         elif kind == b"eXIf" and is_intact:
-            orientation = read_orientation(data[start + 8 : end - 4])
+            exif = exif or data[start + 8 : end - 4]  # the first block counts, as in JPEG
         elif not kind[0] & 0x20:  # an upper case first letter marks a critical chunk
             raise ImageRejectedError("unsupported", f"PNG with critical chunk {kind!r}")
     _check_palette(palette, header)
     _check_inflated_size(compressed_parts, _count_inflated_bytes(header))
     transparent_colour = _read_transparent_colour(transparency, header)
+    orientation = read_orientation(exif)
     return CheckedPng(b"".join(critical_parts), orientation, header.bits, transparent_colour)
 
 
