@@ -27,6 +27,7 @@ _DEFAULT_MASKS = {
     24: (0xFF0000, 0xFF00, 0xFF, _NO_ALPHA),
     32: (0xFF0000, 0xFF00, 0xFF, _NO_ALPHA),
 }
+_WHOLE_BYTES = (0xFF, 0xFF00, 0xFF0000, 0xFF000000)
 _MASKS_IF_ALL_ARE_ZERO = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
 
 
@@ -58,7 +59,7 @@ def decode_bmp(data: bytes, spec: PixelSpec) -> PixelArray:
         pixels = _look_up(_read_indices(data, header), data, header)
     else:
         pixels = _unmask(_read_rows(data, header), header)
-    return pixels if header.is_top_down else np.ascontiguousarray(pixels[::-1])
+    return pixels if header.is_top_down else pixels[::-1]
 
 
 def _read_header(data: bytes, spec: PixelSpec) -> _BmpHeader:
@@ -177,22 +178,29 @@ def _look_up(indices: PixelArray, data: bytes, header: _BmpHeader) -> PixelArray
     size = header.palette_colours * header.palette_entry_bytes
     entries = np.frombuffer(data, np.uint8, size, header.palette_at)
     palette = entries.reshape(-1, header.palette_entry_bytes)[:, 2::-1]  # stored as blue first
-    return palette[indices]
+    return np.take(palette, indices, axis=0)
 
 
 def _unmask(rows: PixelArray, header: _BmpHeader) -> PixelArray:
     """(h, bytes of a row) of 16, 24 or 32 bits -> (h, w, 3 or 4) uint8."""
     px_bytes = header.bits // 8
     rows = np.ascontiguousarray(rows[:, : header.width_px * px_bytes])
+    px = rows.reshape(header.height_px, header.width_px, px_bytes)
+    masks = [mask for mask in header.masks if mask]
+    if all(mask in _WHOLE_BYTES for mask in masks):
+        places = [_WHOLE_BYTES.index(mask) for mask in masks]
+        return _drop_unset_alpha(np.take(px, places, axis=2))
     if px_bytes == 3:
-        px = rows.reshape(header.height_px, header.width_px, 3)
         rows = np.concatenate([px, np.zeros_like(px[..., :1])], axis=2).reshape(len(rows), -1)
         px_bytes = 4
     values = rows.view(f"<u{px_bytes}").astype(np.uint32)
-    channels = [_scale_field(values, mask) for mask in header.masks if mask]
-    if len(channels) == 4 and not channels[3].any():
-        channels.pop()
-    return np.stack(channels, axis=-1)
+    return _drop_unset_alpha(np.stack([_scale_field(values, mask) for mask in masks], axis=-1))
+
+
+def _drop_unset_alpha(pixels: PixelArray) -> PixelArray:
+    if pixels.shape[2] == 4 and not pixels[..., 3].any():
+        return pixels[..., :3]
+    return pixels
 
 
 def _scale_field(values: npt.NDArray[np.uint32], mask: int) -> PixelArray:

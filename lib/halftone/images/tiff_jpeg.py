@@ -43,10 +43,12 @@ def decode_part(packed: bytes, page: TiffPage, rows: int, spec: PixelSpec) -> Pi
     try:
         decoded: PixelArray = simplejpeg.decode_jpeg(stream, _COLOURSPACES[samples])
     except ValueError as error:
-        truncated = str(error).startswith("Premature end of JPEG file")
-        raise ImageRejectedError(
-            "truncated" if truncated else "damaged", f"TIFF strip or tile: {error}"
-        ) from None
+        reason = "damaged"
+        if "Could not determine subsampling" in str(error):
+            reason = "unsupported"
+        elif str(error).startswith("Premature end of JPEG file"):
+            reason = "truncated"
+        raise ImageRejectedError(reason, f"TIFF strip or tile: {error}") from None
     return decoded
 
 
