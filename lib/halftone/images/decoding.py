@@ -4,25 +4,26 @@ Training and scoring both call `decode`. It supports JPEG, PNG, WebP, BMP, TIFF,
 detects the format by the first bytes, never by the file name. All formats are treated alike: the
 EXIF orientation is applied, alpha is blended over `background`, grey is ITU-R 601 luma.
 
-Shrinking averages areas (INTER_AREA); enlarging is bilinear, which cannot overshoot. The size is
+`fitting` shrinks by averaging areas and enlarges bilinearly. A large JPEG is decoded at a reduced
+scale where the result is the same within 2.5 grey levels in the mean, see `jpeg_scale`. The size is
 read from the header before anything is decoded. Damaged files are rejected, see `jpeg_strict`,
 `png`, `gif`, `bmp`, `tiff_page_reader` and `containers`. docs/images.md lists what is decoded.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Any, Optional
+from typing import NamedTuple, Optional
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from halftone.config import PixelSpec
+from halftone.images.fitting import Placement, ReducedPixels, fit_pixels, place
 from halftone.images.jpeg import read_jpeg_header
+from halftone.images.jpeg_scale import FULL_SCALE, choose_scale
 from halftone.images.jpeg_strict import decode_jpeg_strictly
-from halftone.images.orientation import SIDEWAYS, turn_upright
+from halftone.images.orientation import MIRRORED_COLUMNS, MIRRORED_ROWS, SIDEWAYS, turn_upright
 from halftone.images.png import PNG_SIGNATURE
 from halftone.images.result import DecodedImage, ImageRejectedError, PixelArray
 from halftone.images.stills import decode_still
@@ -74,16 +75,9 @@ def decode(data: bytes, spec: PixelSpec) -> DecodedImage:
     """
     kind = detect_format(data)
     try:
-        if kind == "jpeg":
-            pixels, orientation, height_px, width_px = _decode_jpeg(data, spec)
-        else:
-            pixels, orientation = decode_still(data, kind, spec)
-            height_px, width_px = pixels.shape[:2]
-        if orientation != 1:
-            pixels = turn_upright(pixels, orientation)
-        if orientation in SIDEWAYS:
-            height_px, width_px = width_px, height_px
-        fitted = _fit_to_spec(_convert_channels(pixels, spec.channels), spec)
+        stored = _decode_jpeg(data, spec) if kind == "jpeg" else _decode_still(data, kind, spec)
+        height_px, width_px = stored.upright_size
+        fitted = fit_pixels(_turn_upright(stored, spec.channels), stored.placement, spec)
     except MemoryError:
         raise ImageRejectedError("too_large", f"no memory to decode this {kind}") from None
     except cv2.error as error:
@@ -127,25 +121,44 @@ def _unsupported_name(data: bytes) -> Optional[str]:
     return None
 
 
-def _decode_jpeg(data: bytes, spec: PixelSpec) -> tuple[PixelArray, int, int, int]:
-    """Decode to (pixels as stored, perhaps reduced; orientation; stored height; stored width)."""
+class _StoredPicture(NamedTuple):
+    """A decoded picture before its rotation."""
+
+    pixels: PixelArray  # (h, w, 1 or 3), perhaps reduced
+    scale: int  # h and w are so many eighths of the source's, rounded up
+    orientation: int  # 1..8
+    upright_size: tuple[int, int]  # (height, width) in px of the source
+    placement: Placement
+
+
+def _decode_jpeg(data: bytes, spec: PixelSpec) -> _StoredPicture:
     header = read_jpeg_header(data, spec)
-    height_px, width_px = header.height_px, header.width_px
-    if header.orientation in SIDEWAYS:
-        min_width_px, min_height_px = _min_decode_size(width_px, height_px, spec)
-    else:
-        min_height_px, min_width_px = _min_decode_size(height_px, width_px, spec)
-    pixels = decode_jpeg_strictly(data, header, spec.channels, min_height_px, min_width_px)
-    return pixels, header.orientation, height_px, width_px
+    size = (header.height_px, header.width_px)
+    upright_size = size[::-1] if header.orientation in SIDEWAYS else size
+    placement = place(*upright_size, spec)
+    scale = choose_scale(*upright_size, placement)
+    pixels = decode_jpeg_strictly(data, header, spec.channels, scale)
+    return _StoredPicture(pixels, scale, header.orientation, upright_size, placement)
 
 
-def _min_decode_size(height_px: int, width_px: int, spec: PixelSpec) -> tuple[int, int]:
-    """The smallest (height, width) in px to which an upright source may be reduced without loss."""
-    if spec.fit == "stretch":
-        return spec.height_px, spec.width_px
-    choose = max if spec.fit == "crop" else min
-    scale = choose(spec.height_px / height_px, spec.width_px / width_px)
-    return math.ceil(height_px * scale), math.ceil(width_px * scale)
+def _decode_still(data: bytes, kind: str, spec: PixelSpec) -> _StoredPicture:
+    pixels, orientation = decode_still(data, kind, spec)
+    size = (pixels.shape[0], pixels.shape[1])
+    upright_size = size[::-1] if orientation in SIDEWAYS else size
+    placement = place(*upright_size, spec)
+    return _StoredPicture(pixels, FULL_SCALE, orientation, upright_size, placement)
+
+
+def _turn_upright(stored: _StoredPicture, channels: int) -> ReducedPixels:
+    pixels = turn_upright(_convert_channels(stored.pixels, channels), stored.orientation)
+    scale = stored.scale / FULL_SCALE
+    # The last row and column may lie half outside of the picture; turned, they are the first ones.
+    top = left = 0.0
+    if stored.orientation in MIRRORED_ROWS:
+        top = pixels.shape[0] - stored.upright_size[0] * scale
+    if stored.orientation in MIRRORED_COLUMNS:
+        left = pixels.shape[1] - stored.upright_size[1] * scale
+    return ReducedPixels(pixels, scale, top, left)
 
 
 def _convert_channels(pixels: PixelArray, channels: int) -> PixelArray:
@@ -155,51 +168,6 @@ def _convert_channels(pixels: PixelArray, channels: int) -> PixelArray:
     code = cv2.COLOR_RGB2GRAY if channels == 1 else cv2.COLOR_GRAY2RGB
     converted = cv2.cvtColor(np.ascontiguousarray(pixels), code)
     return np.asarray(converted, np.uint8).reshape(*pixels.shape[:2], channels)
-
-
-def _fit_to_spec(pixels: PixelArray, spec: PixelSpec) -> PixelArray:
-    """(h, w, C) -> (height_px, width_px, C), C-contiguous."""
-    height_px, width_px = pixels.shape[:2]
-    if spec.fit == "crop":
-        scale = min(height_px / spec.height_px, width_px / spec.width_px)
-        crop_height_px = min(height_px, max(1, round(spec.height_px * scale)))
-        crop_width_px = min(width_px, max(1, round(spec.width_px * scale)))
-        top, left = (height_px - crop_height_px) // 2, (width_px - crop_width_px) // 2
-        pixels = pixels[top : top + crop_height_px, left : left + crop_width_px]
-    elif spec.fit == "pad":
-        return _pad(pixels, spec)
-    return _resize(pixels, spec.height_px, spec.width_px)
-
-
-def _pad(pixels: PixelArray, spec: PixelSpec) -> PixelArray:
-    height_px, width_px, channels = pixels.shape
-    scale = min(spec.height_px / height_px, spec.width_px / width_px)
-    inner_height_px = max(1, round(height_px * scale))
-    inner_width_px = max(1, round(width_px * scale))
-    top = (spec.height_px - inner_height_px) // 2
-    left = (spec.width_px - inner_width_px) // 2
-    padded = np.full((spec.height_px, spec.width_px, channels), spec.background, np.uint8)
-    inner = _resize(pixels, inner_height_px, inner_width_px)
-    padded[top : top + inner_height_px, left : left + inner_width_px] = inner
-    return padded
-
-
-def _resize(pixels: PixelArray, height_px: int, width_px: int) -> PixelArray:
-    """Resize (h, w, C) to (height_px, width_px, C), C-contiguous.
-
-    Sides that shrink are resized first, by INTER_AREA; then sides that grow, bilinearly, because
-    INTER_AREA enlarges by repeating pixels.
-    """
-    channels = pixels.shape[2]
-    smaller_width_px = min(pixels.shape[1], width_px)
-    smaller_height_px = min(pixels.shape[0], height_px)
-    image: npt.NDArray[Any] = np.ascontiguousarray(pixels)
-    if (smaller_height_px, smaller_width_px) != image.shape[:2]:
-        size = (smaller_width_px, smaller_height_px)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    if (height_px, width_px) != image.shape[:2]:
-        image = cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
-    return image.reshape(height_px, width_px, channels)
 
 
 def decode_preview(data: bytes, spec: PixelSpec) -> Optional[PixelArray]:

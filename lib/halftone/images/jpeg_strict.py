@@ -1,4 +1,4 @@
-"""Decode a JPEG strictly, at the smallest sufficient scale.
+"""Decode a JPEG strictly.
 
 libjpeg-turbo decodes damaged files and only warns. Here a warning is an error, except for the
 following, which do not change any pixel:
@@ -32,6 +32,7 @@ from halftone.images.jpeg import (
     JpegHeader,
     iterate_segments,
 )
+from halftone.images.jpeg_scale import FULL_SCALE
 from halftone.images.result import ImageRejectedError, PixelArray
 
 _HARMLESS_WARNINGS = re.compile(
@@ -42,13 +43,10 @@ _HARMLESS_WARNINGS = re.compile(
 _MAX_REPAIRS = 3  # one defect hides the next; a file with more of them is rejected to save time
 
 
-def decode_jpeg_strictly(
-    data: bytes, header: JpegHeader, channels: int, min_height_px: int, min_width_px: int
-) -> PixelArray:
+def decode_jpeg_strictly(data: bytes, header: JpegHeader, channels: int, scale: int) -> PixelArray:
     """Decode to (h, w, channels) uint8 as stored, not rotated; CMYK always gives 3 channels.
 
-    h and w are the smallest n/8 of the source, n in 1..8, with h >= min_height_px and
-    w >= min_width_px; 8/8 if none is large enough.
+    h and w are `scale` eighths of the source, rounded up.
 
     Raises:
         ImageRejectedError: libjpeg-turbo fails, or warns of anything but the harmless defects that
@@ -60,7 +58,10 @@ def decode_jpeg_strictly(
     for _ in range(_MAX_REPAIRS):
         try:
             pixels: PixelArray = simplejpeg.decode_jpeg(
-                data, colorspace, min_height=min_height_px, min_width=min_width_px
+                data,
+                colorspace,
+                min_height=-(-header.height_px * scale // FULL_SCALE),
+                min_width=-(-header.width_px * scale // FULL_SCALE),
             )
             break
         except ValueError as error:

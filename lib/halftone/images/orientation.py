@@ -8,6 +8,9 @@ from halftone.images.result import PixelArray
 
 UPRIGHT = 1
 SIDEWAYS = (5, 6, 7, 8)  # orientations in which stored rows are the picture's columns
+# After the transpose for SIDEWAYS, 6 (a quarter turn clockwise) mirrors the columns, 8 the rows.
+MIRRORED_COLUMNS = (2, 3, 6, 7)
+MIRRORED_ROWS = (3, 4, 7, 8)
 
 _ORIENTATION_TAG = 0x0112
 # Bytes of a value by type number: BYTE, SHORT, LONG. EXIF requires SHORT; Pillow and viewers read
@@ -47,9 +50,8 @@ def turn_upright(pixels: PixelArray, orientation: int) -> PixelArray:
     """(H, W, C) as stored -> (H, W, C) as displayed, (W, H, C) for 5..8; may return a view."""
     if orientation in SIDEWAYS:
         pixels = pixels.transpose(1, 0, 2)
-    # After the transpose, reverse the columns for 6 (a quarter turn clockwise), the rows for 8.
-    if orientation in (2, 3, 6, 7):
+    if orientation in MIRRORED_COLUMNS:
         pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
+    if orientation in MIRRORED_ROWS:
         pixels = pixels[::-1]
     return np.asarray(pixels)
