@@ -151,9 +151,9 @@ def _describe_holding(root: str, holding: _Holding, timeout_secs: float) -> str:
             "last heartbeat"
         )
     return (
-        f"{root}: is in use by a {holding.job} job, {holding.owner}, since "
-        f"{since:%Y-%m-%d %H:%M:%S} UTC (last heartbeat {max(0.0, time.time() - holding.at):.0f} s "
-        f"ago); {cure}"
+        f"{root}: is in use by {holding.owner} ({holding.job} job) since "
+        f"{since:%Y-%m-%d %H:%M:%S} UTC, with a heartbeat {max(0.0, time.time() - holding.at):.0f} "
+        f"s ago; {cure}"
     )
 
 
