@@ -23,7 +23,7 @@ from halftone.errors import RunError
 from halftone.locking import lock_owner
 from halftone.locking.lock_owner import LockOwner
 
-# Below the locked folder. Spark and storage.list_files ignore names with a leading underscore.
+# Below the locked folder. Spark ignores names with a leading underscore.
 LOCK_FOLDER = "_lock"
 _BEATS_PER_TIMEOUT = 6  # heartbeats within the timeout after which an owner counts as dead
 _NUM_FILES = 2  # of the current holding and earlier ones

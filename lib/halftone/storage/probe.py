@@ -9,7 +9,7 @@ from halftone.storage import clients, files
 from halftone.storage.urls import join
 
 _PROBE_BYTES = 4096  # an empty file fits on a full disk
-_PROBE_PREFIX = "_probe-"  # Spark and this package ignore names with a leading underscore
+_PROBE_PREFIX = "_probe-"  # Spark ignores names with a leading underscore
 
 
 def check_writable(folder: str) -> None:
