@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 import pytest
 
+from halftone.errors import RunError
 from halftone.locking import lock
 from halftone.locking.lock import LockHeldError, LockLostError
 from lock_race import race
@@ -198,6 +199,24 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_half_written_lock_file_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_remote_holding(tmp_path, 1)
+    content = path.read_bytes()
+    path.write_bytes(content[:30])
+    monkeypatch.setattr(time, "sleep", lambda secs: path.write_bytes(content))
+    with pytest.raises(LockHeldError):
+        take(tmp_path)
+    path.write_text("{}")
+    monkeypatch.setattr(time, "sleep", lambda secs: None)
+    with pytest.raises(RunError) as caught:
+        take(tmp_path)
+    assert str(caught.value) == (
+        f"{path}: not a lock file; remove it if no job writes to {tmp_path}"
+    )
 
 
 def test_old_lock_files_are_removed(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from halftone.locking.lock_owner import LockOwner
 # Below the locked folder. Spark ignores names with a leading underscore.
 LOCK_FOLDER = "_lock"
 _BEATS_PER_TIMEOUT = 6  # heartbeats within the timeout after which an owner counts as dead
+_REREAD_AFTER_SECS = (0.1, 0.3, 1.0)
 _NUM_FILES = 2  # of the current holding and earlier ones
 
 
@@ -198,11 +199,19 @@ def _read_last_holding(root: str) -> tuple[int, Optional[_Holding]]:
 
 
 def _read_holding(root: str, number: int) -> Optional[_Holding]:
-    try:
-        raw: dict[str, Any] = storage.read_json(_holding_url(root, number))
-    except FileNotFoundError:
-        return None
-    return _Holding(**{**raw, "owner": LockOwner(**raw["owner"])})
+    url = _holding_url(root, number)
+    # hdfs and some mounted stores cannot write atomically: a heartbeat may be half written.
+    for delay_secs in (*_REREAD_AFTER_SECS, None):
+        try:
+            raw: dict[str, Any] = storage.read_json(url)
+            return _Holding(**{**raw, "owner": LockOwner(**raw["owner"])})
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            if delay_secs is None:
+                break
+            time.sleep(delay_secs)
+    raise RunError(f"{url}: not a lock file; remove it if no job writes to {root}")
 
 
 def _write_holding(root: str, number: int, holding: _Holding) -> None:
