@@ -15,12 +15,13 @@ from typing import Callable, Optional
 
 # The outcomes of a request.
 PASS, RESET, SLOW, HANG = "pass", "reset", "slow", "hang"
-ERROR_403, ERROR_500, ERROR_503 = "403", "500", "503"
+ERROR_403, ERROR_500, ERROR_501, ERROR_503 = "403", "500", "501", "503"
 FAULTS = (ERROR_500, ERROR_503, RESET, SLOW)
 _SLOW_SECS = 0.5
 _ERRORS = {
     ERROR_403: ("403 Forbidden", "AccessDenied"),
     ERROR_500: ("500 Internal Server Error", "InternalError"),
+    ERROR_501: ("501 Not Implemented", "NotImplemented"),
     ERROR_503: ("503 Service Unavailable", "ServiceUnavailable"),
 }
 Fault = Callable[[str, str], str]  # of method and target, such as GET and /bucket/key?...

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,31 @@ def test_an_unknown_flag(conf: str, capsys: pytest.CaptureFixture[str]) -> None:
         cli.run_job(lambda _: None, "A job.", FLAGS, ["--config", conf, "--ouput", "x"])
     assert caught.value.code == 2
     assert "unrecognized arguments: --ouput x" in capsys.readouterr().err
+
+
+LOSE_LOCK = """
+import sys, time
+from halftone import cli
+from halftone.locking import output
+
+output.TIMEOUT_SECS = 0.6
+def job():
+    with output.hold_output(sys.argv[1], "score") as lock:
+        lock_file = sys.argv[1] + "/_lock/000001.json"
+        taken = open(lock_file).read().replace('"token": "', '"token": "of another')
+        open(sys.argv[1] + "/_lock/000002.json", "w").write(taken)
+        time.sleep(600)  # as in a Spark job
+sys.exit(cli.run_with_exit_code(job))
+"""
+
+
+def test_a_job_that_has_lost_its_lock_ends_at_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOSE_LOCK, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.sub(r"process \d+ on \S+", "process P on HOST", done.stderr) == (
+        f"failed: {tmp_path}: process P on HOST has taken the lock over, because this process "
+        "wrote no heartbeat for longer than 0.6 s (was it suspended?). It stops and publishes "
+        "nothing; the other process goes on\n"
+    )

@@ -139,6 +139,11 @@ def test_a_full_disk_is_reported_and_the_published_version_stays(
         images = Path(yaml.safe_load(conf.read_text())["paths"]["images"])
         for path in list(images.rglob("*.png"))[:60]:
             path.touch()
+        assert run("preprocess", "--config", conf, code=2) == [
+            f"error: {disk}/dataset: cannot be written: No space left on device; correct the "
+            "permissions, make room, or give another path"
+        ]
+        os.truncate(filler, filler.stat().st_size - 65536)  # enough to start, and no more
         lines = run("preprocess", "--config", conf, code=1)[-1]
         assert lines.startswith("failed: ")
         assert "No space left on device" in lines

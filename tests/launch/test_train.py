@@ -211,7 +211,7 @@ def shard_of_rank_1(dataset: Path) -> Path:
 
 def test_damaged_shard_is_reported_once_without_a_restart(start: Train, dataset: Path) -> None:
     shard = shard_of_rank_1(dataset)
-    shard.write_bytes(b"no Parquet")
+    shard.write_bytes(b"x" * shard.stat().st_size)  # another size would be found by the driver
     output = finish(start("model", ranks=2), code=1).splitlines()
     assert output[-1].startswith(f"failed: rank 1: {shard} is damaged (Parquet magic bytes not ")
     assert output[-1].endswith("); restore it, or run preprocess again with a new --output")
@@ -221,6 +221,10 @@ def test_damaged_shard_is_reported_once_without_a_restart(start: Train, dataset:
 def test_root_cause_is_the_last_line(start: Train, dataset: Path, tmp_path: Path) -> None:
     shard = shard_of_rank_1(dataset)
     pq.write_table(pq.read_table(shard).drop(["image"]), shard)  # an unexpected error
+    raw_manifest = json.loads((dataset / "manifest.json").read_text())
+    for file in raw_manifest["files"]:
+        file["size_bytes"] = (dataset / file["path"]).stat().st_size
+    (dataset / "manifest.json").write_text(json.dumps(raw_manifest))
     output = finish(start("model", ranks=2, max_restarts=0), code=1).splitlines()
     log = tmp_path / "model" / "logs" / "rank-1.log"
     assert output[-1] == (
@@ -250,6 +254,8 @@ def train_error(tmp_path: Path, config: Callable[..., Config]) -> Callable[..., 
     from example_manifest import example
 
     manifest.publish_manifest(str(tmp_path / "dataset"), example())
+    (tmp_path / "dataset" / "train").mkdir()
+    (tmp_path / "dataset" / "train" / "a.parquet").write_bytes(b"9 bytes.\n")
 
     def train(**settings: object) -> str:
         with pytest.raises(InputError) as caught:
@@ -324,6 +330,27 @@ def test_output_that_is_no_model_is_refused(
     (tmp_path / "model" / "thesis.doc").write_text("years of work")
     assert train_error() == (
         f"{tmp_path}/model: exists and is not a model (it holds thesis.doc); give another --output"
+    )
+
+
+def test_missing_shard_is_found_before_the_ranks_start(
+    train_error: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "dataset" / "train" / "a.parquet").unlink()
+    assert train_error(model={"name": "mlp"}) == (
+        f"{tmp_path}/dataset: train/a.parquet is missing; restore it from a backup, or remove the "
+        "dataset and run jobs/preprocess.py again"
+    )
+    assert not (tmp_path / "model").exists()
+
+
+def test_output_that_cannot_be_written_is_found_before_the_ranks_start(
+    train_error: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "model").touch()
+    assert train_error(model={"name": "mlp"}) == (
+        f"{tmp_path}/model: cannot be written: it, or a part of its path, is a file; give another "
+        "path"
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 import pytest
 
+from halftone.errors import RunError
 from halftone.locking import lock
 from halftone.locking.lock import LockHeldError, LockLostError
 from lock_race import race
@@ -71,9 +72,9 @@ def test_held_lock_is_refused_with_its_owner(tmp_path: Path) -> None:
             take(tmp_path)
         since = json.loads(lock_file(tmp_path, 1).read_text())["since"]
     expected = (
-        f"{tmp_path}: is in use by a train job, process {os.getpid()} on {socket.gethostname()}, "
-        f"since {datetime.fromtimestamp(since, timezone.utc):%Y-%m-%d %H:%M:%S} UTC (last "
-        "heartbeat N s ago); wait until it has ended, end it, or use another folder"
+        f"{tmp_path}: is in use by process {os.getpid()} on {socket.gethostname()} (train job) "
+        f"since {datetime.fromtimestamp(since, timezone.utc):%Y-%m-%d %H:%M:%S} UTC, with a "
+        "heartbeat N s ago; wait until it has ended, end it, or use another folder"
     )
     assert re.sub(r"\d+ s ago", "N s ago", str(caught.value)) == expected
     assert take(tmp_path) == 2
@@ -107,7 +108,7 @@ def test_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "1\n"
-    with pytest.raises(LockHeldError, match=f" by a score job, process {process.pid} on "):
+    with pytest.raises(LockHeldError, match=f" by process {process.pid} on "):
         take(tmp_path)
     process.kill()
     process.communicate()
@@ -119,8 +120,8 @@ def test_remote_owner_is_dead_after_the_timeout(tmp_path: Path) -> None:
     with pytest.raises(LockHeldError) as caught:
         take(tmp_path, timeout_secs=60)
     age = re.fullmatch(
-        rf"{tmp_path}: is in use by a train job, process 7 on far, since 2026-09-21 14:13:20 UTC "
-        r"\(last heartbeat (\d+) s ago\); wait until it has ended, end it, or use another "
+        rf"{tmp_path}: is in use by process 7 on far \(train job\) since 2026-09-21 14:13:20 UTC, "
+        r"with a heartbeat (\d+) s ago; wait until it has ended, end it, or use another "
         r"folder. If that process no longer runs, the folder is free 60 s after its last heartbeat",
         str(caught.value),
     )
@@ -148,7 +149,7 @@ def test_owner_with_a_slow_clock_keeps_the_lock(tmp_path: Path) -> None:
     write_remote_holding(tmp_path, 1, at=1000.0)
     thread = threading.Thread(target=beat)
     thread.start()
-    with pytest.raises(LockHeldError, match=" by a train job, process 7 on far, "):
+    with pytest.raises(LockHeldError, match=r" by process 7 on far \(train job\) "):
         take(tmp_path, timeout_secs=6)
     ended.set()
     thread.join()
@@ -198,6 +199,24 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_half_written_lock_file_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_remote_holding(tmp_path, 1)
+    content = path.read_bytes()
+    path.write_bytes(content[:30])
+    monkeypatch.setattr(time, "sleep", lambda secs: path.write_bytes(content))
+    with pytest.raises(LockHeldError):
+        take(tmp_path)
+    path.write_text("{}")
+    monkeypatch.setattr(time, "sleep", lambda secs: None)
+    with pytest.raises(RunError) as caught:
+        take(tmp_path)
+    assert str(caught.value) == (
+        f"{path}: not a lock file; remove it if no job writes to {tmp_path}"
+    )
 
 
 def test_old_lock_files_are_removed(tmp_path: Path) -> None:

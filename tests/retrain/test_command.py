@@ -105,7 +105,7 @@ def test_concurrent_call_is_refused_and_names_the_lock_owner(call: Call, tmp_pat
     with lock.hold_lock(str(tmp_path / "retrain"), "retrain", 600.0, print):
         code, last, err = call()
     assert (code, last["outcome"], last["exit_code"]) == (4, "busy", 4)
-    assert err.startswith(f"busy: {tmp_path}/retrain: is in use by a retrain job, process ")
+    assert err.startswith(f"busy: {tmp_path}/retrain: is in use by process ")
 
 
 def test_missing_images_close_the_run(call: Call, tmp_path: Path) -> None:

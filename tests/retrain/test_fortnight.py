@@ -74,7 +74,7 @@ def test_two_weeks_of_runs(tmp_path: Path) -> None:
     ]
     assert results == CALLS
     busy = next(call["last"] for call in calls if call["what"] == "second of two")
-    assert f"{tmp_path}/retrain: is in use by a retrain job, process " in busy["reason"]
+    assert f"{tmp_path}/retrain: is in use by process " in busy["reason"]
 
     # The history agrees with the last lines of the calls.
     past = outcomes(tmp_path)

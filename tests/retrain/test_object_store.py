@@ -169,9 +169,7 @@ def test_runs_on_an_object_store(
     site.wait_for("nights/000001/01-begin.json")
     code, last = wait(site.start())
     assert (code, last["outcome"]) == (4, "busy")
-    assert last["reason"].startswith(
-        f"{RETRAIN}: is in use by a retrain job, process {first.pid} on "
-    )
+    assert last["reason"].startswith(f"{RETRAIN}: is in use by process {first.pid} on ")
     site.wait_for("nights/000001/model/checkpoints/*.npz")
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()

@@ -144,7 +144,7 @@ def test_scoring_again_does_nothing(run: Run, save_model: SaveModel, tmp_path: P
     stamp = (tmp_path / "scores" / "report.html").stat().st_mtime_ns
     with hold_output(str(tmp_path / "scores"), "score"):
         assert run(model, session=no_spark) == first
-        with pytest.raises(LockHeldError, match=f"^{tmp_path}/scores: is in use by a score job, "):
+        with pytest.raises(LockHeldError, match=f"^{tmp_path}/scores: is in use by process "):
             run(model, session=no_spark, split="validation")
     assert (tmp_path / "scores" / "report.html").stat().st_mtime_ns == stamp
 

@@ -15,7 +15,7 @@ from halftone.config import PixelSpec
 from halftone.errors import InputError, RunError
 from halftone.preprocess import catalogue
 from halftone.preprocess.decode_block import decode_images
-from halftone.storage import clients
+from halftone.storage import clients, files
 from halftone.training import checkpoint
 from halftone.training.checkpoint import Checkpoint
 from object_store import ROOT, ObjectStore, served
@@ -157,6 +157,25 @@ def test_denied_access_is_reported_with_advice(store: ObjectStore, root: str) ->
     storage.check_writable(root)
     assert storage.list_names(root) == ["a"]
     assert storage.read_bytes(f"{root}/a") == b""
+
+
+def test_file_is_created_on_a_store_without_conditional_requests(
+    store: ObjectStore, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_SETTLE_SECS", 0.0)
+    refused: list[str] = []
+
+    def refuse_first(method: str, target: str) -> str:
+        if method == "PUT" and not refused:
+            refused.append(target)
+            return fault_proxy.ERROR_501
+        return fault_proxy.PASS
+
+    store.proxy.fault = refuse_first
+    assert storage.create_file(f"{root}/lock", b"mine")
+    assert len(refused) == 1
+    assert not storage.create_file(f"{root}/lock", b"another's")
+    assert storage.read_bytes(f"{root}/lock") == b"mine"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -20,6 +21,7 @@ from pyspark.sql import SparkSession
 from halftone import model_directory
 from halftone.config import Config
 from halftone.dataset.manifest import read_manifest
+from halftone.locking.output import hold_output
 from halftone.preprocess.run import preprocess
 from halftone.training import checkpoint
 from training_jobs import MODEL, Train, finish, history, wait_for, weights
@@ -43,10 +45,17 @@ def test_training_writes_the_model_directory(start: Train, tmp_path: Path) -> No
 
 def test_finished_training_is_not_repeated(start: Train, tmp_path: Path) -> None:
     finish(start("model"))
-    model_json = (tmp_path / "model" / "model.json").read_bytes()
-    output = finish(start("model"))
-    assert output.startswith(f"nothing to do: the training at {tmp_path}/model is finished")
-    assert (tmp_path / "model" / "model.json").read_bytes() == model_json
+    model = tmp_path / "model"
+    model_json = (model / "model.json").read_bytes()
+    (model / "curves.png").unlink()
+    with hold_output(str(model), "train"):
+        output = finish(start("model"))
+        busy = finish(start("model", epochs=5), code=75)
+    assert output.startswith(f"nothing to do: the training at {model} is finished")
+    assert (model / "model.json").read_bytes() == model_json
+    assert (model / "curves.png").exists()
+    assert busy.startswith(f"busy: {model}: is in use by process {os.getpid()} on ")
+    assert [path.name for path in (model / "checkpoints").glob("epoch-0005*")] == []
 
 
 def test_training_killed_after_its_last_checkpoint_is_completed(
@@ -56,6 +65,8 @@ def test_training_killed_after_its_last_checkpoint_is_completed(
     epochs = history(tmp_path / "model")
     version = model_directory.read_model_info(str(tmp_path / "model")).version
     (tmp_path / "model" / "model.json").unlink()
+    network = tmp_path / "model" / f"network-{version}.keras"
+    network_bytes = network.read_bytes()
     path = tmp_path / "model" / "history.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "epochs": content["epochs"][:3]}))
@@ -63,6 +74,19 @@ def test_training_killed_after_its_last_checkpoint_is_completed(
     assert output.splitlines()[-1] == f"model: {tmp_path}/model"
     assert history(tmp_path / "model") == epochs
     assert model_directory.read_model_info(str(tmp_path / "model")).version == version
+
+    # So is one whose files were removed; without a checkpoint that cannot be.
+    for name in (network, path):
+        name.unlink()
+    finish(start("model"))
+    assert history(tmp_path / "model") == epochs
+    assert len(network.read_bytes()) == len(network_bytes)
+    network.unlink()
+    shutil.rmtree(tmp_path / "model" / "checkpoints")
+    assert finish(start("model"), code=2) == (
+        f"error: {tmp_path}/model: {network.name} of the model is missing, and there is no "
+        "checkpoint to make it from; restore it, or remove the folder to train again\n"
+    )
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def check_all_files(root: str, manifest: Manifest) -> None:
         )
         found = sum(filter(None, counts.values()))
         if found != num_rows:
-            _raise_if_any(root, [f"{', '.join(files)}: has {found} rows instead of {num_rows}"])
+            _raise_if_any(root, [f"{', '.join(files)} has {found} rows instead of {num_rows}"])
 
 
 def _find_damage(root: str, manifest: Manifest, split: str) -> Iterator[str]:
@@ -63,7 +63,8 @@ def _find_damage(root: str, manifest: Manifest, split: str) -> Iterator[str]:
 
 def _raise_if_any(root: str, damages: Sequence[str]) -> None:
     if damages:
-        more = f" (and {len(damages) - 1:,} more files)" if len(damages) > 1 else ""
+        others = len(damages) - 1
+        more = f" (and {others:,} other file{'s' * (others > 1)})" if others else ""
         raise InputError(
             f"{root}: {damages[0]}{more}; restore it from a backup, or remove the dataset and run "
             "jobs/preprocess.py again"

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from halftone import storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError
-from halftone.experiment import spec, table
+from halftone.experiment import output_folder, spec, table
 from halftone.experiment.datasets import DatasetCache
 from halftone.experiment.outcomes import ExperimentResults, StageOutcomes
 from halftone.experiment.places import ProcessLauncher, SparkLauncher, TrainingLauncher
@@ -20,6 +20,7 @@ from halftone.experiment.planning import RunPlanner
 from halftone.experiment.run_job import StudyContext
 from halftone.experiment.spec import ExperimentSpec
 from halftone.experiment.stages import StageRunner, describe_failures
+from halftone.locking.output import hold_output
 from halftone.spark.session import is_local_master, spark_session
 from halftone.storage import clients
 from halftone.tracking import tracking
@@ -45,6 +46,7 @@ def run_experiment(
 
     Raises:
         InputError: The file, the images or the content of `output` is invalid; nothing was run.
+        LockHeldError: Another process runs this experiment.
         RunError: Runs failed; the message has the error and the log of each. The table shows the
             other runs.
         StoppedError: SIGTERM was received; the same call resumes the runs.
@@ -57,7 +59,10 @@ def run_experiment(
     clients.set_options(planner.base.storage.options)
     flags = {"--epochs": epochs, "--subset": subset}
     shrunk = [f"{flag} {value:,}" for flag, value in flags.items() if value is not None]
+    output_folder.check_output(output, experiment.name)
     with ExitStack() as stack:
+        lock = stack.enter_context(hold_output(output, "experiment"))
+        output_folder.claim_output(output, experiment.name)
         launcher, session_factory = _create_launcher(experiment, planner.base, output, stack)
         dataset_cache = DatasetCache(output, session_factory)
         context = StudyContext(
@@ -74,6 +79,7 @@ def run_experiment(
         ):
             for stage in experiment.all_stages():
                 stage_outcomes.append(runner.run_stage(stage, stage_outcomes))
+                lock.check()
                 text = table.write_tables(
                     ExperimentResults(experiment, planner.base, stage_outcomes, output, shrunk)
                 )

@@ -22,7 +22,7 @@ from halftone.errors import InputError
 from halftone.preprocess import catalogue, listing
 from halftone.preprocess.run import preprocess
 
-DATASETS_FOLDER, _SUBSETS_FOLDER = "datasets", "subsets"
+DATASETS_FOLDER, SUBSETS_FOLDER = "datasets", "subsets"
 _DATASET_SECTIONS = {"seed", "pixels", "splits", "preprocess"}
 
 
@@ -86,7 +86,7 @@ def apply_subset(config: Config, output: str, num_images: int) -> Config:
     Raises:
         InputError: `num_images` is less than one image per class.
     """
-    url = storage.join(output, _SUBSETS_FOLDER, f"{dataset_key(config)}-{num_images}.parquet")
+    url = storage.join(output, SUBSETS_FOLDER, f"{dataset_key(config)}-{num_images}.parquet")
     if not storage.exists(url):
         storage.write_table(url, _select_subset(config, num_images))
     preprocess_settings = config.preprocess.model_copy(update={"catalogue": url})

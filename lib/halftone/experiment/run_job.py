@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Callable, NamedTuple, Optional, Union
 
-from halftone import config, storage
+from halftone import config, model_directory, storage
 from halftone.config import Config, ConfigError
 from halftone.config.effects import RESULT, effect_of, reset_neutral_settings
+from halftone.errors import InputError
 from halftone.experiment import outcomes, results, trial
 from halftone.experiment.datasets import ExperimentDataset
 from halftone.experiment.outcomes import PRUNED, RunOutcome, RunResult
@@ -19,10 +20,11 @@ from halftone.experiment.places import RunningTraining, TrainingLauncher
 from halftone.experiment.planning import Trial
 from halftone.experiment.results import EpochEntries
 from halftone.model_directory import HISTORY, STOP_FILE, best_epoch
+from halftone.scoring import scores_directory
 from halftone.tracking import tracking
 
 SETTINGS = "settings.json"
-_RUNS, _LOG = "runs", "log"
+RUNS_FOLDER, _LOG = "runs", "log"
 # The sections that change a result; those of paths, tracking and Spark do not.
 _RESULT_SECTIONS = {name for name in Config.model_fields if effect_of(Config, name) == RESULT}
 _POLL_SECS = 1.0
@@ -50,7 +52,7 @@ def describe_changes(stored: dict[str, Any], run_config: Config) -> list[str]:
 
 def stage_folder(output: str, stage: str) -> str:
     """Return the folder of the runs of a stage, below the output of the experiment."""
-    return storage.join(output, _RUNS, stage) if stage else storage.join(output, _RUNS)
+    return storage.join(output, RUNS_FOLDER, stage) if stage else storage.join(output, RUNS_FOLDER)
 
 
 def run_folder(planned_trial: Trial, output: str) -> str:
@@ -113,8 +115,8 @@ class _Training:
         self, core_share: tuple[int, int], early_stop: Optional[EarlyStop]
     ) -> Union[RunResult, str]:
         """Run the training unless it is finished; return its result or an error message."""
-        previous = self._previous_result()
-        if previous is not None:
+        previous = self._stored_result()
+        if previous is not None and self._has_all_files(previous):
             print(f"{self._config.name}: already finished, skipped", flush=True)
             return previous
         if self._context.stop_event.is_set():
@@ -133,7 +135,7 @@ class _Training:
         }
         running = self._context.launcher.launch(job, storage.join(self._folder, _LOG))
         error, is_pruned = self._wait_for_end(running, early_stop)
-        result = self._previous_result()
+        result = self._stored_result()
         if result is None and is_pruned:
             return self._write_pruned_result()
         return result or error or "exited with code 0 but wrote no result"
@@ -183,7 +185,23 @@ class _Training:
         storage.write_json(storage.join(self._folder, trial.RESULT), result)
         return result
 
-    def _previous_result(self) -> Optional[RunResult]:
+    def _has_all_files(self, result: RunResult) -> bool:
+        """Return whether model and scores are there; a pruned training has neither."""
+        if result["state"] == PRUNED:
+            return True
+        try:
+            info = model_directory.read_model_json(self._model_url())
+        except InputError:
+            return False
+        scored_splits = [
+            split for split in self._context.score_splits if "rows" in result.get(split, {})
+        ]
+        return not model_directory.find_missing_files(self._model_url(), info) and all(
+            scores_directory.has_all_files(storage.join(self._folder, trial.scores_folder(split)))
+            for split in scored_splits
+        )
+
+    def _stored_result(self) -> Optional[RunResult]:
         """Return the stored result with this fingerprint; None if the training is unfinished."""
         try:
             result: RunResult = storage.read_json(storage.join(self._folder, trial.RESULT))

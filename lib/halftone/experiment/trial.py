@@ -55,6 +55,7 @@ def _run_training(job: Mapping[str, Any]) -> None:
     from halftone.experiment import results
     from halftone.launch import rank
     from halftone.launch.train import train_model
+    from halftone.locking import output
     from halftone.model_directory import HISTORY
     from halftone.scoring.score_dataset import score_dataset
     from halftone.spark.session import spark_session
@@ -67,6 +68,7 @@ def _run_training(job: Mapping[str, Any]) -> None:
     model = storage.join(job["folder"], MODEL)
     scores_by_split = {}
     with ExitStack() as stack:
+        stack.enter_context(output.handle_loss(lambda error: os._exit(_report_error(error, 1))))
         name = f"experiment: {settings.name}"
         session = cache(lambda: stack.enter_context(spark_session(name, settings.spark)))
         card = train_model(settings, job["dataset"], model, session)

@@ -12,7 +12,7 @@ from halftone import model_directory, storage
 from halftone.config import Config, Convnet, TrainSettings, diff_settings
 from halftone.dataset import integrity
 from halftone.dataset.manifest import Manifest, read_manifest
-from halftone.dataset.splits import TRAIN
+from halftone.dataset.splits import TRAIN, VALIDATION
 from halftone.errors import InputError
 from halftone.launch import local_ranks, rank, restarts, signals, spark_ranks
 from halftone.launch.restarts import StartRanks
@@ -51,9 +51,9 @@ def train_model(
     manifest = read_manifest(dataset)
     settings = config.train
     if not _is_finished(config, manifest, output):
-        integrity.check_shards(dataset, manifest)
         _check_settings(settings, manifest, dataset)
         launcher = _choose_launcher(settings)
+        integrity.check_shards(dataset, manifest, (TRAIN, VALIDATION))
         with hold_output(output, "train") as lock:
             # Another process may have trained it between the check and the lock.
             if not _is_finished(config, manifest, output):

@@ -23,9 +23,10 @@ from halftone.errors import RunError
 from halftone.locking import lock_owner
 from halftone.locking.lock_owner import LockOwner
 
-# Below the locked folder. Spark and storage.list_files ignore names with a leading underscore.
+# Below the locked folder. Spark ignores names with a leading underscore.
 LOCK_FOLDER = "_lock"
 _BEATS_PER_TIMEOUT = 6  # heartbeats within the timeout after which an owner counts as dead
+_REREAD_AFTER_SECS = (0.1, 0.3, 1.0)
 _NUM_FILES = 2  # of the current holding and earlier ones
 
 
@@ -151,9 +152,9 @@ def _describe_holding(root: str, holding: _Holding, timeout_secs: float) -> str:
             "last heartbeat"
         )
     return (
-        f"{root}: is in use by a {holding.job} job, {holding.owner}, since "
-        f"{since:%Y-%m-%d %H:%M:%S} UTC (last heartbeat {max(0.0, time.time() - holding.at):.0f} s "
-        f"ago); {cure}"
+        f"{root}: is in use by {holding.owner} ({holding.job} job) since "
+        f"{since:%Y-%m-%d %H:%M:%S} UTC, with a heartbeat {max(0.0, time.time() - holding.at):.0f} "
+        f"s ago; {cure}"
     )
 
 
@@ -198,11 +199,19 @@ def _read_last_holding(root: str) -> tuple[int, Optional[_Holding]]:
 
 
 def _read_holding(root: str, number: int) -> Optional[_Holding]:
-    try:
-        raw: dict[str, Any] = storage.read_json(_holding_url(root, number))
-    except FileNotFoundError:
-        return None
-    return _Holding(**{**raw, "owner": LockOwner(**raw["owner"])})
+    url = _holding_url(root, number)
+    # hdfs and some mounted stores cannot write atomically: a heartbeat may be half written.
+    for delay_secs in (*_REREAD_AFTER_SECS, None):
+        try:
+            raw: dict[str, Any] = storage.read_json(url)
+            return _Holding(**{**raw, "owner": LockOwner(**raw["owner"])})
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            if delay_secs is None:
+                break
+            time.sleep(delay_secs)
+    raise RunError(f"{url}: not a lock file; remove it if no job writes to {root}")
 
 
 def _write_holding(root: str, number: int, holding: _Holding) -> None:

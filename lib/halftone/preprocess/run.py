@@ -72,8 +72,8 @@ def preprocess(
         LockHeldError: another process writes to the dataset.
     """
     images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
-    check_free(dataset)  # before the images are listed, which may take minutes
     is_new = _read_previous_manifest(dataset, config) is None
+    check_free(dataset)  # before the images are listed, which may take minutes
     catalogue = build_catalogue(images, config, require_classes=is_new)
     with hold_output(dataset, "preprocess") as lock:
         return _update(config, catalogue, dataset, session, lock, retry_rejects, prune)

@@ -115,6 +115,17 @@ def count_rows(output: str, files: Sequence[str]) -> list[Optional[int]]:
         return list(pool.map(lambda file: storage.count_rows(storage.join(output, file)), files))
 
 
+def has_all_files(output: str) -> bool:
+    """Return whether `output` has the scores of a split, with all predictions and the report."""
+    try:
+        scores = read_split_scores(output)
+    except (FileNotFoundError, ValueError):
+        return False
+    counts = count_rows(output, scores.predictions)
+    has_all_rows = None not in counts and sum(filter(None, counts)) == scores.rows
+    return has_all_rows and REPORT in storage.list_names(output)
+
+
 def publish_scores(
     output: str, scores: Union[SplitScores, ImageScores], files: Iterable[str]
 ) -> None:

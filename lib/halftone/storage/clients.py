@@ -119,6 +119,12 @@ def is_store_error(error: BaseException) -> bool:
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _CLIENT_PACKAGES
 
 
+def is_not_implemented(error: BaseException) -> bool:
+    """Whether a store does not know a feature of a request, such as the header If-None-Match."""
+    causes = (error, error.__cause__, error.__cause__ and error.__cause__.__cause__)
+    return any("NotImplemented" in f"{cause!r}" for cause in causes)
+
+
 def to_store_error(url: str, error: BaseException) -> StoreError:
     """Convert a client's error to a StoreError with advice for the user."""
     text = " ".join(str(error).split()) or type(error).__name__

@@ -19,6 +19,8 @@ from halftone.storage.urls import is_local
 _TEMPORARY_PREFIX = ".tmp-"
 # Delays before retries, after two writers collided.
 _RETRY_AFTER_SECS = (0.1, 0.3, 1.0)
+# Other callers that saw no file either have written theirs by then.
+_SETTLE_SECS = 2.0
 _NO_HARD_LINK_ERRNOS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -98,14 +100,24 @@ def create_file(url: str, data: bytes) -> bool:
         try:
             _create_local(url, data) if is_local(url) else _upload(url, data, "create")
             return True
-        except (OSError, clients.StoreError):  # stores report an existing file in different ways
+        except (OSError, clients.StoreError) as error:
+            # Stores report an existing file in different ways.
             with suppress(FileNotFoundError):
                 return read_bytes(url) == data
+            if clients.is_not_implemented(error):
+                return _create_unconditionally(url, data)
             if delay_secs is None:
                 raise
             # A store may reject both of two simultaneous requests; retry.
             time.sleep(delay_secs)
     raise AssertionError("not reached")
+
+
+def _create_unconditionally(url: str, data: bytes) -> bool:
+    """Create a file that does not exist on a store that cannot check this; the last caller wins."""
+    write_bytes(url, data)
+    time.sleep(_SETTLE_SECS)
+    return read_bytes(url) == data
 
 
 def _create_local(path: str, data: bytes) -> None:

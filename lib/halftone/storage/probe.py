@@ -8,7 +8,8 @@ from halftone.errors import InputError
 from halftone.storage import clients, files
 from halftone.storage.urls import join
 
-_PROBE_PREFIX = "_probe-"  # Spark and this package ignore names with a leading underscore
+_PROBE_BYTES = 4096  # an empty file fits on a full disk
+_PROBE_PREFIX = "_probe-"  # Spark ignores names with a leading underscore
 
 
 def check_writable(folder: str) -> None:
@@ -23,7 +24,7 @@ def check_writable(folder: str) -> None:
     """
     probe = join(folder, f"{_PROBE_PREFIX}{secrets.token_hex(8)}")
     try:
-        files.write_bytes(probe, b"")
+        files.write_bytes(probe, b"x" * _PROBE_BYTES)
         files.remove(probe)
     except clients.AccessDeniedError as error:
         raise InputError(f"{folder}: cannot be written: {error}") from None
