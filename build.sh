@@ -255,6 +255,7 @@ install_everything() {
         install_horovod
     fi
     install_project
+    show_network_problem
     printf '==> All of it: %d s\n' $((SECONDS - start))
 }
 
@@ -311,9 +312,17 @@ install_horovod() {
     start_step 'Horovod' "If it does not load: rm -rf $wheel_dir and run ./build.sh setup again; it is compiled anew."
     "$python" -m pip install "${pip_flags[@]}" --no-deps --no-index \
         --force-reinstall "$wheel" >>"$log" 2>&1
-    "$python" -c 'import horovod.tensorflow.keras as hvd; hvd.init(); assert hvd.gloo_built()' >>"$log" 2>&1
+    "$python" -c 'import horovod.tensorflow.keras as hvd; assert hvd.gloo_built()' >>"$log" 2>&1
     finish_step
     packages_stamp "$found_version" >"$venv/horovod"
+}
+
+# Ranks that train together need an address of this machine's name; a single rank does not.
+show_network_problem() {
+    local problem
+    problem=$(PYTHONPATH=$root/lib "$python" -c \
+        'from halftone.system import interfaces; print(interfaces.rank_network_problem())')
+    [[ -z $problem ]] || printf '==> To train on several ranks: %s\n' "$problem"
 }
 
 install_project() {

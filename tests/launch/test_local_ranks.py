@@ -67,3 +67,11 @@ def test_loopback_interface_with_a_remote_host_is_refused() -> None:
 def test_unknown_interface_is_refused() -> None:
     with pytest.raises(InputError, match=r"^train\.network_interface is eth77, which "):
         local_ranks.slots_by_host(settings(2, network_interface="eth77"))
+
+
+def test_machine_without_a_network_for_ranks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interfaces, "rank_network_problem", lambda: "no network")
+    for hosts in (None, "localhost:2"):
+        with pytest.raises(InputError, match=r"^no network$"):
+            local_ranks.slots_by_host(settings(2, hosts=hosts))  # type: ignore[arg-type]
+    assert local_ranks.slots_by_host(settings(1)) == {"localhost": 1}

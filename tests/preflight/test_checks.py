@@ -230,3 +230,19 @@ def test_report() -> None:
         "driver: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work",
         "a: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work",
     ]
+
+
+def test_ranks_need_a_network_where_they_run() -> None:
+    driver, good = report("driver"), report("a")
+    bad = report("b")._replace(network_problem="add a line to /etc/hosts")
+    assert checks.check_rank_network(driver, [good, bad], 1, on_executors=True) == []
+    assert checks.check_rank_network(driver, [good, bad], 2, on_executors=True) == [
+        CheckResult("ranks' network", "", "ok (a), none (b)", "add a line to /etc/hosts")
+    ]
+    assert checks.check_rank_network(driver, [good, bad], 2, on_executors=False) == [
+        CheckResult("ranks' network", "ok", "")
+    ]
+    bad_driver = driver._replace(network_problem="add a line to /etc/hosts")
+    assert checks.check_rank_network(bad_driver, [], 2, on_executors=False) == [
+        CheckResult("ranks' network", "none", "", "add a line to /etc/hosts")
+    ]

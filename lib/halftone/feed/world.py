@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 
@@ -25,7 +26,13 @@ class World:
 
 
 def detect_world() -> World:
-    """Initialise Horovod and return its world; of size 1 if no launcher started this process."""
+    """Return the world of this process, and initialise Horovod if there are other ranks.
+
+    Horovod aborts the process if this machine's name has no address, so a single rank, which needs
+    no network, does without it.
+    """
+    if int(os.environ.get("HOROVOD_SIZE", "1")) == 1:
+        return World()
     import horovod.tensorflow as hvd  # here: it imports TensorFlow, which takes seconds
 
     hvd.init()

@@ -32,8 +32,8 @@ def slots_by_host(settings: TrainSettings) -> dict[str, int]:
     """Return how many ranks each host takes.
 
     Raises:
-        InputError: there are fewer slots than `train.ranks`, or the network interface does not
-            reach the hosts.
+        InputError: there are fewer slots than `train.ranks`, this machine is one of the hosts and
+            has no network for ranks, or the network interface does not reach the hosts.
     """
     slots: dict[str, int] = {}
     for item in (settings.hosts or f"localhost:{settings.ranks}").split(","):
@@ -45,6 +45,10 @@ def slots_by_host(settings: TrainSettings) -> dict[str, int]:
             f"train.ranks is {settings.ranks}, but train.hosts ({settings.hosts}) has {total} "
             f"slot{'s' * (total != 1)}; use train.ranks={total}, or name more hosts or slots"
         )
+    has_local_ranks = settings.hosts is None or any(map(interfaces.is_this_machine, slots))
+    problem = interfaces.rank_network_problem() if has_local_ranks and settings.ranks > 1 else ""
+    if problem:
+        raise InputError(problem)
     _driver_address(settings, slots)
     return slots
 

@@ -14,10 +14,11 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 from halftone.config import Config, SparkSettings, config_from_mapping
 from halftone.dataset.manifest import Manifest
+from halftone.errors import InputError
 from halftone.launch import rank_messages
 from halftone.launch.rank_messages import READY, STOPPED, RankStatus
 from halftone.storage import clients
@@ -92,11 +93,8 @@ def _run_job(job: Mapping[str, Any]) -> int:
     )
     config = config_from_mapping(job["config"], source="the launcher's config")
     clients.set_options(config.storage.options)
-    interface = interfaces.choose_interface(
-        config.train.network_interface, os.environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"]
-    )
-    os.environ["HOROVOD_GLOO_IFACE"] = interface
-    os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
+    if int(os.environ["HOROVOD_SIZE"]) > 1:
+        _choose_network(config.train.network_interface)
     manifest = Manifest.model_validate_json(json.dumps(job["manifest"]))
 
     rank_messages.send(RankStatus(READY))
@@ -105,6 +103,22 @@ def _run_job(job: Mapping[str, Any]) -> int:
     parent_watch.exit_on_stdin_end()
     train_in_process(config, manifest, job["dataset"], job["output"])
     return 0
+
+
+def _choose_network(interface_setting: Optional[str]) -> None:
+    """Set the network interface that Horovod uses.
+
+    Raises:
+        InputError: there is none, or this machine's name has no address.
+    """
+    problem = interfaces.rank_network_problem()
+    if problem:
+        raise InputError(problem)
+    interface = interfaces.choose_interface(
+        interface_setting, os.environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"]
+    )
+    os.environ["HOROVOD_GLOO_IFACE"] = interface
+    os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
 
 
 if __name__ == "__main__":

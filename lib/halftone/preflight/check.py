@@ -67,11 +67,15 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
             executors = _inspect_executors(spark, slots, executor_probe, trains)
             driver = driver_future.result()
             driver.stores.update({url: error for url, error in errors.items() if error})
-        ranks = config.train.ranks if trains and not is_local_master(master) else 1
+        ranks = config.train.ranks if trains else 1
+        on_executors = not is_local_master(master)
         results = [
             *checks.check_versions(driver, executors.hosts),
             *checks.check_horovod(driver, executors.hosts),
-            checks.check_executors(executors.hosts, slots, ranks, executors.error),
+            *checks.check_rank_network(driver, executors.hosts, ranks, on_executors),
+            checks.check_executors(
+                executors.hosts, slots, ranks if on_executors else 1, executors.error
+            ),
             *checks.check_stores(keys, probe, driver, executors.hosts),
             *checks.check_clocks(executors.clock_lag_secs),
         ]

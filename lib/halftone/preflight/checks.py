@@ -85,6 +85,23 @@ def check_horovod(driver: HostReport, executors: Sequence[HostReport]) -> list[C
     return [CheckResult("horovod's build", driver.horovod, group_by_value(on_executors), cure)]
 
 
+def check_rank_network(
+    driver: HostReport, executors: Sequence[HostReport], ranks: int, on_executors: bool
+) -> list[CheckResult]:
+    """Return a result on whether ranks can connect to each other; none for a single rank.
+
+    Args:
+        on_executors: whether ranks run on the executors, and not beside the driver.
+    """
+    if ranks == 1:
+        return []
+    hosts = executors if on_executors else [driver]
+    status = group_by_value({host.name: "none" if host.network_problem else "ok" for host in hosts})
+    cure = next((host.network_problem for host in hosts if host.network_problem), "")
+    columns = ("", status) if on_executors else (status, "")
+    return [CheckResult("ranks' network", *columns, cure)]
+
+
 def check_executors(
     executors: Sequence[HostReport], slots: int, ranks: int, error: str
 ) -> CheckResult:

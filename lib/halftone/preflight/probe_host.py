@@ -15,7 +15,7 @@ import psutil
 import halftone
 from halftone.preflight import probe_storage
 from halftone.preflight.probe_storage import StorageProbe
-from halftone.system import cores, machine
+from halftone.system import cores, interfaces, machine
 
 GLOO = "gloo"
 PACKAGES = (
@@ -39,6 +39,7 @@ class HostReport(NamedTuple):
     prefix: str  # of Python
     package: str  # folder of Halftone's modules
     folder: str  # the working directory
+    network_problem: str = ""  # why ranks there cannot connect to others
 
 
 def inspect_host(
@@ -66,6 +67,7 @@ def inspect_host(
         prefix=sys.prefix,
         package=os.path.abspath(os.path.dirname(halftone.__file__)),
         folder=os.getcwd(),
+        network_problem=interfaces.rank_network_problem(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Optional
+from typing import Optional, Union
 
 import psutil
 
@@ -57,6 +57,41 @@ def find_interface_toward(host: str) -> tuple[str, str]:
             f"interfaces has; set train.network_interface to one of {', '.join(sorted(addresses))}"
         )
     return name, local_address
+
+
+def rank_network_problem() -> str:
+    """Return why a rank on this machine cannot connect to others, with the cure; "" if it can.
+
+    Gloo looks up the machine's own name, and aborts the process unless that gives an address of
+    this machine.
+    """
+    if not ipv4_addresses():
+        return (
+            "this machine has no network interface with an IPv4 address, over which ranks could "
+            "connect; run `ip link set lo up`, or use train.ranks=1"
+        )
+    name = socket.gethostname()
+    try:
+        addresses = {info[4][0]: info[0] for info in socket.getaddrinfo(name, None)}
+    except OSError as error:
+        problem = f"has no address ({error.strerror or error})"
+    else:
+        if any(_is_own_address(address, family) for address, family in addresses.items()):
+            return ""
+        problem = f"has the address {', '.join(map(str, addresses))}, which is another machine's"
+    return (
+        f"the name of this machine, {name}, {problem}, so ranks cannot connect; add the line "
+        f"`127.0.1.1 {name}` to its /etc/hosts"
+    )
+
+
+def _is_own_address(address: Union[str, int], family: int) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 def is_this_machine(host: str) -> bool:

@@ -9,6 +9,7 @@ import horovod.tensorflow as hvd
 import tensorflow as tf
 
 from halftone.config import TrainSettings
+from halftone.training import collectives
 
 _COMPRESSIONS = {"none": hvd.Compression.none, "fp16": hvd.Compression.fp16}
 
@@ -137,12 +138,14 @@ class DistributedModel(tf.keras.Model):
             (self._state.first_nonfinite > 0) | self._state.is_stop_requested, tf.float32
         )
         status = tf.stack([has_alert, self._state.steps_per_sec])
-        if hvd.size() > 1:
-            status = hvd.allreduce(status, name="status")
+        if collectives.num_ranks() > 1:
+            status = collectives.all_reduce(status, collectives.AVERAGE, "status")
             # Horovod: reduce the gradients before any check of their values. A rank that skipped a
             # step because its own gradients are not finite would leave the others waiting.
             gradients = [
-                hvd.allreduce(gradient, compression=self._compression, name=f"gradient_{number}")
+                collectives.all_reduce(
+                    gradient, collectives.AVERAGE, f"gradient_{number}", self._compression
+                )
                 for number, gradient in enumerate(gradients)
             ]
         self._state.status.assign(status)
@@ -179,7 +182,7 @@ class WarmupSchedule(tf.keras.optimizers.schedules.LearningRateSchedule):
 def _build_optimizer(
     settings: TrainSettings, updates_per_epoch: int
 ) -> tf.keras.optimizers.Optimizer:
-    rate = settings.learning_rate * (hvd.size() if settings.scale_learning_rate else 1)
+    rate = settings.learning_rate * (collectives.num_ranks() if settings.scale_learning_rate else 1)
     last = settings.epochs * updates_per_epoch if settings.decay == "cosine" else 0
     if settings.warmup_epochs or last:
         rate = WarmupSchedule(rate, settings.warmup_epochs * updates_per_epoch, last)

@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Optional
 
-import horovod.tensorflow as hvd
 import tensorflow as tf
 
 from halftone.progress import StepProgress
+from halftone.training import collectives
 from halftone.training.distributed_model import DistributedModel
 from halftone.training.stop_flag import StopFlag
 
@@ -78,8 +78,9 @@ class EpochCallback(tf.keras.callbacks.Callback):
     def sync_status(self) -> None:
         """Combine the alerts of all ranks, and end the epoch if there is one."""
         alerts = [self._network.first_nonfinite_step, int(self._stop_flag.is_set())]
-        if hvd.size() > 1:
-            alerts = hvd.allreduce(tf.constant(alerts), op=hvd.Max, name="alerts").numpy().tolist()
+        if collectives.num_ranks() > 1:
+            reduced = collectives.all_reduce(tf.constant(alerts), collectives.MAX, "alerts")
+            alerts = reduced.numpy().tolist()
         self.nonfinite_step, self.is_stop_requested = alerts[0], bool(alerts[1])
         if self.nonfinite_step or self.is_stop_requested:
             self._network.stop_training = True

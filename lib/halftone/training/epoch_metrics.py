@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Optional
 
-import horovod.tensorflow as hvd
 import tensorflow as tf
 
 from halftone.progress import format_duration
+from halftone.training import collectives
 from halftone.training.checkpoint import PartialEpoch
 
 # Total and count of each metric.
@@ -25,7 +25,9 @@ def reduce_sums(model: tf.keras.Model, partial_epoch: Optional[PartialEpoch] = N
         [[metric.total.numpy(), metric.count.numpy()] for metric in _metrics(model)], tf.float64
     )
     # Horovod: sums, because ranks have unequal numbers of rows.
-    sums = hvd.allreduce(rank_sums, op=hvd.Sum) + (partial_epoch.sums if partial_epoch else 0.0)
+    sums = collectives.all_reduce(rank_sums, collectives.SUM)
+    if partial_epoch:
+        sums += partial_epoch.sums
     return [[float(total), float(count)] for total, count in sums.numpy()]
 
 

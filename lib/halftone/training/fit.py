@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from typing import Optional
 
-import horovod.tensorflow as hvd
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -27,7 +26,7 @@ from halftone.feed.world import World
 from halftone.model_directory import STOP_FILE, best_epoch
 from halftone.models import saved_model
 from halftone.progress import StepProgress
-from halftone.training import checkpoint, determinism, divergence, epoch_metrics
+from halftone.training import checkpoint, collectives, determinism, divergence, epoch_metrics
 from halftone.training.checkpoint import Checkpoint, History, PartialEpoch
 from halftone.training.checkpoint_writer import CheckpointWriter
 from halftone.training.distributed_model import DistributedModel
@@ -194,7 +193,7 @@ class _RankTraining:
         # Horovod: each rank has its own batch statistics; all must validate the same network.
         for variable in self._model.non_trainable_variables:
             if variable.dtype.is_floating and self._world.size > 1:
-                variable.assign(hvd.allreduce(variable, op=hvd.Average))
+                variable.assign(collectives.all_reduce(variable, collectives.AVERAGE))
 
     def _mean_metrics(self, split: str, sums: MetricSums) -> dict[str, Optional[float]]:
         """Return the metrics by name; raise RunError unless each row of the split was used once."""
@@ -222,7 +221,7 @@ class _RankTraining:
         )
         if self._settings.cache == "auto":
             fits = pipeline.fits_in_memory(rank_bytes, self._world.local_size)
-            is_cached = bool(hvd.allreduce(tf.constant(int(fits)), op=hvd.Min))
+            is_cached = bool(collectives.all_reduce(tf.constant(int(fits)), collectives.MIN))
         else:
             is_cached = self._settings.cache == "memory"
         if self._world.is_first:
@@ -241,7 +240,7 @@ class _RankTraining:
         return self._sources[split]
 
     def _max_over_ranks(self, secs: float) -> float:
-        return float(hvd.allreduce(tf.constant(secs, tf.float64), op=hvd.Max))
+        return float(collectives.all_reduce(tf.constant(secs, tf.float64), collectives.MAX))
 
     def _restore_or_initialise(self) -> tuple[History, Optional[PartialEpoch]]:
         """Give all ranks the same weights: the last checkpoint, `start_from`, or those of rank 0.
@@ -260,9 +259,8 @@ class _RankTraining:
                 self._model.set_weights(_load_weights(self._settings.start_from))
                 print(f"starting from the weights of {self._settings.start_from}", flush=True)
         # Horovod: rank 0 may be the only one that can read the folder.
-        hvd.broadcast_variables(self._model.variables + self._model.optimizer_variables, 0)
-        history, partial_epoch = hvd.broadcast_object((history, partial_epoch), 0)
-        return history, partial_epoch
+        collectives.broadcast_variables(self._model.variables + self._model.optimizer_variables)
+        return collectives.broadcast((history, partial_epoch))
 
     def _restore(self, last: Checkpoint) -> None:
         """Set the variables of model and optimizer to those of a checkpoint."""
@@ -289,7 +287,7 @@ class _RankTraining:
     def _save_partial_epoch(self, epoch: int, plan: EpochPlan, step: int, sums: MetricSums) -> None:
         """Write a checkpoint of an unfinished epoch, and raise StoppedError."""
         self._average_batch_statistics()
-        generators = hvd.allgather_object(determinism.random_states(self._model))
+        generators = collectives.gather(determinism.random_states(self._model))
         if self._world.is_first:
             self._writer.wait()
             partial_epoch = PartialEpoch(step, self._world.size, sums, generators)
