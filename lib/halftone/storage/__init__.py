@@ -14,7 +14,13 @@ from halftone.storage.files import (
     write_json,
 )
 from halftone.storage.listing import FileInfo, exists, list_files, list_names
-from halftone.storage.parquet import count_row_groups, read_row_group, read_table, write_table
+from halftone.storage.parquet import (
+    count_row_groups,
+    read_column_names,
+    read_row_group,
+    read_table,
+    write_table,
+)
 from halftone.storage.urls import as_url, is_local, join, normalise_url
 
 __all__ = [
@@ -29,6 +35,7 @@ __all__ = [
     "list_names",
     "normalise_url",
     "read_bytes",
+    "read_column_names",
     "read_files",
     "read_json",
     "read_row_group",
