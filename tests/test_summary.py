@@ -21,7 +21,7 @@ def test_a_table_is_laid_out() -> None:
 
 
 def test_a_dataset(tmp_path: Path) -> None:
-    text = summary.format_dataset_summary(example(), "/data", num_read=4)
+    text = summary.format_dataset_summary(example(), "/data", num_changed=4)
     assert text.splitlines() == [
         "split  cat  dog  rows",
         "-----  ---  ---  ----",
@@ -39,7 +39,7 @@ def test_a_dataset(tmp_path: Path) -> None:
 
 
 def test_a_dataset_in_which_nothing_is_new() -> None:
-    text = summary.format_dataset_summary(example(), "/data", num_read=0)
+    text = summary.format_dataset_summary(example(), "/data", num_changed=0)
     assert "nothing new: no image was added or changed since the last run" in text.splitlines()
 
 

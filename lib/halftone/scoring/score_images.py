@@ -26,6 +26,7 @@ from halftone.model_directory import ModelInfo
 from halftone.preprocess import catalogue, changes, listing, staging
 from halftone.preprocess.changes import LISTED_IMAGES
 from halftone.preprocess.decode_block import PART_NAME
+from halftone.progress import print_notes
 from halftone.scoring import predictions, previous_predictions, scores_directory, scoring_job
 from halftone.scoring.fit_thresholds import (
     check_dataset,
@@ -48,15 +49,15 @@ class _ImageListing(NamedTuple):
     root: str
     entries: pa.Table  # catalogue.ENTRIES; the label is empty if it is not known
     ignored: dict[str, int]  # files that no suffix marks as an image, by their ending
+    notes: tuple[str, ...]  # what the user should know before the work begins
 
     def listed_table(self) -> pa.Table:
         """Return changes.LISTED_IMAGES."""
         keys = arrow.chunked_string_array(
             storage.join(self.root, path) for (path,) in arrow.iter_rows(self.entries, "path")
         )
-        return pa.table(
-            [keys, self.entries["size_bytes"], self.entries["modified"]], schema=LISTED_IMAGES
-        )
+        columns = [self.entries[name] for name in LISTED_IMAGES.names[1:]]
+        return pa.table([keys, *columns], schema=LISTED_IMAGES)
 
 
 class _ImageRun(NamedTuple):
@@ -89,12 +90,16 @@ def score_images(
     settings, output = job.settings, job.output
     data = _read_validation_dataset(job)
     image_listing = _list_images(storage.normalise_url(images), config, job.model_info)
+    print_notes(image_listing.notes)
     listed = image_listing.listed_table()
     fingerprint = job.fingerprint(data)
     last = scores_directory.read_previous_scores(output, ImageScores)
     reusable = last if settings.only_new and last and last.basis == fingerprint else None
     previous = previous_predictions.read_previous_predictions(output, reusable)
     delta = changes.find_changes(listed, previous.known_images(), arrow.chunked_string_array(()))
+    # An image with another label is scored again: its loss depends on the label.
+    to_score = arrow.concat_columns(delta.to_read, delta.to_move)
+    to_drop = arrow.concat_columns(delta.to_remove, delta.to_move)
     run_name = _run_name(fingerprint, image_listing, previous)
     if last is not None and (last.run == run_name or (reusable is not None and delta.is_empty)):
         return last
@@ -105,8 +110,8 @@ def score_images(
         job=job,
         name=run_name,
         root=image_listing.root,
-        entries=arrow.filter_rows(image_listing.entries, arrow.is_in(listed["key"], delta.to_read)),
-        previous=previous_predictions.drop_images(previous, delta.to_remove, output, run_name),
+        entries=arrow.filter_rows(image_listing.entries, arrow.is_in(listed["key"], to_score)),
+        previous=previous_predictions.drop_images(previous, to_drop, output, run_name),
     )
     summary = _score_entries(spark, predictor, run)
     scores = _build_scores(run, fingerprint, image_listing.ignored, predictor, summary)
@@ -194,7 +199,7 @@ def _list_images(root: str, config: Config, model_info: ModelInfo) -> _ImageList
         [files["path"], labels, split, files["size_bytes"], files["modified"]],
         schema=catalogue.ENTRIES,
     )
-    return _ImageListing(root, entries, listed.ignored)
+    return _ImageListing(root, entries, listed.ignored, listed.notes)
 
 
 def _check_labels(catalogue_url: str, labels: pa.ChunkedArray, model_info: ModelInfo) -> None:
