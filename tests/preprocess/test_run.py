@@ -467,6 +467,26 @@ def test_corrections_in_a_table_move_rows_without_reading_images(
     assert (data.labels, num_changed) == (["lying", "upright"], 0)
 
 
+def test_the_first_lines_tell_that_labels_do_not_come_from_the_table(
+    config: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = tmp_path / "list.csv"
+    url.write_text("path,klass\na/1.png,x\nb/2.png,y\n")
+
+    def no_spark() -> SparkSession:
+        raise InputError("Spark was started")
+
+    settings = config(preprocess={"catalogue": str(url)})
+    with pytest.raises(InputError, match="Spark was started"):
+        preprocess(settings, str(tmp_path), str(tmp_path / "dataset"), no_spark)
+    assert capsys.readouterr().out.splitlines() == [
+        f"note: {url}: columns that are not used: 'klass'; known are path, label, group, split, "
+        "size_bytes, modified",
+        f"note: {url}: has no column label; the labels come from the paths, by "
+        "preprocess.label_from",
+    ]
+
+
 def test_another_source_of_labels_moves_all_rows_or_is_refused(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
