@@ -116,7 +116,7 @@ def preprocess(
         arrow.filter_rows(catalogue.entries, arrow.is_in(listed[schema.KEY], keys))
         for keys in (delta.to_read, delta.to_move)
     )
-    run_name = staging.compute_run_name(catalogue, entries, moved, delta, config, previous_manifest)
+    run_name = staging.compute_run_name(catalogue, entries, delta, config, previous_manifest, moved)
     context = PreprocessContext(session(), config, catalogue, dataset, run_name, previous_manifest)
     new_manifest = _write_version(
         context, entries, listed, delta, previous_version, drop_empty_labels
