@@ -26,10 +26,10 @@ def job(config: Config, estimate: bool, retry_rejects: bool, prune: bool) -> Non
             print(dry_run.format_estimate(result))
             return
         dataset = require_path(config.paths.dataset, "dataset", "--output")
-        manifest, num_read = preprocess(
+        manifest, num_changed = preprocess(
             config, images, dataset, session, retry_rejects=retry_rejects, prune=prune
         )
-        print(summary.format_dataset_summary(manifest, dataset, num_read))
+        print(summary.format_dataset_summary(manifest, dataset, num_changed))
 
 
 if __name__ == "__main__":

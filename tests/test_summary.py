@@ -21,7 +21,7 @@ def test_a_table_is_laid_out() -> None:
 
 
 def test_a_dataset(tmp_path: Path) -> None:
-    text = summary.format_dataset_summary(example(), "/data", num_read=4)
+    text = summary.format_dataset_summary(example(), "/data", num_changed=4)
     assert text.splitlines() == [
         "split  cat  dog  rows",
         "-----  ---  ---  ----",
@@ -38,8 +38,22 @@ def test_a_dataset(tmp_path: Path) -> None:
     ]
 
 
+def test_a_dataset_with_moved_rows_and_a_class_without_rows() -> None:
+    counts = {"train": {"cat": 3, "dog": 0}, "test": {"cat": 1, "dog": 0}}
+    update = {"counts": counts, "moved": 3, "ungrouped": 2, "gone": 1}
+    data = example().model_copy(update=update)
+    lines = summary.format_dataset_summary(data, "/data", num_changed=4).splitlines()
+    assert lines[8:13] == [
+        "1 of them no longer exist, and are kept; --prune removes them",
+        "labels without rows: dog; --prune removes them",
+        "2 images have no group, and are assigned to splits by themselves",
+        "read in this run: 1",
+        "moved to another label or split in this run: 3",
+    ]
+
+
 def test_a_dataset_in_which_nothing_is_new() -> None:
-    text = summary.format_dataset_summary(example(), "/data", num_read=0)
+    text = summary.format_dataset_summary(example(), "/data", num_changed=0)
     assert "nothing new: no image was added or changed since the last run" in text.splitlines()
 
 

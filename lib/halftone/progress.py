@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Callable
 
@@ -27,6 +27,12 @@ def format_duration(secs: float) -> str:
     minutes, seconds = divmod(int(secs + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what the user should know before the work begins, a line each."""
+    for note in notes:
+        print(f"note: {note}", flush=True)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def format_dataset_summary(manifest: Manifest, dataset: str, num_read: int) -> str:
+def format_dataset_summary(manifest: Manifest, dataset: str, num_changed: int) -> str:
     labels = manifest.labels
     rows: list[list[str]] = []
     for split, counts in manifest.counts.items():
@@ -44,8 +44,18 @@ def format_dataset_summary(manifest: Manifest, dataset: str, num_read: int) -> s
         lines.append(
             f"{manifest.gone:,} of them no longer exist, and are kept; --prune removes them"
         )
-    if num_read:
-        lines.append(f"read in this run: {num_read:,}")
+    if manifest.empty_labels():
+        lines.append(
+            f"labels without rows: {', '.join(manifest.empty_labels())}; --prune removes them"
+        )
+    if manifest.ungrouped:
+        lines.append(
+            f"{manifest.ungrouped:,} images have no group, and are assigned to splits by themselves"
+        )
+    if num_changed:
+        lines.append(f"read in this run: {num_changed - manifest.moved:,}")
+        if manifest.moved:
+            lines.append(f"moved to another label or split in this run: {manifest.moved:,}")
     else:
         lines.append("nothing new: no image was added or changed since the last run")
     lines.append(f"contact sheet: {storage.join(dataset, manifest.contact_sheet)}")

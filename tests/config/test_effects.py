@@ -41,7 +41,8 @@ RESULT_NAMES = """
     retrain.drift.warn retrain.drift.stop retrain.drift.confidence
 """
 NOTHING_NAMES = """
-    name paths preprocess.max_reject_fraction preprocess.read_threads train.cycle_ms
+    name paths splits.allow_ungrouped
+    preprocess.max_reject_fraction preprocess.read_threads train.cycle_ms
     train.launcher train.hosts train.network_interface train.max_restarts
     train.keep_checkpoints score.batch_size score.only_new tracking retrain
     retrain.folder retrain.prune retrain.keep retrain.lock_secs retrain.max_attempts

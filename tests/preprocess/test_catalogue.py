@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Callable
 
 import pytest
+import yaml
 
 from halftone.config import Config
-from halftone.dataset.splits import SPLITS
+from halftone.dataset.splits import SPLITS, capture_from_path
 from halftone.errors import InputError
 from halftone.preprocess import catalogue
 
 MakeConfig = Callable[..., Config]
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def touch(root: Path, *paths: str) -> str:
@@ -119,6 +122,73 @@ def test_a_group_stays_in_one_split(tmp_path: Path, config: MakeConfig) -> None:
         True
     }
     assert set(split_of.values()) == {"train", "validation", "test"}
+
+
+def test_a_path_without_a_group_is_an_error_unless_it_is_allowed(
+    tmp_path: Path, config: MakeConfig
+) -> None:
+    names = [
+        f"{kind}/{n:02d}.{end}" for kind, end in (("a", "JPG"), ("b", "jpg")) for n in range(20)
+    ]
+    root = touch(tmp_path, *names)
+    pattern = r"(\d+)\.jpg$"
+    with pytest.raises(InputError) as caught:
+        catalogue.build_catalogue(root, config(splits={"group_by": pattern}))
+    assert str(caught.value) == (
+        f"{root}: splits.group_by '(\\\\d+)\\\\.jpg$' finds no group in 20 of 40 paths, such as "
+        "a/00.JPG; images of one group could get into two splits. Correct the pattern (case "
+        "matters, unless it begins with (?i)), or set splits.allow_ungrouped to true if these "
+        "images belong to no group"
+    )
+    allowed = config(splits={"group_by": pattern, "allow_ungrouped": True})
+    assert catalogue.build_catalogue(root, allowed).num_ungrouped == 20
+    split_of = splits_by_path(
+        images := catalogue.build_catalogue(root, config(splits={"group_by": f"(?i){pattern}"}))
+    )
+    assert images.num_ungrouped == 0
+    assert all(split_of[f"a/{n:02d}.JPG"] == split_of[f"b/{n:02d}.jpg"] for n in range(20))
+
+
+def test_predefined_splits_need_no_group(tmp_path: Path, config: MakeConfig) -> None:
+    root = touch(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "test/a/x.jpg")
+    settings = config(splits={"from_path": "^([a-z]+)/", "group_by": r"(\d+)\.jpg$"})
+    assert catalogue.build_catalogue(root, settings).num_ungrouped == 0
+
+
+def test_the_groups_of_a_table_need_not_be_complete(tmp_path: Path, config: MakeConfig) -> None:
+    (tmp_path / "list.csv").write_text("path,label,group\n1,a,x\n2,b,x \n3,a,\n4,b,\n")
+    settings = config(preprocess={"catalogue": str(tmp_path / "list.csv")})
+    images = catalogue.build_catalogue("/images", settings)
+    assert images.num_ungrouped == 2
+    assert splits_by_path(images)["1"] == splits_by_path(images)["2"]
+    assert images.used_columns == ("label", "group")
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_the_groups_of_our_configs_do_not_depend_on_the_suffix(path: Path) -> None:
+    text = yaml.safe_load(path.read_text())
+    for splits in (text.get("splits"), text.get("base", {}).get("splits")):
+        if splits and "group_by" in splits:
+            for name in ("0017.jpg", "0017.JPG", "0017.jpeg", "0017.Png"):
+                assert capture_from_path(re.compile(splits["group_by"]), f"a/{name}") == "0017"
+
+
+def test_labels_that_look_alike_are_told(tmp_path: Path, config: MakeConfig) -> None:
+    root = touch(tmp_path, "cat/1.jpg", "Cat/2.jpg", "dog/3.jpg")
+    assert catalogue.build_catalogue(root, config()).notes == (
+        "the labels 'Cat', 'cat' differ only by case, spaces or Unicode form; they are different "
+        "classes",
+    )
+
+
+def test_a_label_of_spaces_is_no_label(tmp_path: Path, config: MakeConfig) -> None:
+    (tmp_path / "list.csv").write_text("path,label\n1,a\n2,b\n3,  \n4,\n")
+    settings = config(preprocess={"catalogue": str(tmp_path / "list.csv")})
+    unusable = catalogue.build_catalogue("/images", settings).unusable_images
+    assert [(image.path, image.reason) for image in unusable] == [
+        ("3", "unlabelled"),
+        ("4", "unlabelled"),
+    ]
 
 
 def test_predefined_train_and_test_splits_are_kept(tmp_path: Path, config: MakeConfig) -> None:

@@ -80,6 +80,66 @@ def test_equal_images_with_two_labels_are_both_conflicts() -> None:
     }
 
 
+def resolve_with_gone(
+    candidates: Candidates, *gone: str, **full_digests: str
+) -> dict[str, Resolution]:
+    groups = duplicates.group_by_digest(candidates)
+    gone_keys = duplicates.find_gone_keys(groups, arrow.chunked_string_array([*gone, "unrelated"]))
+    assert gone_keys == set(gone)
+    return duplicates.resolve_exact_duplicates(groups, full_digests, gone_keys)
+
+
+def test_a_file_that_is_gone_does_not_conflict_but_is_a_copy_of_the_one_that_exists() -> None:
+    before = previous(part(("old", "cat", "x", 0)))
+    candidates = make_candidates(part(("new", "dog", "x", 0)), before)
+    assert resolve_with_gone(candidates, "old") == {"old": Resolution("duplicate", "new")}
+    # With the same label the row stays, as nothing has to be written.
+    candidates = make_candidates(part(("new", "cat", "x", 0)), before)
+    assert resolve_with_gone(candidates, "old") == {"new": Resolution("duplicate", "old")}
+
+
+def test_files_that_exist_still_conflict_beside_one_that_is_gone() -> None:
+    before = previous(part(("old", "cat", "x", 0)))
+    candidates = make_candidates(part(("a", "dog", "x", 0), ("b", "cat", "x", 0)), before)
+    resolutions = resolve_with_gone(candidates, "old")
+    assert {key: resolution.status for key, resolution in resolutions.items()} == {
+        "old": "conflict",
+        "a": "conflict",
+        "b": "conflict",
+    }
+
+
+def test_a_large_file_that_is_gone_is_equal_to_those_that_exist_if_these_are_equal() -> None:
+    before = previous(part(("old", "cat", "x", 0), size=LARGE))
+    candidates = make_candidates(part(("new", "dog", "x", 0), size=LARGE), before)
+    groups = duplicates.group_by_digest(candidates)
+    assert duplicates.unverified_groups(groups, {"old"}) == []
+    assert resolve_with_gone(candidates, "old") == {"old": Resolution("duplicate", "new")}
+    two = part(("a", "dog", "x", 0), ("b", "cat", "x", 0), size=LARGE)
+    candidates = make_candidates(two, before)
+    assert duplicates.unverified_groups(duplicates.group_by_digest(candidates), {"old"}) == [
+        ["a", "b"]
+    ]
+    assert resolve_with_gone(candidates, "old", a="1", b="2") == {}
+
+
+def moved(*images: tuple[str, str, str, int], before: PreviousVersion) -> Candidates:
+    return Candidates(before, [], [], [("/m", part(*images))])
+
+
+def test_a_moved_row_is_compared_with_its_copies() -> None:
+    copies = table(schema.DUPLICATES, ("copy", "row", SMALL, 1.5, "cat", digest("x")))
+    before = PreviousVersion([], EMPTY_VERSION.rejects, copies)
+    # Only the split has changed.
+    candidates = moved(("row", "cat", "x", 0), before=before)
+    assert resolve(candidates) == {"copy": Resolution("duplicate", "row")}
+    # A copy that is gone keeps its label, and does not conflict.
+    candidates = moved(("row", "dog", "x", 0), before=before)
+    assert resolve_with_gone(candidates, "copy") == {"copy": Resolution("duplicate", "row")}
+    candidates = candidates._replace(parts=[("/p", part(("new", "cat", "x", 0)))])
+    assert set(resolve_with_gone(candidates, "copy")) == {"row", "new", "copy"}
+
+
 def test_equal_old_rows_are_not_resolved_again() -> None:
     before = previous(part(("a", "cat", "x", 0), ("b", "cat", "x", 0)))
     assert resolve(make_candidates(part(("c", "cat", "y", 0)), before)) == {}

@@ -54,6 +54,7 @@ def resolve(
     unusable: tuple[UnusableImage, ...] = (),
     labels: tuple[str, ...] = (),
     num_inputs: int | None = None,
+    drop_empty_labels: bool = False,
     **settings: Any,
 ) -> PreprocessOutcome:
     if num_inputs is None:
@@ -64,7 +65,12 @@ def resolve(
         **{"max_reject_fraction": 1.0, "near_duplicates": "off", **settings}
     )
     return outcome.resolve_duplicates(
-        catalogue_with(*unusable), candidates, resolutions or {}, num_inputs, config
+        catalogue_with(*unusable),
+        candidates,
+        resolutions or {},
+        num_inputs,
+        config,
+        drop_empty_labels=drop_empty_labels,
     )
 
 
@@ -212,6 +218,27 @@ def test_near_duplicates(mode: str, near: int, rows: int, duplicates: list[str])
         assert result.near_duplicates == table(schema.NEAR_DUPLICATES, expected)
     assert result.duplicates["path"].to_pylist() == duplicates
     assert result.duplicates["kept_path"].to_pylist() == ["/i/cat"] * len(duplicates)
+
+
+@pytest.mark.parametrize(
+    ("empty", "labels", "is_unchanged"),
+    [("zebra", ["cat", "dog"], True), ("ant", ["cat", "dog"], False)],
+)
+def test_labels_without_rows_are_dropped_and_shards_are_kept_if_no_label_id_changes(
+    empty: str, labels: list[str], is_unchanged: bool
+) -> None:
+    before = PreviousVersion(
+        [shard("/s", "train", row("/i/a"), row("/i/b", "dog"))],
+        EMPTY_VERSION.rejects,
+        EMPTY_VERSION.duplicates,
+    )
+    old_labels = tuple(sorted(["cat", "dog", empty]))
+    kept = resolve({}, before, labels=old_labels)
+    assert (kept.labels, selected(kept)) == (list(old_labels), [("/s", "train", [0, 1], True)])
+    dropped = resolve({}, before, labels=old_labels, drop_empty_labels=True)
+    assert dropped.labels == labels
+    assert selected(dropped) == [("/s", "train", [0, 1], is_unchanged)]
+    assert dropped.counts["train"] == {"cat": 1, "dog": 1}
 
 
 def test_a_missing_input_is_an_error() -> None:

@@ -77,11 +77,11 @@ def test_rows_rejects_and_duplicates_are_known_images(
     )
     assert known.schema == KNOWN_IMAGES
     assert list(arrow.iter_rows(known, *KNOWN_IMAGES.names)) == [
-        ("/i/1", 100, 1.5, "row", ""),
-        ("/i/2", 7, 1.5, "row", ""),
-        ("/i/3", 100, 1.5, "row", ""),
-        ("/i/bad", 5, 2.5, "truncated", ""),
-        ("/i/copy", 100, 3.5, "duplicate", "/i/1"),
+        ("/i/1", 100, 1.5, "cat", 0, "row", ""),
+        ("/i/2", 7, 1.5, "cat", 0, "row", ""),
+        ("/i/3", 100, 1.5, "dog", 2, "row", ""),
+        ("/i/bad", 5, 2.5, "", -1, "truncated", ""),
+        ("/i/copy", 100, 3.5, "cat", -1, "duplicate", "/i/1"),
     ]
 
 

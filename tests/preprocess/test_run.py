@@ -424,6 +424,119 @@ def test_a_row_that_loses_its_label_becomes_a_reject(
     assert run(images, **settings) == (data, 0)
 
 
+def test_corrections_in_a_table_move_rows_without_reading_images(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    shutil.copy(images / "lying" / "0001.png", images / "upright" / "liar.png")
+    paths = sorted(f"{path.parent.name}/{path.name}" for path in images.rglob("*.*"))
+    table = {path: [path.partition("/")[0], "train"] for path in paths}
+    table["lying/0005.png"][1] = table["upright/0005.png"][1] = "val"
+    settings = {"preprocess": {"catalogue": str(tmp_path / "list.csv"), "max_reject_fraction": 0.1}}
+
+    def write_list() -> None:
+        lines = [",".join([path, *cells]) for path, cells in table.items()]
+        (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *lines]))
+
+    write_list()
+    first, _ = run(images, **settings)
+    assert first.rejects_by_reason == {"conflict": 2}
+    assert (first.used_columns, first.moved) == (["label", "split"], 0)
+    before = {row["key"]: row for row in rows(tmp_path / "dataset")}
+    # The label that made the conflict is corrected: both images are read again.
+    table["upright/liar.png"][0] = "lying"
+    write_list()
+    data, num_changed = run(images, **settings)
+    assert (num_changed, data.moved, data.rejects, data.duplicates) == (2, 0, 0, 1)
+    table["lying/0003.png"][0] = "upright"
+    table["upright/0004.png"][1] = "test"
+    table["lying/0007.png"] = ["third", "val"]
+    write_list()
+    images.rename(tmp_path / "away")  # a table without sizes shows no change of the files
+    data, num_changed = run(images, **settings)
+    assert (num_changed, data.moved, data.rows, data.inputs) == (3, 3, 40, 41)
+    assert data.labels == ["lying", "upright", "third"]
+    now = {
+        "/".join(Path(row["key"]).parts[-2:]): (row["label"], row["label_id"], file.split)
+        for file in data.files
+        for row in shard_rows(tmp_path, file)
+    }
+    assert len(now) == 40
+    assert now["lying/0003.png"] == ("upright", 1, "train")
+    assert now["upright/0004.png"] == ("upright", 1, "test")
+    assert now["lying/0007.png"] == ("third", 2, "validation")
+    assert now["lying/0005.png"] == ("lying", 0, "validation")
+    for row in rows(tmp_path / "dataset"):
+        if row["key"] in before:
+            kept = {name: row[name] for name in row if name not in ("label", "label_id")}
+            assert kept == {name: before[row["key"]][name] for name in kept}
+    assert run(images, **settings) == (data, 0)
+    # A class that has no rows any more leaves with --prune; no image is read for that either.
+    table["lying/0007.png"] = ["lying", "train"]
+    write_list()
+    data, _ = run(images, **settings)
+    assert data.empty_labels() == ["third"]
+    data, num_changed = run(images, prune=True, **settings)
+    assert (data.labels, num_changed) == (["lying", "upright"], 0)
+
+
+def test_the_first_lines_tell_that_labels_do_not_come_from_the_table(
+    config: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = tmp_path / "list.csv"
+    url.write_text("path,klass\na/1.png,x\nb/2.png,y\n")
+
+    def no_spark() -> SparkSession:
+        raise InputError("Spark was started")
+
+    settings = config(preprocess={"catalogue": str(url)})
+    with pytest.raises(InputError, match="Spark was started"):
+        preprocess(settings, str(tmp_path), str(tmp_path / "dataset"), no_spark)
+    assert capsys.readouterr().out.splitlines() == [
+        f"note: {url}: columns that are not used: 'klass'; known are path, label, group, split, "
+        "size_bytes, modified",
+        f"note: {url}: has no column label; the labels come from the paths, by "
+        "preprocess.label_from",
+    ]
+
+
+def test_another_source_of_labels_moves_all_rows_or_is_refused(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    run(images)
+    first_letter = {"preprocess": {"label_from": "^(.)"}}
+    data, num_changed = run(images, **first_letter)
+    assert (num_changed, data.moved, data.labels) == (40, 40, ["l", "u"])
+    assert {row["label"] + str(row["label_id"]) for row in rows(tmp_path / "dataset")} == {
+        "l0",
+        "u1",
+    }
+    assert run(images, **first_letter) == (data, 0)
+    lines = [
+        f"{name}/{number:04d}.png,{name}" for name in ("lying", "upright") for number in (1, 2)
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
+    with pytest.raises(InputError, match="36 images of the dataset are no longer listed, such as"):
+        run(images, preprocess={"catalogue": str(tmp_path / "list.csv")})
+    assert manifest.read_manifest(str(tmp_path / "dataset")) == data
+
+
+def test_an_image_that_is_moved_to_another_class_is_no_conflict(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images = draw_images(each=20)
+    run(images)
+    (images / "lying" / "0003.png").rename(images / "upright" / "moved.png")
+    data, _ = run(images)
+    assert (data.inputs, data.rows, data.rejects, data.duplicates, data.gone) == (41, 40, 0, 1, 1)
+    names = {name.split("/")[-1]: name for name in names_of(rows(tmp_path / "dataset"))}
+    assert names["moved.png"] == "upright/moved.png"
+    assert "lying/0003.png" not in names_of(rows(tmp_path / "dataset"))
+    pruned, _ = run(images, prune=True)
+    assert (pruned.inputs, pruned.rows, pruned.duplicates, pruned.gone) == (40, 40, 0, 0)
+
+
 def test_retry_rejects_reads_only_the_rejected_images(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ CATALOGUE = Catalogue(
 def delta(to_remove: str = "") -> Delta:
     empty = arrow.chunked_string_array([])
     removed = arrow.chunked_string_array(to_remove.split())
-    return Delta(to_read=empty, to_remove=removed, missing=empty)
+    return Delta(to_read=empty, to_move=empty, to_remove=removed, missing=empty)
 
 
 def test_a_run_name_depends_on_everything_that_decides_the_output(config: MakeConfig) -> None:
@@ -67,8 +67,12 @@ def test_a_run_name_depends_on_everything_that_decides_the_output(config: MakeCo
         name(splits={"test_fraction": 0.2}),
         name(preprocess={"rows_per_shard": 7}),
     ]
-    assert len({default, *others}) == 13
+    moved = staging.compute_run_name(
+        CATALOGUE, CATALOGUE.entries, delta(), config(), None, CATALOGUE.entries.slice(1)
+    )
+    assert len({default, moved, *others}) == 14
     # These settings do not change the files that are written.
+    assert name(splits={"allow_ungrouped": True}) == default
     assert name(preprocess={"read_threads": 3, "max_reject_fraction": 0.9}) == default
 
 

@@ -240,6 +240,16 @@ def test_a_catalogue_lists_images_and_their_labels(
         "upright/0001.png": None,
     }
     assert result["rejects_by_reason"] == {"unreadable": 1}
+    # The header's spaces and case do not matter; a corrected label arrives with only_new, too.
+    for header, label in (("path, Label", "upright"), ("path,label", "lying")):
+        table.write_text(f"{header}\nlying/0000.png,{label}\nupright/0001.png,lying\n")
+        result = run(folder, catalogue=str(table), only_new=True)
+        rows = rows_of(tmp_path, result)
+        assert [rows[name]["label"] for name in sorted(rows)] == [label, "lying"]
+        assert (result["rows"], result["labelled"]) == (2, 2)
+        right = sum(row["prediction"] == row["label"] for row in rows.values())
+        assert result["metrics"]["accuracy"] == right / 2
+    assert result["scored_now"] == 1
     table.write_text("path,label\nlying/0000.png,standing\n")
     assert error_of(run, folder, catalogue=str(table)) == (
         f"{table}: the label 'standing' is not a class of the model, which has lying, upright; "

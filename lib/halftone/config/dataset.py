@@ -75,6 +75,12 @@ class SplitSettings(ConfigSection):
         "such as those of a person, are assigned to the same split; default: each image is "
         "assigned by itself",
     )
+    allow_ungrouped: bool = Field(
+        False,
+        description="images in whose path group_by finds no group are assigned by themselves, and "
+        "counted; default: they are an error",
+        json_schema_extra=NOTHING,
+    )
 
     @model_validator(mode="after")
     def _leaves_a_train_split(self) -> SplitSettings:
@@ -108,8 +114,8 @@ class PreprocessSettings(ConfigSection):
     catalogue: Optional[str] = Field(
         None,
         description="Parquet or CSV file that lists the images, used instead of a listing of the "
-        "folder; the column path holds paths below paths.images; optional columns are label, "
-        "group, split, size_bytes, modified",
+        "folder; the column path holds paths relative to paths.images, or absolute ones below it; "
+        "optional columns are label, group, split, size_bytes, modified",
     )
     suffixes: tuple[str, ...] = Field(
         _IMAGE_SUFFIXES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Optional
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -69,10 +69,23 @@ class Manifest(BaseModel):
     near_duplicates: int  # these are rows or, with preprocess.near_duplicates drop, duplicates
     near_duplicates_files: list[str]
     contact_sheet: str  # PNG: images of each class, and rejects
+    # Absent in manifests of an older Halftone:
+    moved: int = 0  # rows that got another label or split in this version
+    ungrouped: int = 0  # images without a group, if images are grouped
+    # Of the table preprocess.catalogue: those of the columns label, group and split that decide;
+    # None: not known. And the columns that have no meaning.
+    used_columns: Optional[list[str]] = None
+    unknown_columns: list[str] = []
+    conflict_labels: str = ""  # digest of the labels of images that are rejected as conflicts
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
         return self.pixels.height_px, self.pixels.width_px, self.pixels.channels
+
+    def empty_labels(self) -> list[str]:
+        """Return the labels that have no row in any split."""
+        by_split = self.counts.values()
+        return [label for label in self.labels if not any(counts[label] for counts in by_split)]
 
     def shards(self, split: str) -> list[ShardFile]:
         return [file for file in self.files if file.split == split]

@@ -56,7 +56,7 @@ def split_by_fold(group: str, seed: int, fold: int, folds: int) -> str:
 
 def parse_split_name(name: str) -> Optional[str]:
     """Return the split that `name` stands for in data sets, or None if there is none."""
-    return _SPLIT_NAMES.get(name.lower())
+    return _SPLIT_NAMES.get(name.strip().lower())
 
 
 def capture_from_path(pattern: re.Pattern[str], path: str) -> Optional[str]:

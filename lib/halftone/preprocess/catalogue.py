@@ -16,6 +16,7 @@ from halftone.config import Config, SplitSettings
 from halftone.dataset import schema, splits
 from halftone.errors import InputError
 from halftone.preprocess import listing
+from halftone.preprocess.label_variants import describe_label_variants
 from halftone.preprocess.listed_files import GROUP, Listing
 
 # The images to decode.
@@ -47,6 +48,12 @@ class Catalogue(NamedTuple):
     entries: pa.Table  # ENTRIES, sorted by split and then by position
     unusable_images: list[UnusableImage]
     ignored: dict[str, int]  # number of files that are no images, by the ending of their names
+    # Of the table that lists the images: which of its columns label, group and split decide, and
+    # the names of its columns that have no meaning.
+    used_columns: tuple[str, ...] = ()
+    unknown_columns: tuple[str, ...] = ()
+    num_ungrouped: int = 0  # images without a group, if images are grouped
+    notes: tuple[str, ...] = ()  # what the user should know before the work begins
 
     @property
     def inputs(self) -> int:
@@ -73,13 +80,13 @@ def build_catalogue(root: str, config: Config, require_classes: bool = True) -> 
 
     Raises:
         InputError: no folder at `root`, no images in it, fewer than two classes, or
-            `splits.from_path` is set and a path names no split.
+            `splits.from_path` or `splits.group_by` is set and does not match a path.
     """
     image_listing = listing.list_images(
         root, config.preprocess.catalogue, config.preprocess.suffixes
     )
     files = add_labels(image_listing, config.preprocess.label_from)
-    is_labelled = _is_not_empty(files[schema.LABEL])
+    is_labelled = _is_not_empty(pc.utf8_trim_whitespace(files[schema.LABEL]))
     unusable = [
         *_reject_non_utf8_names(image_listing),
         *_reject_unlabelled(image_listing, ~is_labelled, config),
@@ -88,7 +95,18 @@ def build_catalogue(root: str, config: Config, require_classes: bool = True) -> 
     if require_classes:
         num_images = len(is_labelled) + len(image_listing.non_utf8_files)
         _check_classes(root, num_images, files[schema.LABEL])
-    return Catalogue(root, _build_entries(files, config), unusable, image_listing.ignored)
+    split_ids, num_ungrouped = _assign_splits(root, files, config.splits, config.seed)
+    labels = pc.unique(files[schema.LABEL]).to_pylist()
+    return Catalogue(
+        root,
+        _build_entries(files, split_ids, config.seed),
+        unusable,
+        image_listing.ignored,
+        used_columns=image_listing.used_columns,
+        unknown_columns=image_listing.unknown_columns,
+        num_ungrouped=num_ungrouped,
+        notes=(*image_listing.notes, *describe_label_variants(labels)),
+    )
 
 
 def _is_not_empty(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
@@ -142,11 +160,10 @@ def _check_classes(root: str, num_images: int, labels: pa.ChunkedArray) -> None:
     )
 
 
-def _build_entries(files: pa.Table, config: Config) -> pa.Table:
+def _build_entries(files: pa.Table, split_ids: npt.NDArray[np.int8], seed: int) -> pa.Table:
     """Return ENTRIES, sorted by split and then by a hash of the path."""
-    split_ids = _assign_splits(files, config.splits, config.seed)
     paths = (path for (path,) in arrow.iter_rows(files, schema.PATH))
-    hashes = (splits.hash_to_uint64(path, config.seed, "order") for path in paths)
+    hashes = (splits.hash_to_uint64(path, seed, "order") for path in paths)
     positions = np.fromiter(hashes, np.uint64, files.num_rows)
     columns = {name: files[name] for name in ENTRIES.names}
     columns[schema.SPLIT] = arrow.number_array(split_ids, pa.int8())  # instead of the names
@@ -158,20 +175,50 @@ _TRAIN, _VALIDATION = splits.SPLITS.index(splits.TRAIN), splits.SPLITS.index(spl
 _NO_SPLIT = -1
 
 
-def _assign_splits(files: pa.Table, settings: SplitSettings, seed: int) -> npt.NDArray[np.int8]:
-    """Return the split of each image as an index in SPLITS; predefined splits are kept."""
+def _assign_splits(
+    root: str, files: pa.Table, settings: SplitSettings, seed: int
+) -> tuple[npt.NDArray[np.int8], int]:
+    """Return the split of each image as an index in SPLITS; predefined splits are kept.
+
+    Returns also how many images have no group, if images are grouped: they are drawn alone.
+    """
     predefined = np.fromiter(_predefined_splits(files, settings), np.int8, files.num_rows)
     if _VALIDATION in predefined:
-        return np.where(predefined == _NO_SPLIT, np.int8(_TRAIN), predefined)
+        return np.where(predefined == _NO_SPLIT, np.int8(_TRAIN), predefined), 0
     # No validation split is predefined: it is drawn from the train split.
     test_fraction = {_NO_SPLIT: settings.test_fraction, _TRAIN: 0.0}
+    groups = arrow.chunked_string_array(_iter_groups(files, settings.group_by))
+    has_group = _is_not_empty(groups)
+    is_alone = np.isin(predefined, list(test_fraction)) & ~has_group
+    if settings.group_by and not settings.allow_ungrouped:
+        _check_groups(root, files, is_alone, settings.group_by)
+    grouped = pa.table({schema.PATH: files[schema.PATH], GROUP: groups})
     split_ids = (
-        _choose_split(group, settings, seed, test_fraction[split_id])
+        _choose_split(group or path, settings, seed, test_fraction[split_id])
         if split_id in test_fraction
         else split_id
-        for split_id, group in zip(map(int, predefined), _split_groups(files, settings))
+        for split_id, (path, group) in zip(
+            map(int, predefined),
+            arrow.iter_rows(grouped, schema.PATH, GROUP),
+        )
     )
-    return np.fromiter(split_ids, np.int8, files.num_rows)
+    is_grouped = settings.group_by is not None or has_group.any()
+    num_alone = int(is_alone.sum()) if is_grouped else 0
+    return np.fromiter(split_ids, np.int8, files.num_rows), num_alone
+
+
+def _check_groups(
+    root: str, files: pa.Table, is_alone: npt.NDArray[np.bool_], group_by: str
+) -> None:
+    if not is_alone.any():
+        return
+    example = files[schema.PATH][int(np.flatnonzero(is_alone)[0])].as_py()
+    raise InputError(
+        f"{root}: splits.group_by {group_by!r} finds no group in {int(is_alone.sum()):,} of "
+        f"{len(is_alone):,} paths, such as {example}; images of one group could get into two "
+        "splits. Correct the pattern (case matters, unless it begins with (?i)), or set "
+        "splits.allow_ungrouped to true if these images belong to no group"
+    )
 
 
 def _predefined_splits(files: pa.Table, settings: SplitSettings) -> Iterator[int]:
@@ -199,15 +246,15 @@ def _parse_split(path: str, name: Optional[str], source: str) -> int:
     return splits.SPLITS.index(split)
 
 
-def _split_groups(files: pa.Table, settings: SplitSettings) -> Iterator[str]:
-    """Yield the group of each image; all images of a group go to the same split.
+def _iter_groups(files: pa.Table, group_by: Optional[str]) -> Iterator[str]:
+    """Yield the group of each image, or an empty string; a group goes to one split.
 
-    The group comes from the catalogue table or else from `splits.group_by`. Without both, each
-    image is a group of its own.
+    The group comes from the catalogue table or else from `splits.group_by`.
     """
-    pattern = re.compile(settings.group_by) if settings.group_by else None
+    pattern = re.compile(group_by) if group_by else None
     for path, group in arrow.iter_rows(files, schema.PATH, GROUP):
-        yield group or (splits.capture_from_path(pattern, path) if pattern else None) or path
+        in_path = splits.capture_from_path(pattern, path) if pattern else None
+        yield group.strip() or in_path or ""
 
 
 def _choose_split(group: str, settings: SplitSettings, seed: int, test_fraction: float) -> int:

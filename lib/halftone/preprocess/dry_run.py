@@ -21,7 +21,7 @@ from halftone.config import Config, PixelSpec
 from halftone.dataset import schema
 from halftone.preprocess.catalogue import build_catalogue
 from halftone.preprocess.decode_block import OK, STATUS, decode_images
-from halftone.progress import format_duration
+from halftone.progress import format_duration, print_notes
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
@@ -60,6 +60,7 @@ def estimate_preprocessing(
         InputError: as `catalogue.build_catalogue`.
     """
     catalogue = build_catalogue(storage.normalise_url(images), config)
+    print_notes(catalogue.notes)
     spark = session()
     cores = num_cores(spark)
     num_entries = catalogue.entries.num_rows

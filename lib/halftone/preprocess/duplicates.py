@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Union
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Optional
 
 import numpy as np
 import pyarrow as pa
@@ -23,20 +23,28 @@ class Candidates(NamedTuple):
     previous_version: PreviousVersion  # the images that are retained
     previous_labels: list[str]
     parts: list[tuple[str, pa.Table]]  # URL of each staged part, and its columns but the pixels
+    # The same, of rows of the previous version that get another label or split.
+    moved_parts: Sequence[tuple[str, pa.Table]] = ()
+
+    @property
+    def all_parts(self) -> list[tuple[str, pa.Table]]:
+        return [*self.moved_parts, *self.parts]
 
 
 class DigestMatch(NamedTuple):
     """A decoded image that shares its digest with another image."""
 
-    age: int  # _ROW, _DUPLICATE or _NEW
+    age: int  # _MOVED_ROW, _ROW, _DUPLICATE or _NEW
     key: str
     label: str
     source_bytes: int
 
 
-# A row of the previous version, a duplicate of the previous version, and a new image. Of several
-# images with the same bytes, the first in this order is kept.
-_ROW, _DUPLICATE, _NEW = range(3)
+# A row of the previous version (with another label or split, or unchanged), a duplicate of the
+# previous version, and a new image. Of several images with the same bytes, the first in this order
+# is kept.
+_MOVED_ROW, _ROW, _DUPLICATE, _NEW = range(-1, 3)
+_CHANGED = (_MOVED_ROW, _NEW)
 _AGE = "age"
 _DIGESTS = pa.schema(
     [
@@ -57,12 +65,12 @@ class Resolution(NamedTuple):
 
 
 def group_by_digest(candidates: Candidates) -> list[list[DigestMatch]]:
-    """Return the groups of images that share a digest and contain a new image."""
+    """Return the groups of images that share a digest and contain a new image or a moved row."""
     table = _collect_digests(candidates)
     codes = arrow.dictionary_codes(table[schema.DIGEST])
     counts = np.bincount(codes)
     has_new = np.zeros(len(counts), bool)
-    has_new[codes[arrow.to_numpy(table[_AGE]) == _NEW]] = True
+    has_new[codes[np.isin(arrow.to_numpy(table[_AGE]), _CHANGED)]] = True
     shared = np.flatnonzero(((counts > 1) & has_new)[codes])
     groups: dict[int, list[DigestMatch]] = {}
     rows = arrow.iter_rows(arrow.take_rows(table, shared), *DigestMatch._fields)
@@ -79,6 +87,7 @@ def _collect_digests(candidates: Candidates) -> pa.Table:
     sources = [
         *((_ROW, table, row_names) for *_, table in previous_version.shards),
         (_DUPLICATE, previous_version.duplicates, duplicate_names),
+        *((_MOVED_ROW, part, row_names) for _, part in candidates.moved_parts),
         *((_NEW, select_decoded(part), row_names) for _, part in candidates.parts),
     ]
     return pa.concat_tables(
@@ -93,48 +102,95 @@ def _collect_digests(candidates: Candidates) -> pa.Table:
     )
 
 
-def unverified_groups(groups: Iterable[Sequence[DigestMatch]]) -> list[list[str]]:
-    """Return the keys of the groups whose digests do not cover all bytes of the files."""
-    return [
-        sorted(match.key for match in group)
-        for group in groups
-        if has_partial_digest(group[0].source_bytes)
-    ]
+def find_gone_keys(
+    groups: Iterable[Sequence[DigestMatch]], missing: pa.ChunkedArray
+) -> frozenset[str]:
+    """Return the keys of the groups' images that no longer exist.
+
+    Args:
+        missing: the keys of all images of the previous version that no longer exist.
+    """
+    keys = [match.key for group in groups for match in group]
+    is_gone = arrow.is_in(arrow.chunked_string_array(keys), missing)
+    return frozenset(keys[row] for row in np.flatnonzero(is_gone))
+
+
+def unverified_groups(
+    groups: Iterable[Sequence[DigestMatch]], gone_keys: Collection[str] = ()
+) -> list[list[str]]:
+    """Return the keys of the groups whose digests do not cover all bytes of the files.
+
+    Files that no longer exist cannot be read, and are left out.
+    """
+    unverified = []
+    for group in groups:
+        keys = sorted(match.key for match in group if match.key not in gone_keys)
+        if has_partial_digest(group[0].source_bytes) and len(keys) > 1:
+            unverified.append(keys)
+    return unverified
 
 
 def resolve_exact_duplicates(
-    groups: Iterable[Sequence[DigestMatch]], full_digests: Mapping[str, str]
+    groups: Iterable[Sequence[DigestMatch]],
+    full_digests: Mapping[str, str],
+    gone_keys: Collection[str] = (),
 ) -> dict[str, Resolution]:
     """Return the resolution of each image that does not become a row, by key.
 
     Args:
         groups: from `group_by_digest`.
         full_digests: of the images of `unverified_groups`, by key.
+        gone_keys: from `find_gone_keys`.
     """
     resolutions: dict[str, Resolution] = {}
     for group in groups:
-        by_full_digest: dict[Union[str, None], list[DigestMatch]] = {}
-        for match in group:
-            by_full_digest.setdefault(full_digests.get(match.key), []).append(match)
-        for matches in by_full_digest.values():
-            if len(matches) > 1 and any(match.age == _NEW for match in matches):
-                resolutions.update(_resolve_group(sorted(matches)))
+        for matches in _split_by_full_digest(group, full_digests, gone_keys):
+            if len(matches) > 1 and any(match.age in _CHANGED for match in matches):
+                resolutions.update(_resolve_group(sorted(matches), gone_keys))
     return resolutions
 
 
-def _resolve_group(matches: Sequence[DigestMatch]) -> dict[str, Resolution]:
+def _split_by_full_digest(
+    group: Sequence[DigestMatch], full_digests: Mapping[str, str], gone_keys: Collection[str]
+) -> list[list[DigestMatch]]:
+    """Return the images of a group that are equal in all bytes.
+
+    A file that no longer exists counts as equal to the others if these are all equal: most likely
+    it was moved or renamed. Otherwise it is equal to none.
+    """
+    by_full_digest: dict[Optional[str], list[DigestMatch]] = {}
+    for match in group:
+        if match.key not in gone_keys:
+            by_full_digest.setdefault(full_digests.get(match.key), []).append(match)
+    gone = [match for match in group if match.key in gone_keys]
+    if len(by_full_digest) == 1:
+        return [[*gone, *matches] for matches in by_full_digest.values()]
+    return list(by_full_digest.values())
+
+
+def _resolve_group(
+    matches: Sequence[DigestMatch], gone_keys: Collection[str]
+) -> dict[str, Resolution]:
     """Resolve images with the same bytes, sorted by age and key."""
     first = matches[0]
-    if all(match.label == first.label for match in matches):
-        return {match.key: Resolution(DUPLICATE, first.key) for match in matches[1:]}
-    resolutions = {}
+    if any(match.label != first.label for match in matches):
+        # A file that no longer exists conflicts with none: the others decide which label is right.
+        existing = [match for match in matches if match.key not in gone_keys] or matches
+        first = existing[0]
+        if any(match.label != first.label for match in existing):
+            return dict(_conflicts(matches))
+    return {
+        match.key: Resolution(DUPLICATE, first.key) for match in matches if match.key != first.key
+    }
+
+
+def _conflicts(matches: Sequence[DigestMatch]) -> Iterator[tuple[str, Resolution]]:
     for match in matches:
         other = next(other for other in matches if other.label != match.label)
         detail = (
             f"label {match.label!r}, but {other.key} has the same bytes and label {other.label!r}"
         )
-        resolutions[match.key] = Resolution(CONFLICT, detail)
-    return resolutions
+        yield match.key, Resolution(CONFLICT, detail)
 
 
 class NearDuplicate(NamedTuple):
@@ -200,7 +256,7 @@ def _collect_hashes(candidates: Candidates) -> pa.Table:
     ]
     new_rows = [
         [decoded[name] for name in _HASHES.names]
-        for decoded in (select_decoded(part) for _, part in candidates.parts)
+        for decoded in (select_decoded(part) for _, part in candidates.all_parts)
     ]
     tables = [pa.table(columns, schema=_HASHES) for columns in [*previous_rows, *new_rows]]
     return pa.concat_tables([arrow.empty_table(_HASHES), *tables])

@@ -36,6 +36,10 @@ _DEFAULTS = {
 }
 
 
+# The text that stands for an empty cell of a text file, by the name of its column.
+EMPTY_TEXTS = {field.name: str(_DEFAULTS[field.type][0].as_py()) for field in FILES}
+
+
 class Listing(NamedTuple):
     """The images of a folder or a table."""
 
@@ -43,6 +47,11 @@ class Listing(NamedTuple):
     has_labels: bool  # whether the source has a column of labels
     ignored: dict[str, int]  # number of files that are no images, by the ending of their names
     non_utf8_files: list[FileInfo]  # images that no string column can name
+    # Of a table: which of the columns label, group and split decide, and the names of columns that
+    # have no meaning.
+    used_columns: tuple[str, ...] = ()
+    unknown_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what the user should know before the work begins
 
 
 def fill_columns(source: str, table: pa.Table) -> pa.Table:
@@ -55,7 +64,10 @@ def _column_or_default(source: str, table: pa.Table, field: pa.Field) -> Column:
     if field.name not in table.column_names:
         return arrow.repeat_value(default, table.num_rows)
     try:
-        # A column of integers with missing values may have been written as floats.
-        return pc.fill_null(pc.cast(table[field.name], field.type, safe=False), default[0])
+        column = table[field.name]
+        # Integers with missing values may have been written as floats.
+        if field.type == pa.int64() and column.type == pa.string():
+            column = pc.cast(column, pa.float64())
+        return pc.fill_null(pc.cast(column, field.type, safe=False), default[0])
     except pa.ArrowException as error:
         raise InputError(f"{source}: column {field.name} must be {field.type}: {error}") from None

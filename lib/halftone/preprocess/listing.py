@@ -11,8 +11,8 @@ import pyarrow as pa
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.preprocess.image_table import list_table
 from halftone.preprocess.listed_files import Listing, fill_columns
-from halftone.preprocess.table import list_table
 from halftone.storage import FileInfo
 
 
@@ -25,7 +25,7 @@ def list_images(root: str, table_url: Optional[str], suffixes: Sequence[str]) ->
     return (
         list_folder(root, suffixes)
         if table_url is None
-        else list_table(storage.normalise_url(table_url))
+        else list_table(storage.normalise_url(table_url), root)
     )
 
 

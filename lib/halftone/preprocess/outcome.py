@@ -20,7 +20,7 @@ from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.errors import InputError, RunError
 from halftone.preprocess import decode_block
 from halftone.preprocess.catalogue import Catalogue
-from halftone.preprocess.changes import DUPLICATE
+from halftone.preprocess.changes import CONFLICT, DUPLICATE
 from halftone.preprocess.duplicates import (
     Candidates,
     NearDuplicate,
@@ -49,6 +49,11 @@ class PreprocessOutcome(NamedTuple):
     def inputs(self) -> int:
         return self.rows + int(self.rejects.num_rows) + int(self.duplicates.num_rows)
 
+    def conflict_keys(self) -> pa.ChunkedArray:
+        """Return the keys of the images that are rejected as conflicts."""
+        is_conflict = arrow.is_in(self.rejects[schema.REASON], arrow.string_array([CONFLICT]))
+        return arrow.filter_rows(self.rejects, is_conflict)[schema.PATH]
+
     def rejects_by_reason(self) -> dict[str, int]:
         return dict(Counter(dict(_count_values(self.rejects[schema.REASON]))).most_common())
 
@@ -59,6 +64,8 @@ def resolve_duplicates(
     resolutions: Mapping[str, Resolution],
     num_inputs: int,
     settings: PreprocessSettings,
+    *,
+    drop_empty_labels: bool = False,
 ) -> PreprocessOutcome:
     """Decide which images become rows.
 
@@ -69,6 +76,7 @@ def resolve_duplicates(
     Args:
         resolutions: of exact duplicates and conflicts, by key.
         num_inputs: the number of rows, rejects and duplicates that must result.
+        drop_empty_labels: leave out labels of the previous version that have no rows any more.
 
     Raises:
         InputError: too many rejects, or too few classes left to train on.
@@ -90,6 +98,8 @@ def resolve_duplicates(
             f"{outcome.inputs}; nothing was published. Remove the dataset's _staging folder and "
             "run again"
         )
+    if drop_empty_labels:
+        outcome = _drop_empty_labels(outcome)
     _check_rejects(catalogue.root, outcome, settings.max_reject_fraction)
     _check_classes(catalogue.root, outcome)
     return outcome
@@ -101,7 +111,7 @@ def _build_outcome(
     resolutions: Mapping[str, Resolution],
     near_duplicates: Sequence[NearDuplicate],
 ) -> PreprocessOutcome:
-    previous_version, previous_labels, parts = candidates
+    previous_version, previous_labels = candidates.previous_version, candidates.previous_labels
     counts: Counter[tuple[str, str]] = Counter()  # rows by split and label
     selections: list[RowSelection] = []
     resolved_images = []  # an iterator of _ROW_COLUMNS or _DUPLICATE_COLUMNS for each table
@@ -124,7 +134,7 @@ def _build_outcome(
     )
     old_duplicates = arrow.filter_rows(previous_version.duplicates, ~is_resolved)
     rejects, duplicates = _resolved_tables(chain.from_iterable(resolved_images), resolutions)
-    part_rejects = [decode_block.select_rejects(part) for _, part in parts]
+    part_rejects = [decode_block.select_rejects(part) for _, part in candidates.parts]
     labels = [*previous_labels, *sorted({label for _, label in counts} - set(previous_labels))]
     return PreprocessOutcome(
         selections,
@@ -138,13 +148,27 @@ def _build_outcome(
     )
 
 
+def _drop_empty_labels(outcome: PreprocessOutcome) -> PreprocessOutcome:
+    """Leave out labels without rows. Shards are written again if their label_ids change."""
+    by_split = outcome.counts.values()
+    labels = [label for label in outcome.labels if any(counts[label] for counts in by_split)]
+    selections = outcome.selections
+    if labels != outcome.labels[: len(labels)]:
+        selections = [selection._replace(unchanged_shard=None) for selection in selections]
+    counts = {
+        split: {label: by_label[label] for label in labels}
+        for split, by_label in outcome.counts.items()
+    }
+    return outcome._replace(labels=labels, selections=selections, counts=counts)
+
+
 def _candidate_rows(
     candidates: Candidates,
 ) -> Iterator[tuple[str, str, pa.Table, Optional[ShardFile]]]:
     """Yield the possible rows by file and split: URL, split, rows, and the shard if it is one."""
     for url, shard, table in candidates.previous_version.shards:
         yield url, shard.split, table, shard
-    for url, part in candidates.parts:
+    for url, part in candidates.all_parts:
         decoded = decode_block.select_decoded(add_row_numbers(part))
         split_ids = arrow.to_numpy(decoded[schema.SPLIT])
         for split_id in np.unique(split_ids):

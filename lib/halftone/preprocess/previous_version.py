@@ -11,7 +11,8 @@ import pyarrow as pa
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest, ShardFile
-from halftone.preprocess.changes import DUPLICATE, KNOWN_IMAGES, ROW
+from halftone.dataset.splits import SPLITS
+from halftone.preprocess.changes import DUPLICATE, KNOWN_IMAGES, NO_SPLIT, ROW
 
 _READ_THREADS = 8
 # The columns of a shard that are read.
@@ -24,7 +25,7 @@ _ROW_COLUMNS = [
     schema.PERCEPTUAL_HASH,
 ]
 ROW_NUMBER = "row"  # name of the column with the number of a row in its file
-_NO_KEY = arrow.string_array([""])
+_EMPTY, _NO_SPLIT = arrow.string_array([""]), arrow.number_array([NO_SPLIT], pa.int8())
 
 
 class PreviousVersion(NamedTuple):
@@ -72,23 +73,38 @@ def _read_tables(dataset: str, paths: list[str], table_schema: pa.Schema) -> pa.
 
 def known_images(previous_version: PreviousVersion) -> pa.Table:
     """Return all images of the version as KNOWN_IMAGES."""
+    rows = [_known_rows(file, table) for _, file, table in previous_version.shards]
     rejects, duplicates = previous_version.rejects, previous_version.duplicates
-    row_names = (schema.KEY, schema.SOURCE_BYTES, schema.SOURCE_MODIFIED)
-    parts = [
-        [
-            *(table[name] for name in row_names),
-            arrow.repeat_value(arrow.string_array([ROW]), table.num_rows),
-            arrow.repeat_value(_NO_KEY, table.num_rows),
-        ]
-        for *_, table in previous_version.shards
-    ]
     file_names = (schema.PATH, schema.SIZE_BYTES, schema.MODIFIED)
-    no_keys = arrow.repeat_value(_NO_KEY, rejects.num_rows)
-    parts.append([*(rejects[name] for name in (*file_names, schema.REASON)), no_keys])
-    status = arrow.repeat_value(arrow.string_array([DUPLICATE]), duplicates.num_rows)
-    kept_keys = duplicates[schema.KEPT_PATH]
-    parts.append([*(duplicates[name] for name in file_names), status, kept_keys])
+    parts = [
+        *rows,
+        [
+            *(rejects[name] for name in file_names),
+            arrow.repeat_value(_EMPTY, rejects.num_rows),
+            arrow.repeat_value(_NO_SPLIT, rejects.num_rows),
+            rejects[schema.REASON],
+            arrow.repeat_value(_EMPTY, rejects.num_rows),
+        ],
+        [
+            *(duplicates[name] for name in (*file_names, schema.LABEL)),
+            arrow.repeat_value(_NO_SPLIT, duplicates.num_rows),
+            arrow.repeat_value(arrow.string_array([DUPLICATE]), duplicates.num_rows),
+            duplicates[schema.KEPT_PATH],
+        ],
+    ]
     return pa.concat_tables(pa.table(columns, schema=KNOWN_IMAGES) for columns in parts)
+
+
+def _known_rows(file: ShardFile, table: pa.Table) -> list[arrow.Column]:
+    """Return the columns of KNOWN_IMAGES of the rows of a shard."""
+    names = (schema.KEY, schema.SOURCE_BYTES, schema.SOURCE_MODIFIED, schema.LABEL)
+    split_id = arrow.number_array([SPLITS.index(file.split)], pa.int8())
+    return [
+        *(table[name] for name in names),
+        arrow.repeat_value(split_id, table.num_rows),
+        arrow.repeat_value(arrow.string_array([ROW]), table.num_rows),
+        arrow.repeat_value(_EMPTY, table.num_rows),
+    ]
 
 
 def exclude_images(previous_version: PreviousVersion, keys: pa.ChunkedArray) -> PreviousVersion:

@@ -4,6 +4,7 @@ A run has three steps:
 
 1. List the images and assign each a label, a split and a position (`catalogue`).
 2. Decode the images, block by block and in parallel, into staged parts (`staging`).
+   Rows that only get another label or split are copied from the old shards (`moved_rows`).
 3. Resolve duplicates, write the rows in parallel as shards of equal size, and publish them with
    one manifest at the end (`outcome`, `write_version`).
 
@@ -20,12 +21,14 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.config import Config
+from halftone.config.base import ConfigSection
+from halftone.config.effects import result_settings
 from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.locking.lock import LOCK_FOLDER, Lock
 from halftone.locking.output import check_free, hold_output
-from halftone.preprocess import changes, duplicates, staging
+from halftone.preprocess import changes, duplicates, moved_rows, sources, staging
 from halftone.preprocess.catalogue import Catalogue, build_catalogue
 from halftone.preprocess.changes import LISTED_IMAGES, Delta
 from halftone.preprocess.context import PreprocessContext
@@ -42,13 +45,19 @@ from halftone.preprocess.write_version import (
     redraw_missing_contact_sheet,
     write_dataset_version,
 )
+from halftone.progress import print_notes
+
+# Settings of splits that may change: rows are moved to their new split, see `sources`.
+_SOURCES = ("from_path", "group_by")
 
 
 class PreprocessResult(NamedTuple):
     """The dataset's manifest after a run, and the work that the run did."""
 
     manifest: Manifest
-    num_read: int  # images that were read; 0 if the dataset was up to date
+    # Images that were read, and rows that got another label or split; 0 if the dataset was up to
+    # date.
+    num_changed: int
 
 
 def preprocess(
@@ -75,6 +84,7 @@ def preprocess(
     is_new = _read_previous_manifest(dataset, config) is None
     check_free(dataset)  # before the images are listed, which may take minutes
     catalogue = build_catalogue(images, config, require_classes=is_new)
+    print_notes(catalogue.notes)
     with hold_output(dataset, "preprocess") as lock:
         return _update(config, catalogue, dataset, session, lock, retry_rejects, prune)
 
@@ -95,45 +105,110 @@ def _update(
     )
     known = known_images(previous_version)
     delta = changes.find_changes(
-        listed, known, unusable_keys, retry_rejects=retry_rejects, prune=prune
+        listed,
+        known,
+        unusable_keys,
+        retry_rejects=retry_rejects,
+        prune=prune,
+        conflict_labels=previous_manifest.conflict_labels if previous_manifest else "",
     )
+    new_sources = sources.describe_sources(
+        config.preprocess, config.splits, list(catalogue.used_columns)
+    )
+    old_sources = sources.manifest_sources(previous_manifest) if previous_manifest else {}
+    sources.check_changed_sources(
+        dataset, old_sources, new_sources, known, delta.missing, retry_rejects
+    )
+    changed_sources = sources.find_changed_sources(old_sources, new_sources)
+    drop_empty_labels = prune or sources.LABELS in changed_sources
     all_unusable_known = arrow.is_in(unusable_keys, known[schema.KEY]).all()
-    if previous_manifest is not None and delta.is_empty and all_unusable_known:
+    if (
+        previous_manifest is not None
+        and delta.is_empty
+        and all_unusable_known
+        and not (drop_empty_labels and previous_manifest.empty_labels())
+    ):
+        if changed_sources:
+            previous_manifest = _replace_sources(previous_manifest, config, catalogue)
+            manifest.publish_manifest(dataset, previous_manifest)
         redraw_missing_contact_sheet(dataset, previous_manifest, previous_version.rejects)
         _clean_up(dataset, previous_manifest)
         return PreprocessResult(previous_manifest, 0)
-    is_to_read = arrow.is_in(listed[schema.KEY], delta.to_read)
-    entries = arrow.filter_rows(catalogue.entries, is_to_read)
-    run_name = staging.compute_run_name(catalogue, entries, delta, config, previous_manifest)
+    entries, moved = (
+        arrow.filter_rows(catalogue.entries, arrow.is_in(listed[schema.KEY], keys))
+        for keys in (delta.to_read, delta.to_move)
+    )
+    run_name = staging.compute_run_name(catalogue, entries, delta, config, previous_manifest, moved)
     context = PreprocessContext(session(), config, catalogue, dataset, run_name, previous_manifest)
-    removed_keys = arrow.concat_columns(delta.to_remove, unusable_keys)
-    retained = exclude_images(previous_version, removed_keys)
-    new_manifest = _write_version(context, entries, delta, retained)
+    new_manifest = _write_version(
+        context, entries, listed, delta, previous_version, drop_empty_labels
+    )
     lock.check()
     manifest.publish_manifest(dataset, new_manifest)
     _clean_up(dataset, new_manifest)
-    return PreprocessResult(new_manifest, entries.num_rows)
+    return PreprocessResult(new_manifest, entries.num_rows + moved.num_rows)
+
+
+def _replace_sources(data: Manifest, config: Config, catalogue: Catalogue) -> Manifest:
+    """Return the manifest with other sources, which give all rows what they have already."""
+    return data.model_copy(
+        update={
+            "preprocess": config.preprocess,
+            "splits": config.splits,
+            "used_columns": list(catalogue.used_columns),
+            "unknown_columns": list(catalogue.unknown_columns),
+        }
+    )
 
 
 def _write_version(
-    context: PreprocessContext, entries: pa.Table, delta: Delta, retained: PreviousVersion
+    context: PreprocessContext,
+    entries: pa.Table,
+    listed: pa.Table,
+    delta: Delta,
+    previous_version: PreviousVersion,
+    drop_empty_labels: bool,
 ) -> Manifest:
-    """Decode `entries`, resolve duplicates among them and `retained`, and write all files.
+    """Decode `entries`, move rows, resolve duplicates among all images, and write all files.
 
     The returned manifest is not published yet.
+
+    Args:
+        listed: changes.LISTED_IMAGES.
     """
     catalogue, previous_manifest = context.catalogue, context.previous_manifest
-    parts = staging.stage_images(context, entries)
-    previous_labels = previous_manifest.labels if previous_manifest else []
-    candidates = Candidates(retained, previous_labels, parts)
-    groups = duplicates.group_by_digest(candidates)
-    full_digests = staging.compute_full_digests(context.spark, duplicates.unverified_groups(groups))
-    resolutions = duplicates.resolve_exact_duplicates(groups, full_digests)
-    num_inputs = retained.inputs + len(delta.to_read) + len(catalogue.unusable_images)
-    outcome = resolve_duplicates(
-        catalogue, candidates, resolutions, num_inputs, context.config.preprocess
+    excluded = (delta.to_remove, delta.to_move, catalogue.unusable_keys())
+    retained = exclude_images(previous_version, arrow.concat_columns(*excluded))
+    candidates = Candidates(
+        retained,
+        previous_manifest.labels if previous_manifest else [],
+        staging.stage_images(context, entries),
+        moved_rows.stage_moved_rows(
+            context, moved_rows.find_moved_rows(previous_version, delta.to_move, listed)
+        ),
     )
-    return write_dataset_version(context, outcome, num_missing=len(delta.missing))
+    groups = duplicates.group_by_digest(candidates)
+    gone_keys = duplicates.find_gone_keys(groups, delta.missing)
+    full_digests = staging.compute_full_digests(
+        context.spark, duplicates.unverified_groups(groups, gone_keys)
+    )
+    resolutions = duplicates.resolve_exact_duplicates(groups, full_digests, gone_keys)
+    num_changed = len(delta.to_read) + len(delta.to_move)
+    outcome = resolve_duplicates(
+        catalogue,
+        candidates,
+        resolutions,
+        retained.inputs + num_changed + len(catalogue.unusable_images),
+        context.config.preprocess,
+        drop_empty_labels=drop_empty_labels,
+    )
+    return write_dataset_version(
+        context,
+        outcome,
+        num_missing=len(delta.missing),
+        num_moved=len(delta.to_move),
+        conflict_labels=changes.digest_labels(listed, outcome.conflict_keys()),
+    )
 
 
 def _clean_up(dataset: str, current_manifest: Manifest) -> None:
@@ -143,7 +218,7 @@ def _clean_up(dataset: str, current_manifest: Manifest) -> None:
 
 def _listed_images(catalogue: Catalogue) -> pa.Table:
     """Return LISTED_IMAGES, one row per catalogue entry."""
-    columns = [catalogue.entries[name] for name in (schema.SIZE_BYTES, schema.MODIFIED)]
+    columns = [catalogue.entries[name] for name in LISTED_IMAGES.names[1:]]
     return pa.table([catalogue.keys(), *columns], schema=LISTED_IMAGES)
 
 
@@ -174,8 +249,11 @@ def _changed_settings(previous_manifest: Manifest, config: Config) -> list[str]:
     old: dict[str, object] = {"seed": previous_manifest.seed}
     new: dict[str, object] = {"seed": config.seed}
     for name in ("pixels", "splits"):
-        old.update({f"{name}.{key}": value for key, value in getattr(previous_manifest, name)})
-        new.update({f"{name}.{key}": value for key, value in getattr(config, name)})
-    old["preprocess.label_from"] = previous_manifest.preprocess.label_from
-    new["preprocess.label_from"] = config.preprocess.label_from
+        old.update(_fixed_settings(name, getattr(previous_manifest, name)))
+        new.update(_fixed_settings(name, getattr(config, name)))
     return [f"{key} was {old[key]!r}, is now {new[key]!r}" for key in old if old[key] != new[key]]
+
+
+def _fixed_settings(name: str, section: ConfigSection) -> dict[str, object]:
+    settings = result_settings(section, mode="python")
+    return {f"{name}.{key}": value for key, value in settings.items() if key not in _SOURCES}

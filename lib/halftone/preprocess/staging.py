@@ -52,18 +52,20 @@ def compute_run_name(
     delta: Delta,
     config: Config,
     previous_manifest: Optional[Manifest],
+    moved: Optional[pa.Table] = None,
 ) -> str:
     """Return a digest of everything that decides what this run writes.
 
     Args:
         entries: catalogue.ENTRIES of the images that this run reads.
+        moved: catalogue.ENTRIES of the rows that get another label or split, if any.
     """
     settings = {
         "schema": schema.SCHEMA_VERSION,
         "root": catalogue.root,
         "seed": config.seed,
         "pixels": config.pixels.model_dump(),
-        "splits": config.splits.model_dump(),
+        "splits": result_settings(config.splits, mode="python"),
         "preprocess": result_settings(config.preprocess, mode="python"),
         "unusable": catalogue.unusable_images,
         "last": (previous_manifest.version, previous_manifest.fingerprint)
@@ -71,8 +73,9 @@ def compute_run_name(
         else None,
     }
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
-    for table in (pa.table({"forget": delta.to_remove}), entries):
-        arrow.update_digest(digest, table)
+    for table in (pa.table({"forget": delta.to_remove}), entries, moved):
+        if table is not None:
+            arrow.update_digest(digest, table)
     return digest.hexdigest()
 
 

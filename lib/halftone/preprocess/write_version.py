@@ -35,12 +35,19 @@ _TASKS_PER_CORE = 2  # few are enough, as all shards have the same size
 
 
 def write_dataset_version(
-    context: PreprocessContext, outcome: PreprocessOutcome, num_missing: int
+    context: PreprocessContext,
+    outcome: PreprocessOutcome,
+    *,
+    num_missing: int,
+    num_moved: int,
+    conflict_labels: str,
 ) -> Manifest:
     """Write all files that the previous version does not have; return the new manifest.
 
     Args:
         num_missing: known images that no longer exist and whose rows are kept.
+        num_moved: rows that get another label or split.
+        conflict_labels: changes.digest_labels of the conflicts.
     """
     config, catalogue, previous = context.config, context.catalogue, context.previous_manifest
     shard_files = _write_shards(context, outcome)
@@ -71,6 +78,11 @@ def write_dataset_version(
         near_duplicates=outcome.near_duplicates.num_rows,
         near_duplicates_files=side_files[NEAR_DUPLICATES],
         contact_sheet=_write_contact_sheet(context, outcome, shard_files),
+        moved=num_moved,
+        conflict_labels=conflict_labels,
+        ungrouped=catalogue.num_ungrouped,
+        used_columns=list(catalogue.used_columns),
+        unknown_columns=list(catalogue.unknown_columns),
     )
 
 

@@ -26,13 +26,13 @@ def read_initial_state(job: RetrainJob) -> JournalEntry:
 
 def update_dataset(job: RetrainJob, begin_entry: JournalEntry) -> JournalEntry:
     """Preprocess new and changed images; return the dataset's new counts."""
-    new_manifest, num_read = preprocess(
+    new_manifest, num_changed = preprocess(
         job.config, job.images, job.dataset, job.session, prune=job.settings.prune
     )
-    if num_read:
-        print(summary.format_dataset_summary(new_manifest, job.dataset, num_read), flush=True)
-    # num_read is 0 if an earlier attempt was killed after it published the dataset.
-    num_new = max(num_read, new_manifest.inputs - begin_entry["images"])
+    if num_changed:
+        print(summary.format_dataset_summary(new_manifest, job.dataset, num_changed), flush=True)
+    # num_changed is 0 if an earlier attempt was killed after it published the dataset.
+    num_new = max(num_changed, new_manifest.inputs - begin_entry["images"])
     return {
         **_dataset_counts(job.dataset),
         "new_images": num_new,

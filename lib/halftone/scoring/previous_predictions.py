@@ -6,6 +6,7 @@ from collections import Counter
 from typing import NamedTuple, Optional
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from halftone import arrow, storage
 from halftone.dataset import schema
@@ -15,13 +16,14 @@ from halftone.scoring import scores_directory
 from halftone.scoring.scores_directory import PREDICTIONS
 
 _FILE_COLUMNS = [schema.SIZE_BYTES, schema.MODIFIED]
-_ROW, _NO_KEY = arrow.string_array([ROW]), arrow.string_array([""])
+_ROW, _EMPTY = arrow.string_array([ROW]), arrow.string_array([""])
+_SPLIT = arrow.number_array([0], pa.int8())  # as in the listing: there are no splits
 
 
 class PreviousPredictions(NamedTuple):
     """Tables by the path of their file below the scores directory."""
 
-    predictions: dict[str, pa.Table]  # schema.KEY and _FILE_COLUMNS
+    predictions: dict[str, pa.Table]  # schema.KEY, _FILE_COLUMNS and schema.LABEL
     rejects: dict[str, pa.Table]  # schema.REJECTS
 
     @property
@@ -38,17 +40,21 @@ class PreviousPredictions(NamedTuple):
         tables = [arrow.empty_table(KNOWN_IMAGES)]
         for table in self.predictions.values():
             status = arrow.repeat_value(_ROW, table.num_rows)
-            tables.append(_known_table(table, table[schema.KEY], status))
+            labels = pc.fill_null(table[schema.LABEL], _EMPTY[0])
+            tables.append(_known_table(table, table[schema.KEY], labels, status))
         for table in self.rejects.values():
-            tables.append(_known_table(table, table[schema.PATH], table[schema.REASON]))
+            labels = arrow.repeat_value(_EMPTY, table.num_rows)
+            tables.append(_known_table(table, table[schema.PATH], labels, table[schema.REASON]))
         return pa.concat_tables(tables)
 
 
-def _known_table(table: pa.Table, keys: arrow.Column, status: arrow.Column) -> pa.Table:
-    none = arrow.repeat_value(_NO_KEY, table.num_rows)
-    return pa.table(
-        [keys, *(table[name] for name in _FILE_COLUMNS), status, none], schema=KNOWN_IMAGES
-    )
+def _known_table(
+    table: pa.Table, keys: arrow.Column, labels: arrow.Column, status: arrow.Column
+) -> pa.Table:
+    split = arrow.repeat_value(_SPLIT, table.num_rows)
+    kept_keys = arrow.repeat_value(_EMPTY, table.num_rows)
+    files = [table[name] for name in _FILE_COLUMNS]
+    return pa.table([keys, *files, labels, split, status, kept_keys], schema=KNOWN_IMAGES)
 
 
 def read_previous_predictions(output: str, scores: Optional[ImageScores]) -> PreviousPredictions:
@@ -58,7 +64,7 @@ def read_previous_predictions(output: str, scores: Optional[ImageScores]) -> Pre
     """
     if scores is None:
         return PreviousPredictions({}, {})
-    columns = [schema.KEY, *_FILE_COLUMNS]
+    columns = [schema.KEY, *_FILE_COLUMNS, schema.LABEL]
     predictions, rejects = (
         [
             name

@@ -28,6 +28,7 @@ from halftone.model_directory import ModelInfo
 from halftone.preprocess import catalogue, changes, listing, staging
 from halftone.preprocess.changes import LISTED_IMAGES, Delta
 from halftone.preprocess.decode_block import PART_NAME
+from halftone.progress import print_notes
 from halftone.scoring import predictions, previous_predictions, scores_directory, scoring_job
 from halftone.scoring.fit_thresholds import (
     check_dataset,
@@ -50,15 +51,15 @@ class _ImageListing(NamedTuple):
     root: str
     entries: pa.Table  # catalogue.ENTRIES; the label is empty if it is not known
     ignored: dict[str, int]  # files that no suffix marks as an image, by their ending
+    notes: tuple[str, ...]  # what the user should know before the work begins
 
     def listed_table(self) -> pa.Table:
         """Return changes.LISTED_IMAGES."""
         keys = arrow.chunked_string_array(
             storage.join(self.root, path) for (path,) in arrow.iter_rows(self.entries, "path")
         )
-        return pa.table(
-            [keys, self.entries["size_bytes"], self.entries["modified"]], schema=LISTED_IMAGES
-        )
+        columns = [self.entries[name] for name in LISTED_IMAGES.names[1:]]
+        return pa.table([keys, *columns], schema=LISTED_IMAGES)
 
 
 class _RunPlan(NamedTuple):
@@ -103,6 +104,7 @@ def score_images(
     data = _read_validation_dataset(job)
     check_free(job.output)  # before the images are listed, which may take minutes
     image_listing = _list_images(storage.normalise_url(images), config, job.model_info)
+    print_notes(image_listing.notes)
     fingerprint = job.fingerprint(data)
     plan = _plan_run(job, image_listing, fingerprint)
     if plan.standing is not None:
@@ -155,13 +157,16 @@ def _prepare_run(job: ScoringJob, image_listing: _ImageListing, plan: _RunPlan) 
     if plan.is_damaged:
         # What is left belongs to blocks whose plan was removed when the run was published.
         storage.remove(storage.join(job.output, PREDICTIONS, plan.name))
-    keys, to_remove = image_listing.listed_table()["key"], plan.delta.to_remove
+    keys, delta = image_listing.listed_table()["key"], plan.delta
+    # An image with another label is scored again: its loss depends on the label.
+    to_score = arrow.concat_columns(delta.to_read, delta.to_move)
+    to_drop = arrow.concat_columns(delta.to_remove, delta.to_move)
     return _ImageRun(
         job=job,
         name=plan.name,
         root=image_listing.root,
-        entries=arrow.filter_rows(image_listing.entries, arrow.is_in(keys, plan.delta.to_read)),
-        previous=previous_predictions.drop_images(plan.previous, to_remove, job.output, plan.name),
+        entries=arrow.filter_rows(image_listing.entries, arrow.is_in(keys, to_score)),
+        previous=previous_predictions.drop_images(plan.previous, to_drop, job.output, plan.name),
     )
 
 
@@ -246,7 +251,7 @@ def _list_images(root: str, config: Config, model_info: ModelInfo) -> _ImageList
         [files["path"], labels, split, files["size_bytes"], files["modified"]],
         schema=catalogue.ENTRIES,
     )
-    return _ImageListing(root, entries, listed.ignored)
+    return _ImageListing(root, entries, listed.ignored, listed.notes)
 
 
 def _check_labels(catalogue_url: str, labels: pa.ChunkedArray, model_info: ModelInfo) -> None:

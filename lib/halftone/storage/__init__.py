@@ -17,6 +17,7 @@ from halftone.storage.listing import FileInfo, exists, list_files, list_names
 from halftone.storage.parquet import (
     count_row_groups,
     count_rows,
+    read_column_names,
     read_row_group,
     read_table,
     write_table,
@@ -38,6 +39,7 @@ __all__ = [
     "list_names",
     "normalise_url",
     "read_bytes",
+    "read_column_names",
     "read_files",
     "read_json",
     "read_row_group",

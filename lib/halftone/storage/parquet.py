@@ -23,6 +23,14 @@ def read_table(url: str, columns: Optional[list[str]] = None) -> pa.Table:
         return pq.ParquetFile(file).read(columns)
 
 
+def read_column_names(url: str) -> list[str]:
+    """Return the names of the columns of a Parquet file."""
+    if is_local(url):
+        return list(pq.ParquetFile(url).schema_arrow.names)
+    with _open_remote(url) as file:
+        return list(pq.ParquetFile(file).schema_arrow.names)
+
+
 def read_row_group(url: str, index: int) -> pa.Table:
     """Read one row group of a Parquet file."""
     if is_local(url):
