@@ -16,7 +16,7 @@ from halftone.config import Config, SplitSettings
 from halftone.dataset import schema, splits
 from halftone.errors import InputError
 from halftone.preprocess import listing
-from halftone.preprocess.listing import GROUP, Listing
+from halftone.preprocess.listed_files import GROUP, Listing
 
 # The images to decode.
 ENTRIES = pa.schema(
