@@ -7,6 +7,7 @@ run with the same model are kept.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple, Optional
@@ -18,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, model_directory, storage
 from halftone.config import Config
-from halftone.dataset import manifest
+from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.metrics.model import ImageScores
@@ -26,6 +27,7 @@ from halftone.model_directory import ModelInfo
 from halftone.preprocess import catalogue, changes, listing, staging
 from halftone.preprocess.changes import LISTED_IMAGES
 from halftone.preprocess.decode_block import PART_NAME
+from halftone.preprocess.listed_files import UNREADABLE, reject_table
 from halftone.scoring import predictions, previous_predictions, scores_directory, scoring_job
 from halftone.scoring.fit_thresholds import (
     check_dataset,
@@ -41,13 +43,17 @@ from halftone.scoring.scoring_job import ScoringJob, SessionFactory
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
+# The images that the listing shows to be unreadable; a rejects file like those of blocks.
+_UNREADABLE_FILE = f"{REJECTS_PREFIX}unreadable.parquet"
+
 
 class _ImageListing(NamedTuple):
     """The images below a folder."""
 
     root: str
     entries: pa.Table  # catalogue.ENTRIES; the label is empty if it is not known
-    ignored: dict[str, int]  # files that no suffix marks as an image, by their ending
+    unreadable: pa.Table  # schema.REJECTS of images that the listing shows to be unreadable
+    ignored: dict[str, int]  # files that are no images, by their ending or kind
 
     def listed_table(self) -> pa.Table:
         """Return changes.LISTED_IMAGES."""
@@ -66,6 +72,7 @@ class _ImageRun(NamedTuple):
     name: str
     root: str  # folder of images
     entries: pa.Table  # catalogue.ENTRIES to read
+    unreadable: pa.Table  # schema.REJECTS of images that are not read
     previous: PreviousPredictions  # kept from earlier runs
 
     @property
@@ -94,19 +101,23 @@ def score_images(
     last = scores_directory.read_previous_scores(output, ImageScores)
     reusable = last if settings.only_new and last and last.basis == fingerprint else None
     previous = previous_predictions.read_previous_predictions(output, reusable)
-    delta = changes.find_changes(listed, previous.known_images(), arrow.chunked_string_array(()))
+    known, unreadable_keys = previous.known_images(), image_listing.unreadable[schema.PATH]
+    delta = changes.find_changes(listed, known, unreadable_keys)
+    is_unchanged = delta.is_empty and bool(arrow.is_in(unreadable_keys, known[schema.KEY]).all())
     run_name = _run_name(fingerprint, image_listing, previous)
-    if last is not None and (last.run == run_name or (reusable is not None and delta.is_empty)):
+    if last is not None and (last.run == run_name or (reusable is not None and is_unchanged)):
         return last
     spark = session()
     dataset = storage.normalise_url(config.paths.dataset or "")
     predictor = job.fitted_scorer(spark, dataset, data).predictor
+    removed_keys = arrow.concat_columns(delta.to_remove, unreadable_keys)
     run = _ImageRun(
         job=job,
         name=run_name,
         root=image_listing.root,
         entries=arrow.filter_rows(image_listing.entries, arrow.is_in(listed["key"], delta.to_read)),
-        previous=previous_predictions.drop_images(previous, delta.to_remove, output, run_name),
+        unreadable=image_listing.unreadable,
+        previous=previous_predictions.drop_images(previous, removed_keys, output, run_name),
     )
     summary = _score_entries(spark, predictor, run)
     scores = _build_scores(run, fingerprint, image_listing.ignored, predictor, summary)
@@ -126,8 +137,9 @@ def _build_scores(
     Raises:
         RunError: rows and rejects are not as many as there are images.
     """
-    rejects = summary.counts_by_reason + run.previous.count_by_reason()
-    inputs = run.entries.num_rows + run.previous.num_images
+    unreadable = Counter({UNREADABLE: run.unreadable.num_rows})
+    rejects = summary.counts_by_reason + run.previous.count_by_reason() + unreadable
+    inputs = run.entries.num_rows + run.unreadable.num_rows + run.previous.num_images
     if summary.num_rows + sum(rejects.values()) != inputs:
         raise run.job.count_mismatch(
             f"{inputs} images gave {summary.num_rows} rows and {sum(rejects.values())} rejects"
@@ -175,11 +187,11 @@ def _read_validation_dataset(job: ScoringJob) -> Optional[Manifest]:
 
 def _list_images(root: str, config: Config, model_info: ModelInfo) -> _ImageListing:
     listed = listing.list_images(root, config.score.catalogue, config.preprocess.suffixes)
-    if listed.non_utf8_files:
-        shown = listed.non_utf8_files[0].path.encode("utf-8", "backslashreplace").decode()
+    if not listed.files.num_rows:
+        first = listed.unreadable[0]
         raise InputError(
-            f"{root}: the names of {len(listed.non_utf8_files)} images are not UTF-8 text, such as "
-            f"{shown}; rename them"
+            f"{root}: none of the {len(listed.unreadable)} images can be read, such as "
+            f"{first.path}: {first.detail}"
         )
     files = catalogue.add_labels(listed, config.preprocess.label_from)
     if listed.has_labels:
@@ -194,7 +206,7 @@ def _list_images(root: str, config: Config, model_info: ModelInfo) -> _ImageList
         [files["path"], labels, split, files["size_bytes"], files["modified"]],
         schema=catalogue.ENTRIES,
     )
-    return _ImageListing(root, entries, listed.ignored)
+    return _ImageListing(root, entries, reject_table(root, listed.unreadable), listed.ignored)
 
 
 def _check_labels(catalogue_url: str, labels: pa.ChunkedArray, model_info: ModelInfo) -> None:
@@ -211,6 +223,7 @@ def _run_name(
 ) -> str:
     digest = hashlib.blake2b(digest_size=8)
     arrow.update_digest(digest, image_listing.entries)
+    arrow.update_digest(digest, image_listing.unreadable)
     return scores_directory.hash_parts(
         scoring_fingerprint,
         image_listing.root,
@@ -234,6 +247,8 @@ def _score_entries(
         cores,
     )
     blocks = blocks._replace(parts=run.folder)
+    if run.unreadable.num_rows:
+        storage.write_table(storage.join(run.folder, _UNREADABLE_FILE), run.unreadable)
     kept_files = [storage.join(run.job.output, file) for file in run.previous.predictions]
     sources = [*range(num_blocks), *kept_files]
     return tasks.run_and_merge(
