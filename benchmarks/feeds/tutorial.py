@@ -44,7 +44,8 @@ def _deliver(task: Task, dtype: type) -> int:
         return image if dtype is np.uint8 else image.astype(np.float32) / 255
 
     spec = TransformSpec(transform, edit_fields=[(schema.IMAGE, dtype, shape, False)])
-    urls = [storage.as_url(storage.join(task.dataset, shard.path)) for shard in task.shards()]
+    scheme = "file://" if storage.is_local(task.dataset) else ""
+    urls = [scheme + storage.join(task.dataset, shard.path) for shard in task.shards()]
     with make_batch_reader(
         urls,
         schema_fields=[f"^{schema.IMAGE}$", f"^{schema.LABEL_ID}$"],

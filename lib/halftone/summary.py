@@ -169,5 +169,6 @@ def _reject_lines(by_reason: Mapping[str, int], files: Sequence[str]) -> list[st
 
 
 def _ignored_lines(counts: Mapping[str, int]) -> list[str]:
-    endings = ", ".join(f"{count:,} {ending}" for ending, count in sorted(counts.items()))
-    return [f"ignored, because preprocess.suffixes does not list them: {endings}"] if counts else []
+    names = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+    reason = "their names are not those of images (preprocess.suffixes)"
+    return [f"ignored, because {reason}: {names}"] if counts else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -76,10 +77,12 @@ def test_every_image_is_a_prediction_or_a_reject(
     (folder / "later" / "empty.png").write_bytes(b"")
     (folder / "later" / "half.png").write_bytes((folder / "later" / "0000.png").read_bytes()[:300])
     (folder / "later" / "notes.txt").write_text("not an image")
+    os.mkfifo(folder / "later" / "pipe.png")
+    Path(os.fsdecode(os.fsencode(folder) + b"/later/caf\xe9.png")).write_bytes(b"Latin-1 name")
     result = run(folder)
     counts = {key: result[key] for key in ("inputs", "rows", "rejects", "scored_now", "labelled")}
-    assert counts == {"inputs": 42, "rows": 40, "rejects": 2, "scored_now": 42, "labelled": 20}
-    assert result["rejects_by_reason"] == {"empty": 1, "truncated": 1}
+    assert counts == {"inputs": 44, "rows": 40, "rejects": 4, "scored_now": 43, "labelled": 20}
+    assert result["rejects_by_reason"] == {"empty": 1, "truncated": 1, "unreadable": 2}
     assert result["ignored"] == {".txt": 1}
     rows = rows_of(tmp_path, result)
     data = {
@@ -107,12 +110,22 @@ def test_every_image_is_a_prediction_or_a_reject(
     assert {name: row["reason"] for name, row in rejected.items()} == {
         "later/empty.png": "empty",
         "later/half.png": "truncated",
+        "later/pipe.png": "unreadable",
+        "later/caf\\udce9.png": "unreadable",
     }
+    assert rejected["later/pipe.png"]["detail"] == "a FIFO (named pipe), not a file"
+    assert rejected["later/caf\\udce9.png"]["detail"] == "its name is not UTF-8 text; rename it"
     files = {
         str(path.relative_to(tmp_path / "scores")) for path in (tmp_path / "scores").rglob("*.*")
     }
     named = {*result["predictions"], *result["rejects_files"]}
     assert files == {"metrics.json", "_lock/000001.json", *named}
+    assert run(folder, session=no_spark, only_new=True) == result
+    cv2.imwrite(str(folder / "lying" / "new.png"), stripes(0, 99))
+    more = run(folder, only_new=True)
+    assert (more["inputs"], more["rows"], more["scored_now"]) == (45, 41, 1)
+    assert more["rejects_by_reason"] == result["rejects_by_reason"]
+    assert set(rows_of(tmp_path, more, "rejects_files")) == set(rejected)
 
 
 def test_scoring_again_does_nothing(run: Run, draw_images: DrawImages) -> None:
@@ -300,10 +313,11 @@ def test_wrong_input_is_refused_before_spark_starts(
         f"{tmp_path}/scores: exists and holds no scores (it holds thesis.doc); give another "
         "--output"
     )
-    name = os.fsencode(folder) + b"/lying/caf\xe9.png"
-    with open(name, "wb") as file:
-        file.write(b"x")
-    assert error_of(run, folder) == (
-        f"{folder}: the names of 1 images are not UTF-8 text, such as lying/caf\\udce9.png; rename "
-        "them"
+    empty = tmp_path / "links"
+    empty.mkdir()
+    (empty / "a.png").symlink_to("nowhere")
+    shutil.rmtree(tmp_path / "scores")
+    assert error_of(run, empty) == (
+        f"{empty}: none of the 1 images can be read, such as a.png: a dangling link: nowhere does "
+        "not exist"
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -111,14 +112,13 @@ def test_json_comes_back(root: str) -> None:
     assert storage.read_json(storage.join(root, "a.json")) == {"rows": 3}
 
 
-def test_a_listing_has_files_at_any_depth_sorted_and_no_hidden_ones(root: str) -> None:
-    for path in ("b/2.jpg", "b/1.jpg", "a.txt", ".hidden", "_SUCCESS", "b/_tmp/x.jpg", ".d/y.jpg"):
+def test_a_listing_has_all_files_at_any_depth_sorted(root: str) -> None:
+    paths = ("b/2.jpg", "b/1.jpg", "a.txt", ".hidden", "_SUCCESS", "b/_tmp/x.jpg", ".d/y.jpg")
+    for path in paths:
         storage.write_bytes(storage.join(root, *path.split("/")), path.encode())
     files = storage.list_files(root)
     assert [(file.path, file.size_bytes) for file in files] == [
-        ("a.txt", 5),
-        ("b/1.jpg", 7),
-        ("b/2.jpg", 7),
+        (path, len(path)) for path in sorted(paths)
     ]
     assert all(file.modified > 1.7e9 for file in files)
 
@@ -180,9 +180,123 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_file(
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_broken_link_is_listed(tmp_path: Path) -> None:
-    (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
-    assert [file.path for file in storage.list_files(str(tmp_path))] == ["link.jpg"]
+def test_removing_a_folder_whose_name_is_a_pattern_leaves_others(root: str) -> None:
+    for folder in ("run[1]", "run1", "run?", "run*"):
+        storage.write_bytes(storage.join(root, folder, "a"), b"")
+    storage.remove(storage.join(root, "run[1]"))
+    storage.remove(storage.join(root, "run?"))
+    assert storage.list_names(root) == ["run*", "run1"]
+    storage.remove(storage.join(root, "run*"))
+    assert storage.list_names(root) == ["run1"]
+
+
+def listed(folder: Path) -> dict[str, str]:
+    """The listed paths, and what is broken about them."""
+    return {file.path: file.broken_link for file in storage.list_files(str(folder))}
+
+
+def test_links_are_followed_but_not_around_in_a_circle(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for path in ("root/a/1.jpg", "root/b/2.jpg", "other/c/3.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_bytes(b"")
+    links = {
+        "root/file.jpg": "a/1.jpg",
+        "root/again": "a",  # not around the link: listed twice
+        "root/other": "../other",
+        "root/a/up": "..",
+        "root/a/self": ".",
+        "root/top": "../..",
+        "root/b/aside": "../a/back",
+        "root/a/back": "../b",
+        "root/gone.jpg": "nowhere/x.jpg",
+        "root/loop.jpg": "loop.jpg",
+        "root/no-folder": "a/1.jpg/x",
+    }
+    for path, target in links.items():
+        (tmp_path / path).symlink_to(target)
+    found = listed(root)
+    around = {path: text for path, text in found.items() if text}
+    assert set(found) - set(around) == {
+        *("a/1.jpg", "b/2.jpg", "file.jpg", "again/1.jpg", "other/c/3.jpg"),
+        *("a/back/2.jpg", "again/back/2.jpg"),
+    }
+    assert {path: around[path] for path in ("a/up", "a/self", "top", "again/up", "b/aside")} == {
+        "a/up": f"a link loop: {root} contains it",
+        "a/self": f"a link loop: {root}/a contains it",
+        "top": f"a link loop: {tmp_path.parent} contains it",
+        "again/up": f"a link loop: {root} contains it",
+        "b/aside": f"a link loop: {root}/b contains it",
+    }
+    assert around["gone.jpg"] == "a dangling link: nowhere/x.jpg does not exist"
+    assert around["no-folder"] == "a dangling link: a/1.jpg/x does not exist"
+    assert around["loop.jpg"] == "a link loop"
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "closed").mkdir(parents=True)
+    scandir = os.scandir
+
+    def scan(path: str) -> object:  # tests may run as root, who may read every folder
+        if path.endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.raises(PermissionError) as raised:
+        storage.list_files(str(tmp_path))
+    assert raised.value.filename == f"{tmp_path}/a/closed"
+
+
+@pytest.mark.timeout(20)  # opening the pipe would wait for ever
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        folder = os.open(tmp_path, os.O_RDONLY)  # a socket's path may have 107 characters
+        server.bind(f"/proc/self/fd/{folder}/socket.jpg")
+        os.close(folder)
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "pipe-link.jpg").symlink_to("pipe.jpg")
+    with open(tmp_path / "sparse.jpg", "wb") as file:
+        file.truncate(300 * 10**9)
+    (tmp_path / "fits.jpg").write_bytes(b"123")
+    paths = [str(tmp_path / name) for name in sorted(os.listdir(tmp_path))]
+    results = storage.read_files([*paths, "/dev/zero", "/a\0b.jpg", f"{tmp_path}/none.jpg"], 3)
+    assert [result if isinstance(result, bytes) else result.strerror for result in results] == [
+        b"123",
+        "a folder, not a file",
+        "a dangling link: nowhere.jpg does not exist",
+        "a link loop",
+        "a FIFO (named pipe), not a file",
+        "a FIFO (named pipe), not a file",
+        "a socket, not a file",
+        "too large: 300,000,000,000 bytes, at most 3 are read",
+        "a character device, not a file",
+        "its path contains a NUL character",
+        "No such file or directory",
+    ]
+
+
+def test_a_limit_of_the_size_of_files_in_a_store() -> None:
+    root = "memory://limits"
+    for name in ("", "ab", "abc", "abcd"):
+        storage.write_bytes(f"{root}/{len(name)}", name.encode())
+    results = storage.read_files([f"{root}/{n}" for n in (0, 2, 3, 4, 5)], max_bytes=3)
+    assert results[:3] == [b"", b"ab", b"abc"]
+    assert [str(error) for error in results[3:]] == [
+        "[Errno 27] too large: 4 bytes, at most 3 are read",
+        "the file was listed, but no longer exists",
+    ]
+
+
+def test_parts_are_joined_unchanged() -> None:
+    assert storage.join("s3://b/img", "/a//b/../c/") == "s3://b/img//a//b/../c/"
+    assert storage.join("/", "a", "b") == "/a/b"
+    assert storage.join("/a/", "b", "") == "/a/b/"
 
 
 @pytest.mark.parametrize(
@@ -224,8 +338,3 @@ def test_a_password_in_a_path_is_an_error_and_not_shown() -> None:
 
 def test_a_relative_path_is_made_absolute() -> None:
     assert storage.normalise_url("data") == os.path.join(os.getcwd(), "data")
-
-
-def test_as_url_adds_a_scheme() -> None:
-    assert storage.as_url("/a/b") == "file:///a/b"
-    assert storage.as_url("s3://a/b") == "s3://a/b"

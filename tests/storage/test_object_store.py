@@ -13,12 +13,13 @@ import fault_proxy
 from halftone import arrow, storage
 from halftone.config import PixelSpec
 from halftone.errors import InputError, RunError
-from halftone.preprocess import catalogue
+from halftone.preprocess import catalogue, listing
 from halftone.preprocess.decode_block import decode_images
 from halftone.storage import clients, files
 from halftone.training import checkpoint
 from halftone.training.checkpoint import Checkpoint
-from object_store import ROOT, ObjectStore, served
+from object_store import BUCKET, ROOT, ObjectStore, served
+from opaque_s3 import served_keys
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +42,24 @@ def root(store: ObjectStore, request: pytest.FixtureRequest) -> str:
 
 
 def test_written_files_are_read_listed_and_removed(root: str) -> None:
-    for name in ("b/2.jpg", "b/1.jpg", "a[1].txt", "b/_tmp/x.jpg"):
+    for name in ("b/2.jpg", "b/1.jpg", "a[1].txt", "a1.txt"):
         storage.write_bytes(storage.join(root, name), name.encode())
     assert [(file.path, file.size_bytes) for file in storage.list_files(root)] == [
+        ("a1.txt", 6),
         ("a[1].txt", 8),
         ("b/1.jpg", 7),
         ("b/2.jpg", 7),
     ]
     assert all(file.modified > 1.7e9 for file in storage.list_files(root))
-    assert storage.list_names(root) == ["a[1].txt", "b"]
+    assert storage.list_names(root) == ["a1.txt", "a[1].txt", "b"]
     assert storage.list_names(f"{root}/b/1.jpg") == []
     assert storage.read_files([f"{root}/a[1].txt", f"{root}/b/1.jpg"]) == [b"a[1].txt", b"b/1.jpg"]
     storage.remove(f"{root}/b")
     storage.remove(f"{root}/b")
-    assert storage.list_names(root) == ["a[1].txt"]
+    storage.remove(f"{root}/a[1].txt")  # no pattern
+    assert storage.list_names(root) == ["a1.txt"]
     with pytest.raises(NotADirectoryError):
-        storage.list_files(f"{root}/a[1].txt")
+        storage.list_files(f"{root}/a1.txt")
     with pytest.raises(FileNotFoundError):
         storage.list_files(f"{root}/nowhere")
 
@@ -86,6 +89,63 @@ def test_a_listing_of_more_than_one_page(store: ObjectStore, root: str) -> None:
     assert len(pages) == 4
     storage.remove(root)
     assert storage.list_names(root) == []
+
+
+# Keys that a file system, a URL or a pattern would change.
+ODD_KEYS = (
+    *("cat/", "dog/deep/", "cat/1.jpg", "dog/deep/2.jpg", "_MG_0001.JPG", ".hidden/3.jpg"),
+    *("cat/a.jpg?versionId=5", "cat/a?b#c.jpg", "cat/a%20b.jpg", "cat/ü 😀 +&'\".jpg"),
+    *("cat/a[1]*.jpg", "cat/a\tb.jpg", "cat/a\\b.jpg"),
+)
+# Keys that the server, which keeps objects as files, cannot store unchanged.
+MORE_ODD_KEYS = (
+    *("/first.jpg", "cat//4.jpg", "cat/./5.jpg", "cat/../6.jpg", "..", "cat/7.jpg/"),
+    "cat/s3://8.jpg",
+)
+
+
+def check_keys(root: str, objects: dict[str, bytes]) -> None:
+    """Check that exactly these objects are listed below `root`, and that each can be read."""
+    files = storage.list_files(root)
+    assert {file.path: file.size_bytes for file in files} == {
+        key: len(content) for key, content in objects.items()
+    }
+    urls = [storage.join(root, file.path) for file in files]
+    for max_bytes in (None, 100):
+        assert storage.read_files(urls, max_bytes) == [objects[file.path] for file in files]
+    listed = listing.list_folder(root, ["jpg", ""])
+    assert listed.files.num_rows + sum(listed.ignored.values()) == len(objects)
+    assert listed.ignored["folder marker"] == sum(
+        not content and (not key or key.endswith("/")) for key, content in objects.items()
+    )
+
+
+def test_keys_are_not_normalised(store: ObjectStore, root: str) -> None:
+    folder_key = root.removeprefix(f"{ROOT}/")
+    # "" is the marker of the folder itself.
+    objects = {key: key.rpartition("/")[2].encode() for key in ("", *ODD_KEYS)}
+    for key, content in objects.items():
+        store.client().call_s3("put_object", Bucket=BUCKET, Key=f"{folder_key}/{key}", Body=content)
+    check_keys(root, objects)
+    storage.write_bytes(f"{root}x/other", b"")
+    storage.remove(root)
+    assert [file.path for file in storage.list_files(ROOT) if file.path.startswith(folder_key)] == [
+        f"{folder_key}x/other"
+    ]
+
+
+@pytest.mark.parametrize("folder", ["", "img/", "/img/", "a?b#c[1]/"])
+def test_keys_are_not_normalised_on_a_server_that_allows_all(
+    server: ObjectStore, folder: str
+) -> None:
+    objects = {key: key.encode() for key in (*ODD_KEYS, *MORE_ODD_KEYS)}
+    objects.update({"": b""} if folder else {}, **{"dog/": b""})
+    with served_keys("b", {f"{folder}{key}": objects[key] for key in objects}) as endpoint_url:
+        clients.set_options({"s3": {"endpoint_url": endpoint_url}})
+        try:
+            check_keys(f"s3://b/{folder}".removesuffix("/"), objects)
+        finally:
+            clients.set_options(server.options)
 
 
 def test_of_concurrent_callers_exactly_one_creates_the_file(store: ObjectStore, root: str) -> None:

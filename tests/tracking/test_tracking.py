@@ -364,3 +364,16 @@ def test_passwords_are_masked() -> None:
     job = tracking._build_job(config, tracking._config_params(config), {}, "/model")
     assert job is not None
     assert job["params"]["tracking.uri"] == "http://u:***@h"
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "uri"),
+    [
+        ("/a/mlflow.db", "", "sqlite:////a/mlflow.db"),
+        ("/a #%20b/mlflow.db", "timeout=5", "sqlite:////a #%20b/mlflow.db?timeout=5"),
+        ("/a?b#c%/m.db", "", "sqlite:///file:/a%3Fb%23c%25/m.db?uri=true"),
+    ],
+)
+def test_an_sqlite_file_in_a_folder_of_any_name(path: str, options: str, uri: str) -> None:
+    assert tracking.sqlite_uri(path, options) == uri
+    assert tracking.sqlite_path(uri) == path

@@ -57,7 +57,7 @@ class Manifest(BaseModel):
     rows: int
     rejects: int
     duplicates: int
-    ignored: dict[str, int]  # number of files that are no images, by the ending of their names
+    ignored: dict[str, int]  # number of files that are no images, by their ending or kind
     rejects_by_reason: dict[str, int]
     counts: dict[str, dict[str, int]]  # rows by split and label
     version: int  # 1, 2, ...: increases with each run that changes the dataset

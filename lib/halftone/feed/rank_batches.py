@@ -88,7 +88,7 @@ def read_slices(
     """
     if not slices:
         return
-    urls = [storage.as_url(storage.join(dataset_root, item.shard.path)) for item in slices]
+    urls = [storage.join(dataset_root, item.shard.path) for item in slices]
     tables = row_groups.read_tables(urls, [schema.IMAGE, schema.LABEL_ID])
     for shard_slice in slices:
         shard = shard_slice.shard

@@ -12,10 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from halftone import storage
+from halftone.storage import clients
+
 # petastorm 0.12.1 uses many functions that pyarrow 10 deprecates.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
 from petastorm.arrow_reader_worker import ArrowReaderWorker  # noqa: E402
-from petastorm.fs_utils import get_filesystem_and_path_or_paths  # noqa: E402
+from petastorm.fs_utils import FilesystemResolver  # noqa: E402
 from petastorm.reader import Reader  # noqa: E402
 from petastorm.workers_pool import EmptyResultError  # noqa: E402
 from petastorm.workers_pool.thread_pool import ThreadPool  # noqa: E402
@@ -34,7 +37,11 @@ def read_tables(urls: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Tabl
     Args:
         urls: files only. Opening a folder would unpickle its _common_metadata.
     """
-    filesystem, paths = get_filesystem_and_path_or_paths(list(urls), "libhdfs3")
+    # Petastorm itself would parse the URLs, and cut them at a # or ?.
+    if storage.is_local(urls[0]):
+        filesystem, paths = FilesystemResolver("file:///").filesystem(), list(urls)
+    else:
+        filesystem, paths = clients.open_files(urls)
     with Reader(
         filesystem,
         paths,

@@ -149,7 +149,7 @@ class ImageScores(_ScoringDocument):
     rows: int
     rejects: int
     rejects_by_reason: dict[str, int]
-    ignored: dict[str, int]  # files that no suffix marks as an image, by their ending
+    ignored: dict[str, int]  # files that are no images, by their ending or kind
     predicted: dict[str, int]  # rows by prediction
     labelled: int  # rows whose label is known
     metrics: Optional[Metrics]  # of the labelled rows; None if there are none

@@ -17,7 +17,7 @@ from halftone.dataset import schema, splits
 from halftone.errors import InputError
 from halftone.preprocess import listing
 from halftone.preprocess.label_variants import describe_label_variants
-from halftone.preprocess.listed_files import GROUP, Listing
+from halftone.preprocess.listed_files import GROUP, Listing, UnusableImage
 
 # The images to decode.
 ENTRIES = pa.schema(
@@ -31,23 +31,13 @@ ENTRIES = pa.schema(
 )
 
 
-class UnusableImage(NamedTuple):
-    """A listed image that is rejected without being read."""
-
-    path: str
-    reason: str
-    detail: str
-    size_bytes: int
-    modified: float
-
-
 class Catalogue(NamedTuple):
     """All images below a folder."""
 
     root: str  # the folder
     entries: pa.Table  # ENTRIES, sorted by split and then by position
     unusable_images: list[UnusableImage]
-    ignored: dict[str, int]  # number of files that are no images, by the ending of their names
+    ignored: dict[str, int]  # number of files that are no images, by their ending or kind
     # Of the table that lists the images: which of its columns label, group and split decide, and
     # the names of its columns that have no meaning.
     used_columns: tuple[str, ...] = ()
@@ -88,12 +78,12 @@ def build_catalogue(root: str, config: Config, require_classes: bool = True) -> 
     files = add_labels(image_listing, config.preprocess.label_from)
     is_labelled = _is_not_empty(pc.utf8_trim_whitespace(files[schema.LABEL]))
     unusable = [
-        *_reject_non_utf8_names(image_listing),
+        *image_listing.unreadable,
         *_reject_unlabelled(image_listing, ~is_labelled, config),
     ]
     files = arrow.filter_rows(files, is_labelled)
     if require_classes:
-        num_images = len(is_labelled) + len(image_listing.non_utf8_files)
+        num_images = len(is_labelled) + len(image_listing.unreadable)
         _check_classes(root, num_images, files[schema.LABEL])
     split_ids, num_ungrouped = _assign_splits(root, files, config.splits, config.seed)
     labels = pc.unique(files[schema.LABEL]).to_pylist()
@@ -129,12 +119,6 @@ def add_labels(image_listing: Listing, label_from: str) -> pa.Table:
         splits.capture_from_path(pattern, path) or "" for path in paths
     )
     return files.set_column(files.schema.get_field_index(schema.LABEL), schema.LABEL, labels)
-
-
-def _reject_non_utf8_names(image_listing: Listing) -> Iterator[UnusableImage]:
-    for image in image_listing.non_utf8_files:
-        path = image.path.encode("utf-8", "backslashreplace").decode()
-        yield UnusableImage(path, "unreadable", "its name is not UTF-8 text; rename it", *image[1:])
 
 
 def _reject_unlabelled(

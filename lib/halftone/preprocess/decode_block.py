@@ -19,11 +19,10 @@ import pyarrow as pa
 from halftone import arrow, images, storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
+from halftone.preprocess.listed_files import UNREADABLE
 
 PART_NAME = "part-"  # prefix of the names of parts
 OK = "ok"
-UNREADABLE = "unreadable"
-
 STATUS = "status"  # the column of a part that no dataset has
 
 # A decoded image, or the reason of its rejection.
@@ -49,6 +48,9 @@ PART = pa.schema(
 # of disk.
 _CHUNK_FILES, _CHUNK_BYTES = 64, 4 * 2**20
 _DIGEST_END_BYTES = 8192
+# A larger file is not read: a worker holds several files in memory. The largest image of the
+# default pixels.max_pixels, with 8 bytes per pixel and not compressed, fits.
+MAX_FILE_BYTES = 2**30
 
 ReadResult = Union[bytes, OSError]
 
@@ -176,11 +178,20 @@ def _read_ahead(keys: Sequence[str], sizes: Sequence[int], threads: int) -> Iter
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[list[ReadResult]]] = deque()
         for first, last in _chunk_bounds(sizes):
-            pending.append(pool.submit(storage.read_files, keys[first:last]))
+            pending.append(pool.submit(_read_chunk, keys[first:last], sizes[first:last]))
             if len(pending) > threads:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
+
+
+def _read_chunk(keys: Sequence[str], sizes: Sequence[int]) -> list[ReadResult]:
+    """Read files, except those that are listed as larger than MAX_FILE_BYTES."""
+    if max(sizes) > MAX_FILE_BYTES:  # it is a chunk of its own
+        return [storage.too_large(size, MAX_FILE_BYTES) for size in sizes]
+    # Of a store, only a file whose size is not listed is checked: it costs the store's checksum.
+    is_checked = min(sizes) < 0 or storage.is_local(keys[0])
+    return storage.read_files(keys, MAX_FILE_BYTES if is_checked else None)
 
 
 def _chunk_bounds(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

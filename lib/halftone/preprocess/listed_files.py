@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halftone import arrow
+from halftone import arrow, storage
 from halftone.arrow import Column
 from halftone.dataset import schema
 from halftone.errors import InputError
-from halftone.storage import FileInfo
 
 # The size of a file if the table has no column for it. A change of the file is then not detected.
 UNKNOWN_BYTES = -1
+
+UNREADABLE = "unreadable"  # the reason of the rejection of a file that cannot be read
 
 GROUP = "group"  # name of the column with the groups that must not be split
 
@@ -40,13 +43,23 @@ _DEFAULTS = {
 EMPTY_TEXTS = {field.name: str(_DEFAULTS[field.type][0].as_py()) for field in FILES}
 
 
+class UnusableImage(NamedTuple):
+    """A listed image that is rejected without being read."""
+
+    path: str  # below the folder of images
+    reason: str
+    detail: str
+    size_bytes: int
+    modified: float
+
+
 class Listing(NamedTuple):
     """The images of a folder or a table."""
 
     files: pa.Table  # FILES
     has_labels: bool  # whether the source has a column of labels
-    ignored: dict[str, int]  # number of files that are no images, by the ending of their names
-    non_utf8_files: list[FileInfo]  # images that no string column can name
+    ignored: dict[str, int]  # number of files that are no images, by their ending or kind
+    unreadable: list[UnusableImage]  # those that cannot be read, as the listing shows
     # Of a table: which of the columns label, group and split decide, and the names of columns that
     # have no meaning.
     used_columns: tuple[str, ...] = ()
@@ -71,3 +84,13 @@ def _column_or_default(source: str, table: pa.Table, field: pa.Field) -> Column:
         return pc.fill_null(pc.cast(column, field.type, safe=False), default[0])
     except pa.ArrowException as error:
         raise InputError(f"{source}: column {field.name} must be {field.type}: {error}") from None
+
+
+def reject_table(root: str, unusable_images: Sequence[UnusableImage]) -> pa.Table:
+    """Return schema.REJECTS of images below `root` that are rejected without being read."""
+    rows = [(storage.join(root, image.path), *image[1:]) for image in unusable_images]
+    columns = zip(*rows) if rows else repeat((), len(schema.REJECTS))
+    return pa.table(
+        [arrow.make_array(values, field.type) for values, field in zip(columns, schema.REJECTS)],
+        schema=schema.REJECTS,
+    )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halftone import arrow, storage
+from halftone import arrow
 from halftone.config import PreprocessSettings
 from halftone.dataset import schema
 from halftone.dataset.manifest import ShardFile
@@ -27,6 +27,7 @@ from halftone.preprocess.duplicates import (
     Resolution,
     find_near_duplicates,
 )
+from halftone.preprocess.listed_files import reject_table
 from halftone.preprocess.previous_version import ROW_NUMBER, add_row_numbers
 from halftone.preprocess.shards import RowSelection
 
@@ -141,7 +142,12 @@ def _build_outcome(
         labels,
         {split: {label: counts[split, label] for label in labels} for split in SPLITS},
         _concat_by_path(
-            [previous_version.rejects, _unusable_rejects(catalogue), *part_rejects, rejects]
+            [
+                previous_version.rejects,
+                reject_table(catalogue.root, catalogue.unusable_images),
+                *part_rejects,
+                rejects,
+            ]
         ),
         _concat_by_path([old_duplicates, duplicates]),
         _concat_by_path([_build_table(near_duplicates, schema.NEAR_DUPLICATES)]),
@@ -209,14 +215,6 @@ def _resolved_tables(
         else:
             rejects.append((key, status, detail, size_bytes, modified))
     return _build_table(rejects, schema.REJECTS), _build_table(duplicates, schema.DUPLICATES)
-
-
-def _unusable_rejects(catalogue: Catalogue) -> pa.Table:
-    rows = [
-        (storage.join(catalogue.root, image.path), *image[1:])
-        for image in catalogue.unusable_images
-    ]
-    return _build_table(rows, schema.REJECTS)
 
 
 def _build_table(rows: Sequence[tuple[Any, ...]], table_schema: pa.Schema) -> pa.Table:

@@ -32,7 +32,7 @@ from halftone.preprocess.decode_block import (
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
-# Spark, Petastorm and storage.list_files ignore names with a leading underscore.
+# Spark and Petastorm ignore names with a leading underscore.
 FOLDER = "_staging"
 # A task processes several blocks: starting a task costs as much as decoding fifty photographs.
 # Several tasks per core keep a slow last task from leaving the other cores idle for long.

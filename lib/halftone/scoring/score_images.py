@@ -7,6 +7,7 @@ run with the same model are kept.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple, Optional
@@ -18,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, model_directory, storage
 from halftone.config import Config
-from halftone.dataset import integrity, manifest
+from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
@@ -28,6 +29,7 @@ from halftone.model_directory import ModelInfo
 from halftone.preprocess import catalogue, changes, listing, staging
 from halftone.preprocess.changes import LISTED_IMAGES, Delta
 from halftone.preprocess.decode_block import PART_NAME
+from halftone.preprocess.listed_files import UNREADABLE, reject_table
 from halftone.progress import print_notes
 from halftone.scoring import predictions, previous_predictions, scores_directory, scoring_job
 from halftone.scoring.fit_thresholds import (
@@ -44,13 +46,17 @@ from halftone.scoring.scoring_job import ScoringJob, SessionFactory
 from halftone.spark import tasks
 from halftone.spark.session import num_cores
 
+# The images that the listing shows to be unreadable; a rejects file like those of blocks.
+_UNREADABLE_FILE = f"{REJECTS_PREFIX}unreadable.parquet"
+
 
 class _ImageListing(NamedTuple):
     """The images below a folder."""
 
     root: str
     entries: pa.Table  # catalogue.ENTRIES; the label is empty if it is not known
-    ignored: dict[str, int]  # files that no suffix marks as an image, by their ending
+    unreadable: pa.Table  # schema.REJECTS of images that the listing shows to be unreadable
+    ignored: dict[str, int]  # files that are no images, by their ending or kind
     notes: tuple[str, ...]  # what the user should know before the work begins
 
     def listed_table(self) -> pa.Table:
@@ -79,6 +85,7 @@ class _ImageRun(NamedTuple):
     name: str
     root: str  # folder of images
     entries: pa.Table  # catalogue.ENTRIES to read
+    unreadable: pa.Table  # schema.REJECTS of images that are not read
     previous: PreviousPredictions  # kept from earlier runs
 
     @property
@@ -130,12 +137,12 @@ def _plan_run(job: ScoringJob, image_listing: _ImageListing, fingerprint: str) -
     last = scores_directory.read_previous_scores(job.output, ImageScores)
     reusable = last if job.settings.only_new and last and last.basis == fingerprint else None
     previous = previous_predictions.read_previous_predictions(job.output, reusable)
-    delta = changes.find_changes(
-        image_listing.listed_table(), previous.known_images(), arrow.chunked_string_array(())
-    )
+    known, unreadable_keys = previous.known_images(), image_listing.unreadable[schema.PATH]
+    delta = changes.find_changes(image_listing.listed_table(), known, unreadable_keys)
+    is_unchanged = delta.is_empty and bool(arrow.is_in(unreadable_keys, known[schema.KEY]).all())
     name = _run_name(fingerprint, image_listing, previous)
     is_same_run = last is not None and last.run == name
-    standing = last if is_same_run or (reusable is not None and delta.is_empty) else None
+    standing = last if is_same_run or (reusable is not None and is_unchanged) else None
     if standing is not None and not _has_all_files(job.output, standing):
         return _RunPlan(name, previous, delta, None, is_damaged=is_same_run)
     return _RunPlan(name, previous, delta, standing)
@@ -160,12 +167,14 @@ def _prepare_run(job: ScoringJob, image_listing: _ImageListing, plan: _RunPlan) 
     keys, delta = image_listing.listed_table()["key"], plan.delta
     # An image with another label is scored again: its loss depends on the label.
     to_score = arrow.concat_columns(delta.to_read, delta.to_move)
-    to_drop = arrow.concat_columns(delta.to_remove, delta.to_move)
+    unreadable = image_listing.unreadable
+    to_drop = arrow.concat_columns(delta.to_remove, delta.to_move, unreadable[schema.PATH])
     return _ImageRun(
         job=job,
         name=plan.name,
         root=image_listing.root,
         entries=arrow.filter_rows(image_listing.entries, arrow.is_in(keys, to_score)),
+        unreadable=unreadable,
         previous=previous_predictions.drop_images(plan.previous, to_drop, job.output, plan.name),
     )
 
@@ -182,8 +191,9 @@ def _build_scores(
     Raises:
         RunError: rows and rejects are not as many as there are images.
     """
-    rejects = summary.counts_by_reason + run.previous.count_by_reason()
-    inputs = run.entries.num_rows + run.previous.num_images
+    unreadable = Counter({UNREADABLE: run.unreadable.num_rows})
+    rejects = summary.counts_by_reason + run.previous.count_by_reason() + unreadable
+    inputs = run.entries.num_rows + run.unreadable.num_rows + run.previous.num_images
     if summary.num_rows + sum(rejects.values()) != inputs:
         raise run.job.count_mismatch(
             f"{inputs} images gave {summary.num_rows} rows and {sum(rejects.values())} rejects"
@@ -232,11 +242,11 @@ def _read_validation_dataset(job: ScoringJob) -> Optional[Manifest]:
 
 def _list_images(root: str, config: Config, model_info: ModelInfo) -> _ImageListing:
     listed = listing.list_images(root, config.score.catalogue, config.preprocess.suffixes)
-    if listed.non_utf8_files:
-        shown = listed.non_utf8_files[0].path.encode("utf-8", "backslashreplace").decode()
+    if not listed.files.num_rows:
+        first = listed.unreadable[0]
         raise InputError(
-            f"{root}: the names of {len(listed.non_utf8_files)} images are not UTF-8 text, such as "
-            f"{shown}; rename them"
+            f"{root}: none of the {len(listed.unreadable)} images can be read, such as "
+            f"{first.path}: {first.detail}"
         )
     files = catalogue.add_labels(listed, config.preprocess.label_from)
     if listed.has_labels:
@@ -251,7 +261,8 @@ def _list_images(root: str, config: Config, model_info: ModelInfo) -> _ImageList
         [files["path"], labels, split, files["size_bytes"], files["modified"]],
         schema=catalogue.ENTRIES,
     )
-    return _ImageListing(root, entries, listed.ignored, listed.notes)
+    unreadable = reject_table(root, listed.unreadable)
+    return _ImageListing(root, entries, unreadable, listed.ignored, listed.notes)
 
 
 def _check_labels(catalogue_url: str, labels: pa.ChunkedArray, model_info: ModelInfo) -> None:
@@ -268,6 +279,7 @@ def _run_name(
 ) -> str:
     digest = hashlib.blake2b(digest_size=8)
     arrow.update_digest(digest, image_listing.entries)
+    arrow.update_digest(digest, image_listing.unreadable)
     return scores_directory.hash_parts(
         scoring_fingerprint,
         image_listing.root,
@@ -291,6 +303,8 @@ def _score_entries(
         cores,
     )
     blocks = blocks._replace(parts=run.folder)
+    if run.unreadable.num_rows:
+        storage.write_table(storage.join(run.folder, _UNREADABLE_FILE), run.unreadable)
     kept_files = [storage.join(run.job.output, file) for file in run.previous.predictions]
     sources = [*range(num_blocks), *kept_files]
     return tasks.run_and_merge(

@@ -14,6 +14,7 @@ from halftone.storage.files import (
     write_json,
 )
 from halftone.storage.listing import FileInfo, exists, list_files, list_names
+from halftone.storage.local_files import too_large
 from halftone.storage.parquet import (
     count_row_groups,
     count_rows,
@@ -23,11 +24,10 @@ from halftone.storage.parquet import (
     write_table,
 )
 from halftone.storage.probe import check_writable
-from halftone.storage.urls import as_url, is_local, join, normalise_url
+from halftone.storage.urls import is_local, join, normalise_url
 
 __all__ = [
     "FileInfo",
-    "as_url",
     "check_writable",
     "count_row_groups",
     "count_rows",
@@ -45,6 +45,7 @@ __all__ = [
     "read_row_group",
     "read_table",
     "remove",
+    "too_large",
     "write_bytes",
     "write_json",
     "write_table",

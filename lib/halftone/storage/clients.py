@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import fsspec
 
 from halftone.errors import RunError
+from halftone.storage.urls import S3_PREFIX
 
 # Protocols for which each host is a file system of its own.
 _PROTOCOLS_WITH_HOST = {"hdfs", "webhdfs", "abfs", "abfss"}
@@ -72,13 +73,24 @@ def _variable_name(protocol: str) -> str:
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
-    """Return fsspec's file system for `url`, and the path in that file system."""
-    protocol, _, rest = url.partition("://")
-    with translate_errors(url):
+    """Return fsspec's file system for the file or folder `url`, and the path in it.
+
+    The path has no slash at its end; `open_files` keeps it.
+    """
+    filesystem, paths = open_files([url])
+    return filesystem, paths[0].rstrip("/")
+
+
+def open_files(urls: Sequence[str]) -> tuple[Any, list[str]]:
+    """Return fsspec's file system for the files `urls` of one store, and their paths in it."""
+    protocol, _, rest = urls[0].partition("://")
+    with translate_errors(urls[0]):
         filesystem = _open_client(
             protocol, rest.split("/")[0] if protocol in _PROTOCOLS_WITH_HOST else ""
         )
-    return filesystem, filesystem._strip_protocol(url).rstrip("/")
+    if protocol == "s3":  # keys are opaque, see S3Store
+        return filesystem, [url.removeprefix(S3_PREFIX) for url in urls]
+    return filesystem, [filesystem._strip_protocol(url) for url in urls]
 
 
 @cache
@@ -89,6 +101,9 @@ def _open_client(protocol: str, host: str) -> Any:
     if protocol == "s3":
         config_kwargs = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
         options["config_kwargs"] = {**_S3_CLIENT_DEFAULTS, **config_kwargs}
+        from halftone.storage.s3 import S3Store  # importing s3fs takes a second
+
+        return S3Store(**options)
     filesystem, _ = fsspec.core.url_to_fs(f"{protocol}://{host}", **options)
     return filesystem
 

@@ -10,11 +10,11 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from halftone.errors import InputError
-from halftone.storage import clients
-from halftone.storage.urls import is_local
+from halftone.storage import clients, local_files
+from halftone.storage.urls import S3_PREFIX, is_local
 
 _TEMPORARY_PREFIX = ".tmp-"
 # Delays before retries, after two writers collided.
@@ -40,40 +40,52 @@ def read_bytes(url: str) -> bytes:
         return bytes(filesystem.cat_file(path))
 
 
-def read_files(urls: Sequence[str]) -> list[Union[bytes, OSError]]:
+def read_files(urls: Sequence[str], max_bytes: Optional[int] = None) -> list[Union[bytes, OSError]]:
     """Read files of one store, concurrently if it is remote.
 
+    Args:
+        max_bytes: a larger file gives an OSError.
+
     Returns:
-        For each file its bytes, or the OSError that reading it raised.
+        For each file its bytes, or an OSError that says why it cannot be read.
 
     Raises:
         StoreError: the store denies access to a file or does not respond.
     """
     if all(map(is_local, urls)):
-        return [_bytes_or_error(url) for url in urls]
-    filesystem, _ = clients.open_filesystem(urls[0])
-    paths = [filesystem._strip_protocol(url) for url in urls]
+        return [local_files.read_file(url, max_bytes) for url in urls]
+    readable = [url for url in urls if "\0" not in url]
+    contents = iter(_read_remote(readable, max_bytes) if readable else [])
+    nul_error = OSError(errno.EINVAL, local_files.NUL_IN_PATH)
+    return [nul_error if "\0" in url else next(contents) for url in urls]
+
+
+def _read_remote(urls: Sequence[str], max_bytes: Optional[int]) -> list[Union[bytes, OSError]]:
+    filesystem, paths = clients.open_files(urls)
+    limits = (None, None) if max_bytes is None else (0, max_bytes + 1)
     # Not `cat`, which treats a name such as photo[1].jpg as a pattern.
     with clients.translate_errors(urls[0]):
-        contents = filesystem.cat_ranges(paths, None, None, on_error="return")
-    return [_check_fetched(url, content) for url, content in zip(urls, contents)]
+        contents = filesystem.cat_ranges(paths, *limits, on_error="return")
+    results = []
+    for url, path, content in zip(urls, paths, contents):
+        with clients.translate_errors(url):
+            results.append(_check_fetched(filesystem, path, content, max_bytes))
+    return results
 
 
-def _bytes_or_error(url: str) -> Union[bytes, OSError]:
-    try:
-        with open(url, "rb", buffering=0) as file:
-            return file.read()
-    except OSError as error:
-        return error
-
-
-def _check_fetched(url: str, fetched: Any) -> Union[bytes, OSError]:
+def _check_fetched(
+    filesystem: Any, path: str, fetched: Any, max_bytes: Optional[int]
+) -> Union[bytes, OSError]:
     if isinstance(fetched, FileNotFoundError):
         return FileNotFoundError("the file was listed, but no longer exists")
-    if not isinstance(fetched, Exception):
-        return bytes(fetched)
-    with clients.translate_errors(url):
+    if isinstance(fetched, Exception):
+        # Stores refuse any range of an empty file.
+        if max_bytes is not None and filesystem.size(path) == 0:
+            return b""
         raise fetched
+    if max_bytes is not None and len(fetched) > max_bytes:
+        return local_files.too_large(filesystem.size(path), max_bytes)
+    return bytes(fetched)
 
 
 def write_bytes(url: str, data: Union[bytes, memoryview]) -> None:
@@ -181,7 +193,13 @@ def remove(url: str) -> None:
     if not is_local(url):
         filesystem, path = clients.open_filesystem(url)
         with suppress(FileNotFoundError), clients.translate_errors(url):
-            filesystem.rm(path, recursive=True)
+            if url.startswith(S3_PREFIX):
+                filesystem.delete_tree(path)
+            elif any(character in path for character in "*?["):  # `rm` takes it for a pattern
+                for file in filesystem.find(path):
+                    filesystem.rm_file(file)
+            else:
+                filesystem.rm(path, recursive=True)
     elif os.path.isdir(url):
         shutil.rmtree(url, ignore_errors=True)
     elif os.path.exists(url):

@@ -4,45 +4,90 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from halftone.storage import clients
-from halftone.storage.urls import is_local
+from halftone.storage.local_files import describe_broken_link
+from halftone.storage.urls import S3_PREFIX, is_local, join
 
 
 class FileInfo(NamedTuple):
-    path: str  # below the listed folder, with forward slashes
+    path: str  # below the listed folder, with forward slashes; "" for a marker of that folder
     size_bytes: int
     modified: float  # seconds since 1970; 0 if the store does not report it
+    broken_link: str = ""  # of a link that leads nowhere or to a folder around it: what it is
 
 
 def list_files(url: str) -> list[FileInfo]:
     """List all files below the folder `url`, sorted by path.
 
-    Files and folders whose names begin with a dot or an underscore belong to tools (`.DS_Store`,
-    `_SUCCESS`) and are skipped.
+    Links are followed. On a store, an object whose key ends with a slash, the marker of a folder,
+    is a file too.
 
     Raises:
         FileNotFoundError: there is no such folder.
         NotADirectoryError: the URL is that of a file.
+        PermissionError: a local folder may not be read; its `filename` names it.
     """
-    return sorted(_walk_local(url, "") if is_local(url) else _find_remote(url))
+    if is_local(url):
+        return sorted(_walk_local(url))
+    return sorted(_list_s3(url) if url.startswith(S3_PREFIX) else _find_remote(url))
 
 
-def _walk_local(root: str, folder: str) -> Iterator[FileInfo]:
-    with os.scandir(os.path.join(root, folder)) as entries:
-        for entry in entries:
-            if entry.name[0] in "._":
-                continue
-            path = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir():
-                yield from _walk_local(root, path)
-            else:
-                # List broken links too: reading one gives an error with its cause.
-                status = entry.stat(follow_symlinks=os.path.exists(entry.path))
-                yield FileInfo(path, status.st_size, status.st_mtime)
+def _walk_local(root: str) -> Iterator[FileInfo]:
+    # Folders to list; with each, the real paths of the folders that hold the links on its path.
+    pending: list[tuple[str, tuple[str, ...]]] = [("", ())]
+    while pending:
+        folder, link_holders = pending.pop()
+        location = join(root, folder) if folder else root
+        try:
+            entries = os.scandir(location)
+        except (FileNotFoundError, NotADirectoryError):
+            if not folder:
+                raise
+            continue  # it was removed after the folder around it was listed
+        with entries:
+            for entry in entries:
+                path = join(folder, entry.name) if folder else entry.name
+                holders, broken_link = link_holders, ""
+                if entry.is_symlink():
+                    holders = (*link_holders, os.path.realpath(location))
+                    broken_link = describe_broken_link(entry.path) or _describe_link_loop(
+                        entry.path, holders
+                    )
+                if not broken_link and entry.is_dir():
+                    pending.append((path, holders))
+                    continue
+                with suppress(FileNotFoundError):  # it was removed after it was listed
+                    status = entry.stat(follow_symlinks=not broken_link)
+                    yield FileInfo(path, status.st_size, status.st_mtime, broken_link)
+
+
+def _describe_link_loop(link: str, holders: Sequence[str]) -> str:
+    """Return why the link leads back to a folder around it or around a link on the way to it."""
+    target = os.path.realpath(link)
+    is_around = (os.path.commonpath([holder, target]) == target for holder in holders)
+    return f"a link loop: {target} contains it" if os.path.isdir(target) and any(is_around) else ""
+
+
+def _list_s3(url: str) -> list[FileInfo]:
+    store, root = clients.open_filesystem(url)
+    _, key, _ = store.split_path(root)
+    with clients.translate_errors(url):
+        files = [
+            FileInfo(
+                found["Key"].removeprefix(f"{key}/" if key else ""),
+                found["Size"],
+                found["LastModified"].timestamp(),
+            )
+            for found in store.iter_objects(root)
+        ]
+        if key and not files:
+            raise NotADirectoryError(url) if store.exists(root) else FileNotFoundError(url)
+    return files
 
 
 def _find_remote(url: str) -> Iterator[FileInfo]:
@@ -51,12 +96,10 @@ def _find_remote(url: str) -> Iterator[FileInfo]:
         entries = filesystem.find(root, detail=True)
         if not entries and not filesystem.exists(root):
             raise FileNotFoundError(url)
+    if root in entries:
+        raise NotADirectoryError(url)
     for path, info in entries.items():
-        relative = path[len(root) :].lstrip("/")
-        if not relative:
-            raise NotADirectoryError(url)
-        if not any(part[0] in "._" for part in relative.split("/")):
-            yield FileInfo(relative, int(info["size"]), _modification_time(info))
+        yield FileInfo(path[len(root) + 1 :], int(info["size"]), _modification_time(info))
 
 
 # Names of the modification time in the different file systems of fsspec.

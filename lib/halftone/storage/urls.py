@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import re
 
 from halftone.errors import InputError
 
+S3_PREFIX = "s3://"
 # Spellings of Hadoop and others, and their canonical ones. Databricks mounts its file system, and
 # the volumes of Unity Catalog, as folders.
 _URL_ALIASES = {
     re.compile(r"^file:/*"): "/",
     re.compile(r"^(?:dbfs:/*|/dbfs/)Volumes/"): "/Volumes/",
     re.compile(r"^dbfs:/*"): "/dbfs/",
-    re.compile(r"^s3[an]://"): "s3://",
+    re.compile(r"^s3[an]://"): S3_PREFIX,
     re.compile(r"^gcs://"): "gs://",
 }
 _URL_WITH_PASSWORD = re.compile(r"^([^:/]+)://[^/@:]*:[^/@]*@")
@@ -43,10 +43,8 @@ def is_local(url: str) -> bool:
     return "://" not in url
 
 
-def as_url(url: str) -> str:
-    """Return `url` with a scheme, for libraries that require one."""
-    return f"file://{url}" if is_local(url) else url
-
-
 def join(url: str, *parts: str) -> str:
-    return posixpath.join(url, *parts)
+    """Append parts with a slash before each, unless there is one; no part is normalised."""
+    for part in parts:
+        url = f"{url}{part}" if url.endswith("/") else f"{url}/{part}"
+    return url

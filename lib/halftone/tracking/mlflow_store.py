@@ -12,7 +12,7 @@ from typing import Optional
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from halftone.tracking.tracking import SQLITE_PREFIX
+from halftone.tracking.tracking import SQLITE_PREFIX, sqlite_path, sqlite_uri
 
 
 def connect(uri: str) -> MlflowClient:
@@ -66,7 +66,7 @@ def _create_database(uri: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
         temporary = Path(folder, path.name)
-        store = SqlAlchemyStore(f"{SQLITE_PREFIX}{temporary}", _artifact_location(uri))  # type: ignore[no-untyped-call]
+        store = SqlAlchemyStore(sqlite_uri(str(temporary)), _artifact_location(uri))  # type: ignore[no-untyped-call]
         store.engine.dispose()
         # It exists by now, or the file system has no links: then MLflow creates it in place.
         with suppress(OSError):
@@ -74,7 +74,7 @@ def _create_database(uri: str) -> None:
 
 
 def _database_path(uri: str) -> Path:
-    return Path(uri[len(SQLITE_PREFIX) :].partition("?")[0])
+    return Path(sqlite_path(uri))
 
 
 def _artifact_location(uri: str) -> Optional[str]:

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any, Optional
+from urllib.parse import quote, unquote
 
 import halftone
 from halftone import storage
@@ -26,6 +27,9 @@ from halftone.dataset.manifest import Manifest
 from halftone.errors import StoppedError
 
 SQLITE_PREFIX = "sqlite:///"
+_SQLITE_FILE_PREFIX = f"{SQLITE_PREFIX}file:"
+# SQLAlchemy's options at the end of a URI. A path may have a question mark too.
+_SQLITE_OPTIONS = re.compile(r"\?\w+=[^?/&]*(&\w+=[^?/&]*)*$")
 # Environment variable with the output of the study that a training belongs to, if there is one.
 PARENT_VARIABLE = "HALFTONE_STUDY"
 # Enough to upload a large network; an unreachable server is given up much earlier.
@@ -207,9 +211,33 @@ def store_uri(settings: TrackingSettings) -> str:
         "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else f"{SQLITE_PREFIX}mlflow.db"
     )
     uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or default
-    if uri.startswith(SQLITE_PREFIX):  # absolute, so that users can copy it from messages
-        uri = SQLITE_PREFIX + os.path.abspath(uri[len(SQLITE_PREFIX) :])
+    if uri.startswith(SQLITE_PREFIX) and not uri.startswith(_SQLITE_FILE_PREFIX):
+        location = uri[len(SQLITE_PREFIX) :]
+        options = _SQLITE_OPTIONS.search(location)
+        path = location[: options.start()] if options else location
+        # Absolute, so that users can copy it from messages.
+        uri = sqlite_uri(os.path.abspath(path), options[0][1:] if options else "")
     return uri
+
+
+def sqlite_uri(path: str, options: str = "") -> str:
+    """Return the URI of an SQLite file for MLflow and SQLAlchemy.
+
+    A path with a question mark, at which SQLAlchemy would cut it, becomes a URI of SQLite itself.
+
+    Args:
+        path: absolute.
+        options: SQLAlchemy's options, such as timeout=5.
+    """
+    if "?" in path:
+        path, options = f"file:{quote(path)}", "&".join(filter(None, ["uri=true", options]))
+    return f"{SQLITE_PREFIX}{path}{f'?{options}' if options else ''}"
+
+
+def sqlite_path(uri: str) -> str:
+    """Return the path of the SQLite file of a URI, as `store_uri` returns it."""
+    path = uri[len(SQLITE_PREFIX) :].partition("?")[0]
+    return unquote(path[len("file:") :]) if uri.startswith(_SQLITE_FILE_PREFIX) else path
 
 
 def _param_text(key: str, value: Any) -> str:
