@@ -14,7 +14,7 @@ PACKAGE = ROOT / "lib" / "halftone"
 # From the bottom up. A module imports its own package and lower layers, nothing else: not another
 # package of its layer, and no higher one.
 LAYERS = (
-    ("errors", "progress", "arrow"),
+    ("errors", "progress", "printable", "arrow"),
     ("config", "storage", "system", "metrics"),
     ("images", "spark", "models", "sample"),
     ("dataset",),

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
-from halftone import config
-from halftone.errors import InputError, RunError, StoppedError
+from halftone import config, printable
+from halftone.errors import InputError, RunError, StoppedError, describe_os_error
 from halftone.storage import clients
 from halftone.system import job_process
 
@@ -62,7 +62,7 @@ def run_with_exit_code(function: Callable[[], None]) -> int:
         if job_process.received_signal() is not None:
             return job_process.finish_interrupted(error)
         message, code = _describe_error(error)
-        print(message, file=sys.stderr)
+        print(printable.escape(message, kept="\n\t"), file=sys.stderr)
         return code
     return 0
 
@@ -76,7 +76,7 @@ def _describe_error(error: BaseException) -> tuple[str, int]:
     if isinstance(error, RunError):
         return f"failed: {error}", 1
     if isinstance(error, OSError):  # such as a full disk
-        return f"failed: {error}; run the same command again to go on", 1
+        return f"failed: {describe_os_error(error)}", 1
     if isinstance(error, KeyboardInterrupt):
         hint = f": {error}" if str(error) else "; run the same command again to go on"
         return f"interrupted{hint}", 130

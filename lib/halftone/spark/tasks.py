@@ -22,6 +22,12 @@ from halftone.system.thread_call import call_in_thread
 
 Result = TypeVar("Result")
 
+_RESUME_HINT = "; finished work is kept, run again to go on"
+# Errors of workers that the same command would meet again.
+_LASTING_ERROR = re.compile(
+    r"(FileNotFound|Permission|NotADirectory|IsADirectory)Error: |OSError: .*symbolic links"
+)
+
 
 class TaskProgress(NamedTuple):
     """What the progress line of a Spark job shows."""
@@ -103,9 +109,8 @@ def _run_job(session: SparkSession, progress: TaskProgress, job: Callable[[], Re
             raise
         except Py4JJavaError as error:
             message = parse_worker_error(str(error.java_exception))
-            raise RunError(
-                f"{label}: {message}; finished work is kept, run again to go on"
-            ) from error
+            hint = "" if _LASTING_ERROR.match(message) else _RESUME_HINT
+            raise RunError(f"{label}: {message}{hint}") from error
 
 
 def parse_worker_error(text: str) -> str:
