@@ -4,8 +4,12 @@ python jobs/experiment.py --config conf/experiments/regularised-convnets.yaml --
 spark-submit --py-files dist/halftone.zip jobs/experiment.py --config FILE --input s3://bucket/faces
 """
 
+from halftone.system import job_process
+
+if __name__ == "__main__":
+    job_process.start()  # before the imports below, which take seconds
+
 import argparse
-import sys
 
 from halftone import cli
 from halftone.experiment import command
@@ -31,4 +35,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    job_process.leave(main())

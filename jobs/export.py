@@ -4,8 +4,12 @@ python jobs/export.py --config conf/local.yaml --output out/demo/tfrecord
 spark-submit --py-files dist/halftone.zip jobs/export.py --config conf/faces.yaml --output gs://B/P
 """
 
+from halftone.system import job_process
+
+if __name__ == "__main__":
+    job_process.start()  # before the imports below, which take seconds
+
 import argparse
-import sys
 from contextlib import ExitStack
 from functools import partial
 
@@ -46,4 +50,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    job_process.leave(main())

@@ -4,7 +4,11 @@ python jobs/preprocess.py --config conf/local.yaml
 spark-submit --py-files dist/halftone.zip jobs/preprocess.py --config conf/faces.yaml
 """
 
-import sys
+from halftone.system import job_process
+
+if __name__ == "__main__":
+    job_process.start()  # before the imports below, which take seconds
+
 from contextlib import ExitStack
 from functools import partial
 
@@ -39,4 +43,4 @@ if __name__ == "__main__":
         "--retry-rejects": "only read the rejected images again",
         "--prune": "remove images that no longer exist from the dataset",
     }
-    sys.exit(cli.run_job(job, __doc__, flags, switches=switches, output_keys=["dataset"]))
+    job_process.leave(cli.run_job(job, __doc__, flags, switches=switches, output_keys=["dataset"]))

@@ -4,11 +4,17 @@ python jobs/retrain.py --config conf/retrain.yaml
 spark-submit --py-files dist/halftone.zip jobs/retrain.py --config conf/retrain.yaml
 
 Exit codes: 0 success, 2 wrong config or input, 3 refused (retrain.fail_on_refusal), 4 another call
-is running, 5 failed and may be tried again. The last line of the output is the outcome as JSON.
+is running, 5 failed and may be tried again, 130 interrupted, 143 stopped by SIGTERM. The last line
+of the output is the outcome as JSON.
 """
 
+from halftone.retrain import interruption
+from halftone.system import job_process
+
+if __name__ == "__main__":
+    job_process.start(interruption.print_outcome)  # before the imports below, which take seconds
+
 import argparse
-import sys
 
 from halftone.retrain import command
 
@@ -39,4 +45,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    job_process.leave(main())

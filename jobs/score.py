@@ -5,7 +5,11 @@ python jobs/score.py --config conf/local.yaml --images new/ --output new-scores/
 spark-submit --py-files dist/halftone.zip jobs/score.py --config conf/faces.yaml
 """
 
-import sys
+from halftone.system import job_process
+
+if __name__ == "__main__":
+    job_process.start()  # before the imports below, which take seconds
+
 from contextlib import ExitStack
 from functools import partial
 
@@ -42,4 +46,4 @@ if __name__ == "__main__":
         "--output": "scores",
         "--baseline": "baseline",
     }
-    sys.exit(cli.run_job(job, __doc__, flags, output_keys=["scores"]))
+    job_process.leave(cli.run_job(job, __doc__, flags, output_keys=["scores"]))

@@ -4,7 +4,11 @@ python jobs/train.py --config conf/local.yaml
 spark-submit --py-files dist/halftone.zip jobs/train.py --config conf/faces.yaml
 """
 
-import sys
+from halftone.system import job_process
+
+if __name__ == "__main__":
+    job_process.start()  # before the imports below, which take seconds
+
 from contextlib import ExitStack
 from functools import partial
 
@@ -29,4 +33,4 @@ def job(config: Config) -> None:
 
 if __name__ == "__main__":
     flags = {"--dataset": "dataset", "--output": "model"}
-    sys.exit(cli.run_job(job, __doc__, flags, output_keys=["model"]))
+    job_process.leave(cli.run_job(job, __doc__, flags, output_keys=["model"]))

@@ -38,9 +38,25 @@ def test_the_job_gets_the_config_with_flags_and_overrides(conf: str) -> None:
         (
             OSError(28, "No space left on device", "/data/x"),
             1,
-            "failed: [Errno 28] No space left on device: '/data/x'; run the same command again to "
-            "go on\n",
+            "failed: [Errno 28] No space left on device: '/data/x'; free some space, then run the "
+            "same command again to go on\n",
         ),
+        (
+            OSError(110, "Connection timed out"),
+            1,
+            "failed: [Errno 110] Connection timed out; run the same command again to go on\n",
+        ),
+        (
+            FileNotFoundError(2, "No such file or directory", "/data/x"),
+            1,
+            "failed: [Errno 2] No such file or directory: '/data/x'\n",
+        ),
+        (
+            OSError(40, "Too many levels of symbolic links", "/data/x"),
+            1,
+            "failed: [Errno 40] Too many levels of symbolic links: '/data/x'\n",
+        ),
+        (InputError("class \x1b[2Jcat\u202e:\n  x"), 2, "error: class \\x1b[2Jcat\\u202e:\n  x\n"),
         (StoppedError("epoch 3 is kept"), 143, "stopped: epoch 3 is kept\n"),
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on\n"),
         (KeyboardInterrupt("epoch 3 is kept"), 130, "interrupted: epoch 3 is kept\n"),

@@ -12,11 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
-from halftone import config
-from halftone.errors import InputError, RunError, StoppedError
+from halftone import config, printable
+from halftone.errors import InputError, RunError, StoppedError, describe_os_error
 from halftone.locking import output
 from halftone.locking.lock import LockHeldError, LockLostError
 from halftone.storage import clients
+from halftone.system import job_process
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -63,26 +64,31 @@ def run_with_exit_code(function: Callable[[], None]) -> int:
     try:
         with output.handle_loss(_end_process):
             function()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except StoppedError as error:
-        print(f"stopped: {error}", file=sys.stderr)
-        return 143
-    except LockHeldError as error:
-        print(f"busy: {error}", file=sys.stderr)
-        return BUSY
-    except RunError as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:  # such as a full disk
-        print(f"failed: {error}; run the same command again to go on", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as error:
-        hint = f": {error}" if str(error) else "; run the same command again to go on"
-        print(f"interrupted{hint}", file=sys.stderr)
-        return 130
+    except BaseException as error:
+        if job_process.received_signal() is not None:
+            return job_process.finish_interrupted(error)
+        message, code = _describe_error(error)
+        print(printable.escape(message, kept="\n\t"), file=sys.stderr)
+        return code
     return 0
+
+
+def _describe_error(error: BaseException) -> tuple[str, int]:
+    """Return the line for an error and the exit code; raise an error that is a bug."""
+    if isinstance(error, InputError):
+        return f"error: {error}", 2
+    if isinstance(error, StoppedError):
+        return f"stopped: {error}", 143
+    if isinstance(error, LockHeldError):
+        return f"busy: {error}", BUSY
+    if isinstance(error, RunError):
+        return f"failed: {error}", 1
+    if isinstance(error, OSError):  # such as a full disk
+        return f"failed: {describe_os_error(error)}", 1
+    if isinstance(error, KeyboardInterrupt):
+        hint = f": {error}" if str(error) else "; run the same command again to go on"
+        return f"interrupted{hint}", 130
+    raise error
 
 
 def _end_process(error: LockLostError) -> None:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+
+# The same command fails in the same way until the user has changed something else than its time.
+_LASTING_ERRNOS = {
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
+    errno.ENAMETOOLONG, errno.EROFS, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL,
+}  # fmt: skip
+
 
 class InputError(ValueError):
     """The config or the input is wrong; the message states what, where, and how to fix it."""
@@ -13,3 +21,13 @@ class RunError(RuntimeError):
 
 class StoppedError(RunError):
     """The job was stopped by SIGTERM and shut down cleanly; the same command resumes it."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return the message, with the advice to run the command again if that can help."""
+    text = str(error) or type(error).__name__
+    if error.errno in _LASTING_ERRNOS:
+        return text
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{text}; free some space, then run the same command again to go on"
+    return f"{text}; run the same command again to go on"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halftone import storage
+from halftone import printable, storage
 from halftone.dataset.manifest import Manifest
 from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.model_directory import CURVES, HISTORY, ModelInfo, Restart
@@ -13,6 +13,7 @@ from halftone.model_directory import CURVES, HISTORY, ModelInfo, Restart
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format a table as plain text: the first column left-aligned, the others right-aligned."""
+    header, *rows = [[printable.escape(cell) for cell in row] for row in [header, *rows]]
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     lines = []
     for row in [header, ["-" * width for width in widths], *rows]:
@@ -130,7 +131,7 @@ def format_scores_summary(scores: SplitScores, output: str) -> str:
             format_table(["class", "precision", "recall", "f1", "rows"], rows),
             "",
             f"{scores.split}: {scores.rows:,} rows  {_overall_text(scores)}",
-            f"precision, recall and f1: {scores.average}",
+            f"precision, recall and f1: {printable.escape(scores.average)}",
             f"report: {storage.join(output, 'report.html')}",
             f"scores: {output}",
         ]

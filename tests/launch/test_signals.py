@@ -101,6 +101,8 @@ child = '''
 import sys, time
 from pathlib import Path
 from halftone.launch import signals
+from halftone.system import parent_watch
+parent_watch.follow_spark_submit()
 with signals.forward_signals(sys.argv[1]) as request:
     print(flush=True)
     while not request.is_received():

@@ -34,7 +34,7 @@ def test_a_csv_file_names_paths_labels_groups_and_splits(tmp_path: Path) -> None
         ("001.jpg", "07", "a", "train", -1, 0.0),
         ("002.jpg", "8", "b", "test", -1, 0.0),
     ]
-    assert (image_listing.has_labels, image_listing.ignored, image_listing.non_utf8_files) == (
+    assert (image_listing.has_labels, image_listing.ignored, image_listing.unreadable) == (
         True,
         {},
         [],

@@ -382,7 +382,10 @@ def test_exit_codes_of_outcomes(outcome: Mapping[str, Any], fails: bool, expecte
 @pytest.mark.parametrize(
     ("error", "code", "outcome", "message"),
     [
-        (StoppedError("the checkpoint stands"), 143, "stopped", "stopped: the checkpoint stands\n"),
+        (
+            StoppedError("the checkpoint stands"), 143, "interrupted",
+            "stopped: the checkpoint stands\n",
+        ),
         (
             KeyboardInterrupt(), 130, "interrupted",
             "interrupted: run the same command again to go on\n",

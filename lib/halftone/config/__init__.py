@@ -11,7 +11,7 @@ from halftone.config.load import (
     diff_settings,
     flatten_settings,
     load_config,
-    read_yaml,
+    overlay_settings,
     require_path,
 )
 from halftone.config.model import Convnet, Mlp, OneOrPerLayer
@@ -20,6 +20,8 @@ from halftone.config.root import Config, Paths, SparkSettings, TrackingSettings
 from halftone.config.score import ScoreSettings
 from halftone.config.storage import StorageSettings
 from halftone.config.train import AugmentSettings, TrainSettings
+from halftone.config.yaml_text import read_yaml
+from halftone.config.yaml_values import fit_section
 
 __all__ = [
     "AugmentSettings",
@@ -44,8 +46,10 @@ __all__ = [
     "TrainSettings",
     "config_from_mapping",
     "diff_settings",
+    "fit_section",
     "flatten_settings",
     "load_config",
+    "overlay_settings",
     "read_yaml",
     "require_path",
 ]

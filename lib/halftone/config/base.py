@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from pydantic import (
     BaseModel,
@@ -14,6 +15,12 @@ from halftone.errors import InputError
 
 class ConfigError(InputError):
     """A setting is unknown, of the wrong type, out of range, or missing although required."""
+
+
+def mistakes_message(source: str, mistakes: Sequence[str]) -> str:
+    """Format the mistakes in a file, one a line."""
+    heading = f"{source}: {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
+    return "\n".join([heading, *(f"  {line}" for line in mistakes)])
 
 
 class ConfigSection(BaseModel):

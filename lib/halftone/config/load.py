@@ -1,22 +1,21 @@
-"""Read a config from YAML, apply overrides, and report every mistake at once."""
+"""Build a config from YAML and overrides, and report every mistake at once."""
 
 from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Optional, Union
 
-import yaml
 from pydantic import (
     ValidationError,
 )
 
-from halftone.config.base import ConfigError
+from halftone.config.base import ConfigError, mistakes_message
 from halftone.config.model import Convnet, Mlp
 from halftone.config.root import Config
+from halftone.config.yaml_text import parse_yaml, read_yaml
+from halftone.config.yaml_values import fit_section, split_key
 
 
 def load_config(
@@ -34,11 +33,9 @@ def load_config(
     """
     raw = read_yaml(path)
     for override in overrides:
-        _apply_override(raw, override)
-    for name, value in paths.items():
-        if value is not None:
-            _apply_override(raw, f"paths.{name}={json.dumps(value)}")
-    return config_from_mapping(raw, source=path)
+        raw = overlay_settings(raw, _parse_override(override))
+    given = {f"paths.{name}": value for name, value in paths.items() if value is not None}
+    return config_from_mapping(overlay_settings(raw, given), source=path)
 
 
 def config_from_mapping(raw: Mapping[str, Any], source: str) -> Config:
@@ -52,11 +49,10 @@ def config_from_mapping(raw: Mapping[str, Any], source: str) -> Config:
     """
     try:
         # JSON mode checks types strictly, but accepts YAML's lists for tuples.
-        return Config.model_validate_json(json.dumps(raw, default=str))
+        return Config.model_validate_json(json.dumps(fit_section(raw, Config), default=str))
     except ValidationError as error:
         mistakes = [_describe_mistake(dict(item)) for item in error.errors(include_url=False)]
-        heading = f"{source}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
-        raise ConfigError("\n".join([heading, *(f"  {line}" for line in mistakes)])) from None
+        raise ConfigError(mistakes_message(source, mistakes)) from None
 
 
 def require_path(value: Optional[str], key: str, flag: str) -> str:
@@ -90,64 +86,25 @@ def diff_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[
     return [(key, before, after) for key, before, after in triples if before != after]
 
 
-class _YamlLoader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-3 as a number and rejects duplicate keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: list[Any] = []
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            seen.append(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-_YamlLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+def overlay_settings(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of nested settings with the values of dotted keys set; `raw` is unchanged."""
+    overlaid = dict(raw)
+    for key, value in settings.items():
+        *sections, name = split_key(key, Config)
+        inner = overlaid
+        for section in sections:
+            current = inner.get(section)
+            inner[section] = dict(current) if isinstance(current, Mapping) else {}
+            inner = inner[section]
+        inner[name] = value
+    return overlaid
 
 
-def _parse_yaml(text: str, source: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_YamlLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
-
-
-def read_yaml(path: str) -> dict[str, Any]:
-    """Read the settings in a YAML file.
-
-    Raises:
-        ConfigError: the file cannot be read, or is not a YAML mapping.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the config: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: cannot read the config: not UTF-8 text") from None
-    raw = _parse_yaml(text, path)
-    if raw is None:
-        return {}
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: must hold settings as key: value, holds a {type(raw).__name__}")
-    return raw
-
-
-def _apply_override(raw: dict[str, Any], override: str) -> None:
+def _parse_override(override: str) -> dict[str, Any]:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: must be KEY=VALUE, such as train.epochs=3")
-    *sections, name = key.split(".")
-    for section in sections:
-        inner = raw.get(section)
-        # Copy each section, so that the caller's mapping does not change.
-        raw[section] = dict(inner) if isinstance(inner, dict) else {}
-        raw = raw[section]
-    raw[name] = _parse_yaml(value, f"--set {override}")
+    return {key: parse_yaml(value, f"--set {override}", key)}
 
 
 def _describe_mistake(error: dict[str, Any]) -> str:

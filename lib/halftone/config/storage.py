@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from pydantic import (
     Field,
+    field_validator,
     model_validator,
 )
 
 from halftone.config.base import ConfigSection
+from halftone.config.yaml_values import read_switch
 
 # Names of options that hold credentials, at any depth, and patterns of values that do.
 _CREDENTIAL_KEY = re.compile(
@@ -38,6 +40,11 @@ class StorageSettings(ConfigSection):
         description="by protocol, arguments of fsspec's client, such as s3: {endpoint_url: ...}",
     )
 
+    @field_validator("options")
+    @classmethod
+    def _read_switches(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return {protocol: _with_switches(arguments) for protocol, arguments in options.items()}
+
     @model_validator(mode="after")
     def _holds_no_credentials(self) -> StorageSettings:
         for protocol, options in self.options.items():
@@ -49,6 +56,17 @@ class StorageSettings(ConfigSection):
                         f"to manifests and logs; remove it, and provide it by {source}"
                     )
         return self
+
+
+def _with_switches(value: Any) -> Any:
+    """Return a copy with booleans for `yes`, `no`, `on` and `off`, which no client takes so."""
+    if isinstance(value, dict):
+        return {key: _with_switches(inner) for key, inner in value.items()}
+    return (
+        [_with_switches(inner) for inner in value]
+        if isinstance(value, list)
+        else read_switch(value)
+    )
 
 
 def _iterate_leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

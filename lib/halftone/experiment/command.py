@@ -49,7 +49,7 @@ def run_experiment(
         LockHeldError: Another process runs this experiment.
         RunError: Runs failed; the message has the error and the log of each. The table shows the
             other runs.
-        StoppedError: SIGTERM was received; the same call resumes the runs.
+        KeyboardInterrupt: a signal was received; the same call resumes the runs.
     """
     experiment = spec.load_spec(path)
     output = storage.normalise_url(output or f"out/experiments/{experiment.name}")

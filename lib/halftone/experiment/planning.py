@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from halftone import config
-from halftone.config import Config, ConfigError, Convnet, SparkSettings
+from halftone.config import Config, ConfigError, Convnet, SparkSettings, overlay_settings
 from halftone.dataset import splits
 from halftone.experiment import combining, spaces
 from halftone.experiment.combining import Combination
@@ -197,17 +197,6 @@ class RunPlanner:
                 f"{source}: train.ranks is {ranks}, but parallel is {self._spec.parallel}; runs "
                 "with several ranks cannot run concurrently: use parallel: 1"
             )
-
-
-def overlay_settings(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of nested settings with the values of dotted keys set; `raw` is unchanged."""
-    overlaid = dict(raw)
-    for key, value in settings.items():
-        section, dot, rest = key.partition(".")
-        current = overlaid.get(section)
-        nested = current if isinstance(current, Mapping) else {}
-        overlaid[section] = overlay_settings(nested, {rest: value}) if dot else value
-    return overlaid
 
 
 def _check_config(raw: Mapping[str, Any], source: str) -> Config:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Optional
 
 from pydantic import Field, ValidationError
 
-from halftone.config import ConfigError, ConfigSection, read_yaml
+from halftone.config import ConfigError, ConfigSection, fit_section, read_yaml
 from halftone.experiment import spaces
 
 # The name of a run is also the name of its folder.
@@ -160,7 +160,8 @@ def parse_spec(raw: Mapping[str, Any], source: str) -> ExperimentSpec:
         ConfigError: The content has mistakes; the message lists all of them.
     """
     try:
-        spec = ExperimentSpec.model_validate_json(json.dumps(raw, default=str))
+        fitted = fit_section(raw, ExperimentSpec)
+        spec = ExperimentSpec.model_validate_json(json.dumps(fitted, default=str))
     except ValidationError as error:
         mistakes = [_describe_mistake(dict(item)) for item in error.errors(include_url=False)]
     else:

@@ -59,7 +59,7 @@ class StageRunner:
         Raises:
             InputError: The output has a run of the same name with different settings.
             RunError: The stage that this one builds on has no finished run.
-            StoppedError: SIGTERM was received.
+            KeyboardInterrupt: a signal was received.
         """
         base_layers = self._inherited_layers(stage, earlier_stages)
         planned = [] if stage.search else self._planner.list_trials(stage, base_layers)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from types import FrameType
 from typing import Optional, Protocol
 
 from halftone import storage
-from halftone.errors import InputError, StoppedError
+from halftone.errors import InputError
 from halftone.experiment import run_job
 from halftone.experiment.outcomes import RunOutcome
 from halftone.experiment.planning import Trial
 from halftone.experiment.results import EpochEntries
 from halftone.experiment.run_job import EarlyStop, StudyContext
-from halftone.spark.session import is_spark_submitted
-from halftone.system import parent_watch
+from halftone.system import job_process
 
 
 class TrialSource(Protocol):
@@ -74,10 +70,11 @@ def run_trials(source: TrialSource, context: StudyContext, parallel: int) -> lis
     """Run all unfinished runs, `parallel` at a time. A failed run does not stop the others.
 
     Raises:
-        StoppedError: SIGTERM was received; the same call resumes the runs.
+        KeyboardInterrupt: a signal was received, and the runs have written checkpoints; the same
+            call resumes them.
     """
     workers = _TrialWorkers(source, context, parallel)
-    with _raise_on_sigterm(), ThreadPoolExecutor(parallel) as pool:
+    with job_process.unlimited_clean_up(), ThreadPoolExecutor(parallel) as pool:
         try:
             futures = [pool.submit(workers.run_worker, slot) for slot in range(parallel)]
             # Wait with a timeout: signal handlers only run between two waits.
@@ -135,26 +132,6 @@ class _TrialWorkers:
                 return early_stop(history)
 
         return with_lock
-
-
-@contextmanager
-def _raise_on_sigterm() -> Iterator[None]:
-    """Raise StoppedError on SIGTERM if this is the main thread, which receives signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Optional[FrameType]) -> None:
-        raise StoppedError("the runs write checkpoints; run the same command again to resume them")
-
-    if is_spark_submitted():
-        # The JVM of spark-submit does not forward signals to the Python process that it starts.
-        parent_watch.signal_on_parent_exit(signal.SIGTERM)
-    previous_handler = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous_handler)
 
 
 def _describe_outcome(outcome: RunOutcome) -> str:

@@ -16,8 +16,7 @@ from typing import Optional
 from halftone import storage
 from halftone.errors import StoppedError
 from halftone.model_directory import STOP_FILE
-from halftone.spark.session import is_spark_submitted
-from halftone.system import parent_watch
+from halftone.system import job_process
 
 _POLL_INTERVAL_SECS = 0.1
 
@@ -26,14 +25,14 @@ class StopRequest:
     """The signal that asked this job to end, if any."""
 
     def __init__(self) -> None:
-        self._signal: Optional[int] = None
+        self.signal: Optional[int] = None
 
     def is_received(self) -> bool:
-        return self._signal is not None
+        return self.signal is not None
 
     @property
     def is_interrupt(self) -> bool:
-        return self._signal == signal.SIGINT
+        return self.signal == signal.SIGINT
 
     def raise_if_received(self) -> None:
         """Raise StoppedError if the request was received. Call it before the ranks train."""
@@ -42,9 +41,10 @@ class StopRequest:
 
     def handle_signal(self, signal_number: int, frame: Optional[FrameType]) -> None:
         """Handle a signal. A second Ctrl-C raises KeyboardInterrupt at once."""
-        if self._signal is not None and signal_number == signal.SIGINT:
+        if self.signal is not None and signal_number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._signal = self._signal or signal_number
+        self.signal = self.signal or signal_number
+        job_process.silence_libraries()
 
 
 @contextmanager
@@ -65,6 +65,7 @@ def forward_signals(output: str) -> Iterator[StopRequest]:
         with _install_handlers(request), _forward_stop(request, stop_file):
             yield request
     except StoppedError as error:
+        job_process.record_signal(request.signal or signal.SIGTERM)
         if request.is_interrupt:
             raise KeyboardInterrupt(str(error)) from None
         raise
@@ -77,9 +78,6 @@ def _install_handlers(request: StopRequest) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    if is_spark_submitted():
-        # spark-submit is a JVM that does not forward signals to the Python process it started.
-        parent_watch.signal_on_parent_exit(signal.SIGTERM)
     handled_signals = (signal.SIGTERM, signal.SIGINT)
     previous = [signal.signal(number, request.handle_signal) for number in handled_signals]
     try:

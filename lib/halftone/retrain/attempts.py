@@ -16,6 +16,7 @@ from halftone.retrain.job import RetrainJob
 from halftone.retrain.run import RetrainRun, manual_interruption_reason, report_failed_step
 from halftone.retrain.state import journal
 from halftone.retrain.state.journal import BEGIN, FOLLOW_UP_STEPS, JournalEntry
+from halftone.system import job_process
 
 WRONG_INPUT = 2  # the exit code
 
@@ -75,6 +76,7 @@ def _attempt_run(run: RetrainRun, close_reason: str) -> dict[str, Any]:
     except (StoppedError, LockHeldError, LockLostError):
         raise
     except Exception as error:
+        job_process.raise_if_interrupted(error)
         new_progress = _read_progress(run)
         attempt = attempt if new_progress == progress else 1
         if attempt < limit or run.job.dry_run:

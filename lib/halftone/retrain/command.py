@@ -21,14 +21,16 @@ from halftone.locking import lock, output
 from halftone.locking.lock import Lock, LockHeldError, LockLostError
 from halftone.retrain import attempts, job, manual, notify
 from halftone.retrain.attempts import WRONG_INPUT, print_error
+from halftone.retrain.interruption import INTERRUPTED
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import history
 from halftone.retrain.state.history import FAILED, HELD_BY_DRIFT, REFUSED
 from halftone.spark.session import spark_session
 from halftone.storage import clients
+from halftone.system import job_process
 
 DONE, GATE_REFUSED, BUSY, MAY_BE_RETRIED = 0, 3, 4, 5
-STOPPED, INTERRUPTED = 143, 130
+STOPPED_CODE, INTERRUPTED_CODE = 143, 130
 
 
 class RetrainArguments(NamedTuple):
@@ -59,6 +61,11 @@ def main(arguments: RetrainArguments) -> int:
         return _print_failure(error, WRONG_INPUT, "error", "input")
     except RunError as error:  # the store of the history cannot be reached
         return _print_failure(error, MAY_BE_RETRIED, "failed", FAILED)
+    except KeyboardInterrupt as error:
+        if job_process.received_signal() is not None:
+            return job_process.finish_interrupted(error)
+        interrupt = KeyboardInterrupt(str(error) or "run the same command again to go on")
+        return _print_failure(interrupt, INTERRUPTED_CODE, "interrupted", INTERRUPTED)
 
 
 def run_command(config: Config, arguments: RetrainArguments) -> int:
@@ -66,6 +73,7 @@ def run_command(config: Config, arguments: RetrainArguments) -> int:
 
     Raises:
         InputError: the config is not suitable for retraining; nothing was done.
+        KeyboardInterrupt: a signal was received; the next call resumes the run.
     """
     with ExitStack() as stack:
 
@@ -79,10 +87,8 @@ def run_command(config: Config, arguments: RetrainArguments) -> int:
         try:
             outcome = _run_locked(retrain_job, partial(_dispatch, retrain_job, arguments))
         except Exception as error:
+            job_process.raise_if_interrupted(error)
             return _report_failure(retrain_job, error)
-        except KeyboardInterrupt as error:
-            interrupt = KeyboardInterrupt(str(error) or "run the same command again to go on")
-            return _print_failure(interrupt, INTERRUPTED, "interrupted", "interrupted")
     code = exit_code(config, outcome)
     print(json.dumps({**_select_printed_fields(outcome), "exit_code": code}), flush=True)
     return code
@@ -127,7 +133,7 @@ def _report_failure(retrain_job: RetrainJob, error: Exception) -> int:
     if isinstance(error, (LockHeldError, LockLostError)):
         return _print_failure(error, BUSY, "busy", "busy")
     if isinstance(error, StoppedError):
-        return _print_failure(error, STOPPED, "stopped", "stopped")
+        return _print_failure(error, STOPPED_CODE, "stopped", INTERRUPTED)
     outcome = {"outcome": FAILED, "reason": str(error), "may_be_retried": True}
     notify.send_outcome(
         retrain_job.settings, retrain_job.registry.name, {"id": secrets.token_hex(8), **outcome}

@@ -28,6 +28,7 @@ from halftone.retrain.state.history import (
     REFUSED,
 )
 from halftone.retrain.state.journal import BEGIN, ENDED, OUTCOME, Journal, JournalEntry
+from halftone.system import job_process
 
 # Fields of the preprocess entry that an outcome repeats.
 _PREPROCESS_FIELDS = ("new_images", "new_rejects", "rows", "dataset_version", "basis")
@@ -214,6 +215,7 @@ class RetrainRun(NamedTuple):
             except LockLostError:
                 raise
             except Exception as error:
+                job_process.raise_if_interrupted(error)
                 return report_failed_step(name, str(error))
 
         self.journal.run_step(name, run_or_report)

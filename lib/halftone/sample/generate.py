@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from halftone.errors import InputError
+from halftone.errors import InputError, describe_os_error
 from halftone.progress import report_progress
 from halftone.sample import drawing
 from halftone.sample.drawing.damage import BROKEN_FILES, make_broken_files
@@ -260,7 +260,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error}; run the same command again to go on", file=sys.stderr)
+        print(f"error: {describe_os_error(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)

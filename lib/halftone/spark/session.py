@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Optional
 
@@ -16,6 +17,9 @@ from halftone.config import SparkSettings
 from halftone.spark import class_archive
 from halftone.spark.slots import wait_and_count_slots
 from halftone.storage import clients
+from halftone.system import job_process
+from halftone.system.parent_watch import is_spark_submitted
+from halftone.system.thread_call import call_in_thread
 
 # Defaults if Spark runs on this machine; on a cluster the settings of spark-submit apply.
 _LOCAL_DEFAULTS = {
@@ -34,6 +38,7 @@ _DEFAULTS = {
 _stop_thread: Optional[threading.Thread] = None
 # A task whose Python worker dies is tried up to four times, as on a cluster.
 _DEFAULT_MASTER = "local[*, 4]"
+_START_END_SECS = 1.0
 
 
 @contextmanager
@@ -56,7 +61,8 @@ def spark_session(name: str, settings: SparkSettings) -> Iterator[SparkSession]:
     try:
         yield session
     finally:
-        _stop_session(session)
+        if job_process.received_signal() is None:  # else the end of the job ends the JVM
+            _stop_session(session)
 
 
 def find_active_session() -> Optional[SparkSession]:
@@ -78,12 +84,28 @@ def _start_session(name: str, settings: SparkSettings) -> SparkSession:
     for key, value in {**_DEFAULTS, **local, **settings.conf}.items():
         if submitted is None or not submitted.contains(key):
             builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    session = _get_or_create(builder)
     if local:
         # Spark describes every RDD in JSON for its web UI, which is disabled. Loading the classes
         # for that takes longer than the rest of a small job in the JVM.
         session.sparkContext.setLocalProperty("spark.rdd.scope.noOverride", "true")
     return session
+
+
+def _get_or_create(builder: SparkSession.Builder) -> SparkSession:
+    """Return the session of a builder, which another thread starts.
+
+    In the main thread PySpark would handle Ctrl-C by a call to the JVM from within the call that
+    was interrupted, and an interruption of the JVM's start would leave the JVM running.
+    """
+    future = call_in_thread(builder.getOrCreate)
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        if job_process.received_signal() is not None:
+            job_process.end_children()
+            wait([future], _START_END_SECS)  # PySpark removes its temporary folder
+        raise
 
 
 def _stop_session(session: SparkSession) -> None:
@@ -94,11 +116,6 @@ def _stop_session(session: SparkSession) -> None:
     # PySpark sets _jsc to None when the JVM's context has stopped, and then ends the server.
     while _stop_thread.is_alive() and session.sparkContext._jsc is not None:
         _stop_thread.join(timeout=0.01)
-
-
-def is_spark_submitted() -> bool:
-    """Return whether spark-submit started this process."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def submitted_conf() -> Optional[SparkConf]:

@@ -9,16 +9,24 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Callable, NamedTuple, Optional, TypeVar
 
 from py4j.protocol import Py4JJavaError
+from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
 from halftone.errors import RunError
 from halftone.progress import report_progress
+from halftone.system import job_process
+from halftone.system.thread_call import call_in_thread
 
 Result = TypeVar("Result")
+
+_RESUME_HINT = "; finished work is kept, run again to go on"
+# Errors of workers that the same command would meet again.
+_LASTING_ERROR = re.compile(
+    r"(FileNotFound|Permission|NotADirectory|IsADirectory)Error: |OSError: .*symbolic links"
+)
 
 
 class TaskProgress(NamedTuple):
@@ -51,8 +59,7 @@ def run_tasks(
     if not num_tasks:
         return []
     numbers = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
-    with _report_job(session, progress):
-        return numbers.map(task).collect()
+    return _run_job(session, progress, numbers.map(task).collect)
 
 
 def run_and_merge(
@@ -75,30 +82,35 @@ def run_and_merge(
         yield merge(map(task, numbers))
 
     rdd = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
-    with _report_job(session, progress):
+
+    def run_tree() -> Result:
         return rdd.mapPartitions(merge_partition).treeReduce(
             lambda first, second: merge([first, second])
         )
 
+    return _run_job(session, progress, run_tree)
 
-@contextmanager
-def _report_job(session: SparkSession, progress: TaskProgress) -> Iterator[None]:
-    """Print the progress of the body's Spark job, and translate its errors to RunError."""
+
+def _run_job(session: SparkSession, progress: TaskProgress, job: Callable[[], Result]) -> Result:
+    """Run a Spark job, print its progress, and translate its errors to RunError."""
     label, total, unit, count_done = progress
     group = f"halftone-{label}-{time.monotonic_ns()}"
     session.sparkContext.setJobGroup(group, label)
-    try:
-        with report_progress(
-            count_done or _make_units_counter(session, group, total), label, total, unit
-        ):
-            yield
-    except KeyboardInterrupt:
-        # The session of a notebook outlives this call, and the job would go on in it.
-        session.sparkContext.cancelJobGroup(group)
-        raise
-    except Py4JJavaError as error:
-        message = parse_worker_error(str(error.java_exception))
-        raise RunError(f"{label}: {message}; finished work is kept, run again to go on") from error
+    with report_progress(
+        count_done or _make_units_counter(session, group, total), label, total, unit
+    ):
+        try:
+            # Ctrl-C in a thread that waits for the JVM's answer would leave it to its next call.
+            return call_in_thread(job, InheritableThread).result()
+        except KeyboardInterrupt:
+            # The session of a notebook outlives this call, and the job would go on in it.
+            if job_process.received_signal() is None:
+                session.sparkContext.cancelJobGroup(group)
+            raise
+        except Py4JJavaError as error:
+            message = parse_worker_error(str(error.java_exception))
+            hint = "" if _LASTING_ERROR.match(message) else _RESUME_HINT
+            raise RunError(f"{label}: {message}{hint}") from error
 
 
 def parse_worker_error(text: str) -> str:

@@ -16,6 +16,20 @@ def signal_on_parent_exit(signal_number: signal.Signals) -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal_number))
 
 
+def is_spark_submitted() -> bool:
+    """Return whether spark-submit started this process."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def follow_spark_submit() -> None:
+    """Get SIGTERM when spark-submit ends, if it started this process.
+
+    Its JVM does not forward signals to the Python process that it starts.
+    """
+    if is_spark_submitted():
+        signal_on_parent_exit(signal.SIGTERM)
+
+
 def exit_on_stdin_end() -> None:
     """Exit immediately with code 1 when the standard input ends.
 

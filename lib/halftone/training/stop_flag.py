@@ -8,6 +8,7 @@ from types import FrameType, TracebackType
 from typing import Any, Optional
 
 from halftone import storage
+from halftone.system import job_process
 
 _POLL_INTERVAL_SECS = 1.0
 
@@ -48,6 +49,7 @@ class StopFlag:
 
     def _on_signal(self, number: int, frame: Optional[FrameType]) -> None:
         self._set_event.set()
+        job_process.silence_libraries()
 
     def _poll_url(self, url: str) -> None:
         while not self._set_event.is_set():

@@ -1,0 +1,31 @@
+"""Text of users, such as names of classes and files, for terminals, tables and pages."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Control characters, which terminals obey; separators of lines; halves of characters, which cannot
+# be encoded.
+_ESCAPED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+# Characters that change the order in which the characters after them are shown.
+_ESCAPED_DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def escape(text: str, kept: str = "") -> str:
+    r"""Return `text` with an escape such as \x1b or \u202e for each character that does not print.
+
+    Args:
+        kept: characters that stay, such as a newline.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if character not in kept
+        and (
+            unicodedata.category(character) in _ESCAPED_CATEGORIES
+            or unicodedata.bidirectional(character) in _ESCAPED_DIRECTIONS
+        )
+        else character
+        for character in text
+    )
