@@ -146,8 +146,8 @@ def test_damaged_or_missing_shard_is_an_error(shards: list[ShardFile], tmp_path:
     )
 
 
-def test_path_with_a_space_is_read(shards: list[ShardFile], tmp_path: Path) -> None:
-    root = tmp_path / "my data"
+def test_path_with_any_characters_is_read(shards: list[ShardFile], tmp_path: Path) -> None:
+    root = tmp_path / "a #?%20[1]*&ü"
     (root / "train").mkdir(parents=True)
     for shard in shards:
         (tmp_path / shard.path).rename(root / shard.path)
