@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+
+from halftone.spark import class_archive
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,6 +23,13 @@ PYTHON = [sys.executable]
 SUBMIT = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[2]"]
 
 
+# What libraries print on their own; a job prints its own lines only.
+RAW_LINE = re.compile(
+    r".*(?:WARN|ERROR|INFO|libpng|libtiff|TIFFRead|Corrupt JPEG|Setting .*log level|Warning:"
+    r"|tensorflow/|cuda).*"
+)
+
+
 def run(job: str, *arguments: object, by: list[str] = PYTHON, code: int = 0) -> list[str]:
     """Run a job to its end; return the lines of its standard output, or of its errors."""
     command = [*by, str(ROOT / "jobs" / f"{job}.py"), *map(str, arguments)]
@@ -27,6 +37,8 @@ def run(job: str, *arguments: object, by: list[str] = PYTHON, code: int = 0) -> 
         command, capture_output=True, text=True, timeout=300, env=environment(), cwd="/"
     )
     assert done.returncode == code, done.stdout + done.stderr
+    raw_lines = RAW_LINE.findall(done.stdout + done.stderr)
+    assert not raw_lines, raw_lines
     return (done.stderr if code else done.stdout).splitlines()
 
 
@@ -37,6 +49,7 @@ def environment() -> dict[str, str]:
         **os.environ,
         "PATH": f"{folder}:{os.environ['PATH']}",
         "PYSPARK_PYTHON": sys.executable,
+        "SPARK_SUBMIT_OPTS": class_archive.jvm_options(),  # as in spark-env.sh
     }
 
 

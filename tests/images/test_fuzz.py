@@ -21,6 +21,7 @@ An independent check must accept each file that `decode` accepts:
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import random
@@ -42,7 +43,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from halftone.config import PixelSpec
-from halftone.images import REJECT_REASONS, ImageRejectedError, decode, detect_format
+from halftone.images import (
+    REJECT_REASONS,
+    ImageRejectedError,
+    decode,
+    decode_preview,
+    detect_format,
+)
 
 MUTANTS = 60_000
 HARMLESS = (
@@ -426,6 +433,18 @@ def test_no_truncation_is_accepted_unless_all_pixels_are_there(name: str, share:
         assert outcome == "accepted as gif"  # cut behind its first frame
         whole = decode(BASES[name], SPECS[1]).pixels
         assert np.array_equal(decode(data, SPECS[1]).pixels, whole)
+
+
+def test_no_decoder_prints_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """libpng and libjpeg print from C code, which sys.stderr does not see."""
+    for seed in range(1500):
+        data = mutant(seed)
+        if data[:2] in (b"II", b"MM"):
+            continue
+        decode_preview(data, SPECS[0])
+        with contextlib.suppress(ImageRejectedError):
+            decode(data, SPECS[0])
+    assert capfd.readouterr() == ("", "")
 
 
 if __name__ == "__main__":

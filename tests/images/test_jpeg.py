@@ -64,9 +64,11 @@ def test_layout_that_the_tests_below_rely_on() -> None:
     assert PLAIN[-2:] == b"\xff\xd9"
 
 
+PROFILE_1_OF_2 = b"\xff\xe2\0\x1aICC_PROFILE\0\1\2" + b"x" * 10
 HARMLESS = {
     "junk between segments": PLAIN[:AFTER_APP0] + b"abc" + PLAIN[AFTER_APP0:],
     "junk twice": PLAIN[:AFTER_APP0] + b"abc" + PLAIN[AFTER_APP0:SOS] + b"de" + PLAIN[SOS:],
+    "profile part 1 of 2": PLAIN[:AFTER_APP0] + PROFILE_1_OF_2 + PLAIN[AFTER_APP0:],
     "unknown JFIF revision": PLAIN[:11] + b"\x09" + PLAIN[12:],
     "needless scan parameters": PLAIN[: SOS + 11] + b"\1\2\3" + PLAIN[SOS + 14 :],
     "unknown Adobe transform": PLAIN[:2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from conftest import DrawImages
 from job_runs import PYTHON, ROOT, SUBMIT, environment, litter, results, run
@@ -40,10 +42,21 @@ def conf(tmp_path: Path, draw_images: DrawImages) -> Path:
     return path
 
 
+def cut_jpeg() -> bytes:
+    """A JPEG whose second half is missing, of which libjpeg warns."""
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(buffer, "JPEG")
+    return buffer.getvalue()[: buffer.tell() // 2] + b"\xff\xd9"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [PYTHON, SUBMIT], ids=["python", "spark-submit"])
 def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, launcher: list[str]) -> None:
     out = tmp_path / "out"
+    folder = Path(yaml.safe_load(conf.read_text())["paths"]["images"]) / "lying"
+    png = (folder / "0000.png").read_bytes()
+    (folder / "cut.png").write_bytes(png[: len(png) // 2])  # run() looks for lines of libpng
+    (folder / "cut.jpg").write_bytes(cut_jpeg())
     assert run("preprocess", "--config", conf, by=launcher)[-1] == f"dataset: {out}/dataset"
     assert run("train", "--config", conf, by=launcher)[-1] == f"model: {out}/model"
     lines = run("score", "--config", conf, by=launcher)

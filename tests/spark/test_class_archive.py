@@ -83,10 +83,11 @@ def test_the_options_name_the_archive_only_where_there_is_one(
 ) -> None:
     archive = tmp_path / "a folder" / "classes.jsa"
     monkeypatch.setattr(class_archive, "ARCHIVE", archive)
-    assert class_archive.jvm_options() == "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    logging = Path(class_archive.__file__).with_name("log4j2.properties")
+    always = f'-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile="{logging}"'
+    assert class_archive.jvm_options() == always
     archive.parent.mkdir()
     archive.touch()
     assert class_archive.jvm_options() == (
-        f'-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:SharedArchiveFile="{archive}" '
-        "-Xlog:cds=off,cds+dynamic=off"
+        f'{always} -XX:SharedArchiveFile="{archive}" -Xlog:cds=off,cds+dynamic=off'
     )

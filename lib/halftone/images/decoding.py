@@ -168,21 +168,3 @@ def _convert_channels(pixels: PixelArray, channels: int) -> PixelArray:
     code = cv2.COLOR_RGB2GRAY if channels == 1 else cv2.COLOR_GRAY2RGB
     converted = cv2.cvtColor(np.ascontiguousarray(pixels), code)
     return np.asarray(converted, np.uint8).reshape(*pixels.shape[:2], channels)
-
-
-def decode_preview(data: bytes, spec: PixelSpec) -> Optional[PixelArray]:
-    """Decode a rejected file as far as OpenCV can, for display to people.
-
-    Returns:
-        (H, W, C) uint8 in the spec's shape, perhaps damaged; None if OpenCV cannot decode it.
-    """
-    flag = cv2.IMREAD_REDUCED_GRAYSCALE_2 if spec.channels == 1 else cv2.IMREAD_REDUCED_COLOR_2
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    except cv2.error:
-        return None
-    if pixels is None:
-        return None
-    resized = cv2.resize(pixels, (spec.width_px, spec.height_px), interpolation=cv2.INTER_AREA)
-    preview = resized if spec.channels == 1 else cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
-    return np.asarray(preview, np.uint8).reshape(spec.height_px, spec.width_px, spec.channels)

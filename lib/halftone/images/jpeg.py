@@ -9,7 +9,7 @@ from halftone.config import PixelSpec
 from halftone.images.orientation import read_orientation
 from halftone.images.result import ImageRejectedError, check_size
 
-DHT, SOS, APP0, APP1, APP14 = 0xC4, 0xDA, 0xE0, 0xE1, 0xEE
+DHT, SOS, APP0, APP1, APP2, APP14 = 0xC4, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
 _MISPLACED_MARKERS = (0x01, *range(0xD0, 0xDA))  # TEM, restarts, SOI and EOI, within a header
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # these three are not frames
 PROGRESSIVE_FRAMES = (0xC2, 0xCA)

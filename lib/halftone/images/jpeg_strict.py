@@ -4,6 +4,7 @@ libjpeg-turbo decodes damaged files and only warns. Here a warning is an error, 
 following, which do not change any pixel:
 
 - extraneous bytes between the header's segments,
+- a colour profile in wrongly numbered parts (profiles are not applied),
 - an unknown JFIF revision, an unknown Adobe transform code (libjpeg's own guess is used),
 - scan parameters that a sequential JPEG does not use,
 - zero bytes between the end of a scan and the next marker, which some cameras write (libjpeg
@@ -25,6 +26,7 @@ import simplejpeg
 
 from halftone.images.jpeg import (
     APP0,
+    APP2,
     APP14,
     DHT,
     PROGRESSIVE_FRAMES,
@@ -37,7 +39,7 @@ from halftone.images.result import ImageRejectedError, PixelArray
 
 _HARMLESS_WARNINGS = re.compile(
     r"(?P<count>\d+) extraneous bytes before marker 0x(?P<marker>[0-9a-f]{2})"
-    r"|unknown JFIF revision|Unknown Adobe color transform|Invalid SOS parameters",
+    r"|bad ICC marker|unknown JFIF revision|Unknown Adobe color transform|Invalid SOS parameters",
     re.IGNORECASE,
 )
 _MAX_REPAIRS = 3  # one defect hides the next; a file with more of them is rejected to save time
@@ -100,6 +102,8 @@ def _normalise_header(data: bytes, header: JpegHeader) -> bytes:
     parts = [data[:2]]
     for marker, start, end in iterate_segments(data):
         segment = bytearray(data[start:end])
+        if marker == APP2 and segment[4:16] == b"ICC_PROFILE\0":
+            continue
         if marker == APP0 and segment[4:9] == b"JFIF\0":
             segment[9:11] = b"\x01\x01"
         elif marker == APP14 and segment[4:9] == b"Adobe" and len(segment) > 15:

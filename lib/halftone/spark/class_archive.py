@@ -37,6 +37,8 @@ _JOB_CONF: dict[str, Any] = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
+# Not a file if the package is in a zip archive; Spark then logs as it does by default.
+_LOGGING = Path(__file__).with_name("log4j2.properties")
 # Spark sources this file before it starts a JVM, unless SPARK_CONF_DIR names another folder. A
 # conf folder in which somebody put more files stays in use, and the archive does not.
 _SPARK_ENV = """\
@@ -52,9 +54,12 @@ fi
 
 def jvm_options() -> str:
     """JVM options for a short job in this environment, in the syntax of SPARK_SUBMIT_OPTS."""
-    if not ARCHIVE.exists():
-        return _SHORT_JOB_OPTIONS
-    return f"{_SHORT_JOB_OPTIONS} {_option('SharedArchiveFile', ARCHIVE)} {_NO_ARCHIVE_WARNINGS}"
+    options = [_SHORT_JOB_OPTIONS]
+    if _LOGGING.is_file():
+        options.append(f'-Dlog4j2.configurationFile="{_LOGGING}"')
+    if ARCHIVE.exists():
+        options += [_option("SharedArchiveFile", ARCHIVE), _NO_ARCHIVE_WARNINGS]
+    return " ".join(options)
 
 
 def write_archive() -> None:

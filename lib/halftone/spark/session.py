@@ -26,14 +26,14 @@ _LOCAL_DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
-    "spark.log.level": "FATAL",  # Halftone prints the error of a failed job itself
 }
 # A row of an image has many bytes: Spark's default of 10,000 rows a batch could exceed 2 GiB.
 _DEFAULTS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "128",
     "spark.ui.showConsoleProgress": "false",  # Halftone's own progress line counts images
-    "spark.log.level": "ERROR",
 }
+# The setting spark.log.level would do the same, but Spark prints a line about it.
+_LOG_LEVEL, _LOCAL_LOG_LEVEL = "ERROR", "FATAL"  # Halftone prints the error of a failed job itself
 # Stops the last session that was started here.
 _stop_thread: Optional[threading.Thread] = None
 # A task whose Python worker dies is tried up to four times, as on a cluster.
@@ -85,6 +85,8 @@ def _start_session(name: str, settings: SparkSettings) -> SparkSession:
         if submitted is None or not submitted.contains(key):
             builder = builder.config(key, value)
     session = _get_or_create(builder)
+    if not session.sparkContext.getConf().contains("spark.log.level"):
+        session.sparkContext.setLogLevel(_LOCAL_LOG_LEVEL if local else _LOG_LEVEL)
     if local:
         # Spark describes every RDD in JSON for its web UI, which is disabled. Loading the classes
         # for that takes longer than the rest of a small job in the JVM.

@@ -1,0 +1,52 @@
+"""Show a rejected image to people, as far as it can be decoded."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Optional
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from halftone.config import PixelSpec
+from halftone.images.result import PixelArray
+
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "PPM")
+
+
+def decode_preview(data: bytes, spec: PixelSpec) -> Optional[PixelArray]:
+    """Decode a rejected file as far as Pillow can.
+
+    OpenCV decodes more of some files, but libpng and libjpeg then print to the terminal, as libtiff
+    does: TIFF files are not shown.
+
+    Returns:
+        (H, W, C) uint8 in the spec's shape, perhaps damaged; None if Pillow cannot decode it.
+    """
+    mode = "L" if spec.channels == 1 else "RGB"
+    size = (spec.width_px, spec.height_px)
+    try:
+        with _leniently(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > spec.max_pixels:
+                return None
+            image.draft(mode, (2 * size[0], 2 * size[1]))  # JPEG only
+            resized = image.convert(mode).resize(size, Image.Resampling.BOX)
+    except Exception:  # Pillow's readers raise many kinds for a damaged file
+        return None
+    return np.array(resized, np.uint8).reshape(spec.height_px, spec.width_px, spec.channels)
+
+
+@contextmanager
+def _leniently() -> Iterator[None]:
+    """Let Pillow return the part of a truncated file that it has decoded."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
