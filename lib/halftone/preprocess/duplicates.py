@@ -40,7 +40,7 @@ _ROW, _DUPLICATE, _NEW = range(3)
 _AGE = "age"
 _DIGESTS = pa.schema(
     [
-        pa.field(schema.DIGEST, pa.binary(16)),
+        pa.field(schema.DIGEST, pa.binary()),
         pa.field(schema.KEY, pa.string()),
         pa.field(schema.LABEL, pa.string()),
         pa.field(schema.SOURCE_BYTES, pa.int64()),

@@ -78,8 +78,12 @@ def _write_shards(context: PreprocessContext, outcome: PreprocessOutcome) -> lis
     unchanged_files, planned = shards.plan_shards(
         outcome.selections, _shard_sizes(config, outcome), context.run_name
     )
+    pixels = config.pixels
     writer = shards.ShardWriter(
-        context.dataset, context.catalogue.root, outcome.labels, config.pixels.channels
+        context.dataset,
+        context.catalogue.root,
+        outcome.labels,
+        (pixels.height_px, pixels.width_px, pixels.channels),
     )
     summaries = tasks.run_tasks(
         spark,
