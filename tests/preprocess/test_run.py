@@ -163,7 +163,8 @@ def test_too_many_rejects_fail_before_anything_is_published(
     assert str(caught.value) == (
         f"{images}: 1 of 9 images are rejected (11.1%: 1 empty), preprocess.max_reject_fraction "
         f"is 0.05; nothing was published. The first: {images}/lying/bad.png: empty, "
-        "0 bytes. Repair the images, or raise the limit"
+        "0 bytes. empty: copy the files again from their source. Or raise "
+        "preprocess.max_reject_fraction"
     )
     assert not (tmp_path / "dataset" / "manifest.json").exists()
     data, _ = run(images, preprocess={"max_reject_fraction": 0.2})
@@ -643,7 +644,11 @@ def test_near_duplicates_across_splits(
     test, train = near_pictures(tmp_path / "images")
     settings = {
         "splits": {"from_path": "^([a-z]+)/", "validation_fraction": 0.0},
-        "preprocess": {"near_duplicates": mode, "near_distance": 2},
+        "preprocess": {
+            "near_duplicates": mode,
+            "near_distance": 2,
+            "max_near_duplicate_fraction": 1.0,
+        },
     }
     data, _ = run(tmp_path / "images", **settings)
     near_rows = [

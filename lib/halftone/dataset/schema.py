@@ -34,6 +34,7 @@ DIGEST = "digest"
 SPLIT = "split"
 NEAR_PATH = "near_path"
 NEAR_SPLIT = "near_split"
+NEAR_LABEL = "near_label"
 DISTANCE = "distance"
 PREDICTION = "prediction"
 PROBABILITY = "probability"
@@ -91,13 +92,16 @@ DUPLICATES = pa.schema(
     ]
 )
 
-# A row that looks nearly the same as a row of an earlier split.
+# A row that looks nearly the same as a row of an earlier split. With another label, one of the two
+# may be a label error.
 NEAR_DUPLICATES = pa.schema(
     [
         pa.field(PATH, pa.string(), nullable=False),
         pa.field(SPLIT, pa.string(), nullable=False),
+        pa.field(LABEL, pa.string(), nullable=False),
         pa.field(NEAR_PATH, pa.string(), nullable=False),
         pa.field(NEAR_SPLIT, pa.string(), nullable=False),
+        pa.field(NEAR_LABEL, pa.string(), nullable=False),
         pa.field(DISTANCE, pa.int64(), nullable=False),  # bits of 64 that differ
     ]
 )

@@ -68,6 +68,8 @@ def write_dataset_version(
         duplicates_files=side_files[DUPLICATES],
         near_duplicates=outcome.near_duplicates.num_rows,
         near_duplicates_files=side_files[NEAR_DUPLICATES],
+        possible_label_errors=outcome.possible_label_errors,
+        chance_near_fraction=outcome.chance_near_fraction,
         contact_sheet=_write_contact_sheet(context, outcome, shard_files),
     )
 
