@@ -20,8 +20,6 @@ def test_text_and_bytes_are_equal_to_arrays_of_pyarrow() -> None:
     texts = ["", "é猫", "x"]
     assert arrow.binary_array(blobs).equals(pa.array(blobs, pa.binary()))
     assert arrow.string_array(texts).equals(pa.array(texts, pa.string()))
-    digests = [bytes([n]) * 16 for n in range(3)]
-    assert arrow.fixed_binary_array(digests, 16).equals(pa.array(digests, pa.binary(16)))
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.int64(), pa.float64()])
@@ -40,7 +38,6 @@ def test_empty_arrays() -> None:
     [
         (["a", "é"], pa.string()),
         ([b"a", b""], pa.binary()),
-        ([b"ab", b"cd"], pa.binary(2)),
         ([1.5, 2.5], pa.float64()),
         ([1, 2], pa.int32()),
     ],
@@ -103,11 +100,6 @@ def test_an_image_of_another_size_is_an_error() -> None:
     column = arrow.binary_array([bytes(6), bytes(5), bytes(1)])
     with pytest.raises(ValueError, match=r"image 1 has 5 bytes; its shape is \(2, 3, 1\)"):
         arrow.view_images(column, (2, 3, 1))
-
-
-def test_a_value_of_another_width_is_an_error() -> None:
-    with pytest.raises(ValueError, match="a value of 3 bytes in a column of 2 bytes"):
-        arrow.fixed_binary_array([b"ab", b"abc", b"a"], 2)
 
 
 @pytest.mark.parametrize("values", [[1, 128], np.array([1.0, 128.0]), np.array([-1, 128])])
@@ -179,11 +171,6 @@ def test_a_column_that_is_too_large_for_one_array_gives_the_same_results(
         assert codes == [list(dict.fromkeys(values)).index(value) for value in values]
         is_wide = sum(len(value.encode()) for value in values) > limit
         assert arrow.widen(column).type == (pa.large_string() if is_wide else pa.string())
-
-
-def test_fixed_size_binary_columns_have_dictionary_codes() -> None:
-    digests = pa.chunked_array([pa.array([b"aa", b"bb"], pa.binary(2))] * 2)
-    assert arrow.dictionary_codes(digests).tolist() == [0, 1, 0, 1]
 
 
 def test_a_table_gets_the_types_of_a_schema() -> None:

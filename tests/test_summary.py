@@ -6,6 +6,7 @@ from typing import Any
 from example_card import card
 from example_manifest import example
 from halftone import storage, summary
+from halftone.config import PreprocessSettings
 from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.model_directory import ModelInfo, Restart
 
@@ -30,6 +31,7 @@ def test_a_dataset(tmp_path: Path) -> None:
         "",
         "4 images = 3 rows + 1 rejects + 0 duplicates",
         "rejects: 1 empty; listed in rejects/a.parquet",
+        "classes with no test rows, so they are not measured: dog",
         "ignored, because their names are not those of images (preprocess.suffixes): 1 .md",
         "read in this run: 4",
         "contact sheet: /data/contact_sheets/a.png",
@@ -43,12 +45,53 @@ def test_a_dataset_with_moved_rows_and_a_class_without_rows() -> None:
     update = {"counts": counts, "moved": 3, "ungrouped": 2, "gone": 1}
     data = example().model_copy(update=update)
     lines = summary.format_dataset_summary(data, "/data", num_changed=4).splitlines()
-    assert lines[8:13] == [
+    assert lines[7:13] == [
+        "classes with no rows at all, which --prune removes: dog",
+        "ignored, because their names are not those of images (preprocess.suffixes): 1 .md",
         "1 of them no longer exist, and are kept; --prune removes them",
-        "labels without rows: dog; --prune removes them",
         "2 images have no group, and are assigned to splits by themselves",
         "read in this run: 1",
         "moved to another label or split in this run: 3",
+    ]
+
+
+def test_a_dataset_of_many_classes() -> None:
+    labels = [f"c{number:03}" for number in range(1000)]
+    counts = {
+        "train": {label: 2000 - number for number, label in enumerate(labels)},
+        "test": dict.fromkeys(labels, 1),
+    }
+    many = example().model_copy(update={"labels": labels, "counts": counts})
+    lines = summary.format_dataset_summary(many, "/data", num_changed=4).splitlines()
+    assert lines[:3] == [
+        "class      train   test       rows",
+        "-----  ---------  -----  ---------",
+        "c000       2,000      1      2,001",
+    ]
+    assert [line[:4] for line in lines[2:22]] == labels[:10] + labels[-10:]
+    assert lines[22:24] == [
+        "all    1,500,500  1,000  1,501,500",
+        "the 10 largest and smallest of 1,000 classes; all are in /data/manifest.json",
+    ]
+
+
+def test_near_duplicates_and_possible_label_errors() -> None:
+    changes = {
+        "near_duplicates": 5,
+        "near_duplicates_files": ["near_duplicates/a.parquet"],
+        "possible_label_errors": 2,
+        "chance_near_fraction": 0.197,
+        "preprocess": PreprocessSettings(near_duplicates="drop"),
+    }
+    text = summary.format_dataset_summary(example().model_copy(update=changes), "/data", 4)
+    assert text.splitlines()[7:10] == [
+        "5 near duplicates of images of an earlier split, 3 dropped; listed in "
+        "near_duplicates/a.parquet",
+        "possible label errors: 2 of the near duplicates look like an image of another label; "
+        "they are kept",
+        "the perceptual hash does not tell these images apart, so near duplicates may be none: "
+        "19.7% of random pairs of rows with different labels are within preprocess.near_distance "
+        "4; 0.1% is the limit",
     ]
 
 

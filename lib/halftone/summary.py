@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from halftone import printable, storage
-from halftone.dataset.manifest import Manifest
+from halftone.dataset import remarks
+from halftone.dataset.manifest import MANIFEST_NAME, Manifest
 from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.model_directory import CURVES, HISTORY, ModelInfo, Restart
 
@@ -23,31 +24,26 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def format_dataset_summary(manifest: Manifest, dataset: str, num_changed: int) -> str:
-    labels = manifest.labels
-    rows: list[list[str]] = []
-    for split, counts in manifest.counts.items():
-        cells = [counts[label] for label in labels]
-        rows.append([split, *(f"{cell:,}" for cell in cells), f"{sum(cells):,}"])
-    lines = [format_table(["split", *labels, "rows"], rows), ""]
+    lines = [_format_counts(manifest, dataset), ""]
     lines.append(
         f"{manifest.inputs:,} images = {manifest.rows:,} rows + {manifest.rejects:,} rejects + "
         f"{manifest.duplicates:,} duplicates"
     )
     lines += _reject_lines(manifest.rejects_by_reason, manifest.rejects_files)
     if manifest.near_duplicates:
-        action = {"drop": "dropped", "report": "kept"}[manifest.preprocess.near_duplicates]
+        num_dropped = manifest.near_duplicates - manifest.possible_label_errors
+        is_dropping = manifest.preprocess.near_duplicates == "drop"
+        action = f"{num_dropped:,} dropped" if is_dropping else "kept"
         lines.append(
             f"{manifest.near_duplicates:,} near duplicates of images of an earlier split, "
             f"{action}; listed in {', '.join(manifest.near_duplicates_files)}"
         )
+    lines += remarks.describe_near_duplicates(manifest)
+    lines += remarks.describe_splits(manifest)
     lines += _ignored_lines(manifest.ignored)
     if manifest.gone:
         lines.append(
             f"{manifest.gone:,} of them no longer exist, and are kept; --prune removes them"
-        )
-    if manifest.empty_labels():
-        lines.append(
-            f"labels without rows: {', '.join(manifest.empty_labels())}; --prune removes them"
         )
     if manifest.ungrouped:
         lines.append(
@@ -63,6 +59,41 @@ def format_dataset_summary(manifest: Manifest, dataset: str, num_changed: int) -
     lines.append(f"version {manifest.version}, fingerprint {manifest.fingerprint}")
     lines.append(f"dataset: {dataset}")
     return "\n".join(lines)
+
+
+# A table has a column per class up to this number of classes, then a row per class.
+_MAX_LABEL_COLUMNS = 10
+_MAX_CLASS_ROWS, _NUM_LARGEST = 20, 10
+
+
+def _format_counts(manifest: Manifest, dataset: str) -> str:
+    """Format the rows by split and class."""
+    splits, labels = list(manifest.counts), manifest.labels
+    if len(labels) <= _MAX_LABEL_COLUMNS:
+        rows: list[list[str]] = []
+        for split in splits:
+            cells = [manifest.counts[split][label] for label in labels]
+            rows.append([split, *(f"{cell:,}" for cell in cells), f"{sum(cells):,}"])
+        return format_table(["split", *labels, "rows"], rows)
+    by_label = {label: [manifest.counts[split][label] for split in splits] for label in labels}
+    shown, note = _largest_and_smallest({label: sum(by_label[label]) for label in labels})
+    rows = [
+        [label, *(f"{cell:,}" for cell in [*by_label[label], sum(by_label[label])])]
+        for label in shown
+    ]
+    totals = [sum(manifest.counts[split].values()) for split in splits]
+    rows.append(["all", *(f"{total:,}" for total in [*totals, sum(totals)])])
+    table = format_table(["class", *splits, "rows"], rows)
+    return table + note.format(storage.join(dataset, MANIFEST_NAME))
+
+
+def _largest_and_smallest(sizes: Mapping[str, int]) -> tuple[list[str], str]:
+    """Return the classes to show and a note, with a place for the file that has all of them."""
+    if len(sizes) <= _MAX_CLASS_ROWS:
+        return list(sizes), ""
+    ordered = sorted(sizes, key=lambda label: -sizes[label])
+    note = f"\nthe {_NUM_LARGEST} largest and smallest of {len(sizes):,} classes; all are in {{}}"
+    return [*ordered[:_NUM_LARGEST], *ordered[-_NUM_LARGEST:]], note
 
 
 def format_model_summary(model_info: ModelInfo, output: str) -> str:
@@ -118,17 +149,22 @@ def _restart_text(restart: Restart) -> str:
 
 
 def format_scores_summary(scores: SplitScores, output: str) -> str:
+    sizes = {label: values.support for label, values in scores.per_class.items()}
+    shown, note = _largest_and_smallest(sizes)
     rows = [
         [
             label,
             *(f"{value:.4f}" for value in (values.precision, values.recall, values.f1)),
             f"{values.support:,}",
         ]
-        for label, values in scores.per_class.items()
+        for label in shown
+        for values in [scores.per_class[label]]
     ]
+    metrics_url = storage.join(output, "metrics.json")
     return "\n".join(
         [
-            format_table(["class", "precision", "recall", "f1", "rows"], rows),
+            format_table(["class", "precision", "recall", "f1", "rows"], rows)
+            + note.format(metrics_url),
             "",
             f"{scores.split}: {scores.rows:,} rows  {_overall_text(scores)}",
             f"precision, recall and f1: {printable.escape(scores.average)}",
@@ -139,11 +175,14 @@ def format_scores_summary(scores: SplitScores, output: str) -> str:
 
 
 def format_image_scores_summary(scores: ImageScores, output: str) -> str:
+    shown, note = _largest_and_smallest(scores.predicted)
     rows = [
         [label, f"{count:,}", f"{count / max(1, scores.rows):.2%}"]
-        for label, count in scores.predicted.items()
+        for label in shown
+        for count in [scores.predicted[label]]
     ]
-    lines = [format_table(["predicted", "images", "share"], rows), ""]
+    table = format_table(["predicted", "images", "share"], rows)
+    lines = [table + note.format(storage.join(output, "metrics.json")), ""]
     lines.append(
         f"{scores.inputs:,} images = {scores.rows:,} predictions + "
         f"{scores.rejects:,} rejects; scored in this run: {scores.scored_now:,}"

@@ -42,7 +42,8 @@ RESULT_NAMES = """
 """
 NOTHING_NAMES = """
     name paths splits.allow_ungrouped
-    preprocess.max_reject_fraction preprocess.read_threads train.cycle_ms
+    preprocess.max_reject_fraction preprocess.max_near_duplicate_fraction
+    preprocess.read_threads train.cycle_ms
     train.launcher train.hosts train.network_interface train.max_restarts
     train.keep_checkpoints score.batch_size score.only_new tracking retrain
     retrain.folder retrain.prune retrain.keep retrain.lock_secs retrain.max_attempts

@@ -165,20 +165,20 @@ def test_a_near_duplicate_is_the_image_of_the_later_split() -> None:
     candidates = make_candidates(
         part(("train", "cat", "z", 0b011), ("other", "cat", "w", 0b010)), before
     )
-    assert duplicates.find_near_duplicates(candidates, {}, max_distance=2) == [
-        NearDuplicate("test", "test", "train", "train", 1)
+    assert duplicates.find_near_duplicates(candidates, {}, max_distance=2).images == [
+        NearDuplicate("test", "test", "cat", "train", "train", "cat", 1)
     ]
-    assert duplicates.find_near_duplicates(candidates, {}, max_distance=0) == []
+    assert duplicates.find_near_duplicates(candidates, {}, max_distance=0).images == []
     resolutions = {"train": Resolution("duplicate", "x")}
     nearest = duplicates.find_near_duplicates(candidates, resolutions, max_distance=2)
-    assert nearest == [NearDuplicate("test", "test", "other", "train", 2)]
+    assert nearest.images == [NearDuplicate("test", "test", "cat", "other", "train", "cat", 2)]
 
 
 def test_a_negative_hash_is_compared_by_its_64_bits() -> None:
     before = previous(part(("test", "cat", "x", -1)))
     candidates = make_candidates(part(("train", "cat", "y", -2)), before)
-    assert duplicates.find_near_duplicates(candidates, {}, max_distance=1) == [
-        NearDuplicate("test", "test", "train", "train", 1)
+    assert duplicates.find_near_duplicates(candidates, {}, max_distance=1).images == [
+        NearDuplicate("test", "test", "cat", "train", "train", "cat", 1)
     ]
 
 

@@ -211,10 +211,15 @@ def test_near_duplicates(mode: str, near: int, rows: int, duplicates: list[str])
         image("/i/near", split=TEST, bits=0b0111),
         image("/i/far", split=TEST, bits=0xFFFF0000),
     )
-    result = resolve({"/p": part}, near_duplicates=mode, near_distance=1)
+    result = resolve(
+        {"/p": part},
+        near_duplicates=mode,
+        near_distance=1,
+        max_near_duplicate_fraction=0.5,
+    )
     assert (result.near_duplicates.num_rows, result.rows) == (near, rows)
     if near:
-        expected = ("/i/near", "test", "/i/cat", "train", 1)
+        expected = ("/i/near", "test", "cat", "/i/cat", "train", "cat", 1)
         assert result.near_duplicates == table(schema.NEAR_DUPLICATES, expected)
     assert result.duplicates["path"].to_pylist() == duplicates
     assert result.duplicates["kept_path"].to_pylist() == ["/i/cat"] * len(duplicates)
@@ -241,6 +246,50 @@ def test_labels_without_rows_are_dropped_and_shards_are_kept_if_no_label_id_chan
     assert dropped.counts["train"] == {"cat": 1, "dog": 1}
 
 
+def test_a_near_duplicate_of_another_label_is_kept_as_a_possible_label_error() -> None:
+    part = table(
+        PART,
+        image("/i/cat", bits=0b1111),
+        image("/i/dog", "dog", bits=0b1111),
+        image("/i/cat2", split=TEST, bits=0b0111),  # as near to /i/cat as to /i/dog
+        image("/i/owl", "owl", TEST, bits=0b1111),
+    )
+    settings = {"near_duplicates": "drop", "max_near_duplicate_fraction": 0.5}
+    result = resolve({"/p": part}, **settings)
+    assert result.near_duplicates == table(
+        schema.NEAR_DUPLICATES,
+        ("/i/cat2", "test", "cat", "/i/cat", "train", "cat", 1),
+        ("/i/owl", "test", "owl", "/i/cat", "train", "cat", 0),
+    )
+    assert result.duplicates["path"].to_pylist() == ["/i/cat2"]
+    assert (result.possible_label_errors, result.counts["test"]["owl"]) == (1, 1)
+
+
+def test_near_duplicates_do_not_empty_a_split() -> None:
+    hashes = {"/i/cat": 0, "/i/dog": -1}
+    train = [image(key, key[3:], bits=bits) for key, bits in hashes.items()]
+    test = [image(f"/i/t{n}", split=TEST, bits=1 << n) for n in range(2)]
+    parts = {"/p": table(PART, *train, *test, image("/i/far", split=TEST, bits=0xFFFF0000))}
+    assert resolve(parts, near_duplicates="drop", max_near_duplicate_fraction=0.7).rows == 3
+    with pytest.raises(InputError) as caught:
+        resolve(parts, near_duplicates="drop")
+    assert str(caught.value) == (
+        "/i: preprocess.near_duplicates: drop would remove 2 of 3 test rows (66.7%), "
+        "preprocess.max_near_duplicate_fraction is 0.2; nothing was published. Look at them with "
+        "preprocess.near_duplicates: report. If they show one scene, keep it in one split with "
+        "splits.group_by. Or raise the limit"
+    )
+    alike = [image("/i/a"), image("/i/b", "dog"), image("/i/c", split=TEST)]
+    with pytest.raises(InputError) as caught:
+        resolve({"/p": table(PART, *alike)}, near_duplicates="drop")
+    assert str(caught.value).endswith(
+        "nothing was published. The perceptual hash does not tell these images apart, so near "
+        "duplicates may be none: 100.0% of random pairs of rows with different labels are within "
+        "preprocess.near_distance 4; 0.1% is the limit. So, set preprocess.near_duplicates: "
+        "report, or a smaller preprocess.near_distance. Or raise the limit"
+    )
+
+
 def test_a_missing_input_is_an_error() -> None:
     with pytest.raises(RunError) as caught:
         resolve({"/p": table(PART, *BOTH)}, num_inputs=3)
@@ -260,8 +309,21 @@ def test_more_rejects_than_allowed_are_an_error() -> None:
         resolve(parts, max_reject_fraction=0.3)
     assert str(caught.value) == (
         "/i: 1 of 3 images are rejected (33.3%: 1 truncated), preprocess.max_reject_fraction is "
-        "0.3; nothing was published. The first: /i/bad: truncated, ends early. Repair the images, "
-        "or raise the limit"
+        "0.3; nothing was published. The first: /i/bad: truncated, ends early. truncated: copy "
+        "the files again from their source. Or raise preprocess.max_reject_fraction"
+    )
+
+
+def test_each_reason_of_a_rejection_has_its_cure() -> None:
+    reasons = ("truncated", "unlabelled", "damaged", "unlabelled", "new reason", "too_large")
+    bad = [image(f"/i/{n}", status=reason) for n, reason in enumerate(reasons)]
+    with pytest.raises(InputError) as caught:
+        resolve({"/p": table(PART, *BOTH, *bad)}, max_reject_fraction=0.3)
+    assert str(caught.value).split("truncated, . ")[1] == (
+        "unlabelled: correct preprocess.label_from or the labels in the table; truncated, "
+        "damaged: copy the files again from their source; new reason: repair the images; "
+        "too_large: raise pixels.max_pixels or pixels.max_scans. Or raise "
+        "preprocess.max_reject_fraction"
     )
 
 

@@ -69,6 +69,20 @@ def test_a_version_is_read_without_its_pixels(tmp_path: Path, previous_manifest:
     assert version.inputs == 5
 
 
+def test_digests_of_a_fixed_size_which_older_versions_wrote_are_read(
+    tmp_path: Path, previous_manifest: Manifest
+) -> None:
+    expected = previous_version.read_version(str(tmp_path), previous_manifest)
+    for path, name in (("train/a.parquet", "source_digest"), ("duplicates/a.parquet", "digest")):
+        rows = storage.read_table(str(tmp_path / path))
+        old = pa.array(rows[name].to_pylist(), pa.binary(16))
+        column = rows.schema.get_field_index(name)
+        storage.write_table(str(tmp_path / path), rows.set_column(column, name, old))
+    version = previous_version.read_version(str(tmp_path), previous_manifest)
+    assert version.duplicates == expected.duplicates
+    assert [rows for *_, rows in version.shards] == [rows for *_, rows in expected.shards]
+
+
 def test_rows_rejects_and_duplicates_are_known_images(
     tmp_path: Path, previous_manifest: Manifest
 ) -> None:

@@ -12,14 +12,17 @@ from typing import Any, Callable
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages, stripes
+from halftone import storage
 from halftone.config import Config
-from halftone.dataset import manifest
+from halftone.dataset import manifest, schema
 from halftone.errors import InputError
+from halftone.feed import row_groups
 from halftone.locking.lock import LockHeldError
 from halftone.locking.output import hold_output
 from halftone.preprocess import run as run_module
@@ -162,7 +165,8 @@ def test_too_many_rejects_fail_before_anything_is_published(
     assert str(caught.value) == (
         f"{images}: 1 of 9 images are rejected (11.1%: 1 empty), preprocess.max_reject_fraction "
         f"is 0.05; nothing was published. The first: {images}/lying/bad.png: empty, "
-        "0 bytes. Repair the images, or raise the limit"
+        "0 bytes. empty: copy the files again from their source. Or raise "
+        "preprocess.max_reject_fraction"
     )
     assert not (tmp_path / "dataset" / "manifest.json").exists()
     data, _ = run(images, preprocess={"max_reject_fraction": 0.2})
@@ -307,6 +311,56 @@ def test_only_new_images_are_read_and_existing_files_stay(
     now = {row["key"]: file.split for file in data.files for row in shard_rows(tmp_path, file)}
     assert {key: now[key] for key in split_of} == split_of
     assert data.fingerprint != first.fingerprint
+
+
+OLD_ROWS = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("label_id", pa.int32(), nullable=False),
+        pa.field("image", pa.binary(), nullable=False),
+        pa.field("source_height_px", pa.int32(), nullable=False),
+        pa.field("source_width_px", pa.int32(), nullable=False),
+        pa.field("source_bytes", pa.int64(), nullable=False),
+        pa.field("source_modified", pa.float64(), nullable=False),
+        pa.field("source_digest", pa.binary(16), nullable=False),
+        pa.field("perceptual_hash", pa.int64(), nullable=False),
+    ]
+)
+
+
+def test_a_dataset_of_an_older_version_is_extended_and_read(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    settings = {"preprocess": {"rows_per_shard": 8}}
+    images = draw_images(each=20)
+    before, _ = run(images, **settings)
+    for file in before.files:
+        path = tmp_path / "dataset" / file.path
+        old = pa.Table.from_pylist(pq.read_table(path).to_pylist(), OLD_ROWS)
+        pq.write_table(old, path, row_group_size=file.rows)
+    draw_images(each=25, start=20)
+    data, num_read = run(images, **settings)
+    run(images, "new", **settings)
+    assert (num_read, data.rows) == (10, 50)
+    train = data.shards("train")
+    shapes = [
+        (pq.read_schema(tmp_path / "dataset" / file.path).metadata or {}).get(b"image")
+        for file in train
+    ]
+    shape = b'{"height": 16, "width": 16, "channels": 1, "dtype": "uint8"}'
+    assert set(shapes) == {None, shape}  # old shards that are full stay
+    assert shapes[-1] == shape
+    digests = {row["key"]: row["source_digest"] for row in rows(tmp_path / "dataset")}
+    assert digests == {row["key"]: row["source_digest"] for row in rows(tmp_path / "new")}
+    # The feed of a training reads old and new shards alike.
+    urls = [storage.as_url(str(tmp_path / "dataset" / file.path)) for file in train]
+    pixels = [
+        image
+        for table in row_groups.read_tables(urls, [schema.IMAGE, schema.LABEL_ID])
+        for image in table[schema.IMAGE].to_pylist()
+    ]
+    assert pixels == [row["image"] for row in rows(tmp_path / "dataset", "train")]
 
 
 def shard_rows(tmp_path: Path, file: manifest.ShardFile) -> list[dict[str, Any]]:
@@ -716,7 +770,11 @@ def test_near_duplicates_across_splits(
     test, train = near_pictures(tmp_path / "images")
     settings = {
         "splits": {"from_path": "^([a-z]+)/", "validation_fraction": 0.0},
-        "preprocess": {"near_duplicates": mode, "near_distance": 2},
+        "preprocess": {
+            "near_duplicates": mode,
+            "near_distance": 2,
+            "max_near_duplicate_fraction": 1.0,
+        },
     }
     data, _ = run(tmp_path / "images", **settings)
     near_rows = [

@@ -179,7 +179,7 @@ def test_shard_sums_give_the_statistics_of_all_pixels(
             stage(url, part)
             selections.append(RowSelection(url, "train", np.arange(len(part))))
         _, planned = shards.plan_shards(selections, dict.fromkeys(SPLITS, size), "run")
-        writer = shards.ShardWriter(root, "/images", ["cat"], channels)
+        writer = shards.ShardWriter(root, "/images", ["cat"], (3, 2, channels))
         summaries = [writer.write(shard) for shard in planned]
     assert [summary.rows for summary in summaries[:-1]] == [size] * (len(summaries) - 1)
     pixels = images.reshape(-1, channels)

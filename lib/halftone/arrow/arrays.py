@@ -18,13 +18,11 @@ MAX_ARRAY_BYTES = 2**31 - 1
 
 
 def make_array(values: Sequence[Any], data_type: pa.DataType) -> pa.Array:
-    """Make an array of type string, binary, fixed size binary or of numbers, without nulls."""
+    """Make an array of type string, binary or of numbers, without nulls."""
     if pa.types.is_string(data_type):
         return string_array(values)
     if pa.types.is_binary(data_type):
         return binary_array(values)
-    if pa.types.is_fixed_size_binary(data_type):
-        return fixed_binary_array(values, data_type.byte_width)
     return number_array(values, data_type)
 
 
@@ -76,20 +74,6 @@ def repeat_value(value: pa.Array, count: int) -> pa.Array:
     check_array_bytes(data_bytes(value) * count, value.type)
     # Not pa.repeat, which imports pandas.
     return pc.take(value, number_array(np.zeros(count, np.int64), pa.int64()))
-
-
-def fixed_binary_array(values: Sequence[bytes], width_bytes: int) -> pa.Array:
-    """Make a `fixed_size_binary` array of values of `width_bytes` each.
-
-    Raises:
-        ValueError: a value has another width.
-    """
-    wrong = next((value for value in values if len(value) != width_bytes), None)
-    if wrong is not None:
-        raise ValueError(f"a value of {len(wrong)} bytes in a column of {width_bytes} bytes")
-    # By hand, as pa.array imports pandas.
-    buffers = [None, pa.py_buffer(b"".join(values))]
-    return pa.Array.from_buffers(pa.binary(width_bytes), len(values), buffers)
 
 
 def number_array(

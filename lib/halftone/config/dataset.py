@@ -137,8 +137,16 @@ class PreprocessSettings(ConfigSection):
     near_duplicates: Literal["off", "report", "drop"] = Field(
         "report",
         description="images that look nearly the same as an image of an earlier split (in the "
-        "order train, validation, test): report lists them, drop removes them from the later "
-        "split",
+        "order train, validation, test): report lists them, drop removes those with the same "
+        "label from the later split",
+    )
+    max_near_duplicate_fraction: float = Field(
+        0.2,
+        ge=0.0,
+        le=1.0,
+        description="if near_duplicates: drop would remove a larger fraction of a split, the job "
+        "fails before it publishes the dataset",
+        json_schema_extra=NOTHING,
     )
     near_distance: int = Field(
         4,

@@ -66,8 +66,13 @@ class Manifest(BaseModel):
     files: list[ShardFile]
     rejects_files: list[str]
     duplicates_files: list[str]
-    near_duplicates: int  # these are rows or, with preprocess.near_duplicates drop, duplicates
+    # These are rows; with near_duplicates: drop, those with the same label are duplicates.
+    near_duplicates: int
     near_duplicates_files: list[str]
+    possible_label_errors: int = 0  # near duplicates of an image with another label
+    # Of random pairs of rows with different labels, the fraction within preprocess.near_distance;
+    # None with near_duplicates off, and from an older Halftone.
+    chance_near_fraction: Optional[float] = None
     contact_sheet: str  # PNG: images of each class, and rejects
     # Absent in manifests of an older Halftone:
     moved: int = 0  # rows that got another label or split in this version

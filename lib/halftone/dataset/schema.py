@@ -7,6 +7,8 @@ are named where their schema is. Fields of a NamedTuple that stand for a column 
 
 from __future__ import annotations
 
+import json
+
 import pyarrow as pa
 
 # Increased when a reader of the older version would misread what the newer one writes.
@@ -32,6 +34,7 @@ DIGEST = "digest"
 SPLIT = "split"
 NEAR_PATH = "near_path"
 NEAR_SPLIT = "near_split"
+NEAR_LABEL = "near_label"
 DISTANCE = "distance"
 PREDICTION = "prediction"
 PROBABILITY = "probability"
@@ -50,10 +53,21 @@ ROWS = pa.schema(
         pa.field(SOURCE_WIDTH_PX, pa.int32(), nullable=False),
         pa.field(SOURCE_BYTES, pa.int64(), nullable=False),
         pa.field(SOURCE_MODIFIED, pa.float64(), nullable=False),  # seconds since 1970
-        pa.field(SOURCE_DIGEST, pa.binary(16), nullable=False),  # see decode_block.file_digest
+        pa.field(SOURCE_DIGEST, pa.binary(), nullable=False),  # 16 bytes, decode_block.file_digest
         pa.field(PERCEPTUAL_HASH, pa.int64(), nullable=False),  # see images.perceptual
     ]
 )
+
+
+def rows_with_shape(height_px: int, width_px: int, channels: int) -> pa.Schema:
+    """Return ROWS whose metadata state the shape of IMAGE, for readers without the manifest.
+
+    The key is the column's name, the value is JSON. Shards of an older Halftone have none, and
+    their SOURCE_DIGEST is of a fixed size, which Hugging Face `datasets` 2 does not read.
+    """
+    shape = {"height": height_px, "width": width_px, "channels": channels, "dtype": "uint8"}
+    return ROWS.with_metadata({IMAGE: json.dumps(shape)})
+
 
 # An input that did not become a row, and the reason.
 REJECTS = pa.schema(
@@ -74,17 +88,20 @@ DUPLICATES = pa.schema(
         pa.field(SIZE_BYTES, pa.int64(), nullable=False),
         pa.field(MODIFIED, pa.float64(), nullable=False),
         pa.field(LABEL, pa.string(), nullable=False),
-        pa.field(DIGEST, pa.binary(16), nullable=False),  # see decode_block.file_digest
+        pa.field(DIGEST, pa.binary(), nullable=False),  # 16 bytes, decode_block.file_digest
     ]
 )
 
-# A row that looks nearly the same as a row of an earlier split.
+# A row that looks nearly the same as a row of an earlier split. With another label, one of the two
+# may be a label error.
 NEAR_DUPLICATES = pa.schema(
     [
         pa.field(PATH, pa.string(), nullable=False),
         pa.field(SPLIT, pa.string(), nullable=False),
+        pa.field(LABEL, pa.string(), nullable=False),
         pa.field(NEAR_PATH, pa.string(), nullable=False),
         pa.field(NEAR_SPLIT, pa.string(), nullable=False),
+        pa.field(NEAR_LABEL, pa.string(), nullable=False),
         pa.field(DISTANCE, pa.int64(), nullable=False),  # bits of 64 that differ
     ]
 )

@@ -38,7 +38,7 @@ PART = pa.schema(
         pa.field(schema.SOURCE_WIDTH_PX, pa.int32()),
         pa.field(schema.SOURCE_BYTES, pa.int64()),
         pa.field(schema.SOURCE_MODIFIED, pa.float64()),
-        pa.field(schema.SOURCE_DIGEST, pa.binary(16)),  # see file_digest; zeros if not read
+        pa.field(schema.SOURCE_DIGEST, pa.binary()),  # see file_digest; zeros if not read
         pa.field(schema.PERCEPTUAL_HASH, pa.int64()),  # the 64 bits as a signed number
     ]
 )
@@ -230,7 +230,8 @@ def has_partial_digest(source_bytes: int) -> bool:
 
 def read_part_metadata(job: DecodeJob, num_blocks: int) -> list[tuple[str, pa.Table]]:
     """Read the columns of all parts but the pixels; return URLs and tables by block."""
-    names = [name for name in PART.names if name != schema.IMAGE]
+    columns = pa.schema([field for field in PART if field.name != schema.IMAGE])
     urls = [part_url(job, block) for block in range(num_blocks)]
     with ThreadPoolExecutor(job.read_threads) as pool:
-        return list(zip(urls, pool.map(lambda url: storage.read_table(url, columns=names), urls)))
+        tables = pool.map(lambda url: storage.read_table(url, columns.names), urls)
+        return list(zip(urls, (arrow.conform(table, columns) for table in tables)))

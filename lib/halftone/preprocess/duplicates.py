@@ -48,7 +48,7 @@ _CHANGED = (_MOVED_ROW, _NEW)
 _AGE = "age"
 _DIGESTS = pa.schema(
     [
-        pa.field(schema.DIGEST, pa.binary(16)),
+        pa.field(schema.DIGEST, pa.binary()),
         pa.field(schema.KEY, pa.string()),
         pa.field(schema.LABEL, pa.string()),
         pa.field(schema.SOURCE_BYTES, pa.int64()),
@@ -198,18 +198,31 @@ class NearDuplicate(NamedTuple):
 
     key: str
     split: str
+    label: str
     near_key: str
     near_split: str
+    near_label: str
     distance: int  # bits of 64 that differ
+
+
+class NearDuplicates(NamedTuple):
+    """All near duplicates, and how often the hashes of unlike images are near by chance."""
+
+    images: list[NearDuplicate]
+    chance_fraction: float  # see near_duplicates.measure_chance
+
+    def with_same_label(self) -> list[NearDuplicate]:
+        return [image for image in self.images if image.label == image.near_label]
 
 
 def find_near_duplicates(
     candidates: Candidates, resolutions: Mapping[str, Resolution], max_distance: int
-) -> list[NearDuplicate]:
+) -> NearDuplicates:
     """Find rows that look nearly the same as a row of an earlier split (train, validation, test).
 
     A perceptual hash finds copies that were scaled, compressed or brightened, but not mirrored,
-    rotated or cropped ones. An empty result does not mean that there are no near duplicates.
+    rotated or cropped ones. An empty result does not mean that there are no near duplicates. Of
+    several nearest rows, one with the same label is returned.
 
     Args:
         resolutions: images that do not become rows, by key.
@@ -220,23 +233,28 @@ def find_near_duplicates(
     rows = arrow.filter_rows(rows, ~is_resolved)
     hashes = arrow.to_numpy(rows[schema.PERCEPTUAL_HASH]).view(np.uint64)
     split_ids = arrow.to_numpy(rows[schema.SPLIT])
-    matches = near_duplicates.match_hashes(hashes, split_ids, max_distance)
+    label_ids = arrow.dictionary_codes(rows[schema.LABEL])
+    matches = near_duplicates.match_labelled_hashes(hashes, split_ids, label_ids, max_distance)
+    names = (schema.KEY, schema.SPLIT, schema.LABEL)
     images, near_images = (
-        arrow.iter_rows(arrow.take_rows(rows, row_numbers), schema.KEY, schema.SPLIT)
+        arrow.iter_rows(arrow.take_rows(rows, row_numbers), *names)
         for row_numbers in (matches.row, matches.other_row)
     )
-    return [
-        NearDuplicate(key, SPLITS[split_id], near_key, SPLITS[near_split_id], distance)
-        for (key, split_id), (near_key, near_split_id), distance in zip(
+    found = [
+        NearDuplicate(key, SPLITS[split], label, near_key, SPLITS[near_split], near_label, distance)
+        for (key, split, label), (near_key, near_split, near_label), distance in zip(
             images, near_images, matches.distance.tolist()
         )
     ]
+    chance_fraction = near_duplicates.measure_chance(hashes, label_ids, max_distance)
+    return NearDuplicates(found, chance_fraction)
 
 
 _HASHES = pa.schema(
     [
         pa.field(schema.KEY, pa.string()),
         pa.field(schema.SPLIT, pa.int8()),
+        pa.field(schema.LABEL, pa.string()),
         pa.field(schema.PERCEPTUAL_HASH, pa.int64()),
     ]
 )
@@ -250,6 +268,7 @@ def _collect_hashes(candidates: Candidates) -> pa.Table:
             arrow.repeat_value(
                 arrow.number_array([SPLITS.index(file.split)], pa.int8()), table.num_rows
             ),
+            table[schema.LABEL],
             table[schema.PERCEPTUAL_HASH],
         )
         for _, file, table in candidates.previous_version.shards

@@ -22,6 +22,7 @@ _Numbers = npt.NDArray[np.int64]
 
 _BITS = 64
 _CHUNK_PAIRS = 1 << 17  # compared at once; their arrays fit into the CPU cache
+_SAMPLE_PAIRS = 200_000  # of measure_chance
 _NO_MATCH = np.iinfo(np.int64).max
 
 # Masks of the bit count, see _count_bits.
@@ -69,6 +70,42 @@ def match_hashes(
     row, other_row, distance = (np.concatenate(arrays) for arrays in zip(*matches))
     order = np.argsort(row)
     return HashMatches(row[order], other_row[order], distance[order])
+
+
+def match_labelled_hashes(
+    hashes: _Hashes,
+    split_ids: npt.NDArray[np.int8],
+    label_ids: npt.NDArray[np.int32],
+    max_distance: int,
+) -> HashMatches:
+    """Like `match_hashes`, but of several nearest rows one with the same label is returned.
+
+    Args:
+        label_ids: (n,) int32.
+    """
+    matches = match_hashes(hashes, split_ids, max_distance)
+    is_other = label_ids[matches.row] != label_ids[matches.other_row]
+    for label_id in np.unique(label_ids[matches.row[is_other]]):
+        rows = np.flatnonzero(label_ids == label_id)
+        of_label = match_hashes(hashes[rows], split_ids[rows], max_distance)
+        index = np.searchsorted(matches.row, rows[of_label.row])
+        same = of_label.distance == matches.distance[index]
+        matches.other_row[index[same]] = rows[of_label.other_row[same]]
+    return matches
+
+
+def measure_chance(hashes: _Hashes, label_ids: npt.NDArray[np.int32], max_distance: int) -> float:
+    """Return the fraction of random pairs of rows with different labels within `max_distance`.
+
+    Such rows show different things, so the fraction tells how often a match means nothing. The
+    pairs are the same in each call.
+    """
+    if not len(hashes):
+        return 0.0
+    first, second = np.random.default_rng(0).integers(0, len(hashes), (2, _SAMPLE_PAIRS))
+    is_pair = label_ids[first] != label_ids[second]
+    distance = _count_bits(hashes[first[is_pair]] ^ hashes[second[is_pair]])
+    return float((distance <= max_distance).mean()) if len(distance) else 0.0
 
 
 def _check_arguments(hashes: _Hashes, split_ids: npt.NDArray[np.int8], max_distance: int) -> None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from halftone import arrow
 from halftone.config import PreprocessSettings
-from halftone.dataset import schema
+from halftone.dataset import remarks, schema
 from halftone.dataset.manifest import ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.errors import InputError, RunError
@@ -24,6 +24,7 @@ from halftone.preprocess.changes import CONFLICT, DUPLICATE
 from halftone.preprocess.duplicates import (
     Candidates,
     NearDuplicate,
+    NearDuplicates,
     Resolution,
     find_near_duplicates,
 )
@@ -41,6 +42,8 @@ class PreprocessOutcome(NamedTuple):
     rejects: pa.Table  # schema.REJECTS
     duplicates: pa.Table  # schema.DUPLICATES
     near_duplicates: pa.Table  # schema.NEAR_DUPLICATES
+    possible_label_errors: int  # near duplicates of an image with another label
+    chance_near_fraction: Optional[float]  # see near_duplicates.measure_chance
 
     @property
     def rows(self) -> int:
@@ -72,7 +75,8 @@ def resolve_duplicates(
 
     Of exact duplicates (same bytes, same label) one is kept: the row of the previous version, or
     the first by path. Images with the same bytes and different labels are all rejected as a
-    conflict.
+    conflict. A near duplicate with another label than the image that it looks like is always kept,
+    as one of the two may be a label error.
 
     Args:
         resolutions: of exact duplicates and conflicts, by key.
@@ -80,17 +84,18 @@ def resolve_duplicates(
         drop_empty_labels: leave out labels of the previous version that have no rows any more.
 
     Raises:
-        InputError: too many rejects, or too few classes left to train on.
+        InputError: too many rejects, too many near duplicates to drop, or too few classes left to
+            train on.
         RunError: an input is missing from the outcome, which is a bug.
     """
-    near: list[NearDuplicate] = []
+    near: Optional[NearDuplicates] = None
     if settings.near_duplicates != "off":
         near = find_near_duplicates(candidates, resolutions, settings.near_distance)
-    if settings.near_duplicates == "drop":
-        resolutions = {
-            **resolutions,
-            **{image.key: Resolution(DUPLICATE, image.near_key) for image in near},
-        }
+    dropped = near.with_same_label() if near and settings.near_duplicates == "drop" else []
+    resolutions = {
+        **resolutions,
+        **{image.key: Resolution(DUPLICATE, image.near_key) for image in dropped},
+    }
     outcome = _build_outcome(catalogue, candidates, resolutions, near)
     if outcome.inputs != num_inputs:
         raise RunError(
@@ -102,6 +107,7 @@ def resolve_duplicates(
     if drop_empty_labels:
         outcome = _drop_empty_labels(outcome)
     _check_rejects(catalogue.root, outcome, settings.max_reject_fraction)
+    _check_dropped(catalogue.root, outcome, dropped, settings)
     _check_classes(catalogue.root, outcome)
     return outcome
 
@@ -110,7 +116,7 @@ def _build_outcome(
     catalogue: Catalogue,
     candidates: Candidates,
     resolutions: Mapping[str, Resolution],
-    near_duplicates: Sequence[NearDuplicate],
+    near: Optional[NearDuplicates],
 ) -> PreprocessOutcome:
     previous_version, previous_labels = candidates.previous_version, candidates.previous_labels
     counts: Counter[tuple[str, str]] = Counter()  # rows by split and label
@@ -150,7 +156,9 @@ def _build_outcome(
             ]
         ),
         _concat_by_path([old_duplicates, duplicates]),
-        _concat_by_path([_build_table(near_duplicates, schema.NEAR_DUPLICATES)]),
+        _concat_by_path([_build_table(near.images if near else [], schema.NEAR_DUPLICATES)]),
+        len(near.images) - len(near.with_same_label()) if near else 0,
+        near.chance_fraction if near else None,
     )
 
 
@@ -248,8 +256,58 @@ def _check_rejects(root: str, outcome: PreprocessOutcome, max_reject_fraction: f
         f"{root}: {num_rejects} of {outcome.inputs} images are rejected "
         f"({num_rejects / outcome.inputs:.1%}: {reasons}), preprocess.max_reject_fraction is "
         f"{max_reject_fraction:g}; nothing was published. The first: {first[schema.PATH]}: "
-        f"{first[schema.REASON]}, {first[schema.DETAIL]}. Repair the images, or raise the limit"
+        f"{first[schema.REASON]}, {first[schema.DETAIL]}. {_reject_cures(list(by_reason))}. Or "
+        "raise preprocess.max_reject_fraction"
     )
+
+
+_COPY_AGAIN = "copy the files again from their source"
+_REJECT_CURES = {
+    "empty": _COPY_AGAIN,
+    "truncated": _COPY_AGAIN,
+    "damaged": _COPY_AGAIN,
+    "not_an_image": "remove these files, or leave their ending out of preprocess.suffixes",
+    "unsupported": "save the images in another format, such as PNG",
+    "too_large": "raise pixels.max_pixels or pixels.max_scans",
+    "too_small": "lower pixels.min_side_px",
+    "unreadable": "check that the files exist and may be read",
+    "unlabelled": "correct preprocess.label_from or the labels in the table",
+    "conflict": "keep each image under one label",
+}
+
+
+def _reject_cures(reasons: Sequence[str]) -> str:
+    """Name each cure once, with its reasons."""
+    by_cure: dict[str, list[str]] = {}
+    for reason in reasons:
+        by_cure.setdefault(_REJECT_CURES.get(reason, "repair the images"), []).append(reason)
+    return "; ".join(f"{', '.join(names)}: {cure}" for cure, names in by_cure.items())
+
+
+def _check_dropped(
+    root: str,
+    outcome: PreprocessOutcome,
+    dropped: Sequence[NearDuplicate],
+    settings: PreprocessSettings,
+) -> None:
+    for split, num_dropped in Counter(image.split for image in dropped).items():
+        num_rows = sum(outcome.counts[split].values()) + num_dropped
+        limit = settings.max_near_duplicate_fraction
+        if num_dropped <= limit * num_rows:
+            continue
+        chance = outcome.chance_near_fraction or 0.0
+        cause = "Look at them with preprocess.near_duplicates: report. If they show one scene"
+        cure = "keep it in one split with splits.group_by"
+        if chance > remarks.MAX_CHANCE_FRACTION:
+            description = remarks.describe_chance(chance, settings.near_distance)
+            cause = f"{description[0].upper()}{description[1:]}. So"
+            cure = "set preprocess.near_duplicates: report, or a smaller preprocess.near_distance"
+        raise InputError(
+            f"{root}: preprocess.near_duplicates: drop would remove {num_dropped} of {num_rows} "
+            f"{split} rows ({num_dropped / num_rows:.1%}), "
+            f"preprocess.max_near_duplicate_fraction is {limit:g}; nothing was published. "
+            f"{cause}, {cure}. Or raise the limit"
+        )
 
 
 def _check_classes(root: str, outcome: PreprocessOutcome) -> None:

@@ -16,14 +16,17 @@ from halftone.preprocess.changes import DUPLICATE, KNOWN_IMAGES, NO_SPLIT, ROW
 
 _READ_THREADS = 8
 # The columns of a shard that are read.
-_ROW_COLUMNS = [
-    schema.KEY,
-    schema.LABEL,
-    schema.SOURCE_BYTES,
-    schema.SOURCE_MODIFIED,
-    schema.SOURCE_DIGEST,
-    schema.PERCEPTUAL_HASH,
-]
+_ROW_COLUMNS = pa.schema(
+    schema.ROWS.field(name)
+    for name in (
+        schema.KEY,
+        schema.LABEL,
+        schema.SOURCE_BYTES,
+        schema.SOURCE_MODIFIED,
+        schema.SOURCE_DIGEST,
+        schema.PERCEPTUAL_HASH,
+    )
+)
 ROW_NUMBER = "row"  # name of the column with the number of a row in its file
 _EMPTY, _NO_SPLIT = arrow.string_array([""]), arrow.number_array([NO_SPLIT], pa.int8())
 
@@ -51,8 +54,9 @@ def read_version(dataset: str, manifest: Manifest) -> PreviousVersion:
     """Read the rows, rejects and duplicates that `manifest` names, without the pixels."""
     urls = [storage.join(dataset, file.path) for file in manifest.files]
     with ThreadPoolExecutor(_READ_THREADS) as pool:
-        tables = pool.map(lambda url: add_row_numbers(storage.read_table(url, _ROW_COLUMNS)), urls)
-        shards = list(zip(urls, manifest.files, tables))
+        tables = pool.map(lambda url: storage.read_table(url, _ROW_COLUMNS.names), urls)
+        rows = (add_row_numbers(arrow.conform(table, _ROW_COLUMNS)) for table in tables)
+        shards = list(zip(urls, manifest.files, rows))
     return PreviousVersion(
         shards,
         _read_tables(dataset, manifest.rejects_files, schema.REJECTS),
@@ -67,8 +71,9 @@ def add_row_numbers(table: pa.Table) -> pa.Table:
 
 
 def _read_tables(dataset: str, paths: list[str], table_schema: pa.Schema) -> pa.Table:
-    tables = [storage.read_table(storage.join(dataset, path)) for path in paths]
-    return pa.concat_tables([arrow.empty_table(table_schema), *tables])
+    tables = (storage.read_table(storage.join(dataset, path)) for path in paths)
+    conformed = (arrow.conform(table, table_schema) for table in tables)
+    return pa.concat_tables([arrow.empty_table(table_schema), *conformed])
 
 
 def known_images(previous_version: PreviousVersion) -> pa.Table:

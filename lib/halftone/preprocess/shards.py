@@ -141,14 +141,17 @@ class ShardWriter:
         dataset: URL of the dataset's folder.
         images: URL of the folder of images.
         labels: of the dataset, in the order of `label_id`.
-        channels: of the images, 1 or 3.
+        shape: height, width and channels of the images.
     """
 
-    def __init__(self, dataset: str, images: str, labels: Sequence[str], channels: int) -> None:
+    def __init__(
+        self, dataset: str, images: str, labels: Sequence[str], shape: tuple[int, int, int]
+    ) -> None:
         self._dataset = dataset
         self._images = images
         self._labels = arrow.string_array(labels)
-        self._channels = channels
+        self._channels = shape[2]
+        self._schema = schema.rows_with_shape(*shape)
         self._last_source: Optional[tuple[str, pa.Table]] = None
 
     def write(self, shard: Shard) -> ShardSummary:
@@ -163,16 +166,16 @@ class ShardWriter:
     def _read_source(self, url: str) -> pa.Table:
         if self._last_source is None or self._last_source[0] != url:
             table = storage.read_table(url, _SOURCE_SCHEMA.names)
-            self._last_source = (url, pa.table(table.columns, schema=_SOURCE_SCHEMA))
+            self._last_source = (url, arrow.conform(table, _SOURCE_SCHEMA))
         return self._last_source[1]
 
     def _add_label_ids(self, table: pa.Table) -> pa.Table:
-        """Return schema.ROWS."""
+        """Return schema.ROWS, with the shape of the images in the metadata."""
         label_ids = pc.index_in(table[schema.LABEL], value_set=self._labels)
         columns = [
             label_ids if name == schema.LABEL_ID else table[name] for name in schema.ROWS.names
         ]
-        return pa.table(columns, schema=schema.ROWS)
+        return pa.table(columns, schema=self._schema)
 
 
 def _digest_rows(rows: pa.Table, images: str) -> str:

@@ -77,6 +77,8 @@ def write_dataset_version(
         duplicates_files=side_files[DUPLICATES],
         near_duplicates=outcome.near_duplicates.num_rows,
         near_duplicates_files=side_files[NEAR_DUPLICATES],
+        possible_label_errors=outcome.possible_label_errors,
+        chance_near_fraction=outcome.chance_near_fraction,
         contact_sheet=_write_contact_sheet(context, outcome, shard_files),
         moved=num_moved,
         conflict_labels=conflict_labels,
@@ -92,8 +94,12 @@ def _write_shards(context: PreprocessContext, outcome: PreprocessOutcome) -> lis
     unchanged_files, planned = shards.plan_shards(
         outcome.selections, _shard_sizes(config, outcome), context.run_name
     )
+    pixels = config.pixels
     writer = shards.ShardWriter(
-        context.dataset, context.catalogue.root, outcome.labels, config.pixels.channels
+        context.dataset,
+        context.catalogue.root,
+        outcome.labels,
+        (pixels.height_px, pixels.width_px, pixels.channels),
     )
     summaries = tasks.run_tasks(
         spark,

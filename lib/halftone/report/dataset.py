@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from halftone.dataset import splits
+from halftone.dataset import remarks, splits
 from halftone.dataset.manifest import Manifest
 from halftone.report.words import sort_by_count
 
@@ -20,6 +20,10 @@ def summarise_counts(manifest: Manifest) -> dict[str, Any]:
         "splits": names,
         "table": table,
         "totals": [sum(manifest.counts[name].values()) for name in names],
+        "remarks": [
+            *remarks.describe_near_duplicates(manifest),
+            *remarks.describe_splits(manifest),
+        ],
         "rejects": sort_by_count(manifest.rejects_by_reason),
         "ignored": sort_by_count(manifest.ignored),
         "size_bytes": sum(file.size_bytes for file in manifest.files),

@@ -1,0 +1,76 @@
+"""What a user should know about a dataset besides its counts, in plain sentences.
+
+The summary on the terminal and the report show the same sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from halftone import printable
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.splits import TEST, TRAIN
+
+# The perceptual hash does not tell the images of a dataset apart if a larger share of random pairs
+# of rows with different labels is within preprocess.near_distance. At 1 in 1,000, a row has a match
+# by chance among 1,000 rows. Measured at the default distance: none of 1.8 million pairs of
+# CIFAR-10's photographs, 8 % of drawn letters, 20 % of pages of text.
+MAX_CHANCE_FRACTION = 0.001
+_MAX_NAMES = 10
+
+
+def describe_splits(manifest: Manifest) -> list[str]:
+    """Return a sentence on each split without rows, and on classes that miss train or test rows."""
+    counts = manifest.counts
+    remarks = [
+        f"the {split} split has no rows: add images, or change the settings of splits"
+        for split, rows in counts.items()
+        if not sum(rows.values())
+    ]
+    without_train, without_test, without_rows = [], [], []
+    for label in manifest.labels:
+        rows = {split: by_label.get(label, 0) for split, by_label in counts.items()}
+        places = ", ".join(f"{count:,} in {split}" for split, count in rows.items() if count)
+        if not places:
+            without_rows.append(label)
+        elif not rows.get(TRAIN):
+            without_train.append(f"{label} ({places})")
+        elif not rows.get(TEST) and any(counts.get(TEST, {}).values()):
+            without_test.append(label)
+    for names, text in (
+        (without_train, "no train rows, so a model cannot learn them"),
+        (without_test, "no test rows, so they are not measured"),
+        (without_rows, "no rows at all, which --prune removes"),
+    ):
+        if names:
+            remarks.append(f"classes with {text}: {_shorten(names)}")
+    return remarks
+
+
+def describe_near_duplicates(manifest: Manifest) -> list[str]:
+    """Return a sentence on possible label errors, and on a hash that does not tell images apart."""
+    remarks = []
+    if manifest.possible_label_errors:
+        remarks.append(
+            f"possible label errors: {manifest.possible_label_errors:,} of the near duplicates "
+            "look like an image of another label; they are kept"
+        )
+    chance = manifest.chance_near_fraction
+    if chance is not None and chance > MAX_CHANCE_FRACTION:
+        remarks.append(describe_chance(chance, manifest.preprocess.near_distance))
+    return remarks
+
+
+def describe_chance(chance_fraction: float, near_distance: int) -> str:
+    return (
+        "the perceptual hash does not tell these images apart, so near duplicates may be none: "
+        f"{chance_fraction:.1%} of random pairs of rows with different labels are within "
+        f"preprocess.near_distance {near_distance}; {MAX_CHANCE_FRACTION:.1%} is the limit"
+    )
+
+
+def _shorten(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_NAMES
+    return ", ".join(map(printable.escape, names[:_MAX_NAMES])) + (
+        f" and {more:,} more" if more > 0 else ""
+    )
