@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,11 @@ from halftone.spark.session import spark_session
 from training_jobs import JOB, MODEL, Train
 
 DrawImages = Callable[..., Path]
+
+# A shell ignores SIGINT in what it runs in the background, and the jobs that tests interrupt would
+# inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages, stripes
-from halftone import storage
 from halftone.config import Config
 from halftone.dataset import manifest, schema
 from halftone.errors import InputError
@@ -146,7 +145,9 @@ def test_unreadable_images_become_rejects_with_a_reason(
     }
     text = rejects[str(images / "lying" / "text.jpg")]
     assert text["size_bytes"] == 15
-    assert rejects[str(images / "upright" / "gone.jpg")]["detail"] == "No such file or directory"
+    assert rejects[str(images / "upright" / "gone.jpg")]["detail"] == (
+        f"a dangling link: {images}/nowhere does not exist"
+    )
     assert data.rejects_by_reason == {
         "empty": 1,
         "not_an_image": 1,
@@ -335,10 +336,14 @@ def test_a_dataset_of_an_older_version_is_extended_and_read(
     settings = {"preprocess": {"rows_per_shard": 8}}
     images = draw_images(each=20)
     before, _ = run(images, **settings)
+    old_files = []
     for file in before.files:
         path = tmp_path / "dataset" / file.path
         old = pa.Table.from_pylist(pq.read_table(path).to_pylist(), OLD_ROWS)
         pq.write_table(old, path, row_group_size=file.rows)
+        old_files.append(file.model_copy(update={"size_bytes": path.stat().st_size}))
+    old_manifest = before.model_copy(update={"files": old_files})
+    manifest.publish_manifest(str(tmp_path / "dataset"), old_manifest)
     draw_images(each=25, start=20)
     data, num_read = run(images, **settings)
     run(images, "new", **settings)
@@ -354,7 +359,7 @@ def test_a_dataset_of_an_older_version_is_extended_and_read(
     digests = {row["key"]: row["source_digest"] for row in rows(tmp_path / "dataset")}
     assert digests == {row["key"]: row["source_digest"] for row in rows(tmp_path / "new")}
     # The feed of a training reads old and new shards alike.
-    urls = [storage.as_url(str(tmp_path / "dataset" / file.path)) for file in train]
+    urls = [str(tmp_path / "dataset" / file.path) for file in train]
     pixels = [
         image
         for table in row_groups.read_tables(urls, [schema.IMAGE, schema.LABEL_ID])

@@ -26,6 +26,8 @@ def outcome(num_rows: int) -> PreprocessOutcome:
         rejects=arrow.empty_table(schema.REJECTS),
         duplicates=arrow.empty_table(schema.DUPLICATES),
         near_duplicates=arrow.empty_table(schema.NEAR_DUPLICATES),
+        possible_label_errors=0,
+        chance_near_fraction=None,
     )
 
 
