@@ -63,6 +63,24 @@ def test_a_transparent_colour_of_16_bits_is_compared_in_all_bits(
     assert pixels(data) == [99, 0x12, 99, 99]
 
 
+@pytest.mark.parametrize("excess_bytes", [1, 100_000])
+@pytest.mark.parametrize("tail", [b"", b"junk"])
+def test_excess_data_of_a_transparent_png_of_16_bits_changes_and_prints_nothing(
+    excess_bytes: int, tail: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    header = HEADER[1][:8] + bytes((16, GREY, 0, 0, 0))
+    packed = zlib.compress(b"\0\x12\x34\x12\x35\0\x12\x34\x12\x34" + bytes(excess_bytes)) + tail
+    extra = [(b"PLTE", bytes(7)), (b"tRNS", b"\x12\x34"), (b"IDAT", packed)]
+    assert pixels(png_of_chunks((b"IHDR", header), *extra, END)) == [99, 0x12, 99, 99]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_second_header_is_damaged() -> None:
+    chunks = [HEADER, HEADER, (b"IDAT", zlib.compress(RAW)), END]
+    expected = ("damaged", "PNG has a second header (IHDR), at 33")
+    assert rejection(png_of_chunks(*chunks)) == expected
+
+
 def test_a_palette_is_needed_and_has_whole_colours() -> None:
     assert rejection(png(ROWS, 8, PALETTE)) == ("damaged", "PNG palette of 0 bytes")
     cut = png(ROWS, 8, PALETTE, (b"PLTE", bytes(7)))

@@ -63,9 +63,10 @@ def test_tags_that_have_a_default_may_be_missing() -> None:
     assert np.array_equal(pixels(data), GREY)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kind", [BYTE, SHORT, LONG])
-def test_an_orientation_of_any_integer_type_is_applied(kind: int) -> None:
-    data = tiff_of_samples(GREY, 8, BLACK_IS_ZERO, Layout(), t274=(kind, [3]))
+def test_an_orientation_of_any_integer_type_is_applied(kind: int, order: str) -> None:
+    data = tiff_of_samples(GREY, 8, BLACK_IS_ZERO, Layout(byte_order=order), t274=(kind, [3]))
     assert np.array_equal(pixels(data), GREY[::-1, ::-1])
 
 

@@ -17,8 +17,6 @@ import numpy.typing as npt
 from halftone.config import PixelSpec
 from halftone.images.result import PixelArray
 
-_MAX_LEVEL = 255
-
 
 class Placement(NamedTuple):
     """Which part of an upright source is shown, and how large."""
@@ -87,31 +85,42 @@ def _average_areas(
     height_px: int,
     width_px: int,
 ) -> PixelArray:
-    """Shrink a part of (h, w, C), whose edges may lie within pixels, to (height_px, width_px, C).
-
-    INTER_AREA takes whole pixels only. A sum over an area is a difference of the sums from the
-    corner, which are linear within a pixel.
-    """
-    top, left = int(rows[0]), int(columns[0])
-    part = np.ascontiguousarray(pixels[top : math.ceil(rows[1]), left : math.ceil(columns[1])])
-    is_small = part.shape[0] * part.shape[1] * _MAX_LEVEL <= np.iinfo(np.int32).max
-    integral = cv2.integral(part, sdepth=cv2.CV_32S if is_small else cv2.CV_64F)
-    sums: npt.NDArray[Any] = np.asarray(integral).reshape(
-        part.shape[0] + 1, part.shape[1] + 1, part.shape[2]
+    """Shrink a part of (h, w, C), whose edges may lie within pixels, to (height_px, width_px)."""
+    part: npt.NDArray[Any] = np.ascontiguousarray(
+        pixels[int(rows[0]) : math.ceil(rows[1]), int(columns[0]) : math.ceil(columns[1])]
     )
-    sums = _take_between(sums, np.linspace(*rows, height_px + 1) - top, axis=0)
-    sums = _take_between(sums, np.linspace(*columns, width_px + 1) - left, axis=1)
-    area = (rows[1] - rows[0]) * (columns[1] - columns[0]) / (height_px * width_px)
-    means = np.diff(np.diff(sums, axis=0), axis=1) / area
-    return np.asarray(np.rint(means), np.uint8)
+    factor_y, factor_x = height_px / (rows[1] - rows[0]), width_px / (columns[1] - columns[0])
+    if not columns[0].is_integer():  # the other side first, so that fewer pixels are repeated
+        if rows[0].is_integer():
+            part, factor_y = _scale_areas(part, 1.0, factor_y), 1.0
+        part, factor_x = _cut_start(part, columns[0], factor_x, axis=1)
+    elif not rows[0].is_integer():
+        part, factor_x = _scale_areas(part, factor_x, 1.0), 1.0
+    if not rows[0].is_integer():
+        part, factor_y = _cut_start(part, rows[0], factor_y, axis=0)
+    return _scale_areas(part, factor_x, factor_y).reshape(height_px, width_px, pixels.shape[2])
 
 
-def _take_between(values: npt.NDArray[Any], at: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
-    """Interpolate linearly along an axis."""
-    first = np.clip(np.floor(at).astype(int), 0, values.shape[axis] - 2)
-    shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-    share = (at - first).reshape(shape)
-    return np.asarray(values.take(first, axis) * (1 - share) + values.take(first + 1, axis) * share)
+def _cut_start(
+    part: npt.NDArray[Any], start: float, factor: float, axis: int
+) -> tuple[npt.NDArray[Any], float]:
+    """Let a part begin at `start`, within its first pixel; return it with its new factor.
+
+    Pixels are repeated, so that the start, a whole number of eighths, lies between two of them.
+    """
+    numerator, repeats = start.as_integer_ratio()
+    repeats_x, repeats_y = (repeats, 1) if axis == 1 else (1, repeats)
+    repeated = cv2.resize(
+        part, None, fx=repeats_x, fy=repeats_y, interpolation=cv2.INTER_NEAREST
+    ).swapaxes(0, axis)
+    cut = repeated[numerator % repeats :].swapaxes(0, axis)
+    return np.ascontiguousarray(cut), factor / repeats
+
+
+def _scale_areas(part: npt.NDArray[Any], factor_x: float, factor_y: float) -> npt.NDArray[Any]:
+    """Shrink by factors, which INTER_AREA keeps exactly: the last area may end within a pixel."""
+    scaled = cv2.resize(part, None, fx=factor_x, fy=factor_y, interpolation=cv2.INTER_AREA)
+    return np.asarray(scaled)
 
 
 def _resize(pixels: PixelArray, height_px: int, width_px: int) -> PixelArray:

@@ -38,6 +38,8 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
+_DEEP_BITS = 16
+_HEADER_BYTES = 13
 _INFLATE_CHUNK_BYTES = 1 << 20  # inflated at a time
 
 
@@ -69,6 +71,8 @@ def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
     critical_parts, compressed_parts = [PNG_SIGNATURE], []
     exif, transparency, palette = b"", b"", b""
     for kind, start, end, is_intact in _iterate_chunks(data):
+        if kind == b"IHDR" and start > len(PNG_SIGNATURE):
+            raise ImageRejectedError("damaged", f"PNG has a second header (IHDR), at {start:,}")
         is_needed = kind in _CRITICAL_CHUNKS or kind == b"tRNS"
         if is_needed and not is_intact:
             raise ImageRejectedError(
@@ -92,7 +96,25 @@ def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
     _check_inflated_size(compressed_parts, _count_inflated_bytes(header))
     transparent_colour = _read_transparent_colour(transparency, header)
     orientation = read_orientation(exif)
-    return CheckedPng(b"".join(critical_parts), orientation, header.bits, transparent_colour)
+    critical_data = b"".join(critical_parts)
+    if transparent_colour is not None and header.bits == _DEEP_BITS:
+        critical_data = _without_excess(data, compressed_parts, _count_inflated_bytes(header))
+    return CheckedPng(critical_data, orientation, header.bits, transparent_colour)
+
+
+def _without_excess(data: bytes, compressed_parts: list[bytes], num_bytes: int) -> bytes:
+    """Return the file with its header and the `num_bytes` of its pixels only.
+
+    `stills` decodes these files with OpenCV, whose libpng prints warnings of more bytes than that,
+    of a wrong palette and others to the terminal.
+    """
+    pixel_data = zlib.decompressobj().decompress(b"".join(compressed_parts), num_bytes)
+    ihdr = data[len(PNG_SIGNATURE) + 8 : len(PNG_SIGNATURE) + 8 + _HEADER_BYTES]
+    chunks = ((b"IHDR", ihdr), (b"IDAT", zlib.compress(pixel_data, 1)), (b"IEND", b""))
+    return PNG_SIGNATURE + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
 
 
 def _read_header(data: bytes, spec: PixelSpec) -> _PngHeader:

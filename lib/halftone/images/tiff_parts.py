@@ -6,6 +6,7 @@ others, so the samples are unpacked here. libtiff only undoes LZW.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import struct
 import zlib
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, _imaging
 
 from halftone.config import PixelSpec
 from halftone.images.result import ImageRejectedError, PixelArray
@@ -23,6 +24,20 @@ from halftone.images.tiff_page import Compression, Photometric, TiffPage
 
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _UNPACKED_BITS_AT_ONCE = 1 << 23
+
+
+def _silence_libtiff() -> None:
+    """Let Pillow's libtiff print no errors of damaged files; Pillow still raises OSError for them.
+
+    Pillow turns off libtiff's warnings only. The library is looked up among those that Pillow's
+    module is linked with, so that it is the same copy; a Pillow that hides it prints as before.
+    """
+    pillow_library = ctypes.CDLL(_imaging.__file__)
+    if hasattr(pillow_library, "TIFFSetErrorHandler"):
+        pillow_library.TIFFSetErrorHandler(None)
+
+
+_silence_libtiff()
 
 
 def read_samples(data: bytes, page: TiffPage, spec: PixelSpec) -> PixelArray:
