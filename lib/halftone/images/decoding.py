@@ -137,7 +137,7 @@ def _decode_jpeg(data: bytes, spec: PixelSpec) -> _StoredPicture:
     upright_size = size[::-1] if header.orientation in SIDEWAYS else size
     placement = place(*upright_size, spec)
     scale = choose_scale(*upright_size, placement)
-    pixels = decode_jpeg_strictly(data, header, spec.channels, scale)
+    pixels, scale = decode_jpeg_strictly(data, header, spec, scale)
     return _StoredPicture(pixels, scale, header.orientation, upright_size, placement)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,12 +10,17 @@ from halftone.config import PixelSpec
 from halftone.images.orientation import read_orientation
 from halftone.images.result import ImageRejectedError, check_size
 
-DHT, SOS, APP0, APP1, APP2, APP14 = 0xC4, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
+DHT, EOI, SOS, DRI = 0xC4, 0xD9, 0xDA, 0xDD
+APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 _MISPLACED_MARKERS = (0x01, *range(0xD0, 0xDA))  # TEM, restarts, SOI and EOI, within a header
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # these three are not frames
 PROGRESSIVE_FRAMES = (0xC2, 0xCA)
+SEQUENTIAL_HUFFMAN_FRAMES = (0xC0, 0xC1)
 # Lossless frames crash the decoder with a segmentation fault, so they must not reach it.
 _DECODABLE_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+
+# Ends a scan's data, in which 0xff is followed by 0 or belongs to a restart marker.
+MARKER_IN_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 
 
 class JpegHeader(NamedTuple):
@@ -27,16 +33,26 @@ class JpegHeader(NamedTuple):
     orientation: int  # 1..8
     scan_offset: int  # of the first SOS marker
 
+    @property
+    def is_progressive(self) -> bool:
+        """Whether each scan adds detail to the picture."""
+        return self.frame_marker in PROGRESSIVE_FRAMES
 
-def iterate_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) of each segment up to the first scan's header, inclusive.
+
+def has_one_scan(data: bytes, header: JpegHeader) -> bool:
+    """Whether the first scan has the whole picture."""
+    components = data[header.scan_offset + 4 : header.scan_offset + 5]
+    return not header.is_progressive and components == bytes((header.components,))
+
+
+def iterate_segments(data: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
+    """Yield (marker, start, end) of each segment from `at` up to a scan's header, inclusive.
 
     Skips the bytes that libjpeg skips, so that both see the same segments.
 
     Raises:
         ImageRejectedError: the header is truncated or damaged.
     """
-    at = 2
     while True:
         at = data.find(b"\xff", at) % (len(data) + 1)  # find's -1 becomes len(data)
         while data[at + 1 : at + 2] == b"\xff":
@@ -112,9 +128,19 @@ def _check_frame(frame_marker: int, bits: int, components: int, height_px: int) 
 
 def _check_scans(data: bytes, header: JpegHeader, spec: PixelSpec) -> None:
     """Limit the number of scans: each takes a pass over the image, yet may be a few bytes long."""
-    in_one_scan = data[header.scan_offset + 4] == header.components
-    if header.frame_marker not in PROGRESSIVE_FRAMES and in_one_scan:
+    if has_one_scan(data, header):
         return
-    scans = data.count(b"\xff\xda", header.scan_offset)
+    if data.count(b"\xff\xda", header.scan_offset) <= spec.max_scans:
+        return  # the bound is quick, but also counts what looks like a marker behind the end
+    scans = _count_scans(data, header.scan_offset)
     if scans > spec.max_scans:
         raise ImageRejectedError("too_large", f"{scans:,} scans, max_scans is {spec.max_scans:,}")
+
+
+def _count_scans(data: bytes, at: int) -> int:
+    """Count the scans from the offset of the first SOS marker up to the end-of-image marker."""
+    scans = 0
+    while (found := MARKER_IN_SCAN.search(data, at)) and found[1][0] != EOI:
+        scans += found[1][0] == SOS
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return scans

@@ -1,17 +1,13 @@
 """Decode a JPEG strictly.
 
-libjpeg-turbo decodes damaged files and only warns. Here a warning is an error, except for the
-following, which do not change any pixel:
-
-- extraneous bytes between the header's segments,
-- a colour profile in wrongly numbered parts (profiles are not applied),
-- an unknown JFIF revision, an unknown Adobe transform code (libjpeg's own guess is used),
-- scan parameters that a sequential JPEG does not use,
-- zero bytes between the end of a scan and the next marker, which some cameras write (libjpeg
-  ignores a few bytes there, zero or not).
+libjpeg-turbo decodes damaged files and only warns. Here a warning is an error, except for defects
+that do not change any pixel; docs/images.md lists them.
 
 libjpeg reports only the first warning of a file, so such a file is not decoded leniently: the
 defect is removed from a copy of the file, which must then decode without any warning.
+
+TurboJPEG does not decode unusual sampling factors. Such a file is checked by counting its blocks,
+see `jpeg_blocks`, and decoded by Pillow, whose libjpeg-turbo does.
 
 Bytes after the end-of-image marker are not read. A flipped bit that still decodes to the right
 number of blocks cannot be detected: JPEG has no checksum.
@@ -20,44 +16,62 @@ number of blocks cannot be detected: JPEG has no checksum.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
 
+from halftone.config import PixelSpec
 from halftone.images.jpeg import (
     APP0,
     APP2,
     APP14,
     DHT,
-    PROGRESSIVE_FRAMES,
+    SEQUENTIAL_HUFFMAN_FRAMES,
     SOS,
     JpegHeader,
+    has_one_scan,
     iterate_segments,
 )
+from halftone.images.jpeg_blocks import find_scans_end, sampling_factors
 from halftone.images.jpeg_scale import FULL_SCALE
+from halftone.images.pillow_reader import load_pixels
 from halftone.images.result import ImageRejectedError, PixelArray
 
 _HARMLESS_WARNINGS = re.compile(
     r"(?P<count>\d+) extraneous bytes before marker 0x(?P<marker>[0-9a-f]{2})"
-    r"|bad ICC marker|unknown JFIF revision|Unknown Adobe color transform|Invalid SOS parameters",
+    r"|bad ICC marker|unknown JFIF revision|Unknown Adobe color transform|Invalid SOS parameters"
+    r"|two SOI markers",  # a picture follows in place of the end marker
     re.IGNORECASE,
 )
+_END_MARKER = b"\xff\xd9"
+_END_IS_MISSING = "Premature end of JPEG file"
+_UNUSUAL_SAMPLING = "Could not determine subsampling"
 _MAX_REPAIRS = 3  # one defect hides the next; a file with more of them is rejected to save time
 
 
-def decode_jpeg_strictly(data: bytes, header: JpegHeader, channels: int, scale: int) -> PixelArray:
-    """Decode to (h, w, channels) uint8 as stored, not rotated; CMYK always gives 3 channels.
+class ScaledPixels(NamedTuple):
+    """A decoded JPEG, as stored, not rotated."""
 
-    h and w are `scale` eighths of the source, rounded up.
+    pixels: PixelArray  # (h, w, 1 or 3) uint8
+    scale: int  # h and w are so many eighths of the source's, rounded up
+
+
+def decode_jpeg_strictly(
+    data: bytes, header: JpegHeader, spec: PixelSpec, scale: int
+) -> ScaledPixels:
+    """Decode at `scale`, or at full scale where only Pillow decodes the file.
+
+    A CMYK file always gives 3 channels, others may give those of `spec`.
 
     Raises:
-        ImageRejectedError: libjpeg-turbo fails, or warns of anything but the harmless defects that
-            the module's docstring lists.
+        ImageRejectedError: libjpeg-turbo fails, or warns of anything but a harmless defect.
     """
-    colorspace = "GRAY" if channels == 1 else "RGB"
+    colorspace = "GRAY" if spec.channels == 1 else "RGB"
     if header.components == 4:
         colorspace = "CMYK"
-    for _ in range(_MAX_REPAIRS):
+    reported = ""
+    for _ in range(_MAX_REPAIRS + 1):
         try:
             pixels: PixelArray = simplejpeg.decode_jpeg(
                 data,
@@ -65,19 +79,35 @@ def decode_jpeg_strictly(data: bytes, header: JpegHeader, channels: int, scale: 
                 min_height=-(-header.height_px * scale // FULL_SCALE),
                 min_width=-(-header.width_px * scale // FULL_SCALE),
             )
-            break
         except ValueError as error:
-            data = _repair(data, header, str(error))
-    else:
-        raise ImageRejectedError("damaged", f"more than {_MAX_REPAIRS} defects in one JPEG")
-    return _cmyk_to_rgb(pixels) if header.components == 4 else pixels
+            message = str(error)
+            if _UNUSUAL_SAMPLING in message:
+                return ScaledPixels(_decode_unusual_sampling(data, header, spec), FULL_SCALE)
+            if not reported.startswith(_END_IS_MISSING):
+                reported = message
+            data = _repair(data, header, message, reported)
+        else:
+            is_cmyk = header.components == 4
+            return ScaledPixels(_cmyk_to_rgb(pixels) if is_cmyk else pixels, scale)
+    raise ImageRejectedError("damaged", f"more than {_MAX_REPAIRS} defects in one JPEG")
 
 
-def _repair(data: bytes, header: JpegHeader, message: str) -> bytes:
-    """Return the file without the defect that libjpeg warned of.
+def _decode_unusual_sampling(data: bytes, header: JpegHeader, spec: PixelSpec) -> PixelArray:
+    kind = f"JPEG of sampling factors {sampling_factors(data, header)}"
+    if header.frame_marker not in SEQUENTIAL_HUFFMAN_FRAMES:
+        raise ImageRejectedError("unsupported", f"{kind}, progressive or arithmetic coded")
+    whole = _normalise_header(data[: find_scans_end(data, header)] + _END_MARKER, header)
+    try:
+        return load_pixels(whole, "jpeg", spec)
+    except ImageRejectedError as rejected:  # all blocks are there
+        raise ImageRejectedError("unsupported", f"{kind}: {rejected.detail}") from None
+
+
+def _repair(data: bytes, header: JpegHeader, message: str, reported: str) -> bytes:
+    """Return the file without the defect that libjpeg warned of in `message`.
 
     Raises:
-        ImageRejectedError: the defect is not harmless.
+        ImageRejectedError: the defect is not harmless; `reported` is its detail.
     """
     harmless = _HARMLESS_WARNINGS.search(message)
     repaired = data
@@ -85,10 +115,21 @@ def _repair(data: bytes, header: JpegHeader, message: str) -> bytes:
         repaired = _drop_zeros_before(data, int(harmless["count"]), int(harmless["marker"], 16))
     if harmless and repaired == data:
         repaired = _normalise_header(data, header)
+    if harmless and repaired == data:
+        repaired = _drop_junk_after_scans(data, header)
+    if message.startswith(_END_IS_MISSING) and has_one_scan(data, header):
+        repaired = data + _END_MARKER  # now libjpeg warns if blocks are missing too
     if repaired == data or not _has_needed_tables(repaired):
-        truncated = message.startswith("Premature end of JPEG file")
-        raise ImageRejectedError("truncated" if truncated else "damaged", message)
+        truncated = reported.startswith(_END_IS_MISSING)
+        raise ImageRejectedError("truncated" if truncated else "damaged", reported)
     return repaired
+
+
+def _drop_junk_after_scans(data: bytes, header: JpegHeader) -> bytes:
+    try:
+        return data[: find_scans_end(data, header)] + _END_MARKER
+    except ImageRejectedError:
+        return data
 
 
 def _drop_zeros_before(data: bytes, count: int, marker: int) -> bytes:
@@ -108,7 +149,7 @@ def _normalise_header(data: bytes, header: JpegHeader) -> bytes:
             segment[9:11] = b"\x01\x01"
         elif marker == APP14 and segment[4:9] == b"Adobe" and len(segment) > 15:
             segment[15] = min(segment[15], 2 if header.components == 4 else 1)
-        elif marker == SOS and header.frame_marker not in PROGRESSIVE_FRAMES:
+        elif marker == SOS and not header.is_progressive:
             segment[-3:] = b"\x00\x3f\x00"
         parts.append(bytes(segment))
         scan_data_at = end

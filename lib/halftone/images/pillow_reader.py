@@ -15,6 +15,7 @@ from halftone.images.result import ImageRejectedError, PixelArray, check_size
 Image.MAX_IMAGE_PIXELS = None
 
 _PILLOW_FORMATS = {
+    "jpeg": ("JPEG",),
     "png": ("PNG",),
     "webp": ("WEBP",),
     "gif": ("GIF",),
