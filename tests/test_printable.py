@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from halftone import printable, summary
@@ -23,6 +25,16 @@ def test_characters_that_do_not_print_are_escaped(text: str, escaped: str) -> No
 
 def test_kept_characters() -> None:
     assert printable.escape("a\nb\x1b", kept="\n") == "a\nb\\x1b"
+
+
+def test_html() -> None:
+    assert printable.escape_html("<a\x1b>") == "&lt;a\\x1b&gt;"
+
+
+def test_a_printed_line(capsys: pytest.CaptureFixture[str]) -> None:
+    printable.print_line("a\x1b[31m\nb\u202e")
+    printable.print_line("c\r", sys.stderr)
+    assert capsys.readouterr() == ("a\\x1b[31m\nb\\u202e\n", "c\\r\n")
 
 
 def test_cells_of_a_table_are_escaped() -> None:

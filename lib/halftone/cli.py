@@ -68,7 +68,7 @@ def run_with_exit_code(function: Callable[[], None]) -> int:
         if job_process.received_signal() is not None:
             return job_process.finish_interrupted(error)
         message, code = _describe_error(error)
-        print(printable.escape(message, kept="\n\t"), file=sys.stderr)
+        printable.print_line(message, sys.stderr)
         return code
     return 0
 
@@ -93,7 +93,7 @@ def _describe_error(error: BaseException) -> tuple[str, int]:
 
 def _end_process(error: LockLostError) -> None:
     """End at once, in any thread: this job would interfere with the one that has taken over."""
-    print(f"failed: {error}", file=sys.stderr, flush=True)
+    printable.print_line(f"failed: {error}", sys.stderr)
     os._exit(1)
 
 

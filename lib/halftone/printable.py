@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import sys
 import unicodedata
+from typing import Optional, TextIO
 
 # Control characters, which terminals obey; separators of lines; halves of characters, which cannot
 # be encoded.
@@ -29,3 +32,13 @@ def escape(text: str, kept: str = "") -> str:
         else character
         for character in text
     )
+
+
+def escape_html(text: str) -> str:
+    """Return `text` as HTML, with the escapes of `escape`."""
+    return html.escape(escape(text))
+
+
+def print_line(text: str, stream: Optional[TextIO] = None) -> None:
+    """Print a line that holds names or paths to `stream`, stdout by default; newlines stay."""
+    print(escape(text, kept="\n\t"), file=stream or sys.stdout, flush=True)

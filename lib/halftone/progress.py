@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Callable
 
+from halftone import printable
+
 _REFRESH_SECS = 0.5
 _LOG_EVERY_SECS = 10.0  # a log keeps every line, so write fewer
 
@@ -32,7 +34,7 @@ def format_duration(secs: float) -> str:
 def print_notes(notes: Iterable[str]) -> None:
     """Print what the user should know before the work begins, a line each."""
     for note in notes:
-        print(f"note: {note}", flush=True)
+        printable.print_line(f"note: {note}")
 
 
 @contextmanager

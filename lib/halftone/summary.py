@@ -58,7 +58,7 @@ def format_dataset_summary(manifest: Manifest, dataset: str, num_changed: int) -
     lines.append(f"contact sheet: {storage.join(dataset, manifest.contact_sheet)}")
     lines.append(f"version {manifest.version}, fingerprint {manifest.fingerprint}")
     lines.append(f"dataset: {dataset}")
-    return "\n".join(lines)
+    return _join_lines(lines)
 
 
 # A table has a column per class up to this number of classes, then a row per class.
@@ -118,7 +118,7 @@ def format_model_summary(model_info: ModelInfo, output: str) -> str:
         lines.append(f"restarted {times}: {'; '.join(map(_restart_text, model_info.restarts))}")
     lines.append(f"curves: {storage.join(output, CURVES)}")
     lines.append(f"model: {output}")
-    return "\n".join(lines)
+    return _join_lines(lines)
 
 
 # Formats and headings of the last columns of a training's table.
@@ -161,13 +161,13 @@ def format_scores_summary(scores: SplitScores, output: str) -> str:
         for values in [scores.per_class[label]]
     ]
     metrics_url = storage.join(output, "metrics.json")
-    return "\n".join(
+    return _join_lines(
         [
             format_table(["class", "precision", "recall", "f1", "rows"], rows)
             + note.format(metrics_url),
             "",
             f"{scores.split}: {scores.rows:,} rows  {_overall_text(scores)}",
-            f"precision, recall and f1: {printable.escape(scores.average)}",
+            f"precision, recall and f1: {scores.average}",
             f"report: {storage.join(output, 'report.html')}",
             f"scores: {output}",
         ]
@@ -193,7 +193,7 @@ def format_image_scores_summary(scores: ImageScores, output: str) -> str:
         lines.append(f"{scores.labelled:,} have a label: {_overall_text(scores.metrics)}")
     lines.append(f"model version {scores.model_version}")
     lines.append(f"scores: {output}")
-    return "\n".join(lines)
+    return _join_lines(lines)
 
 
 def _overall_text(metrics: Metrics) -> str:
@@ -209,6 +209,13 @@ def _reject_lines(by_reason: Mapping[str, int], files: Sequence[str]) -> list[st
 
 
 def _ignored_lines(counts: Mapping[str, int]) -> list[str]:
-    names = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+    names = ", ".join(
+        f"{count:,} {printable.escape(name)}" for name, count in sorted(counts.items())
+    )
     reason = "their names are not those of images (preprocess.suffixes)"
     return [f"ignored, because {reason}: {names}"] if counts else []
+
+
+def _join_lines(lines: Sequence[str]) -> str:
+    """Join lines and tables; other control characters, such as those of a path, are escaped."""
+    return "\n".join(printable.escape(line, kept="\n") for line in lines)

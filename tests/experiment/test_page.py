@@ -239,6 +239,25 @@ def test_html_in_names_is_escaped(tmp_path: Path) -> None:
     assert Page(text).text.count(html) >= 9
 
 
+def test_characters_that_do_not_print_are_escaped(tmp_path: Path) -> None:
+    name, shown = "a\x1b[31m\nb\u202e", r"a\x1b[31m\nb\u202e"
+    write_dataset(tmp_path / "datasets" / "a", [name, "b"])
+    write_scores(tmp_path / "runs" / "a" / "scores", [name, "b"], PROBABILITIES)
+    experiment = spec.parse_spec(
+        {"name": "study", "about": "two\nlines\x1b", "runs": [{"name": "a"}]}, "test"
+    )
+    outcome = make_outcome(tmp_path, "a", BASE, a_result(), note=name)
+    stage = StageOutcomes("", "", [outcome], "a")
+    places = ExperimentResults(experiment, BASE, [stage], str(tmp_path), [])
+    terminal = table.write_tables(places)
+    text = (tmp_path / "index.html").read_text()
+    assert f"<bdi>{shown}</bdi>" in text
+    assert r'<p class="verdict">two lines\x1b</p>' in text
+    assert r"a: a\x1b[31m b\u202e" in terminal  # a remark is a line
+    for written in (text, terminal, (tmp_path / "table.md").read_text()):
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]|31m\nb", written)
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 

@@ -43,6 +43,8 @@ def test_the_confusion_matrix_is_a_table_or_a_figure() -> None:
     assert few.count("<td") == 4
     assert ">8</td>" in few
     assert "<script>" not in few
+    unprintable = figures.confusion_matrix(old_metrics([[8, 2], [0, 1]], ["a\x1b\n\u202e", "b"]))
+    assert unprintable.data.count(r"<th>a\x1b\n\u202e</th>") == 2
     many = figures.confusion_matrix(old_metrics(spread(100), HUNDRED)).data
     assert many.count("<img") == 1
 

@@ -188,10 +188,20 @@ def test_a_label_of_any_letters_can_be_drawn() -> None:
     arguments = rich(labels)
     read = Page(a_page(**arguments))
     svgs = "".join(read.svgs())
-    for shown in ("_hidden", "$x^{2$", "猫 \ufffd\ufffd", "ع" * 27 + "…"):
+    for shown in ("_hidden", "$x^{2$", r"猫 \x01\n", "ع" * 27 + "…"):
         assert shown in svgs
     for svg in read.svgs():
         assert not re.search(r"[\x00-\x08\x0b-\x1f]", svg.replace("\n", "").replace("\t", ""))
+
+
+def test_characters_that_do_not_print_are_escaped_everywhere() -> None:
+    labels = ["a\x1b[31m\nb\u202e", "c"]
+    html = a_page(history=a_history(2), **rich(labels))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]|31m\nb", html)
+    assert r"<bdi>a\x1b[31m\nb\u202e</bdi>" in html
+    assert r"An image of class a\x1b[31m\nb\u202e, taken for c" in Page(html).alts()
+    for svg in Page(html).svgs():
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]|31m\nb", svg)
 
 
 def test_it_works_from_a_zip(tmp_path: Path) -> None:

@@ -78,7 +78,8 @@ def test_the_best_epoch_is_marked(val_losses: list[float], best: int) -> None:
     ("label", "text"),
     [
         ("cat", "cat"),
-        ("two\nlines", "two\ufffdlines"),
+        ("two\nlines", "two\\nlines"),
+        ("\x1b[31m \ue000", "\\x1b[31m \ufffd"),
         ("a" * 28, "a" * 28),
         ("a" * 26 + " b" * 9, "a" * 26 + "…"),
     ],

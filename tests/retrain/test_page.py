@@ -56,8 +56,9 @@ def test_page() -> None:
 
 
 def test_page_without_a_champion_escapes_html() -> None:
-    past = [outcome(1, "refused", None, reason="<script>alert(1)</script>")]
+    past = [outcome(1, "refused", None, reason="<script>alert(1)</script>\x1b")]
     text = page.render_page("<b>", past, "accuracy", 0.0)
     assert "There is no champion yet." in text
     assert "<script>" not in text
+    assert r"&lt;/script&gt;\x1b</bdi>" in text
     assert "<title>&lt;b&gt;: retraining</title>" in text

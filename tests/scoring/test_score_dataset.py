@@ -14,6 +14,7 @@ from sklearn import metrics as reference
 
 import saved_model
 from conftest import DrawImages
+from halftone import cli
 from halftone.config import Config, PixelSpec
 from halftone.dataset import manifest
 from halftone.errors import InputError
@@ -315,6 +316,19 @@ def error_of(run: Run, *arguments: Any, **settings: Any) -> str:
     with pytest.raises(InputError) as caught:
         run(*arguments, session=no_spark, **settings)
     return str(caught.value)
+
+
+def test_a_model_whose_weights_are_not_finite_is_refused(
+    run: Run, save_model: SaveModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_model(bias=float("nan"))
+    assert cli.run_with_exit_code(lambda: run(model, session=no_spark)) == 2
+    assert capsys.readouterr().err == (
+        f"error: {model}/network-vnan.keras: 1 of the network's 2 arrays of weights "
+        "(layers/dense/vars/1) holds NaN or infinity: the training diverged, and the model "
+        "predicts nothing. Train again with a lower train.learning_rate or with train.clip_norm\n"
+    )
+    assert not (tmp_path / "scores").exists()
 
 
 def test_a_model_with_other_pixels_is_refused(

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from halftone import cli
 from halftone.config import TrainSettings
-from halftone.training import divergence
+from halftone.training import divergence, fit
+from halftone.training.checkpoint_writer import CheckpointWriter
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -36,3 +42,24 @@ def test_error_without_any_finite_epoch_names_the_precision() -> None:
         "the training loss is not finite in epoch 1, so there is no model to publish. Use another "
         "--output with a lower train.learning_rate (it is 0.001), or train.clip_norm"
     )
+
+
+def test_without_a_finite_validation_loss_nothing_is_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = [{"epoch": number, "loss": 0.5, "val_loss": None} for number in (1, 2)]
+    training = SimpleNamespace(
+        _writer=CheckpointWriter(str(tmp_path), num_kept=2),
+        _history=history,
+        _settings=TrainSettings(),
+    )
+    publish = fit._RankTraining.publish_best  # a whole training would take half a minute
+    assert cli.run_with_exit_code(lambda: publish(training, train_secs=1.0)) == 1
+    assert capsys.readouterr().err == (
+        "failed: the validation loss is not finite in any of epochs 1 to 2, so there is no model "
+        "to publish. Use another --output with a lower train.learning_rate (it is 0.001), or "
+        "train.clip_norm\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["history.json"]
+    written = json.loads((tmp_path / "history.json").read_text())
+    assert written == {"best_epoch": None, "epochs": history}

@@ -14,7 +14,7 @@ from typing import Callable, NamedTuple
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from halftone import arrow, storage
+from halftone import arrow, printable, storage
 from halftone.config import Config
 from halftone.config.effects import reset_neutral_settings
 from halftone.dataset import splits
@@ -69,7 +69,7 @@ class DatasetCache:
                 if key in self._datasets:
                     continue
                 url = storage.join(self._output, DATASETS_FOLDER, key)
-                print(f"dataset: {url}", flush=True)
+                printable.print_line(f"dataset: {url}")
                 manifest, _ = preprocess(config, str(config.paths.images), url, session)
                 row_counts = {
                     split: sum(class_counts.values())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Callable, NamedTuple, Optional, Union
 
-from halftone import config, model_directory, storage
+from halftone import config, model_directory, printable, storage
 from halftone.config import Config, ConfigError
 from halftone.config.effects import RESULT, effect_of, reset_neutral_settings
 from halftone.errors import InputError
@@ -117,7 +117,7 @@ class _Training:
         """Run the training unless it is finished; return its result or an error message."""
         previous = self._stored_result()
         if previous is not None and self._has_all_files(previous):
-            print(f"{self._config.name}: already finished, skipped", flush=True)
+            printable.print_line(f"{self._config.name}: already finished, skipped")
             return previous
         if self._context.stop_event.is_set():
             return "stopped before it started"

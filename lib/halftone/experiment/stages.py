@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
+from halftone import printable
 from halftone.config import Config
 from halftone.errors import RunError
 from halftone.experiment import datasets, outcomes, study
@@ -65,7 +66,7 @@ class StageRunner:
         planned = [] if stage.search else self._planner.list_trials(stage, base_layers)
         source = self._create_source(stage, base_layers, planned)
         name = f"{self._spec.name}, stage {stage.name}" if stage.name else self._spec.name
-        print(f"{name}: {source.total} runs, {self._spec.parallel} at a time", flush=True)
+        printable.print_line(f"{name}: {source.total} runs, {self._spec.parallel} at a time")
         self._dataset_cache.prepare(
             [config for trial in source.known_trials for config in trial.training_configs()]
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Optional, Protocol
 
-from halftone import storage
+from halftone import printable, storage
 from halftone.errors import InputError
 from halftone.experiment import run_job
 from halftone.experiment.outcomes import RunOutcome
@@ -114,9 +114,8 @@ class _TrialWorkers:
             with self._lock:
                 self._source.record_outcome(outcome)
                 self._outcomes[number] = outcome
-                print(
-                    f"{len(self._outcomes)}/{self._source.total} {_describe_outcome(outcome)}",
-                    flush=True,
+                printable.print_line(
+                    f"{len(self._outcomes)}/{self._source.total} {_describe_outcome(outcome)}"
                 )
 
     def outcomes(self) -> list[RunOutcome]:

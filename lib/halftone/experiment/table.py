@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halftone import storage
+from halftone import printable, storage
 from halftone.dataset.splits import TEST, TRAIN, VALIDATION
 from halftone.experiment import page, rows, terminal
 from halftone.experiment.outcomes import ExperimentResults, StageOutcomes
@@ -64,7 +64,7 @@ def list_remarks(results: ExperimentResults, images_description: str = "") -> li
     for stage, stage_spec in zip(results.stages, spec.all_stages()):
         prefix = f"{stage.name}: " if stage.name else ""
         lines += [prefix + remark for remark in _list_stage_remarks(stage, stage_spec)]
-    return lines
+    return [printable.escape(" ".join(line.split())) for line in lines]
 
 
 def _list_stage_remarks(stage: StageOutcomes, stage_spec: StageSpec) -> list[str]:

@@ -6,6 +6,7 @@ import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from halftone import printable
 from halftone.config import Config
 from halftone.experiment import rows
 from halftone.experiment.outcomes import StageOutcomes
@@ -16,14 +17,14 @@ _WIDTH = 120  # characters
 
 def format_stage(stage: StageOutcomes, run_rows: Sequence[RunRow], base: Config) -> str:
     """Format the figures, split into tables that fit the terminal, and the settings below them."""
-    lines = []
+    lines, labels = [], [printable.escape(row.label()) for row in run_rows]
     if stage.name:
-        about = textwrap.wrap(stage.about, _WIDTH)
-        lines += [f"== {stage.name} ==", *about, ""]
-    header, widest = rows.list_columns(run_rows), max([3, *(len(row.label()) for row in run_rows)])
+        about = textwrap.wrap(_escape_text(stage.about), _WIDTH)
+        lines += [f"== {printable.escape(stage.name)} ==", *about, ""]
+    header, widest = rows.list_columns(run_rows), max([3, *map(len, labels)])
     cells = {column: [rows.format_cell(row, column) for row in run_rows] for column in header}
     widths = {column: max(map(len, [column.name, *cells[column]])) for column in header}
-    names = ["run".ljust(widest), "-" * widest, *(row.label().ljust(widest) for row in run_rows)]
+    names = ["run".ljust(widest), "-" * widest, *(label.ljust(widest) for label in labels)]
     for block in _split_columns(widths, _WIDTH - widest):
         upper = _group_header(block, widths)
         if upper.strip():
@@ -72,7 +73,9 @@ def _settings_lines(run_rows: Sequence[RunRow], base: Config) -> list[str]:
     shared, by_row = rows.describe_settings(run_rows, base)
     entries = [("all runs", shared)]
     entries += [(row.name(), settings) for row, settings in zip(run_rows, by_row)]
-    entries = [(name, settings) for name, settings in entries if settings]
+    entries = [
+        (printable.escape(name), _escape_text(settings)) for name, settings in entries if settings
+    ]
     if not entries:
         return []
     widest = max(len("settings"), *(len(name) for name, _ in entries))
@@ -82,3 +85,7 @@ def _settings_lines(run_rows: Sequence[RunRow], base: Config) -> list[str]:
         heads = [name.ljust(widest), *[" " * widest] * (len(wrapped) - 1)]
         lines += [f"{head}  {line}" for head, line in zip(heads, wrapped)]
     return [*lines, ""]
+
+
+def _escape_text(text: str) -> str:
+    return printable.escape(" ".join(text.split()))

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
+from halftone import printable
 from halftone.dataset import splits
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.system import cores, parent_watch
@@ -45,7 +46,7 @@ def main() -> int:
 
 
 def _report_error(error: Exception, code: int) -> int:
-    print(" ".join(str(error).split()) or type(error).__name__, flush=True)
+    printable.print_line(" ".join(str(error).split()) or type(error).__name__)
     return code
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Callable
 
-from halftone import model_directory, storage
+from halftone import model_directory, printable, storage
 from halftone.errors import RunError, StoppedError
 from halftone.launch import rank_logs, supervisor
 from halftone.launch.failure import LostRankError
@@ -56,7 +56,7 @@ def run_with_restarts(
                     f"{lost}, and train.max_restarts is {max_restarts}; run the same command "
                     f"again to go on {position}. Its log is {rank_logs.log_url(output, lost.rank)}"
                 ) from None
-            print(f"restarting ({attempt} of {max_restarts}) {position}: {lost}", flush=True)
+            printable.print_line(f"restarting ({attempt} of {max_restarts}) {position}: {lost}")
             model_directory.add_restart(output, Restart(epoch=epoch, message=str(lost)))
 
 

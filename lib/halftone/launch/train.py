@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional
 
 from pyspark.sql import SparkSession
 
-from halftone import model_directory, storage
+from halftone import model_directory, printable, storage
 from halftone.config import Config, Convnet, TrainSettings, diff_settings
 from halftone.dataset import integrity
 from halftone.dataset.manifest import Manifest, read_manifest
@@ -18,6 +18,7 @@ from halftone.launch import local_ranks, rank, restarts, signals, spark_ranks
 from halftone.launch.restarts import StartRanks
 from halftone.locking.output import hold_output
 from halftone.model_directory import CHECKPOINTS, CURVES, HISTORY, MODEL_INFO, ModelInfo
+from halftone.progress import print_notes
 from halftone.spark.session import find_active_session, is_local_master, submitted_conf
 from halftone.spark.slots import wait_for_slots
 from halftone.tracking import tracking
@@ -62,7 +63,7 @@ def train_model(
                 return model_directory.read_model_info(output)
     if CURVES not in storage.list_names(output):
         _draw_curves(output)
-    print(f"nothing to do: the training at {output} is finished", flush=True)
+    printable.print_line(f"nothing to do: the training at {output} is finished")
     return model_directory.read_model_info(output)
 
 
@@ -85,8 +86,7 @@ def _train(
         f"{settings.batch_size // settings.ranks}",
         flush=True,
     )
-    for note in settings_notes(settings, rows):
-        print(f"note: {note}", flush=True)
+    print_notes(settings_notes(settings, rows))
     with tracking.track_training(config, manifest, dataset, output):
         with signals.forward_signals(output) as stop_request:
             if start_ranks is None:

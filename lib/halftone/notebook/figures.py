@@ -11,7 +11,7 @@ import numpy.typing as npt
 from IPython.display import HTML, Image
 from matplotlib.figure import Figure
 
-from halftone import arrow, storage
+from halftone import arrow, printable, storage
 from halftone.dataset import previews, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
@@ -45,7 +45,8 @@ def sample_sheet(dataset: str, data: Manifest, split: str) -> Image:
 def report_figures(drawings: Iterable[Optional[ThemedFigure]]) -> HTML:
     """Lay out figures of the report side by side, on white whatever the theme of the page."""
     return _flex_row(
-        f'<img src="{drawing.light}" alt="{html.escape(drawing.alt)}" style="background: white">'
+        f'<img src="{drawing.light}" alt="{printable.escape_html(drawing.alt)}" '
+        'style="background: white">'
         for drawing in drawings
         if drawing is not None
     )
@@ -61,9 +62,12 @@ def confusion_matrix(metrics: ConfusionMetrics) -> HTML:
         background, ink = shades[shade]
         return f'<td style="background: {background}; color: {ink}">{count:,}</td>'
 
-    head = "".join(f"<th>{html.escape(label)}</th>" for label in metrics.labels)
+    def head_html(label: str) -> str:
+        return f"<th>{printable.escape_html(label)}</th>"
+
+    head = "".join(map(head_html, metrics.labels))
     rows = "".join(
-        f"<tr><th>{html.escape(label)}</th>{''.join(cell_html(*cell) for cell in cells)}</tr>"
+        f"<tr>{head_html(label)}{''.join(cell_html(*cell) for cell in cells)}</tr>"
         for label, cells in matrix["table"]
     )
     return HTML(f"<table><tr><th>true ↓ predicted →</th>{head}</tr>{rows}</table>")  # type: ignore[no-untyped-call]
@@ -185,7 +189,7 @@ def report_frame(output: str) -> HTML:
 
 
 def _captioned_figure(shown: Optional[EmbeddedPicture], title: str, *lines: str) -> str:
-    caption = "<br>".join(html.escape(line) for line in lines if line)
+    caption = "<br>".join(printable.escape_html(line) for line in lines if line)
     picture = (
         f'<img src="{shown.uri}" width="{shown.width_px}" height="{shown.height_px}" alt="">'
         if shown
@@ -193,7 +197,7 @@ def _captioned_figure(shown: Optional[EmbeddedPicture], title: str, *lines: str)
     )
     return (
         '<figure style="margin: 0; width: 9rem; overflow-wrap: anywhere; font-size: small">'
-        f"{picture}<figcaption><b>{html.escape(title)}</b><br>{caption}</figcaption></figure>"
+        f"{picture}<figcaption><b>{printable.escape_html(title)}</b><br>{caption}</figcaption></figure>"
     )
 
 

@@ -5,7 +5,6 @@ On Databricks parameters are widgets of `dbutils`, and the notebook already has 
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import sys
@@ -19,6 +18,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import HTML, display
 from pyspark.sql import SparkSession
 
+from halftone import printable
 from halftone.config import Config, flatten_settings, load_config, require_path
 from halftone.errors import InputError, RunError
 from halftone.spark.session import spark_session
@@ -174,7 +174,7 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> HTML:
 
 def _html_row(tag: str, cells: Sequence[str]) -> str:
     columns = "".join(
-        f'<{tag} style="text-align: left">{html.escape(cell)}</{tag}>' for cell in cells
+        f'<{tag} style="text-align: left">{printable.escape_html(cell)}</{tag}>' for cell in cells
     )
     return f"<tr>{columns}</tr>"
 

@@ -22,6 +22,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from halftone import printable
 from halftone.model_directory import best_epoch
 
 STROKES = ("-", "--", "-.")  # one for each colour in Theme.lines
@@ -90,8 +91,11 @@ def add_legend(figure: Figure, axes: Axes, columns: int) -> None:
 
 
 def printable_label(label: str) -> str:
-    """Return the name of a class on one line, shortened, without unprintable characters."""
-    clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in label)
+    """Return the name of a class on one line, shortened, with escapes for control characters."""
+    clean = "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for char in printable.escape(label)
+    )
     return clean if len(clean) <= _MAX_LABEL_CHARS else clean[: _MAX_LABEL_CHARS - 1].rstrip() + "…"
 
 

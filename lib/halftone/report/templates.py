@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 import halftone
+from halftone import printable
 from halftone.report.confusions import heat_ramps
 from halftone.report.words import (
     count,
@@ -47,9 +48,15 @@ def _create_environment(package: str) -> Environment:
         # Jinja's PackageLoader cannot always read from a zip on sys.path.
         loader=FunctionLoader(load_source),
         autoescape=True,
+        finalize=_escape_unprintable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update({function.__name__: function for function in _FILTERS})
     return environment
+
+
+def _escape_unprintable(value: Any) -> Any:
+    """Escape what does not print in a text; Markup is what a macro made of such texts."""
+    return printable.escape(value) if type(value) is str else value

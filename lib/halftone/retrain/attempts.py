@@ -7,7 +7,7 @@ import traceback
 from datetime import datetime, timezone
 from typing import Any
 
-from halftone import storage
+from halftone import printable, storage
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.locking.lock import Lock, LockHeldError, LockLostError
 from halftone.model_directory import CHECKPOINTS
@@ -42,7 +42,7 @@ def print_error(label: str, error: BaseException) -> None:
     """Print an error to stderr, with a traceback unless its type is one that users can act on."""
     if not isinstance(error, (InputError, RunError, OSError, KeyboardInterrupt)):
         traceback.print_exception(type(error), error, error.__traceback__)
-    print(f"{label}: {error}", file=sys.stderr, flush=True)
+    printable.print_line(f"{label}: {error}", sys.stderr)
 
 
 def _close_reason(run: RetrainRun) -> str:
@@ -71,7 +71,7 @@ def _attempt_run(run: RetrainRun, close_reason: str) -> dict[str, Any]:
             return _give_up(run, progress["step"])
         return run.close(close_reason) if close_reason else run.execute()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        printable.print_line(f"error: {error}", sys.stderr)
         return run.close(str(error), WRONG_INPUT)
     except (StoppedError, LockHeldError, LockLostError):
         raise

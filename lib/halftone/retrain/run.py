@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
+from halftone import printable
 from halftone.errors import RunError
 from halftone.locking.lock import Lock, LockLostError
 from halftone.retrain import cleanup, notify, page, steps
@@ -102,7 +103,7 @@ class RetrainRun(NamedTuple):
         if drift["level"] == STOP:
             return self._drift_outcome(drift)
         if drift["reason"]:
-            print(f"drift ({drift['level']}): {drift['reason']}", flush=True)
+            printable.print_line(f"drift ({drift['level']}): {drift['reason']}")
         start = step("start", lambda: steps.choose_start_weights(job, dataset))
         model = step("train", lambda: steps.train_challenger(job, folder, dataset, start))["model"]
         champion = start["champion"]
@@ -231,5 +232,5 @@ def manual_interruption_reason(begin_entry: JournalEntry) -> str:
 
 def report_failed_step(step: str, error: str) -> JournalEntry:
     """Print that a step after the outcome failed; return the entry to record for it."""
-    print(f"{step}: {error}; the outcome stands", file=sys.stderr, flush=True)
+    printable.print_line(f"{step}: {error}; the outcome stands", sys.stderr)
     return {"result": None, "error": error}

@@ -60,8 +60,14 @@ class ScoringJob:
         return fit_thresholds.fit_scorer(scorer, self.settings, data)
 
     def count_mismatch(self, message: str) -> RunError:
-        """Return the error for predictions that are not as many as there are images."""
-        return RunError(f"{message}; nothing was published. Remove {self.output} and run again")
+        """Return the error for predictions that are not as many as there are images: a bug.
+
+        The same command would fail again. Another output keeps no predictions of earlier runs.
+        """
+        return RunError(
+            f"{message}; this is a bug. Nothing was published; try another --output than "
+            f"{self.output}, and report it"
+        )
 
     def provenance(self) -> dict[str, Any]:
         """Return the keys of metrics.json that say which model scored, when and for how long."""

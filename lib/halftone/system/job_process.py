@@ -27,6 +27,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Callable, NoReturn, Optional
 
+from halftone import printable
 from halftone.errors import StoppedError
 from halftone.system import parent_watch
 
@@ -42,7 +43,7 @@ _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "stopped"}
 def print_report(code: int, text: str) -> None:
     """Print how the job ended to stderr."""
     clear_line = "\r\033[K" if sys.stderr.isatty() else ""  # the line may show a progress
-    print(f"{clear_line}{text}", file=sys.stderr, flush=True)
+    print(clear_line + printable.escape(text, kept="\n\t"), file=sys.stderr, flush=True)
 
 
 class _Job:

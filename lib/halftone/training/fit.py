@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from halftone import model_directory, storage
+from halftone import model_directory, printable, storage
 from halftone.config import Config
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import TRAIN, VALIDATION
@@ -257,7 +257,7 @@ class _RankTraining:
                 history, partial_epoch = last.history, last.partial_epoch
             elif self._settings.start_from:
                 self._model.set_weights(_load_weights(self._settings.start_from))
-                print(f"starting from the weights of {self._settings.start_from}", flush=True)
+                printable.print_line(f"starting from the weights of {self._settings.start_from}")
         # Horovod: rank 0 may be the only one that can read the folder.
         collectives.broadcast_variables(self._model.variables + self._model.optimizer_variables)
         return collectives.broadcast((history, partial_epoch))
@@ -277,7 +277,7 @@ class _RankTraining:
         for variable, value in zip(self._model.optimizer_variables, last.optimizer):
             variable.assign(value)
         step = f", step {last.partial_epoch.step} of the next" if last.partial_epoch else ""
-        print(f"resuming after epoch {last.epoch}{step}, from {self._writer.folder}", flush=True)
+        printable.print_line(f"resuming after epoch {last.epoch}{step}, from {self._writer.folder}")
 
     def _make_checkpoint(self, partial_epoch: Optional[PartialEpoch] = None) -> Checkpoint:
         optimizer = [variable.numpy() for variable in self._model.optimizer_variables]
