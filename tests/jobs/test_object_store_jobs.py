@@ -64,7 +64,11 @@ class Site:
             stderr=subprocess.STDOUT,
             text=True,
             # Without address and options of the store, which only the config holds.
-            env={**without_store_options(os.environ), **environment},
+            env={
+                **without_store_options(os.environ),
+                "TMPDIR": str(self.folder / "tmp"),
+                **environment,
+            },
             cwd=self.folder,
             start_new_session=True,
         )
@@ -105,7 +109,7 @@ def without_store_options(environment: Any) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site") / ODD_NAME
-    folder.mkdir()
+    (folder / "tmp").mkdir(parents=True)
     with served(tmp_path_factory.mktemp("s3")) as store:
         new_site = Site(folder, store)
         new_site.draw(0, 60)
