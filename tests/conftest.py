@@ -33,6 +33,25 @@ from halftone.spark.session import spark_session
 from training_jobs import JOB, MODEL, Train
 
 DrawImages = Callable[..., Path]
+# URLs, globs, shells, SQL and CSV each give a meaning to some of these characters.
+ODD_NAME = "a #?%20[1]*&'\"ü😀 b"
+
+
+@pytest.fixture
+def tmp_path(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """pytest's own folder; for a test marked `odd_folder`, one with an odd name below it.
+
+    Such a folder is also the working directory, and its folder `tmp` is TMPDIR.
+    """
+    if request.node.get_closest_marker("odd_folder") is None:
+        return tmp_path
+    folder = tmp_path / ODD_NAME
+    (folder / "tmp").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
+    return folder
 
 # A shell ignores SIGINT in what it runs in the background, and the jobs that tests interrupt would
 # inherit that.

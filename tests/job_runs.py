@@ -33,9 +33,7 @@ RAW_LINE = re.compile(
 def run(job: str, *arguments: object, by: list[str] = PYTHON, code: int = 0) -> list[str]:
     """Run a job to its end; return the lines of its standard output, or of its errors."""
     command = [*by, str(ROOT / "jobs" / f"{job}.py"), *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=environment(), cwd="/"
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment())
     assert done.returncode == code, done.stdout + done.stderr
     raw_lines = RAW_LINE.findall(done.stdout + done.stderr)
     assert not raw_lines, raw_lines

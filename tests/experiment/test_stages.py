@@ -16,10 +16,11 @@ import yaml
 from mlflow import MlflowClient
 
 from conftest import DrawImages
-from halftone.config import config_from_mapping
+from halftone.config import TrackingSettings, config_from_mapping
 from halftone.errors import InputError
 from halftone.experiment import command
 from halftone.sample.generate import generate_sample
+from halftone.tracking import tracking
 from training_jobs import finish, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,7 @@ def read_json(path: Path) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.odd_folder
 def test_a_killed_search_resumes_prunes_and_passes_its_best_run_to_the_next_stage(
     start: Start, tmp_path: Path, draw_images: DrawImages
 ) -> None:
@@ -151,7 +153,7 @@ def test_a_killed_search_resumes_prunes_and_passes_its_best_run_to_the_next_stag
     assert rows == f"final: rows: {80 - test_rows} for training, {test_rows} for testing"
     assert min(held_out) == 0 < max(held_out)
 
-    client = MlflowClient(uri)
+    client = MlflowClient(tracking.store_uri(TrackingSettings(uri=uri)))
     children = client.search_runs(
         [client.get_run(parent).info.experiment_id], f"tags.mlflow.parentRunId = '{parent}'"
     )

@@ -16,6 +16,8 @@ import yaml
 from conftest import DrawImages
 from job_runs import PYTHON, ROOT, environment
 
+pytestmark = pytest.mark.odd_folder
+
 
 @pytest.fixture
 def job(tmp_path: Path, draw_images: DrawImages) -> Iterator[subprocess.Popen[str]]:
@@ -26,13 +28,12 @@ def job(tmp_path: Path, draw_images: DrawImages) -> Iterator[subprocess.Popen[st
         "spark": {"master": "local[1]"},
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
-    (tmp_path / "tmp").mkdir()
     process = subprocess.Popen(
         [*PYTHON, str(ROOT / "jobs" / "preprocess.py"), "--config", str(tmp_path / "run.yaml")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**environment(), "TMPDIR": str(tmp_path / "tmp")},
+        env=environment(),
         start_new_session=True,
     )
     yield process

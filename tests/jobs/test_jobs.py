@@ -16,6 +16,8 @@ from PIL import Image
 from conftest import DrawImages
 from job_runs import PYTHON, ROOT, SUBMIT, environment, litter, results, run
 
+pytestmark = pytest.mark.odd_folder
+
 
 @pytest.fixture
 def conf(tmp_path: Path, draw_images: DrawImages) -> Path:

@@ -19,9 +19,11 @@ import pytest
 import yaml
 
 import fault_proxy
-from conftest import stripes
-from object_store import BUCKET, KEY, ROOT, SECRET, ObjectStore, served
+from conftest import ODD_NAME, stripes
+from object_store import BUCKET, KEY, SECRET, ObjectStore, served
 
+PREFIX = f"{BUCKET}/{ODD_NAME}"
+ROOT = f"s3://{PREFIX}"
 JOBS = Path(__file__).parents[2] / "jobs"
 
 
@@ -62,7 +64,11 @@ class Site:
             stderr=subprocess.STDOUT,
             text=True,
             # Without address and options of the store, which only the config holds.
-            env={**without_store_options(os.environ), **environment},
+            env={
+                **without_store_options(os.environ),
+                "TMPDIR": str(self.folder / "tmp"),
+                **environment,
+            },
             cwd=self.folder,
             start_new_session=True,
         )
@@ -75,19 +81,19 @@ class Site:
         return output.splitlines()
 
     def json(self, path: str) -> Any:
-        return json.loads(self.store.client().cat_file(f"{BUCKET}/{path}"))
+        return json.loads(self.store.client().cat_file(f"{PREFIX}/{path}"))
 
     def rows(self, scores: str) -> dict[str, Any]:
         """Read the predictions in a scores directory, by key."""
         names = self.json(f"{scores}/metrics.json")["predictions"]
-        files = [self.store.client().cat_file(f"{BUCKET}/{scores}/{name}") for name in names]
+        files = [self.store.client().cat_file(f"{PREFIX}/{scores}/{name}") for name in names]
         rows = [row for data in files for row in pq.read_table(BytesIO(data)).to_pylist()]
         return {row["key"]: row for row in rows}
 
     def draw(self, first: int, last: int) -> None:
         """Upload the images `first` to `last - 1` of each class."""
         files = {
-            f"{BUCKET}/images/{name}/{index:04d}.png": cv2.imencode(
+            f"{PREFIX}/images/{name}/{index:04d}.png": cv2.imencode(
                 ".png", stripes(kind, seed=1000 * kind + index)
             )[1].tobytes()
             for kind, name in enumerate(("lying", "upright"))
@@ -102,7 +108,8 @@ def without_store_options(environment: Any) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
+    folder = tmp_path_factory.mktemp("site") / ODD_NAME
+    (folder / "tmp").mkdir(parents=True)
     with served(tmp_path_factory.mktemp("s3")) as store:
         new_site = Site(folder, store)
         new_site.draw(0, 60)
@@ -130,9 +137,9 @@ def test_all_stages_with_every_path_on_the_store(finished_site: Site) -> None:
     assert finished_site.json("model/model.json")["ranks"] == 2
     assert metrics["rows"] == sum(manifest["counts"]["test"].values())
     paths = finished_site.store.client().find(BUCKET)
-    assert {path.split("/")[1] for path in paths} == {"images", "dataset", "model", "scores"}
+    assert {path.split("/")[2] for path in paths} == {"images", "dataset", "model", "scores"}
     assert not [path for path in paths if "_staging" in path]
-    assert f"{BUCKET}/model/logs/rank-1.log" in paths
+    assert f"{PREFIX}/model/logs/rank-1.log" in paths
 
 
 @pytest.mark.slow
@@ -198,15 +205,15 @@ def test_a_kill_while_publishing_leaves_the_old_version(finished_site: Site) -> 
         finished_site.output += process.communicate()[0]
         proxy.fault = fault_proxy.no_faults
     assert finished_site.json("dataset/manifest.json") == manifest
-    paths = set(finished_site.store.client().find(f"{BUCKET}/dataset"))
-    assert {f"{BUCKET}/dataset/{file['path']}" for file in manifest["files"]} <= paths
+    paths = set(finished_site.store.client().find(f"{PREFIX}/dataset"))
+    assert {f"{PREFIX}/dataset/{file['path']}" for file in manifest["files"]} <= paths
     # The same command resumes; it does not decode the images again.
     proxy.requests.clear()
     assert finished_site.run("preprocess")[-1] == f"dataset: {ROOT}/dataset"
     manifest = finished_site.json("dataset/manifest.json")
     assert (manifest["version"], manifest["inputs"], manifest["rows"]) == (2, 140, 140)
     assert not [target for _, target, _ in proxy.requests if "/images/lying/" in target]
-    assert not finished_site.store.client().exists(f"{BUCKET}/dataset/_staging")
+    assert not finished_site.store.client().exists(f"{PREFIX}/dataset/_staging")
 
 
 @pytest.mark.slow

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from halftone.config import TrainSettings
 from halftone.errors import InputError
-from halftone.launch import local_ranks
+from halftone.launch import local_ranks, rank
 from halftone.system import interfaces
 
 LOOPBACK, _ = interfaces.find_interface_toward("127.0.0.1")
@@ -75,3 +80,21 @@ def test_machine_without_a_network_for_ranks_is_refused(monkeypatch: pytest.Monk
         with pytest.raises(InputError, match=r"^no network$"):
             local_ranks.slots_by_host(settings(2, hosts=hosts))  # type: ignore[arg-type]
     assert local_ranks.slots_by_host(settings(1)) == {"localhost": 1}
+
+
+@pytest.mark.odd_folder
+def test_a_rank_on_another_host_starts_in_the_same_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    print_places = "import os, sys; print(ascii([os.getcwd(), os.environ['PYTHONPATH']]))"
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "lib"), *sys.path])
+    monkeypatch.setattr(rank, "PYTHON_ARGUMENTS", ("-c", print_places))
+    shell = ["sh", "-c", local_ranks._remote_command()]  # as on the other host
+    done = subprocess.run(shell, cwd="/", capture_output=True, text=True, check=True)
+    folder, python_path = ast.literal_eval(done.stdout)
+    assert folder == str(tmp_path)
+    assert python_path.startswith(f"{tmp_path}/lib:")
+    # Temporary files of this process' children are in the folder, too.
+    temporary = [sys.executable, "-c", "import tempfile; print(ascii(tempfile.gettempdir()))"]
+    done = subprocess.run(temporary, capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == f"{tmp_path}/tmp"

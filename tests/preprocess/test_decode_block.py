@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Callable
 
 import cv2
 import numpy as np
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from conftest import DrawImages, stripes
 from halftone import arrow, storage
-from halftone.config import PixelSpec
-from halftone.preprocess.catalogue import ENTRIES
+from halftone.config import Config, PixelSpec
+from halftone.preprocess.catalogue import ENTRIES, build_catalogue
 from halftone.preprocess.decode_block import (
     PART,
     DecodeJob,
@@ -24,6 +25,7 @@ from halftone.preprocess.decode_block import (
     file_digest,
     has_partial_digest,
     read_part_metadata,
+    select_rejects,
     stage_block,
 )
 
@@ -59,6 +61,24 @@ def test_every_entry_has_a_row_in_the_same_order(draw_images: DrawImages) -> Non
     assert sizes[0] == (root / "upright" / "0001.png").stat().st_size
     assert sizes[1:3] == [100, 0]  # the listed size of a file that could not be read
     assert part["source_modified"].to_pylist() == [1.5] * 4
+
+
+def test_a_path_of_a_table_with_a_nul_is_one_reject(
+    draw_images: DrawImages, tmp_path: Path, config: Callable[..., Config]
+) -> None:
+    root, table = str(draw_images(each=2)), tmp_path / "list.csv"
+    table.write_text("path,label\nlying/0000.png,a\nlying/00\x0001.png,a\nupright/0001.png,b\n")
+    catalogue = build_catalogue(root, config(preprocess={"catalogue": str(table)}))
+    assert catalogue.unusable_images == []
+    part = decode_images(root, catalogue.entries, SPEC, read_threads=2)
+    assert part.num_rows == 3
+    assert select_rejects(part).select(["path", "reason", "detail"]).to_pylist() == [
+        {
+            "path": f"{root}/lying/00\x0001.png",
+            "reason": "unreadable",
+            "detail": "its path contains a NUL character",
+        }
+    ]
 
 
 @pytest.mark.parametrize("threads", [1, 3, 16])

@@ -28,6 +28,7 @@ from halftone.preprocess import run as run_module
 from halftone.preprocess import staging
 from halftone.preprocess.run import PreprocessResult, preprocess
 from halftone.spark import tasks
+from halftone.summary import format_dataset_summary
 
 MakeConfig = Callable[..., Config]
 
@@ -267,27 +268,32 @@ def names_of(rows_: list[dict[str, Any]]) -> set[str]:
 
 
 def test_a_second_run_without_changes_reads_nothing_and_starts_no_spark(
-    run: Run, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
+    run: Run, draw_images: DrawImages, config: MakeConfig
 ) -> None:
     images = draw_images(each=20)
-    first, _ = run(images)
-    before = tree(tmp_path / "dataset")
+    dataset = images / "dataset"  # below the images: its contact sheet is none of them
+    first, _ = run(images, "images/dataset")
+    before = tree(dataset)
 
     def no_spark() -> SparkSession:
         raise AssertionError("Spark was started")
 
-    (tmp_path / "dataset" / first.contact_sheet).unlink()  # it is drawn again
-    result = preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
+    result = preprocess(config(), str(images), str(dataset), no_spark)
     assert result == (first, 0)
-    assert tree(tmp_path / "dataset") == before
+    lines = format_dataset_summary(first, str(dataset), result[1]).splitlines()
+    assert "40 images = 40 rows + 0 rejects + 0 duplicates" in lines
+    assert "nothing new: no image was added or changed since the last run" in lines
+    (dataset / first.contact_sheet).unlink()  # it is drawn again
+    assert preprocess(config(), str(images), str(dataset), no_spark) == (first, 0)
+    assert tree(dataset) == before
 
-    with hold_output(str(tmp_path / "dataset"), "preprocess"), pytest.raises(LockHeldError):
-        preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
-    (tmp_path / "dataset" / first.files[0].path).unlink()
+    with hold_output(str(dataset), "preprocess"), pytest.raises(LockHeldError):
+        preprocess(config(), str(images), str(dataset), no_spark)
+    (dataset / first.files[0].path).unlink()
     with pytest.raises(InputError) as caught:
-        preprocess(config(), str(images), str(tmp_path / "dataset"), no_spark)
+        preprocess(config(), str(images), str(dataset), no_spark)
     assert str(caught.value) == (
-        f"{tmp_path}/dataset: {first.files[0].path} is missing; restore it from a backup, or "
+        f"{dataset}: {first.files[0].path} is missing; restore it from a backup, or "
         "remove the dataset and run jobs/preprocess.py again"
     )
 

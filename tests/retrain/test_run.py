@@ -18,6 +18,7 @@ from retrained import NAME, draw, outcomes, write_config
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.odd_folder
 def test_run_that_is_killed_at_each_step_resumes_without_repeating_steps(tmp_path: Path) -> None:
     draw(tmp_path / "images", "a", 150, 1000)
     path = write_config(tmp_path, epochs=6)

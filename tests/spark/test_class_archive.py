@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from conftest import ODD_NAME
 from halftone.spark import class_archive
 
 JOB = """
@@ -64,6 +66,21 @@ def test_an_archive_for_another_class_path_is_ignored(tmp_path: Path) -> None:
     assert source.endswith("/spark-core_2.12-3.5.9.jar")
 
 
+def test_options_in_a_folder_of_any_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Spark splits options as a shell does; log4j reads the file of a URI."""
+    folder = tmp_path / f"{ODD_NAME},\\+"
+    folder.mkdir()
+    for name in ("_LOGGING", "ARCHIVE"):
+        monkeypatch.setattr(class_archive, name, folder / name)
+        (folder / name).touch()
+    _, _, logging, archive, _ = shlex.split(class_archive.jvm_options())
+    assert archive == f"-XX:SharedArchiveFile={folder}/ARCHIVE"
+    name, _, uri = logging.partition("=")
+    assert name == "-Dlog4j2.configurationFile"
+    assert uri.startswith(f"file://{tmp_path}/a%20%23%3F%2520%5B1%5D%2A%26%27%22%C3%BC%F0%9F%98%80")
+    assert uri.endswith("%20b%2C%5C%2B/_LOGGING")
+
+
 def test_a_missing_archive_changes_no_output(tmp_path: Path) -> None:
     options = f'-XX:SharedArchiveFile="{tmp_path}/missing.jsa"'
     without, missing = (
@@ -83,7 +100,7 @@ def test_the_options_name_the_archive_only_where_there_is_one(
 ) -> None:
     archive = tmp_path / "a folder" / "classes.jsa"
     monkeypatch.setattr(class_archive, "ARCHIVE", archive)
-    logging = Path(class_archive.__file__).with_name("log4j2.properties")
+    logging = Path(class_archive.__file__).with_name("log4j2.properties").as_uri()
     always = f'-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile="{logging}"'
     assert class_archive.jvm_options() == always
     archive.parent.mkdir()

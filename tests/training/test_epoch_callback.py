@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from unittest import mock
 
@@ -81,3 +82,16 @@ def test_steps_that_become_slow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_checks_follow_whole_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = check_steps(monkeypatch, [0.125] * 24, first_step=6, aggregate_steps=2)
     assert steps == [8, 10, 14, 22, 30]
+
+
+def test_keras_prints_no_warning_of_a_callback_that_is_slower_than_a_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Each interval that Keras measures is twice as long as the one before.
+    keras_clock = mock.Mock(time=mock.Mock(side_effect=(2.0**n for n in range(1000))))
+    monkeypatch.setattr("keras.src.callbacks.time", keras_clock)
+    warnings: list[logging.LogRecord] = []
+    monkeypatch.setattr(tf.get_logger(), "callHandlers", warnings.append)
+    check_steps(monkeypatch, [0.125] * 8)
+    assert keras_clock.time.called
+    assert [record.getMessage() for record in warnings] == []

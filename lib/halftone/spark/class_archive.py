@@ -13,6 +13,7 @@ have files in them, so Spark's configuration folder must be empty, see `CONF_FOL
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -56,7 +57,8 @@ def jvm_options() -> str:
     """JVM options for a short job in this environment, in the syntax of SPARK_SUBMIT_OPTS."""
     options = [_SHORT_JOB_OPTIONS]
     if _LOGGING.is_file():
-        options.append(f'-Dlog4j2.configurationFile="{_LOGGING}"')
+        # A URI: of a path, log4j would take # and % for those of a URI, and a comma for a list.
+        options.append(f'-Dlog4j2.configurationFile="{_LOGGING.as_uri()}"')
     if ARCHIVE.exists():
         options += [_option("SharedArchiveFile", ARCHIVE), _NO_ARCHIVE_WARNINGS]
     return " ".join(options)
@@ -92,7 +94,8 @@ def write_spark_env() -> None:
 
 
 def _option(name: str, path: Path) -> str:
-    return f'-XX:{name}="{path}"'
+    escaped = re.sub(r'(["\\])', r"\\\1", str(path))  # for Spark, which splits the options
+    return f'-XX:{name}="{escaped}"'
 
 
 def _run_job() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any, Optional
@@ -31,6 +32,7 @@ class EpochCallback(tf.keras.callbacks.Callback):
         stop_flag: StopFlag,
     ) -> None:
         super().__init__()
+        tf.get_logger().addFilter(_is_not_about_slow_callbacks)
         self._supports_tf_logs = True  # otherwise Keras waits for the metrics at every step
         self._network, self._progress, self._stop_flag = network, progress, stop_flag
         # Check after whole updates only: a stop would lose gradients that are still accumulated.
@@ -84,3 +86,8 @@ class EpochCallback(tf.keras.callbacks.Callback):
         self.nonfinite_step, self.is_stop_requested = alerts[0], bool(alerts[1])
         if self.nonfinite_step or self.is_stop_requested:
             self._network.stop_training = True
+
+
+def _is_not_about_slow_callbacks(record: logging.LogRecord) -> bool:
+    """Keras warns of a callback that takes longer than a step, as on a busy machine: no news."""
+    return "is slow compared to the batch time" not in record.getMessage()
