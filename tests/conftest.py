@@ -53,6 +53,7 @@ def tmp_path(
     monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
     return folder
 
+
 # A shell ignores SIGINT in what it runs in the background, and the jobs that tests interrupt would
 # inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
