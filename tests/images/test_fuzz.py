@@ -258,12 +258,19 @@ def find_defect(data: bytes) -> str:
     return defect or _opencv_defect(data)
 
 
-def _jpeg_defect(data: bytes) -> str:
+def _jpeg_defect(data: bytes, end_markers: int = 0) -> str:
+    """Decode a file whose end marker is missing with one, which makes libjpeg count the blocks.
+
+    Args:
+        end_markers: how many were appended; a cut segment at the end swallows the first.
+    """
     try:
         simplejpeg.decode_jpeg(data, "CMYK" if b"Adobe" in data[:64] else "RGB")
     except ValueError as error:
-        if "Premature end of JPEG file" in str(error) and not data.endswith(b"\xff\xd9"):
-            return _jpeg_defect(data + b"\xff\xd9")  # warns of missing blocks
+        if "Premature end of JPEG file" in str(error) and end_markers < 2:
+            return _jpeg_defect(data + b"\xff\xd9", end_markers + 1)
+        if "two SOI markers" in str(error):  # the second is in place of the end marker
+            return _jpeg_defect(data[: data.rfind(b"\xff\xd8")])
         if "Could not determine subsampling" in str(error):
             return _opencv_defect(data)
         if not any(words in str(error) for words in HARMLESS):
