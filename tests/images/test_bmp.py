@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 
 import numpy as np
 import pytest
 
+import rejected_images
 from halftone.config import PixelSpec
-from halftone.images import ImageRejectedError, decode
+from halftone.images import decode
 from picture_files.bmp import BIT_FIELDS, RLE4, RLE8, bmp, bmp_of_fields, bmp_of_indices
 
 PALETTE = np.array([[0, 0, 0], [10, 20, 30], [40, 50, 60], [250, 240, 230]])
@@ -20,10 +22,7 @@ def pixels(data: bytes) -> np.ndarray:
     return decode(data, SPEC).pixels
 
 
-def rejection(data: bytes) -> tuple[str, str]:
-    with pytest.raises(ImageRejectedError) as caught:
-        pixels(data)
-    return caught.value.reason, caught.value.detail
+rejection = partial(rejected_images.rejection, spec=SPEC)
 
 
 def of_runs(runs: bytes, bits: int = 8) -> bytes:

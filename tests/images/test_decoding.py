@@ -10,14 +10,16 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+import rejected_images
 from halftone.config import ConfigError, PixelSpec, config_from_mapping
-from halftone.images import REJECT_REASONS, DecodedImage, ImageRejectedError, decode
+from halftone.images import DecodedImage, ImageRejectedError, decode
 
 HEIGHT_PX, WIDTH_PX = 48, 64
 
@@ -74,11 +76,7 @@ def row(data: bytes, channels: int = 1, background: int = 0) -> list[object]:
     return got[:, 0].tolist() if channels == 1 else got.tolist()
 
 
-def rejection(data: bytes, spec: PixelSpec = SAME_SIZE) -> tuple[str, str]:
-    with pytest.raises(ImageRejectedError) as caught:
-        decode(data, spec)
-    assert caught.value.reason in REJECT_REASONS
-    return caught.value.reason, caught.value.detail
+rejection = partial(rejected_images.rejection, spec=SAME_SIZE)
 
 
 def mean_difference(first: np.ndarray, second: np.ndarray) -> float:
@@ -492,13 +490,13 @@ def test_rejected_with_reason_and_detail(name: str) -> None:
 def test_limits_of_the_spec() -> None:
     for name in BY_NAME:
         assert rejection(
-            BY_NAME[name], PixelSpec(height_px=8, width_px=8, channels=3, max_pixels=3071)
+            BY_NAME[name], spec=PixelSpec(height_px=8, width_px=8, channels=3, max_pixels=3071)
         ) == (
             "too_large",
             "64 x 48 = 3,072 pixels, max_pixels is 3,071",
         ), name
         assert rejection(
-            BY_NAME[name], PixelSpec(height_px=8, width_px=8, channels=3, min_side_px=49)
+            BY_NAME[name], spec=PixelSpec(height_px=8, width_px=8, channels=3, min_side_px=49)
         ) == (
             "too_small",
             "64 x 48 px, min_side_px is 49",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+import rejected_images
 from halftone.config import PixelSpec
-from halftone.images import ImageRejectedError, decode
+from halftone.images import decode
 from picture_files.bits import pack_codes
 from picture_files.gif import gif
 
@@ -16,10 +19,7 @@ WHOLE = gif(INDICES, PALETTE, code_bits=2)
 SPEC = PixelSpec(height_px=2, width_px=2, channels=3, background=99)
 
 
-def rejection(data: bytes) -> tuple[str, str]:
-    with pytest.raises(ImageRejectedError) as caught:
-        decode(data, SPEC)
-    return caught.value.reason, caught.value.detail
+rejection = partial(rejected_images.rejection, spec=SPEC)
 
 
 @pytest.mark.parametrize(

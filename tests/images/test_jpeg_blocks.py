@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from functools import partial
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import simplejpeg
 from PIL import Image
 
+import rejected_images
 from halftone.config import PixelSpec
 from halftone.images import ImageRejectedError, decode
 from halftone.images.jpeg import read_jpeg_header
@@ -87,10 +89,7 @@ def stuffed(bits: str) -> bytes:
     return int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
 
 
-def rejection(data: bytes) -> tuple[str, str]:
-    with pytest.raises(ImageRejectedError) as caught:
-        decode(data, SPEC)
-    return caught.value.reason, caught.value.detail
+rejection = partial(rejected_images.rejection, spec=SPEC)
 
 
 LAYOUTS = {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
 
+import rejected_images
 from halftone.config import PixelSpec
-from halftone.images import ImageRejectedError, decode
+from halftone.images import decode
 from picture_files.png import GREY, PALETTE, RGB, png, png_of_chunks
 
 ROWS = np.array([[[1], [2]], [[3], [4]]])
@@ -22,10 +24,7 @@ def pixels(data: bytes) -> list[int]:
     return [int(value) for value in decode(data, SPEC).pixels.ravel()]
 
 
-def rejection(data: bytes) -> tuple[str, str]:
-    with pytest.raises(ImageRejectedError) as caught:
-        decode(data, SPEC)
-    return caught.value.reason, caught.value.detail
+rejection = partial(rejected_images.rejection, spec=SPEC)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Optional
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import rejected_images
 from halftone.config import PixelSpec
-from halftone.images import ImageRejectedError, decode
+from halftone.images import decode
 from picture_files.tiff import (
     BLACK_IS_ZERO,
     BYTE,
@@ -32,18 +34,16 @@ from picture_files.tiff import (
 )
 
 Y, X = np.mgrid[:6, :5]
+SPEC = PixelSpec(height_px=6, width_px=5, channels=1)
 GREY = (40 * Y + 7 * X).astype(np.uint8)[..., None]  # (6, 5, 1)
 COLOURS = np.dstack([GREY, 255 - GREY, GREY // 2])
 
 
 def pixels(data: bytes) -> np.ndarray:
-    return decode(data, PixelSpec(height_px=6, width_px=5, channels=1)).pixels
+    return decode(data, SPEC).pixels
 
 
-def rejection(data: bytes) -> tuple[str, str]:
-    with pytest.raises(ImageRejectedError) as caught:
-        pixels(data)
-    return caught.value.reason, caught.value.detail
+rejection = partial(rejected_images.rejection, spec=SPEC)
 
 
 @pytest.mark.parametrize("compression", [RAW, LZW, DEFLATE, PACKBITS])
