@@ -17,26 +17,20 @@ from halftone.storage.urls import is_local
 
 def read_table(url: str, columns: Optional[list[str]] = None) -> pa.Table:
     """Read a Parquet file, or some of its columns."""
-    if is_local(url):
-        return pq.ParquetFile(url, memory_map=True).read(columns)
-    with _open_remote(url) as file:
-        return pq.ParquetFile(file).read(columns)
+    with _open_parquet(url) as file:
+        return file.read(columns)
 
 
 def read_column_names(url: str) -> list[str]:
     """Return the names of the columns of a Parquet file."""
-    if is_local(url):
-        return list(pq.ParquetFile(url).schema_arrow.names)
-    with _open_remote(url) as file:
-        return list(pq.ParquetFile(file).schema_arrow.names)
+    with _open_parquet(url) as file:
+        return list(file.schema_arrow.names)
 
 
 def read_row_group(url: str, index: int) -> pa.Table:
     """Read one row group of a Parquet file."""
-    if is_local(url):
-        return pq.ParquetFile(url, memory_map=True).read_row_group(index)
-    with _open_remote(url) as file:
-        return pq.ParquetFile(file).read_row_group(index)
+    with _open_parquet(url) as file:
+        return file.read_row_group(index)
 
 
 def count_rows(url: str) -> Optional[int]:
@@ -46,26 +40,26 @@ def count_rows(url: str) -> Optional[int]:
         None if there is no such file, or it is not a complete Parquet file.
     """
     try:
-        if is_local(url):
-            return int(pq.ParquetFile(url).metadata.num_rows)
-        with _open_remote(url) as file:
-            return int(pq.ParquetFile(file).metadata.num_rows)
+        with _open_parquet(url) as file:
+            return int(file.metadata.num_rows)
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
 
 
 def count_row_groups(url: str) -> int:
-    if is_local(url):
-        return int(pq.ParquetFile(url).num_row_groups)
-    with _open_remote(url) as file:
-        return int(pq.ParquetFile(file).num_row_groups)
+    with _open_parquet(url) as file:
+        return int(file.num_row_groups)
 
 
 @contextmanager
-def _open_remote(url: str) -> Iterator[Any]:
+def _open_parquet(url: str) -> Iterator[Any]:
+    """Open a `pq.ParquetFile`."""
+    if is_local(url):
+        yield pq.ParquetFile(url, memory_map=True)
+        return
     filesystem, path = clients.open_filesystem(url)
     with clients.translate_errors(url), filesystem.open(path, "rb") as file:
-        yield file
+        yield pq.ParquetFile(file)
 
 
 def write_table(url: str, table: pa.Table, rows_per_group: Optional[int] = None) -> int:
