@@ -45,8 +45,8 @@ _HARMLESS_WARNINGS = re.compile(
     re.IGNORECASE,
 )
 _END_MARKER = b"\xff\xd9"
-_END_IS_MISSING = "Premature end of JPEG file"
-_UNUSUAL_SAMPLING = "Could not determine subsampling"
+END_IS_MISSING = "Premature end of JPEG file"
+UNUSUAL_SAMPLING = "Could not determine subsampling"
 _MAX_REPAIRS = 3  # one defect hides the next; a file with more of them is rejected to save time
 
 
@@ -81,9 +81,9 @@ def decode_jpeg_strictly(
             )
         except ValueError as error:
             message = str(error)
-            if _UNUSUAL_SAMPLING in message:
+            if UNUSUAL_SAMPLING in message:
                 return ScaledPixels(_decode_unusual_sampling(data, header, spec), FULL_SCALE)
-            if not reported.startswith(_END_IS_MISSING):
+            if not reported.startswith(END_IS_MISSING):
                 reported = message
             data = _repair(data, header, message, reported)
         else:
@@ -117,10 +117,10 @@ def _repair(data: bytes, header: JpegHeader, message: str, reported: str) -> byt
         repaired = _normalise_header(data, header)
     if harmless and repaired == data:
         repaired = _drop_junk_after_scans(data, header)
-    if message.startswith(_END_IS_MISSING) and has_one_scan(data, header):
+    if message.startswith(END_IS_MISSING) and has_one_scan(data, header):
         repaired = data + _END_MARKER  # now libjpeg warns if blocks are missing too
     if repaired == data or not _has_needed_tables(repaired):
-        truncated = reported.startswith(_END_IS_MISSING)
+        truncated = reported.startswith(END_IS_MISSING)
         raise ImageRejectedError("truncated" if truncated else "damaged", reported)
     return repaired
 

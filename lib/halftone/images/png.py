@@ -93,12 +93,13 @@ def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
         elif not kind[0] & 0x20:  # an upper case first letter marks a critical chunk
             raise ImageRejectedError("unsupported", f"PNG with critical chunk {kind!r}")
     _check_palette(palette, header)
-    _check_inflated_size(compressed_parts, _count_inflated_bytes(header))
+    pixel_bytes = _count_inflated_bytes(header)
+    _check_inflated_size(compressed_parts, pixel_bytes)
     transparent_colour = _read_transparent_colour(transparency, header)
     orientation = read_orientation(exif)
     critical_data = b"".join(critical_parts)
     if transparent_colour is not None and header.bits == _DEEP_BITS:
-        critical_data = _without_excess(data, compressed_parts, _count_inflated_bytes(header))
+        critical_data = _without_excess(data, compressed_parts, pixel_bytes)
     return CheckedPng(critical_data, orientation, header.bits, transparent_colour)
 
 

@@ -14,8 +14,8 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from halftone.config import PixelSpec
 from halftone.images.result import PixelArray
+from halftone.images.tiff_tags import TiffTag
 
-_WIDTH_OF_TILE, _HEIGHT_OF_TILE = 322, 323  # tags of TIFF
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "PPM", "TIFF")
 
 
@@ -37,7 +37,7 @@ def decode_preview(data: bytes, spec: PixelSpec) -> Optional[PixelArray]:
             resized = image.convert(mode).resize(size, Image.Resampling.BOX)
     except Exception:  # Pillow's readers raise many kinds for a damaged file
         return None
-    return np.array(resized, np.uint8).reshape(spec.height_px, spec.width_px, spec.channels)
+    return np.array(resized, np.uint8).reshape(spec.shape)
 
 
 def _count_tile_pixels(image: Image.Image) -> int:
@@ -45,7 +45,7 @@ def _count_tile_pixels(image: Image.Image) -> int:
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return 0
     tags = image.tag_v2
-    return int(tags.get(_WIDTH_OF_TILE, 0)) * int(tags.get(_HEIGHT_OF_TILE, 0))
+    return int(tags.get(TiffTag.TILE_WIDTH, 0)) * int(tags.get(TiffTag.TILE_HEIGHT, 0))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import simplejpeg
 
 from halftone.config import PixelSpec
 from halftone.images.jpeg import APP0, APP14, iterate_segments, read_jpeg_header
+from halftone.images.jpeg_strict import END_IS_MISSING, UNUSUAL_SAMPLING
 from halftone.images.result import ImageRejectedError, PixelArray
 from halftone.images.tiff_page import Photometric, TiffPage
 
@@ -44,9 +45,9 @@ def decode_part(packed: bytes, page: TiffPage, rows: int, spec: PixelSpec) -> Pi
         decoded: PixelArray = simplejpeg.decode_jpeg(stream, _COLOURSPACES[samples])
     except ValueError as error:
         reason = "damaged"
-        if "Could not determine subsampling" in str(error):
+        if UNUSUAL_SAMPLING in str(error):
             reason = "unsupported"
-        elif str(error).startswith("Premature end of JPEG file"):
+        elif str(error).startswith(END_IS_MISSING):
             reason = "truncated"
         raise ImageRejectedError(reason, f"TIFF strip or tile: {error}") from None
     return decoded

@@ -73,9 +73,23 @@ class TiffPage(NamedTuple):
         blocks = -(-self.part_width_px // columns_px) * -(-rows // rows_px)
         return blocks * (columns_px * rows_px + 2)
 
-    def part_rows(self, top_px: int) -> int:
+    @property
+    def parts_across(self) -> int:
+        return -(-self.width_px // self.part_width_px)
+
+    @property
+    def parts_down(self) -> int:
+        return -(-self.height_px // self.part_height_px)
+
+    def part_place(self, number: int) -> tuple[int, int, int]:
+        """The plane, top and left, in px, of a part by its number in `parts`."""
+        row, column = divmod(number, self.parts_across)
+        plane, row = divmod(row, self.parts_down)
+        return plane, row * self.part_height_px, column * self.part_width_px
+
+    def part_rows(self, number: int) -> int:
         """The rows of a part: the last strip ends with the picture, the last tile does not."""
-        left_px = self.height_px - top_px
+        left_px = self.height_px - self.part_place(number)[1]
         return self.part_height_px if self.is_tiled else min(self.part_height_px, left_px)
 
 

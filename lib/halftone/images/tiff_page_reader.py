@@ -6,6 +6,8 @@ and reports errors to stderr only, and Pillow leaves pixels black that no strip 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from halftone.config import PixelSpec
 from halftone.images.result import ImageRejectedError, check_size
 from halftone.images.tiff_page import COLOUR_SAMPLES, Alpha, Compression, Photometric, TiffPage
@@ -36,8 +38,12 @@ def read_page(data: bytes, spec: PixelSpec) -> TiffPage:
     tags = read_tags(data)
     width_px, height_px = _value(tags, TiffTag.WIDTH, 0), _value(tags, TiffTag.HEIGHT, 0)
     check_size(spec, width_px, height_px)
-    compression = _read_compression(tags)
-    photometric = _read_photometric(tags)
+    compression = _read_code(
+        tags, TiffTag.COMPRESSION, Compression, Compression.NONE, _COMPRESSIONS_NOT_DECODED
+    )
+    if TiffTag.PHOTOMETRIC not in tags:
+        raise ImageRejectedError("damaged", "TIFF directory lacks PHOTOMETRIC")
+    photometric = _read_code(tags, TiffTag.PHOTOMETRIC, Photometric, 0, _PHOTOMETRICS_NOT_DECODED)
     bits, samples = _read_bits_and_samples(tags)
     alpha = _read_alpha(tags, photometric, samples)
     planar = _value(tags, TiffTag.PLANAR, 1)
@@ -87,13 +93,21 @@ def _value(tags: TiffTagValues, tag: TiffTag, default: int) -> int:
     return values[0]
 
 
-def _read_compression(tags: TiffTagValues) -> Compression:
-    number = _value(tags, TiffTag.COMPRESSION, Compression.NONE)
+Code = TypeVar("Code", Compression, Photometric)
+
+
+def _read_code(
+    tags: TiffTagValues, tag: TiffTag, kind: type[Code], default: int, not_decoded: dict[int, str]
+) -> Code:
+    """Return the value of a tag as one of the codes that are decoded."""
+    number = _value(tags, tag, default)
     try:
-        return Compression(number)
+        return kind(number)
     except ValueError:
-        name = _COMPRESSIONS_NOT_DECODED.get(number, "unknown")
-        raise ImageRejectedError("unsupported", f"TIFF of compression {number} ({name})") from None
+        name = not_decoded.get(number, "unknown")
+        raise ImageRejectedError(
+            "unsupported", f"TIFF of {tag.name.lower()} {number} ({name})"
+        ) from None
 
 
 _COMPRESSIONS_NOT_DECODED = {
@@ -112,17 +126,6 @@ _COMPRESSIONS_NOT_DECODED = {
     50002: "JPEG XL",
     52546: "JPEG XL",
 }
-
-
-def _read_photometric(tags: TiffTagValues) -> Photometric:
-    if TiffTag.PHOTOMETRIC not in tags:
-        raise ImageRejectedError("damaged", "TIFF directory lacks PHOTOMETRIC")
-    number = _value(tags, TiffTag.PHOTOMETRIC, 0)
-    try:
-        return Photometric(number)
-    except ValueError:
-        name = _PHOTOMETRICS_NOT_DECODED.get(number, "unknown")
-        raise ImageRejectedError("unsupported", f"TIFF of photometric {number} ({name})") from None
 
 
 _PHOTOMETRICS_NOT_DECODED = {
@@ -247,9 +250,7 @@ def _read_parts(data: bytes, tags: TiffTagValues, page: TiffPage) -> tuple[tuple
     """
     starts = tags.get(TiffTag.TILES if page.is_tiled else TiffTag.STRIPS, ())
     sizes = tags.get(TiffTag.TILE_BYTES if page.is_tiled else TiffTag.STRIP_BYTES, ())
-    across = -(-page.width_px // page.part_width_px)
-    down = -(-page.height_px // page.part_height_px)
-    needed = across * down * page.planes
+    needed = page.parts_across * page.parts_down * page.planes
     if len(starts) < needed or len(sizes) not in (0, len(starts)):
         raise ImageRejectedError(
             "damaged", f"TIFF of {needed} strips or tiles has {len(starts)}, {len(sizes)} sizes"
@@ -257,8 +258,7 @@ def _read_parts(data: bytes, tags: TiffTagValues, page: TiffPage) -> tuple[tuple
     ends = dict(zip(sorted(starts), (*sorted(starts)[1:], len(data))))
     parts = []
     for i in range(needed):
-        top_px = i // across % down * page.part_height_px
-        num_bytes = page.part_bytes(page.part_rows(top_px))
+        num_bytes = page.part_bytes(page.part_rows(i))
         start, size = starts[i], sizes[i] if sizes else 0
         is_raw = page.compression == Compression.NONE
         size = size or (num_bytes if is_raw else ends[start] - start)

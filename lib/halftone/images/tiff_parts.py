@@ -50,11 +50,8 @@ def read_samples(data: bytes, page: TiffPage, spec: PixelSpec) -> PixelArray:
         ImageRejectedError: a strip or tile is damaged.
     """
     samples = np.empty((page.height_px, page.width_px, page.samples), np.uint8)
-    across = -(-page.width_px // page.part_width_px)
-    down = -(-page.height_px // page.part_height_px)
-    for i, part in _decode_parts(data, page, down, across, spec):
-        plane, row, column = i // (across * down), i // across % down, i % across
-        top, left = row * page.part_height_px, column * page.part_width_px
+    for i, part in _decode_parts(data, page, spec):
+        plane, top, left = page.part_place(i)
         target = samples[top : top + page.part_height_px, left : left + page.part_width_px]
         if page.planes > 1:
             target = target[..., plane : plane + 1]
@@ -62,13 +59,11 @@ def read_samples(data: bytes, page: TiffPage, spec: PixelSpec) -> PixelArray:
     return samples
 
 
-def _decode_parts(
-    data: bytes, page: TiffPage, down: int, across: int, spec: PixelSpec
-) -> Iterator[tuple[int, PixelArray]]:
+def _decode_parts(data: bytes, page: TiffPage, spec: PixelSpec) -> Iterator[tuple[int, PixelArray]]:
     """Yield (number of the part, (rows, part_width_px, samples of the part) uint8)."""
     by_rows: dict[int, list[int]] = defaultdict(list)  # only the last strips differ
     for i in range(len(page.parts)):
-        by_rows[page.part_rows(i // across % down * page.part_height_px)].append(i)
+        by_rows[page.part_rows(i)].append(i)
     for rows, numbers in by_rows.items():
         packed = (_packed_part(data, page, i) for i in numbers)
         num_bytes = page.part_bytes(rows)
