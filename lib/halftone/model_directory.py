@@ -75,7 +75,7 @@ class ModelInfo(BaseModel):
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
-        return self.pixels.height_px, self.pixels.width_px, self.pixels.channels
+        return self.pixels.shape
 
 
 def write_model(root: str, info: ModelInfo, network: bytes) -> None:

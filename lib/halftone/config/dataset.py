@@ -44,6 +44,16 @@ class PixelSpec(ConfigSection):
     max_scans: int = Field(100, ge=1, description="reject progressive JPEGs with more scans")
     min_side_px: int = Field(1, ge=1, description="reject images with a shorter side")
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return self.height_px, self.width_px, self.channels
+
+    @property
+    def image_bytes(self) -> int:
+        """The size of an image's uint8 pixels."""
+        return self.height_px * self.width_px * self.channels
+
 
 class SplitSettings(ConfigSection):
     """How images are assigned to splits: a pure function of the path and the seed."""

@@ -85,7 +85,7 @@ class Manifest(BaseModel):
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
-        return self.pixels.height_px, self.pixels.width_px, self.pixels.channels
+        return self.pixels.shape
 
     def empty_labels(self) -> list[str]:
         """Return the labels that have no row in any split."""

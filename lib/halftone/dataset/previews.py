@@ -42,7 +42,7 @@ def draw_dataset_sheet(
         split: name for the titles.
     """
     groups = []
-    images_by_label = _images_by_label(shard_urls, (spec.height_px, spec.width_px, spec.channels))
+    images_by_label = _images_by_label(shard_urls, spec.shape)
     for label in list(counts)[:_MAX_CLASSES]:
         title = f"{label}, {counts[label]:,} in {split}"
         groups.append((title, images_by_label.get(label, [])))

@@ -16,9 +16,9 @@ from typing import Callable, NamedTuple
 import pyarrow as pa
 
 from halftone import arrow
+from halftone.arrow.columns import SLICE_ROWS
 from halftone.errors import InputError
 
-_SLICE_ROWS = 1 << 16
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _PARQUET_MARK = b"PAR1"
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -94,8 +94,8 @@ def _check_delimiter(url: str, header: Sequence[str]) -> None:
 def _read_slices(
     url: str, records: Iterator[NumberedRecord], num_cells: int, columns: dict[int, TextColumn]
 ) -> Iterator[pa.Table]:
-    """Yield tables of up to _SLICE_ROWS rows."""
-    while numbered := list(islice(records, _SLICE_ROWS)):
+    """Yield tables of up to SLICE_ROWS rows."""
+    while numbered := list(islice(records, SLICE_ROWS)):
         for line, record in numbered:
             if len(record) != num_cells:
                 raise InputError(

@@ -88,8 +88,7 @@ def stage_moved_rows(
         read_threads=context.config.preprocess.read_threads,
     )
     if not storage.exists(job.plan_url):
-        row_bytes = pixels.height_px * pixels.width_px * pixels.channels
-        part_rows = max(1, min(_MAX_PART_ROWS, _MAX_PART_BYTES // row_bytes))
+        part_rows = max(1, min(_MAX_PART_ROWS, _MAX_PART_BYTES // pixels.image_bytes))
         storage.write_table(job.plan_url, moved_rows, rows_per_group=part_rows)
     num_blocks = storage.count_row_groups(job.plan_url)
     tasks.run_tasks(

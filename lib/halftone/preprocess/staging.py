@@ -144,8 +144,7 @@ def plan_blocks(
     if not storage.exists(job.plan_url):
         block_rows = -(-entries.num_rows // (cores * _BLOCKS_PER_CORE))
         block_rows = max(_MIN_BLOCK, min(_MAX_BLOCK, block_rows))
-        row_bytes = pixels.height_px * pixels.width_px * pixels.channels
-        block_rows = max(1, min(block_rows, _MAX_BLOCK_BYTES // row_bytes))
+        block_rows = max(1, min(block_rows, _MAX_BLOCK_BYTES // pixels.image_bytes))
         storage.write_table(job.plan_url, entries, rows_per_group=block_rows)
     return job, storage.count_row_groups(job.plan_url)
 

@@ -94,12 +94,8 @@ def _write_shards(context: PreprocessContext, outcome: PreprocessOutcome) -> lis
     unchanged_files, planned = shards.plan_shards(
         outcome.selections, _shard_sizes(config, outcome), context.run_name
     )
-    pixels = config.pixels
     writer = shards.ShardWriter(
-        context.dataset,
-        context.catalogue.root,
-        outcome.labels,
-        (pixels.height_px, pixels.width_px, pixels.channels),
+        context.dataset, context.catalogue.root, outcome.labels, config.pixels.shape
     )
     summaries = tasks.run_tasks(
         spark,
@@ -176,18 +172,17 @@ def _shard_sizes(config: Config, outcome: PreprocessOutcome) -> dict[str, int]:
         InputError: preprocess.rows_per_shard gives shards of 2 GiB or more.
     """
     pixels, settings = config.pixels, config.preprocess
-    row_bytes = pixels.height_px * pixels.width_px * pixels.channels
-    max_rows = arrow.MAX_ARRAY_BYTES // row_bytes
+    max_rows = arrow.MAX_ARRAY_BYTES // pixels.image_bytes
     sizes = {}
     for split in SPLITS:
         num_rows = sum(outcome.counts[split].values())
         target_rows = shards.rows_per_shard(
-            settings.rows_per_shard, row_bytes, num_rows, settings.min_shards
+            settings.rows_per_shard, pixels.image_bytes, num_rows, settings.min_shards
         )
         if min(target_rows, num_rows) > max_rows:
             raise InputError(
                 f"preprocess.rows_per_shard {settings.rows_per_shard}: a shard of "
-                f"{target_rows} rows of {row_bytes} bytes is 2 GiB or more; use at most "
+                f"{target_rows} rows of {pixels.image_bytes} bytes is 2 GiB or more; use at most "
                 f"{max_rows}, or auto"
             )
         sizes[split] = (
