@@ -72,6 +72,7 @@ class _RunPlan(NamedTuple):
     """What there is to do, compared with the scores at the output."""
 
     name: str  # of the run
+    last: Optional[ImageScores]  # what it was compared with
     previous: PreviousPredictions  # that can be kept
     delta: Delta
     standing: Optional[ImageScores]  # if there is nothing to do
@@ -118,7 +119,8 @@ def score_images(
         return plan.standing
     with hold_output(job.output, "score") as lock:
         # Another process may have scored between the look and the lock.
-        plan = _plan_run(job, image_listing, fingerprint)
+        if scores_directory.read_previous_scores(job.output, ImageScores) != plan.last:
+            plan = _plan_run(job, image_listing, fingerprint)
         if plan.standing is not None:
             return plan.standing
         spark, dataset = session(), storage.normalise_url(config.paths.dataset or "")
@@ -144,20 +146,15 @@ def _plan_run(job: ScoringJob, image_listing: _ImageListing, fingerprint: str) -
     is_same_run = last is not None and last.run == name
     standing = last if is_same_run or (reusable is not None and is_unchanged) else None
     if standing is not None and not _has_all_files(job.output, standing):
-        return _RunPlan(name, previous, delta, None, is_damaged=is_same_run)
-    return _RunPlan(name, previous, delta, standing)
+        return _RunPlan(name, last, previous, delta, None, is_damaged=is_same_run)
+    return _RunPlan(name, last, previous, delta, standing)
 
 
 def _has_all_files(output: str, scores: ImageScores) -> bool:
     """Return whether all files that the scores name are there with all their rows."""
-    for files, num_rows in (
-        (scores.predictions, scores.rows),
-        (scores.rejects_files, scores.rejects),
-    ):
-        counts = scores_directory.count_rows(output, files)
-        if None in counts or sum(filter(None, counts)) != num_rows:
-            return False
-    return True
+    return scores_directory.holds_rows(
+        output, scores.predictions, scores.rows
+    ) and scores_directory.holds_rows(output, scores.rejects_files, scores.rejects)
 
 
 def _prepare_run(job: ScoringJob, image_listing: _ImageListing, plan: _RunPlan) -> _ImageRun:

@@ -115,14 +115,19 @@ def count_rows(output: str, files: Sequence[str]) -> list[Optional[int]]:
         return list(pool.map(lambda file: storage.count_rows(storage.join(output, file)), files))
 
 
+def holds_rows(output: str, files: Sequence[str], num_rows: int) -> bool:
+    """Return whether all Parquet files are there, with this number of rows together."""
+    counts = count_rows(output, files)
+    return None not in counts and sum(filter(None, counts)) == num_rows
+
+
 def has_all_files(output: str) -> bool:
     """Return whether `output` has the scores of a split, with all predictions and the report."""
     try:
         scores = read_split_scores(output)
     except (FileNotFoundError, ValueError):
         return False
-    counts = count_rows(output, scores.predictions)
-    has_all_rows = None not in counts and sum(filter(None, counts)) == scores.rows
+    has_all_rows = holds_rows(output, scores.predictions, scores.rows)
     return has_all_rows and REPORT in storage.list_names(output)
 
 
