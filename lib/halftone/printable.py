@@ -34,6 +34,11 @@ def escape(text: str, kept: str = "") -> str:
     )
 
 
+def escape_line(text: str) -> str:
+    """Return `text` on one line: `escape`, with one space for each run of spaces and newlines."""
+    return escape(" ".join(text.split()))
+
+
 def escape_html(text: str) -> str:
     """Return `text` as HTML, with the escapes of `escape`."""
     return html.escape(escape(text))

@@ -27,20 +27,18 @@ def describe_splits(manifest: Manifest) -> list[str]:
         for split, rows in counts.items()
         if not sum(rows.values())
     ]
-    without_train, without_test, without_rows = [], [], []
+    without_train, without_test = [], []
     for label in manifest.labels:
         rows = {split: by_label.get(label, 0) for split, by_label in counts.items()}
         places = ", ".join(f"{count:,} in {split}" for split, count in rows.items() if count)
-        if not places:
-            without_rows.append(label)
-        elif not rows.get(TRAIN):
+        if places and not rows.get(TRAIN):
             without_train.append(f"{label} ({places})")
-        elif not rows.get(TEST) and any(counts.get(TEST, {}).values()):
+        elif places and not rows.get(TEST) and any(counts.get(TEST, {}).values()):
             without_test.append(label)
     for names, text in (
         (without_train, "no train rows, so a model cannot learn them"),
         (without_test, "no test rows, so they are not measured"),
-        (without_rows, "no rows at all, which --prune removes"),
+        (manifest.empty_labels(), "no rows at all, which --prune removes"),
     ):
         if names:
             remarks.append(f"classes with {text}: {_shorten(names)}")

@@ -64,7 +64,7 @@ def list_remarks(results: ExperimentResults, images_description: str = "") -> li
     for stage, stage_spec in zip(results.stages, spec.all_stages()):
         prefix = f"{stage.name}: " if stage.name else ""
         lines += [prefix + remark for remark in _list_stage_remarks(stage, stage_spec)]
-    return [printable.escape(" ".join(line.split())) for line in lines]
+    return [printable.escape_line(line) for line in lines]
 
 
 def _list_stage_remarks(stage: StageOutcomes, stage_spec: StageSpec) -> list[str]:

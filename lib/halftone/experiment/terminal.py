@@ -19,7 +19,7 @@ def format_stage(stage: StageOutcomes, run_rows: Sequence[RunRow], base: Config)
     """Format the figures, split into tables that fit the terminal, and the settings below them."""
     lines, labels = [], [printable.escape(row.label()) for row in run_rows]
     if stage.name:
-        about = textwrap.wrap(_escape_text(stage.about), _WIDTH)
+        about = textwrap.wrap(printable.escape_line(stage.about), _WIDTH)
         lines += [f"== {printable.escape(stage.name)} ==", *about, ""]
     header, widest = rows.list_columns(run_rows), max([3, *map(len, labels)])
     cells = {column: [rows.format_cell(row, column) for row in run_rows] for column in header}
@@ -74,7 +74,9 @@ def _settings_lines(run_rows: Sequence[RunRow], base: Config) -> list[str]:
     entries = [("all runs", shared)]
     entries += [(row.name(), settings) for row, settings in zip(run_rows, by_row)]
     entries = [
-        (printable.escape(name), _escape_text(settings)) for name, settings in entries if settings
+        (printable.escape(name), printable.escape_line(settings))
+        for name, settings in entries
+        if settings
     ]
     if not entries:
         return []
@@ -85,7 +87,3 @@ def _settings_lines(run_rows: Sequence[RunRow], base: Config) -> list[str]:
         heads = [name.ljust(widest), *[" " * widest] * (len(wrapped) - 1)]
         lines += [f"{head}  {line}" for head, line in zip(heads, wrapped)]
     return [*lines, ""]
-
-
-def _escape_text(text: str) -> str:
-    return printable.escape(" ".join(text.split()))
