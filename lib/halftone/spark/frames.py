@@ -1,0 +1,89 @@
+"""DataFrames of Arrow tables, and the Arrow UDFs that work on them.
+
+The same code runs on classic Spark and on Spark Connect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, Callable, cast
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from halftone import arrow
+from halftone.spark.worker import ArrowFunction, TableFunction
+from halftone.storage import clients
+
+_SPARK_TYPES = {
+    pa.string(): "string",
+    pa.binary(): "binary",
+    pa.bool_(): "boolean",
+    pa.int8(): "tinyint",
+    pa.int32(): "int",
+    pa.int64(): "bigint",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.list_(pa.string()): "array<string>",
+    pa.list_(pa.int64()): "array<bigint>",
+    pa.list_(pa.float64()): "array<double>",
+}
+RowFunction = Callable[..., Iterable[Sequence[Any]]]
+
+
+def spark_schema(schema: pa.Schema) -> str:
+    """Return an Arrow schema in Spark's language of data definitions."""
+    return ", ".join(f"`{field.name}` {_SPARK_TYPES[field.type]}" for field in schema)
+
+
+def create_frame(session: SparkSession, table: pa.Table, num_partitions: int) -> DataFrame:
+    """Return a DataFrame of a small table that the driver holds.
+
+    Args:
+        num_partitions: the rows are spread evenly over so many tasks, at most one for each row.
+    """
+    rows = list(arrow.iter_rows(table, *table.column_names))
+    frame = session.createDataFrame(rows, spark_schema(table.schema), verifySchema=False)
+    return frame.repartition(max(1, min(num_partitions, len(rows))))
+
+
+def map_tables(
+    frame: DataFrame, function: TableFunction, schema: pa.Schema, *, barrier: bool = False
+) -> DataFrame:
+    """Return the DataFrame that `function` makes of each partition, in a Python worker.
+
+    Args:
+        function: gets the rows of a partition in tables of some thousand rows, and yields tables of
+            `schema`. It can be pickled. Spark may call it more than once for a partition.
+        barrier: run all tasks at the same time.
+    """
+    udf = ArrowFunction(function, schema, clients.client_environment())
+    return frame.mapInArrow(cast(Any, udf), spark_schema(schema), barrier=barrier)
+
+
+def map_rows(frame: DataFrame, function: RowFunction, schema: pa.Schema) -> DataFrame:
+    """Like `map_tables`, with a function of one row.
+
+    Args:
+        function: gets the values of a row as keyword arguments; returns rows of `schema`.
+    """
+    return map_tables(frame, partial(_map_rows, function, schema), schema)
+
+
+def _map_rows(
+    function: RowFunction, schema: pa.Schema, tables: Iterator[pa.Table]
+) -> Iterator[pa.Table]:
+    for table in tables:
+        for row in arrow.iter_rows(table, *table.column_names):
+            results = list(function(**dict(zip(table.column_names, row))))
+            if results:
+                yield build_table(results, schema)
+
+
+def build_table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Return a table of rows of Python values."""
+    if not rows:
+        return arrow.empty_table(schema)
+    columns = (pa.array(values, field.type) for values, field in zip(zip(*rows), schema))
+    return pa.table(list(columns), schema=schema)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Callable
+
+import pyarrow as pa
+import pytest
+from pyspark import daemon, worker
+from pyspark.sql import SparkSession
+
+from halftone.errors import RunError
+from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import create_frame, map_rows
+
+NUMBER = pa.schema([pa.field("number", pa.int64())])
+
+
+def run(spark: SparkSession, function: Callable[[int], object], count: int) -> list[int]:
+    def apply(number: int) -> Iterator[tuple[object]]:
+        yield (function(number),)
+
+    frame = map_rows(create_frame(spark, pa.table([range(count)], schema=NUMBER), 4), apply, NUMBER)
+    progress = ActionProgress("t", "test", count, "numbers")
+    return sorted(row.number for row in collect_rows(spark, frame, progress))
+
+
+def test_rows_are_collected(spark: SparkSession) -> None:
+    assert run(spark, lambda number: 10 * number, 5) == [0, 10, 20, 30, 40]
+
+
+def test_a_worker_that_dies_is_replaced(spark: SparkSession, tmp_path: Path) -> None:
+    mark = tmp_path / "died"
+
+    def die_once(number: int) -> int:
+        if number == 2 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    assert run(spark, die_once, 4) == [0, 1, 2, 3]
+    assert mark.exists()
+
+
+def fail(error: Exception, number: int) -> int:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("it is\nwrong"), "ValueError: it is wrong; finished work is kept, run again"),
+        (RunError("the store is away"), "the store is away; finished work is kept, run again"),
+        (PermissionError(13, "denied"), "PermissionError: [Errno 13] denied"),
+    ],
+)
+def test_an_error_of_a_worker_fails_the_run(
+    spark: SparkSession, error: Exception, message: str
+) -> None:
+    with pytest.raises(RunError) as caught:
+        run(spark, partial(fail, error), 1)
+    assert str(caught.value).removesuffix(" to go on") == f"t: {message}"
+
+
+def test_a_worker_that_always_dies_fails_the_run(spark: SparkSession) -> None:
+    with pytest.raises(RunError, match=r"^t: .*Python worker exited unexpectedly"):
+        run(spark, lambda _: os.kill(os.getpid(), signal.SIGKILL), 1)
+
+
+def test_what_halftone_spares_workers_is_still_done_for_each_task() -> None:
+    """See halftone.spark.worker: without these calls, sparing them is of no use."""
+    assert "gc.collect()" in Path(daemon.__file__).read_text()
+    assert "invalidate_caches()" in Path(worker.__file__).read_text()
