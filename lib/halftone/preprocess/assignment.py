@@ -20,12 +20,11 @@ import pyarrow.compute as pc
 from halftone import arrow
 from halftone.config import Config, SplitSettings
 from halftone.dataset import schema, splits
-from halftone.listing.listed import GROUP
+from halftone.listing import GROUP
+from halftone.preprocess.entries import NO_SPLIT, POSITION, UNLABELLED
 
-NO_SPLIT = -1
 TRAIN, VALIDATION = splits.SPLITS.index(splits.TRAIN), splits.SPLITS.index(splits.VALIDATION)
-UNLABELLED = "unlabelled"  # the reason of the rejection of an image without a label
-PREDEFINED, DRAWN, POSITION = "predefined", "drawn", "position"
+PREDEFINED, DRAWN = "predefined", "drawn"
 _DIGEST_BYTES = 16
 _DIGEST_MODULUS = 2 ** (8 * _DIGEST_BYTES)
 
@@ -280,9 +279,8 @@ def final_splits(assigned: pa.Table, has_validation: bool) -> npt.NDArray[np.int
 
 def digest_rows(table: pa.Table) -> int:
     """Return the sum of the digests of the rows: the same for the same rows in any order."""
-    return sum(map(_digest_row, zip(*(column.to_pylist() for column in table.columns)))) % (
-        _DIGEST_MODULUS
-    )
+    rows = zip(*(column.to_pylist() for column in table.columns))
+    return sum(map(_digest_row, rows)) % _DIGEST_MODULUS
 
 
 def _digest_row(row: tuple[Any, ...]) -> int:

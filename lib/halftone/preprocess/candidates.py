@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
 from halftone.preprocess import row_notes
 from halftone.preprocess.decode_block import STATUS, is_decoded

@@ -18,39 +18,30 @@ from halftone import arrow, storage
 from halftone.config import Config, SplitSettings
 from halftone.dataset import schema
 from halftone.errors import InputError
-from halftone.listing.listed import UnitRemarks
-from halftone.listing.plan import ListingPlan, plan_listing
-from halftone.listing.units import list_unit
+from halftone.listing import (
+    ListingPlan,
+    UnitRemarks,
+    list_unit,
+    repeated_paths_error,
+    summarise_listing,
+)
 from halftone.preprocess.assignment import (
     ASSIGNED,
-    POSITION,
     AssignmentRules,
     AssignmentSummary,
     assign_images,
     final_splits,
 )
+from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.label_variants import describe_label_variants
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import create_frame, expand_rows, map_rows
 
 FOLDER = "catalogue"  # below the staging folder
 _PART_ROWS = 1 << 18
-# An image of the folder, to be read or to be rejected.
-ENTRIES = pa.schema(
-    [
-        pa.field(schema.KEY, pa.string()),  # the path or URL of the image file
-        pa.field(schema.PATH, pa.string()),  # below the folder of images
-        pa.field(schema.LABEL, pa.string()),
-        pa.field(schema.SPLIT, pa.int8()),  # index in splits.SPLITS; -1 if it is rejected
-        pa.field(schema.SIZE_BYTES, pa.int64()),  # or -1, if it is not known
-        pa.field(schema.MODIFIED, pa.float64()),
-        pa.field(POSITION, pa.int64()),  # rows of a split are sorted by it
-        pa.field(schema.REASON, pa.string()),  # of a rejection; empty for an image to read
-        pa.field(schema.DETAIL, pa.string()),
-    ]
-)
 UNIT_RESULTS = pa.schema(
     [
+        pa.field("unit", pa.int64()),
         pa.field("parts", pa.list_(pa.string())),  # URLs of files of ASSIGNED
         pa.field("summary", pa.string()),  # JSON
         pa.field("remarks", pa.string()),  # JSON
@@ -110,16 +101,15 @@ def build_catalogue(
     if folder is not None:
         storage.remove(folder)
     rules = AssignmentRules.from_config(config, plan.has_labels)
-    units = plan.numbered_units()
-    frame = create_frame(session, units, units.num_rows)
+    frame = create_frame(session, plan.units, plan.units.num_rows)
     results = collect_rows(
         session,
-        map_rows(frame, partial(write_unit, plan, rules, folder), UNIT_RESULTS),
+        map_rows(frame, partial(write_unit, plan.without_units(), rules, folder), UNIT_RESULTS),
         ActionProgress("list", f"list the images of {plan.root}"),
     )
     catalogue = combine_units(plan, config, results, require_classes=require_classes)
-    if plan.may_repeat_paths:
-        _check_unique_paths(session, catalogue, str(config.preprocess.catalogue))
+    if plan.table_url is not None:
+        _check_unique_paths(session, plan, catalogue)
     return catalogue
 
 
@@ -134,23 +124,22 @@ def combine_units(
     Raises:
         InputError: as `build_catalogue`.
     """
-    errors = sorted(row.error for row in results if row.error)
-    if errors:
-        raise InputError(errors[0])
     summary, remarks = AssignmentSummary(), UnitRemarks()
-    for row in results:
+    for row in sorted(results, key=lambda row: row.unit):
+        if row.error:
+            raise InputError(row.error)
         summary.add(AssignmentSummary.from_json(json.loads(row.summary)))
-        remarks.add(UnitRemarks.from_json(json.loads(row.remarks)))
-    plan.check(remarks, summary.num_images + summary.num_unusable)
+        remarks.merge(UnitRemarks.from_json(row.remarks))
+    listed = summarise_listing(plan, remarks)
     catalogue = Catalogue(
         root=plan.root,
         parts=tuple(sorted(url for row in results for url in row.parts)),
         summary=summary,
-        ignored=dict(remarks.ignored),
-        used_columns=plan.used_columns(summary.num_group_cells, summary.num_split_cells),
-        unknown_columns=plan.unknown_columns,
+        ignored=listed.ignored,
+        used_columns=listed.used_columns,
+        unknown_columns=listed.unknown_columns,
         num_ungrouped=_check_splits(plan.root, summary, config.splits),
-        notes=(*plan.describe(remarks), *describe_label_variants(summary.labels)),
+        notes=(*listed.notes, *describe_label_variants(summary.labels)),
     )
     if require_classes:
         _check_classes(catalogue)
@@ -160,20 +149,19 @@ def combine_units(
 def list_entries(session: SparkSession, plan: ListingPlan, config: Config) -> DataFrame:
     """Return ENTRIES of the images of a plan without writing files; the splits are provisional."""
     rules = AssignmentRules.from_config(config, plan.has_labels)
-    units = plan.numbered_units()
-    frame = create_frame(session, units, units.num_rows)
-    return expand_rows(frame, partial(_list_entries, plan, rules), ENTRIES)
+    frame = create_frame(session, plan.units, plan.units.num_rows)
+    return expand_rows(frame, partial(_list_entries, plan.without_units(), rules), ENTRIES)
 
 
 def _list_entries(
-    plan: ListingPlan, rules: AssignmentRules, number: int, **unit: Any
+    plan: ListingPlan, rules: AssignmentRules, unit: int, arguments: str
 ) -> Iterator[pa.Table]:
-    for listed in list_unit(plan, UnitRemarks(), **unit):
+    for listed in list_unit(plan, UnitRemarks(), unit, arguments):
         yield _to_entries(plan.root, False, assign_images(listed, rules)[0])
 
 
 def write_unit(
-    plan: ListingPlan, rules: AssignmentRules, folder: Optional[str], number: int, **unit: Any
+    plan: ListingPlan, rules: AssignmentRules, folder: Optional[str], unit: int, arguments: str
 ) -> Iterator[tuple[Any, ...]]:
     """List a unit and write its images to files; runs in a worker."""
     summary, remarks = AssignmentSummary(), UnitRemarks()
@@ -182,13 +170,13 @@ def write_unit(
 
     def write_part() -> None:
         if pending:
-            url = storage.join(str(folder), f"part-{number:06d}-{len(parts):05d}.parquet")
+            url = storage.join(str(folder), f"part-{unit:06d}-{len(parts):05d}.parquet")
             storage.write_table(url, pa.concat_tables(pending).combine_chunks())
             parts.append(url)
             pending.clear()
 
     try:
-        for listed in list_unit(plan, remarks, **unit):
+        for listed in list_unit(plan, remarks, unit, arguments):
             assigned, of_table = assign_images(listed, rules)
             summary.add(of_table)
             if folder is not None:
@@ -196,10 +184,10 @@ def write_unit(
             if sum(table.num_rows for table in pending) >= _PART_ROWS:
                 write_part()
     except InputError as error:
-        yield [], "", "", str(error)
+        yield unit, [], "", "", str(error)
         return
     write_part()
-    yield parts, json.dumps(summary.to_json()), json.dumps(remarks.to_json()), ""
+    yield unit, parts, json.dumps(summary.to_json()), remarks.to_json(), ""
 
 
 def _read_part(root: str, has_validation: bool, url: str) -> Iterator[pa.Table]:
@@ -262,12 +250,10 @@ def _check_classes(catalogue: Catalogue) -> None:
     )
 
 
-def _check_unique_paths(session: SparkSession, catalogue: Catalogue, table_url: str) -> None:
+def _check_unique_paths(session: SparkSession, plan: ListingPlan, catalogue: Catalogue) -> None:
     """Raise InputError if a table of images names a path more than once."""
     repeated = catalogue.read_entries(session).groupBy(schema.PATH).count().where("count > 1")
     totals = repeated.selectExpr("count(*) AS paths", f"min({schema.PATH}) AS first")
     (row,) = collect_rows(session, totals, ActionProgress("list", "look for repeated paths"))
     if row.paths:
-        raise InputError(
-            f"{table_url}: names {row.paths} paths more than once, such as {row.first}"
-        )
+        raise repeated_paths_error(plan, row.paths, row.first)

@@ -11,7 +11,7 @@ from halftone.config import Config
 from halftone.dataset.manifest import Manifest
 from halftone.preprocess import staging
 from halftone.preprocess.catalogue import Catalogue
-from halftone.preprocess.changes import Delta
+from halftone.preprocess.delta import Delta
 from halftone.preprocess.previous_version import VersionFile
 
 
@@ -39,8 +39,6 @@ class PreprocessContext(NamedTuple):
     @property
     def num_inputs(self) -> int:
         """The number of rows, rejects and duplicates that must result."""
-        notes = self.delta.notes.values()
         num_previous = self.previous_manifest.inputs if self.previous_manifest else 0
-        num_left_out = sum(noted.num_dropped + noted.num_moved for noted in notes)
         num_new = self.delta.num_read + self.delta.num_moved + self.delta.num_unusable
-        return num_previous - num_left_out + num_new
+        return num_previous - self.delta.num_left_out + num_new

@@ -20,7 +20,7 @@ from halftone import arrow, images, storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
 from halftone.dataset.splits import SPLITS
-from halftone.listing.listed import UNREADABLE
+from halftone.listing import UNREADABLE
 
 PART_NAME = "part-"  # prefix of the names of parts
 OK = "ok"
@@ -54,14 +54,6 @@ _DIGEST_END_BYTES = 8192
 MAX_FILE_BYTES = 2**30
 
 ReadResult = Union[bytes, OSError]
-
-
-class StagedPart(NamedTuple):
-    """A PART, without its rows."""
-
-    url: str
-    num_rows: int
-    num_decoded: int  # the other rows are rejects
 
 
 class DecodeJob(NamedTuple):

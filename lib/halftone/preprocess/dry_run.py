@@ -21,10 +21,10 @@ from pyspark.sql import SparkSession
 from halftone import storage
 from halftone.config import Config, PixelSpec
 from halftone.dataset import schema
-from halftone.listing.plan import plan_listing
-from halftone.preprocess.assignment import POSITION
+from halftone.listing import plan_listing
 from halftone.preprocess.catalogue import build_catalogue, list_entries
 from halftone.preprocess.decode_block import OK, STATUS, decode_images
+from halftone.preprocess.entries import POSITION
 from halftone.progress import format_duration, print_notes
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import map_tables

@@ -29,8 +29,8 @@ from halftone.preprocess.candidates import (
     SourceFile,
     read_candidates,
 )
-from halftone.preprocess.changes import CONFLICT, DUPLICATE
 from halftone.preprocess.decode_block import digest_whole_file, has_partial_digest
+from halftone.preprocess.entries import CONFLICT, DUPLICATE
 from halftone.preprocess.row_notes import DROPPED, ROW_NOTES, ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, map_tables
@@ -84,7 +84,7 @@ class DigestMatch(NamedTuple):
     label: str
     source_bytes: int
     is_gone: bool
-    index: int  # in its group
+    number: int  # in its group
 
 
 class Resolution(NamedTuple):
@@ -199,7 +199,8 @@ def _resolve_table(table: pa.Table) -> pa.Table:
     groups: dict[int, list[DigestMatch]] = defaultdict(list)
     names = (KIND, schema.KEY, schema.LABEL, schema.SIZE_BYTES, GONE)
     for index, (code, row) in enumerate(zip(codes[rows].tolist(), arrow.iter_rows(shared, *names))):
-        groups[code].append(DigestMatch(*row[:4], bool(row[4]), index))
+        kind, key, label, source_bytes, gone = row
+        groups[code].append(DigestMatch(kind, key, label, source_bytes, bool(gone), index))
     resolutions: dict[int, Resolution] = {}
     for group in groups.values():
         resolutions.update(resolve_group(group))
@@ -222,7 +223,7 @@ def resolve_group(group: Sequence[DigestMatch]) -> dict[int, Resolution]:
     full_digests: dict[int, str] = {}
     existing = [match for match in group if not match.is_gone]
     if has_partial_digest(group[0].source_bytes) and len(existing) > 1:
-        full_digests = {match.index: digest_whole_file(match.key) for match in existing}
+        full_digests = {match.number: digest_whole_file(match.key) for match in existing}
     resolutions: dict[int, Resolution] = {}
     for matches in _split_by_full_digest(group, full_digests):
         if len(matches) > 1 and any(match.kind in CHANGED_KINDS for match in matches):
@@ -241,7 +242,7 @@ def _split_by_full_digest(
     by_full_digest: dict[Optional[str], list[DigestMatch]] = {}
     for match in group:
         if not match.is_gone:
-            by_full_digest.setdefault(full_digests.get(match.index), []).append(match)
+            by_full_digest.setdefault(full_digests.get(match.number), []).append(match)
     gone = [match for match in group if match.is_gone]
     if len(by_full_digest) == 1:
         return [[*gone, *matches] for matches in by_full_digest.values()]
@@ -258,9 +259,9 @@ def _resolve_equal(matches: Sequence[DigestMatch]) -> dict[int, Resolution]:
         if any(match.label != first.label for match in existing):
             return _conflicts(matches)
     return {
-        match.index: Resolution(DUPLICATE, first.key)
+        match.number: Resolution(DUPLICATE, first.key)
         for match in matches
-        if match.index != first.index
+        if match.number != first.number
     }
 
 
@@ -273,7 +274,7 @@ def _conflicts(matches: Sequence[DigestMatch]) -> dict[int, Resolution]:
         detail = (
             f"label {match.label!r}, but {other.key} has the same bytes and label {other.label!r}"
         )
-        resolutions[match.index] = Resolution(CONFLICT, detail)
+        resolutions[match.number] = Resolution(CONFLICT, detail)
     return resolutions
 
 

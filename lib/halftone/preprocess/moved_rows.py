@@ -12,8 +12,16 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
+from halftone.dataset.splits import SPLITS
 from halftone.preprocess.change_notes import NoteCounts
-from halftone.preprocess.decode_block import OK, PART, PART_NAME, STATUS, StagedPart
+from halftone.preprocess.decode_block import (
+    OK,
+    PART,
+    PART_NAME,
+    STATUS,
+    StagedPart,
+    count_decoded,
+)
 from halftone.preprocess.previous_version import VersionFile
 from halftone.preprocess.row_notes import MOVED, ROW_NUMBER, read_notes
 from halftone.spark.actions import ActionProgress, collect_rows
@@ -21,12 +29,19 @@ from halftone.spark.frames import build_table, create_frame, map_rows
 
 _MOVES = pa.schema(
     [
+        pa.field("index", pa.int64()),  # of the shard
         pa.field("shard_url", pa.string()),
         pa.field("notes_url", pa.string()),
         pa.field("part_url", pa.string()),
     ]
 )
-_MOVED = pa.schema([pa.field("part_url", pa.string())])
+_MOVED = pa.schema(
+    [
+        pa.field("index", pa.int64()),
+        pa.field("part_url", pa.string()),
+        *(pa.field(split, pa.int64()) for split in SPLITS),
+    ]
+)
 _COPIED = pa.schema([field for field in PART if field.name in schema.ROWS.names])
 
 
@@ -49,26 +64,37 @@ def stage_moved_rows(
     Raises:
         RunError: a Spark task failed.
     """
-    moves, parts = [], []
-    for file in files:
-        if file.index in notes and notes[file.index].num_moved:
-            counts = notes[file.index]
-            part_url = storage.join(folder, f"{PART_NAME}{file.index:06d}.parquet")
-            moves.append((file.url, counts.url, part_url))
-            parts.append(StagedPart(part_url, counts.num_moved, counts.num_moved))
-    if parts:
-        frame = create_frame(session, build_table(moves, _MOVES), len(moves))
-        num_rows = sum(part.num_rows for part in parts)
-        progress = ActionProgress("move", "copy rows with another label or split", num_rows, "rows")
-        collect_rows(session, map_rows(frame, copy_rows, _MOVED), progress)
-    return parts
+    moves = [
+        (
+            file.index,
+            file.url,
+            notes[file.index].url,
+            storage.join(folder, f"{PART_NAME}{file.index:06d}.parquet"),
+        )
+        for file in files
+        if file.index in notes and notes[file.index].num_moved
+    ]
+    if not moves:
+        return []
+    frame = create_frame(session, build_table(moves, _MOVES), len(moves))
+    num_rows = sum(notes[index].num_moved for index, *_ in moves)
+    progress = ActionProgress("move", "copy rows with another label or split", num_rows, "rows")
+    results = collect_rows(session, map_rows(frame, copy_rows, _MOVED), progress)
+    return [
+        StagedPart(row.part_url, sum(row[split] for split in SPLITS), {name: row[name] for name in SPLITS})
+        for row in sorted(results, key=lambda row: row["index"])
+    ]
 
 
-def copy_rows(shard_url: str, notes_url: str, part_url: str) -> Iterator[tuple[str]]:
+def copy_rows(
+    index: int, shard_url: str, notes_url: str, part_url: str
+) -> Iterator[tuple[int, str, int, int, int]]:
     """Write the part of a shard. A part that exists is not written again."""
     if not storage.exists(part_url):
         storage.write_table(part_url, _build_part(shard_url, read_notes([notes_url], MOVED)))
-    yield (part_url,)
+    part = storage.read_table(part_url, [schema.SPLIT, STATUS])
+    train, validation, test = count_decoded(part)
+    yield index, part_url, train, validation, test
 
 
 def _build_part(shard_url: str, moved: pa.Table) -> pa.Table:

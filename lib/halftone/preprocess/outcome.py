@@ -12,10 +12,10 @@ from halftone.dataset.manifest import DUPLICATES, NEAR_DUPLICATES, REJECTS
 from halftone.dataset.splits import SPLITS
 from halftone.preprocess import candidates, outcome_checks
 from halftone.preprocess.candidates import SourceFile
-from halftone.preprocess.changes import DUPLICATE
 from halftone.preprocess.context import PreprocessContext
 from halftone.preprocess.decode_block import StagedPart
 from halftone.preprocess.duplicates import Resolutions, resolve_exact_duplicates
+from halftone.preprocess.entries import DUPLICATE
 from halftone.preprocess.outcome_checks import Counts
 from halftone.preprocess.shards import FileRows
 from halftone.preprocess.side_tables import SideTable, TableSources, write_side_table

@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
 from halftone.preprocess.entries import DUPLICATE, FILE, KEPT_KEY, KNOWN, NO_SPLIT, ROW, STATUS
 from halftone.preprocess.row_notes import ROW_NUMBER

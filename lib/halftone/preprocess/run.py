@@ -28,16 +28,17 @@ from halftone.config.effects import result_settings
 from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.listing.plan import ListingPlan, plan_listing
+from halftone.listing import ListingPlan, plan_listing
 from halftone.locking.lock import LOCK_FOLDER, Lock
 from halftone.locking.output import check_free, hold_output
 from halftone.preprocess import catalogue, changes, moved_rows, sources, staging
 from halftone.preprocess.catalogue import Catalogue, build_catalogue
-from halftone.preprocess.changes import CONFLICT, Delta
 from halftone.preprocess.context import PreprocessContext
 from halftone.preprocess.decode_block import DecodeJob
+from halftone.preprocess.delta import Delta
+from halftone.preprocess.entries import CONFLICT
 from halftone.preprocess.outcome import PreprocessOutcome, StagedRows, decide_outcome
-from halftone.preprocess.previous_version import VersionFile, list_version_files
+from halftone.preprocess.previous_version import VersionFile, list_files, read_known
 from halftone.preprocess.side_tables import TableSources
 from halftone.preprocess.write_version import (
     redraw_missing_contact_sheet,
@@ -47,6 +48,7 @@ from halftone.progress import print_notes
 
 # Settings of splits that may change: rows are moved to their new split, see `sources`.
 _SOURCES = ("from_path", "group_by")
+_CHANGES = "changes"  # folder below the staging folder
 
 
 class PreprocessResult(NamedTuple):
@@ -105,7 +107,7 @@ def _update(
         require_classes=previous_manifest is None,
     )
     print_notes(images.notes)
-    files = list_version_files(dataset, previous_manifest) if previous_manifest else []
+    files = list_files(dataset, previous_manifest) if previous_manifest else []
     delta = _find_changes(spark, images, files, previous_manifest, dataset, retry_rejects, prune)
     new_sources = sources.describe_sources(
         config.preprocess, config.splits, list(images.used_columns)
@@ -117,6 +119,7 @@ def _update(
     if (
         previous_manifest is not None
         and delta.is_empty
+        and delta.all_unusable_known
         and not (drop_empty_labels and previous_manifest.empty_labels())
     ):
         if changed_sources:
@@ -148,7 +151,27 @@ def _find_changes(
     retry_rejects: bool,
     prune: bool,
 ) -> Delta:
-    raise NotImplementedError
+    """Compare the images with those of the previous version."""
+    entries = images.read_entries(spark)
+    if previous_manifest is None:
+        return Delta.of_new_dataset(
+            entries,
+            num_usable=images.summary.num_images,
+            num_unusable=images.summary.num_unusable,
+            digest=f"{images.summary.digest:x}",
+            retry_rejects=retry_rejects,
+        )
+    return changes.find_changes(
+        spark,
+        entries,
+        read_known(spark, files),
+        storage.join(dataset, staging.FOLDER, _CHANGES),
+        images.inputs,
+        previous_manifest.inputs,
+        retry_rejects=retry_rejects,
+        prune=prune,
+        conflict_labels=previous_manifest.conflict_labels,
+    )
 
 
 def _stage_rows(context: PreprocessContext) -> StagedRows:
@@ -163,7 +186,7 @@ def _stage_rows(context: PreprocessContext) -> StagedRows:
     entries = delta.read_work(context.session).where(f"{schema.REASON} = ''")
     new = staging.stage_images(context.session, entries, delta.num_read, job)
     moved = moved_rows.stage_moved_rows(
-        context.session, context.files, delta, storage.join(context.folder, "moved")
+        context.session, context.files, delta.notes, storage.join(context.folder, "moved")
     )
     return StagedRows(moved, new)
 

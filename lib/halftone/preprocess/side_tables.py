@@ -17,9 +17,9 @@ from pyspark.sql import DataFrame, SparkSession
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.preprocess import row_notes
-from halftone.preprocess.changes import DUPLICATE
 from halftone.preprocess.decode_block import STATUS, is_decoded, select_rejects
 from halftone.preprocess.duplicates import RESOLVED
+from halftone.preprocess.entries import DUPLICATE
 from halftone.preprocess.similar_images import SIMILAR
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import create_frame, expand_rows, map_tables

@@ -26,12 +26,21 @@ from halftone.preprocess.candidates import (
     source_frame,
 )
 from halftone.preprocess.duplicates import notes_url, write_notes
+from halftone.preprocess.hash_blocks import HASHES, ID
 from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, create_frame, expand_rows, map_tables
 
 # A row of a source file in one number: the index of the file, and the row in it.
 _ROW_BITS = 32
+NEAR_ID = "near_id"
+MATCHES = pa.schema(
+    [
+        pa.field(ID, pa.int64()),
+        pa.field(NEAR_ID, pa.int64()),
+        pa.field(schema.DISTANCE, pa.int32()),  # bits of 64 that differ
+    ]
+)
 _ROWS_PER_PARTITION = 100_000
 _FILE_COLUMNS = (schema.SIZE_BYTES, schema.MODIFIED, schema.DIGEST)
 # A row that is near to a row of an earlier split, with the columns of its image file.
@@ -92,7 +101,7 @@ def find_similar_images(
     num_rows = sum(source.num_candidates for source in of_rows)
     num_partitions = max(1, -(-num_rows // _ROWS_PER_PARTITION))
     hashes = map_tables(
-        read_candidates(session, of_rows), _hash_table, near_duplicates.HASHES
+        read_candidates(session, of_rows), _hash_table, HASHES
     )
     matches = near_duplicates.match_hashes(hashes, num_rows, max_distance)
     written = collect_rows(
@@ -107,11 +116,11 @@ def find_similar_images(
     num_partitions = max(1, -(-num_images // _ROWS_PER_PARTITION))
     urls = pa.table([arrow.string_array([row.url for row in written])], names=["url"])
     found = expand_rows(
-        create_frame(session, urls, num_partitions), _read_matches, near_duplicates.MATCHES
+        create_frame(session, urls, num_partitions), _read_matches, MATCHES
     )
     files = source_frame(session, sources, range(len(sources)))
-    near = _fetch(found, files, near_duplicates.NEAR_ID, _NEAR, num_partitions)
-    similar = _fetch(near, files, near_duplicates.ID, SIMILAR, num_partitions)
+    near = _fetch(found, files, NEAR_ID, _NEAR, num_partitions)
+    similar = _fetch(near, files, ID, SIMILAR, num_partitions)
     results = collect_rows(
         session,
         map_tables(similar, partial(_write_similar, folder), _RESULTS),
@@ -142,7 +151,7 @@ def _summarise(results: Sequence[Any], chance_fraction: float, folder: str) -> S
 
 
 def _hash_table(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yield near_duplicates.HASHES of CANDIDATES."""
+    """Yield HASHES of CANDIDATES."""
     for table in tables:
         sources = arrow.to_numpy(table[SOURCE]).astype(np.int64)
         ids = (sources << _ROW_BITS) | arrow.to_numpy(table[ROW_NUMBER])
@@ -155,7 +164,7 @@ def _hash_table(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
             arrow.number_array(label_ids, pa.int64()),
             table[schema.PERCEPTUAL_HASH],
         ]
-        yield pa.table(columns, schema=near_duplicates.HASHES)
+        yield pa.table(columns, schema=HASHES)
 
 
 def _hash_label(label: str) -> int:
@@ -163,7 +172,7 @@ def _hash_label(label: str) -> int:
 
 
 def _write_matches(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    table = pa.concat_tables([arrow.empty_table(near_duplicates.MATCHES), *tables])
+    table = pa.concat_tables([arrow.empty_table(MATCHES), *tables])
     if table.num_rows:
         context = TaskContext.get()
         assert context is not None
@@ -178,7 +187,7 @@ def _read_matches(url: str) -> Iterator[pa.Table]:
 
 _NEAR = pa.schema(
     [
-        *near_duplicates.MATCHES,
+        *MATCHES,
         pa.field(schema.NEAR_PATH, pa.string()),
         pa.field(schema.NEAR_SPLIT, pa.string()),
         pa.field(schema.NEAR_LABEL, pa.string()),
@@ -219,7 +228,7 @@ def _fetch_of_source(id_name: str, result: pa.Schema, matches: pa.Table) -> pa.T
     )
     split_ids = rows[schema.SPLIT].to_pylist() if is_part else [first["split"]] * rows.num_rows
     split_names = arrow.string_array([SPLITS[split_id] for split_id in split_ids])
-    if id_name == near_duplicates.NEAR_ID:
+    if id_name == NEAR_ID:
         new = {
             schema.NEAR_PATH: rows[schema.KEY],
             schema.NEAR_SPLIT: split_names,

@@ -9,7 +9,7 @@ from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.preprocess.delta import Delta
-from halftone.preprocess.listed_files import GROUP
+from halftone.listing import GROUP
 
 LABELS = "labels"
 

@@ -26,8 +26,8 @@ from halftone.config.effects import result_settings
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import SPLITS
-from halftone.preprocess.assignment import POSITION
 from halftone.preprocess.decode_block import DecodeJob, StagedPart, part_url, stage_block
+from halftone.preprocess.entries import POSITION
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import map_tables
 
