@@ -65,6 +65,14 @@ class DecodeJob(NamedTuple):
     read_threads: int
 
 
+class StagedPart(NamedTuple):
+    """A file of PART."""
+
+    url: str
+    num_rows: int
+    num_decoded: dict[str, int]  # by split
+
+
 def part_url(job: DecodeJob, block: int) -> str:
     return storage.join(job.parts, f"{PART_NAME}{block:06d}.parquet")
 

@@ -76,9 +76,22 @@ def _map_rows(
 ) -> Iterator[pa.Table]:
     for table in tables:
         for row in arrow.iter_rows(table, *table.column_names):
-            results = list(function(**dict(zip(table.column_names, row))))
-            if results:
-                yield build_table(results, schema)
+            yield build_table(list(function(**dict(zip(table.column_names, row)))), schema)
+
+
+def expand_rows(
+    frame: DataFrame, function: Callable[..., Iterable[pa.Table]], schema: pa.Schema
+) -> DataFrame:
+    """Like `map_rows`, with a function that yields tables, such as one that reads a file."""
+    return map_tables(frame, partial(_expand_rows, function), schema)
+
+
+def _expand_rows(
+    function: Callable[..., Iterable[pa.Table]], tables: Iterator[pa.Table]
+) -> Iterator[pa.Table]:
+    for table in tables:
+        for row in arrow.iter_rows(table, *table.column_names):
+            yield from function(**dict(zip(table.column_names, row)))
 
 
 def build_table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:

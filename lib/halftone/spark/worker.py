@@ -20,6 +20,7 @@ import pyarrow as pa
 from halftone import arrow
 
 TableFunction = Callable[[Iterator[pa.Table]], Iterable[pa.Table]]
+_MAX_BATCH_ROWS = 1 << 16
 # Marks the message of an error in what Spark says of it.
 ERROR_MARK = "halftone worker error: "
 
@@ -48,7 +49,7 @@ class ArrowFunction:
         try:
             tables = (pa.Table.from_batches([batch]) for batch in batches)
             for table in self._function(tables):
-                yield from arrow.conform(table, self._schema).combine_chunks().to_batches()
+                yield from arrow.conform(table, self._schema).to_batches(_MAX_BATCH_ROWS)
         except Exception as error:
             # The log of the executor has the traceback. Spark Connect cuts long messages off.
             traceback.print_exc()
