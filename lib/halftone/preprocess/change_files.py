@@ -156,7 +156,7 @@ def read_changes(
         for (url,) in arrow.iter_rows(table, URL):
             images = storage.read_table(url)
             images = arrow.filter_rows(images, arrow.is_in(images[CHANGE], wanted))
-            yield from arrow.iter_slices(images.select(list(names)))
+            yield images.select(list(names))
 
 
 def url_table(urls: Iterable[str]) -> pa.Table:

@@ -55,14 +55,6 @@ MAX_FILE_BYTES = 2**30
 ReadResult = Union[bytes, OSError]
 
 
-class StagedPart(NamedTuple):
-    """A PART, without its rows."""
-
-    url: str
-    num_rows: int
-    num_decoded: int  # the other rows are rejects
-
-
 class DecodeJob(NamedTuple):
     """The settings that all blocks of a run share."""
 

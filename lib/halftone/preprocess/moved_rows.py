@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
+from halftone.dataset.splits import SPLITS
 from halftone.preprocess.change_notes import NoteCounts
 from halftone.preprocess.decode_block import OK, PART, PART_NAME, STATUS, StagedPart
 from halftone.preprocess.previous_version import VersionFile
@@ -26,7 +28,9 @@ _MOVES = pa.schema(
         pa.field("part_url", pa.string()),
     ]
 )
-_MOVED = pa.schema([pa.field("part_url", pa.string())])
+_MOVED = pa.schema(
+    [pa.field("part_url", pa.string()), pa.field("rows_by_split", pa.list_(pa.int64()))]
+)
 _COPIED = pa.schema([field for field in PART if field.name in schema.ROWS.names])
 
 
@@ -49,26 +53,39 @@ def stage_moved_rows(
     Raises:
         RunError: a Spark task failed.
     """
-    moves, parts = [], []
-    for file in files:
-        if file.index in notes and notes[file.index].num_moved:
-            counts = notes[file.index]
-            part_url = storage.join(folder, f"{PART_NAME}{file.index:06d}.parquet")
-            moves.append((file.url, counts.url, part_url))
-            parts.append(StagedPart(part_url, counts.num_moved, counts.num_moved))
-    if parts:
-        frame = create_frame(session, build_table(moves, _MOVES), len(moves))
-        num_rows = sum(part.num_rows for part in parts)
-        progress = ActionProgress("move", "copy rows with another label or split", num_rows, "rows")
-        collect_rows(session, map_rows(frame, copy_rows, _MOVED), progress)
-    return parts
+    moves = [
+        (file.url, notes[file.index].url, storage.join(folder, _part_name(file.index)))
+        for file in files
+        if file.index in notes and notes[file.index].num_moved
+    ]
+    if not moves:
+        return []
+    num_rows = sum(counts.num_moved for counts in notes.values())
+    frame = create_frame(session, build_table(moves, _MOVES), len(moves))
+    progress = ActionProgress("move", "copy rows with another label or split", num_rows, "rows")
+    rows = collect_rows(session, map_rows(frame, copy_rows, _MOVED), progress)
+    return [
+        StagedPart(url, sum(counts), {name: count for name, count in zip(SPLITS, counts) if count})
+        for url, counts in sorted(rows)
+    ]
 
 
-def copy_rows(shard_url: str, notes_url: str, part_url: str) -> Iterator[tuple[str]]:
-    """Write the part of a shard. A part that exists is not written again."""
+def _part_name(index: int) -> str:
+    return f"{PART_NAME}{index:06d}.parquet"
+
+
+def copy_rows(
+    shard_url: str, notes_url: str, part_url: str
+) -> Iterator[tuple[str, list[int]]]:
+    """Write the part of a shard, and count its rows by split.
+
+    A part that exists is not written again.
+    """
+    moved = read_notes([notes_url], MOVED)
     if not storage.exists(part_url):
-        storage.write_table(part_url, _build_part(shard_url, read_notes([notes_url], MOVED)))
-    yield (part_url,)
+        storage.write_table(part_url, _build_part(shard_url, moved))
+    counts = np.bincount(arrow.to_numpy(moved[schema.SPLIT]), minlength=len(SPLITS))
+    yield part_url, counts.tolist()
 
 
 def _build_part(shard_url: str, moved: pa.Table) -> pa.Table:
