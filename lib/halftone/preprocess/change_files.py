@@ -134,6 +134,15 @@ def merge_totals(rows: Iterable[Any]) -> dict[str, ChangeTotal]:
     return totals
 
 
+def list_urls(rows: Iterable[Any]) -> list[str]:
+    """Return the files that were written.
+
+    Args:
+        rows: of TOTALS.
+    """
+    return sorted({url for url, *_ in rows})
+
+
 def read_changes(
     changes: Collection[str], names: Sequence[str], tables: Iterable[pa.Table]
 ) -> Iterator[pa.Table]:
@@ -147,12 +156,17 @@ def read_changes(
         for (url,) in arrow.iter_rows(table, URL):
             images = storage.read_table(url)
             images = arrow.filter_rows(images, arrow.is_in(images[CHANGE], wanted))
-            yield from arrow.iter_slices(images.select(list(names)))
+            yield images.select(list(names))
+
+
+def url_table(urls: Iterable[str]) -> pa.Table:
+    """Return URLS."""
+    return build_table([(url,) for url in urls], URLS)
 
 
 def frame_of_urls(session: SparkSession, urls: Sequence[str]) -> DataFrame:
     """Return URLS, one in each partition."""
-    return create_frame(session, build_table([(url,) for url in urls], URLS), len(urls))
+    return create_frame(session, url_table(urls), len(urls))
 
 
 def frame_of_changes(

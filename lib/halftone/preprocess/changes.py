@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Row, SparkSession
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
@@ -20,10 +22,11 @@ from halftone.preprocess.change_files import (
     HASH_RANGE,
     TOTALS,
     ChangeTotal,
-    frame_of_changes,
     frame_of_urls,
+    list_urls,
     merge_totals,
     sum_hashes,
+    url_table,
     write_changes,
 )
 from halftone.preprocess.change_notes import (
@@ -35,10 +38,17 @@ from halftone.preprocess.change_notes import (
 )
 from halftone.preprocess.comparison import CHANGE, KNOWN_PREFIX, Effect
 from halftone.preprocess.delta import Delta, build_delta, digest_conflicts
-from halftone.preprocess.entries import ENTRIES, FILE, KEPT_KEY, KNOWN
+from halftone.preprocess.duplicate_changes import (
+    DEPENDENT,
+    ROW_KEY,
+    find_dependent,
+    write_decided,
+)
+from halftone.preprocess.entries import ENTRIES, FILE, KNOWN
 from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, map_tables
+from halftone.spark.worker import TableFunction
 
 # A worker holds the images of a partition that have changed, in about 50 MB.
 _PARTITION_ROWS = 100_000
@@ -90,18 +100,15 @@ def find_changes(
     joined = _join_by_key(entries, known, num_partitions)
     changes = joined.selectExpr(*_change_columns(change)).filter(f"{CHANGE} IS NOT NULL")
     rows = _write_changes(session, changes, storage.join(folder, "compared"))
-    needs_decision = _need_duplicates_decision(merge_totals(rows))
-    if needs_decision:
-        duplicates = _decide_duplicates(session, rows)
-        rows += _write_changes(session, duplicates, storage.join(folder, "duplicates"))
+    decided = _decide_duplicates(session, rows, storage.join(folder, "duplicates"))
+    rows += decided
     totals = merge_totals(rows)
     effects = comparison.find_effects(
-        duplicates_decided=needs_decision,
+        duplicates_decided=bool(decided),
         conflicts_read_again=_are_conflicts_read_again(totals, conflict_labels),
     )
-    urls = _list_urls(rows)
-    notes = _write_notes(session, urls, totals, effects, storage.join(folder, "notes"))
-    return build_delta(urls, totals, effects, notes)
+    notes = _write_notes(session, rows, effects, storage.join(folder, "notes"))
+    return build_delta(list_urls(rows), totals, effects, notes)
 
 
 def digest_labels(session: SparkSession, images: DataFrame) -> str:
@@ -159,44 +166,25 @@ def _change_columns(change: str) -> list[str]:
     return [*columns, f"{change} AS {CHANGE}"]
 
 
-def _write_changes(session: SparkSession, changes: DataFrame, folder: str) -> list[Row]:
+def _write_changes(session: SparkSession, changes: DataFrame, folder: str) -> list[Any]:
     """Write CHANGES into files in `folder`; return rows of TOTALS."""
     totals = map_tables(changes, partial(write_changes, folder), TOTALS)
     return collect_rows(session, totals, _COMPARE)
 
 
-def _list_urls(rows: Iterable[Row]) -> list[str]:
-    return sorted({row.url for row in rows})
-
-
-def _need_duplicates_decision(totals: Mapping[str, ChangeTotal]) -> bool:
-    return any(name in totals for name in comparison.UNDECIDED_DUPLICATES) and any(
-        name in totals for name in comparison.KEPT_ROW_CHANGES
-    )
-
-
-def _decide_duplicates(session: SparkSession, rows: Sequence[Row]) -> DataFrame:
-    """Return CHANGES of the duplicates that do not stay as they are.
+def _decide_duplicates(session: SparkSession, rows: Sequence[Any], folder: str) -> list[Any]:
+    """Write CHANGES of duplicates into files in `folder`; return rows of TOTALS, if it is needed.
 
     Args:
         rows: of TOTALS, of the comparison.
     """
-    urls, totals = _list_urls(rows), merge_totals(rows)
-    duplicates, kept = (
-        frame_of_changes(session, urls, names, CHANGES)
-        for names in (comparison.UNDECIDED_DUPLICATES, comparison.KEPT_ROW_CHANGES)
+    totals = merge_totals(rows)
+    for changes in (comparison.UNDECIDED_DUPLICATES, comparison.KEPT_ROW_CHANGES):
+        if not any(change in totals for change in changes):
+            return []
+    return _process_files(
+        session, rows, find_dependent, DEPENDENT, [ROW_KEY], partial(write_decided, folder), TOTALS
     )
-    num_partitions = _count_partitions(sum(total.num_images for total in totals.values()))
-    kept = kept.selectExpr(f"{schema.KEY} AS {KEPT_KEY}", f"{CHANGE} AS {_KEPT_CHANGE}")
-    joined = duplicates.repartition(num_partitions, KEPT_KEY).join(
-        kept.repartition(num_partitions, KEPT_KEY), KEPT_KEY, "left"
-    )
-    names = [f"`{name}`" for name in CHANGES.names if name != CHANGE]
-    change = f"{comparison.decide_duplicate_sql(_KEPT_CHANGE)} AS {CHANGE}"
-    return joined.selectExpr(*names, change).filter(f"{CHANGE} IS NOT NULL")
-
-
-_KEPT_CHANGE = "kept_change"
 
 
 def _are_conflicts_read_again(totals: Mapping[str, ChangeTotal], conflict_labels: str) -> bool:
@@ -209,25 +197,49 @@ def _are_conflicts_read_again(totals: Mapping[str, ChangeTotal], conflict_labels
 
 
 def _write_notes(
-    session: SparkSession,
-    urls: Sequence[str],
-    totals: Mapping[str, ChangeTotal],
-    effects: Mapping[str, Effect],
-    folder: str,
+    session: SparkSession, rows: Sequence[Any], effects: Mapping[str, Effect], folder: str
 ) -> dict[int, NoteCounts]:
     """Write ROW_NOTES of each file that has some into `folder`; return their counts by file.
 
     Args:
-        urls: of files of CHANGES.
-        totals: by change, as `effects`.
+        rows: of TOTALS.
+        effects: by change.
     """
-    notes = {change: effects[change].note for change in totals if effects[change].note}
-    num_notes = sum(totals[change].num_images for change in notes)
-    if not num_notes:
+    notes = {change: effects[change].note for change in merge_totals(rows) if effects[change].note}
+    if not notes:
         return {}
-    found = map_tables(frame_of_urls(session, urls), partial(find_notes, notes), FILE_NOTES)
-    by_file = found.repartition(_count_partitions(num_notes), FILE)
-    by_file = by_file.sortWithinPartitions(FILE, ROW_NUMBER)
-    counts = map_tables(by_file, partial(write_notes, folder), NOTE_COUNTS)
-    rows = collect_rows(session, counts, _COMPARE)
-    return {file: NoteCounts(*values) for file, *values in sorted(rows)}
+    find, write = partial(find_notes, notes), partial(write_notes, folder)
+    by = [FILE, ROW_NUMBER]
+    counts = _process_files(session, rows, find, FILE_NOTES, by, write, NOTE_COUNTS)
+    return {file: NoteCounts(*values) for file, *values in sorted(counts)}
+
+
+def _process_files(
+    session: SparkSession,
+    rows: Sequence[Any],
+    find: TableFunction,
+    found_schema: pa.Schema,
+    by: Sequence[str],
+    write: TableFunction,
+    written_schema: pa.Schema,
+) -> list[Any]:
+    """Read files of CHANGES with `find`, sort what it yields, and process it with `write`.
+
+    If there are few images, the driver does this in less time than a Spark job takes.
+
+    Args:
+        rows: of TOTALS.
+        find: gets URLS, yields `found_schema`.
+        by: columns to sort by; rows with the same value in the first one stay together.
+        write: yields `written_schema`, of which rows are returned.
+    """
+    urls = list_urls(rows)
+    num_images = sum(total.num_images for total in merge_totals(rows).values())
+    if num_images <= _PARTITION_ROWS:
+        found = pa.concat_tables([arrow.empty_table(found_schema), *find(iter([url_table(urls)]))])
+        order = pc.sort_indices(found, sort_keys=[(name, "ascending") for name in by])
+        tables = write(iter([arrow.take_rows(found, arrow.to_numpy(order))]))
+        return [row for table in tables for row in arrow.iter_rows(table, *written_schema.names)]
+    found = map_tables(frame_of_urls(session, urls), find, found_schema)
+    found = found.repartition(_count_partitions(num_images), by[0]).sortWithinPartitions(*by)
+    return collect_rows(session, map_tables(found, write, written_schema), _COMPARE)

@@ -10,7 +10,7 @@ becomes of them is known only when all images are compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from halftone.preprocess.entries import CONFLICT, DUPLICATE, ROW, UNLABELLED
@@ -80,7 +80,7 @@ def find_effects(*, duplicates_decided: bool, conflicts_read_again: bool) -> dic
     """Return the effect of each change.
 
     Args:
-        duplicates_decided: `decide_duplicate` has found the changes of all duplicates.
+        duplicates_decided: `duplicate_changes` has found the changes of all duplicates.
         conflicts_read_again: an image has changed, so conflicts are resolved again.
     """
     effects = dict(_EFFECTS)
@@ -99,7 +99,11 @@ def compare_sql(*, retry_rejects: bool, prune: bool, can_move: bool) -> str:
     Args:
         retry_rejects: see changes.find_changes, as for the other arguments.
     """
-    return _case_sql(_rules(retry_rejects, prune, can_move))
+    branches = (
+        f"WHEN {condition} THEN {'NULL' if change is None else repr(change)}"
+        for condition, change in _rules(retry_rejects, prune, can_move)
+    )
+    return f"CASE {' '.join(branches)} END"
 
 
 def _rules(retry_rejects: bool, prune: bool, can_move: bool) -> Iterator[tuple[str, Optional[str]]]:
@@ -147,31 +151,3 @@ def _has_changed(can_move: bool) -> str:
     if not can_move:
         conditions.append(f"status = '{ROW}' AND ({_OTHER_LABEL} OR {_OTHER_SPLIT})")
     return " OR ".join(f"({condition})" for condition in conditions)
-
-
-def decide_duplicate_sql(kept_change: str) -> str:
-    """Return a SQL expression for the change of a duplicate; null if it stays as it is.
-
-    Args:
-        kept_change: name of the column with the change of the row that was kept; null if it is not
-            one of KEPT_ROW_CHANGES.
-    """
-    stays = f"{kept_change} IS NULL"
-    is_gone = f"{CHANGE} = '{GONE_DUPLICATE}'"
-    return _case_sql(
-        [
-            # Other images with its bytes have the new label now, or will be read.
-            (f"{is_gone} AND ({stays} OR {kept_change} = '{RELABELLED}')", RETAINED_DUPLICATE),
-            (stays, None),
-            (is_gone, REMOVED),  # no image has its bytes any more, and it cannot be read
-            ("TRUE", READ_AGAIN),
-        ]
-    )
-
-
-def _case_sql(rules: Iterable[tuple[str, Optional[str]]]) -> str:
-    branches = (
-        f"WHEN {condition} THEN {'NULL' if change is None else repr(change)}"
-        for condition, change in rules
-    )
-    return f"CASE {' '.join(branches)} END"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
@@ -14,14 +15,7 @@ from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.dataset.splits import SPLITS
 from halftone.preprocess.change_notes import NoteCounts
-from halftone.preprocess.decode_block import (
-    OK,
-    PART,
-    PART_NAME,
-    STATUS,
-    StagedPart,
-    count_decoded,
-)
+from halftone.preprocess.decode_block import OK, PART, PART_NAME, STATUS, StagedPart
 from halftone.preprocess.previous_version import VersionFile
 from halftone.preprocess.row_notes import MOVED, ROW_NUMBER, read_notes
 from halftone.spark.actions import ActionProgress, collect_rows
@@ -29,18 +23,13 @@ from halftone.spark.frames import build_table, create_frame, map_rows
 
 _MOVES = pa.schema(
     [
-        pa.field("index", pa.int64()),  # of the shard
         pa.field("shard_url", pa.string()),
         pa.field("notes_url", pa.string()),
         pa.field("part_url", pa.string()),
     ]
 )
 _MOVED = pa.schema(
-    [
-        pa.field("index", pa.int64()),
-        pa.field("part_url", pa.string()),
-        *(pa.field(split, pa.int64()) for split in SPLITS),
-    ]
+    [pa.field("part_url", pa.string()), pa.field("rows_by_split", pa.list_(pa.int64()))]
 )
 _COPIED = pa.schema([field for field in PART if field.name in schema.ROWS.names])
 
@@ -65,36 +54,38 @@ def stage_moved_rows(
         RunError: a Spark task failed.
     """
     moves = [
-        (
-            file.index,
-            file.url,
-            notes[file.index].url,
-            storage.join(folder, f"{PART_NAME}{file.index:06d}.parquet"),
-        )
+        (file.url, notes[file.index].url, storage.join(folder, _part_name(file.index)))
         for file in files
         if file.index in notes and notes[file.index].num_moved
     ]
     if not moves:
         return []
+    num_rows = sum(counts.num_moved for counts in notes.values())
     frame = create_frame(session, build_table(moves, _MOVES), len(moves))
-    num_rows = sum(notes[index].num_moved for index, *_ in moves)
     progress = ActionProgress("move", "copy rows with another label or split", num_rows, "rows")
-    results = collect_rows(session, map_rows(frame, copy_rows, _MOVED), progress)
+    rows = collect_rows(session, map_rows(frame, copy_rows, _MOVED), progress)
     return [
-        StagedPart(row.part_url, sum(row[split] for split in SPLITS), {name: row[name] for name in SPLITS})
-        for row in sorted(results, key=lambda row: row["index"])
+        StagedPart(url, sum(counts), {name: count for name, count in zip(SPLITS, counts) if count})
+        for url, counts in sorted(rows)
     ]
 
 
+def _part_name(index: int) -> str:
+    return f"{PART_NAME}{index:06d}.parquet"
+
+
 def copy_rows(
-    index: int, shard_url: str, notes_url: str, part_url: str
-) -> Iterator[tuple[int, str, int, int, int]]:
-    """Write the part of a shard. A part that exists is not written again."""
+    shard_url: str, notes_url: str, part_url: str
+) -> Iterator[tuple[str, list[int]]]:
+    """Write the part of a shard, and count its rows by split.
+
+    A part that exists is not written again.
+    """
+    moved = read_notes([notes_url], MOVED)
     if not storage.exists(part_url):
-        storage.write_table(part_url, _build_part(shard_url, read_notes([notes_url], MOVED)))
-    part = storage.read_table(part_url, [schema.SPLIT, STATUS])
-    train, validation, test = count_decoded(part)
-    yield index, part_url, train, validation, test
+        storage.write_table(part_url, _build_part(shard_url, moved))
+    counts = np.bincount(arrow.to_numpy(moved[schema.SPLIT]), minlength=len(SPLITS))
+    yield part_url, counts.tolist()
 
 
 def _build_part(shard_url: str, moved: pa.Table) -> pa.Table:

@@ -94,7 +94,7 @@ def read_known(session: SparkSession, files: Sequence[VersionFile]) -> DataFrame
 
 
 def read_files(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield KNOWN, at most 65,536 rows at a time.
+    """Yield KNOWN, a table for each file.
 
     Args:
         tables: of _FILES.
@@ -103,8 +103,7 @@ def read_files(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         for table in tables:
             files = list(arrow.iter_rows(table, *_FILES.names))
             for start in range(0, len(files), _READ_THREADS):
-                for known in pool.map(_read_file, files[start : start + _READ_THREADS]):
-                    yield from arrow.iter_slices(known)
+                yield from pool.map(_read_file, files[start : start + _READ_THREADS])
 
 
 def _read_file(file: tuple[int, str, str, int]) -> pa.Table:
