@@ -12,6 +12,7 @@ from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset import pixel_statistics
 from halftone.dataset.pixel_statistics import PixelStatistics
 from halftone.dataset.schema import SCHEMA_VERSION
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
 from halftone.errors import InputError
 
@@ -21,21 +22,6 @@ CONTACT_SHEETS = "contact_sheets"
 # underscore.
 VERSIONS = "_versions"
 REJECTS, DUPLICATES, NEAR_DUPLICATES = "rejects", "duplicates", "near_duplicates"
-
-
-class ShardFile(BaseModel):
-    """One Parquet file of one row group."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str  # below the dataset's root
-    split: str
-    rows: int
-    size_bytes: int
-    digest: str  # BLAKE2b of its keys, labels and pixels
-    # Sums of the pixels and of their squares by channel; empty in shards of an older Halftone.
-    sums: tuple[int, ...] = ()
-    square_sums: tuple[int, ...] = ()
 
 
 class Manifest(BaseModel):

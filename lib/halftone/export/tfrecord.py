@@ -20,7 +20,8 @@ from pyspark.sql import SparkSession
 import halftone
 from halftone import config, storage, summary
 from halftone.dataset import integrity, manifest
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.errors import InputError, RunError
 from halftone.export.tfrecord_shard import FEATURES, ExportSettings, write_shard
 from halftone.locking.lock import LOCK_FOLDER

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from halftone import arrow
 from halftone.config import PreprocessSettings
 from halftone.dataset import remarks, schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.errors import InputError, RunError
 from halftone.preprocess import decode_block
@@ -30,7 +30,15 @@ from halftone.preprocess.duplicates import (
 )
 from halftone.preprocess.listed_files import reject_table
 from halftone.preprocess.previous_version import ROW_NUMBER, add_row_numbers
-from halftone.preprocess.shards import RowSelection
+
+
+class RowSelection(NamedTuple):
+    """The rows of a staged part or of an existing shard that the new version contains."""
+
+    url: str
+    split: str
+    row_numbers: npt.NDArray[np.int64]
+    unchanged_shard: Optional[ShardFile] = None  # the existing shard, if all its rows are kept
 
 
 class PreprocessOutcome(NamedTuple):

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from halftone import arrow, storage
 from halftone.dataset import schema
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
 from halftone.preprocess.changes import DUPLICATE, KNOWN_IMAGES, NO_SPLIT, ROW
 

@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime, timezone
-from functools import partial
 
+import numpy as np
 import pyarrow as pa
 
 import halftone
-from halftone import arrow, storage
+from halftone import storage
 from halftone.config import Config
 from halftone.dataset import previews, schema
 from halftone.dataset.manifest import (
@@ -20,18 +20,15 @@ from halftone.dataset.manifest import (
     NEAR_DUPLICATES,
     REJECTS,
     Manifest,
-    ShardFile,
 )
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
-from halftone.errors import InputError
-from halftone.preprocess import shards
+from halftone.preprocess import row_notes, shards, staging
 from halftone.preprocess.context import PreprocessContext
-from halftone.preprocess.outcome import PreprocessOutcome
-from halftone.preprocess.shards import Shard
-from halftone.spark import tasks
-from halftone.spark.session import num_cores
-
-_TASKS_PER_CORE = 2  # few are enough, as all shards have the same size
+from halftone.preprocess.outcome import PreprocessOutcome, RowSelection
+from halftone.preprocess.shard_writer import ShardWriter, write_shards
+from halftone.preprocess.shards import FileRows
+from halftone.spark.frames import build_table
 
 
 def write_dataset_version(
@@ -90,31 +87,39 @@ def write_dataset_version(
 
 def _write_shards(context: PreprocessContext, outcome: PreprocessOutcome) -> list[ShardFile]:
     """Write the new shards; return all shards of the version, ordered by split."""
-    spark, config = context.spark, context.config
+    config = context.config
+    file_rows = _file_rows(context, outcome)
     unchanged_files, planned = shards.plan_shards(
-        outcome.selections, _shard_sizes(config, outcome), context.run_name
+        file_rows, shards.shard_sizes(config, outcome.counts, file_rows), context.run_name
     )
-    writer = shards.ShardWriter(
+    writer = ShardWriter(
         context.dataset, context.catalogue.root, outcome.labels, config.pixels.shape
     )
-    summaries = tasks.run_tasks(
-        spark,
-        partial(_write_shard, writer, planned),
-        len(planned),
-        num_slices=_TASKS_PER_CORE * num_cores(spark),
-        progress=tasks.TaskProgress("write", len(planned), "shards"),
-    )
-    new_files = [
-        ShardFile(path=shard.path, split=shard.split, **summary._asdict())
-        for shard, summary in zip(planned, summaries)
-    ]
+    new_files = write_shards(context.spark, writer, planned, context.run_name)
     return sorted([*unchanged_files, *new_files], key=lambda file: SPLITS.index(file.split))
 
 
-def _write_shard(
-    writer: shards.ShardWriter, planned: list[Shard], index: int
-) -> shards.ShardSummary:
-    return writer.write(planned[index])
+def _file_rows(context: PreprocessContext, outcome: PreprocessOutcome) -> list[FileRows]:
+    """Write the notes on the rows that are left out; return what remains of each file."""
+    kept: dict[str, list[RowSelection]] = {}
+    for selection in outcome.selections:
+        kept.setdefault(selection.url, []).append(selection)
+    file_rows = []
+    for number, (url, selections) in enumerate(kept.items()):
+        num_rows = storage.count_rows(url) or 0
+        dropped = np.setdiff1d(
+            np.arange(num_rows), np.concatenate([s.row_numbers for s in selections])
+        )
+        notes: tuple[str, ...] = ()
+        if len(dropped):
+            folder = storage.join(context.dataset, staging.FOLDER, context.run_name, "resolved")
+            notes = (storage.join(folder, f"{number:06d}.parquet"),)
+            rows = [(int(row), row_notes.DROPPED, "", -1) for row in dropped]
+            storage.write_table(notes[0], build_table(rows, row_notes.ROW_NOTES))
+        file_rows += [
+            FileRows(url, s.split, len(s.row_numbers), notes, s.unchanged_shard) for s in selections
+        ]
+    return file_rows
 
 
 def _write_side_tables(
@@ -163,34 +168,6 @@ def redraw_missing_contact_sheet(dataset: str, manifest: Manifest, rejects: pa.T
         shards = [storage.join(dataset, file.path) for file in manifest.shards(TRAIN)]
         png = previews.draw_dataset_sheet(shards, manifest.counts[TRAIN], rejects, manifest.pixels)
         storage.write_bytes(url, png)
-
-
-def _shard_sizes(config: Config, outcome: PreprocessOutcome) -> dict[str, int]:
-    """Return the rows per shard of each split.
-
-    Raises:
-        InputError: preprocess.rows_per_shard gives shards of 2 GiB or more.
-    """
-    pixels, settings = config.pixels, config.preprocess
-    max_rows = arrow.MAX_ARRAY_BYTES // pixels.image_bytes
-    sizes = {}
-    for split in SPLITS:
-        num_rows = sum(outcome.counts[split].values())
-        target_rows = shards.rows_per_shard(
-            settings.rows_per_shard, pixels.image_bytes, num_rows, settings.min_shards
-        )
-        if min(target_rows, num_rows) > max_rows:
-            raise InputError(
-                f"preprocess.rows_per_shard {settings.rows_per_shard}: a shard of "
-                f"{target_rows} rows of {pixels.image_bytes} bytes is 2 GiB or more; use at most "
-                f"{max_rows}, or auto"
-            )
-        sizes[split] = (
-            shards.stable_rows_per_shard(outcome.selections, split, target_rows)
-            if settings.rows_per_shard == "auto"
-            else target_rows
-        )
-    return sizes
 
 
 def _fingerprint(config: Config, labels: list[str], shard_files: Iterable[ShardFile]) -> str:

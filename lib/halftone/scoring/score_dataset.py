@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Optional
 from halftone import model_directory, report, storage
 from halftone.config import Config
 from halftone.dataset import integrity, manifest, previews
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
 from halftone.locking.lock import Lock

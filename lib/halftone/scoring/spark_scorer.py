@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pyspark.sql import SparkSession
 
 from halftone import storage
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.model_directory import ModelInfo
 from halftone.scoring import predictions
 from halftone.scoring.predict import PredictorSettings, Probabilities

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from halftone import storage
 from halftone.dataset import manifest, schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.retrain.drift import statistics
 from halftone.retrain.drift.statistics import ImageStatistics
 from halftone.spark import tasks
