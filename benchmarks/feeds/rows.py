@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from halftone.dataset import manifest, schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import TRAIN
 
 BATCH = 64

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from halftone import arrow
 from halftone.dataset import schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.preprocess import decode_block, duplicates
 from halftone.preprocess.duplicates import Candidates, NearDuplicate, Resolution
 from halftone.preprocess.previous_version import EMPTY_VERSION, PreviousVersion

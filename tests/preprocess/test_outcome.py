@@ -11,14 +11,13 @@ import pytest
 from halftone import arrow
 from halftone.config import PreprocessSettings
 from halftone.dataset import schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.errors import InputError, RunError
 from halftone.preprocess import decode_block, outcome, previous_version
 from halftone.preprocess.catalogue import Catalogue, UnusableImage
 from halftone.preprocess.duplicates import Candidates, Resolution
-from halftone.preprocess.outcome import PreprocessOutcome
+from halftone.preprocess.outcome import PreprocessOutcome, RowSelection
 from halftone.preprocess.previous_version import EMPTY_VERSION, PreviousVersion
-from halftone.preprocess.shards import RowSelection
 from tables import digest, table
 
 PART = pa.schema([field for field in decode_block.PART if field.name != "image"])

@@ -10,7 +10,8 @@ import pytest
 from example_manifest import example
 from halftone import arrow, storage
 from halftone.dataset import schema
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.preprocess import previous_version
 from halftone.preprocess.changes import KNOWN_IMAGES
 from halftone.preprocess.previous_version import EMPTY_VERSION, PreviousVersion

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -347,7 +348,7 @@ def test_a_dataset_of_an_older_version_is_extended_and_read(
         path = tmp_path / "dataset" / file.path
         old = pa.Table.from_pylist(pq.read_table(path).to_pylist(), OLD_ROWS)
         pq.write_table(old, path, row_group_size=file.rows)
-        old_files.append(file.model_copy(update={"size_bytes": path.stat().st_size}))
+        old_files.append(replace(file, size_bytes=path.stat().st_size))
     old_manifest = before.model_copy(update={"files": old_files})
     manifest.publish_manifest(str(tmp_path / "dataset"), old_manifest)
     draw_images(each=25, start=20)

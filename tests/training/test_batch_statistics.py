@@ -14,7 +14,7 @@ import tensorflow as tf
 from halftone import storage
 from halftone.config import TrainSettings
 from halftone.dataset import manifest, schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.feed import epoch_plan, rank_batches
 from halftone.feed.pipeline import CachedSource, StreamedSource
 from halftone.feed.world import World
