@@ -20,7 +20,7 @@ from halftone.dataset.splits import SPLITS
 from halftone.preprocess import row_notes
 from halftone.preprocess.decode_block import STATUS, is_decoded
 from halftone.preprocess.row_notes import ROW_NUMBER
-from halftone.spark.frames import create_frame, expand_rows
+from halftone.spark.frames import build_table, create_frame, expand_rows
 
 # The kinds of source files, by age: of several images with the same bytes, the first in this order
 # is kept.
@@ -44,8 +44,17 @@ class SourceFile(NamedTuple):
     def num_candidates(self) -> int:
         return sum(self.num_rows.values())
 
+    def to_row(self, number: int) -> tuple[int, str, int, int, list[str]]:
+        """Return the values of SOURCES.
 
-_SOURCES = pa.schema(
+        Args:
+            number: index in the list of source files.
+        """
+        split_id = SPLITS.index(self.shard.split) if self.shard else -1
+        return number, self.url, self.kind, split_id, list(self.notes)
+
+
+SOURCES = pa.schema(
     [
         pa.field(SOURCE, pa.int32()),  # index in the list of source files
         pa.field("url", pa.string()),
@@ -87,27 +96,16 @@ _DUPLICATE_COLUMNS = {
 }
 
 
-def source_frame(
-    session: SparkSession, sources: Sequence[SourceFile], indices: Sequence[int]
-) -> DataFrame:
-    """Return a row with the columns source, url, kind, split and notes for some source files."""
-    chosen = [sources[index] for index in indices]
-    split_ids = [SPLITS.index(source.shard.split) if source.shard else -1 for source in chosen]
-    columns = [
-        arrow.number_array(indices, pa.int32()),
-        arrow.string_array([source.url for source in chosen]),
-        arrow.number_array([source.kind for source in chosen], pa.int8()),
-        arrow.number_array(split_ids, pa.int8()),
-        pa.array([list(source.notes) for source in chosen], pa.list_(pa.string())),
-    ]
-    num_tasks = min(_MAX_READ_TASKS, -(-len(chosen) // _FILES_PER_TASK))
-    return create_frame(session, pa.table(columns, schema=_SOURCES), num_tasks)
+def source_frame(session: SparkSession, sources: Sequence[SourceFile]) -> DataFrame:
+    """Return a row of SOURCES for each file that has candidates."""
+    rows = [source.to_row(number) for number, source in enumerate(sources) if source.num_candidates]
+    num_tasks = min(_MAX_READ_TASKS, -(-len(rows) // _FILES_PER_TASK))
+    return create_frame(session, build_table(rows, SOURCES), num_tasks)
 
 
 def read_candidates(session: SparkSession, sources: Sequence[SourceFile]) -> DataFrame:
     """Return CANDIDATES: all decoded images of the sources that their notes do not leave out."""
-    indices = [index for index, source in enumerate(sources) if source.num_candidates]
-    return expand_rows(source_frame(session, sources, indices), read_source, CANDIDATES)
+    return expand_rows(source_frame(session, sources), read_source, CANDIDATES)
 
 
 def read_source(

@@ -109,9 +109,7 @@ _MEASUREMENTS = pa.schema(
 )
 
 
-def _decode_sample(
-    root: str, pixels: PixelSpec, tables: Iterator[pa.Table]
-) -> Iterator[pa.Table]:
+def _decode_sample(root: str, pixels: PixelSpec, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Decode the images of a partition, in a Python worker."""
     started = time.monotonic()
     counts: Counter[str] = Counter()

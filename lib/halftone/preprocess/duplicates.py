@@ -280,7 +280,7 @@ def _conflicts(matches: Sequence[DigestMatch]) -> dict[int, Resolution]:
 
 def _write_resolutions(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Write RESOLVED images of a partition, and notes on the rows of each source; yield counts."""
-    table = pa.concat_tables([arrow.empty_table(RESOLVED), *tables]).combine_chunks()
+    table = arrow.concat_tables(tables, RESOLVED).combine_chunks()
     source_ids = arrow.to_numpy(table[SOURCE])
     images = arrow.filter_rows(table, source_ids >= 0)
     url = ""
@@ -316,5 +316,3 @@ def write_notes(folder: str, images: pa.Table) -> None:
             arrow.repeat_value(arrow.number_array([-1], pa.int8()), rows.num_rows),
         ]
         storage.write_table(notes_url(folder, int(source)), pa.table(columns, schema=ROW_NOTES))
-
-

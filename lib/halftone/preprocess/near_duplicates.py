@@ -13,14 +13,13 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from halftone.preprocess.hash_blocks import (
     BLOCKS,
-    HASH,
     ID,
-    LABEL,
     NEAREST,
     PARTITION_KEY,
     pack_blocks,
@@ -28,14 +27,13 @@ from halftone.preprocess.hash_blocks import (
 )
 from halftone.preprocess.hash_keys import plan_search
 from halftone.preprocess.hash_search import count_bits
-from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import map_tables
 from halftone.spark.partition_keys import partition_keys
 
 _ROWS_PER_RESULT_PARTITION = 1 << 20  # at most, if all rows match
 
 # Of measure_chance.
-_SAMPLE_ROWS = 10_000
+SAMPLE_ROWS = 10_000
 _SAMPLE_PAIRS = 200_000
 
 
@@ -70,26 +68,21 @@ def match_hashes(hashes: DataFrame, num_rows: int, max_distance: int) -> DataFra
     return best.select(ID, F.col("best.near_id").alias("near_id"), distance)
 
 
-def measure_chance(hashes: DataFrame, num_rows: int, max_distance: int) -> float:
+def measure_chance(
+    hashes: npt.NDArray[np.uint64], labels: npt.NDArray[np.int64], max_distance: int
+) -> float:
     """Return the fraction of random pairs of rows with different labels within `max_distance`.
 
     Such rows show different things, so the fraction tells how often a match means nothing. The
-    pairs, of some 10,000 rows, are the same in each call.
+    pairs are the same in each call.
 
     Args:
-        hashes: HASHES, see `match_hashes`.
-        num_rows: of `hashes`.
+        hashes: (n,) of a sample of SAMPLE_ROWS rows or fewer.
+        labels: (n,), equal for rows with the same label.
     """
-    if num_rows > _SAMPLE_ROWS:
-        limit = -(2**63) + 2**64 * _SAMPLE_ROWS // num_rows
-        hashes = hashes.where(F.xxhash64(ID) < limit)
-    progress = ActionProgress("near duplicates", "sample the hashes of images")
-    rows = collect_rows(hashes.sparkSession, hashes.select(ID, LABEL, HASH), progress)
-    if not rows:
+    if not len(hashes):
         return 0.0
-    table = np.array(rows, np.int64)
-    _, labels, values = table[np.argsort(table[:, 0])].T
-    first, second = np.random.default_rng(0).integers(0, len(rows), (2, _SAMPLE_PAIRS))
+    first, second = np.random.default_rng(0).integers(0, len(hashes), (2, _SAMPLE_PAIRS))
     is_pair = labels[first] != labels[second]
-    distance = count_bits((values[first[is_pair]] ^ values[second[is_pair]]).view(np.uint64))
+    distance = count_bits(hashes[first[is_pair]] ^ hashes[second[is_pair]])
     return float((distance <= max_distance).mean()) if len(distance) else 0.0

@@ -88,9 +88,7 @@ def decide_outcome(
     outcome_checks.check_rejects(root, inputs, rejects, settings.max_reject_fraction)
     if similar and dropped_similar:
         num_dropped: Counter[str] = sum(similar.num_by_source.values(), Counter())
-        outcome_checks.check_dropped(
-            root, counts, num_dropped, similar.chance_fraction, settings
-        )
+        outcome_checks.check_dropped(root, counts, num_dropped, similar.chance_fraction, settings)
     outcome_checks.check_classes(root, inputs, counts)
     return PreprocessOutcome(
         file_rows,
@@ -131,8 +129,7 @@ def _leave_out(
         source._replace(
             notes=(*source.notes, notes[index]),
             num_rows={
-                split: count - num_dropped[index][split]
-                for split, count in source.num_rows.items()
+                split: count - num_dropped[index][split] for split, count in source.num_rows.items()
             },
         )
         if index in notes
@@ -146,9 +143,7 @@ def _count_classes(
 ) -> tuple[list[str], Counts]:
     found = {label for (_, label), count in by_class.items() if count}
     labels = [*previous_labels, *sorted(found - set(previous_labels))]
-    return labels, {
-        split: {label: by_class[split, label] for label in labels} for split in SPLITS
-    }
+    return labels, {split: {label: by_class[split, label] for label in labels} for split in SPLITS}
 
 
 def _list_file_rows(sources: Iterable[SourceFile]) -> list[FileRows]:
@@ -170,14 +165,11 @@ def _drop_empty_labels(
     labels: list[str], counts: Counts, file_rows: list[FileRows]
 ) -> tuple[list[str], Counts, list[FileRows]]:
     """Leave out labels without rows. Shards are written again if their label_ids change."""
-    remaining = [
-        label for label in labels if any(by_label[label] for by_label in counts.values())
-    ]
+    remaining = [label for label in labels if any(by_label[label] for by_label in counts.values())]
     if remaining != labels[: len(remaining)]:
         file_rows = [rows._replace(shard=None) for rows in file_rows]
     remaining_counts = {
-        split: {label: by_label[label] for label in remaining}
-        for split, by_label in counts.items()
+        split: {label: by_label[label] for label in remaining} for split, by_label in counts.items()
     }
     return remaining, remaining_counts, file_rows
 

@@ -105,8 +105,7 @@ def write_side_table(
 def _write_file(
     table_schema: pa.Schema, dataset: str, prefix: str, tables: Iterator[pa.Table]
 ) -> Iterator[pa.Table]:
-    parts = [arrow.conform(table, table_schema) for table in tables]
-    table = pa.concat_tables([arrow.empty_table(table_schema), *parts]).combine_chunks()
+    table = arrow.concat_tables(tables, table_schema).combine_chunks()
     if not table.num_rows:
         return
     context = TaskContext.get()
@@ -151,9 +150,7 @@ class TableSources(NamedTuple):
     resolved: Sequence[str] = ()  # duplicates.RESOLVED
     similar: Sequence[str] = ()  # similar_images.SIMILAR
 
-    def read(
-        self, session: SparkSession, table_schema: pa.Schema
-    ) -> DataFrame:
+    def read(self, session: SparkSession, table_schema: pa.Schema) -> DataFrame:
         """Return the rows of schema.REJECTS, DUPLICATES or NEAR_DUPLICATES in the files."""
         files: Iterable[tuple[str, str, Sequence[str]]] = [
             *((_TABLE, url, notes) for url, notes in self.previous),

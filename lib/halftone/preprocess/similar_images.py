@@ -21,12 +21,13 @@ from halftone.preprocess.candidates import (
     CHANGED_KINDS,
     DUPLICATES,
     SOURCE,
+    SOURCES,
     SourceFile,
-    read_candidates,
+    read_source,
     source_frame,
 )
 from halftone.preprocess.duplicates import notes_url, write_notes
-from halftone.preprocess.hash_blocks import HASHES, ID
+from halftone.preprocess.hash_blocks import HASH, HASHES, ID, LABEL
 from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, create_frame, expand_rows, map_tables
@@ -100,25 +101,21 @@ def find_similar_images(
     ]
     num_rows = sum(source.num_candidates for source in of_rows)
     num_partitions = max(1, -(-num_rows // _ROWS_PER_PARTITION))
-    hashes = map_tables(
-        read_candidates(session, of_rows), _hash_table, HASHES
-    )
+    hashes = expand_rows(source_frame(session, of_rows), _read_hashes, HASHES)
     matches = near_duplicates.match_hashes(hashes, num_rows, max_distance)
     written = collect_rows(
         session,
         map_tables(matches.coalesce(num_partitions), partial(_write_matches, folder), _MATCH_FILES),
         ActionProgress("compare", "find images that look nearly the same in two splits"),
     )
-    chance_fraction = near_duplicates.measure_chance(hashes, num_rows, max_distance)
+    chance_fraction = _measure_chance(of_rows, max_distance)
     num_images = sum(row.rows for row in written)
     if not num_images:
         return SimilarImages(0, 0, chance_fraction, (), {}, {}, Counter())
     num_partitions = max(1, -(-num_images // _ROWS_PER_PARTITION))
     urls = pa.table([arrow.string_array([row.url for row in written])], names=["url"])
-    found = expand_rows(
-        create_frame(session, urls, num_partitions), _read_matches, MATCHES
-    )
-    files = source_frame(session, sources, range(len(sources)))
+    found = expand_rows(create_frame(session, urls, num_partitions), _read_matches, MATCHES)
+    files = source_frame(session, of_rows)
     near = _fetch(found, files, NEAR_ID, _NEAR, num_partitions)
     similar = _fetch(near, files, ID, SIMILAR, num_partitions)
     results = collect_rows(
@@ -150,9 +147,9 @@ def _summarise(results: Sequence[Any], chance_fraction: float, folder: str) -> S
     )
 
 
-def _hash_table(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yield HASHES of CANDIDATES."""
-    for table in tables:
+def _read_hashes(**source: Any) -> Iterator[pa.Table]:
+    """Yield HASHES of a source file."""
+    for table in read_source(**source):
         sources = arrow.to_numpy(table[SOURCE]).astype(np.int64)
         ids = (sources << _ROW_BITS) | arrow.to_numpy(table[ROW_NUMBER])
         labels = pc.unique(table[schema.LABEL])
@@ -167,12 +164,28 @@ def _hash_table(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.table(columns, schema=HASHES)
 
 
+def _measure_chance(sources: Sequence[SourceFile], max_distance: int) -> float:
+    """Return near_duplicates.measure_chance of the rows of the first sources.
+
+    Rows are ordered by hashes of their paths, so these are a random sample.
+    """
+    tables: list[pa.Table] = []
+    for number, source in enumerate(sources):
+        if sum(table.num_rows for table in tables) >= near_duplicates.SAMPLE_ROWS:
+            break
+        if source.num_candidates:
+            tables += _read_hashes(**dict(zip(SOURCES.names, source.to_row(number))))
+    sample = arrow.concat_tables(tables, HASHES).slice(0, near_duplicates.SAMPLE_ROWS)
+    hashes, labels = (arrow.to_numpy(sample[name]) for name in (HASH, LABEL))
+    return near_duplicates.measure_chance(hashes.view(np.uint64), labels, max_distance)
+
+
 def _hash_label(label: str) -> int:
     return hash_to_uint64(label, 0, "label") - 2**63
 
 
 def _write_matches(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    table = pa.concat_tables([arrow.empty_table(MATCHES), *tables])
+    table = arrow.concat_tables(tables, MATCHES)
     if table.num_rows:
         context = TaskContext.get()
         assert context is not None
@@ -209,9 +222,7 @@ def _fetch(
     return map_tables(ordered, partial(_fetch_rows, id_name, result), result)
 
 
-def _fetch_rows(
-    id_name: str, result: pa.Schema, tables: Iterator[pa.Table]
-) -> Iterator[pa.Table]:
+def _fetch_rows(id_name: str, result: pa.Schema, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     for table in tables:
         source_ids = arrow.to_numpy(table[SOURCE])
         for source in np.unique(source_ids):
@@ -249,7 +260,7 @@ def _fetch_of_source(id_name: str, result: pa.Schema, matches: pa.Table) -> pa.T
 
 def _write_similar(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Write SIMILAR images, and notes that leave out those with the same label; yield counts."""
-    table = pa.concat_tables([arrow.empty_table(SIMILAR), *tables]).combine_chunks()
+    table = arrow.concat_tables(tables, SIMILAR).combine_chunks()
     if not table.num_rows:
         return
     context = TaskContext.get()

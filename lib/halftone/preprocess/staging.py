@@ -92,9 +92,7 @@ def group_by_block(entries: DataFrame, num_blocks: int) -> DataFrame:
     block = f"shiftright((shiftright({POSITION}, 32) + {2**31}) * {num_blocks}L, 32)"
     num_tasks = min(num_blocks, max(_MIN_TASKS, num_blocks // _BLOCKS_PER_TASK))
     blocks = entries.selectExpr("*", f"{block} AS {_BLOCK}")
-    return blocks.repartition(num_tasks, _BLOCK).sortWithinPartitions(
-        _BLOCK, POSITION, schema.PATH
-    )
+    return blocks.repartition(num_tasks, _BLOCK).sortWithinPartitions(_BLOCK, POSITION, schema.PATH)
 
 
 def iter_blocks(tables: Iterator[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
@@ -137,7 +135,9 @@ def stage_images(
 
     results = collect_rows(
         session,
-        map_tables(group_by_block(entries, num_blocks), partial(_stage_blocks, job), _BLOCK_RESULTS),
+        map_tables(
+            group_by_block(entries, num_blocks), partial(_stage_blocks, job), _BLOCK_RESULTS
+        ),
         ActionProgress("decode", f"decode images of {job.root}", num_images, "images", count_done),
     )
     return [
@@ -158,5 +158,3 @@ def _stage_blocks(job: DecodeJob, tables: Iterator[pa.Table]) -> Iterator[pa.Tab
 def num_parts(job: DecodeJob) -> int:
     """Return how many blocks are finished."""
     return len(storage.list_names(job.parts))
-
-

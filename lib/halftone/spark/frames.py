@@ -48,7 +48,9 @@ def create_frame(session: SparkSession, table: pa.Table, num_partitions: int) ->
     # Spark Connect makes Arrow data of the rows, which checks their types anyway.
     unverified = {} if is_connect(session) else {"verifySchema": False}
     frame = session.createDataFrame(rows, spark_schema(table.schema), **unverified)
-    return frame.repartition(max(1, min(num_partitions, len(rows))))
+    num_partitions = min(num_partitions, len(rows))
+    # To merge partitions needs no shuffle.
+    return frame.repartition(num_partitions) if num_partitions > 1 else frame.coalesce(1)
 
 
 def map_tables(
