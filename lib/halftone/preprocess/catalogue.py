@@ -65,7 +65,8 @@ class Catalogue(NamedTuple):
     used_columns: tuple[str, ...]
     unknown_columns: tuple[str, ...]
     num_ungrouped: int  # images without a group, if images are grouped
-    notes: tuple[str, ...]  # what the user should know before the work begins
+    # What the user should know before the work begins; those of the plan are the first.
+    notes: tuple[str, ...]
 
     @property
     def inputs(self) -> int:
@@ -74,7 +75,7 @@ class Catalogue(NamedTuple):
     def read_entries(self, session: SparkSession) -> DataFrame:
         """Return ENTRIES of all images."""
         urls = pa.table([arrow.string_array(self.parts)], schema=_URLS)
-        read = partial(_read_part, self.root, self.summary.num_validation > 0)
+        read = partial(read_part, self.root, self.summary.num_validation > 0)
         return expand_rows(create_frame(session, urls, _MAX_READ_TASKS), read, ENTRIES)
 
 
@@ -190,7 +191,7 @@ def write_unit(
     yield unit, parts, json.dumps(summary.to_json()), remarks.to_json(), ""
 
 
-def _read_part(root: str, has_validation: bool, url: str) -> Iterator[pa.Table]:
+def read_part(root: str, has_validation: bool, url: str) -> Iterator[pa.Table]:
     """Yield ENTRIES of a file of ASSIGNED; runs in a worker."""
     for assigned in arrow.iter_slices(arrow.conform(storage.read_table(url), ASSIGNED)):
         yield _to_entries(root, has_validation, assigned)

@@ -68,9 +68,10 @@ def estimate_preprocessing(
     plan = plan_listing(
         storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes
     )
+    print_notes(plan.notes)
     spark = session()
     catalogue = build_catalogue(spark, plan, config, None)
-    print_notes(catalogue.notes)
+    print_notes(catalogue.notes[len(plan.notes) :])
     cores = num_cores(spark)
     num_images = catalogue.summary.num_images
     num_sampled = min(num_images, max(_MIN_IMAGES, round(_SAMPLE_FRACTION * num_images)))

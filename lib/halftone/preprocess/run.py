@@ -84,6 +84,7 @@ def preprocess(
     _read_previous_manifest(dataset, config)
     check_free(dataset)  # before the images are listed, which may take minutes
     plan = plan_listing(images, config.preprocess.catalogue, config.preprocess.suffixes)
+    print_notes(plan.notes)
     with hold_output(dataset, "preprocess") as lock:
         return _update(config, plan, dataset, session, lock, retry_rejects, prune)
 
@@ -106,7 +107,7 @@ def _update(
         storage.join(staging_folder, catalogue.FOLDER),
         require_classes=previous_manifest is None,
     )
-    print_notes(images.notes)
+    print_notes(images.notes[len(plan.notes) :])
     files = list_files(dataset, previous_manifest) if previous_manifest else []
     delta = _find_changes(spark, images, files, previous_manifest, dataset, retry_rejects, prune)
     new_sources = sources.describe_sources(
