@@ -74,9 +74,7 @@ def _part_name(index: int) -> str:
     return f"{PART_NAME}{index:06d}.parquet"
 
 
-def copy_rows(
-    shard_url: str, notes_url: str, part_url: str
-) -> Iterator[tuple[str, list[int]]]:
+def copy_rows(shard_url: str, notes_url: str, part_url: str) -> Iterator[tuple[str, list[int]]]:
     """Write the part of a shard, and count its rows by split.
 
     A part that exists is not written again.
