@@ -1,6 +1,6 @@
 """Find the work of a run by comparing the images of a folder with those that are known.
 
-Spark joins both by their keys, see `comparison`. Workers write the images that do not stay as they
+Spark pairs them by their keys, see `comparison`. Workers write the images that do not stay as they
 are into files below the staging folder, and the driver holds only their numbers.
 """
 
@@ -50,8 +50,8 @@ from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, map_tables
 from halftone.spark.worker import TableFunction
 
-# A worker holds the images of a partition that have changed, in about 50 MB.
-_PARTITION_ROWS = 100_000
+# A worker holds the images of a partition that have changed, in about 100 MB.
+_PARTITION_ROWS = 200_000
 _COMPARE = ActionProgress("compare", "compare the images with the previous version")
 # SQL for the value of an image that is not listed, or not known.
 _ABSENT = {
@@ -95,13 +95,26 @@ def find_changes(
         RunError: a Spark task failed.
     """
     storage.remove(folder)
-    num_partitions = _count_partitions(max(num_entries, num_known))
+    num_partitions = _count_partitions(num_entries + num_known)
     change = comparison.compare_sql(retry_rejects=retry_rejects, prune=prune, can_move=can_move)
-    joined = _join_by_key(entries, known, num_partitions)
-    changes = joined.selectExpr(*_change_columns(change)).filter(f"{CHANGE} IS NOT NULL")
-    rows = _write_changes(session, changes, storage.join(folder, "compared"))
+    pairs = _pair_by_key(entries, known, num_partitions)
+    changes = pairs.selectExpr(*_change_columns(change)).filter(f"{CHANGE} IS NOT NULL")
+    totals = map_tables(changes, partial(write_changes, storage.join(folder, "compared")), TOTALS)
+    rows = collect_rows(session, totals, _COMPARE)
+    return decide_changes(session, rows, folder, conflict_labels)
+
+
+def decide_changes(
+    session: SparkSession, rows: Sequence[Any], folder: str, conflict_labels: str
+) -> Delta:
+    """Decide what follows from the changes of all images together.
+
+    Args:
+        rows: of TOTALS, of the comparison.
+        folder: as in `find_changes`, as `conflict_labels`.
+    """
     decided = _decide_duplicates(session, rows, storage.join(folder, "duplicates"))
-    rows += decided
+    rows = [*rows, *decided]
     totals = merge_totals(rows)
     effects = comparison.find_effects(
         duplicates_decided=bool(decided),
@@ -137,19 +150,24 @@ def _count_partitions(num_rows: int) -> int:
     return max(1, -(-num_rows // _PARTITION_ROWS))
 
 
-def _join_by_key(entries: DataFrame, known: DataFrame, num_partitions: int) -> DataFrame:
-    """Join ENTRIES and KNOWN; names of KNOWN that ENTRIES has too get KNOWN_PREFIX."""
+def _pair_by_key(entries: DataFrame, known: DataFrame, num_partitions: int) -> DataFrame:
+    """Return a row for each key: columns of ENTRIES, and of KNOWN; null where there is no image.
+
+    Names of KNOWN that ENTRIES has too get KNOWN_PREFIX. This is a full outer join. Spark would
+    give a join at least spark.sql.shuffle.partitions tasks, and shuffle both sides for itself.
+    """
     columns = [
         f"`{name}` AS `{KNOWN_PREFIX}{name}`"
         if name in ENTRIES.names and name != schema.KEY
         else f"`{name}`"
         for name in KNOWN.names
     ]
-    return entries.repartition(num_partitions, schema.KEY).join(
-        known.selectExpr(*columns).repartition(num_partitions, schema.KEY),
-        schema.KEY,
-        "full_outer",
-    )
+    images = entries.unionByName(known.selectExpr(*columns), allowMissingColumns=True)
+    names = [name for name in images.columns if name != schema.KEY]
+    by_key = images.repartition(num_partitions, schema.KEY).groupBy(schema.KEY)
+    # Of each column a key has one value at most, and nulls, which `max` ignores.
+    values = by_key.agg(dict.fromkeys(names, "max"))
+    return values.selectExpr(schema.KEY, *(f"`max({name})` AS `{name}`" for name in names))
 
 
 def _change_columns(change: str) -> list[str]:
@@ -164,12 +182,6 @@ def _change_columns(change: str) -> list[str]:
         if field.name != CHANGE
     ]
     return [*columns, f"{change} AS {CHANGE}"]
-
-
-def _write_changes(session: SparkSession, changes: DataFrame, folder: str) -> list[Any]:
-    """Write CHANGES into files in `folder`; return rows of TOTALS."""
-    totals = map_tables(changes, partial(write_changes, folder), TOTALS)
-    return collect_rows(session, totals, _COMPARE)
 
 
 def _decide_duplicates(session: SparkSession, rows: Sequence[Any], folder: str) -> list[Any]:
