@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from halftone import arrow, storage
 from halftone.dataset import schema
-from halftone.dataset.manifest import Manifest
+from halftone.dataset.manifest import Manifest, read_shards
 from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
 from halftone.preprocess.changes import DUPLICATE, KNOWN_IMAGES, NO_SPLIT, ROW
@@ -53,11 +53,12 @@ EMPTY_VERSION = PreviousVersion(
 
 def read_version(dataset: str, manifest: Manifest) -> PreviousVersion:
     """Read the rows, rejects and duplicates that `manifest` names, without the pixels."""
-    urls = [storage.join(dataset, file.path) for file in manifest.files]
+    files = read_shards(dataset, manifest)
+    urls = [storage.join(dataset, file.path) for file in files]
     with ThreadPoolExecutor(_READ_THREADS) as pool:
         tables = pool.map(lambda url: storage.read_table(url, _ROW_COLUMNS.names), urls)
         rows = (add_row_numbers(arrow.conform(table, _ROW_COLUMNS)) for table in tables)
-        shards = list(zip(urls, manifest.files, rows))
+        shards = list(zip(urls, files, rows))
     return PreviousVersion(
         shards,
         _read_tables(dataset, manifest.rejects_files, schema.REJECTS),

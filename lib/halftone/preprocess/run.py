@@ -130,8 +130,8 @@ def _update(
     ):
         if changed_sources:
             previous_manifest = _replace_sources(previous_manifest, config, catalogue)
-            manifest.publish_manifest(dataset, previous_manifest)
-        redraw_missing_contact_sheet(dataset, previous_manifest, previous_version.rejects)
+            previous_manifest = manifest.publish_manifest(dataset, previous_manifest)
+        redraw_missing_contact_sheet(dataset, previous_manifest)
         _clean_up(dataset, previous_manifest)
         return PreprocessResult(previous_manifest, 0)
     entries, moved = (
@@ -144,7 +144,7 @@ def _update(
         context, entries, listed, delta, previous_version, drop_empty_labels
     )
     lock.check()
-    manifest.publish_manifest(dataset, new_manifest)
+    new_manifest = manifest.publish_manifest(dataset, new_manifest)
     _clean_up(dataset, new_manifest)
     return PreprocessResult(new_manifest, entries.num_rows + moved.num_rows)
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 
 import numpy as np
-import pyarrow as pa
 
 import halftone
 from halftone import storage
@@ -20,6 +19,7 @@ from halftone.dataset.manifest import (
     NEAR_DUPLICATES,
     REJECTS,
     Manifest,
+    read_shards,
 )
 from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
@@ -76,7 +76,7 @@ def write_dataset_version(
         near_duplicates_files=side_files[NEAR_DUPLICATES],
         possible_label_errors=outcome.possible_label_errors,
         chance_near_fraction=outcome.chance_near_fraction,
-        contact_sheet=_write_contact_sheet(context, outcome, shard_files),
+        contact_sheet=_write_contact_sheet(context, outcome, shard_files, side_files[REJECTS]),
         moved=num_moved,
         conflict_labels=conflict_labels,
         ungrouped=catalogue.num_ungrouped,
@@ -143,30 +143,36 @@ def _write_side_tables(
 
 
 def _write_contact_sheet(
-    context: PreprocessContext, outcome: PreprocessOutcome, shard_files: list[ShardFile]
+    context: PreprocessContext,
+    outcome: PreprocessOutcome,
+    shard_files: list[ShardFile],
+    rejects_files: list[str],
 ) -> str:
     """Draw the contact sheet of the train split and the rejects; return its path."""
     path = f"{CONTACT_SHEETS}/{context.run_name}.png"
     png = previews.draw_dataset_sheet(
         [storage.join(context.dataset, file.path) for file in shard_files if file.split == TRAIN],
         outcome.counts[TRAIN],
-        outcome.rejects,
+        [storage.join(context.dataset, file) for file in rejects_files],
+        outcome.rejects_by_reason(),
         context.config.pixels,
     )
     storage.write_bytes(storage.join(context.dataset, path), png)
     return path
 
 
-def redraw_missing_contact_sheet(dataset: str, manifest: Manifest, rejects: pa.Table) -> None:
-    """Draw the contact sheet of a published version again, if its file was removed.
-
-    Args:
-        rejects: schema.REJECTS of that version.
-    """
+def redraw_missing_contact_sheet(dataset: str, manifest: Manifest) -> None:
+    """Draw the contact sheet of a published version again, if its file was removed."""
     url = storage.join(dataset, manifest.contact_sheet)
     if not storage.exists(url):
-        shards = [storage.join(dataset, file.path) for file in manifest.shards(TRAIN)]
-        png = previews.draw_dataset_sheet(shards, manifest.counts[TRAIN], rejects, manifest.pixels)
+        shard_files = read_shards(dataset, manifest, TRAIN)
+        png = previews.draw_dataset_sheet(
+            [storage.join(dataset, file.path) for file in shard_files],
+            manifest.counts[TRAIN],
+            [storage.join(dataset, file) for file in manifest.rejects_files],
+            manifest.rejects_by_reason,
+            manifest.pixels,
+        )
         storage.write_bytes(url, png)
 
 

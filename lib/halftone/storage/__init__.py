@@ -18,6 +18,7 @@ from halftone.storage.local_files import too_large
 from halftone.storage.parquet import (
     count_row_groups,
     count_rows,
+    open_parquet,
     read_column_names,
     read_row_group,
     read_table,
@@ -38,6 +39,7 @@ __all__ = [
     "list_files",
     "list_names",
     "normalise_url",
+    "open_parquet",
     "read_bytes",
     "read_column_names",
     "read_files",
