@@ -15,11 +15,9 @@ import halftone
 from halftone import arrow, storage
 from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset import manifest, schema
-from halftone.dataset.manifest import Manifest
-from halftone.dataset.shard_files import ShardFile
+from halftone.dataset.manifest import Manifest, ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.preprocess import shards
-from halftone.preprocess.shard_writer import ShardWriter
 from halftone.preprocess.shards import Shard, ShardSource
 
 Shape = tuple[int, int, int]  # height, width, channels
@@ -32,16 +30,18 @@ _IMAGES = "/drawn"  # the folder of the images, which do not exist
 def write_dataset(folder: Path, count: int, shape: Shape) -> int:
     """Write a dataset to `folder`, all rows in the train split; return its number of shards."""
     root = str(folder)
-    writer = ShardWriter(root, _IMAGES, LABELS, shape)
-    size = shards.rows_per_shard("auto", writer.image_bytes, count, PreprocessSettings().min_shards)
+    writer = shards.ShardWriter(root, _IMAGES, LABELS, shape[2])
+    size = shards.rows_per_shard(
+        "auto", int(np.prod(shape)), count, PreprocessSettings().min_shards
+    )
     files = []
     for number, start in enumerate(range(0, count, size)):
         rows = np.arange(start, min(start + size, count))
         part = folder / f"part-{number:05d}.parquet"
         storage.write_table(str(part), _staged_part(rows, shape))
-        source = ShardSource(str(part), (), 0, len(rows))
+        source = ShardSource(str(part), np.arange(len(rows)))
         shard = Shard(f"{TRAIN}/drawn-{number:05d}.parquet", TRAIN, (source,))
-        files.append(writer.write(shard))
+        files.append(ShardFile(path=shard.path, split=TRAIN, **writer.write(shard)._asdict()))
         part.unlink()
     manifest.publish_manifest(root, _manifest(count, shape, files))
     return len(files)
@@ -62,8 +62,9 @@ def _staged_part(rows: np.ndarray, shape: Shape) -> pa.Table:
             arrays.append(arrow.string_array(texts[field.name]))
         elif field.name == schema.IMAGE:
             arrays.append(arrow.binary_array([image.tobytes() for image in pixels]))
-        elif field.name == schema.SOURCE_DIGEST:
-            arrays.append(arrow.binary_array([int(row).to_bytes(16, "little") for row in rows]))
+        elif pa.types.is_fixed_size_binary(field.type):
+            digests = [int(row).to_bytes(field.type.byte_width, "little") for row in rows]
+            arrays.append(arrow.fixed_binary_array(digests, field.type.byte_width))
         else:
             arrays.append(arrow.number_array(rows, field.type))
     return pa.table(arrays, schema=pa.schema(fields))

@@ -63,16 +63,17 @@ def export_dataset(
     previous_export = _read_previous_export(output, settings)
     digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8)
     folder = storage.join(RECORDS_FOLDER, digest.hexdigest())
-    files = _record_files(data, folder, compression)
-    if previous_export and not _missing_records(data, output, folder, files):
+    shards = manifest.read_shards(dataset, data)
+    files = _record_files(shards, folder, compression)
+    if previous_export and not _missing_records(shards, output, folder, files):
         return previous_export
     integrity.check_shards(dataset, data)
     with hold_output(output, "export") as lock:
         _read_previous_export(output, settings)  # another process may have written since
-        missing = _missing_records(data, output, folder, files)
+        missing = _missing_records(shards, output, folder, files)
         if missing:
             _write_records(dataset, ExportSettings(data.shape(), compression), missing, session())
-        export_info = {**settings, **_describe_export(data, files)}
+        export_info = {**settings, **_describe_export(data, shards, files)}
         lock.check()
         storage.write_json(storage.join(output, EXPORT_FILE), export_info)
         for run in storage.list_names(storage.join(output, RECORDS_FOLDER)):
@@ -82,18 +83,20 @@ def export_dataset(
 
 
 def _missing_records(
-    data: Manifest, output: str, folder: str, files: Sequence[str]
+    shards: Sequence[ShardFile], output: str, folder: str, files: Sequence[str]
 ) -> list[tuple[ShardFile, str]]:
     """Return the shards whose TFRecord file does not exist, each with the URL of that file."""
     existing = set(storage.list_names(storage.join(output, folder)))
     return [
         (shard, storage.join(output, file))
-        for shard, file in zip(data.files, files)
+        for shard, file in zip(shards, files)
         if file.rpartition("/")[2] not in existing
     ]
 
 
-def _describe_export(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
+def _describe_export(
+    data: Manifest, shards: Sequence[ShardFile], files: Sequence[str]
+) -> dict[str, Any]:
     """Return the fields of export.json that readers need."""
     return {
         "halftone_version": halftone.__version__,
@@ -105,7 +108,7 @@ def _describe_export(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
         "counts": data.counts,
         "shards": [
             {"path": file, "split": shard.split, "rows": shard.rows}
-            for shard, file in zip(data.files, files)
+            for shard, file in zip(shards, files)
         ],
     }
 
@@ -155,10 +158,10 @@ def _read_previous_export(output: str, settings: dict[str, Any]) -> dict[str, An
     return {}
 
 
-def _record_files(data: Manifest, folder: str, compression: str) -> list[str]:
+def _record_files(shards: Sequence[ShardFile], folder: str, compression: str) -> list[str]:
     """Return the path of each shard's TFRecord file, relative to the output."""
     extension = ".tfrecord.gz" if compression else ".tfrecord"
-    counts = Counter(shard.split for shard in data.files)
+    counts = Counter(shard.split for shard in shards)
     numbers = {split: itertools.count() for split in counts}
     return [
         storage.join(
@@ -166,7 +169,7 @@ def _record_files(data: Manifest, folder: str, compression: str) -> list[str]:
             f"{shard.split}-{next(numbers[shard.split]):05d}-of-{counts[shard.split]:05d}"
             f"{extension}",
         )
-        for shard in data.files
+        for shard in shards
     ]
 
 

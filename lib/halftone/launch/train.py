@@ -193,7 +193,7 @@ def _is_finished(config: Config, manifest: Manifest, output: str) -> bool:
 
 
 def _count_train_rows(manifest: Manifest) -> int:
-    return sum(shard.rows for shard in manifest.shards(TRAIN))
+    return manifest.totals(TRAIN).rows
 
 
 def _check_settings(settings: TrainSettings, manifest: Manifest, dataset: str) -> None:

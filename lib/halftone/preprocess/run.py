@@ -125,7 +125,7 @@ def _update(
     ):
         if changed_sources:
             previous_manifest = _replace_sources(previous_manifest, config, images)
-            manifest.publish_manifest(dataset, previous_manifest)
+            previous_manifest = manifest.publish_manifest(dataset, previous_manifest)
         redraw_missing_contact_sheet(dataset, previous_manifest)
         _clean_up(dataset, previous_manifest)
         return PreprocessResult(previous_manifest, 0)
@@ -138,7 +138,7 @@ def _update(
         context, outcome, conflict_labels=_digest_conflicts(context, outcome)
     )
     lock.check()
-    manifest.publish_manifest(dataset, new_manifest)
+    new_manifest = manifest.publish_manifest(dataset, new_manifest)
     _clean_up(dataset, new_manifest)
     return PreprocessResult(new_manifest, delta.num_read + delta.num_moved)
 

@@ -7,13 +7,11 @@ import json
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
-import pyarrow as pa
-
 import halftone
-from halftone import arrow, storage
+from halftone import storage
 from halftone.config import Config
 from halftone.dataset import previews, schema
-from halftone.dataset.manifest import CONTACT_SHEETS, Manifest
+from halftone.dataset.manifest import CONTACT_SHEETS, Manifest, read_shards
 from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.preprocess import shards
@@ -90,25 +88,26 @@ def _write_contact_sheet(
     png = previews.draw_dataset_sheet(
         [storage.join(context.dataset, file.path) for file in shard_files if file.split == TRAIN],
         outcome.counts[TRAIN],
-        _read_rejects(context.dataset, outcome.rejects.files),
+        [storage.join(context.dataset, file) for file in outcome.rejects.files],
+        outcome.rejects.num_by_reason,
         context.config.pixels,
     )
     storage.write_bytes(storage.join(context.dataset, path), png)
     return path
 
 
-def _read_rejects(dataset: str, paths: list[str]) -> pa.Table:
-    tables = [storage.read_table(storage.join(dataset, path)) for path in paths]
-    return pa.concat_tables([arrow.empty_table(schema.REJECTS), *tables])
-
-
 def redraw_missing_contact_sheet(dataset: str, manifest: Manifest) -> None:
     """Draw the contact sheet of a published version again, if its file was removed."""
     url = storage.join(dataset, manifest.contact_sheet)
     if not storage.exists(url):
-        shards = [storage.join(dataset, file.path) for file in manifest.shards(TRAIN)]
-        rejects = _read_rejects(dataset, manifest.rejects_files)
-        png = previews.draw_dataset_sheet(shards, manifest.counts[TRAIN], rejects, manifest.pixels)
+        shard_files = read_shards(dataset, manifest, TRAIN)
+        png = previews.draw_dataset_sheet(
+            [storage.join(dataset, file.path) for file in shard_files],
+            manifest.counts[TRAIN],
+            [storage.join(dataset, file) for file in manifest.rejects_files],
+            manifest.rejects_by_reason,
+            manifest.pixels,
+        )
         storage.write_bytes(url, png)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from halftone.config import ScoreSettings
-from halftone.dataset.manifest import Manifest
+from halftone.dataset.manifest import Manifest, read_shards
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
 from halftone.metrics import calibration, thresholds
@@ -15,7 +15,7 @@ from halftone.scoring.spark_scorer import SparkScorer
 def check_dataset(settings: ScoreSettings, data: Manifest) -> None:
     """Raise InputError if the dataset lacks what the settings need."""
     check_num_classes(settings, len(data.labels))
-    if needs_validation_split(settings) and not data.shards(VALIDATION):
+    if needs_validation_split(settings) and not data.totals(VALIDATION).shards:
         key = "score.calibrate" if settings.calibrate else f"score.threshold {settings.threshold}"
         raise InputError(
             f"{key} needs a validation split, and the dataset has none; preprocess with a "
@@ -50,7 +50,8 @@ def fit_scorer(
             predictor=scorer.predictor._replace(threshold=float(settings.threshold))
         )
     assert data is not None
-    label_ids, probabilities = scorer.predict_shards(data.shards(VALIDATION), "calibrate")
+    shards = read_shards(scorer.dataset, data, VALIDATION)
+    label_ids, probabilities = scorer.predict_shards(shards, "calibrate")
     temperature = 1.0
     if settings.calibrate:
         temperature = calibration.fit_temperature(label_ids, probabilities)

@@ -44,8 +44,8 @@ def count_dataset_rows(
         known_statistics: statistics of the earlier version's shards.
         session: returns the SparkSession; called only if there are shards to read.
     """
-    files = manifest.read_manifest(dataset).files
-    before = manifest.read_manifest(previous_dataset).files if previous_dataset else []
+    files = _read_shards(dataset)
+    before = _read_shards(previous_dataset) if previous_dataset else []
     unread = [file for file in files if file.digest not in known_statistics]
     known_digests = (
         _read_removed_digests(previous_dataset, before, {file.digest for file in files})
@@ -75,6 +75,10 @@ def count_dataset_rows(
         statistics.sum_statistics(known_statistics[file.digest] for file in before),
         statistics.sum_statistics(new),
     )
+
+
+def _read_shards(dataset: str) -> list[ShardFile]:
+    return manifest.read_shards(dataset, manifest.read_manifest(dataset))
 
 
 def _read_removed_digests(
