@@ -86,4 +86,4 @@ def test_the_result_is_that_of_comparing_all_pairs_of_1_500_rows(
     plan = SearchPlan(distance, masks, num_ranges=3, num_partitions=2 * len(masks))
     result = match_by_plan(rows, plan)
     assert result == match_all_pairs(rows, distance)
-    assert len(result) > 30
+    assert len(result) > 20
