@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Callable, NamedTuple, Optional, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Callable, NamedTuple, Optional, TypeVar
 
 from py4j.protocol import Py4JJavaError
 from pyspark import InheritableThread, SparkContext
@@ -15,6 +14,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from halftone.errors import RunError
 from halftone.progress import report_progress
+from halftone.spark.connect import is_connect
 from halftone.spark.worker import ERROR_MARK
 from halftone.system import job_process
 from halftone.system.thread_call import call_in_thread
@@ -55,19 +55,17 @@ def run_action(
     Raises:
         RunError: as `collect_rows`.
     """
-    label, _, total, unit, count_done = progress
-    shown = report_progress(count_done or (lambda: 0), label, total, unit) if total else None
-    with (
-        _named_jobs(session, f"halftone: {progress.description}") as cancel,
-        shown or nullcontext(),
-    ):
+    group = f"halftone-{secrets.token_hex(8)}"
+    named = _name_jobs(session, action, group, f"halftone: {progress.description}")
+    with _shown(progress):
         try:
             # Ctrl-C in a thread that waits for Spark's answer would leave it to its next call.
-            return call_in_thread(action, InheritableThread).result()
+            return call_in_thread(named, InheritableThread).result()
         except KeyboardInterrupt:
-            # The session of a notebook outlives this call, and the jobs would go on in it.
-            if job_process.received_signal() is None:
-                cancel()
+            # The jobs would go on in the session of a notebook and on a server of Spark Connect.
+            # Otherwise the end of this process ends the JVM.
+            if is_connect(session) or job_process.received_signal() is None:
+                _cancel_jobs(session, group)
             raise
         except (Py4JJavaError, PySparkException) as error:
             message = parse_worker_error(error)
@@ -82,25 +80,26 @@ def _shown(progress: ActionProgress) -> AbstractContextManager[None]:
     return report_progress(count_done or (lambda: 0), label, total, unit)
 
 
-@contextmanager
-def _named_jobs(session: SparkSession, description: str) -> Iterator[Callable[[], Any]]:
-    """Name the jobs that the body starts; yield a function that cancels them."""
-    group = f"halftone-{secrets.token_hex(8)}"
+def _name_jobs(
+    session: SparkSession, action: Callable[[], Result], group: str, description: str
+) -> Callable[[], Result]:
+    """Return the action with a name for its jobs, to be called in another thread."""
+    if not is_connect(session):
+        SparkContext.getOrCreate().setJobGroup(group, description)  # inherited by the thread
+        return action
+
+    def tagged() -> Result:
+        session.addTag(group)  # of this thread
+        return action()
+
+    return tagged
+
+
+def _cancel_jobs(session: SparkSession, group: str) -> None:
     if is_connect(session):
-        session.addTag(group)
-        try:
-            yield lambda: session.interruptTag(group)
-        finally:
-            session.removeTag(group)
-        return
-    context = SparkContext.getOrCreate()
-    context.setJobGroup(group, description)
-    yield lambda: context.cancelJobGroup(group)
-
-
-def is_connect(session: SparkSession) -> bool:
-    """Return whether this is a session of Spark Connect, which has no JVM in this process."""
-    return ".connect." in type(session).__module__
+        session.interruptTag(group)
+    else:
+        SparkContext.getOrCreate().cancelJobGroup(group)
 
 
 def parse_worker_error(error: Exception) -> str:
