@@ -19,20 +19,20 @@ from halftone.spark.frames import create_frame, map_rows
 NUMBER = pa.schema([pa.field("number", pa.int64())])
 
 
-def run(spark: SparkSession, function: Callable[[int], object], count: int) -> list[int]:
+def run(any_spark: SparkSession, function: Callable[[int], object], count: int) -> list[int]:
     def apply(number: int) -> Iterator[tuple[object]]:
         yield (function(number),)
 
-    frame = map_rows(create_frame(spark, pa.table([range(count)], schema=NUMBER), 4), apply, NUMBER)
+    frame = map_rows(create_frame(any_spark, pa.table([range(count)], schema=NUMBER), 4), apply, NUMBER)
     progress = ActionProgress("t", "test", count, "numbers")
-    return sorted(row.number for row in collect_rows(spark, frame, progress))
+    return sorted(row.number for row in collect_rows(any_spark, frame, progress))
 
 
-def test_rows_are_collected(spark: SparkSession) -> None:
-    assert run(spark, lambda number: 10 * number, 5) == [0, 10, 20, 30, 40]
+def test_rows_are_collected(any_spark: SparkSession) -> None:
+    assert run(any_spark, lambda number: 10 * number, 5) == [0, 10, 20, 30, 40]
 
 
-def test_a_worker_that_dies_is_replaced(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_replaced(any_spark: SparkSession, tmp_path: Path) -> None:
     mark = tmp_path / "died"
 
     def die_once(number: int) -> int:
@@ -41,7 +41,7 @@ def test_a_worker_that_dies_is_replaced(spark: SparkSession, tmp_path: Path) -> 
             os.kill(os.getpid(), signal.SIGKILL)
         return number
 
-    assert run(spark, die_once, 4) == [0, 1, 2, 3]
+    assert run(any_spark, die_once, 4) == [0, 1, 2, 3]
     assert mark.exists()
 
 
@@ -58,16 +58,16 @@ def fail(error: Exception, number: int) -> int:
     ],
 )
 def test_an_error_of_a_worker_fails_the_run(
-    spark: SparkSession, error: Exception, message: str
+    any_spark: SparkSession, error: Exception, message: str
 ) -> None:
     with pytest.raises(RunError) as caught:
-        run(spark, partial(fail, error), 1)
+        run(any_spark, partial(fail, error), 1)
     assert str(caught.value).removesuffix(" to go on") == f"t: {message}"
 
 
-def test_a_worker_that_always_dies_fails_the_run(spark: SparkSession) -> None:
+def test_a_worker_that_always_dies_fails_the_run(any_spark: SparkSession) -> None:
     with pytest.raises(RunError, match=r"^t: .*Python worker exited unexpectedly"):
-        run(spark, lambda _: os.kill(os.getpid(), signal.SIGKILL), 1)
+        run(any_spark, lambda _: os.kill(os.getpid(), signal.SIGKILL), 1)
 
 
 def test_what_halftone_spares_workers_is_still_done_for_each_task() -> None:
