@@ -17,7 +17,7 @@ from typing import NamedTuple, cast
 import pytest
 from pyspark.sql import SparkSession
 
-from halftone.spark import class_archive, connect
+from halftone.spark import class_archive, connect_workers
 
 # build.sh reads these. Maven Central has no later version for Spark 3.5.
 VERSION = "3.5.7"
@@ -83,7 +83,7 @@ def open_session(url: str) -> Iterator[SparkSession]:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
     session = cast(SparkSession, ConnectSession(url))
-    connect.prepare_workers(session)
+    connect_workers.prepare_workers(session)
     yield session
     session.stop()
 

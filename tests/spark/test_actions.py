@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from pyspark.sql import SparkSession
 from halftone.errors import RunError
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import create_frame, map_rows
+from halftone.storage import clients
 
 NUMBER = pa.schema([pa.field("number", pa.int64())])
 
@@ -23,7 +26,9 @@ def run(any_spark: SparkSession, function: Callable[[int], object], count: int) 
     def apply(number: int) -> Iterator[tuple[object]]:
         yield (function(number),)
 
-    frame = map_rows(create_frame(any_spark, pa.table([range(count)], schema=NUMBER), 4), apply, NUMBER)
+    frame = map_rows(
+        create_frame(any_spark, pa.table([range(count)], schema=NUMBER), 4), apply, NUMBER
+    )
     progress = ActionProgress("t", "test", count, "numbers")
     return sorted(row.number for row in collect_rows(any_spark, frame, progress))
 
@@ -68,6 +73,38 @@ def test_an_error_of_a_worker_fails_the_run(
 def test_a_worker_that_always_dies_fails_the_run(any_spark: SparkSession) -> None:
     with pytest.raises(RunError, match=r"^t: .*Python worker exited unexpectedly"):
         run(any_spark, lambda _: os.kill(os.getpid(), signal.SIGKILL), 1)
+
+
+def test_ctrl_c_cancels_the_jobs(any_spark: SparkSession, tmp_path: Path) -> None:
+    beats = tmp_path / "beats"
+
+    def beat(number: int) -> int:
+        for _ in range(300):
+            beats.write_text(str(time.time()))
+            time.sleep(0.1)
+        return number
+
+    def interrupt() -> None:
+        while not beats.exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run(any_spark, beat, 1)
+    deadline = time.monotonic() + 10.0
+    while time.time() - beats.stat().st_mtime < 1.0:
+        assert time.monotonic() < deadline, "the task goes on"
+        time.sleep(0.1)
+    assert run(any_spark, lambda number: number, 2) == [0, 1]
+
+
+def test_workers_have_the_options_of_stores(
+    any_spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FSSPEC_MEMORY", '{"asynchronous": 7}')
+    monkeypatch.setattr(clients, "_configured_protocols", {"memory"})
+    assert run(any_spark, lambda _: len(os.environ["FSSPEC_MEMORY"]), 1) == [19]
 
 
 def test_what_halftone_spares_workers_is_still_done_for_each_task() -> None:

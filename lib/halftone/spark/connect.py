@@ -1,17 +1,11 @@
-"""Sessions of Spark Connect: the JVM is a server's, and only DataFrames are sent to it.
-
-The server's Python workers do not have the package `halftone`, so each session sends it to them as
-an artifact.
-"""
+"""Sessions of Spark Connect: the JVM is a server's, and only DataFrames are sent to it."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
@@ -19,14 +13,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from halftone.errors import InputError
-from halftone.spark.package_zip import write_package_zip
 
 _DEFAULT_PORT = 15002
 _CONNECT_SECS = 10.0
 # PySpark sets this variable for its first session of Spark Connect, and then starts no classic one.
 _CONNECT_MODE = "SPARK_CONNECT_MODE_ENABLED"
-# The sessions whose workers have the package.
-_prepared_sessions: set[str] = set()
 
 
 def is_connect(session: SparkSession) -> bool:
@@ -67,14 +58,14 @@ def start_connect_session(url: str, name: str, conf: Mapping[str, str]) -> Spark
     try:
         session = SparkSession.builder.remote(url).appName(name).getOrCreate()
     except (PySparkException, ImportError, RuntimeError) as error:
-        raise InputError(f"spark.remote: no session on {url}: {_first_line(error)}") from error
+        raise InputError(f"spark.remote: no session on {url}: {first_line(error)}") from error
     for key, value in conf.items():
         try:
             session.conf.set(key, value)
         except PySparkException as error:
             session.stop()
             raise InputError(
-                f"spark.conf: {url} does not accept {key}={value}: {_first_line(error)}; remove it "
+                f"spark.conf: {url} does not accept {key}={value}: {first_line(error)}; remove it "
                 "from the config, or set it where the server is started"
             ) from error
     return session
@@ -84,26 +75,6 @@ def stop_connect_session(session: SparkSession) -> None:
     """Close a session that `start_connect_session` returned; the server goes on."""
     session.stop()
     os.environ.pop(_CONNECT_MODE, None)
-
-
-def prepare_workers(session: SparkSession) -> None:
-    """Send the package `halftone` to the workers of a session, unless they have it.
-
-    Raises:
-        InputError: the server does not accept it.
-    """
-    key = str(cast(Any, session).session_id)
-    if key in _prepared_sessions:
-        return
-    with tempfile.TemporaryDirectory(prefix="halftone-") as folder:
-        archive = write_package_zip(Path(folder))
-        try:
-            session.addArtifacts(str(archive), pyfile=True)
-        except PySparkException as error:
-            raise InputError(
-                f"the Spark Connect server does not accept the package: {_first_line(error)}"
-            ) from error
-    _prepared_sessions.add(key)
 
 
 def _check_server(url: str) -> None:
@@ -120,6 +91,7 @@ def _check_server(url: str) -> None:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error says; Spark adds a JVM's stack below."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

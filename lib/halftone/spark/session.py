@@ -18,7 +18,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from halftone.config import SparkSettings
-from halftone.spark import class_archive, connect
+from halftone.spark import class_archive, connect, connect_workers
 from halftone.spark.slots import is_local_master as is_local_master
 from halftone.spark.slots import wait_and_count_slots
 from halftone.system import job_process
@@ -60,7 +60,7 @@ def spark_session(name: str, settings: SparkSettings) -> Iterator[SparkSession]:
     session = active or _start_session(name, settings)
     try:
         if connect.is_connect(session):
-            connect.prepare_workers(session)
+            connect_workers.prepare_workers(session)
         yield session
     finally:
         # After a signal the end of the job ends the JVM.
