@@ -18,6 +18,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from halftone.spark import class_archive, connect_workers
+from s3_server import KEY, REGION, SECRET
 
 # build.sh reads these. Maven Central has no later version for Spark 3.5.
 VERSION = "3.5.7"
@@ -90,9 +91,15 @@ def open_session(url: str) -> Iterator[SparkSession]:
 
 def _server_environment() -> dict[str, str]:
     without = ("PYTHONPATH", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
+    kept = {name: value for name, value in os.environ.items() if name not in without}
     return {
-        **{name: value for name, value in os.environ.items() if name not in without},
+        **{name: value for name, value in kept.items() if not name.startswith("FSSPEC_")},
         "PYSPARK_PYTHON": sys.executable,
+        # Workers read the credentials of stores from the environment of the server.
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_SUBMIT_OPTS": class_archive.jvm_options(),
     }

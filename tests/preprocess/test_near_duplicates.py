@@ -76,27 +76,15 @@ def test_a_distance_out_of_range_is_an_error(spark: SparkSession) -> None:
 # --- chance ---------------------------------------------------------------------------------------
 
 
-def test_chance_is_that_of_pairs_with_different_labels(spark: SparkSession) -> None:
+def test_chance_is_that_of_pairs_with_different_labels() -> None:
     # Of the pairs with different labels, half differ in one bit, half in two.
-    rows = [HashRow(0, 0, 1, 0b00), HashRow(1, 0, 2, 0b01), HashRow(2, 0, 2, 0b11)]
-    hashes = frame(spark, rows)
-    assert [round(measure_chance(hashes, 3, distance), 2) for distance in range(3)] == [0, 0.5, 1]
+    hashes, labels = np.array([0b00, 0b01, 0b11], np.uint64), np.array([1, 2, 2])
+    chances = [measure_chance(hashes, labels, distance) for distance in range(3)]
+    assert [round(chance, 2) for chance in chances] == [0, 0.5, 1]
+    assert measure_chance(hashes, labels, 1) == chances[1]
 
 
-@pytest.mark.parametrize("rows", [[], [HashRow(0, 0, 1, 0), HashRow(1, 2, 1, 0)]])
-def test_chance_is_0_without_different_labels(spark: SparkSession, rows: list[HashRow]) -> None:
-    assert measure_chance(frame(spark, rows), len(rows), 4) == 0.0
-
-
-def test_chance_of_many_rows_is_that_of_a_sample(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Hashes of label 0 are equal, those of label 1 are equal in pairs of rows.
-    rows = [HashRow(n, 0, n % 2, (n % 4) * (2**64 // 4 - 1)) for n in range(4000)]
-    one, two = frame(spark, rows, 1), frame(spark, rows[::-1], 3)
-    whole = measure_chance(one, 4000, 20)
-    monkeypatch.setattr(near_duplicates, "_SAMPLE_ROWS", 1000)
-    sampled = measure_chance(one, 4000, 20)
-    assert sampled == measure_chance(two, 4000, 20)
-    assert sampled != whole
-    assert sampled == pytest.approx(whole, abs=0.05)
+@pytest.mark.parametrize("labels", [[], [1, 1]])
+def test_chance_is_0_without_different_labels(labels: list[int]) -> None:
+    hashes = np.zeros(len(labels), np.uint64)
+    assert measure_chance(hashes, np.array(labels, np.int64), 4) == 0.0

@@ -5,8 +5,10 @@ default parallelism, into which `SparkSession.range` divides its rows. A setting
 spark.default.parallelism replaces that number, and is then taken for it. Slots follow from the
 cores and GPUs of an executor and of a task.
 
-Measured on a standalone cluster and on local-cluster, Spark 3.5: the default parallelism is 2 until
-the third core has registered, so a job of one row is run first, which waits for an executor.
+On a cluster the default parallelism is 2 until the third core has registered. So a job of one row
+is run first, which waits for an executor, and a job of two tasks tells whether there are one core
+or two. Measured with Spark 3.5 on a standalone cluster of one and of two workers with a core each,
+and on three executors with two cores and a GPU each (tests/spark/test_slots.py).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from concurrent.futures import wait
 import pyarrow as pa
 from pyspark import InheritableThread, SparkContext
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
 from halftone.errors import InputError
 from halftone.spark.connect import is_connect
@@ -34,7 +36,14 @@ _SETTLE_SECS = 3.0
 _POLL_SECS = 0.5
 # More rows than a cluster has cores, in a job that takes no time.
 _NUM_ROWS = 1 << 20
-_EXECUTOR = pa.schema([pa.field("executor", pa.string())])
+_TASK = pa.schema(
+    [
+        pa.field("executor", pa.string()),
+        pa.field("started", pa.float64()),
+        pa.field("ended", pa.float64()),
+    ]
+)
+_TASK_SECS = 0.3
 # Results of `wait_and_count_slots`, by session.
 _slots_by_session: dict[str, int] = {}
 _sessions_with_executors: set[str] = set()
@@ -85,16 +94,20 @@ def _wait_until_stable(session: SparkSession) -> int:
         executor_cores = int(_setting(session, "spark.executor.cores", "1"))
         slots_per_executor = executor_cores // int(_setting(session, "spark.task.cpus", "1"))
         max_executors = int(_setting(session, "spark.dynamicAllocation.maxExecutors", "0"))
-        return max(_count_cores(session), max_executors * slots_per_executor)
+        return max(_default_parallelism(session), max_executors * slots_per_executor)
     if not _wait_for_executor(session):
         return 0
     # A server of Spark Connect has been running for some time.
-    cores, changed_at = _count_cores(session), time.monotonic()
+    cores, changed_at = _default_parallelism(session), time.monotonic()
     while not is_connect(session) and time.monotonic() < changed_at + _SETTLE_SECS:
         time.sleep(_POLL_SECS)
-        if (current := _count_cores(session)) != cores:
+        if (current := _default_parallelism(session)) != cores:
             cores, changed_at = current, time.monotonic()
-    return count_slots(session)
+    if (slots := count_slots(session)) == 1:
+        # The second core does not change the default parallelism.
+        time.sleep(_SETTLE_SECS)
+        slots = count_slots(session)
+    return slots
 
 
 def count_slots(session: SparkSession) -> int:
@@ -114,9 +127,16 @@ def count_slots(session: SparkSession) -> int:
 
 def _count_cores(session: SparkSession) -> int:
     """Return the default parallelism; of a local Spark, the cores it was started with."""
-    local = re.match(r"local\[(\d+)", _master(session))
-    if local:
+    master = _master(session)
+    if local := re.match(r"local\[(\d+)", master):
         return int(local[1])
+    cores = _default_parallelism(session)
+    return (
+        1 if cores == 2 and not is_local_master(master) and not _has_two_cores(session) else cores
+    )
+
+
+def _default_parallelism(session: SparkSession) -> int:
     if not is_connect(session):
         return SparkContext.getOrCreate().defaultParallelism
     last_row = session.range(_NUM_ROWS).where(f"id = {_NUM_ROWS - 1}")
@@ -136,14 +156,25 @@ def _executor_cores(session: SparkSession) -> int:
 
 def _count_executors(session: SparkSession, num_tasks: int) -> int:
     """Count the executors among which Spark distributes tasks: it gives each one its first task."""
-    frame = session.range(0, num_tasks, 1, num_tasks)
-    rows = map_tables(frame, _name_executor, _EXECUTOR).collect()
-    return len({row.executor for row in rows})
+    return len({row.executor for row in _run_tasks(session, num_tasks)})
 
 
-def _name_executor(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _has_two_cores(session: SparkSession) -> bool:
+    """Return whether two tasks run at once, on different executors or on one."""
+    first, second = sorted(_run_tasks(session, 2), key=lambda row: row.started)
+    return bool(first.executor != second.executor or second.started < first.ended)
+
+
+def _run_tasks(session: SparkSession, num_tasks: int) -> list[Row]:
+    return map_tables(session.range(0, num_tasks, 1, num_tasks), _take_time, _TASK).collect()
+
+
+def _take_time(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    started = time.time()
+    time.sleep(_TASK_SECS)
     # All workers of an executor are children of one process.
-    yield pa.table([[f"{socket.gethostname()} {os.getppid()}"]], schema=_EXECUTOR)
+    executor = f"{socket.gethostname()} {os.getppid()}"
+    yield pa.table([[executor], [started], [time.time()]], schema=_TASK)
 
 
 def _wait_for_executor(session: SparkSession) -> bool:
