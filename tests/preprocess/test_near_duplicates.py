@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from halftone.preprocess import near_duplicates
 from halftone.preprocess.near_duplicates import match_hashes, measure_chance
 from halftone.spark.frames import create_frame
 from hash_pairs import HashRow, Match, hash_table, match_all_pairs, random_rows

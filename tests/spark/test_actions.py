@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pyarrow as pa
 import pytest
@@ -15,7 +16,7 @@ from pyspark import daemon, worker
 from pyspark.sql import SparkSession
 
 from halftone.errors import RunError
-from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.actions import ActionProgress, collect_rows, parse_worker_error
 from halftone.spark.frames import create_frame, map_rows
 from halftone.storage import clients
 
@@ -68,6 +69,29 @@ def test_an_error_of_a_worker_fails_the_run(
     with pytest.raises(RunError) as caught:
         run(any_spark, partial(fail, error), 1)
     assert str(caught.value).removesuffix(" to go on") == f"t: {message}"
+
+
+class OfAnotherModule:
+    """A function that a worker cannot load."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return import_module, ("no_such_module",)
+
+    def __call__(self, number: int) -> int:
+        return number
+
+
+def test_a_worker_that_cannot_load_the_function_fails_the_run(spark: SparkSession) -> None:
+    with pytest.raises(RunError) as caught:
+        run(spark, OfAnotherModule(), 1)
+    assert str(caught.value) == (
+        "t: ModuleNotFoundError: No module named 'no_such_module'; finished work is kept, run "
+        "again to go on"
+    )
+
+
+def test_an_error_that_is_not_of_spark_has_class_and_message() -> None:
+    assert parse_worker_error(ValueError("it is wrong")) == "ValueError: it is wrong"
 
 
 def test_a_worker_that_always_dies_fails_the_run(any_spark: SparkSession) -> None:
