@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import reduce
 from operator import add
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from halftone.scoring.predict import PredictorSettings, Probabilities
 
 
 class PredictionSummary(NamedTuple):
-    """Counts of predictions; add with `merge_summaries`."""
+    """Counts of predictions. Add two with `+`, many with `merge_summaries`."""
 
     num_rows: int
     accumulator: MetricsAccumulator  # of the rows with a known label
@@ -31,17 +30,13 @@ class PredictionSummary(NamedTuple):
     counts_by_reason: Counter[str]  # images that gave no row, by reason
     examples: Examples
 
+    def __add__(self, other: Any) -> PredictionSummary:
+        return PredictionSummary(*map(add, self, other))
+
 
 def merge_summaries(parts: Iterable[PredictionSummary]) -> PredictionSummary:
-    """Add up one or more summaries; the order makes no difference."""
-    summaries = list(parts)
-    return PredictionSummary(
-        sum(part.num_rows for part in summaries),
-        accumulator.sum_accumulators(part.accumulator for part in summaries),
-        sum((part.counts_by_class for part in summaries), Counter()),
-        sum((part.counts_by_reason for part in summaries), Counter()),
-        reduce(add, (part.examples for part in summaries)),
-    )
+    """Add up one or more summaries, one at a time; the order makes no difference."""
+    return accumulator.sum_pairwise(parts)
 
 
 def prediction_table(

@@ -6,25 +6,35 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.scoring import predict, predictions
 from halftone.scoring.predict import PredictorSettings, Probabilities
 from halftone.scoring.predictions import PredictionSummary
+from halftone.scoring.summary_parts import NUMBER
+
+SOURCE, TARGET = "source", "target"
+# The shards to score.
+SHARDS = pa.schema(
+    [
+        pa.field(NUMBER, pa.int32()),  # of the shard in its split
+        pa.field(SOURCE, pa.string()),  # URL of the shard
+        pa.field(TARGET, pa.string()),  # URL of its predictions
+    ]
+)
 
 
 def score_shard(
-    predictor: PredictorSettings, fingerprint: str, pairs: Sequence[tuple[str, str]], index: int
+    predictor: PredictorSettings, fingerprint: str, *, number: int, source: str, target: str
 ) -> PredictionSummary:
     """Write the predictions of a shard, unless they exist completely, and summarise them.
 
     Args:
         fingerprint: of the dataset.
-        pairs: URLs of shards, each with the URL of its predictions.
-        index: of the pair to work on.
+        number, source, target: a row of SHARDS.
     """
-    source, target = pairs[index]
     rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.IMAGE])
     pixels = arrow.view_images(rows[schema.IMAGE], predictor.shape)
     if storage.count_rows(target) == rows.num_rows:

@@ -13,11 +13,15 @@ from pyspark.sql import SparkSession
 from halftone import storage
 from halftone.dataset.manifest import ShardFile
 from halftone.model_directory import ModelInfo
-from halftone.scoring import predictions
+from halftone.scoring import summary_parts
+from halftone.scoring.collect_summary import collect_summary, plan_merges
 from halftone.scoring.predict import PredictorSettings, Probabilities
 from halftone.scoring.predictions import PredictionSummary
-from halftone.scoring.shard_task import predict_shard, score_shard
-from halftone.spark import tasks
+from halftone.scoring.shard_task import SHARDS, predict_shard, score_shard
+from halftone.scoring.summary_parts import SUMMARY_PARTS
+from halftone.scoring.written_files import WrittenRows
+from halftone.spark import frames, tasks
+from halftone.spark.actions import ActionProgress
 from halftone.spark.session import num_cores
 
 _TASKS_PER_CORE = 4
@@ -31,16 +35,31 @@ class SparkScorer(NamedTuple):
     def write_predictions(
         self, shards: Sequence[ShardFile], targets: Sequence[str], fingerprint: str
     ) -> PredictionSummary:
-        """Write the predictions of each shard, unless they exist, and return their summary."""
-        sources = [storage.join(self.dataset, shard.path) for shard in shards]
-        return tasks.run_and_merge(
-            self.spark,
-            partial(score_shard, self.predictor, fingerprint, list(zip(sources, targets))),
-            predictions.merge_summaries,
-            len(shards),
-            num_slices=_TASKS_PER_CORE * num_cores(self.spark),
-            progress=tasks.TaskProgress("score", sum(shard.rows for shard in shards), "images"),
+        """Write the predictions of each shard, unless they exist, and return their summary.
+
+        Args:
+            shards: one or more.
+            targets: URL of the predictions of each shard.
+            fingerprint: of the dataset.
+        """
+        num_rows = sum(shard.rows for shard in shards)
+        num_tasks = min(len(shards), _TASKS_PER_CORE * num_cores(self.spark))
+        rows = [
+            (number, storage.join(self.dataset, shard.path), target)
+            for number, (shard, target) in enumerate(zip(shards, targets))
+        ]
+        table = frames.build_table(rows, SHARDS)
+        score = partial(score_shard, self.predictor, fingerprint)
+        summaries = frames.map_tables(
+            frames.create_frame(self.spark, table, num_tasks),
+            partial(summary_parts.summarise_rows, score),
+            SUMMARY_PARTS,
         )
+        written = WrittenRows(dict(zip(targets, (shard.rows for shard in shards))))
+        description = f"score {len(shards)} shards"
+        progress = ActionProgress("score", description, num_rows, "images", written.count)
+        merge_steps = plan_merges(num_tasks, num_rows, self.predictor)
+        return collect_summary(self.spark, summaries, merge_steps, progress)
 
     def predict_shards(
         self, shards: Sequence[ShardFile], description: str
