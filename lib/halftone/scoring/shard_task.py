@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.scoring import predict, predictions
-from halftone.scoring.predict import PredictorSettings, Probabilities
+from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
 from halftone.scoring.summary_parts import NUMBER
 
@@ -46,12 +42,3 @@ def score_shard(
         )
         storage.write_table(target, table)
     return predictions.summarise_predictions(predictor, table, pixels=pixels)
-
-
-def predict_shard(
-    predictor: PredictorSettings, sources: Sequence[str], index: int
-) -> tuple[npt.NDArray[np.int32], Probabilities]:
-    """Return label ids (rows,) and probabilities (rows, classes) of the shard `sources[index]`."""
-    rows = storage.read_table(sources[index], [schema.LABEL_ID, schema.IMAGE])
-    images = arrow.view_images(rows[schema.IMAGE], predictor.shape)
-    return arrow.to_numpy(rows[schema.LABEL_ID]), predict.predict_probabilities(predictor, images)
