@@ -136,7 +136,7 @@ def test_a_threshold_that_cannot_be_chosen_is_an_input_error(
         raise InputError("no such threshold")
 
     monkeypatch.setattr(thresholds, "precision_threshold", refuse)
-    with pytest.raises(InputError, match="^no such threshold$"):
+    with pytest.raises(InputError, match=r"^no such threshold$"):
         score(threshold="precision", wanted_precision=0.9)
 
 
