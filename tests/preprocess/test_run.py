@@ -673,7 +673,7 @@ def test_a_rerun_after_a_kill_reuses_the_staged_parts(
         patch.setattr(run_module, "write_dataset_version", kill)
         with pytest.raises(KeyboardInterrupt):
             run(images)
-    parts = sorted((tmp_path / "dataset" / "_staging").rglob("part-*.parquet"))
+    parts = sorted((tmp_path / "dataset" / "_staging").rglob("parts/part-*.parquet"))
     assert len(parts) > 1
     parts[0].unlink()
     stamps = {path: path.stat().st_mtime_ns for path in parts[1:]}

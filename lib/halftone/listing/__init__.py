@@ -1,6 +1,14 @@
 """List the images of a folder or a table in units that workers list at the same time."""
 
-from halftone.listing.listed_rows import DETAIL, GROUP, LISTED, REASON, UNKNOWN_BYTES, UNREADABLE
+from halftone.listing.listed_rows import (
+    DETAIL,
+    GROUP,
+    LISTED,
+    REASON,
+    TABLE_COLUMNS,
+    UNKNOWN_BYTES,
+    UNREADABLE,
+)
 from halftone.listing.plan import (
     UNITS,
     ListingPlan,
@@ -17,6 +25,7 @@ __all__ = [
     "GROUP",
     "LISTED",
     "REASON",
+    "TABLE_COLUMNS",
     "UNITS",
     "UNKNOWN_BYTES",
     "UNREADABLE",

@@ -280,8 +280,7 @@ def final_splits(assigned: pa.Table, has_validation: bool) -> npt.NDArray[np.int
 def digest_rows(table: pa.Table) -> int:
     """Return the sum of the digests of the rows: the same for the same rows in any order."""
     rows = zip(*(column.to_pylist() for column in table.columns))
-    total: int = sum(map(_digest_row, rows))
-    return total % _DIGEST_MODULUS
+    return int(sum(map(_digest_row, rows)) % _DIGEST_MODULUS)
 
 
 def _digest_row(row: tuple[Any, ...]) -> int:
