@@ -18,12 +18,23 @@ MAX_ARRAY_BYTES = 2**31 - 1
 
 
 def make_array(values: Sequence[Any], data_type: pa.DataType) -> pa.Array:
-    """Make an array of type string, binary or of numbers, without nulls."""
+    """Make an array of type string, binary or bool, of numbers, or of lists of these; no nulls."""
+    if pa.types.is_list(data_type):
+        return _list_array(values, data_type)
+    if pa.types.is_boolean(data_type):
+        return pc.cast(number_array(np.array(values, np.int8), pa.int8()), data_type)
     if pa.types.is_string(data_type):
         return string_array(values)
     if pa.types.is_binary(data_type):
         return binary_array(values)
     return number_array(values, data_type)
+
+
+def _list_array(values: Sequence[Sequence[Any]], data_type: pa.DataType) -> pa.Array:
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum([len(value) for value in values], out=offsets[1:])
+    items = make_array([item for value in values for item in value], data_type.value_type)
+    return pa.ListArray.from_arrays(number_array(offsets, pa.int32()), items)
 
 
 def binary_array(values: Sequence[bytes]) -> pa.Array:

@@ -79,7 +79,7 @@ def from_row(row: Sequence[Any]) -> ShardFile:
 def write_files(url: str, files: Sequence[ShardFile]) -> None:
     """Write a table of SHARD_FILES."""
     columns = [[getattr(file, field.name) for file in files] for field in SHARD_FILES]
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, SHARD_FILES)]
+    arrays = [arrow.make_array(values, field.type) for values, field in zip(columns, SHARD_FILES)]
     storage.write_table(url, pa.table(arrays, schema=SHARD_FILES), _GROUP_ROWS)
 
 

@@ -27,7 +27,7 @@ from halftone.preprocess.decode_block import OK, STATUS, decode_images
 from halftone.preprocess.entries import POSITION
 from halftone.progress import format_duration, print_notes
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import map_tables
+from halftone.spark.frames import build_table, map_tables
 from halftone.spark.session import num_cores
 
 _MIN_IMAGES = 50
@@ -125,7 +125,7 @@ def _decode_sample(root: str, pixels: PixelSpec, tables: Iterator[pa.Table]) -> 
     peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_bytes = peak_rss * (1 if sys.platform == "darwin" else 1024)  # KiB on Linux
     values = (time.monotonic() - started, num_rows, part_bytes, json.dumps(counts), peak_bytes)
-    yield pa.table([[value] for value in values], schema=_MEASUREMENTS)
+    yield build_table([values], _MEASUREMENTS)
 
 
 def format_estimate(estimate: PreprocessEstimate) -> str:

@@ -6,7 +6,7 @@ Each is a DataFrame of what files of earlier steps say, sorted by path, and writ
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from halftone.preprocess.duplicates import RESOLVED
 from halftone.preprocess.entries import DUPLICATE
 from halftone.preprocess.similar_images import SIMILAR
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import create_frame, expand_rows, map_tables
+from halftone.spark.frames import build_table, create_frame, expand_rows, map_tables
 
 _ROWS_PER_FILE = 500_000
 _FILES_PER_TASK = 16
@@ -128,7 +128,7 @@ def _write_file(
         )
         for reason, count in counts.items()
     ]
-    yield pa.table(list(map(list, zip(*rows))), schema=_RESULTS)
+    yield build_table(rows, _RESULTS)
 
 
 # The kinds of files that a table is made of.
@@ -152,19 +152,13 @@ class TableSources(NamedTuple):
 
     def read(self, session: SparkSession, table_schema: pa.Schema) -> DataFrame:
         """Return the rows of schema.REJECTS, DUPLICATES or NEAR_DUPLICATES in the files."""
-        files: Iterable[tuple[str, str, Sequence[str]]] = [
+        files: Sequence[tuple[str, str, Sequence[str]]] = [
             *((_TABLE, url, notes) for url, notes in self.previous),
             *((_PART, url, ()) for url in self.parts),
             *((_RESOLVED, url, ()) for url in self.resolved),
             *((_SIMILAR, url, ()) for url in self.similar),
         ]
-        kinds, urls, notes = zip(*files) if files else ((), (), ())
-        columns = [
-            arrow.string_array(kinds),
-            arrow.string_array(urls),
-            pa.array([list(of_file) for of_file in notes], pa.list_(pa.string())),
-        ]
-        table = pa.table(columns, schema=_FILES)
+        table = build_table([(kind, url, list(notes)) for kind, url, notes in files], _FILES)
         num_tasks = -(-table.num_rows // _FILES_PER_TASK)
         read = partial(_read_file, table_schema)
         return expand_rows(create_frame(session, table, num_tasks), read, table_schema)

@@ -191,7 +191,7 @@ def _write_matches(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table
         assert context is not None
         url = storage.join(folder, f"matches-{context.partitionId():06d}.parquet")
         storage.write_table(url, table.combine_chunks())
-        yield pa.table([[url], [table.num_rows]], schema=_MATCH_FILES)
+        yield build_table([(url, table.num_rows)], _MATCH_FILES)
 
 
 def _read_matches(url: str) -> Iterator[pa.Table]:

@@ -29,7 +29,7 @@ from halftone.dataset.splits import SPLITS
 from halftone.preprocess.decode_block import DecodeJob, StagedPart, part_url, stage_block
 from halftone.preprocess.entries import POSITION
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import map_tables
+from halftone.spark.frames import build_table, map_tables
 
 # Spark and Petastorm ignore names with a leading underscore.
 FOLDER = "_staging"
@@ -149,10 +149,7 @@ def stage_images(
 def _stage_blocks(job: DecodeJob, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     for block, entries in iter_blocks(tables):
         num_decoded = stage_block(job, block, entries)
-        yield pa.table(
-            [[block], [entries.num_rows], *([count] for count in num_decoded)],
-            schema=_BLOCK_RESULTS,
-        )
+        yield build_table([(block, entries.num_rows, *num_decoded)], _BLOCK_RESULTS)
 
 
 def num_parts(job: DecodeJob) -> int:

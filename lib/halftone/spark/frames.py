@@ -103,5 +103,6 @@ def build_table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     """Return a table of rows of Python values."""
     if not rows:
         return arrow.empty_table(schema)
-    columns = (pa.array(values, field.type) for values, field in zip(zip(*rows), schema))
+    # Not pa.array, which imports pandas.
+    columns = (arrow.make_array(values, field.type) for values, field in zip(zip(*rows), schema))
     return pa.table(list(columns), schema=schema)

@@ -27,7 +27,7 @@ from pyspark.sql import Row, SparkSession
 
 from halftone.errors import InputError
 from halftone.spark.connect import is_connect
-from halftone.spark.frames import map_tables
+from halftone.spark.frames import build_table, map_tables
 from halftone.system.thread_call import call_in_thread
 
 # Executors of a cluster register some seconds after the driver, and not all at once.
@@ -174,7 +174,7 @@ def _take_time(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     time.sleep(_TASK_SECS)
     # All workers of an executor are children of one process.
     executor = f"{socket.gethostname()} {os.getppid()}"
-    yield pa.table([[executor], [started], [time.time()]], schema=_TASK)
+    yield build_table([(executor, started, time.time())], _TASK)
 
 
 def _wait_for_executor(session: SparkSession) -> bool:

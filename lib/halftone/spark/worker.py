@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Callable
+from zipimport import zipimporter
 
 import pyarrow as pa
 
@@ -68,5 +69,7 @@ def describe_error(error: BaseException) -> str:
 
 def _spare_next_task() -> None:
     gc.freeze()  # the objects are left out of later collections
-    for path in [path for path in sys.path_importer_cache if path.endswith(".zip")]:
-        del sys.path_importer_cache[path]  # made again by the next import, if there is one
+    # Importers of zip archives are made again by the next import, if there is one.
+    for path, importer in list(sys.path_importer_cache.items()):
+        if isinstance(importer, zipimporter):
+            del sys.path_importer_cache[path]
