@@ -218,31 +218,3 @@ assert "pandas" not in sys.modules, "imported by decoding"
 
 def test_decoding_in_a_worker_imports_no_pandas() -> None:
     subprocess.run([sys.executable, "-c", DECODE], check=True, timeout=60)
-
-
-FIND_CHANGES = """
-import sys
-import pyarrow as pa
-from halftone import arrow
-from halftone.arrow import arrays, columns
-from halftone.config import Config
-from halftone.preprocess import catalogue, changes, previous_version
-from halftone.preprocess.changes import LISTED_IMAGES
-images = catalogue.build_catalogue(sys.argv[1], Config())
-assert arrow.take_rows(images.entries, [0, 1]).num_rows == 2
-known = previous_version.known_images(previous_version.EMPTY_VERSION)
-columns = [images.keys(), *(images.entries[name] for name in LISTED_IMAGES.names[1:])]
-listed = pa.table(columns, schema=LISTED_IMAGES)
-delta = changes.find_changes(listed, known, images.unusable_keys())
-assert len(delta.to_read) == 2, delta
-assert arrow.dictionary_codes(delta.to_read).tolist() == [0, 1]
-assert "pandas" not in sys.modules, "imported by finding the changes"
-"""
-
-
-def test_finding_changes_in_the_driver_imports_no_pandas(tmp_path: Path) -> None:
-    for label in ("a", "b"):
-        folder = tmp_path / label
-        folder.mkdir()
-        (folder / "1.jpg").write_bytes(b"x")
-    subprocess.run([sys.executable, "-c", FIND_CHANGES, str(tmp_path)], check=True, timeout=60)
