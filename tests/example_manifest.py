@@ -1,7 +1,8 @@
 """A manifest of four images, for tests that need a manifest but no dataset."""
 
 from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 
 
 def example() -> Manifest:

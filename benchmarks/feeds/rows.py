@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from halftone.dataset import manifest, schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import TRAIN
 
 BATCH = 64
@@ -31,7 +31,8 @@ class Task(NamedTuple):
         return manifest.read_manifest(self.dataset).shape()
 
     def shards(self) -> list[ShardFile]:
-        return manifest.read_manifest(self.dataset).shards(TRAIN)[: self.num_shards]
+        data = manifest.read_manifest(self.dataset)
+        return manifest.read_shards(self.dataset, data, TRAIN)[: self.num_shards]
 
 
 def consume_arrays(batches: Iterable[Sequence[Any]]) -> int:

@@ -28,7 +28,8 @@ _FEATURES = {
 
 def write(dataset: str, folder: str) -> None:
     Path(folder).mkdir()
-    for shard in manifest.read_manifest(dataset).shards(TRAIN):
+    data = manifest.read_manifest(dataset)
+    for shard in manifest.read_shards(dataset, data, TRAIN):
         table = storage.read_table(storage.join(dataset, shard.path), list(_FEATURES))
         images, label_ids = (table[name].to_pylist() for name in _FEATURES)
         with tf.io.TFRecordWriter(f"{folder}/{Path(shard.path).stem}.tfrecord") as writer:

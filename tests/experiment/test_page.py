@@ -23,7 +23,7 @@ from experiment_runs import a_result, config
 from halftone import arrow, storage
 from halftone.config import Config, Paths, PixelSpec
 from halftone.dataset import manifest, schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.experiment import rows, spec, table
 from halftone.experiment.outcomes import ExperimentResults, RunOutcome, StageOutcomes
 from halftone.experiment.page import curves, labels, times, trials

@@ -110,7 +110,7 @@ def test_second_call_keeps_files_and_writes_missing_ones(
     assert export_info["fingerprint"] == data.fingerprint
     assert export_info["counts"] == data.counts
     assert sum(shard["rows"] for shard in export_info["shards"]) == export_info["rows"] == 120
-    num_train = len(data.shards("train"))
+    num_train = data.totals("train").shards
     assert [shard["path"].rpartition("/")[2] for shard in export_info["shards"]][:2] == [
         f"train-00000-of-{num_train:05d}.tfrecord",
         f"train-00001-of-{num_train:05d}.tfrecord",

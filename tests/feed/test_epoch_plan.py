@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.feed import epoch_plan
 from halftone.feed.epoch_plan import EpochPlan, ShardSlice
 
@@ -109,7 +111,7 @@ def test_plan_is_a_function_of_seed_and_epoch() -> None:
 
 def test_plan_does_not_depend_on_file_names() -> None:
     shards = [shard(number, 10) for number in range(16)]
-    renamed = [item.model_copy(update={"path": f"{99 - n}"}) for n, item in enumerate(shards)]
+    renamed = [replace(item, path=f"{99 - n}") for n, item in enumerate(shards)]
     first, second = (
         [
             [named_shards.index(item.shard) for item in slices]

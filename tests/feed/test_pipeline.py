@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from halftone import storage
 from halftone.dataset import schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.errors import RunError
 from halftone.feed import epoch_plan, pipeline
 from halftone.feed.epoch_plan import EpochPlan

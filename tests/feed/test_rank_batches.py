@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from halftone import storage
 from halftone.dataset import schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.errors import RunError
 from halftone.feed import epoch_plan, rank_batches
 from halftone.feed.buffers import BufferPool
@@ -119,7 +120,7 @@ def test_rank_without_rows_gets_rows_of_weight_0(shards: list[ShardFile], tmp_pa
 
 
 def test_missing_rows_are_an_error(shards: list[ShardFile], tmp_path: Path) -> None:
-    wrong_shard = shards[0].model_copy(update={"rows": 6})
+    wrong_shard = replace(shards[0], rows=6)
     with pytest.raises(RunError) as caught:
         read(tmp_path, epoch_plan.partition_shards([wrong_shard, *shards[1:]], 1, 4))
     assert str(caught.value) == (

@@ -198,7 +198,7 @@ def test_rank_on_another_host(
 def shard_of_rank_1(dataset: Path) -> Path:
     """The last of the shards that only rank 1 of 2 reads."""
     plan = epoch_plan.plan_epoch(
-        manifest.read_manifest(str(dataset)).shards("train"),
+        manifest.read_shards(str(dataset), manifest.read_manifest(str(dataset)), "train"),
         world_size=2,
         batch_size=16,
         seed=7,

@@ -450,7 +450,8 @@ def test_standard_subtracts_the_mean_and_divides_by_the_deviation() -> None:
 
 def test_standard_gives_mean_0_and_deviation_1_on_the_train_split(dataset: Path) -> None:
     data = manifest.read_manifest(str(dataset))
-    urls = [storage.join(str(dataset), file.path) for file in data.shards("train")]
+    shards = manifest.read_shards(str(dataset), data, "train")
+    urls = [storage.join(str(dataset), file.path) for file in shards]
     tables = [storage.read_table(url, [schema.IMAGE]) for url in urls]
     rows = [row for table in tables for row in table[schema.IMAGE].to_pylist()]
     pixels = np.frombuffer(b"".join(rows), np.uint8).reshape(-1, *data.shape())

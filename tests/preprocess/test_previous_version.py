@@ -11,7 +11,8 @@ from pyspark.sql import SparkSession
 from example_manifest import example
 from halftone import storage
 from halftone.dataset import schema
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.preprocess import previous_version
 from halftone.preprocess.entries import KNOWN
 from halftone.preprocess.previous_version import VersionFile

@@ -1,53 +1,45 @@
+"""The plan of a version's shards: pure functions, no files."""
+
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
-import numpy as np
-import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
 
-from conftest import DrawImages
-from halftone import storage
 from halftone.config import Config
-from halftone.dataset import manifest, pixel_statistics, schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
+from halftone.errors import InputError
 from halftone.preprocess import shards
-from halftone.preprocess.run import preprocess
-from halftone.preprocess.shards import RowSelection, Shard, ShardSource
+from halftone.preprocess.shards import FileRows, Shard, ShardSource
 
-
-def as_lists(planned: list[Shard]) -> list[tuple[str, list[tuple[str, list[int]]]]]:
-    return [
-        (shard.path, [(source.url, source.row_numbers.tolist()) for source in shard.sources])
-        for shard in planned
-    ]
-
-
-def rows(*numbers: int) -> np.ndarray:
-    return np.array(numbers, dtype=np.int64)
+MakeConfig = Callable[..., Config]
 
 
 def test_rows_of_all_parts_are_cut_into_equal_shards_by_split() -> None:
-    selections = [
-        RowSelection("p0", "train", rows(0, 2, 3)),
-        RowSelection("p1", "train", rows(1, 4)),
-        RowSelection("p1", "validation", rows(5)),
-        RowSelection("p2", "test", rows(0)),
+    file_rows = [
+        FileRows("p0", "train", 3, ("n0", "n1")),
+        FileRows("p1", "train", 2),
+        FileRows("p1", "validation", 1),
+        FileRows("p2", "test", 1),
     ]
     sizes = {"train": 2, "validation": 2, "test": 2}
-    assert as_lists(shards.plan_shards(selections, sizes, "run")[1]) == [
-        ("train/run-00000.parquet", [("p0", [0, 2])]),
-        ("train/run-00001.parquet", [("p0", [3]), ("p1", [1])]),
-        ("train/run-00002.parquet", [("p1", [4])]),
-        ("validation/run-00000.parquet", [("p1", [5])]),
-        ("test/run-00000.parquet", [("p2", [0])]),
-    ]
+    assert shards.plan_shards(file_rows, sizes, "run") == (
+        [],
+        [
+            Shard("train/run-00000.parquet", "train", (ShardSource("p0", ("n0", "n1"), 0, 2),)),
+            Shard(
+                "train/run-00001.parquet",
+                "train",
+                (ShardSource("p0", ("n0", "n1"), 2, 1), ShardSource("p1", (), 0, 1)),
+            ),
+            Shard("train/run-00002.parquet", "train", (ShardSource("p1", (), 1, 1),)),
+            Shard("validation/run-00000.parquet", "validation", (ShardSource("p1", (), 0, 1),)),
+            Shard("test/run-00000.parquet", "test", (ShardSource("p2", (), 0, 1),)),
+        ],
+    )
 
 
 PARTS = st.lists(st.integers(0, 40), max_size=12)
@@ -57,28 +49,69 @@ PARTS = st.lists(st.integers(0, 40), max_size=12)
 def test_every_row_is_in_one_shard_in_order_and_only_the_last_shard_is_shorter(
     train: list[int], test: list[int], size: int
 ) -> None:
-    selections = [RowSelection(f"a{n}", "train", np.arange(count)) for n, count in enumerate(train)]
-    selections += [RowSelection(f"b{n}", "test", np.arange(count)) for n, count in enumerate(test)]
-    _, planned = shards.plan_shards(selections, dict.fromkeys(SPLITS, size), "run")
+    file_rows = [FileRows(f"a{n}", "train", count) for n, count in enumerate(train)]
+    file_rows += [FileRows(f"b{n}", "test", count) for n, count in enumerate(test)]
+    unchanged, planned = shards.plan_shards(file_rows, dict.fromkeys(SPLITS, size), "run")
+    assert unchanged == []
     for split in SPLITS:
         split_shards = [shard for shard in planned if shard.split == split]
         planned_rows = [
             (source.url, row)
             for shard in split_shards
             for source in shard.sources
-            for row in source.row_numbers.tolist()
+            for row in range(source.first, source.first + source.num_rows)
         ]
         assert planned_rows == [
-            (selection.url, row)
-            for selection in selections
-            if selection.split == split
-            for row in selection.row_numbers.tolist()
+            (file.url, row)
+            for file in file_rows
+            if file.split == split
+            for row in range(file.num_rows)
         ]
-        counts = [
-            sum(len(source.row_numbers) for source in shard.sources) for shard in split_shards
-        ]
+        counts = [shard.num_rows for shard in split_shards]
         assert counts[:-1] == [size] * len(counts[:-1])
         assert all(0 < count <= size for count in counts)
+
+
+def existing(number: int, count: int, split: str = "train", lost: int = 0) -> FileRows:
+    """An existing shard of `count` rows, of which `lost` are removed."""
+    file = ShardFile(path=f"s{number}", split=split, rows=count, size_bytes=1, digest="")
+    notes = (f"n{number}",) if lost else ()
+    return FileRows(f"s{number}", split, count - lost, notes, None if lost else file)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 2)), max_size=9),
+    st.lists(st.integers(0, 9), max_size=3),
+    st.integers(1, 9),
+)
+def test_rows_of_existing_shards_stay_where_they_are_or_are_written_in_order(
+    existing_rows: list[tuple[int, int]], new_rows: list[int], size: int
+) -> None:
+    file_rows = [
+        existing(number, count, lost=min(lost, count))
+        for number, (count, lost) in enumerate(existing_rows)
+    ]
+    file_rows += [FileRows(f"p{number}", "train", count) for number, count in enumerate(new_rows)]
+    unchanged, planned = shards.plan_shards(file_rows, dict.fromkeys(SPLITS, size), "run")
+    kept = {file.path for file in unchanged}
+    assert [file.path for file in unchanged] == [file.url for file in file_rows if file.url in kept]
+    assert all(file.shard for file in file_rows if file.url in kept)
+    written = [
+        (source.url, row)
+        for shard in planned
+        for source in shard.sources
+        for row in range(source.first, source.first + source.num_rows)
+    ]
+    assert written == [
+        (file.url, row)
+        for file in file_rows
+        if file.url not in kept
+        for row in range(file.num_rows)
+    ]
+    counts = [file.rows for file in unchanged] + [shard.num_rows for shard in planned]
+    assert max(counts, default=0) <= size
+    if planned:  # else a short shard may be anywhere
+        assert counts[:-1] == [size] * len(counts[:-1])
 
 
 @pytest.mark.parametrize(
@@ -96,25 +129,15 @@ def test_rows_per_shard(setting: str | int, row_bytes: int, num_rows: int, expec
     assert shards.rows_per_shard(setting, row_bytes, num_rows, min_shards=8) == expected
 
 
-def test_an_empty_selection_makes_no_shard() -> None:
-    assert shards.plan_shards(
-        [RowSelection("p0", "train", rows())], dict.fromkeys(SPLITS, 2), "run"
-    ) == ([], [])
-    assert ShardSource("p0", rows()).row_numbers.size == 0
+def test_a_file_without_rows_makes_no_shard() -> None:
+    sizes = dict.fromkeys(SPLITS, 2)
+    assert shards.plan_shards([FileRows("p0", "train", 0)], sizes, "run") == ([], [])
 
 
-def existing(number: int, count: int, split: str = "train", lost: int = 0) -> RowSelection:
-    """An existing shard, of which the last `lost` rows are removed."""
-    file = ShardFile(path=f"s{number}", split=split, rows=count, size_bytes=1, digest="")
-    row_numbers = np.arange(count - lost, dtype=np.int64)
-    return RowSelection(f"s{number}", split, row_numbers, None if lost else file)
-
-
-def plan_with(*selections: RowSelection, size: int = 4) -> tuple[list[str], list[int]]:
+def plan_with(*file_rows: FileRows, size: int = 4) -> tuple[list[str], list[int]]:
     """The paths of the unchanged shards, and the number of rows of each shard to write."""
-    unchanged, planned = shards.plan_shards(selections, dict.fromkeys(SPLITS, size), "run")
-    counts = [sum(len(source.row_numbers) for source in shard.sources) for shard in planned]
-    return [file.path for file in unchanged], counts
+    unchanged, planned = shards.plan_shards(file_rows, dict.fromkeys(SPLITS, size), "run")
+    return [file.path for file in unchanged], [shard.num_rows for shard in planned]
 
 
 def test_without_new_rows_all_shards_stay_unchanged() -> None:
@@ -122,7 +145,7 @@ def test_without_new_rows_all_shards_stay_unchanged() -> None:
 
 
 def test_new_rows_fill_up_the_short_shard() -> None:
-    new = RowSelection("p", "train", rows(0, 1, 2))
+    new = FileRows("p", "train", 3)
     assert plan_with(existing(0, 4), existing(1, 3), new) == (["s0"], [4, 2])
 
 
@@ -131,88 +154,42 @@ def test_a_shard_that_lost_rows_is_rewritten_together_with_the_short_one() -> No
     assert plan_with(lossy, existing(1, 4), existing(2, 3)) == (["s1"], [4, 2])
 
 
+def test_a_shard_that_lost_all_rows_leaves_the_others_unchanged() -> None:
+    assert plan_with(existing(0, 4, lost=4), existing(1, 3)) == (["s1"], [])
+
+
 def test_a_split_without_new_rows_stays_unchanged() -> None:
-    new = RowSelection("p", "test", rows(0))
+    new = FileRows("p", "test", 1)
     assert plan_with(existing(0, 4), existing(1, 3), new) == (["s0", "s1"], [1])
 
 
 def test_the_shard_size_changes_only_if_it_doubles() -> None:
-    selections = [existing(0, 100)]
-    assert shards.stable_rows_per_shard(selections, "train", 199) == 100
-    assert shards.stable_rows_per_shard(selections, "train", 200) == 200
-    assert shards.stable_rows_per_shard(selections, "train", 50) == 100
-    assert shards.stable_rows_per_shard(selections, "test", 50) == 50
-    new = RowSelection("p", "train", np.arange(150))
+    file_rows = [existing(0, 100)]
+    assert shards.stable_rows_per_shard(file_rows, "train", 199) == 100
+    assert shards.stable_rows_per_shard(file_rows, "train", 200) == 200
+    assert shards.stable_rows_per_shard(file_rows, "train", 50) == 100
+    assert shards.stable_rows_per_shard(file_rows, "test", 50) == 50
+    new = FileRows("p", "train", 150)
     assert plan_with(existing(0, 100), new, size=200) == ([], [200, 50])
 
 
-def stage(url: str, images: np.ndarray) -> None:
-    """Write a part of (N, height, width, channels) images, with invented values elsewhere."""
-    known: dict[str, list[Any]] = {
-        schema.KEY: [f"/images/cat/{number}.png" for number in range(len(images))],
-        schema.LABEL: ["cat"] * len(images),
-        schema.IMAGE: [image.tobytes() for image in images],
-        "source_digest": [bytes(16)] * len(images),
-    }
-    part = schema.ROWS.remove(schema.ROWS.get_field_index(schema.LABEL_ID))
-    columns = [known.get(field.name, [0] * len(images)) for field in part]
-    storage.write_table(url, pa.table(list(map(pa.array, columns, part.types)), schema=part))
+def sizes(config: MakeConfig, num_rows: int, rows_per_shard: object) -> dict[str, int]:
+    """The shard sizes for images of 192 MiB and the same number of new rows in each split."""
+    pixels = {"height_px": 8192, "width_px": 8192, "channels": 3}
+    settings = config(pixels=pixels, preprocess={"rows_per_shard": rows_per_shard})
+    return shards.shard_sizes(settings, {split: {"cat": num_rows} for split in SPLITS}, [])
 
 
-@settings(max_examples=20, deadline=None)
-@given(
-    st.lists(st.integers(1, 15), min_size=1, max_size=3),
-    st.integers(1, 20),
-    st.sampled_from([1, 3]),
-    st.integers(0, 99),
-)
-def test_shard_sums_give_the_statistics_of_all_pixels(
-    parts: list[int], size: int, channels: int, seed: int
-) -> None:
-    images = np.random.default_rng(seed).integers(
-        0, 256, (sum(parts), 3, 2, channels), dtype=np.uint8
+def test_shards_that_fit_into_one_column(config: MakeConfig) -> None:
+    assert sizes(config, 100, "auto") == dict.fromkeys(SPLITS, 1)
+    assert sizes(config, 100, 10) == dict.fromkeys(SPLITS, 10)
+    assert sizes(config, 10, 11) == dict.fromkeys(SPLITS, 11)  # no shard has 11 rows
+
+
+def test_a_shard_of_2_gib_is_an_error(config: MakeConfig) -> None:
+    with pytest.raises(InputError) as caught:
+        sizes(config, 100, 11)
+    assert str(caught.value) == (
+        "preprocess.rows_per_shard 11: a shard of 11 rows of 201326592 bytes is 2 GiB or more; use "
+        "at most 10, or auto"
     )
-    with tempfile.TemporaryDirectory() as root:
-        selections = []
-        for number, part in enumerate(np.split(images, np.cumsum(parts)[:-1])):
-            url = storage.join(root, f"{number}.parquet")
-            stage(url, part)
-            selections.append(RowSelection(url, "train", np.arange(len(part))))
-        _, planned = shards.plan_shards(selections, dict.fromkeys(SPLITS, size), "run")
-        writer = shards.ShardWriter(root, "/images", ["cat"], (3, 2, channels))
-        summaries = [writer.write(shard) for shard in planned]
-    assert [summary.rows for summary in summaries[:-1]] == [size] * (len(summaries) - 1)
-    pixels = images.reshape(-1, channels)
-    first = pixels[: summaries[0].rows * 6].astype(int)
-    assert summaries[0].sums == tuple(first.sum(axis=0))
-    assert summaries[0].square_sums == tuple((first**2).sum(axis=0))
-    statistics = pixel_statistics.statistics_from_sums(
-        len(pixels), [(summary.sums, summary.square_sums) for summary in summaries]
-    )
-    np.testing.assert_allclose(statistics.mean, pixels.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(statistics.deviation, pixels.std(axis=0), rtol=1e-9)
-
-
-def test_unchanged_and_new_shards_both_have_their_sums(
-    spark: SparkSession,
-    tmp_path: Path,
-    draw_images: DrawImages,
-    config: Callable[..., Config],
-) -> None:
-    settings = config(
-        pixels={"height_px": 8, "width_px": 8, "channels": 3}, preprocess={"rows_per_shard": 8}
-    )
-    dataset = str(tmp_path / "dataset")
-    manifests = []
-    for start, each in ((0, 20), (20, 30)):
-        images = str(draw_images(start=start, each=each))
-        manifests.append(preprocess(settings, images, dataset, lambda: spark).manifest)
-    unchanged = set(manifests[0].files) & set(manifests[1].files)
-    assert 2 <= len(unchanged) < len(manifests[1].files)
-    for file in manifests[1].files:
-        table = storage.read_table(storage.join(dataset, file.path))
-        pixels = np.frombuffer(b"".join(table[schema.IMAGE].to_pylist()), np.uint8)
-        pixels = pixels.reshape(-1, 3).astype(int)
-        assert file.sums == tuple(pixels.sum(axis=0))
-        assert file.square_sums == tuple((pixels**2).sum(axis=0))
-    assert manifest.read_manifest(dataset) == manifests[1]

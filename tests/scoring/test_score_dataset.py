@@ -87,7 +87,7 @@ def predictions(tmp_path: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def shard_rows(dataset: Path, split: str) -> list[dict[str, Any]]:
-    shards = manifest.read_manifest(str(dataset)).shards(split)
+    shards = manifest.read_shards(str(dataset), manifest.read_manifest(str(dataset)), split)
     return [row for shard in shards for row in pq.read_table(dataset / shard.path).to_pylist()]
 
 
@@ -175,7 +175,8 @@ def test_files_that_were_removed_or_damaged_are_made_again(
     }
     assert "<!doctype html>" in report.read_text().lower()
     # A shard of the dataset cannot be made again.
-    (shard,) = manifest.read_manifest(str(dataset)).shards("test")[:1]
+    data = manifest.read_manifest(str(dataset))
+    (shard,) = manifest.read_shards(str(dataset), data, "test")[:1]
     (dataset / shard.path).write_bytes(b"PAR1")
     assert error_of(run, model) == (
         f"{dataset}: {shard.path} has 4 bytes instead of {shard.size_bytes:,}; restore it from a "

@@ -14,7 +14,7 @@ import tensorflow as tf
 from halftone import storage
 from halftone.config import TrainSettings
 from halftone.dataset import manifest, schema
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 from halftone.feed import epoch_plan, rank_batches
 from halftone.feed.pipeline import CachedSource, StreamedSource
 from halftone.feed.world import World
@@ -50,7 +50,7 @@ def test_rows_that_fill_a_batch_do_not_distort_the_statistics(
 ) -> None:
     hvd.init()
     dataset = str(prepared_dataset)
-    shards = manifest.read_manifest(dataset).shards("train")
+    shards = manifest.read_shards(dataset, manifest.read_manifest(dataset), "train")
     plan = epoch_plan.plan_epoch(shards, num_ranks, batch_size, seed=7, epoch=1)
     all_rows = epoch_plan.partition_shards(shards, 1, batch_size).rank_slices[0]
     images = np.concatenate(

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 
 from halftone import model_directory
 from halftone.config import Config
-from halftone.dataset.manifest import read_manifest
+from halftone.dataset.manifest import read_manifest, read_shards
 from halftone.locking.output import hold_output
 from halftone.preprocess.run import preprocess
 from halftone.training import checkpoint
@@ -207,7 +207,7 @@ def test_more_ranks_than_row_groups(
 ) -> None:
     manifest = read_manifest(str(one_row_group_per_split))
     for split in ("train", "validation"):
-        (shard,) = manifest.shards(split)
+        (shard,) = read_shards(str(one_row_group_per_split), manifest, split)
         row_groups = pq.ParquetFile(one_row_group_per_split / shard.path).num_row_groups
         assert (row_groups, shard.rows > 3) == (1, True)
     names = ("loss", "accuracy", "val_loss", "val_accuracy")

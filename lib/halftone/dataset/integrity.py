@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from halftone import storage
-from halftone.dataset.manifest import Manifest
+from halftone.dataset.manifest import Manifest, read_shards
 from halftone.dataset.splits import SPLITS
 from halftone.errors import InputError
 
@@ -47,7 +47,7 @@ def check_all_files(root: str, manifest: Manifest) -> None:
 
 def _find_damage(root: str, manifest: Manifest, split: str) -> Iterator[str]:
     """Yield a description of each damaged shard of a split."""
-    shards = manifest.shards(split)
+    shards = read_shards(root, manifest, split)
     if not shards:
         return
     sizes: dict[str, int] = {}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any, Optional
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
 from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
-from halftone.dataset import pixel_statistics
+from halftone.dataset import pixel_statistics, shard_files
 from halftone.dataset.pixel_statistics import PixelStatistics
-from halftone.dataset.schema import SCHEMA_VERSION
+from halftone.dataset.shard_files import ShardFile, SplitTotals
 from halftone.dataset.splits import SPLITS
 from halftone.errors import InputError
 
@@ -21,21 +22,11 @@ CONTACT_SHEETS = "contact_sheets"
 # underscore.
 VERSIONS = "_versions"
 REJECTS, DUPLICATES, NEAR_DUPLICATES = "rejects", "duplicates", "near_duplicates"
-
-
-class ShardFile(BaseModel):
-    """One Parquet file of one row group."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str  # below the dataset's root
-    split: str
-    rows: int
-    size_bytes: int
-    digest: str  # BLAKE2b of its keys, labels and pixels
-    # Sums of the pixels and of their squares by channel; empty in shards of an older Halftone.
-    sums: tuple[int, ...] = ()
-    square_sums: tuple[int, ...] = ()
+# A manifest with more shards has them in a Parquet file: a reader of one split need not parse all.
+MAX_LISTED_FILES = 2000
+# The schema version of a manifest that lists its shards is schema.SCHEMA_VERSION, which an older
+# Halftone reads. It must refuse a manifest without the list.
+_TABLE_SCHEMA_VERSION = 2
 
 
 class Manifest(BaseModel):
@@ -63,7 +54,10 @@ class Manifest(BaseModel):
     version: int  # 1, 2, ...: increases with each run that changes the dataset
     gone: int  # inputs whose files no longer exist; they are counted and kept
     fingerprint: str  # of all rows in order; equal for equal rows
-    files: list[ShardFile]
+    # The shards, in the order of their rows; None if `files_table` has them.
+    files: Optional[list[ShardFile]] = None
+    files_table: Optional[str] = None  # path of a Parquet file of shard_files.SHARD_FILES
+    files_totals: Optional[dict[str, SplitTotals]] = None  # by split, with `files_table`
     rejects_files: list[str]
     duplicates_files: list[str]
     # These are rows; with near_duplicates: drop, those with the same label are duplicates.
@@ -92,8 +86,15 @@ class Manifest(BaseModel):
         by_split = self.counts.values()
         return [label for label in self.labels if not any(counts[label] for counts in by_split)]
 
-    def shards(self, split: str) -> list[ShardFile]:
-        return [file for file in self.files if file.split == split]
+    def totals(self, split: str) -> SplitTotals:
+        """Return the sums of the shards of a split; zeros if it has none."""
+        if self.files_totals is not None:
+            return self.files_totals.get(split, shard_files.add_up([]))
+        return shard_files.add_up([file for file in self.files or () if file.split == split])
+
+    def size_bytes(self) -> int:
+        """Return the size of all shards."""
+        return sum(self.totals(split).size_bytes for split in SPLITS)
 
     def pixel_statistics(self, split: str) -> PixelStatistics:
         """Return mean and standard deviation of all pixels of a split, from exact sums.
@@ -101,18 +102,18 @@ class Manifest(BaseModel):
         Raises:
             InputError: the split has no rows, or an older Halftone wrote some of its shards.
         """
-        files = self.shards(split)
+        totals = self.totals(split)
         subject = f"the {split} split of the dataset made from {self.images}"
-        if not files:
+        if not totals.shards:
             raise InputError(f"{subject} has no rows; preprocess more images, or change splits")
-        if not all(file.sums for file in files):
+        if not totals.sums:
             raise InputError(
                 f"{subject} has no pixel statistics (written by an older Halftone); run preprocess "
                 "with a new --output, or use train.normalise 0..1"
             )
-        pixels = sum(file.rows for file in files) * self.pixels.height_px * self.pixels.width_px
+        num_pixels = totals.rows * self.pixels.height_px * self.pixels.width_px
         return pixel_statistics.statistics_from_sums(
-            pixels, [(file.sums, file.square_sums) for file in files]
+            num_pixels, [(totals.sums, totals.square_sums)]
         )
 
 
@@ -136,10 +137,11 @@ def read_manifest(root: str) -> Manifest:
     version = raw.pop("schema", None) if isinstance(raw, dict) else None
     if not isinstance(version, int):
         raise InputError(f"{url}: not a manifest: it has no schema version")
-    if version > SCHEMA_VERSION:
+    if version > _TABLE_SCHEMA_VERSION:
         raise InputError(
-            f"{url}: schema version {version} is newer than {SCHEMA_VERSION}, the newest that "
-            "this Halftone reads; upgrade Halftone, or run preprocess again into another folder"
+            f"{url}: schema version {version} is newer than {_TABLE_SCHEMA_VERSION}, the newest "
+            "that this Halftone reads; upgrade Halftone, or run preprocess again into another "
+            "folder"
         )
     if storage.exists(storage.join(root, "_common_metadata")):
         raise InputError(
@@ -148,18 +150,60 @@ def read_manifest(root: str) -> Manifest:
         )
     try:
         # The settings are strict models: only JSON mode converts a list to a tuple.
-        return Manifest.model_validate_json(json.dumps({"schema_version": version, **raw}))
+        manifest = Manifest.model_validate_json(json.dumps({"schema_version": version, **raw}))
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
         raise InputError(f"{url}: not a manifest: wrong or missing {keys}") from None
+    if manifest.files is None and (manifest.files_table is None or manifest.files_totals is None):
+        raise InputError(f"{url}: not a manifest: wrong or missing files")
+    return manifest
 
 
-def publish_manifest(root: str, manifest: Manifest) -> None:
-    """Write `manifest` as the current one: readers now see the files that it names."""
+def read_shards(root: str, manifest: Manifest, split: Optional[str] = None) -> list[ShardFile]:
+    """Return the shards of a split, or of all splits, in the order of their rows.
+
+    Raises:
+        InputError: the table of the shards is missing or damaged.
+    """
+    if manifest.files_table is None:
+        return [file for file in manifest.files or () if split in (None, file.split)]
+    url = storage.join(root, manifest.files_table)
+    try:
+        return shard_files.read_files(url, split)
+    except (FileNotFoundError, pa.ArrowInvalid):
+        raise InputError(
+            f"{url} is missing or damaged; restore it from a backup, or remove the dataset and run "
+            "jobs/preprocess.py again"
+        ) from None
+
+
+def publish_manifest(root: str, manifest: Manifest) -> Manifest:
+    """Write `manifest` as the current one: readers now see the files that it names.
+
+    Returns:
+        The manifest that readers read. It names a table if there are many shards.
+    """
+    if manifest.files is not None and len(manifest.files) > MAX_LISTED_FILES:
+        manifest = _write_files_table(root, manifest, manifest.files)
     raw: dict[str, Any] = manifest.model_dump(mode="json")
     document = {"schema": raw.pop("schema_version"), **raw}
+    absent = ("files",) if manifest.files is None else ("files_table", "files_totals")
+    document = {key: value for key, value in document.items() if key not in absent}
     storage.write_json(storage.join(root, VERSIONS, _version_name(manifest.version)), document)
     storage.write_json(storage.join(root, MANIFEST_NAME), document)
+    return manifest
+
+
+def _write_files_table(root: str, manifest: Manifest, files: list[ShardFile]) -> Manifest:
+    path = f"{VERSIONS}/{manifest.version:06d}-files.parquet"
+    shard_files.write_files(storage.join(root, path), files)
+    table_fields = {
+        "schema_version": _TABLE_SCHEMA_VERSION,
+        "files": None,
+        "files_table": path,
+        "files_totals": {split: manifest.totals(split) for split in SPLITS},
+    }
+    return manifest.model_copy(update=table_fields)
 
 
 def remove_unreferenced_files(root: str, manifest: Manifest) -> None:
@@ -167,22 +211,35 @@ def remove_unreferenced_files(root: str, manifest: Manifest) -> None:
 
     Readers that read the manifest just before this version was published are not disturbed.
     """
-    current_names = [_version_name(manifest.version - 1), _version_name(manifest.version)]
     versions = storage.join(root, VERSIONS)
-    referenced: set[str] = set()
-    for name in storage.list_names(versions):
-        if name in current_names:
-            raw = storage.read_json(storage.join(versions, name))
-            referenced.update(file["path"] for file in raw["files"])
-            referenced.add(raw["contact_sheet"])
-            for table_name in (REJECTS, DUPLICATES, NEAR_DUPLICATES):
-                referenced.update(raw[f"{table_name}_files"])
-        else:
+    names = storage.list_names(versions)
+    kept = {_version_name(manifest.version - 1), _version_name(manifest.version)}.intersection(
+        names
+    )
+    documents = [storage.read_json(storage.join(versions, name)) for name in kept]
+    tables = {document.get("files_table") for document in documents}
+    for name in names:
+        if name not in kept and f"{VERSIONS}/{name}" not in tables:
             storage.remove(storage.join(versions, name))
     for folder in (*SPLITS, REJECTS, DUPLICATES, NEAR_DUPLICATES, CONTACT_SHEETS):
+        # The names of one folder at a time, as a dataset may have a million shards.
+        referenced = {
+            path for document in documents for path in _list_files(root, document, folder)
+        }
         for name in storage.list_names(storage.join(root, folder)):
             if f"{folder}/{name}" not in referenced:
                 storage.remove(storage.join(root, folder, name))
+
+
+def _list_files(root: str, document: dict[str, Any], folder: str) -> list[str]:
+    """Return the paths of the files in a folder that a manifest names, as JSON."""
+    if folder in (REJECTS, DUPLICATES, NEAR_DUPLICATES):
+        return list(document[f"{folder}_files"])
+    if folder == CONTACT_SHEETS:
+        return [document["contact_sheet"]]
+    if "files_table" in document:
+        return shard_files.read_paths(storage.join(root, document["files_table"]), folder)
+    return [file["path"] for file in document["files"] if file["split"] == folder]
 
 
 def _version_name(version: int) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import repeat, starmap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from halftone import arrow, images, storage
 from halftone.config import PixelSpec
@@ -22,13 +21,16 @@ _MAX_SHARDS = 4
 # Rejects with these reasons can be shown, and are safe to decode without the usual limits.
 _SHOWN_REASONS = ("truncated", "damaged", "conflict", "too_small")
 
+_PREVIEW_COLUMNS = [schema.PATH, schema.REASON, schema.DETAIL]
+
 PreviewPixels = npt.NDArray[np.uint8]
 
 
 def draw_dataset_sheet(
     shard_urls: Sequence[str],
-    counts: dict[str, int],
-    rejects: pa.Table,
+    counts: Mapping[str, int],
+    rejects_urls: Sequence[str],
+    rejects_by_reason: Mapping[str, int],
     spec: PixelSpec,
     split: str = TRAIN,
 ) -> bytes:
@@ -37,7 +39,8 @@ def draw_dataset_sheet(
     Args:
         shard_urls: shards of the split. Only the first few are read, as each holds all classes.
         counts: rows of the split by label, for the titles.
-        rejects: schema.REJECTS.
+        rejects_urls: files of schema.REJECTS.
+        rejects_by_reason: the number of all rejects by reason.
         spec: size and channels of the images.
         split: name for the titles.
     """
@@ -48,9 +51,14 @@ def draw_dataset_sheet(
         groups.append((title, images_by_label.get(label, [])))
     if len(counts) > _MAX_CLASSES:
         groups.append((f"and {len(counts) - _MAX_CLASSES} more classes", []))
-    for reason, count, previews in _previews_by_reason(rejects, spec):
-        shown = [preview.pixels for preview in previews if preview.pixels is not None]
-        groups.append((f"rejected: {reason}, {count:,} in all", shown))
+    previews = read_reject_previews(rejects_urls, rejects_by_reason, spec)
+    for reason in sorted(rejects_by_reason):
+        shown = [
+            preview.pixels
+            for preview in previews
+            if preview.reason == reason and preview.pixels is not None
+        ]
+        groups.append((f"rejected: {reason}, {rejects_by_reason[reason]:,} in all", shown))
     return contact_sheet.draw_contact_sheet(groups)
 
 
@@ -78,33 +86,56 @@ class RejectPreview(NamedTuple):
 
 
 def read_reject_previews(
-    urls: Sequence[str], spec: PixelSpec, max_per_reason: int = _MAX_PER_GROUP
+    urls: Sequence[str],
+    rejects_by_reason: Mapping[str, int],
+    spec: PixelSpec,
+    max_per_reason: int = _MAX_PER_GROUP,
 ) -> list[RejectPreview]:
-    """Return the first rejects of each reason.
+    """Return the first rejects of each reason, ordered by reason.
 
     Args:
-        urls: files of schema.REJECTS.
+        urls: files of schema.REJECTS, which are not read further than necessary.
+        rejects_by_reason: the number of all rejects by reason.
         spec: the settings that the images were decoded with.
         max_per_reason: limit of the number of images per reason.
     """
-    tables = [storage.read_table(url) for url in urls]
-    rejects = pa.concat_tables([arrow.empty_table(schema.REJECTS), *tables])
-    by_reason = _previews_by_reason(rejects, spec, max_per_reason)
-    return [preview for _, _, previews in by_reason for preview in previews]
-
-
-def _previews_by_reason(
-    rejects: pa.Table, spec: PixelSpec, max_per_reason: int = _MAX_PER_GROUP
-) -> Iterator[tuple[str, int, list[RejectPreview]]]:
-    """Yield each reason, the number of rejects with it, and previews of the first of them."""
-    reasons = rejects[schema.REASON]
-    for reason in sorted(pc.unique(reasons).to_pylist()):
-        rows = np.flatnonzero(arrow.is_in(reasons, arrow.string_array([reason])))
-        first = arrow.take_rows(rejects, rows[:max_per_reason])
-        paths = first[schema.PATH].to_pylist()
+    wanted = {reason: min(max_per_reason, count) for reason, count in rejects_by_reason.items()}
+    found = _find_first(urls, wanted)
+    previews = []
+    for reason in sorted(found):
+        paths = [path for path, _ in found[reason]]
         pixels = _decode_previews(paths, spec) if reason in _SHOWN_REASONS else [None] * len(paths)
-        fields = zip(paths, repeat(reason), first[schema.DETAIL].to_pylist(), pixels)
-        yield reason, len(rows), list(starmap(RejectPreview, fields))
+        previews += [
+            RejectPreview(path, reason, detail, image)
+            for (path, detail), image in zip(found[reason], pixels)
+        ]
+    return previews
+
+
+def _find_first(urls: Sequence[str], wanted: Mapping[str, int]) -> dict[str, list[tuple[str, str]]]:
+    """Return path and detail of the first rejects of each reason, as many as are wanted."""
+    found: dict[str, list[tuple[str, str]]] = {reason: [] for reason in wanted}
+    missing = {reason for reason, count in wanted.items() if count}
+    tables = chain.from_iterable(map(_iter_rejects, urls))
+    while missing:
+        table = next(tables, None)
+        if table is None:
+            break
+        # A million rejects have a few reasons, so few rows become Python objects.
+        is_missing = arrow.is_in(table[schema.REASON], arrow.string_array(sorted(missing)))
+        rows = arrow.filter_rows(table, is_missing)
+        for path, reason, detail in arrow.iter_rows(rows, *_PREVIEW_COLUMNS):
+            if reason in missing:
+                found[reason].append((path, detail))
+                if len(found[reason]) == wanted[reason]:
+                    missing.remove(reason)
+    return found
+
+
+def _iter_rejects(url: str) -> Iterator[pa.Table]:
+    with storage.open_parquet(url) as file:
+        for batch in file.iter_batches(columns=_PREVIEW_COLUMNS):
+            yield pa.Table.from_batches([batch])
 
 
 def _decode_previews(paths: Sequence[str], spec: PixelSpec) -> list[Optional[PreviewPixels]]:

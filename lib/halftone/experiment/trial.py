@@ -76,7 +76,7 @@ def _run_training(job: Mapping[str, Any]) -> None:
         print(summary.format_model_summary(card, model), flush=True)
         data = manifest.read_manifest(job["dataset"])
         for split in job["score"]:
-            if not data.shards(split):
+            if not data.totals(split).shards:
                 continue
             score_settings = settings.score.model_copy(update={"split": split})
             split_settings = settings.model_copy(update={"score": score_settings})

@@ -20,12 +20,14 @@ from pyspark.sql import SparkSession
 import halftone
 from halftone import config, storage, summary
 from halftone.dataset import integrity, manifest
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.errors import InputError, RunError
-from halftone.export.tfrecord_shard import FEATURES, ExportSettings, write_shard
+from halftone.export.tfrecord_shard import COUNT, FEATURES, FILES, ExportSettings, write_shards
 from halftone.locking.lock import LOCK_FOLDER
 from halftone.locking.output import hold_output
-from halftone.spark import tasks
+from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import build_table, create_frame, map_tables
 from halftone.spark.session import num_cores
 
 EXPORT_FILE, RECORDS_FOLDER = "export.json", "records"
@@ -62,16 +64,17 @@ def export_dataset(
     previous_export = _read_previous_export(output, settings)
     digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8)
     folder = storage.join(RECORDS_FOLDER, digest.hexdigest())
-    files = _record_files(data, folder, compression)
-    if previous_export and not _missing_records(data, output, folder, files):
+    shards = manifest.read_shards(dataset, data)
+    files = _record_files(shards, folder, compression)
+    if previous_export and not _missing_records(shards, output, folder, files):
         return previous_export
     integrity.check_shards(dataset, data)
     with hold_output(output, "export") as lock:
         _read_previous_export(output, settings)  # another process may have written since
-        missing = _missing_records(data, output, folder, files)
+        missing = _missing_records(shards, output, folder, files)
         if missing:
             _write_records(dataset, ExportSettings(data.shape(), compression), missing, session())
-        export_info = {**settings, **_describe_export(data, files)}
+        export_info = {**settings, **_describe_export(data, shards, files)}
         lock.check()
         storage.write_json(storage.join(output, EXPORT_FILE), export_info)
         for run in storage.list_names(storage.join(output, RECORDS_FOLDER)):
@@ -81,18 +84,20 @@ def export_dataset(
 
 
 def _missing_records(
-    data: Manifest, output: str, folder: str, files: Sequence[str]
+    shards: Sequence[ShardFile], output: str, folder: str, files: Sequence[str]
 ) -> list[tuple[ShardFile, str]]:
     """Return the shards whose TFRecord file does not exist, each with the URL of that file."""
     existing = set(storage.list_names(storage.join(output, folder)))
     return [
         (shard, storage.join(output, file))
-        for shard, file in zip(data.files, files)
+        for shard, file in zip(shards, files)
         if file.rpartition("/")[2] not in existing
     ]
 
 
-def _describe_export(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
+def _describe_export(
+    data: Manifest, shards: Sequence[ShardFile], files: Sequence[str]
+) -> dict[str, Any]:
     """Return the fields of export.json that readers need."""
     return {
         "halftone_version": halftone.__version__,
@@ -104,7 +109,7 @@ def _describe_export(data: Manifest, files: Sequence[str]) -> dict[str, Any]:
         "counts": data.counts,
         "shards": [
             {"path": file, "split": shard.split, "rows": shard.rows}
-            for shard, file in zip(data.files, files)
+            for shard, file in zip(shards, files)
         ],
     }
 
@@ -154,10 +159,10 @@ def _read_previous_export(output: str, settings: dict[str, Any]) -> dict[str, An
     return {}
 
 
-def _record_files(data: Manifest, folder: str, compression: str) -> list[str]:
+def _record_files(shards: Sequence[ShardFile], folder: str, compression: str) -> list[str]:
     """Return the path of each shard's TFRecord file, relative to the output."""
     extension = ".tfrecord.gz" if compression else ".tfrecord"
-    counts = Counter(shard.split for shard in data.files)
+    counts = Counter(shard.split for shard in shards)
     numbers = {split: itertools.count() for split in counts}
     return [
         storage.join(
@@ -165,7 +170,7 @@ def _record_files(data: Manifest, folder: str, compression: str) -> list[str]:
             f"{shard.split}-{next(numbers[shard.split]):05d}-of-{counts[shard.split]:05d}"
             f"{extension}",
         )
-        for shard in data.files
+        for shard in shards
     ]
 
 
@@ -175,17 +180,25 @@ def _write_records(
     missing_shards: Sequence[tuple[ShardFile, str]],
     spark: SparkSession,
 ) -> None:
-    pairs = [(storage.join(dataset, shard.path), target) for shard, target in missing_shards]
+    files = [(storage.join(dataset, shard.path), target) for shard, target in missing_shards]
     expected = sum(shard.rows for shard, _ in missing_shards)
-    row_counts = tasks.run_tasks(
+    frame = create_frame(spark, build_table(files, FILES), _TASKS_PER_CORE * num_cores(spark))
+    written = collect_rows(
         spark,
-        partial(write_shard, settings, pairs),
-        len(pairs),
-        num_slices=_TASKS_PER_CORE * num_cores(spark),
-        progress=tasks.TaskProgress("export", expected, "images"),
+        map_tables(frame, partial(write_shards, settings), COUNT),
+        ActionProgress(
+            "export", "write TFRecord files", expected, "images", _rows_counter(missing_shards)
+        ),
     )
-    if sum(row_counts) != expected:
+    num_written = sum(row.rows for row in written)
+    if num_written != expected:
         raise RunError(
-            f"{sum(row_counts)} rows were written, but {dataset} has {expected}; nothing was "
-            "published"
+            f"{num_written} rows were written, but {dataset} has {expected}; nothing was published"
         )
+
+
+def _rows_counter(missing_shards: Sequence[tuple[ShardFile, str]]) -> Callable[[], int]:
+    """Return a function that counts the rows of those TFRecord files that exist."""
+    folder = missing_shards[0][1].rpartition("/")[0]
+    rows = {target.rpartition("/")[2]: shard.rows for shard, target in missing_shards}
+    return lambda: sum(rows.get(name, 0) for name in storage.list_names(folder))

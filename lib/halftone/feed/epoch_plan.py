@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from halftone.dataset.manifest import ShardFile
+from halftone.dataset.shard_files import ShardFile
 
 
 class ShardSlice(NamedTuple):

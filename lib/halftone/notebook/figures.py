@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from halftone import arrow, printable, storage
 from halftone.dataset import previews, schema
-from halftone.dataset.manifest import Manifest
+from halftone.dataset.manifest import Manifest, read_shards
 from halftone.errors import InputError
 from halftone.metrics.examples import Example, Examples
 from halftone.metrics.model import ConfusionMetrics, Metrics, ScoreHistogram, SplitScores
@@ -36,10 +36,9 @@ def contact_sheet(dataset: str, data: Manifest) -> Image:
 
 def sample_sheet(dataset: str, data: Manifest, split: str) -> Image:
     """Draw the first images of each class of a split."""
-    urls = [storage.join(dataset, shard.path) for shard in data.shards(split)]
-    spec = data.pixels
-    no_rejects = arrow.empty_table(schema.REJECTS)
-    return Image(previews.draw_dataset_sheet(urls, data.counts[split], no_rejects, spec, split))  # type: ignore[no-untyped-call]
+    urls = [storage.join(dataset, shard.path) for shard in read_shards(dataset, data, split)]
+    png = previews.draw_dataset_sheet(urls, data.counts[split], [], {}, data.pixels, split)
+    return Image(png)  # type: ignore[no-untyped-call]
 
 
 def report_figures(drawings: Iterable[Optional[ThemedFigure]]) -> HTML:
@@ -130,7 +129,7 @@ def load_examples(dataset: str, data: Manifest, output: str, scores: SplitScores
     Raises:
         InputError: the dataset no longer holds the rows that were scored.
     """
-    shards = {shard.digest: shard.path for shard in data.shards(scores.split)}
+    shards = {shard.digest: shard.path for shard in read_shards(dataset, data, scores.split)}
     predictor = PredictorSettings(
         network="",  # nothing is predicted
         version=scores.model_version,
@@ -170,7 +169,9 @@ def reject_gallery(dataset: str, data: Manifest, max_per_reason: int = 8) -> HTM
     """Show rejected images with their reasons; images that cannot be decoded have no picture."""
     urls = [storage.join(dataset, file) for file in data.rejects_files]
     with redirect_native_stderr():  # libjpeg warns about damaged images
-        rejects = previews.read_reject_previews(urls, data.pixels, max_per_reason)
+        rejects = previews.read_reject_previews(
+            urls, data.rejects_by_reason, data.pixels, max_per_reason
+        )
     return _flex_row(
         _captioned_figure(picture["shown"], picture["reason"], picture["detail"], picture["path"])
         for picture in pictures.embed_rejects(

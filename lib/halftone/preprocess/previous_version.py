@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest, read_shards
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
 from halftone.preprocess.entries import DUPLICATE, FILE, KEPT_KEY, KNOWN, NO_SPLIT, ROW, STATUS
 from halftone.preprocess.row_notes import ROW_NUMBER
@@ -37,7 +38,7 @@ class VersionFile(NamedTuple):
 def list_files(dataset: str, manifest: Manifest) -> list[VersionFile]:
     """Return the files of all rows, then of all rejects, then of all duplicates."""
     files = [
-        *((ROWS, file.path, file.split, file) for file in manifest.files),
+        *((ROWS, file.path, file.split, file) for file in read_shards(dataset, manifest)),
         *((REJECTS, path, "", None) for path in manifest.rejects_files),
         *((DUPLICATES, path, "", None) for path in manifest.duplicates_files),
     ]

@@ -8,8 +8,8 @@ from halftone.config import PreprocessSettings, SplitSettings
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
+from halftone.listing import GROUP
 from halftone.preprocess.delta import Delta
-from halftone.preprocess.listed_files import GROUP
 
 LABELS = "labels"
 

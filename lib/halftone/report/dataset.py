@@ -26,5 +26,5 @@ def summarise_counts(manifest: Manifest) -> dict[str, Any]:
         ],
         "rejects": sort_by_count(manifest.rejects_by_reason),
         "ignored": sort_by_count(manifest.ignored),
-        "size_bytes": sum(file.size_bytes for file in manifest.files),
+        "size_bytes": manifest.size_bytes(),
     }

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Optional
 from halftone import model_directory, report, storage
 from halftone.config import Config
 from halftone.dataset import integrity, manifest, previews
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
 from halftone.locking.lock import Lock
@@ -67,7 +68,7 @@ def _prepare(config: Config, dataset: str, model: str, output: str) -> _SplitJob
     job = scoring_job.start_scoring(config, model, output)
     settings = job.settings
     model_directory.check_model_fits(job.model_info, data, job.model, dataset)
-    shards = data.shards(settings.split)
+    shards = manifest.read_shards(dataset, data, settings.split)
     if not shards:
         raise InputError(
             f"{dataset}: the {settings.split} split is empty; choose another score.split, or "
@@ -166,7 +167,9 @@ def _prediction_files(
 def _render_report(split_job: _SplitJob, scores: SplitScores, examples: Examples) -> str:
     dataset, data = split_job.dataset, split_job.data
     rejects = previews.read_reject_previews(
-        [storage.join(dataset, file) for file in data.rejects_files], data.pixels
+        [storage.join(dataset, file) for file in data.rejects_files],
+        data.rejects_by_reason,
+        data.pixels,
     )
     return report.render_report(
         ReportInputs(

@@ -17,19 +17,19 @@ from halftone.storage.urls import is_local
 
 def read_table(url: str, columns: Optional[list[str]] = None) -> pa.Table:
     """Read a Parquet file, or some of its columns."""
-    with _open_parquet(url) as file:
+    with open_parquet(url) as file:
         return file.read(columns)
 
 
 def read_column_names(url: str) -> list[str]:
     """Return the names of the columns of a Parquet file."""
-    with _open_parquet(url) as file:
+    with open_parquet(url) as file:
         return list(file.schema_arrow.names)
 
 
 def read_row_group(url: str, index: int) -> pa.Table:
     """Read one row group of a Parquet file."""
-    with _open_parquet(url) as file:
+    with open_parquet(url) as file:
         return file.read_row_group(index)
 
 
@@ -40,20 +40,25 @@ def count_rows(url: str) -> Optional[int]:
         None if there is no such file, or it is not a complete Parquet file.
     """
     try:
-        with _open_parquet(url) as file:
+        with open_parquet(url) as file:
             return int(file.metadata.num_rows)
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
 
 
 def count_row_groups(url: str) -> int:
-    with _open_parquet(url) as file:
+    with open_parquet(url) as file:
         return int(file.num_row_groups)
 
 
 @contextmanager
-def _open_parquet(url: str) -> Iterator[Any]:
-    """Open a `pq.ParquetFile`."""
+def open_parquet(url: str) -> Iterator[Any]:
+    """Open a `pq.ParquetFile`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        pa.ArrowInvalid: it is not a complete Parquet file.
+    """
     if is_local(url):
         yield pq.ParquetFile(url, memory_map=True)
         return

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from halftone import model_directory, printable, storage
 from halftone.config import Config
-from halftone.dataset.manifest import Manifest
+from halftone.dataset.manifest import Manifest, read_shards
 from halftone.dataset.splits import TRAIN, VALIDATION
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.feed import epoch_plan, pipeline
@@ -81,10 +81,10 @@ class _RankTraining:
         self._manifest, self._dataset, self._output = manifest, dataset, output
         self._fingerprint = model_directory.training_fingerprint(config, manifest)
         self._world, self._stop_flag = world, stop_flag
-        self._rows_by_split = {
-            split: sum(shard.rows for shard in manifest.shards(split))
-            for split in (TRAIN, VALIDATION)
+        self._shards = {
+            split: read_shards(dataset, manifest, split) for split in (TRAIN, VALIDATION)
         }
+        self._rows_by_split = {split: manifest.totals(split).rows for split in (TRAIN, VALIDATION)}
         network = build_network(config, manifest, augments=True)
         self._model = DistributedModel(network.inputs, network.outputs)
         self._is_cached = self._agree_on_cache()
@@ -180,7 +180,7 @@ class _RankTraining:
     def _validate(self) -> dict[str, Optional[float]]:
         """Score each row of the validation split once, on one of the ranks."""
         self._average_batch_statistics()
-        shards = self._manifest.shards(VALIDATION)
+        shards = self._shards[VALIDATION]
         plan = epoch_plan.partition_shards(shards, self._world.size, self._settings.batch_size)
         source = self._get_source(VALIDATION, plan)
         batches = source.epoch_dataset(plan)
@@ -206,7 +206,7 @@ class _RankTraining:
 
     def _plan_epoch(self, epoch: int) -> EpochPlan:
         return epoch_plan.plan_epoch(
-            self._manifest.shards(TRAIN),
+            self._shards[TRAIN],
             self._world.size,
             self._settings.batch_size,
             self._config.seed,

@@ -62,7 +62,7 @@ def locate_shards(output: str) -> dict[str, ShardLocation]:
         locations.update(
             {
                 shard.digest: ShardLocation(storage.join(root, shard.path), data)
-                for shard in data.files
+                for shard in manifest.read_shards(root, data)
             }
         )
     return locations

@@ -39,9 +39,11 @@ def take_snapshot(dataset: str, data: Manifest, root: str) -> str:
     if storage.exists(storage.join(target, manifest.MANIFEST_NAME)):
         return target
     paths = [
-        *(file.path for file in data.files),
+        *(file.path for file in manifest.read_shards(dataset, data)),
         *(*data.rejects_files, *data.duplicates_files, *data.near_duplicates_files),
     ]
+    if data.files_table is not None:
+        paths.append(data.files_table)
     if storage.exists(storage.join(dataset, data.contact_sheet)):  # optional
         paths.append(data.contact_sheet)
     with ThreadPoolExecutor(_COPY_THREADS) as pool:
