@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -194,20 +193,23 @@ import pyarrow as pa
 from halftone import arrow
 from halftone.arrow import arrays, columns
 from halftone.config import PixelSpec
-from halftone.preprocess import catalogue, decode_block
-entries = pa.Table.from_batches([], catalogue.ENTRIES)
+from halftone.preprocess import decode_block, entries
 assert "pandas" not in sys.modules, "imported by the modules"
 entry = [
+    arrow.string_array(["k"]),
     arrow.string_array(["p"]),
     arrow.string_array(["l"]),
     arrow.number_array([0], pa.int8()),
     arrow.number_array([1], pa.int64()),
     arrow.number_array([1.0], pa.float64()),
+    arrow.number_array([0], pa.int64()),
+    arrow.string_array([""]),
+    arrow.string_array([""]),
 ]
-entries = pa.table(entry, schema=catalogue.ENTRIES)
+listed = pa.table(entry, schema=entries.ENTRIES)
 pixels = PixelSpec(height_px=8, width_px=8, channels=1)
 part = decode_block._build_part(
-    ["k"], entries, [decode_block._decode_image(b"no image", 8, pixels)]
+    ["k"], listed, [decode_block._decode_image(b"no image", 8, pixels)]
 )
 assert part.num_rows == 1
 assert arrow.filter_rows(part, ~decode_block.is_decoded(part)).num_rows == 1
