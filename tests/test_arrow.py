@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -194,20 +193,23 @@ import pyarrow as pa
 from halftone import arrow
 from halftone.arrow import arrays, columns
 from halftone.config import PixelSpec
-from halftone.preprocess import catalogue, decode_block
-entries = pa.Table.from_batches([], catalogue.ENTRIES)
+from halftone.preprocess import decode_block, entries
 assert "pandas" not in sys.modules, "imported by the modules"
 entry = [
+    arrow.string_array(["k"]),
     arrow.string_array(["p"]),
     arrow.string_array(["l"]),
     arrow.number_array([0], pa.int8()),
     arrow.number_array([1], pa.int64()),
     arrow.number_array([1.0], pa.float64()),
+    arrow.number_array([0], pa.int64()),
+    arrow.string_array([""]),
+    arrow.string_array([""]),
 ]
-entries = pa.table(entry, schema=catalogue.ENTRIES)
+listed = pa.table(entry, schema=entries.ENTRIES)
 pixels = PixelSpec(height_px=8, width_px=8, channels=1)
 part = decode_block._build_part(
-    ["k"], entries, [decode_block._decode_image(b"no image", 8, pixels)]
+    ["k"], listed, [decode_block._decode_image(b"no image", 8, pixels)]
 )
 assert part.num_rows == 1
 assert arrow.filter_rows(part, ~decode_block.is_decoded(part)).num_rows == 1
@@ -218,31 +220,3 @@ assert "pandas" not in sys.modules, "imported by decoding"
 
 def test_decoding_in_a_worker_imports_no_pandas() -> None:
     subprocess.run([sys.executable, "-c", DECODE], check=True, timeout=60)
-
-
-FIND_CHANGES = """
-import sys
-import pyarrow as pa
-from halftone import arrow
-from halftone.arrow import arrays, columns
-from halftone.config import Config
-from halftone.preprocess import catalogue, changes, previous_version
-from halftone.preprocess.changes import LISTED_IMAGES
-images = catalogue.build_catalogue(sys.argv[1], Config())
-assert arrow.take_rows(images.entries, [0, 1]).num_rows == 2
-known = previous_version.known_images(previous_version.EMPTY_VERSION)
-columns = [images.keys(), *(images.entries[name] for name in LISTED_IMAGES.names[1:])]
-listed = pa.table(columns, schema=LISTED_IMAGES)
-delta = changes.find_changes(listed, known, images.unusable_keys())
-assert len(delta.to_read) == 2, delta
-assert arrow.dictionary_codes(delta.to_read).tolist() == [0, 1]
-assert "pandas" not in sys.modules, "imported by finding the changes"
-"""
-
-
-def test_finding_changes_in_the_driver_imports_no_pandas(tmp_path: Path) -> None:
-    for label in ("a", "b"):
-        folder = tmp_path / label
-        folder.mkdir()
-        (folder / "1.jpg").write_bytes(b"x")
-    subprocess.run([sys.executable, "-c", FIND_CHANGES, str(tmp_path)], check=True, timeout=60)

@@ -393,9 +393,7 @@ MIXED_NOW = {
 }
 
 
-def find(
-    spark: SparkSession, folder: Path, entries: pa.Table, known: pa.Table, **options: bool
-) -> Delta:
+def find(spark: SparkSession, folder: Path, entries: pa.Table, known: pa.Table) -> Delta:
     return changes.find_changes(
         spark,
         create_frame(spark, entries, 2),
@@ -403,7 +401,6 @@ def find(
         str(folder),
         entries.num_rows,
         known.num_rows,
-        **options,
     )
 
 
@@ -510,13 +507,13 @@ def test_labels_of_conflicts_have_one_digest_in_any_order(spark: SparkSession) -
 
 def test_a_new_dataset_has_the_work_of_all_entries(spark: SparkSession) -> None:
     entries = create_frame(spark, as_entries({"a": A}, ["bad"]), 1)
-    numbers = {"num_usable": 1, "num_unusable": 1}
-    delta = Delta.of_new_dataset(entries, digest="d", **numbers)
+    new = Delta.of_new_dataset
+    delta = new(entries, num_usable=1, num_unusable=1, digest="d")
     assert delta.read_work(spark) is entries
     assert (delta.num_read, delta.num_unusable, delta.digest) == (1, 1, "d")
     assert not delta.is_empty
     assert not delta.all_unusable_known
-    delta = Delta.of_new_dataset(entries, digest="d", retry_rejects=True, **numbers)
+    delta = new(entries, num_usable=1, num_unusable=1, digest="d", retry_rejects=True)
     assert delta.is_empty
     assert not delta.all_unusable_known
     assert [row.key for row in delta.read_work(spark).collect()] == ["bad"]

@@ -1,4 +1,4 @@
-"""The images of the previous version, read from Parquet files without Spark."""
+"""The images of the previous version, read from its Parquet files."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
 from example_manifest import example
-from halftone import arrow, storage
+from halftone import storage
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.shard_files import ShardFile
 from halftone.preprocess import previous_version
-from halftone.preprocess.changes import KNOWN_IMAGES
-from halftone.preprocess.previous_version import EMPTY_VERSION, PreviousVersion
+from halftone.preprocess.entries import KNOWN
+from halftone.preprocess.previous_version import VersionFile
 from tables import digest, table
 
 
@@ -29,6 +30,13 @@ SHARDS = {
 }
 REJECTS = table(schema.REJECTS, ("/i/bad", "truncated", "cut", 5, 2.5))
 DUPLICATES = table(schema.DUPLICATES, ("/i/copy", "/i/1", 100, 3.5, "cat", digest("/i/1")))
+KNOWN_ROWS = [
+    ("/i/1", 100, 1.5, "cat", 0, "row", "", 0, 0),
+    ("/i/2", 7, 1.5, "cat", 0, "row", "", 0, 1),
+    ("/i/3", 100, 1.5, "dog", 2, "row", "", 1, 0),
+    ("/i/bad", 5, 2.5, "", -1, "truncated", "", 2, 0),
+    ("/i/copy", 100, 3.5, "cat", -1, "duplicate", "/i/1", 3, 0),
+]
 
 
 @pytest.fixture
@@ -51,100 +59,72 @@ def previous_manifest(tmp_path: Path) -> Manifest:
     return example().model_copy(update=update)
 
 
-def test_a_version_is_read_without_its_pixels(tmp_path: Path, previous_manifest: Manifest) -> None:
-    version = previous_version.read_version(str(tmp_path), previous_manifest)
-    (first_url, first, rows), (second_url, second, others) = version.shards
-    assert (first_url, second_url) == (f"{tmp_path}/train/a.parquet", f"{tmp_path}/test/b.parquet")
-    assert [first, second] == previous_manifest.files
-    assert rows.to_pydict() == {
-        "key": ["/i/1", "/i/2"],
-        "label": ["cat", "cat"],
-        "source_bytes": [100, 7],
-        "source_modified": [1.5, 1.5],
-        "source_digest": [digest("/i/1"), digest("/i/2")],
-        "perceptual_hash": [-7, -7],
-        "row": [0, 1],
-    }
-    assert others["key"].to_pylist() == ["/i/3"]
-    assert (version.rejects, version.duplicates) == (REJECTS, DUPLICATES)
-    assert version.inputs == 5
-
-
-def test_digests_of_a_fixed_size_which_older_versions_wrote_are_read(
-    tmp_path: Path, previous_manifest: Manifest
-) -> None:
-    expected = previous_version.read_version(str(tmp_path), previous_manifest)
-    for path, name in (("train/a.parquet", "source_digest"), ("duplicates/a.parquet", "digest")):
-        rows = storage.read_table(str(tmp_path / path))
-        old = pa.array(rows[name].to_pylist(), pa.binary(16))
-        column = rows.schema.get_field_index(name)
-        storage.write_table(str(tmp_path / path), rows.set_column(column, name, old))
-    version = previous_version.read_version(str(tmp_path), previous_manifest)
-    assert version.duplicates == expected.duplicates
-    assert [rows for *_, rows in version.shards] == [rows for *_, rows in expected.shards]
-
-
-def test_rows_rejects_and_duplicates_are_known_images(
-    tmp_path: Path, previous_manifest: Manifest
-) -> None:
-    known = previous_version.known_images(
-        previous_version.read_version(str(tmp_path), previous_manifest)
-    )
-    assert known.schema == KNOWN_IMAGES
-    assert list(arrow.iter_rows(known, *KNOWN_IMAGES.names)) == [
-        ("/i/1", 100, 1.5, "cat", 0, "row", ""),
-        ("/i/2", 7, 1.5, "cat", 0, "row", ""),
-        ("/i/3", 100, 1.5, "dog", 2, "row", ""),
-        ("/i/bad", 5, 2.5, "", -1, "truncated", ""),
-        ("/i/copy", 100, 3.5, "cat", -1, "duplicate", "/i/1"),
+def test_files_are_numbered_by_kind(tmp_path: Path, previous_manifest: Manifest) -> None:
+    first, second = previous_manifest.files
+    assert previous_version.list_files(str(tmp_path), previous_manifest) == [
+        VersionFile(0, f"{tmp_path}/train/a.parquet", "rows", "train", first),
+        VersionFile(1, f"{tmp_path}/test/b.parquet", "rows", "test", second),
+        VersionFile(2, f"{tmp_path}/rejects/a.parquet", "rejects", "", None),
+        VersionFile(3, f"{tmp_path}/duplicates/a.parquet", "duplicates", "", None),
     ]
 
 
-def test_an_empty_version_has_no_images() -> None:
-    assert EMPTY_VERSION.inputs == 0
-    assert previous_version.known_images(EMPTY_VERSION).num_rows == 0
-    assert (
-        previous_version.exclude_images(EMPTY_VERSION, arrow.chunked_string_array(["/i/1"]))
-        == EMPTY_VERSION
-    )
-
-
-def keys_of(version: PreviousVersion) -> list[list[str]]:
-    shard_keys = [table["key"] for *_, table in version.shards]
-    columns = [*shard_keys, version.rejects["path"], version.duplicates["path"]]
-    return [column.to_pylist() for column in columns]
-
-
-@pytest.mark.parametrize(
-    ("excluded", "expected"),
-    [
-        ("", [["/i/1", "/i/2"], ["/i/3"], ["/i/bad"], ["/i/copy"]]),
-        ("/i/1", [["/i/2"], ["/i/3"], ["/i/bad"], ["/i/copy"]]),
-        ("/i/3 /i/unknown", [["/i/1", "/i/2"], [], ["/i/bad"], ["/i/copy"]]),
-        ("/i/bad /i/copy", [["/i/1", "/i/2"], ["/i/3"], [], []]),
-    ],
-)
-def test_images_are_excluded_by_their_keys(
-    tmp_path: Path, previous_manifest: Manifest, excluded: str, expected: list[list[str]]
+def test_rows_rejects_and_duplicates_are_known_images(
+    spark: SparkSession, tmp_path: Path, previous_manifest: Manifest
 ) -> None:
-    before = previous_version.read_version(str(tmp_path), previous_manifest)
-    keys = arrow.chunked_string_array(excluded.split())
-    retained = previous_version.exclude_images(before, keys)
-    assert keys_of(retained) == expected
-    assert retained.inputs == sum(map(len, expected))
+    files = previous_version.list_files(str(tmp_path), previous_manifest)
+    known = previous_version.read_known(spark, files)
+    assert known.columns == KNOWN.names
+    assert sorted(map(tuple, known.collect())) == KNOWN_ROWS
 
 
-def test_the_retained_rows_of_a_shard_keep_their_numbers(
+def test_no_files_have_no_images(spark: SparkSession) -> None:
+    assert previous_version.read_known(spark, []).collect() == []
+
+
+def read_files(dataset: Path, manifest: Manifest) -> list[pa.Table]:
+    files = previous_version.list_files(str(dataset), manifest)
+    names = ("train", "validation", "test", "")
+    rows = [(file.index, file.url, file.kind, names.index(file.split)) for file in files]
+    return list(previous_version.read_files([table(previous_version.FILES, *rows)]))
+
+
+def test_digests_of_a_fixed_size_and_texts_of_other_types_are_read(
     tmp_path: Path, previous_manifest: Manifest
 ) -> None:
-    before = previous_version.read_version(str(tmp_path), previous_manifest)
-    (_, shard, rows), _ = previous_version.exclude_images(
-        before, arrow.chunked_string_array(["/i/1"])
-    ).shards
-    assert rows["row"].to_pylist() == [1]
-    assert shard.rows == 2
+    expected = read_files(tmp_path, previous_manifest)
+    assert [table.schema for table in expected] == [KNOWN] * 4
+    for path, name, kind in (
+        ("train/a.parquet", "source_digest", pa.binary(16)),
+        ("duplicates/a.parquet", "digest", pa.binary(16)),
+        ("test/b.parquet", "label", pa.large_string()),
+    ):
+        rows = storage.read_table(str(tmp_path / path))
+        old = pa.array(rows[name].to_pylist(), kind)
+        column = rows.schema.get_field_index(name)
+        storage.write_table(str(tmp_path / path), rows.set_column(column, name, old))
+    assert read_files(tmp_path, previous_manifest) == expected
 
 
-def test_rows_are_numbered_from_0() -> None:
-    numbered = previous_version.add_row_numbers(pa.table({"key": ["a", "b", "c"]}))
-    assert numbered.to_pydict() == {"key": ["a", "b", "c"], "row": [0, 1, 2]}
+def test_more_files_than_threads_are_read_in_order(
+    tmp_path: Path, previous_manifest: Manifest
+) -> None:
+    many = previous_manifest.model_copy(update={"rejects_files": ["rejects/a.parquet"] * 20})
+    tables = read_files(tmp_path, many)
+    assert [table["file"][0].as_py() for table in tables] == list(range(23))
+
+
+def test_pixels_are_not_read(
+    tmp_path: Path, previous_manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[list[str]] = []
+    read_table = storage.read_table
+
+    def read(url: str, columns: list[str]) -> pa.Table:
+        names.append(columns)
+        return read_table(url, columns)
+
+    monkeypatch.setattr(storage, "read_table", read)
+    read_files(tmp_path, previous_manifest)
+    assert sorted(names)[1] == ["key", "source_bytes", "source_modified", "label"]
+    assert not any("image" in columns for columns in names)

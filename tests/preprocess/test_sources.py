@@ -5,28 +5,22 @@ from __future__ import annotations
 import pytest
 
 from example_manifest import example
-from halftone import arrow
 from halftone.config import PreprocessSettings, SplitSettings
 from halftone.errors import InputError
 from halftone.preprocess import sources
-from halftone.preprocess.changes import KNOWN_IMAGES
-from tables import table
+from halftone.preprocess.delta import Delta
 
 BY_PATH = sources.describe_sources(PreprocessSettings(), SplitSettings(), [])
 BY_TABLE = sources.describe_sources(PreprocessSettings(), SplitSettings(), ["label", "split"])
-KNOWN = table(
-    KNOWN_IMAGES,
-    ("/i/row", 1, 1.0, "cat", 0, "row", ""),
-    ("/i/copy", 1, 1.0, "cat", -1, "duplicate", "/i/row"),
-    ("/i/bad", 1, 1.0, "", -1, "truncated", ""),
-)
+# Two rows or duplicates are no longer listed, and a reject.
+MISSING = Delta(num_missing=3, num_missing_labelled=2, missing_example="/i/row")
+NO_LABEL = Delta(num_missing=1)  # a reject
 
 
 def check(
-    old: dict[str, str], new: dict[str, str], *missing: str, retry_rejects: bool = False
+    old: dict[str, str], new: dict[str, str], delta: Delta, *, retry_rejects: bool = False
 ) -> None:
-    keys = arrow.chunked_string_array(missing)
-    sources.check_changed_sources("/out", old, new, KNOWN, keys, retry_rejects)
+    sources.check_changed_sources("/out", old, new, delta, retry_rejects)
 
 
 def test_the_sources_of_labels_groups_and_splits() -> None:
@@ -63,22 +57,22 @@ def test_sources_of_an_older_dataset_with_a_table_are_not_known() -> None:
 
 
 def test_images_that_would_keep_old_labels_are_an_error() -> None:
-    check(BY_PATH, BY_TABLE)
-    check(BY_PATH, BY_TABLE, "/i/bad")  # a reject has no label
-    check(BY_PATH, BY_PATH, "/i/row", "/i/copy")
+    check(BY_PATH, BY_TABLE, Delta())
+    check(BY_PATH, BY_TABLE, NO_LABEL)
+    check(BY_PATH, BY_PATH, MISSING)
     difference = (
         r"labels were from preprocess.label_from '([^/]+)/[^/]+$', are now from column label of "
         "preprocess.catalogue; splits were from splits.from_path None, are now from column split "
         "of preprocess.catalogue"
     )
     with pytest.raises(InputError) as caught:
-        check(BY_PATH, BY_TABLE, "/i/bad", "/i/copy", "/i/row")
+        check(BY_PATH, BY_TABLE, MISSING)
     assert str(caught.value) == (
         f"/out: {difference}. 2 images of the dataset are no longer listed, such as /i/row, and "
         "would keep the old ones: --prune removes them from the dataset; or give another --output"
     )
     with pytest.raises(InputError) as caught:
-        check(BY_PATH, BY_TABLE, retry_rejects=True)
+        check(BY_PATH, BY_TABLE, Delta(), retry_rejects=True)
     assert str(caught.value) == (
         f"/out: {difference}. --retry-rejects would change rejected images alone; run once "
         "without it"

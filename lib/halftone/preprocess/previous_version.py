@@ -48,7 +48,7 @@ def list_files(dataset: str, manifest: Manifest) -> list[VersionFile]:
     ]
 
 
-_FILES = pa.schema(
+FILES = pa.schema(
     [
         pa.field(FILE, pa.int32()),
         pa.field("url", pa.string()),
@@ -89,7 +89,7 @@ def read_known(session: SparkSession, files: Sequence[VersionFile]) -> DataFrame
     ]
     num_rows = sum(file.shard.rows for file in files if file.shard)
     num_tasks = max(num_rows // _TASK_ROWS, len(files) // _TASK_FILES) + 1
-    frame = create_frame(session, build_table(rows, _FILES), num_tasks)
+    frame = create_frame(session, build_table(rows, FILES), num_tasks)
     return map_tables(frame, read_files, KNOWN)
 
 
@@ -97,11 +97,11 @@ def read_files(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Yield KNOWN, a table for each file.
 
     Args:
-        tables: of _FILES.
+        tables: of FILES.
     """
     with ThreadPoolExecutor(_READ_THREADS) as pool:
         for table in tables:
-            files = list(arrow.iter_rows(table, *_FILES.names))
+            files = list(arrow.iter_rows(table, *FILES.names))
             for start in range(0, len(files), _READ_THREADS):
                 yield from pool.map(_read_file, files[start : start + _READ_THREADS])
 
