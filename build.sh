@@ -23,6 +23,8 @@ help() {
   test      the fast gate: lint, types and the fast tests. --all: every test, as CI does.
             Other arguments go to pytest:  ./build.sh test tests/dataset/test_splits.py
   s3-server compile the S3 server of the tests, once; test does it by itself
+  connect-server
+            fetch the Spark Connect server of the tests, once; test does it by itself
   lint      ruff, ruff format and mypy, without changing anything
   fix       let ruff repair and format what it can
   package   for clusters: dist/halftone.zip, and this Python with all packages as an archive
@@ -380,6 +382,28 @@ EOF
     finish_step
 }
 
+# --- the Spark Connect server of the tests --------------------------------------------------------
+
+connect_pin() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$root/tests/connect_server.py"; }
+
+# PySpark has the client only. The server is a jar beside PySpark's own.
+connect_server() {
+    local name jar
+    name=spark-connect_2.12-$(connect_pin VERSION).jar
+    jar=$cache/jars/$name
+    [[ ! -f $jar ]] || return 0
+    start_step 'Spark Connect server for the tests (once)' \
+        'If it is the network, or a proxy, run ./build.sh connect-server again.'
+    mkdir -p "$cache/jars"
+    "$python" -c 'import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])' \
+        "https://repo1.maven.org/maven2/org/apache/spark/spark-connect_2.12/$(connect_pin VERSION)/$name" \
+        "$jar.unfinished" >>"$log" 2>&1
+    cure='Its content is not what was tested (SHA256 in tests/connect_server.py).'
+    echo "$(connect_pin SHA256)  $jar.unfinished" | sha256sum --check >>"$log" 2>&1
+    mv "$jar.unfinished" "$jar"
+    finish_step
+}
+
 # --- the other verbs ----------------------------------------------------------------------------
 
 demo() {
@@ -519,9 +543,15 @@ main() {
             s3_server
             printf '==> The S3 server is %s\n' "$cache/bin/versitygw-$(server_pin VERSION)"
             ;;
+        connect-server)
+            setup
+            connect_server
+            printf '==> The Spark Connect server is %s\n' "$cache/jars/spark-connect_2.12-$(connect_pin VERSION).jar"
+            ;;
         test)
             setup
             s3_server
+            connect_server
             ci_programs
             case ${1:-} in
                 '') test_gate fast ;;
@@ -542,7 +572,7 @@ main() {
             ;;
         package) package ;;
         clean) clean ;;
-        *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, lint, fix, package, clean, help." ;;
+        *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, connect-server, lint, fix, package, clean, help." ;;
     esac
 }
 

@@ -14,60 +14,60 @@ import pyarrow as pa
 import halftone
 from halftone import arrow, storage
 from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
-from halftone.dataset import manifest, schema
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset import manifest, pixel_statistics, schema
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
-from halftone.preprocess import shards
-from halftone.preprocess.shards import Shard, ShardSource
 
 Shape = tuple[int, int, int]  # height, width, channels
 
 LABELS = ["one", "two"]
 _SEED = 7
+_SHARD_BYTES = 16 * 2**20
 _IMAGES = "/drawn"  # the folder of the images, which do not exist
 
 
 def write_dataset(folder: Path, count: int, shape: Shape) -> int:
     """Write a dataset to `folder`, all rows in the train split; return its number of shards."""
-    root = str(folder)
-    writer = shards.ShardWriter(root, _IMAGES, LABELS, shape[2])
-    size = shards.rows_per_shard(
-        "auto", int(np.prod(shape)), count, PreprocessSettings().min_shards
-    )
-    files = []
-    for number, start in enumerate(range(0, count, size)):
-        rows = np.arange(start, min(start + size, count))
-        part = folder / f"part-{number:05d}.parquet"
-        storage.write_table(str(part), _staged_part(rows, shape))
-        source = ShardSource(str(part), np.arange(len(rows)))
-        shard = Shard(f"{TRAIN}/drawn-{number:05d}.parquet", TRAIN, (source,))
-        files.append(ShardFile(path=shard.path, split=TRAIN, **writer.write(shard)._asdict()))
-        part.unlink()
-    manifest.publish_manifest(root, _manifest(count, shape, files))
+    row_bytes = int(np.prod(shape))
+    size = max(1, min(_SHARD_BYTES // row_bytes, count // PreprocessSettings().min_shards))
+    files = [
+        _write_shard(folder, number, np.arange(start, min(start + size, count)), shape)
+        for number, start in enumerate(range(0, count, size))
+    ]
+    manifest.publish_manifest(str(folder), _manifest(count, shape, files))
     return len(files)
 
 
-def _staged_part(rows: np.ndarray, shape: Shape) -> pa.Table:
-    """Return rows as a staged part of preprocess: the columns of a shard except `label_id`."""
+def _write_shard(folder: Path, number: int, rows: np.ndarray, shape: Shape) -> ShardFile:
     rng = np.random.default_rng([_SEED, int(rows[0])])
     pixels = rng.integers(0, 256, (len(rows), int(np.prod(shape))), np.uint8)
-    texts = {
-        schema.KEY: [f"{_IMAGES}/{row:08d}.jpg" for row in rows],
-        schema.LABEL: [LABELS[row % len(LABELS)] for row in rows],
+    label_ids = rows % len(LABELS)
+    columns = {
+        schema.KEY: arrow.string_array([f"{_IMAGES}/{row:08d}.jpg" for row in rows]),
+        schema.LABEL: arrow.string_array([LABELS[label_id] for label_id in label_ids]),
+        schema.LABEL_ID: arrow.number_array(label_ids, pa.int32()),
+        schema.IMAGE: arrow.binary_array([image.tobytes() for image in pixels]),
+        schema.SOURCE_DIGEST: arrow.binary_array([int(row).to_bytes(16, "little") for row in rows]),
     }
-    fields = [field for field in schema.ROWS if field.name != schema.LABEL_ID]
-    arrays = []
-    for field in fields:
-        if field.name in texts:
-            arrays.append(arrow.string_array(texts[field.name]))
-        elif field.name == schema.IMAGE:
-            arrays.append(arrow.binary_array([image.tobytes() for image in pixels]))
-        elif pa.types.is_fixed_size_binary(field.type):
-            digests = [int(row).to_bytes(field.type.byte_width, "little") for row in rows]
-            arrays.append(arrow.fixed_binary_array(digests, field.type.byte_width))
-        else:
-            arrays.append(arrow.number_array(rows, field.type))
-    return pa.table(arrays, schema=pa.schema(fields))
+    arrays = [
+        columns[field.name] if field.name in columns else arrow.number_array(rows, field.type)
+        for field in schema.ROWS
+    ]
+    table = pa.table(arrays, schema=schema.rows_with_shape(*shape))
+    path = f"{TRAIN}/drawn-{number:05d}.parquet"
+    size_bytes = storage.write_table(str(folder / path), table)
+    sums, square_sums = pixel_statistics.channel_sums(pixels, shape[2])
+    digest = f"drawn-{number}"
+    return ShardFile(
+        path=path,
+        split=TRAIN,
+        rows=len(rows),
+        size_bytes=size_bytes,
+        digest=digest,
+        sums=sums,
+        square_sums=square_sums,
+    )
 
 
 def _manifest(count: int, shape: Shape, files: list[ShardFile]) -> Manifest:

@@ -18,8 +18,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
+from connect_server import ConnectServer, open_session, running_server
 from gate import (  # noqa: F401 (pytest finds its hooks here)
     pytest_deselected,
     pytest_runtest_setup,
@@ -64,6 +66,35 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 def spark() -> Iterator[SparkSession]:
     with spark_session("tests", SparkSettings(master="local[2, 4]")) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def connect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConnectServer]:
+    with running_server(tmp_path_factory.mktemp("connect")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def connect_session(connect_server: ConnectServer) -> Iterator[SparkSession]:
+    """A session of Spark Connect, whose workers have the package. Use it through `any_spark`."""
+    with open_session(connect_server.url) as session:
+        yield session
+
+
+@pytest.fixture(params=["classic", "connect"])
+def any_spark(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SparkSession]:
+    """A session of each kind. Functions of the test's module are sent to the workers."""
+    if request.param == "classic":
+        yield request.getfixturevalue("spark")
+        return
+    session = request.getfixturevalue("connect_session")
+    # Both kinds in one process: PySpark looks at this variable to tell which one is meant.
+    monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
+    cloudpickle.register_pickle_by_value(request.module)
+    yield session
+    cloudpickle.unregister_pickle_by_value(request.module)
 
 
 @pytest.fixture

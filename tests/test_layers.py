@@ -19,6 +19,7 @@ LAYERS = (
     ("config", "storage", "system", "metrics"),
     ("images", "locking", "spark", "models", "sample"),
     ("dataset",),
+    ("listing",),
     ("preprocess", "feed", "model_directory"),
     ("training", "tracking", "report", "summary"),
     ("launch", "scoring", "export", "preflight"),

@@ -11,7 +11,7 @@ from conftest import DrawImages
 from halftone.config import Config
 from halftone.errors import InputError
 from halftone.experiment import datasets
-from halftone.preprocess import catalogue
+from listed_images import list_images
 
 
 def test_runs_share_a_dataset_if_the_settings_of_its_rows_are_equal(
@@ -42,8 +42,8 @@ def test_a_subset_is_balanced_and_does_not_change_with_new_images(
     chosen = pq.read_table(table)
     assert Counter(chosen["label"].to_pylist()) == {"a": 4, "b": 4, "c": 4}
     # Each image keeps its label and its split.
-    all_entries = catalogue.build_catalogue(str(images), full).entries.to_pylist()
-    entries = catalogue.build_catalogue(str(images), small).entries.to_pylist()
+    all_entries = list_images(str(images), full).entries
+    entries = list_images(str(images), small).entries
     assert len(entries) == 12
     assert all(entry in all_entries for entry in entries)
     draw_images(classes=classes, each=30, start=9)

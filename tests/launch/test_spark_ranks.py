@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
@@ -12,6 +13,7 @@ from halftone.errors import RunError, StoppedError
 from halftone.launch import spark_ranks, spark_task
 from halftone.launch.connection import DriverAddress
 from halftone.launch.signals import StopRequest
+from halftone.spark.frames import map_tables
 
 
 def running_rank_pids() -> list[int]:
@@ -34,6 +36,7 @@ def wait_until_gone() -> None:
 def test_more_ranks_than_spark_slots_are_refused(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    map_tables(spark.range(2), iter, spark_task.NUMBERS).collect()  # the first job takes seconds
     monkeypatch.setattr(spark_ranks, "_START_TIMEOUT_SECS", 4.0)
     with (
         pytest.raises(RunError) as caught,
@@ -73,7 +76,7 @@ def test_stop_request_while_ranks_start(spark: SparkSession) -> None:
 def test_task_that_cannot_start_its_rank_is_an_error(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(driver: DriverAddress, task_numbers: Iterable[int]) -> Iterator[None]:
+    def fail(driver: DriverAddress, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         raise OSError("no room for the rank")
 
     monkeypatch.setattr(spark_task, "run_rank", fail)

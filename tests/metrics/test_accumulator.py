@@ -143,7 +143,7 @@ def test_parts_in_any_order_are_the_whole(
     random.shuffle(order)
     edges = [0, *sorted(min(cut, rows) for cut in cuts), rows]
     parts = [drawn.rows(np.array(order[a:b], int)).accumulate() for a, b in zip(edges, edges[1:])]
-    assert same(accumulator.sum_accumulators(parts), drawn.accumulate())
+    assert same(accumulator.sum_pairwise(parts), drawn.accumulate())
     assert same(sum(parts[1:], parts[0]), drawn.accumulate())
 
 
@@ -157,7 +157,7 @@ def test_a_sum_adds_parts_of_equal_size_first(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(MetricsAccumulator, "__add__", recorded_add)
     rows = calibrated(0, 7, 2)
-    accumulator.sum_accumulators(rows.rows(np.array([row])).accumulate() for row in range(7))
+    accumulator.sum_pairwise(rows.rows(np.array([row])).accumulate() for row in range(7))
     assert sizes == [(1, 1), (1, 1), (2, 2), (1, 1), (1, 2), (3, 4)]
 
 

@@ -98,7 +98,7 @@ def test_intervals_are_the_same_whenever_they_are_computed() -> None:
     parts = [rows.rows(np.arange(200)[part::3]).accumulate() for part in (2, 0, 1)]
     exact = point_estimates.estimate_metrics(rows.accumulate().group_sums.total())
     assert bootstrap.intervals(
-        accumulator.sum_accumulators(parts).group_sums, exact, 1000
+        accumulator.sum_pairwise(parts).group_sums, exact, 1000
     ) == intervals(rows)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,10 +18,15 @@ def cross_entropy(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
     return float(-np.log(np.maximum(of_label, 1e-300)).mean())
 
 
+def fit(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
+    slopes = partial(calibration.cross_entropy_slopes, label_ids, probabilities)
+    return calibration.fit_temperature(slopes, len(label_ids))
+
+
 def test_a_temperature_by_hand() -> None:
     # 3 of 4 rows are right at 0.8: the best is 0.75, so log 4 / T = log 3.
     probabilities = np.array([[0.2, 0.8]] * 4, np.float32)
-    temperature = calibration.fit_temperature(np.array([1, 1, 0, 1]), probabilities)
+    temperature = fit(np.array([1, 1, 0, 1]), probabilities)
     assert temperature == pytest.approx(math.log(4) / math.log(3), abs=1e-6)
     scaled = calibration.apply_temperature(probabilities, temperature)
     np.testing.assert_allclose(scaled, [[0.25, 0.75]] * 4, atol=1e-6)
@@ -33,7 +39,7 @@ def test_the_sharpness_of_an_overconfident_model_is_recovered(
     classes: int, sharpness: float
 ) -> None:
     rows = calibrated(0, 40_000, classes, sharpness)
-    temperature = calibration.fit_temperature(rows.label_ids, rows.probabilities)
+    temperature = fit(rows.label_ids, rows.probabilities)
     assert temperature == pytest.approx(sharpness, rel=0.03)
     scaled = calibration.apply_temperature(rows.probabilities, sharpness)
     unscaled = calibrated(0, 40_000, classes).probabilities
@@ -53,34 +59,34 @@ def test_no_temperature_has_a_smaller_loss(classes: int, seed: int) -> None:
         )
 
     best = minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-8})
-    temperature = calibration.fit_temperature(rows.label_ids, rows.probabilities)
+    temperature = fit(rows.label_ids, rows.probabilities)
     assert temperature == pytest.approx(best.x, rel=1e-3)
     assert loss(temperature) <= best.fun + 1e-8
 
 
 def test_rows_are_processed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = calibrated(0, 1000, 3, 2.0)
-    whole = calibration.fit_temperature(rows.label_ids, rows.probabilities)
+    whole = fit(rows.label_ids, rows.probabilities)
     monkeypatch.setattr(calibration, "_CHUNK_ROWS", 7)
-    parts = calibration.fit_temperature(rows.label_ids, rows.probabilities)
+    parts = fit(rows.label_ids, rows.probabilities)
     assert parts == pytest.approx(whole, rel=1e-9)
 
 
 def test_if_all_rows_are_right_or_all_are_wrong_the_temperature_is_a_bound() -> None:
     probabilities = np.array([[0.1, 0.9], [0.7, 0.3]], np.float32)
-    assert calibration.fit_temperature(np.array([1, 0]), probabilities) == 0.05
-    assert calibration.fit_temperature(np.array([0, 1]), probabilities) == 20.0
+    assert fit(np.array([1, 0]), probabilities) == 0.05
+    assert fit(np.array([0, 1]), probabilities) == 20.0
 
 
 def test_if_all_classes_are_equally_probable_the_temperature_is_1() -> None:
     probabilities = np.full((3, 3), 1 / 3, np.float32)
-    assert calibration.fit_temperature(np.array([0, 1, 2]), probabilities) == 1.0
+    assert fit(np.array([0, 1, 2]), probabilities) == 1.0
 
 
 def test_a_confident_mistake_has_a_finite_loss() -> None:
     probabilities = np.array([[0.0, 1.0]] * 10, np.float32)
     # Right in 9 of 10: log 1e7 / T = log 9.
-    temperature = calibration.fit_temperature(np.array([1] * 9 + [0]), probabilities)
+    temperature = fit(np.array([1] * 9 + [0]), probabilities)
     assert temperature == pytest.approx(math.log(1e7) / math.log(9), rel=1e-6)
     np.testing.assert_allclose(
         calibration.apply_temperature(probabilities, temperature), [[0.1, 0.9]] * 10, atol=1e-6

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halftone.errors import InputError
-from halftone.metrics import thresholds
+from halftone.metrics import score_counts, thresholds
+from halftone.metrics.score_counts import ScoreCounts
 
 LABELS = np.array([0, 0, 1, 0, 1, 1], np.int32)
 P1 = np.array([0.1, 0.2, 0.4, 0.6, 0.6, 0.9], np.float32)
@@ -17,6 +19,30 @@ P1 = np.array([0.1, 0.2, 0.4, 0.6, 0.6, 0.9], np.float32)
 def two(p1: list[float] | np.ndarray) -> np.ndarray:
     scores = np.asarray(p1, np.float32)
     return np.stack([1 - scores, scores], axis=1)
+
+
+def score_ranges(labels: np.ndarray, p1: np.ndarray) -> Iterator[ScoreCounts]:
+    """Count the scores of four ranges, the highest first; some may have no rows."""
+    edges = [np.inf, 0.75, 0.5, 0.25, -np.inf]
+    for high, low in zip(edges, edges[1:]):
+        inside = (low <= p1) & (p1 < high)
+        yield score_counts.count_scores(p1[inside], labels[inside] == 1, max_codes=100)
+
+
+def best_f1(labels: np.ndarray, p1: np.ndarray) -> float:
+    """Choose from ranges of scores and from all scores at once; the result is the same."""
+    positives = int(np.count_nonzero(labels))
+    threshold = thresholds.best_f1_threshold(score_ranges(labels, p1), positives)
+    whole = [score_counts.count_scores(p1, labels == 1, max_codes=100)]
+    assert threshold == thresholds.best_f1_threshold(whole, positives)
+    return threshold
+
+
+def precision(labels: np.ndarray, p1: np.ndarray, min_precision: float) -> float:
+    threshold = thresholds.precision_threshold(score_ranges(labels, p1), min_precision)
+    whole = [score_counts.count_scores(p1, labels == 1, max_codes=100)]
+    assert threshold == thresholds.precision_threshold(whole, min_precision)
+    return threshold
 
 
 def test_two_classes_are_split_at_the_threshold() -> None:
@@ -34,23 +60,23 @@ def test_a_threshold_separates_adjacent_floats() -> None:
     low = np.float32(0.7)
     high = np.nextafter(low, np.float32(1))
     for scores in ([low, high], [high, np.nextafter(high, np.float32(1))]):
-        threshold = thresholds.best_f1_threshold(np.array([0, 1]), np.array(scores, np.float32))
+        threshold = best_f1(np.array([0, 1]), np.array(scores, np.float32))
         assert thresholds.predict_classes(two(scores), threshold).tolist() == [0, 1]
 
 
 def test_the_best_f1_by_hand() -> None:
     # Cuts above 0.6: 1 hit of 1, F1 2/4; above 0.4: 2 of 3, 4/6; above 0.2: 3 of 4, 6/7.
-    assert thresholds.best_f1_threshold(LABELS, P1) == pytest.approx(0.3, abs=1e-7)
+    assert best_f1(LABELS, P1) == pytest.approx(0.3, abs=1e-7)
 
 
 def test_of_thresholds_with_equal_f1_the_highest_is_chosen() -> None:
     labels, p1 = np.array([1, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6], np.float32)
     # One of one gives 2/3, and so do two of four.
-    assert thresholds.best_f1_threshold(labels, p1) == pytest.approx(0.85, abs=1e-7)
+    assert best_f1(labels, p1) == pytest.approx(0.85, abs=1e-7)
 
 
 def test_if_every_row_is_of_class_1_the_threshold_is_below_all_scores() -> None:
-    threshold = thresholds.best_f1_threshold(np.array([1, 1]), np.array([0.5, 0.25], np.float32))
+    threshold = best_f1(np.array([1, 1]), np.array([0.5, 0.25], np.float32))
     assert threshold == 0.125
 
 
@@ -60,9 +86,7 @@ def test_if_every_row_is_of_class_1_the_threshold_is_below_all_scores() -> None:
 )
 def test_the_lowest_threshold_of_a_precision(min_precision: float, threshold: float) -> None:
     # From 0.75 on 1 of 1, from 0.5 on 2 of 3, from 0.3 on 3 of 4, from 0.15 on 3 of 5, 3 of 6.
-    assert thresholds.precision_threshold(LABELS, P1, min_precision) == pytest.approx(
-        threshold, abs=1e-7
-    )
+    assert precision(LABELS, P1, min_precision) == pytest.approx(threshold, abs=1e-7)
 
 
 def test_a_precision_that_no_threshold_reaches() -> None:
@@ -72,7 +96,7 @@ def test_a_precision_that_no_threshold_reaches() -> None:
         "with 4 rows above it. Ask for that or less, or train a better model"
     )
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        thresholds.precision_threshold(labels, p1, 0.95)
+        precision(labels, p1, 0.95)
 
 
 def test_no_rows() -> None:
@@ -81,7 +105,7 @@ def test_no_rows() -> None:
         InputError,
         match=r"^no threshold can be chosen for a precision of 0\.9 from no rows$",
     ):
-        thresholds.precision_threshold(*none, 0.9)
+        precision(*none, 0.9)
 
 
 def test_no_row_of_class_1() -> None:
@@ -90,7 +114,7 @@ def test_no_row_of_class_1() -> None:
         "classes, or stay with 0.5"
     )
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        thresholds.best_f1_threshold(np.array([0, 0]), np.array([0.5, 0.25], np.float32))
+        best_f1(np.array([0, 0]), np.array([0.5, 0.25], np.float32))
 
 
 ROWS = st.lists(
@@ -114,7 +138,7 @@ def all_cuts(labels: np.ndarray, p1: np.ndarray) -> list[tuple[float, float, flo
 @given(ROWS.filter(lambda rows: any(label for label, _ in rows)))
 def test_no_cut_has_a_better_f1(rows: list[tuple[int, float]]) -> None:
     labels, p1 = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], np.float32)
-    predicted_ids = thresholds.predict_classes(two(p1), thresholds.best_f1_threshold(labels, p1))
+    predicted_ids = thresholds.predict_classes(two(p1), best_f1(labels, p1))
     f1 = 2 * int((labels * predicted_ids).sum()) / (labels.sum() + predicted_ids.sum())
     assert f1 == max(cut_f1 for _, cut_f1, _ in all_cuts(labels, p1))
 
@@ -125,13 +149,11 @@ def test_no_lower_cut_has_the_precision(
 ) -> None:
     labels, p1 = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], np.float32)
     sufficient = [
-        score for score, _, precision in all_cuts(labels, p1) if precision >= min_precision
+        score for score, _, cut_precision in all_cuts(labels, p1) if cut_precision >= min_precision
     ]
     if sufficient:
-        predicted_ids = thresholds.predict_classes(
-            two(p1), thresholds.precision_threshold(labels, p1, min_precision)
-        )
+        predicted_ids = thresholds.predict_classes(two(p1), precision(labels, p1, min_precision))
         assert predicted_ids.tolist() == (p1 >= min(sufficient)).astype(int).tolist()
     else:
         with pytest.raises(InputError, match="no threshold reaches"):
-            thresholds.precision_threshold(labels, p1, min_precision)
+            precision(labels, p1, min_precision)

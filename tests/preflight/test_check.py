@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
+import pyarrow as pa
 import pytest
-from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from halftone import cli
 from halftone.config import Config
 from halftone.errors import InputError
 from halftone.preflight import check, probe_host
+from halftone.spark.frames import map_tables
 
 FLAGS = {"--input": "images", "--output": "dataset"}
 
@@ -92,8 +94,15 @@ def test_executors_without_halftone(
     )
 
 
+NAME = pa.schema([pa.field("name", pa.string())])
+
+
+def name_executor(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    yield pa.table([[probe_host.executor_name()]], schema=NAME)
+
+
 def test_workers_of_an_executor_have_its_name(spark: SparkSession) -> None:
-    context: SparkContext = spark.sparkContext
-    names = context.parallelize(range(2), 2).map(lambda _: probe_host.executor_name()).collect()
-    assert len(set(names)) == 1
-    assert re.fullmatch(r".+, pid \d+", names[0])
+    rows = map_tables(spark.range(0, 2, 1, 2), name_executor, NAME).collect()
+    assert len(rows) == 2
+    assert len(set(rows)) == 1
+    assert re.fullmatch(r".+, pid \d+", rows[0].name)

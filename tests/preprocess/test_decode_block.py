@@ -13,36 +13,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import DrawImages, stripes
-from halftone import arrow, storage
+from halftone import storage
 from halftone.config import Config, PixelSpec
-from halftone.preprocess.catalogue import ENTRIES, build_catalogue
 from halftone.preprocess.decode_block import (
     PART,
     DecodeJob,
     _chunk_bounds,
     decode_images,
-    digest_whole_files,
+    digest_whole_file,
     file_digest,
     has_partial_digest,
-    read_part_metadata,
     select_rejects,
     stage_block,
 )
+from halftone.preprocess.entries import ENTRIES
+from listed_images import list_images
+from tables import table
 
 SPEC = PixelSpec(height_px=16, width_px=16, channels=1)
 
 
 def entries(paths: list[str], size_bytes: int = 100) -> pa.Table:
-    return pa.table(
-        [
-            arrow.string_array(paths),
-            arrow.string_array(["label"] * len(paths)),
-            arrow.number_array([0] * len(paths), pa.int8()),
-            arrow.number_array([size_bytes] * len(paths), pa.int64()),
-            arrow.number_array([1.5] * len(paths), pa.float64()),
-        ],
-        schema=ENTRIES,
-    )
+    rows = [("", path, "label", 0, size_bytes, 1.5, 0, "", "") for path in paths]
+    return table(ENTRIES, *rows)
 
 
 def test_every_entry_has_a_row_in_the_same_order(draw_images: DrawImages) -> None:
@@ -66,11 +59,11 @@ def test_every_entry_has_a_row_in_the_same_order(draw_images: DrawImages) -> Non
 def test_a_path_of_a_table_with_a_nul_is_one_reject(
     draw_images: DrawImages, tmp_path: Path, config: Callable[..., Config]
 ) -> None:
-    root, table = str(draw_images(each=2)), tmp_path / "list.csv"
-    table.write_text("path,label\nlying/0000.png,a\nlying/00\x0001.png,a\nupright/0001.png,b\n")
-    catalogue = build_catalogue(root, config(preprocess={"catalogue": str(table)}))
-    assert catalogue.unusable_images == []
-    part = decode_images(root, catalogue.entries, SPEC, read_threads=2)
+    root, csv = str(draw_images(each=2)), tmp_path / "list.csv"
+    csv.write_text("path,label\nlying/0000.png,a\nlying/00\x0001.png,a\nupright/0001.png,b\n")
+    images = list_images(root, config(preprocess={"catalogue": str(csv)}))
+    assert images.rejects == []
+    part = decode_images(root, pa.Table.from_pylist(images.entries), SPEC, read_threads=2)
     assert part.num_rows == 3
     assert select_rejects(part).select(["path", "reason", "detail"]).to_pylist() == [
         {
@@ -96,18 +89,22 @@ def test_the_number_of_threads_does_not_change_the_order(
 
 def test_an_existing_part_is_not_written_again(draw_images: DrawImages, tmp_path: Path) -> None:
     root = draw_images(each=3)
-    plan = str(tmp_path / "plan.parquet")
     paths = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
-    storage.write_table(plan, entries(paths), rows_per_group=4)
-    job = DecodeJob(str(root), plan, str(tmp_path / "parts"), SPEC, read_threads=2)
-    assert [stage_block(job, block) for block in (0, 1)] == [4, 2]
+    job = DecodeJob(str(root), str(tmp_path / "parts"), SPEC, read_threads=2)
+    block = table(
+        ENTRIES,
+        *(
+            ("", path, "label", split, 100, 1.5, 0, "", "")
+            for path, split in zip(paths, (0, 0, 2, 1, 2, 2))
+        ),
+    )
+    assert stage_block(job, 7, block) == [2, 1, 3]
     for path in root.rglob("*.png"):
         path.unlink()
-    assert stage_block(job, 1) == 2
-    [(_, first), (url, second)] = read_part_metadata(job, 2)
-    assert url == f"{tmp_path}/parts/part-000001.parquet"
-    assert "image" not in first.column_names
-    assert second["status"].to_pylist() == ["ok", "ok"]
+    assert stage_block(job, 7, block) == [2, 1, 3]
+    part = storage.read_table(f"{tmp_path}/parts/part-000007.parquet")
+    assert part["status"].to_pylist() == ["ok"] * 6
+    assert stage_block(job, 8, block) == [0, 0, 0]
 
 
 @given(st.lists(st.integers(-1, 6 * 2**20), max_size=200))
@@ -143,6 +140,6 @@ def test_whole_files_are_digested_and_a_missing_file_matches_no_other(tmp_path: 
     for name, data in (("a", b"one"), ("b", b"one"), ("c", b"two")):
         (tmp_path / name).write_bytes(data)
     keys = [str(tmp_path / name) for name in ("a", "b", "c", "missing")]
-    first, second, third, missing = digest_whole_files([keys], 0)
+    first, second, third, missing = map(digest_whole_file, keys)
     assert first == second != third
     assert missing not in (first, third)

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from halftone.preprocess.listed_files import Listing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from halftone import arrow
 from halftone.errors import InputError
 from halftone.model_directory import CURVES, HISTORY
 from halftone.preprocess import listed_files, listing
-from halftone.preprocess.listed_files import Listing
 
 
 def test_a_folder_is_listed_without_labels(tmp_path: Path) -> None:

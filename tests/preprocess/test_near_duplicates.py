@@ -1,174 +1,90 @@
-"""The search gives the result of comparing all pairs, in bounded time and memory."""
+"""The Spark job finds the nearest row of an earlier split for each row."""
 
 from __future__ import annotations
 
-import re
-import time
-import tracemalloc
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
 
-from halftone.preprocess import near_duplicates
+from halftone.preprocess.near_duplicates import match_hashes, measure_chance
+from halftone.spark.frames import create_frame
+from hash_pairs import HashRow, Match, hash_table, match_all_pairs, random_rows
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
-def match(hashes: list[int], split_ids: list[int], distance: int) -> list[tuple[int, int, int]]:
-    result = near_duplicates.match_hashes(
-        np.array(hashes, np.uint64), np.array(split_ids, np.int8), distance
-    )
-    assert all(column.dtype == np.int64 for column in result)
-    return list(zip(*(column.tolist() for column in result)))
+def frame(spark: SparkSession, rows: Sequence[HashRow], partitions: int = 1) -> DataFrame:
+    return create_frame(spark, hash_table(rows), partitions)
 
 
-def match_all_pairs(
-    hashes: list[int], split_ids: list[int], distance: int
-) -> list[tuple[int, int, int]]:
-    nearest = []
-    for row, split_id in enumerate(split_ids):
-        distances = [
-            (bin(hashes[row] ^ hashes[other]).count("1"), other)
-            for other in range(len(split_ids))
-            if split_ids[other] < split_id
-        ]
-        if distances and min(distances)[0] <= distance:
-            nearest.append((row, min(distances)[1], min(distances)[0]))
-    return nearest
+def match(
+    spark: SparkSession, rows: Sequence[HashRow], distance: int, num_rows: int = 0
+) -> list[Match]:
+    found = match_hashes(frame(spark, rows, 2), num_rows or len(rows), distance)
+    assert found.dtypes == [("id", "bigint"), ("near_id", "bigint"), ("distance", "int")]
+    return sorted(tuple(row) for row in found.collect())
 
 
-# --- by hand --------------------------------------------------------------------------------------
-
-
-def test_a_row_matches_only_rows_of_earlier_splits() -> None:
+def test_a_row_matches_only_rows_of_earlier_splits(spark: SparkSession) -> None:
     hashes = [0b1111, 0b0111, 0b0011, 0b1111]
-    assert match(hashes, [TRAIN, TRAIN, TRAIN, TRAIN], 4) == []
-    assert match(hashes, [TEST, TRAIN, TEST, TEST], 4) == [(0, 1, 1), (2, 1, 1), (3, 1, 1)]
-    assert match(hashes, [TRAIN, VALIDATION, TEST, TEST], 4) == [(1, 0, 1), (2, 1, 1), (3, 0, 0)]
+    splits = [TRAIN, VALIDATION, TEST, TEST]
+    rows = [HashRow(n, split, 0, value) for n, (split, value) in enumerate(zip(splits, hashes))]
+    assert match(spark, rows, 4) == [(1, 0, 1), (2, 1, 1), (3, 0, 0)]
+    assert match(spark, rows, 0) == [(3, 0, 0)]
 
 
-def test_the_match_is_the_nearest_row_and_the_first_of_several() -> None:
-    hashes = [0b111000, 0b000001, 0b000010, 0b000001, 0b000000]
-    assert match(hashes, [TRAIN, TRAIN, TRAIN, TRAIN, TEST], 5) == [(4, 1, 1)]
-    assert match(hashes, [TRAIN, TEST, TRAIN, TEST, TEST], 5) == [(1, 2, 2), (3, 2, 2), (4, 2, 1)]
-
-
-@pytest.mark.parametrize(("distance", "expected"), [(3, []), (4, [(1, 0, 4)]), (63, [(1, 0, 4)])])
-def test_the_distance_is_inclusive(distance: int, expected: list[tuple[int, int, int]]) -> None:
-    highest_and_lowest = 1 << 63 | 1 << 31 | 1 << 17 | 1
-    assert match([0, highest_and_lowest], [TRAIN, TEST], distance) == expected
-
-
-def test_a_hash_with_all_bits_different_never_matches() -> None:
-    assert match([0, 2**64 - 1], [TRAIN, TEST], 63) == []
-
-
-@pytest.mark.parametrize("split_ids", [[], [TEST], [TEST, TEST]])
-def test_without_an_earlier_split_there_are_no_matches(split_ids: list[int]) -> None:
-    assert match([7] * len(split_ids), split_ids, 4) == []
-
-
-# --- against comparing all pairs ------------------------------------------------------------------
-
-CENTRES = st.integers(0, 2**64 - 1)
-FEW_BITS = st.lists(st.integers(0, 63), max_size=6).map(
-    lambda bits: sum(1 << bit for bit in set(bits))
-)
-
-
-@st.composite
-def rows(draw: st.DrawFn) -> tuple[list[int], list[int]]:
-    """Hashes around a few centres, so that many are near, and their split ids."""
-    centres = draw(st.lists(CENTRES, min_size=1, max_size=3))
-    around = st.tuples(st.sampled_from(centres), FEW_BITS).map(lambda pair: pair[0] ^ pair[1])
-    hashes = draw(st.lists(around, max_size=30))
-    some_split = st.integers(TRAIN, TEST)
-    split_ids = draw(st.lists(some_split, min_size=len(hashes), max_size=len(hashes)))
-    return hashes, split_ids
-
-
-@given(rows(), st.one_of(st.integers(0, 10), st.integers(0, 63)), st.sampled_from([1, 3, 1 << 17]))
-@settings(deadline=None, max_examples=300)
-def test_the_result_is_that_of_comparing_all_pairs(
-    some_rows: tuple[list[int], list[int]], distance: int, chunk_pairs: int
+def test_the_match_is_the_nearest_then_the_same_label_then_the_least_id(
+    spark: SparkSession,
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(near_duplicates, "_CHUNK_PAIRS", chunk_pairs)
-        assert match(*some_rows, distance) == match_all_pairs(*some_rows, distance)
+    rows = [
+        HashRow(10, TRAIN, 7, 0b111),
+        HashRow(11, TRAIN, 5, 0b001),
+        HashRow(12, TRAIN, 6, 0b010),
+        HashRow(13, VALIDATION, 6, 0b100),
+        HashRow(14, TRAIN, 6, 0b010),
+        HashRow(20, TEST, 7, 0b000),  # those at distance 1 have other labels
+        HashRow(21, TEST, 6, 0b000),  # 12, 13 and 14 have the same label
+        HashRow(22, TEST, 5, 0b000),
+    ]
+    assert match(spark, rows, 4) == [(13, 12, 2), (20, 11, 1), (21, 12, 1), (22, 11, 1)]
 
 
-@pytest.mark.parametrize("distance", [0, 1, 4, 6])
-def test_the_result_is_that_of_comparing_all_pairs_of_2_000_rows(distance: int) -> None:
-    rng = np.random.default_rng(distance)
-    hashes = rng.integers(0, 2**64, 2000, dtype=np.uint64)
-    copies = hashes[rng.integers(0, 2000, 300)]
-    for _ in range(5):
-        copies ^= np.uint64(1) << rng.integers(0, 64, 300, dtype=np.uint64)
-    hashes[rng.permutation(2000)[:300]] = copies
-    split_ids = rng.choice(3, 2000).astype(np.int8)
-    result = match(hashes.tolist(), split_ids.tolist(), distance)
-    assert result == match_all_pairs(hashes.tolist(), split_ids.tolist(), distance)
-    assert distance < 4 or len(result) > 20
-
-
-# --- size -----------------------------------------------------------------------------------------
-
-
-def test_100_000_equal_hashes_take_seconds() -> None:
-    rng = np.random.default_rng(0)
-    hashes = rng.integers(0, 2**64, 120_000, dtype=np.uint64)
-    hashes[:100_000] = 0
-    split_ids = rng.choice(3, len(hashes)).astype(np.int8)
-    started = time.perf_counter()
-    result = near_duplicates.match_hashes(hashes, split_ids, 4)
-    assert time.perf_counter() - started < 10
-    assert len(result.row) == np.count_nonzero(split_ids[:100_000])
-    assert not result.distance.any()
-
-
-def test_memory_is_bounded_if_all_hashes_share_a_band() -> None:
-    # The low 32 bits of all are 0, so they share bands, but none is near another: 1.6e7 pairs.
-    rng = np.random.default_rng(0)
-    high = np.unique(rng.integers(0, 2**32, 8000, dtype=np.uint64))
-    hashes, split_ids = high << np.uint64(32), np.arange(len(high)).astype(np.int8) % np.int8(2)
-    tracemalloc.start()
-    near_duplicates.match_hashes(hashes, split_ids, 2)
-    peak_bytes = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak_bytes < 20e6
-
-
-# --- errors ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("hashes", "split_ids", "distance", "message"),
-    [
-        (np.zeros(2, np.uint64), np.zeros(3, np.int8), 4,
-         "hashes have shape (2,), split_ids (3,); both must be (n,)"),
-        (np.zeros((2, 1), np.uint64), np.zeros((2, 1), np.int8), 4,
-         "hashes have shape (2, 1), split_ids (2, 1); both must be (n,)"),
-        (np.zeros(2, np.int64), np.zeros(2, np.int8), 4,
-         "hashes are int64, split_ids int8; must be uint64 and int8"),
-        (np.zeros(2, np.uint64), np.zeros(2, np.uint8), 4,
-         "hashes are uint64, split_ids uint8; must be uint64 and int8"),
-        (np.zeros(2, np.uint64), np.zeros(2, np.int8), -1,
-         "max_distance is -1; it must be 0 to 63"),
-        (np.zeros(2, np.uint64), np.zeros(2, np.int8), 64,
-         "max_distance is 64; it must be 0 to 63"),
-    ],
-)  # fmt: skip
-def test_wrong_arguments_are_errors(
-    hashes: np.ndarray, split_ids: np.ndarray, distance: int, message: str
+@pytest.mark.parametrize("splits", [[], [TEST], [TRAIN, TRAIN]])
+def test_without_an_earlier_split_there_are_no_matches(
+    spark: SparkSession, splits: list[int]
 ) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        near_duplicates.match_hashes(hashes, split_ids, distance)
+    rows = [HashRow(number, split, 0, 7) for number, split in enumerate(splits)]
+    assert match(spark, rows, 4) == []
 
 
-def test_the_arguments_are_not_modified() -> None:
-    hashes, split_ids = np.arange(50, dtype=np.uint64), np.arange(50).astype(np.int8) % np.int8(3)
-    near_duplicates.match_hashes(hashes, split_ids, 3)
-    assert hashes.tolist() == list(range(50))
-    assert split_ids.tolist() == [row % 3 for row in range(50)]
+# The number of rows determines only the number of keys and tasks: 1 and 8.
+@pytest.mark.parametrize("num_rows", [900, 1_000_000])
+def test_the_result_is_that_of_comparing_all_pairs(spark: SparkSession, num_rows: int) -> None:
+    rows = random_rows(900)
+    found = match(spark, rows, 4, num_rows)
+    assert found == match_all_pairs(rows, 4)
+    assert len({distance for *_, distance in found}) == 5
+
+
+def test_a_distance_out_of_range_is_an_error(spark: SparkSession) -> None:
+    with pytest.raises(ValueError, match=r"^max_distance is 64; it must be 0 to 63$"):
+        match_hashes(frame(spark, []), 0, 64)
+
+
+# --- chance ---------------------------------------------------------------------------------------
+
+
+def test_chance_is_that_of_pairs_with_different_labels() -> None:
+    # Of the pairs with different labels, half differ in one bit, half in two.
+    hashes, labels = np.array([0b00, 0b01, 0b11], np.uint64), np.array([1, 2, 2])
+    chances = [measure_chance(hashes, labels, distance) for distance in range(3)]
+    assert [round(chance, 2) for chance in chances] == [0, 0.5, 1]
+    assert measure_chance(hashes, labels, 1) == chances[1]
+
+
+@pytest.mark.parametrize("labels", [[], [1, 1]])
+def test_chance_is_0_without_different_labels(labels: list[int]) -> None:
+    hashes = np.zeros(len(labels), np.uint64)
+    assert measure_chance(hashes, np.array(labels, np.int64), 4) == 0.0

@@ -1,227 +1,199 @@
-"""The outcome of every input, from staged parts and the previous version; no files, no Spark."""
+"""The outcome of every input, from staged parts and files of the previous version, in Spark."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import SparkSession
 
-from halftone import arrow
-from halftone.config import PreprocessSettings
+from conftest import small_config
+from example_manifest import example
 from halftone.dataset import schema
 from halftone.dataset.shard_files import ShardFile
-from halftone.errors import InputError, RunError
-from halftone.preprocess import decode_block, outcome, previous_version
-from halftone.preprocess.catalogue import Catalogue, UnusableImage
-from halftone.preprocess.duplicates import Candidates, Resolution
-from halftone.preprocess.outcome import PreprocessOutcome, RowSelection
-from halftone.preprocess.previous_version import EMPTY_VERSION, PreviousVersion
+from halftone.dataset.splits import SPLITS
+from halftone.preprocess.assignment import AssignmentSummary
+from halftone.preprocess.catalogue import Catalogue
+from halftone.preprocess.change_notes import NoteCounts
+from halftone.preprocess.context import PreprocessContext
+from halftone.preprocess.decode_block import PART, StagedPart, count_decoded
+from halftone.preprocess.delta import Delta
+from halftone.preprocess.entries import ENTRIES
+from halftone.preprocess.outcome import PreprocessOutcome, StagedRows, decide_outcome
+from halftone.preprocess.previous_version import VersionFile
+from halftone.preprocess.row_notes import ROW_NOTES, keep_mask
+from halftone.preprocess.shards import FileRows
+from halftone.preprocess.side_tables import SideTable
+from halftone.spark.frames import create_frame
 from tables import digest, table
 
-PART = pa.schema([field for field in decode_block.PART if field.name != "image"])
-ROWS = pa.schema([field for field in schema.ROWS if field.name not in ("label_id", "image")])
 TRAIN, VALIDATION, TEST = range(3)
 
 
-def catalogue_with(*unusable: UnusableImage) -> Catalogue:
-    return Catalogue("/i", arrow.empty_table(PART), list(unusable), {})
-
-
 def image(
-    key: str, label: str = "cat", split: int = TRAIN, status: str = "ok", detail: str = "", bits=0
+    key: str,
+    label: str = "cat",
+    split: int = TRAIN,
+    status: str = "ok",
+    bits: int = 0,
+    name: str = "",
 ) -> tuple[Any, ...]:
-    """A staged image; `bits` is its perceptual hash."""
-    return (key, label, split, status, detail, 8, 8, 100, 1.5, digest(key), bits)
+    """A staged image; `bits` is its perceptual hash, `name` stands for the bytes of its file."""
+    detail = "" if status == "ok" else "bad"
+    return (key, label, split, status, detail, b"p", 8, 8, 100, 1.5, digest(name or key), bits)
 
 
-def row(key: str, label: str = "cat") -> tuple[Any, ...]:
+def row(key: str, label: str, label_id: int, name: str = "") -> tuple[Any, ...]:
     """A row of the previous version."""
-    return (key, label, 8, 8, 100, 1.5, digest(key), 0)
+    return (key, label, label_id, b"p", 8, 8, 100, 1.5, digest(name or key), 0)
 
 
-def shard(url: str, split: str, *rows: tuple[Any, ...]) -> tuple[str, ShardFile, pa.Table]:
-    file = ShardFile(path=url, split=split, rows=len(rows), size_bytes=1, digest="")
-    return url, file, previous_version.add_row_numbers(table(ROWS, *rows))
+class Inputs(NamedTuple):
+    """Files below a folder."""
+
+    folder: Path
+    spark: SparkSession
+
+    def write(self, name: str, schema_: pa.Schema, *rows: tuple[Any, ...]) -> str:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        pq.write_table(table(schema_, *rows), path)
+        return str(path)
+
+    def part(self, name: str, *images: tuple[Any, ...]) -> StagedPart:
+        url = self.write(name, PART, *images)
+        counts = count_decoded(table(PART, *images))
+        return StagedPart(url, len(images), dict(zip(SPLITS, counts)))
+
+    def shard(self, index: int, name: str, *rows: tuple[Any, ...]) -> VersionFile:
+        url = self.write(name, schema.ROWS, *rows)
+        file = ShardFile(path=name, split="train", rows=len(rows), size_bytes=1, digest="")
+        return VersionFile(index, url, "rows", "train", file)
+
+    def read(self, side_table: SideTable) -> list[dict[str, Any]]:
+        dataset = self.folder / "dataset"
+        return [r for name in side_table.files for r in pq.read_table(dataset / name).to_pylist()]
+
+    def decide(
+        self,
+        parts: Sequence[StagedPart],
+        files: Sequence[VersionFile] = (),
+        delta: Delta = Delta(),
+        previous: Any = None,
+        drop_empty_labels: bool = False,
+        **preprocess: Any,
+    ) -> PreprocessOutcome:
+        settings = {"max_reject_fraction": 1.0, "near_duplicates": "off", **preprocess}
+        catalogue = Catalogue("/i", (), AssignmentSummary(), {}, (), (), 0, ())
+        delta = delta._replace(num_read=sum(part.num_rows for part in parts))
+        context = PreprocessContext(
+            *(self.spark, small_config(preprocess=settings), catalogue),
+            *(str(self.folder / "dataset"), "run", previous, list(files), delta),
+        )
+        return decide_outcome(context, StagedRows([], parts), drop_empty_labels=drop_empty_labels)
 
 
-def resolve(
-    parts: dict[str, pa.Table],
-    before: PreviousVersion = EMPTY_VERSION,
-    resolutions: dict[str, Resolution] | None = None,
-    unusable: tuple[UnusableImage, ...] = (),
-    labels: tuple[str, ...] = (),
-    num_inputs: int | None = None,
-    drop_empty_labels: bool = False,
-    **settings: Any,
-) -> PreprocessOutcome:
-    if num_inputs is None:
-        new = sum(part.num_rows for part in parts.values())
-        num_inputs = before.inputs + new + len(unusable)
-    candidates = Candidates(before, list(labels), list(parts.items()))
-    config = PreprocessSettings(
-        **{"max_reject_fraction": 1.0, "near_duplicates": "off", **settings}
-    )
-    return outcome.resolve_duplicates(
-        catalogue_with(*unusable),
-        candidates,
-        resolutions or {},
-        num_inputs,
-        config,
-        drop_empty_labels=drop_empty_labels,
-    )
-
-
-def selected(result: PreprocessOutcome) -> list[tuple[str, str, list[int], bool]]:
-    return [
-        (url, split, rows.tolist(), bool(whole)) for url, split, rows, whole in result.selections
-    ]
+@pytest.fixture
+def inputs(spark: SparkSession, tmp_path: Path) -> Inputs:
+    return Inputs(tmp_path, spark)
 
 
 BOTH = (image("/i/cat"), image("/i/dog", "dog"))
 
 
-def test_rows_are_known_by_part_split_and_number() -> None:
-    first = table(PART, *BOTH, image("/i/val", "dog", VALIDATION), image("/i/late"))
-    second = table(PART, image("/i/x", "dog", TEST, "empty", "0 bytes"), image("/i/t", split=TEST))
-    result = resolve({"/p0": first, "/p1": second})
-    assert selected(result) == [
-        ("/p0", "train", [0, 1, 3], False),
-        ("/p0", "validation", [2], False),
-        ("/p1", "test", [1], False),
+def test_rows_are_counted_by_part_and_split(inputs: Inputs) -> None:
+    parts = [
+        inputs.part("p0", *BOTH, image("/i/val", "dog", VALIDATION), image("/i/late")),
+        inputs.part("p1", image("/i/x", "dog", TEST, "empty"), image("/i/t", split=TEST)),
     ]
-    assert result.selections[0].row_numbers.dtype == np.int64
+    result = inputs.decide(parts)
+    assert result.file_rows == [
+        FileRows(parts[0].url, "train", 3),
+        FileRows(parts[0].url, "validation", 1),
+        FileRows(parts[1].url, "test", 1),
+    ]
     assert result.labels == ["cat", "dog"]
     assert result.counts == {
         "train": {"cat": 2, "dog": 1},
         "validation": {"cat": 0, "dog": 1},
         "test": {"cat": 1, "dog": 0},
     }
-    assert (result.rows, result.inputs) == (5, 6)
-    assert result.rejects.to_pylist() == [
-        {
-            "path": "/i/x",
-            "reason": "empty",
-            "detail": "0 bytes",
-            "size_bytes": 100,
-            "modified": 1.5,
-        }
+    assert result.inputs == 6
+    assert inputs.read(result.rejects) == [
+        {"path": "/i/x", "reason": "empty", "detail": "bad", "size_bytes": 100, "modified": 1.5}
     ]
-    assert (result.duplicates.schema, result.duplicates.num_rows) == (schema.DUPLICATES, 0)
-    assert (result.near_duplicates.schema, result.near_duplicates.num_rows) == (
-        schema.NEAR_DUPLICATES,
-        0,
-    )
+    assert (result.duplicates.files, result.near_duplicates.files) == ([], [])
 
 
-def test_existing_shards_come_first_and_are_unchanged_only_if_no_row_is_lost() -> None:
-    before = PreviousVersion(
-        [
-            shard("/s0", "train", row("/i/a"), row("/i/b", "dog")),
-            shard("/s1", "train", row("/i/c"), row("/i/d"), row("/i/e")),
-        ],
-        EMPTY_VERSION.rejects,
-        EMPTY_VERSION.duplicates,
+def test_files_of_the_previous_version_lose_rows_by_notes_and_by_new_images(
+    inputs: Inputs,
+) -> None:
+    rejects = inputs.write(
+        "rejects", schema.REJECTS, ("/i/m", "empty", "", 0, 1.0), ("/i/n", "empty", "", 0, 1.0)
     )
-    retained = previous_version.exclude_images(before, arrow.chunked_string_array(["/i/c"]))
-    resolutions = {"/i/e": Resolution("conflict", "two labels")}
-    result = resolve(
-        {"/p": table(PART, image("/i/new", "ant"))}, retained, resolutions, labels=("cat", "dog")
-    )
-    assert selected(result) == [
-        ("/s0", "train", [0, 1], True),
-        ("/s1", "train", [1], False),
-        ("/p", "train", [0], False),
-    ]
-    assert result.selections[0] == RowSelection(
-        "/s0", "train", result.selections[0].row_numbers, before.shards[0][1]
-    )
-    assert result.labels == [
-        "cat",
-        "dog",
-        "ant",
-    ]  # the labels of the previous version keep their indices
-    assert result.counts["train"] == {"cat": 2, "dog": 1, "ant": 1}
-    [reject] = result.rejects.to_pylist()
-    assert (reject["path"], reject["reason"], reject["detail"]) == (
-        "/i/e",
-        "conflict",
-        "two labels",
-    )
-
-
-def test_resolved_images_become_duplicates_and_no_rows() -> None:
-    resolutions = {
-        "/i/c": Resolution("duplicate", "/i/cat"),
-        "/i/b": Resolution("duplicate", "/i/cat"),
-    }
-    part = table(PART, *BOTH, image("/i/c"), image("/i/b", "dog"))
-    result = resolve({"/p": part}, resolutions=resolutions)
-    assert selected(result) == [("/p", "train", [0, 1], False)]
-    assert result.duplicates == table(
+    duplicates = inputs.write(
+        "duplicates",
         schema.DUPLICATES,
-        ("/i/b", "/i/cat", 100, 1.5, "dog", digest("/i/b")),
-        ("/i/c", "/i/cat", 100, 1.5, "cat", digest("/i/c")),
+        ("/i/x", "/i/a", 7, 2.5, "cat", digest("/i/a")),
+        ("/i/y", "/i/gone", 7, 2.5, "cat", digest("y")),
     )
-
-
-def test_an_old_duplicate_stays_unless_it_has_a_new_resolution() -> None:
-    duplicates = [
-        ("/i/x", "/i/cat", 7, 2.5, "cat", digest("x")),
-        ("/i/y", "/i/cat", 7, 2.5, "cat", digest("y")),
+    files = [
+        inputs.shard(0, "s0", row("/i/a", "cat", 0), row("/i/b", "dog", 1)),
+        inputs.shard(1, "s1", *(row(f"/i/{key}", "cat", 0) for key in "cde")),
+        VersionFile(2, rejects, "rejects", "", None),
+        VersionFile(3, duplicates, "duplicates", "", None),
     ]
-    before = PreviousVersion([], EMPTY_VERSION.rejects, table(schema.DUPLICATES, *duplicates))
-    resolutions = {"/i/y": Resolution("conflict", "why")}
-    result = resolve({"/p": table(PART, *BOTH)}, before, resolutions)
-    assert result.duplicates == table(schema.DUPLICATES, duplicates[0])
-    assert result.rejects == table(schema.REJECTS, ("/i/y", "conflict", "why", 7, 2.5))
-
-
-def test_rejects_are_sorted_by_path_and_counted_by_reason() -> None:
-    before = PreviousVersion(
-        [], table(schema.REJECTS, ("/i/m", "empty", "", 0, 1.0)), EMPTY_VERSION.duplicates
+    notes = {
+        index: inputs.write(f"notes{index}", ROW_NOTES, (number, "dropped", "", -1))
+        for index, number in ((1, 0), (2, 1), (3, 1))
+    }
+    unusable = ("/i/z", "z", "", -1, 9, 3.0, 0, "unlabelled", "no label")
+    delta = Delta(
+        num_unusable=1,
+        num_removed=3,
+        notes={index: NoteCounts(url, 1, 0, 0) for index, url in notes.items()},
+        entries=create_frame(inputs.spark, table(ENTRIES, unusable), 1),
     )
-    unusable = (UnusableImage("z", "unlabelled", "no label", 9, 3.0),)
-    bad = [image(f"/i/{name}", status="damaged", detail="bad") for name in "qa"]
-    result = resolve({"/p": table(PART, *bad, *BOTH)}, before, unusable=unusable)
-    assert [tuple(reject.values()) for reject in result.rejects.to_pylist()] == [
-        ("/i/a", "damaged", "bad", 100, 1.5),
-        ("/i/m", "empty", "", 0, 1.0),
-        ("/i/q", "damaged", "bad", 100, 1.5),
-        ("/i/z", "unlabelled", "no label", 9, 3.0),
+    new = inputs.part(
+        "p",
+        image("/i/new", "ant"),
+        image("/i/liar", "dog", name="/i/e"),
+        image("/i/copy", name="/i/a"),
+    )
+    previous = example().model_copy(
+        update={"inputs": 9, "rejects": 2, "duplicates": 2, "labels": ["cat", "dog"]}
+    )
+    result = inputs.decide([new], files, delta, previous)
+    first, second, third = result.file_rows
+    assert first == FileRows(files[0].url, "train", 2, (), files[0].shard)
+    assert (second.url, second.num_rows, second.shard) == (files[1].url, 1, None)
+    assert keep_mask(3, second.notes).tolist() == [False, True, False]
+    assert (third.url, third.num_rows) == (new.url, 1)
+    assert keep_mask(3, third.notes).tolist() == [True, False, False]
+    # The labels of the previous version keep their indices.
+    assert result.labels == ["cat", "dog", "ant"]
+    assert result.counts["train"] == {"cat": 2, "dog": 1, "ant": 1}
+    conflict = "label {!r}, but /i/{} has the same bytes and label {!r}"
+    assert [(r["path"], r["reason"], r["detail"]) for r in inputs.read(result.rejects)] == [
+        ("/i/e", "conflict", conflict.format("cat", "liar", "dog")),
+        ("/i/liar", "conflict", conflict.format("dog", "e", "cat")),
+        ("/i/m", "empty", ""),
+        ("/i/z", "unlabelled", "no label"),
     ]
-    assert list(result.rejects_by_reason().items()) == [
-        ("damaged", 2),
-        ("empty", 1),
-        ("unlabelled", 1),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("mode", "near", "rows", "duplicates"),
-    [("off", 0, 4, []), ("report", 1, 4, []), ("drop", 1, 3, ["/i/near"])],
-)
-def test_near_duplicates(mode: str, near: int, rows: int, duplicates: list[str]) -> None:
-    part = table(
-        PART,
-        image("/i/cat", bits=0b1111),
-        image("/i/dog", "dog", bits=-1),
-        image("/i/near", split=TEST, bits=0b0111),
-        image("/i/far", split=TEST, bits=0xFFFF0000),
+    assert result.rejects.num_by_reason == {"conflict": 2, "empty": 1, "unlabelled": 1}
+    assert (
+        inputs.read(result.duplicates)
+        == table(
+            schema.DUPLICATES,
+            ("/i/copy", "/i/a", 100, 1.5, "cat", digest("/i/a")),
+            ("/i/x", "/i/a", 7, 2.5, "cat", digest("/i/a")),
+        ).to_pylist()
     )
-    result = resolve(
-        {"/p": part},
-        near_duplicates=mode,
-        near_distance=1,
-        max_near_duplicate_fraction=0.5,
-    )
-    assert (result.near_duplicates.num_rows, result.rows) == (near, rows)
-    if near:
-        expected = ("/i/near", "test", "cat", "/i/cat", "train", "cat", 1)
-        assert result.near_duplicates == table(schema.NEAR_DUPLICATES, expected)
-    assert result.duplicates["path"].to_pylist() == duplicates
-    assert result.duplicates["kept_path"].to_pylist() == ["/i/cat"] * len(duplicates)
+    assert result.inputs == 10
 
 
 @pytest.mark.parametrize(
@@ -229,116 +201,54 @@ def test_near_duplicates(mode: str, near: int, rows: int, duplicates: list[str])
     [("zebra", ["cat", "dog"], True), ("ant", ["cat", "dog"], False)],
 )
 def test_labels_without_rows_are_dropped_and_shards_are_kept_if_no_label_id_changes(
-    empty: str, labels: list[str], is_unchanged: bool
+    inputs: Inputs, empty: str, labels: list[str], is_unchanged: bool
 ) -> None:
-    before = PreviousVersion(
-        [shard("/s", "train", row("/i/a"), row("/i/b", "dog"))],
-        EMPTY_VERSION.rejects,
-        EMPTY_VERSION.duplicates,
-    )
-    old_labels = tuple(sorted(["cat", "dog", empty]))
-    kept = resolve({}, before, labels=old_labels)
-    assert (kept.labels, selected(kept)) == (list(old_labels), [("/s", "train", [0, 1], True)])
-    dropped = resolve({}, before, labels=old_labels, drop_empty_labels=True)
+    old = sorted(["cat", "dog", empty])
+    rows = [row(f"/i/{label}", label, old.index(label)) for label in labels]
+    shard = inputs.shard(0, "s", *rows)
+    update = {"inputs": 2, "rejects": 0, "duplicates": 0, "labels": old}
+    previous = example().model_copy(update=update)
+    dropped = inputs.decide([], [shard], previous=previous, drop_empty_labels=True)
     assert dropped.labels == labels
-    assert selected(dropped) == [("/s", "train", [0, 1], is_unchanged)]
+    assert dropped.file_rows == [
+        FileRows(shard.url, "train", 2, (), shard.shard if is_unchanged else None)
+    ]
     assert dropped.counts["train"] == {"cat": 1, "dog": 1}
+    if is_unchanged:
+        kept = inputs.decide([], [shard], previous=previous)
+        assert (kept.labels, kept.file_rows) == (old, dropped.file_rows)
 
 
-def test_a_near_duplicate_of_another_label_is_kept_as_a_possible_label_error() -> None:
-    part = table(
-        PART,
+@pytest.mark.parametrize("mode", ["report", "drop"])
+def test_a_near_duplicate_of_another_label_is_kept_as_a_possible_label_error(
+    inputs: Inputs, mode: str
+) -> None:
+    part = inputs.part(
+        "p",
         image("/i/cat", bits=0b1111),
         image("/i/dog", "dog", bits=0b1111),
         image("/i/cat2", split=TEST, bits=0b0111),  # as near to /i/cat as to /i/dog
         image("/i/owl", "owl", TEST, bits=0b1111),
+        image("/i/far", split=TEST, bits=-1),
     )
-    settings = {"near_duplicates": "drop", "max_near_duplicate_fraction": 0.5}
-    result = resolve({"/p": part}, **settings)
-    assert result.near_duplicates == table(
-        schema.NEAR_DUPLICATES,
-        ("/i/cat2", "test", "cat", "/i/cat", "train", "cat", 1),
-        ("/i/owl", "test", "owl", "/i/cat", "train", "cat", 0),
+    result = inputs.decide([part], near_duplicates=mode, max_near_duplicate_fraction=0.5)
+    assert (
+        inputs.read(result.near_duplicates)
+        == table(
+            schema.NEAR_DUPLICATES,
+            ("/i/cat2", "test", "cat", "/i/cat", "train", "cat", 1),
+            ("/i/owl", "test", "owl", "/i/cat", "train", "cat", 0),
+        ).to_pylist()
     )
-    assert result.duplicates["path"].to_pylist() == ["/i/cat2"]
-    assert (result.possible_label_errors, result.counts["test"]["owl"]) == (1, 1)
-
-
-def test_near_duplicates_do_not_empty_a_split() -> None:
-    hashes = {"/i/cat": 0, "/i/dog": -1}
-    train = [image(key, key[3:], bits=bits) for key, bits in hashes.items()]
-    test = [image(f"/i/t{n}", split=TEST, bits=1 << n) for n in range(2)]
-    parts = {"/p": table(PART, *train, *test, image("/i/far", split=TEST, bits=0xFFFF0000))}
-    assert resolve(parts, near_duplicates="drop", max_near_duplicate_fraction=0.7).rows == 3
-    with pytest.raises(InputError) as caught:
-        resolve(parts, near_duplicates="drop")
-    assert str(caught.value) == (
-        "/i: preprocess.near_duplicates: drop would remove 2 of 3 test rows (66.7%), "
-        "preprocess.max_near_duplicate_fraction is 0.2; nothing was published. Look at them with "
-        "preprocess.near_duplicates: report. If they show one scene, keep it in one split with "
-        "splits.group_by. Or raise the limit"
-    )
-    alike = [image("/i/a"), image("/i/b", "dog"), image("/i/c", split=TEST)]
-    with pytest.raises(InputError) as caught:
-        resolve({"/p": table(PART, *alike)}, near_duplicates="drop")
-    assert str(caught.value).endswith(
-        "nothing was published. The perceptual hash does not tell these images apart, so near "
-        "duplicates may be none: 100.0% of random pairs of rows with different labels are within "
-        "preprocess.near_distance 4; 0.1% is the limit. So, set preprocess.near_duplicates: "
-        "report, or a smaller preprocess.near_distance. Or raise the limit"
-    )
-
-
-def test_a_missing_input_is_an_error() -> None:
-    with pytest.raises(RunError) as caught:
-        resolve({"/p": table(PART, *BOTH)}, num_inputs=3)
-    assert str(caught.value) == (
-        "/i: 3 inputs, but 2 rows + 0 rejects + 0 duplicates = 2; nothing was published. Remove "
-        "the dataset's _staging folder and run again"
-    )
-
-
-BAD = image("/i/bad", status="truncated", detail="ends early")
-
-
-def test_more_rejects_than_allowed_are_an_error() -> None:
-    parts = {"/p": table(PART, *BOTH, BAD)}
-    assert resolve(parts, max_reject_fraction=1 / 3).rejects.num_rows == 1
-    with pytest.raises(InputError) as caught:
-        resolve(parts, max_reject_fraction=0.3)
-    assert str(caught.value) == (
-        "/i: 1 of 3 images are rejected (33.3%: 1 truncated), preprocess.max_reject_fraction is "
-        "0.3; nothing was published. The first: /i/bad: truncated, ends early. truncated: copy "
-        "the files again from their source. Or raise preprocess.max_reject_fraction"
-    )
-
-
-def test_each_reason_of_a_rejection_has_its_cure() -> None:
-    reasons = ("truncated", "unlabelled", "damaged", "unlabelled", "new reason", "too_large")
-    bad = [image(f"/i/{n}", status=reason) for n, reason in enumerate(reasons)]
-    with pytest.raises(InputError) as caught:
-        resolve({"/p": table(PART, *BOTH, *bad)}, max_reject_fraction=0.3)
-    assert str(caught.value).split("truncated, . ")[1] == (
-        "unlabelled: correct preprocess.label_from or the labels in the table; truncated, "
-        "damaged: copy the files again from their source; new reason: repair the images; "
-        "too_large: raise pixels.max_pixels or pixels.max_scans. Or raise "
-        "preprocess.max_reject_fraction"
-    )
-
-
-@pytest.mark.parametrize(
-    ("others", "message"),
-    [
-        ((), "1 of 1 images are left, and the train split has 1 class (cat)"),
-        ((image("/i/t", "dog", TEST),), "2 of 2 images are left, and the train split has 1 class"),
-    ],
-)
-def test_fewer_than_two_classes_in_train_are_an_error(
-    others: tuple[Any, ...], message: str
-) -> None:
-    with pytest.raises(InputError) as caught:
-        resolve({"/p": table(PART, image("/i/cat"), *others)})
-    assert str(caught.value).startswith(f"/i: {message}")
-    assert str(caught.value).endswith(
-        "training needs 2 or more. Add images, or change the fractions of the splits"
-    )
+    expected = [("/i/cat2", "/i/cat", "cat", digest("/i/cat2"))] if mode == "drop" else []
+    assert [
+        (r["path"], r["kept_path"], r["label"], r["digest"]) for r in inputs.read(result.duplicates)
+    ] == expected
+    assert result.possible_label_errors == 1
+    assert result.counts["test"] == {"cat": 1 if mode == "drop" else 2, "dog": 0, "owl": 1}
+    _, test_rows = result.file_rows
+    assert test_rows.num_rows == (2 if mode == "drop" else 3)
+    dropped = [row for row, kept in enumerate(keep_mask(5, test_rows.notes)) if not kept]
+    assert dropped == ([2] if mode == "drop" else [])
+    assert result.chance_near_fraction is not None
+    assert 0 < result.chance_near_fraction < 1

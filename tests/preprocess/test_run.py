@@ -25,10 +25,10 @@ from halftone.errors import InputError
 from halftone.feed import row_groups
 from halftone.locking.lock import LockHeldError
 from halftone.locking.output import hold_output
+from halftone.preprocess import duplicates, side_tables, similar_images, staging
 from halftone.preprocess import run as run_module
-from halftone.preprocess import staging
 from halftone.preprocess.run import PreprocessResult, preprocess
-from halftone.spark import tasks
+from halftone.spark import frames
 from halftone.summary import format_dataset_summary
 
 MakeConfig = Callable[..., Config]
@@ -226,22 +226,25 @@ def test_the_same_input_gives_the_same_bytes_in_any_folder(
     assert data_files(tmp_path / "one") == data_files(tmp_path / "two")
 
 
-@pytest.mark.parametrize(("cores", "blocks_per_core"), [(1, 4), (2, 20), (7, 1)])
-def test_the_numbers_of_cores_and_blocks_do_not_change_the_files(
+@pytest.mark.parametrize(("tasks", "blocks"), [(1, 4), (3, 20), (7, 7)])
+def test_the_numbers_of_tasks_and_blocks_do_not_change_the_files(
     run: Run,
     draw_images: DrawImages,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    cores: int,
-    blocks_per_core: int,
+    tasks: int,
+    blocks: int,
 ) -> None:
     images = draw_images(each=60)
     shutil.copy(images / "lying" / "0000.png", images / "lying" / "copy.png")
     (images / "lying" / "empty.png").write_bytes(b"")
     expected, _ = run(images, "expected")
-    monkeypatch.setattr(staging, "num_cores", lambda _: cores)
-    monkeypatch.setattr(staging, "_BLOCKS_PER_CORE", blocks_per_core)
+    monkeypatch.setattr(staging, "_MIN_TASKS", tasks)
+    monkeypatch.setattr(staging, "_BLOCKS_PER_TASK", blocks)
+    monkeypatch.setattr(staging, "_TARGET_BLOCKS", blocks)
     monkeypatch.setattr(staging, "_MIN_BLOCK", 1)
+    monkeypatch.setattr(duplicates, "_ROWS_PER_PARTITION", 120 // tasks)
+    monkeypatch.setattr(similar_images, "_ROWS_PER_PARTITION", 120 // tasks)
     data, _ = run(images)
     assert data.fingerprint == expected.fingerprint
     assert data_files(tmp_path / "dataset") == data_files(tmp_path / "expected")
@@ -268,25 +271,30 @@ def names_of(rows_: list[dict[str, Any]]) -> set[str]:
     return {"/".join(Path(row["key"]).parts[-2:]) for row in rows_}
 
 
-def test_a_second_run_without_changes_reads_nothing_and_starts_no_spark(
-    run: Run, draw_images: DrawImages, config: MakeConfig
+def test_a_second_run_without_changes_reads_no_image_and_writes_nothing(
+    run: Run, draw_images: DrawImages, config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = draw_images(each=20)
     dataset = images / "dataset"  # below the images: its contact sheet is none of them
     first, _ = run(images, "images/dataset")
     before = tree(dataset)
 
-    def no_spark() -> SparkSession:
-        raise AssertionError("Spark was started")
+    def no_work(*_: object) -> None:
+        raise AssertionError("there is work")
 
-    result = preprocess(config(), str(images), str(dataset), no_spark)
+    monkeypatch.setattr(run_module, "decide_outcome", no_work)
+    monkeypatch.setattr(staging, "stage_images", no_work)
+    result = run(images, "images/dataset")
     assert result == (first, 0)
     lines = format_dataset_summary(first, str(dataset), result[1]).splitlines()
     assert "40 images = 40 rows + 0 rejects + 0 duplicates" in lines
     assert "nothing new: no image was added or changed since the last run" in lines
     (dataset / first.contact_sheet).unlink()  # it is drawn again
-    assert preprocess(config(), str(images), str(dataset), no_spark) == (first, 0)
+    assert run(images, "images/dataset") == (first, 0)
     assert tree(dataset) == before
+
+    def no_spark() -> SparkSession:
+        raise AssertionError("Spark was started")
 
     with hold_output(str(dataset), "preprocess"), pytest.raises(LockHeldError):
         preprocess(config(), str(images), str(dataset), no_spark)
@@ -665,7 +673,7 @@ def test_a_rerun_after_a_kill_reuses_the_staged_parts(
         patch.setattr(run_module, "write_dataset_version", kill)
         with pytest.raises(KeyboardInterrupt):
             run(images)
-    parts = sorted((tmp_path / "dataset" / "_staging").rglob("part-*.parquet"))
+    parts = sorted((tmp_path / "dataset" / "_staging").rglob("parts/part-*.parquet"))
     assert len(parts) > 1
     parts[0].unlink()
     stamps = {path: path.stat().st_mtime_ns for path in parts[1:]}
@@ -683,25 +691,31 @@ def test_a_killed_worker_does_not_change_the_dataset(
 ) -> None:
     images = draw_images(each=100)
     expected, _ = run(images, "undisturbed")
-    run_tasks = tasks.run_tasks
+    map_tables = frames.map_tables
+    marks: list[Path] = []
 
-    def run_with_a_kill(session: SparkSession, task: Any, num_tasks: int, **options: Any) -> Any:
-        mark = tmp_path / options["progress"].label
+    def map_with_a_kill(frame: Any, function: Any, result: pa.Schema, **options: Any) -> Any:
+        mark = tmp_path / f"killed-{len(marks)}"
+        marks.append(mark)
 
-        def die_once(number: int) -> Any:
-            if number == num_tasks // 2 and not mark.exists():
+        def die_once(tables: Any) -> Any:
+            if not mark.exists():
                 # After the temporary file is written, before it is renamed.
                 os.replace = lambda temporary, url: (  # type: ignore[assignment]
                     mark.write_text(os.path.basename(temporary)),
                     os.kill(os.getpid(), signal.SIGKILL),
                 )
-            return task(number)
+            yield from function(tables)
 
-        return run_tasks(session, die_once, num_tasks, **options)
+        return map_tables(frame, die_once, result, **options)
 
-    monkeypatch.setattr(tasks, "run_tasks", run_with_a_kill)
+    for module in (frames, staging, duplicates, similar_images, side_tables):
+        monkeypatch.setattr(module, "map_tables", map_with_a_kill)
     data, num_read = run(images)
-    assert re.fullmatch(r"\.tmp-[0-9a-f]+-part-00000\d\.parquet", (tmp_path / "decode").read_text())
+    killed = {re.sub(r"-\d+.parquet", "", mark.read_text()[22:]) for mark in marks if mark.exists()}
+    # A part of the catalogue, a decoded part, files of near duplicates, the table of these, a shard.
+    run_name = Path(data.files[0].path).name.partition("-")[0]
+    assert killed == {"part-000000", "part", "matches", "images", run_name}
     assert (num_read, data.fingerprint) == (200, expected.fingerprint)
     assert set(tree(tmp_path / "dataset")) == set(tree(tmp_path / "undisturbed"))
     assert data_files(tmp_path / "dataset") == data_files(tmp_path / "undisturbed")

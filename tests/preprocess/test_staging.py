@@ -1,172 +1,121 @@
-"""The name of a run, the plan of its blocks, and the staged parts, with Spark where needed."""
+"""The name of a run, the blocks of its images, and the staged parts, with Spark where needed."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Callable, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages
 from example_manifest import example
-from halftone import arrow
 from halftone.config import Config, PixelSpec
-from halftone.preprocess import catalogue, staging
-from halftone.preprocess.catalogue import ENTRIES, Catalogue, UnusableImage
-from halftone.preprocess.changes import Delta
-from halftone.preprocess.context import PreprocessContext
-from halftone.preprocess.decode_block import PART, is_decoded
+from halftone.preprocess import staging
+from halftone.preprocess.decode_block import DecodeJob, StagedPart
+from halftone.preprocess.entries import ENTRIES
+from halftone.spark.frames import create_frame
+from listed_images import list_images
 from tables import table
 
 MakeConfig = Callable[..., Config]
-CATALOGUE = Catalogue(
-    "/i",
-    table(ENTRIES, ("cat/1.jpg", "cat", 0, 100, 1.5), ("dog/2.jpg", "dog", 2, 200, 2.5)),
-    [],
-    {},
-)
-
-
-def delta(to_remove: str = "") -> Delta:
-    empty = arrow.chunked_string_array([])
-    removed = arrow.chunked_string_array(to_remove.split())
-    return Delta(to_read=empty, to_move=empty, to_remove=removed, missing=empty)
 
 
 def test_a_run_name_depends_on_everything_that_decides_the_output(config: MakeConfig) -> None:
-    def name(
-        images: Catalogue = CATALOGUE, removed: str = "", previous: Any = None, **settings: object
-    ) -> str:
-        return staging.compute_run_name(
-            images, images.entries, delta(removed), config(**settings), previous
-        )
+    def name(root: str = "/i", work: str = "0a", previous: Any = None, **settings: object) -> str:
+        return staging.compute_run_name(root, config(**settings), previous, work)
 
     default = name()
     assert len(default) == 16
     assert int(default, 16) >= 0
-    reversed_ = CATALOGUE._replace(entries=arrow.take_rows(CATALOGUE.entries, [1, 0]))
-    shorter = CATALOGUE._replace(entries=CATALOGUE.entries.slice(1))
-    modified = table(ENTRIES, ("cat/1.jpg", "cat", 0, 100, 1.5), ("dog/2.jpg", "dog", 2, 200, 9.0))
-    unusable = CATALOGUE._replace(
-        unusable_images=[UnusableImage("3.jpg", "unlabelled", "", 1, 1.5)]
-    )
-    next_version = example().model_copy(update={"version": 2})
     others = [
-        name(CATALOGUE._replace(root="/other")),
-        name(reversed_),
-        name(shorter),
-        name(CATALOGUE._replace(entries=modified)),
-        name(unusable),
-        name(removed="/i/cat/1.jpg"),
+        name(root="/other"),
+        name(work="0b"),
         name(previous=example()),
-        name(previous=next_version),
+        name(previous=example().model_copy(update={"version": 2})),
         name(seed=3),
         name(pixels={"height_px": 8, "width_px": 16}),
         name(splits={"test_fraction": 0.2}),
         name(preprocess={"rows_per_shard": 7}),
     ]
-    moved = staging.compute_run_name(
-        CATALOGUE, CATALOGUE.entries, delta(), config(), None, CATALOGUE.entries.slice(1)
-    )
-    assert len({default, moved, *others}) == 14
+    assert len({default, *others}) == 9
     # These settings do not change the files that are written.
     assert name(splits={"allow_ungrouped": True}) == default
     assert name(preprocess={"read_threads": 3, "max_reject_fraction": 0.9}) == default
 
 
-def test_a_run_name_does_not_depend_on_the_chunks_of_columns(config: MakeConfig) -> None:
-    two_chunks = arrow.concat_columns(
-        CATALOGUE.entries["path"].slice(0, 1), CATALOGUE.entries["path"].slice(1)
-    )
-    chunked = CATALOGUE.entries.set_column(0, ENTRIES.field("path"), two_chunks)
-    assert len(chunked["path"].chunks) == 2
-    names = {
-        staging.compute_run_name(CATALOGUE, entries, delta(), config(), None)
-        for entries in (chunked, CATALOGUE.entries)
-    }
-    assert len(names) == 1
+@pytest.mark.parametrize(
+    ("images", "blocks"),
+    [(1, 1), (40, 2), (640, 20), (2048, 64), (2049, 63), (100_000, 64), (10**8, 50_000)],
+)
+def test_blocks_are_neither_small_nor_large(images: int, blocks: int) -> None:
+    assert staging.count_blocks(images, PixelSpec(height_px=16, width_px=16, channels=1)) == blocks
 
 
 @pytest.mark.parametrize(
     ("side_px", "channels", "images", "blocks"),
-    [(1024, 3, 1000, [42] * 23 + [34]), (640, 3, 2000, [109] * 18 + [38]), (8192, 3, 3, [1, 1, 1])],
+    [(1024, 3, 1000, 32), (640, 3, 2000, 63), (640, 3, 20_000, 211), (8192, 3, 3, 3)],
 )
-def test_a_block_has_at_most_128_mib_of_pixels_or_one_image(
-    tmp_path: Path, side_px: int, channels: Literal[1, 3], images: int, blocks: list[int]
+def test_a_block_has_at_most_112_mib_of_pixels_or_one_image(
+    side_px: int, channels: Literal[1, 3], images: int, blocks: int
 ) -> None:
     pixels = PixelSpec(height_px=side_px, width_px=side_px, channels=channels)
-    entries = arrow.take_rows(CATALOGUE.entries, [0] * images)
-    _, count = staging.plan_blocks("/i", entries, pixels, 8, str(tmp_path), 1)
-    metadata = pq.ParquetFile(tmp_path / "plan.parquet").metadata
-    assert [metadata.row_group(n).num_rows for n in range(count)] == blocks
+    assert staging.count_blocks(images, pixels) == blocks
 
 
-@pytest.mark.parametrize(
-    ("images", "cores", "blocks"),
-    [
-        (1, 8, [1]),
-        (40, 2, [32, 8]),
-        (640, 2, [32] * 20),
-        (2001, 2, [63] * 31 + [48]),
-        (100_000, 2, [2000] * 50),
-        (100_000, 64, [98] * 1020 + [40]),
-    ],
-)
-def test_a_plan_has_blocks_for_all_cores_and_none_is_too_large(
-    tmp_path: Path, images: int, cores: int, blocks: list[int]
+def entry(path: str, position: int) -> tuple[object, ...]:
+    return f"/i/{path}", path, "cat", 0, 100, 1.5, position, "", ""
+
+
+def test_blocks_are_equal_ranges_of_the_positions(spark: SparkSession) -> None:
+    positions = [-(2**63), -(2**62) - 1, -(2**62), -1, 0, 2**62 - 1, 2**62, 2**63 - 1]
+    entries = table(ENTRIES, *(entry(f"{n}", position) for n, position in enumerate(positions)))
+    frame = staging.group_by_block(create_frame(spark, entries, 3), 4)
+    found = sorted((row.position, row.block) for row in frame.collect())
+    assert found == list(zip(positions, [0, 0, 1, 1, 2, 2, 3, 3]))
+    three = staging.group_by_block(create_frame(spark, entries, 3), 3).collect()
+    assert [row.block for row in sorted(three, key=lambda row: row.position)] == [
+        *(0, 0, 0, 1, 1, 2, 2, 2)
+    ]
+
+
+@given(st.lists(st.integers(1, 5), max_size=8), st.integers(1, 9))
+def test_blocks_are_put_together_from_batches(sizes: Sequence[int], batch_rows: int) -> None:
+    numbers = [block for block, size in enumerate(sizes) for _ in range(size)]
+    whole = pa.table({"block": pa.array(numbers, pa.int64()), "row": list(range(len(numbers)))})
+    batches = [whole.slice(start, batch_rows) for start in range(0, len(numbers), batch_rows)]
+    blocks = list(staging.iter_blocks(iter(batches)))
+    assert [(number, part.num_rows) for number, part in blocks] == list(enumerate(sizes))
+    rows = [row for _, part in blocks for row in part["row"].to_pylist()]
+    assert rows == list(range(len(numbers)))
+
+
+def test_parts_have_the_images_in_order(
+    spark: SparkSession, draw_images: DrawImages, tmp_path: Any, config: MakeConfig
 ) -> None:
-    arguments = (
-        "/i",
-        arrow.take_rows(CATALOGUE.entries, [0] * images),
-        PixelSpec(height_px=16, width_px=16, channels=1),
-        8,
-        str(tmp_path),
-    )
-    job, count = staging.plan_blocks(*arguments, cores)
-    assert count == len(blocks)
-    metadata = pq.ParquetFile(tmp_path / "plan.parquet").metadata
-    assert [metadata.row_group(n).num_rows for n in range(count)] == blocks
-    assert (job.root, job.parts) == ("/i", f"{tmp_path}/parts")
-    # A rerun after a kill keeps the blocks, whatever the number of cores.
-    assert staging.plan_blocks(*arguments, 3 * cores) == (job, count)
+    root = str(draw_images(each=25))
+    images = list_images(root, config())
+    entries = create_frame(spark, pa.Table.from_pylist(images.entries, schema=ENTRIES), 2)
+    job = DecodeJob(root, str(tmp_path / "parts"), config().pixels, read_threads=2)
+    parts = staging.stage_images(spark, entries, 50, job)
+    assert [part.url for part in parts] == [f"{job.parts}/part-{n:06d}.parquet" for n in (0, 1)]
+    tables = [pq.read_table(part.url) for part in parts]
+    by_position = sorted(images.entries, key=lambda row: row["position"])
+    assert [key for part in tables for key in part["key"].to_pylist()] == [
+        row["key"] for row in by_position
+    ]
+    for part, rows in zip(parts, tables):
+        names = ["train", "validation", "test"]
+        splits = rows["split"].to_pylist()
+        counts = {name: splits.count(number) for number, name in enumerate(names)}
+        assert part == StagedPart(part.url, rows.num_rows, counts)
 
 
-def test_parts_are_staged_below_the_dataset_in_a_folder_with_the_run_name(
-    spark: SparkSession, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
-) -> None:
-    images = str(draw_images(each=25))
-    found_images = catalogue.build_catalogue(images, config())
-    dataset = str(tmp_path / "dataset")
-    context = PreprocessContext(spark, config(), found_images, dataset, "a-run", None)
-    parts = staging.stage_images(context, found_images.entries)
-    folder = f"{dataset}/_staging/a-run/parts"
-    assert [url for url, _ in parts] == [f"{folder}/part-{n:06d}.parquet" for n in (0, 1)]
-    assert [part.num_rows for _, part in parts] == [32, 18]
-    keys = [key for _, part in parts for key in part["key"].to_pylist()]
-    assert keys == found_images.keys().to_pylist()
-    assert all(part.column_names == columns_without_pixels() for _, part in parts)
-    assert all(is_decoded(part).all() for _, part in parts)
-
-
-def columns_without_pixels() -> list[str]:
-    return [name for name in PART.names if name != "image"]
-
-
-def test_no_images_to_read_need_no_spark(tmp_path: Path, config: MakeConfig) -> None:
-    dataset = str(tmp_path / "dataset")
-    context = PreprocessContext(None, config(), CATALOGUE, dataset, "run", None)  # type: ignore[arg-type]
-    assert staging.stage_images(context, CATALOGUE.entries.slice(0, 0)) == []
-    assert not (tmp_path / "dataset").exists()
-
-
-def test_full_digests_are_equal_only_for_equal_files(spark: SparkSession, tmp_path: Path) -> None:
-    for name, data in (("a", b"one"), ("b", b"one"), ("c", b"two"), ("d", b"two")):
-        (tmp_path / name).write_bytes(data)
-    a, b, c, d = (str(tmp_path / name) for name in "abcd")
-    digests = staging.compute_full_digests(spark, [[a, b, c], [d]])
-    assert set(digests) == {a, b, c, d}
-    assert digests[a] == digests[b]
-    assert digests[c] == digests[d] != digests[a]
-    assert staging.compute_full_digests(spark, []) == {}
+def test_no_images_to_read_need_no_spark(tmp_path: Any, config: MakeConfig) -> None:
+    job = DecodeJob("/i", str(tmp_path / "parts"), config().pixels, read_threads=2)
+    assert staging.stage_images(None, None, 0, job) == []  # type: ignore[arg-type]
+    assert not (tmp_path / "parts").exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -18,9 +20,10 @@ from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.errors import InputError
 from halftone.metrics import calibration, thresholds
+from halftone.metrics.score_counts import count_scores
 from halftone.model_directory import ModelInfo
 from halftone.preprocess.run import preprocess
-from halftone.scoring import score_dataset
+from halftone.scoring import fit_thresholds, score_dataset
 
 MakeConfig = Callable[..., Config]
 
@@ -97,9 +100,10 @@ def score(
 
 
 @pytest.mark.slow
-def test_the_threshold_is_the_best_of_the_validation_split(score: Score) -> None:
+def test_the_threshold_is_the_best_of_the_validation_split(score: Score, tmp_path: Path) -> None:
     _, labels, probabilities, _ = score(split="validation")
-    best = thresholds.best_f1_threshold(labels, probabilities[:, 1])
+    counts = count_scores(probabilities[:, 1], labels == 1, max_codes=2 * len(labels))
+    best = thresholds.best_f1_threshold([counts], int(labels.sum()))
     assert best != 0.5
     plain, *_ = score()
     result, _, probabilities, predictions = score(threshold="best_f1")
@@ -108,18 +112,65 @@ def test_the_threshold_is_the_best_of_the_validation_split(score: Score) -> None
     assert result["recall"] > plain["recall"]
     assert result["roc_auc"] == plain["roc_auc"]
     assert plain["threshold"] == {"value": 0.5, "rule": "0.5"}
+    # The predictions of the validation split were removed.
+    assert [path.name for path in (tmp_path / "scores/predictions").iterdir()] == [result["run"]]
 
 
 @pytest.mark.slow
 def test_the_temperature_is_that_of_the_validation_split(score: Score) -> None:
     _, labels, probabilities, _ = score(split="validation")
-    temperature = calibration.fit_temperature(labels, probabilities)
+    slopes = partial(calibration.cross_entropy_slopes, labels, probabilities)
+    temperature = calibration.fit_temperature(slopes, len(labels))
     plain, _, before, _ = score()
     result, _, after, _ = score(calibrate=True)
-    assert result["temperature"] == temperature
+    assert result["temperature"] == pytest.approx(temperature, rel=1e-9)
     np.testing.assert_allclose(after, calibration.apply_temperature(before, temperature), atol=1e-6)
     assert result["loss"] < plain["loss"]
     assert result["confusion"] == plain["confusion"]
+
+
+def test_a_threshold_that_cannot_be_chosen_is_an_input_error(
+    score: Score, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> float:
+        raise InputError("no such threshold")
+
+    monkeypatch.setattr(thresholds, "precision_threshold", refuse)
+    with pytest.raises(InputError, match=r"^no such threshold$"):
+        score(threshold="precision", wanted_precision=0.9)
+
+
+def test_workers_choose_the_same_as_the_driver(
+    score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_driver, *_ = score(threshold="best_f1", calibrate=True)
+    shutil.rmtree(tmp_path / "scores")
+    monkeypatch.setattr(fit_thresholds, "_MAX_DRIVER_VALUES", 0)
+    in_workers, *_ = score(threshold="best_f1", calibrate=True)
+    assert in_workers["temperature"] == in_driver["temperature"] != 1
+    assert in_workers["threshold"] == in_driver["threshold"]
+
+
+def test_predictions_of_the_validation_split_are_used_again_after_a_kill(
+    score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_thresholds, "_choose_threshold", killed)
+        with pytest.raises(KeyboardInterrupt):
+            score(threshold="best_f1")
+    files = sorted(tmp_path.glob("scores/predictions/validation-*/*.parquet"))
+    stamps = {path: path.stat().st_mtime_ns for path in files}
+    assert stamps
+    files[0].unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("halftone.scoring.scores_directory.publish_scores", killed)
+        with pytest.raises(KeyboardInterrupt):
+            score(threshold="best_f1")
+    changed = [path for path in files if path.stat().st_mtime_ns != stamps[path]]
+    assert changed == files[:1]
 
 
 def test_the_wanted_precision_sets_the_threshold(score: Score) -> None:

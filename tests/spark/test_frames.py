@@ -30,20 +30,20 @@ def repeat(number: int, name: str) -> list[tuple[str]]:
     [(0, 4, []), (1, 4, [1]), (10, 3, [3, 3, 4]), (3, 8, [1, 1, 1])],
 )
 def test_rows_are_spread_evenly(
-    spark: SparkSession, rows: int, partitions: int, expected: list[int]
+    any_spark: SparkSession, rows: int, partitions: int, expected: list[int]
 ) -> None:
-    counts = map_tables(create_frame(spark, numbers(rows), partitions), count_rows, COUNTS)
+    counts = map_tables(create_frame(any_spark, numbers(rows), partitions), count_rows, COUNTS)
     assert sorted(row.rows for row in counts.collect()) == expected
 
 
-def test_each_row_gives_any_number_of_rows(spark: SparkSession) -> None:
+def test_each_row_gives_any_number_of_rows(any_spark: SparkSession) -> None:
     names = map_rows(
-        create_frame(spark, numbers(4), 2), repeat, pa.schema([pa.field("x", pa.string())])
+        create_frame(any_spark, numbers(4), 2), repeat, pa.schema([pa.field("x", pa.string())])
     )
     assert sorted(row.x for row in names.collect()) == ["n1", "n2", "n2", "n3", "n3", "n3"]
 
 
-def test_values_of_every_type_arrive(spark: SparkSession) -> None:
+def test_values_of_every_type_arrive(any_spark: SparkSession) -> None:
     values = {
         pa.string(): "ü",
         pa.binary(): b"\0\xff",
@@ -60,5 +60,5 @@ def test_values_of_every_type_arrive(spark: SparkSession) -> None:
     assert set(values) == set(frames._SPARK_TYPES)
     schema = pa.schema([pa.field(f"c{n}", kind) for n, kind in enumerate(values)])
     table = pa.table([[value] for value in values.values()], schema=schema)
-    (row,) = map_tables(create_frame(spark, table, 1), iter, schema).collect()
+    (row,) = map_tables(create_frame(any_spark, table, 1), iter, schema).collect()
     assert list(row) == list(values.values())

@@ -39,6 +39,7 @@ conf.update({f"spark.driver.{name}": "127.0.0.1" for name in ("host", "bindAddre
 with spark_session("slots", SparkSettings(master="local-cluster[3,2,512]", conf=conf)) as spark:
     print(num_cores(spark), "tasks at once")
     slots.wait_for_slots(spark, 3)
+    print(slots._count_executors(spark, 6), "executors")
     print(slots.count_slots(spark), "of", spark.sparkContext.defaultParallelism, "cores")
     tasks = spark.sparkContext.parallelize(range(3), 3)
     devices = tasks.map(lambda _: spark_task.rank_environment()["CUDA_VISIBLE_DEVICES"]).collect()
@@ -66,9 +67,10 @@ def test_slots_of_a_cluster_with_gpus(tmp_path: Path, monkeypatch: pytest.Monkey
         env={**os.environ, "SPARK_WORKER_DIR": str(tmp_path / "work")},
     )
     lines = process.stdout.splitlines()
-    assert all(line.startswith("waiting for executors") for line in lines[:-4])
-    assert lines[-4:] == [
+    assert all(line.startswith("waiting for executors") for line in lines[:-5])
+    assert lines[-5:] == [
         "3 tasks at once",
+        "3 executors",
         "3 of 6 cores",
         "visible GPUs: ['5', '5', '5']",
         "train.ranks is 4, but Spark has 3 slots to run them in at once (a task takes 1 of an "

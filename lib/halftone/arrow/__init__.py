@@ -31,6 +31,7 @@ from halftone.arrow.arrays import (
 from halftone.arrow.columns import (
     Column,
     concat_columns,
+    concat_tables,
     conform,
     iter_rows,
     iter_slices,
@@ -54,6 +55,7 @@ __all__ = [
     "binary_array",
     "chunked_string_array",
     "concat_columns",
+    "concat_tables",
     "conform",
     "dictionary_codes",
     "empty_table",

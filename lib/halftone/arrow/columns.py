@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
 import numpy as np
@@ -33,6 +33,13 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for column in [table[field.name]]
     ]
     return pa.table(columns, schema=schema)
+
+
+def concat_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Return the rows of all tables, each conformed to a schema; no rows if there is no table."""
+    conformed = [conform(table, schema) for table in tables]
+    # Not schema.empty_table, which imports pandas.
+    return pa.concat_tables([pa.Table.from_batches([], schema), *conformed])
 
 
 def to_numpy(column: Column) -> npt.NDArray[Any]:

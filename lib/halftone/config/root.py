@@ -6,6 +6,7 @@ from typing import Optional
 
 from pydantic import (
     Field,
+    model_validator,
 )
 
 from halftone.config.base import ConfigSection
@@ -40,7 +41,21 @@ class SparkSettings(ConfigSection):
     master: Optional[str] = Field(
         None, description="Spark master; default: all cores of this machine"
     )
+    remote: Optional[str] = Field(
+        None,
+        description="Spark Connect server, such as sc://HOST:15002, instead of a master; default: "
+        "SPARK_REMOTE",
+    )
     conf: dict[str, str] = Field(default_factory=dict, description="any spark.* setting")
+
+    @model_validator(mode="after")
+    def _has_one_address(self) -> SparkSettings:
+        if self.master and self.remote:
+            raise ValueError(
+                f"master is {self.master} and remote is {self.remote}, which exclude each other; "
+                "set one of them"
+            )
+        return self
 
 
 class TrackingSettings(ConfigSection):

@@ -21,7 +21,8 @@ from halftone.experiment.run_job import StudyContext
 from halftone.experiment.spec import ExperimentSpec
 from halftone.experiment.stages import StageRunner, describe_failures
 from halftone.locking.output import hold_output
-from halftone.spark.session import is_local_master, spark_session
+from halftone.spark.session import spark_session
+from halftone.spark.settings import describe_spark
 from halftone.storage import clients
 from halftone.tracking import tracking
 
@@ -103,24 +104,24 @@ def _create_launcher(
         # Stop Spark once the datasets are made, so that the trainings can use its memory.
         return ProcessLauncher(), lambda: spark_session(name, base.spark)
     spark = stack.enter_context(spark_session(experiment.name, base.spark))
-    master = str(spark.sparkContext.master)
-    if not is_local_master(master):
-        _check_shared_storage(base, output, master)
-    return SparkLauncher(spark), lambda: nullcontext(spark)
+    launcher = SparkLauncher(spark)
+    if not launcher.is_local:
+        _check_shared_storage(base, output, describe_spark(spark))
+    return launcher, lambda: nullcontext(spark)
 
 
-def _check_shared_storage(base: Config, output: str, master: str) -> None:
+def _check_shared_storage(base: Config, output: str, cluster: str) -> None:
     """Raise InputError if trainings on other machines cannot access the output or MLflow."""
     if storage.is_local(output):
         raise InputError(
             f"{output}: is a local folder, but trainings run on the machines of the Spark cluster "
-            f"{master}; use an --output that all machines can access, such as s3://bucket/out"
+            f"{cluster}; use an --output that all machines can access, such as s3://bucket/out"
         )
     uri = tracking.store_uri(base.tracking)
     if base.tracking.enabled and uri.startswith(tracking.SQLITE_PREFIX):
         raise InputError(
             f"{uri}: is a local file, but trainings run on the machines of the Spark cluster "
-            f"{master}; set base.tracking.uri to a server, or base.tracking.enabled: false"
+            f"{cluster}; set base.tracking.uri to a server, or base.tracking.enabled: false"
         )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cache
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
@@ -19,8 +22,17 @@ from halftone.config import Config
 from halftone.config.effects import reset_neutral_settings
 from halftone.dataset import splits
 from halftone.errors import InputError
-from halftone.preprocess import catalogue, listing
+from halftone.listing import (
+    REASON,
+    TABLE_COLUMNS,
+    UnitRemarks,
+    list_unit,
+    plan_listing,
+    summarise_listing,
+)
+from halftone.preprocess.assignment import find_labels
 from halftone.preprocess.run import preprocess
+from halftone.spark.frames import build_table
 
 DATASETS_FOLDER, SUBSETS_FOLDER = "datasets", "subsets"
 _DATASET_SECTIONS = {"seed", "pixels", "splits", "preprocess"}
@@ -94,23 +106,34 @@ def apply_subset(config: Config, output: str, num_images: int) -> Config:
 
 
 def _select_subset(config: Config, num_images: int) -> pa.Table:
+    """Return the images of each class with the least hashes, as listing.TABLE_COLUMNS."""
     root, settings = storage.normalise_url(str(config.paths.images)), config.preprocess
-    listed = listing.list_images(root, settings.catalogue, settings.suffixes)
-    files = catalogue.add_labels(listed, settings.label_from)
-    # Hashes and row numbers, by label.
-    rows_by_label: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for row, (path, label) in enumerate(arrow.iter_rows(files, "path", "label")):
-        if label:
-            digest = splits.hash_to_uint64(path, config.seed, "subset")
-            rows_by_label[label].append((digest, row))
+    plan = plan_listing(root, settings.catalogue, settings.suffixes)
+    remarks = UnitRemarks()
+    rows_by_label: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for unit in plan.units.to_pylist():
+        for listed in list_unit(plan, remarks, **unit):
+            images = arrow.filter_rows(listed, _is_readable(listed))
+            labels = find_labels(images, settings.label_from, plan.has_labels)
+            for label, row in zip(labels, arrow.iter_rows(images, *TABLE_COLUMNS.names)):
+                if label:
+                    digest = splits.hash_to_uint64(row[0], config.seed, "subset")
+                    path, _, *others = row
+                    rows_by_label[label].append((digest, path, label, *others))
+            # The limit never grows, so that no image that is left out here is needed later.
+            limit = num_images // max(1, len(rows_by_label))
+            for label, rows in rows_by_label.items():
+                rows_by_label[label] = heapq.nsmallest(limit, rows)
+    summarise_listing(plan, remarks)
     num_classes = len(rows_by_label)
-    images_per_class = num_images // max(1, num_classes)
-    if rows_by_label and images_per_class < 1:
+    if rows_by_label and num_images < num_classes:
         raise InputError(
             f"{root}: --subset {num_images} is less than one image for each of {num_classes} "
             f"classes; use {num_classes} or more"
         )
-    return arrow.take_rows(
-        files,
-        [row for rows in rows_by_label.values() for _, row in sorted(rows)[:images_per_class]],
-    )
+    chosen = [row[1:] for label in sorted(rows_by_label) for row in rows_by_label[label]]
+    return build_table(chosen, TABLE_COLUMNS)
+
+
+def _is_readable(listed: pa.Table) -> npt.NDArray[np.bool_]:
+    return arrow.is_in(listed[REASON], arrow.string_array([""]))

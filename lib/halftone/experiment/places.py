@@ -7,26 +7,28 @@ import os
 import subprocess
 import sys
 import tempfile
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Protocol
 
-from py4j.protocol import Py4JJavaError
-from pyspark import InheritableThread
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from halftone import storage
 from halftone.experiment import trial
 from halftone.launch import spark_task
-from halftone.spark import tasks
-from halftone.spark.session import is_local_master
+from halftone.spark.actions import parse_worker_error
+from halftone.spark.background import BackgroundAction
+from halftone.spark.frames import build_table, map_tables
+from halftone.spark.settings import is_local_spark
 from halftone.system import exit_status
 
 TrainingJob = Mapping[str, Any]
 _POLL_SECS = 1.0
+# The columns of TrainingExit, as a Spark task returns it.
+_EXIT = pa.schema([pa.field("exit_code", pa.int32()), pa.field("message", pa.string())])
 
 
 class TrainingExit(NamedTuple):
@@ -67,7 +69,7 @@ class SparkLauncher:
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
-        self.is_local = is_local_master(str(spark.sparkContext.master))
+        self.is_local = is_local_spark(spark)
 
     def launch(self, job: TrainingJob, log: str) -> RunningTraining:
         return _TrainingTask(self._spark, job, log)
@@ -127,33 +129,25 @@ def _process_environment() -> dict[str, str]:
 
 class _TrainingTask:
     def __init__(self, spark: SparkSession, job: TrainingJob, log: str) -> None:
-        self._context = spark.sparkContext
-        self._name = f"halftone: {job['config']['name']}"
-        self._exit: Optional[TrainingExit] = None
-        self._thread = InheritableThread(target=self._run, args=(job, log), daemon=True)
-        self._thread.start()
-
-    def _run(self, job: TrainingJob, log: str) -> None:
-        try:
-            self._context.setJobGroup(uuid.uuid4().hex, self._name)
-            jobs = self._context.parallelize([job], 1)
-            (self._exit,) = jobs.map(partial(_run_in_task, log=log)).collect()
-        except Py4JJavaError as error:
-            self._exit = TrainingExit(1, tasks.parse_worker_error(str(error.java_exception)))
-        except Exception as error:  # the JVM or the application has ended
-            self._exit = TrainingExit(1, f"{type(error).__name__}: {error}")
+        frame = map_tables(spark.range(0, 1, 1, 1), partial(_run_in_task, job, log), _EXIT)
+        self._action = BackgroundAction(spark, frame.collect, job["config"]["name"])
 
     def wait(self, secs: float) -> Optional[TrainingExit]:
-        self._thread.join(secs)
-        return self._exit
+        if not self._action.wait(secs):
+            return None
+        error = self._action.error()
+        if error is not None:  # of the task, or the JVM or the application has ended
+            return TrainingExit(1, parse_worker_error(error))
+        (row,) = self._action.result()
+        return TrainingExit(*row)
 
     def stop(self) -> None:
         pass
 
 
-def _run_in_task(job: TrainingJob, log: str) -> TrainingExit:
+def _run_in_task(job: TrainingJob, log: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     process = _TrainingProcess(job, log)
-    while True:
+    training_exit = None
+    while training_exit is None:
         training_exit = process.wait(_POLL_SECS)
-        if training_exit is not None:
-            return training_exit
+    yield build_table([training_exit], _EXIT)

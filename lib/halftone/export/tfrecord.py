@@ -23,10 +23,11 @@ from halftone.dataset import integrity, manifest
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.shard_files import ShardFile
 from halftone.errors import InputError, RunError
-from halftone.export.tfrecord_shard import FEATURES, ExportSettings, write_shard
+from halftone.export.tfrecord_shard import COUNT, FEATURES, FILES, ExportSettings, write_shards
 from halftone.locking.lock import LOCK_FOLDER
 from halftone.locking.output import hold_output
-from halftone.spark import tasks
+from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import build_table, create_frame, map_tables
 from halftone.spark.session import num_cores
 
 EXPORT_FILE, RECORDS_FOLDER = "export.json", "records"
@@ -179,17 +180,25 @@ def _write_records(
     missing_shards: Sequence[tuple[ShardFile, str]],
     spark: SparkSession,
 ) -> None:
-    pairs = [(storage.join(dataset, shard.path), target) for shard, target in missing_shards]
+    files = [(storage.join(dataset, shard.path), target) for shard, target in missing_shards]
     expected = sum(shard.rows for shard, _ in missing_shards)
-    row_counts = tasks.run_tasks(
+    frame = create_frame(spark, build_table(files, FILES), _TASKS_PER_CORE * num_cores(spark))
+    written = collect_rows(
         spark,
-        partial(write_shard, settings, pairs),
-        len(pairs),
-        num_slices=_TASKS_PER_CORE * num_cores(spark),
-        progress=tasks.TaskProgress("export", expected, "images"),
+        map_tables(frame, partial(write_shards, settings), COUNT),
+        ActionProgress(
+            "export", "write TFRecord files", expected, "images", _rows_counter(missing_shards)
+        ),
     )
-    if sum(row_counts) != expected:
+    num_written = sum(row.rows for row in written)
+    if num_written != expected:
         raise RunError(
-            f"{sum(row_counts)} rows were written, but {dataset} has {expected}; nothing was "
-            "published"
+            f"{num_written} rows were written, but {dataset} has {expected}; nothing was published"
         )
+
+
+def _rows_counter(missing_shards: Sequence[tuple[ShardFile, str]]) -> Callable[[], int]:
+    """Return a function that counts the rows of those TFRecord files that exist."""
+    folder = missing_shards[0][1].rpartition("/")[0]
+    rows = {target.rpartition("/")[2]: shard.rows for shard, target in missing_shards}
+    return lambda: sum(rows.get(name, 0) for name in storage.list_names(folder))

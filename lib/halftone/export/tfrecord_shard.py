@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 from halftone import arrow, storage
 from halftone.dataset import schema
@@ -26,6 +28,10 @@ FEATURES = {
     schema.KEY: "bytes: the source path, UTF-8",
 }
 
+# The URL of a shard, and that of its TFRecord file.
+FILES = pa.schema([pa.field("shard", pa.string()), pa.field("target", pa.string())])
+COUNT = pa.schema([pa.field("rows", pa.int64())])
+
 
 class ExportSettings(NamedTuple):
     """Settings that all shards share."""
@@ -34,21 +40,29 @@ class ExportSettings(NamedTuple):
     compression: str  # of tf.io.TFRecordOptions: "GZIP" or ""
 
 
-def write_shard(settings: ExportSettings, pairs: Sequence[tuple[str, str]], index: int) -> int:
-    """Write a shard as a TFRecord file; return its number of rows.
-
-    The same shard always gives the same bytes.
+def write_shards(settings: ExportSettings, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Write shards as TFRecord files; yield how many rows were written, as a table of COUNT.
 
     Args:
         settings: shape and compression.
-        pairs: URLs of shards and of their TFRecord files.
-        index: which pair to work on.
+        tables: rows of FILES.
+    """
+    num_rows = 0
+    for table in tables:
+        for shard, target in arrow.iter_rows(table, *FILES.names):
+            num_rows += _write_shard(settings, shard, target)
+    yield pa.table([arrow.make_array([num_rows], pa.int64())], schema=COUNT)
+
+
+def _write_shard(settings: ExportSettings, shard: str, target: str) -> int:
+    """Write a shard as a TFRecord file; return its number of rows.
+
+    The same shard always gives the same bytes.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf  # imported here because only workers need it
 
-    source, target = pairs[index]
-    rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.LABEL_ID, schema.IMAGE])
+    rows = storage.read_table(shard, [schema.KEY, schema.LABEL, schema.LABEL_ID, schema.IMAGE])
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "shard.tfrecord")
         with tf.io.TFRecordWriter(path, settings.compression) as writer:

@@ -1,5 +1,9 @@
 """Start ranks in Spark's executors: a Spark job whose tasks all run at once, one rank each.
 
+It is no barrier stage: Spark runs none with dynamic allocation, runs none of its tasks if there are
+too few slots, so that the error could not tell how many there are, and does not cancel one that
+waits for slots. The ranks wait for each other themselves, and are restarted together.
+
 A task connects to the driver and passes the connection to its rank as standard input and output.
 So the driver treats these ranks like local ones, and a rank ends with its connection.
 
@@ -18,15 +22,16 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Optional
 
-from py4j.protocol import Py4JJavaError
-from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
 from halftone.errors import RunError
 from halftone.launch import rank, rendezvous, spark_task
 from halftone.launch.connection import DriverAddress, SparkRank, accept_rank
+from halftone.launch.driver_host import find_driver_host
 from halftone.launch.signals import StopRequest
-from halftone.spark import tasks
+from halftone.spark.actions import parse_worker_error
+from halftone.spark.background import BackgroundAction
+from halftone.spark.frames import map_tables
 
 _START_TIMEOUT_SECS = 600.0  # an executor may have to download and unpack its Python first
 _END_TIMEOUT_SECS = 10.0
@@ -45,16 +50,14 @@ def start_spark_ranks(
         RunError: Spark did not run all tasks at once in time, or a task failed to start its rank.
         StoppedError: a stop was requested before all ranks had started.
     """
-    conf = spark.sparkContext.getConf()
-    host = str(conf.get("spark.driver.host"))
-    address = str(conf.get("spark.driver.bindAddress", host))
+    host, address = find_driver_host(spark)
     listener = socket.create_server((address, 0))
     driver = DriverAddress(host, listener.getsockname()[1], secrets.token_hex(16))
-    spark_job = _SparkJob(spark, num_ranks, driver)
+    spark_job = _start_tasks(spark, num_ranks, driver)
     started_secs = time.monotonic()
     with ExitStack() as stack:
         # Runs after the connections are closed, which ends the tasks.
-        stack.callback(spark_job.wait_or_cancel)
+        stack.callback(_wait_or_cancel, spark_job)
         stack.enter_context(listener)
         connected: dict[int, SparkRank] = {}
         for spark_rank in _accept_ranks(listener, driver.token):
@@ -91,11 +94,12 @@ def _accept_ranks(listener: socket.socket, token: str) -> Iterator[Optional[Spar
 
 
 def _check_startup(
-    spark_job: _SparkJob, num_connected: int, num_ranks: int, started_secs: float
+    spark_job: BackgroundAction[Any], num_connected: int, num_ranks: int, started_secs: float
 ) -> None:
     """Raise RunError if the Spark job has failed or the ranks take too long to start."""
-    if spark_job.error is not None:
-        raise RunError(f"the Spark job of the ranks failed: {spark_job.error}")
+    error = spark_job.error()
+    if error is not None:
+        raise RunError(f"the Spark job of the ranks failed: {parse_worker_error(error)}")
     if time.monotonic() > started_secs + _START_TIMEOUT_SECS:
         raise RunError(
             f"{num_connected} of {num_ranks} ranks have started after {_START_TIMEOUT_SECS:.0f} s; "
@@ -103,29 +107,17 @@ def _check_startup(
         )
 
 
-class _SparkJob:
-    """The Spark job whose tasks run the ranks, submitted from a thread."""
+def _start_tasks(
+    spark: SparkSession, num_ranks: int, driver: DriverAddress
+) -> BackgroundAction[Any]:
+    """Start a Spark job of `num_ranks` tasks, each of which runs a rank."""
+    numbers = spark.range(0, num_ranks, 1, num_ranks)
+    frame = map_tables(numbers, partial(spark_task.run_rank, driver), spark_task.NUMBERS)
+    return BackgroundAction(spark, frame.collect, "training")
 
-    def __init__(self, spark: SparkSession, num_ranks: int, driver: DriverAddress) -> None:
-        self.error: Optional[str] = None
-        self._context, self._num_ranks, self._driver = spark.sparkContext, num_ranks, driver
-        self._group = f"halftone-{driver.port}"
-        self._thread = InheritableThread(target=self._run, daemon=True)
-        self._thread.start()
 
-    def _run(self) -> None:
-        try:
-            self._context.setJobGroup(self._group, "training", interruptOnCancel=True)
-            task_numbers = self._context.parallelize(range(self._num_ranks), self._num_ranks)
-            task_numbers.mapPartitions(partial(spark_task.run_rank, self._driver)).collect()
-        except Py4JJavaError as error:
-            self.error = tasks.parse_worker_error(str(error.java_exception))
-        except Exception as error:  # the JVM has exited, or the application is stopping
-            self.error = f"{type(error).__name__}: {error}"
-
-    def wait_or_cancel(self) -> None:
-        """Wait for the tasks to end; cancel the job if they do not end in time."""
-        self._thread.join(_END_TIMEOUT_SECS)
-        if self._thread.is_alive():
-            self._context.cancelJobGroup(self._group)
-            self._thread.join(_END_TIMEOUT_SECS)
+def _wait_or_cancel(spark_job: BackgroundAction[Any]) -> None:
+    """Wait for the tasks to end; cancel the job if they do not end in time."""
+    if not spark_job.wait(_END_TIMEOUT_SECS):
+        spark_job.cancel()
+        spark_job.wait(_END_TIMEOUT_SECS)

@@ -7,9 +7,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
+import pyarrow as pa
 from pyspark import SparkFiles, TaskContext
 
 from halftone.launch import rank
@@ -18,11 +19,18 @@ from halftone.system import exit_status
 
 _CONNECT_TIMEOUT_SECS = 60.0
 _POLL_INTERVAL_SECS = 0.5
+# The one column of what a task gets, and of what it returns.
+NUMBER = "id"
+NUMBERS = pa.schema([pa.field(NUMBER, pa.int64())])
 
 
-def run_rank(driver: DriverAddress, task_numbers: Iterable[int]) -> Iterator[None]:
-    """Run the rank of one task, in a Spark worker, until it has ended; yield nothing."""
-    (task_number,) = task_numbers
+def run_rank(driver: DriverAddress, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Run the rank of one task, in a Spark worker, until it has ended; yield nothing.
+
+    Args:
+        tables: a single row, with the number of the task.
+    """
+    (task_number,) = (number for table in tables for number in table[NUMBER].to_pylist())
     # ConnectionError: the driver has ended or needs no more ranks, so nobody reads a report.
     with ExitStack() as stack, suppress(ConnectionError):
         # Spark removes the folder of the application even if this task is killed.

@@ -19,8 +19,9 @@ from halftone.launch.restarts import StartRanks
 from halftone.locking.output import hold_output
 from halftone.model_directory import CHECKPOINTS, CURVES, HISTORY, MODEL_INFO, ModelInfo
 from halftone.progress import print_notes
-from halftone.spark.session import find_active_session, is_local_master, submitted_conf
-from halftone.spark.slots import wait_for_slots
+from halftone.spark.session import find_active_session, submitted_conf
+from halftone.spark.settings import is_local_spark
+from halftone.spark.slots import is_local_master, wait_for_slots
 from halftone.tracking import tracking
 from halftone.training import checkpoint
 
@@ -159,12 +160,10 @@ def _choose_launcher(settings: TrainSettings) -> str:
         return "process"
     active, conf = find_active_session(), submitted_conf()
     if active is not None:
-        master = active.sparkContext.master
-    elif conf is not None:
-        master = conf.get("spark.master")
+        is_local = is_local_spark(active)
     else:
-        return "horovodrun"
-    return "horovodrun" if is_local_master(str(master)) else "spark"
+        is_local = conf is None or is_local_master(str(conf.get("spark.master")))
+    return "horovodrun" if is_local else "spark"
 
 
 def _is_finished(config: Config, manifest: Manifest, output: str) -> bool:

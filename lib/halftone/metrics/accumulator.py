@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,13 +25,15 @@ from halftone.metrics import group_sums, score_counts, thresholds
 from halftone.metrics.group_sums import Counts, Fractions, GroupSums, Ids, Scores, count_cells
 from halftone.metrics.score_counts import ScoreCounts
 
+Summand = TypeVar("Summand")
+
 HISTOGRAM_BINS = 40
-_MAX_SCORES = 1 << 24  # distinct scores that are kept exactly, over all classes
+MAX_SCORES = 1 << 24  # distinct scores that are kept exactly, over all classes
 
 
 @dataclass(frozen=True, eq=False)
 class MetricsAccumulator:
-    """Add two with `+`, many with `sum_accumulators`. Two classes have one curve, of the second."""
+    """Add two with `+`, many with `sum_pairwise`. Two classes have one curve, of the second."""
 
     confusion: Counts  # (classes, classes): rows by label, columns by prediction
     label_ranks: Counts  # (classes,): rows whose label is the most probable class, the second, ...
@@ -51,15 +53,19 @@ class MetricsAccumulator:
         )
 
 
-def sum_accumulators(parts: Iterable[MetricsAccumulator]) -> MetricsAccumulator:
-    """Add up one or more accumulators pairwise, so that large ones are copied rarely."""
-    sums: list[tuple[int, MetricsAccumulator]] = []  # (number of parts, their sum)
+def sum_pairwise(parts: Iterable[Summand]) -> Summand:
+    """Add up one or more accumulators, or what contains one, so that large ones are copied rarely.
+
+    The parts are consumed one at a time; few of their sums are kept.
+    """
+    sums: list[tuple[int, Any]] = []  # (number of parts, their sum)
     for part in parts:
-        size = 1
+        size, total = 1, part
         while sums and sums[-1][0] == size:
-            size, part = 2 * size, sums.pop()[1] + part
-        sums.append((size, part))
-    return reduce(add, [part for _, part in reversed(sums)])
+            size, total = 2 * size, sums.pop()[1] + total
+        sums.append((size, total))
+    result: Summand = reduce(add, [total for _, total in reversed(sums)])
+    return result
 
 
 def accumulate_rows(
@@ -91,7 +97,7 @@ def accumulate_rows(
     scores = probabilities[:, first_class:]
     is_positive = label_ids[:, None] == np.arange(first_class, classes)  # (N, curves)
     histogram_of = (label_ids, scores[:, 0]) if classes == 2 else (is_correct, confidences)
-    max_codes = _MAX_SCORES // scores.shape[1]
+    max_codes = MAX_SCORES // scores.shape[1]
     groups = _group_ids(keys)
     return MetricsAccumulator(
         count_cells((classes, classes), label_ids, predictions),

@@ -43,6 +43,11 @@ class ScoreCounts:
             max(self.dropped_bits, other.dropped_bits),
         )
 
+    def scores(self) -> npt.NDArray[np.float32]:
+        """Return the distinct scores, the highest first."""
+        codes = self.codes[_run_starts(self.codes >> np.uint32(1))]
+        return (codes >> np.uint32(1)).view(np.float32)[::-1]
+
     def split_by_class(self) -> tuple[CountsByScore, CountsByScore]:
         """Return the rows of the class and the others, (scores,) int64 each, highest first."""
         starts = _run_starts(self.codes >> np.uint32(1))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Optional, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from halftone.errors import InputError
-from halftone.metrics import score_counts
+from halftone.metrics.score_counts import ScoreCounts
+
+Item = TypeVar("Item")
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -34,68 +37,93 @@ def predict_classes(
 
 
 class _ThresholdCounts(NamedTuple):
-    """Counts for each distinct threshold, the highest first."""
+    """Counts for consecutive thresholds, the highest first."""
 
     thresholds: npt.NDArray[np.float64]  # each between two consecutive scores
     hits: npt.NDArray[np.int64]  # rows of class 1 at or above the threshold
     predicted: npt.NDArray[np.int64]  # all rows at or above the threshold
 
 
-def best_f1_threshold(label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]) -> float:
-    """Return the threshold with the largest F1 of class 1 on these rows; of ties the highest.
+def best_f1_threshold(score_ranges: Iterable[ScoreCounts], num_positives: int) -> float:
+    """Return the threshold with the largest F1 of class 1; of ties the highest.
 
     Args:
-        label_ids: (N,) integers, 0 or 1.
-        p1: (N,) float32, the probability of class 1.
+        score_ranges: counts of the rows by their probability of class 1, exact. They come from
+            ranges of that probability that do not overlap, the highest first, and are consumed one
+            at a time.
+        num_positives: all rows of class 1.
 
     Raises:
         InputError: no row is of class 1.
     """
-    counts = _count_by_threshold(label_ids, p1)
-    positives = int(np.count_nonzero(label_ids))
-    if not positives:
+    best_f1, best, num_rows = -1.0, 0.0, 0
+    for counts in _iter_thresholds(score_ranges):
+        f1 = 2 * counts.hits / np.maximum(1, num_positives + counts.predicted)
+        index = int(f1.argmax())
+        if f1[index] > best_f1:
+            best_f1, best = float(f1[index]), float(counts.thresholds[index])
+        num_rows = int(counts.predicted[-1])
+    if not num_positives:
         raise InputError(
-            f"none of the {len(p1)} rows is of class 1, so no threshold is the best for F1; give "
+            f"none of the {num_rows} rows is of class 1, so no threshold is the best for F1; give "
             f"rows of both classes, or stay with {DEFAULT_THRESHOLD}"
         )
-    f1 = 2 * counts.hits / (positives + counts.predicted)
-    return float(counts.thresholds[f1.argmax()])
+    return best
 
 
-def precision_threshold(
-    label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32], min_precision: float
-) -> float:
+def precision_threshold(score_ranges: Iterable[ScoreCounts], min_precision: float) -> float:
     """Return the lowest threshold with a precision of class 1 of `min_precision` or more.
 
     Args:
-        label_ids: (N,) integers, 0 or 1.
-        p1: (N,) float32, the probability of class 1.
+        score_ranges: as for `best_f1_threshold`.
         min_precision: 0 to 1, on these rows.
 
     Raises:
         InputError: no threshold reaches it; the message names the best one.
     """
-    counts = _count_by_threshold(label_ids, p1)
-    precision = counts.hits / counts.predicted
-    sufficient = np.flatnonzero(precision >= min_precision)
-    if len(sufficient):
-        return float(counts.thresholds[sufficient[-1]])
-    if not len(precision):
+    lowest: Optional[float] = None
+    best_precision, best, num_above, num_rows = -1.0, 0.0, 0, 0
+    for counts in _iter_thresholds(score_ranges):
+        precision = counts.hits / counts.predicted
+        sufficient = np.flatnonzero(precision >= min_precision)
+        if len(sufficient):
+            lowest = float(counts.thresholds[sufficient[-1]])
+        index = int(precision.argmax())
+        if precision[index] > best_precision:
+            best_precision, best = float(precision[index]), float(counts.thresholds[index])
+            num_above = int(counts.predicted[index])
+        num_rows = int(counts.predicted[-1])
+    if lowest is not None:
+        return lowest
+    if not num_rows:
         raise InputError(
             f"no threshold can be chosen for a precision of {min_precision} from no rows"
         )
-    best = int(precision.argmax())
     raise InputError(
-        f"no threshold reaches a precision of {min_precision} on these {len(p1)} rows; the best is "
-        f"{precision[best]:.4f}, at {counts.thresholds[best]:.4f} with {counts.predicted[best]} "
-        "rows above it. Ask for that or less, or train a better model"
+        f"no threshold reaches a precision of {min_precision} on these {num_rows} rows; the best "
+        f"is {best_precision:.4f}, at {best:.4f} with {num_above} rows above it. Ask for that or "
+        "less, or train a better model"
     )
 
 
-def _count_by_threshold(
-    label_ids: npt.NDArray[Any], p1: npt.NDArray[np.float32]
-) -> _ThresholdCounts:
-    scores = np.unique(p1)[::-1].astype(np.float64)
-    counts = score_counts.count_scores(p1, label_ids == 1, max_codes=2 * len(p1))
-    hits, others = map(np.cumsum, counts.split_by_class())
-    return _ThresholdCounts((scores + np.append(scores[1:], 0.0)) / 2, hits, hits + others)
+def _iter_thresholds(score_ranges: Iterable[ScoreCounts]) -> Iterator[_ThresholdCounts]:
+    hits_before = predicted_before = 0
+    for counts, next_counts in _with_next(counts for counts in score_ranges if len(counts.codes)):
+        scores = counts.scores().astype(np.float64)
+        # Below the lowest score of all the next one is 0.
+        next_score = float(next_counts.scores()[0]) if next_counts is not None else 0.0
+        positives, negatives = counts.split_by_class()
+        hits = hits_before + np.cumsum(positives)
+        predicted = predicted_before + np.cumsum(positives + negatives)
+        yield _ThresholdCounts((scores + np.append(scores[1:], next_score)) / 2, hits, predicted)
+        hits_before, predicted_before = int(hits[-1]), int(predicted[-1])
+
+
+def _with_next(items: Iterable[Item]) -> Iterator[tuple[Item, Optional[Item]]]:
+    """Yield each item with the next one; the last one with None."""
+    iterator = iter(items)
+    current = next(iterator, None)
+    while current is not None:
+        following = next(iterator, None)
+        yield current, following
+        current = following

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Callable, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
+import pyarrow as pa
 import pyspark
 from py4j.protocol import Py4JJavaError
 from pyspark import BarrierTaskContext, TaskContext
-from pyspark.sql import SparkSession
+from pyspark.errors import PySparkException
+from pyspark.sql import Row, SparkSession
 
 from halftone import storage
 from halftone.config import Config
@@ -20,10 +23,17 @@ from halftone.errors import InputError
 from halftone.preflight import checks, probe_host, probe_storage
 from halftone.preflight.probe_host import HostReport
 from halftone.preflight.probe_storage import StorageProbe
-from halftone.spark import tasks
-from halftone.spark.session import is_local_master, spark_session
+from halftone.spark.actions import parse_worker_error
+from halftone.spark.frames import build_table, map_tables
+from halftone.spark.session import spark_session
+from halftone.spark.settings import describe_spark, has_dynamic_allocation, is_local_spark
 from halftone.spark.slots import wait_and_count_slots
+from halftone.spark.worker import TableFunction
 from halftone.tracking import mlflow_model
+
+_JAVA_VERSION = "SELECT java_method('java.lang.System', 'getProperty', 'java.version') AS version"
+_REPORT = pa.schema([pa.field("report", pa.string())])  # a HostReport as JSON
+_CLOCK = pa.schema([pa.field("name", pa.string()), pa.field("unix_secs", pa.float64())])
 
 
 class ExecutorReports(NamedTuple):
@@ -56,8 +66,7 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
         secrets.token_hex(4),
     )
     with spark_session(f"{config.name}: check", config.spark) as spark:
-        master = str(spark.sparkContext.master)
-        java = str(spark._jvm.java.lang.System.getProperty("java.version"))  # type: ignore[union-attr]
+        java = _java_version(spark)
         with probe_storage.plant_files(probe) as errors, ThreadPoolExecutor(1) as pool:
             # Inspect the driver while executors unpack their environment.
             driver_future = pool.submit(_inspect_host, "driver", java, probe, trains)
@@ -68,7 +77,7 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
             driver = driver_future.result()
             driver.stores.update({url: error for url, error in errors.items() if error})
         ranks = config.train.ranks if trains else 1
-        on_executors = not is_local_master(master)
+        on_executors = not is_local_spark(spark)
         results = [
             *checks.check_versions(driver, executors.hosts),
             *checks.check_horovod(driver, executors.hosts),
@@ -79,10 +88,19 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
             *checks.check_stores(keys, probe, driver, executors.hosts),
             *checks.check_clocks(executors.clock_lag_secs),
         ]
-        print(checks.format_report(master, driver, executors.hosts, results), flush=True)
+        report = checks.format_report(describe_spark(spark), driver, executors.hosts, results)
+        print(report, flush=True)
     num_failed = sum(result.is_wrong for result in results)
     if num_failed:
         raise InputError(f"{num_failed} of {len(results)} checks failed; see the report above")
+
+
+def _java_version(spark: SparkSession) -> str:
+    """Return the version of Java of Spark's driver; "" if a server of Spark Connect hides it."""
+    try:
+        return str(spark.sql(_JAVA_VERSION).collect()[0].version)
+    except PySparkException:
+        return ""
 
 
 def _inspect_executors(
@@ -92,33 +110,33 @@ def _inspect_executors(
     if not slots:
         return ExecutorReports([], {}, "no executor has started")
     try:
-        reports = _run_on_executors(spark, slots, partial(_inspect_executor, probe, needs_horovod))
+        inspect = partial(_inspect_executor, probe, needs_horovod)
+        rows = _run_on_executors(spark, slots, inspect, _REPORT)
         asked_at = time.time()
-        clocks = dict(_run_on_executors(spark, slots, _read_clock))
+        clocks = _run_on_executors(spark, slots, _read_clock, _CLOCK)
         answered_at = time.time()
-    except Py4JJavaError as error:
-        return ExecutorReports([], {}, tasks.parse_worker_error(str(error.java_exception)))
+    except (Py4JJavaError, PySparkException) as error:
+        return ExecutorReports([], {}, parse_worker_error(error))
     # A clock that was read between both times of the driver counts as exact.
     clock_lag_secs = {
-        name: min(0.0, answered_at - secs) + max(0.0, asked_at - secs)
-        for name, secs in clocks.items()
+        name: min(0.0, answered_at - secs) + max(0.0, asked_at - secs) for name, secs in clocks
     }
+    reports = (HostReport(**json.loads(row.report)) for row in rows)
     hosts = sorted({report.name: report for report in reports}.values())
     return ExecutorReports(hosts, clock_lag_secs)
 
 
 def _run_on_executors(
-    spark: SparkSession, slots: int, task: Callable[[Iterable[int]], Iterator[Any]]
-) -> list[Any]:
-    """Run a task on all executors and return its results.
+    spark: SparkSession, slots: int, task: TableFunction, schema: pa.Schema
+) -> list[Row]:
+    """Run a task on all executors and return its rows, of `schema`.
 
     It runs in all slots at once, as a barrier stage. With dynamic allocation Spark does not support
     that, and some executors may be missed.
     """
-    partitions = spark.sparkContext.parallelize(range(slots), slots)
-    if spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled") == "true":
-        return partitions.mapPartitions(task).collect()
-    return partitions.barrier().mapPartitions(task).collect()
+    numbers = spark.range(0, slots, 1, slots)
+    barrier = not has_dynamic_allocation(spark)
+    return map_tables(numbers, task, schema, barrier=barrier).collect()
 
 
 def _is_first_of_executor() -> bool:
@@ -131,14 +149,15 @@ def _is_first_of_executor() -> bool:
 
 
 def _inspect_executor(
-    probe: StorageProbe, needs_horovod: bool, numbers: Iterable[int]
-) -> Iterator[HostReport]:
+    probe: StorageProbe, needs_horovod: bool, tables: Iterator[pa.Table]
+) -> Iterator[pa.Table]:
     if _is_first_of_executor():
-        yield _inspect_host(probe_host.executor_name(), None, probe, needs_horovod)
+        report = _inspect_host(probe_host.executor_name(), None, probe, needs_horovod)
+        yield build_table([(json.dumps(report._asdict()),)], _REPORT)
 
 
-def _read_clock(numbers: Iterable[int]) -> Iterator[tuple[str, float]]:
-    yield probe_host.executor_name(), time.time()
+def _read_clock(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    yield build_table([(probe_host.executor_name(), time.time())], _CLOCK)
 
 
 def _inspect_host(

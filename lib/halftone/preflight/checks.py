@@ -47,9 +47,16 @@ class CheckResult(NamedTuple):
 
 
 def check_versions(driver: HostReport, executors: Sequence[HostReport]) -> list[CheckResult]:
-    """Return a result for each of REQUIRED_VERSIONS."""
+    """Return a result for each of REQUIRED_VERSIONS; none on Java if Spark's driver hides its own.
+
+    Args:
+        driver: report of the driver; its version of Java is that of Spark's driver.
+        executors: reports of the executors.
+    """
     results = []
     for name, required in REQUIRED_VERSIONS.items():
+        if name == "java" and name not in driver.versions:
+            continue
         on_driver = driver.versions.get(name, _MISSING)
         on_executors = {report.name: report.versions.get(name, _MISSING) for report in executors}
         cure = _version_cure(name, required, on_driver, on_executors)

@@ -49,12 +49,13 @@ def inspect_host(
 
     Args:
         name: name for the report.
-        java_version: version of Java; None finds that of the JVM that started this process.
+        java_version: version of Java, "" if it is unknown; None finds that of the JVM that started
+            this process.
         probe: the URLs to check.
         needs_horovod: whether to inspect Horovod's build.
     """
     description = machine.describe_machine()
-    java = java_version or _parent_java_version()
+    java = _parent_java_version() if java_version is None else java_version
     versions = {**description["versions"], **machine.package_versions(PACKAGES)}
     return HostReport(
         name=name,
@@ -73,11 +74,11 @@ def inspect_host(
 
 def executor_name() -> str:
     """Return a unique name for the executor that this worker belongs to."""
-    jvm = _parent_jvm()
-    return f"{socket.gethostname()}, pid {jvm.pid if jvm else os.getppid()}"
+    parent = _find_parent_java()
+    return f"{socket.gethostname()}, pid {parent.pid if parent else os.getppid()}"
 
 
-def _parent_jvm() -> Optional[psutil.Process]:
+def _find_parent_java() -> Optional[psutil.Process]:
     parents = psutil.Process().parents()
     return next((process for process in parents if process.name() == "java"), None)
 
@@ -85,8 +86,8 @@ def _parent_jvm() -> Optional[psutil.Process]:
 def _parent_java_version() -> str:
     """Return the version of the parent JVM; "" if there is none or it is another user's."""
     try:
-        jvm = _parent_jvm()
-        command = [jvm.exe(), "-version"] if jvm else ["false"]
+        parent = _find_parent_java()
+        command = [parent.exe(), "-version"] if parent else ["false"]
         output = subprocess.run(command, capture_output=True, text=True).stderr
     except (psutil.Error, OSError):
         return ""

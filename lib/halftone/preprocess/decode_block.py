@@ -19,7 +19,8 @@ import pyarrow as pa
 from halftone import arrow, images, storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
-from halftone.preprocess.listed_files import UNREADABLE
+from halftone.dataset.splits import SPLITS
+from halftone.listing import UNREADABLE
 
 PART_NAME = "part-"  # prefix of the names of parts
 OK = "ok"
@@ -59,7 +60,6 @@ class DecodeJob(NamedTuple):
     """The settings that all blocks of a run share."""
 
     root: str  # folder of images
-    plan_url: str  # Parquet file of catalogue.ENTRIES, one row group per block
     parts: str  # URL of the folder for the staged parts
     pixels: PixelSpec
     read_threads: int
@@ -77,17 +77,28 @@ def part_url(job: DecodeJob, block: int) -> str:
     return storage.join(job.parts, f"{PART_NAME}{block:06d}.parquet")
 
 
-def stage_block(job: DecodeJob, block: int) -> int:
-    """Decode the images of a block into its part; return the number of images.
+def stage_block(job: DecodeJob, block: int, entries: pa.Table) -> list[int]:
+    """Decode the images of a block into its part; return the number of decoded ones by split.
 
     Every image of the block has a row in the part, decoded or rejected. A part that exists is
     not written again.
+
+    Args:
+        entries: catalogue.ENTRIES.
     """
-    entries = storage.read_row_group(job.plan_url, block)
     url = part_url(job, block)
-    if not storage.exists(url):
-        storage.write_table(url, decode_images(job.root, entries, job.pixels, job.read_threads))
-    return int(entries.num_rows)
+    if storage.exists(url):
+        part = storage.read_table(url, [schema.SPLIT, STATUS])
+    else:
+        part = decode_images(job.root, entries, job.pixels, job.read_threads)
+        storage.write_table(url, part)
+    return count_decoded(part)
+
+
+def count_decoded(part: pa.Table) -> list[int]:
+    """Return the number of decoded images of a part by split."""
+    split_ids = arrow.to_numpy(part[schema.SPLIT])[is_decoded(part)]
+    return [int((split_ids == split_id).sum()) for split_id in range(len(SPLITS))]
 
 
 def decode_images(root: str, entries: pa.Table, pixels: PixelSpec, read_threads: int) -> pa.Table:
@@ -219,27 +230,15 @@ def _chunk_bounds(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield first, len(sizes)
 
 
-def digest_whole_files(groups: Sequence[Sequence[str]], group_index: int) -> list[str]:
-    """Digest all bytes of the files of one group.
+def digest_whole_file(key: str) -> str:
+    """Digest all bytes of a file.
 
     A file that cannot be read any more gets a text that is equal to no digest and no other file's.
     """
-    return [
-        f"{key}: {data}" if isinstance(data, OSError) else hashlib.sha256(data).hexdigest()
-        for key in groups[group_index]
-        for data in storage.read_files([key])
-    ]
+    (data,) = storage.read_files([key])
+    return f"{key}: {data}" if isinstance(data, OSError) else hashlib.sha256(data).hexdigest()
 
 
 def has_partial_digest(source_bytes: int) -> bool:
     """Return whether `file_digest` skips bytes of a file of this size."""
     return source_bytes > 2 * _DIGEST_END_BYTES
-
-
-def read_part_metadata(job: DecodeJob, num_blocks: int) -> list[tuple[str, pa.Table]]:
-    """Read the columns of all parts but the pixels; return URLs and tables by block."""
-    columns = pa.schema([field for field in PART if field.name != schema.IMAGE])
-    urls = [part_url(job, block) for block in range(num_blocks)]
-    with ThreadPoolExecutor(job.read_threads) as pool:
-        tables = pool.map(lambda url: storage.read_table(url, columns.names), urls)
-        return list(zip(urls, (arrow.conform(table, columns) for table in tables)))

@@ -6,27 +6,33 @@ to see whether the rest would fit into memory (Petrini, 2022, section 2.4).
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from typing import Callable, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from halftone import arrow, storage
+from halftone import storage
 from halftone.config import Config, PixelSpec
 from halftone.dataset import schema
-from halftone.preprocess.catalogue import build_catalogue
+from halftone.listing import plan_listing
+from halftone.preprocess.catalogue import build_catalogue, list_entries
 from halftone.preprocess.decode_block import OK, STATUS, decode_images
+from halftone.preprocess.entries import POSITION
 from halftone.progress import format_duration, print_notes
-from halftone.spark import tasks
+from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import map_tables
 from halftone.spark.session import num_cores
 
 _MIN_IMAGES = 50
 _SAMPLE_FRACTION = 0.01
+_IMAGES_AT_ONCE = 64
 
 
 class PreprocessEstimate(NamedTuple):
@@ -59,65 +65,67 @@ def estimate_preprocessing(
     Raises:
         InputError: as `catalogue.build_catalogue`.
     """
-    catalogue = build_catalogue(storage.normalise_url(images), config)
-    print_notes(catalogue.notes)
+    plan = plan_listing(
+        storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes
+    )
+    print_notes(plan.notes)
     spark = session()
+    catalogue = build_catalogue(spark, plan, config, None)
+    print_notes(catalogue.notes[len(plan.notes) :])
     cores = num_cores(spark)
-    num_entries = catalogue.entries.num_rows
-    # Every n-th entry covers all splits evenly. It is a random sample, as the entries of a split
-    # are sorted by a hash.
-    target_images = max(_MIN_IMAGES, round(_SAMPLE_FRACTION * num_entries))
-    step = max(1, num_entries // target_images)
-    sample = arrow.take_rows(catalogue.entries, range(0, num_entries, step))
-    num_slices = min(cores, sample.num_rows)
-    measurements = tasks.run_tasks(
+    num_images = catalogue.summary.num_images
+    num_sampled = min(num_images, max(_MIN_IMAGES, round(_SAMPLE_FRACTION * num_images)))
+    entries = list_entries(spark, plan, config).where(f"{schema.REASON} = ''")
+    # The positions are hashes, so the first rows are a random sample.
+    sample = entries.orderBy(POSITION, schema.PATH).limit(num_sampled).repartition(cores)
+    measurements = collect_rows(
         spark,
-        partial(_decode_sample, catalogue.root, config.pixels, sample, num_slices),
-        num_slices,
-        num_slices=num_slices,
-        progress=tasks.TaskProgress("sample", sample.num_rows, "images"),
+        map_tables(sample, partial(_decode_sample, plan.root, config.pixels), _MEASUREMENTS),
+        ActionProgress("sample", "decode a sample of the images", num_sampled, "images"),
     )
     rejects: Counter[str] = Counter()
-    for measurement in measurements:
-        rejects.update(measurement.rejects)
-    row_bytes = [m.part_bytes / m.num_rows for m in measurements if m.num_rows]
+    for row in measurements:
+        rejects.update(json.loads(row.rejects))
+    row_bytes = [row.part_bytes / row.rows for row in measurements if row.rows]
     return PreprocessEstimate(
         num_images=catalogue.inputs,
-        num_sampled=sample.num_rows,
+        num_sampled=num_sampled,
         rejects=dict(rejects.most_common()),
-        input_bytes=int(arrow.to_numpy(catalogue.entries[schema.SIZE_BYTES]).clip(min=0).sum()),
+        input_bytes=catalogue.summary.num_bytes,
         row_bytes=round(sum(row_bytes) / len(row_bytes)) if row_bytes else 0,
-        secs_per_image=sum(measurement.secs for measurement in measurements) / sample.num_rows,
+        secs_per_image=sum(row.secs for row in measurements) / num_sampled,
         cores=cores,
-        worker_bytes=max(measurement.worker_bytes for measurement in measurements),
+        worker_bytes=max(row.worker_bytes for row in measurements),
     )
 
 
-class _SampleMeasurement(NamedTuple):
-    secs: float
-    num_rows: int  # images that were decoded
-    part_bytes: int
-    rejects: Counter[str]
-    worker_bytes: int
+_MEASUREMENTS = pa.schema(
+    [
+        pa.field("secs", pa.float64()),
+        pa.field("rows", pa.int64()),  # images that were decoded
+        pa.field("part_bytes", pa.int64()),
+        pa.field("rejects", pa.string()),  # JSON: number by reason
+        pa.field("worker_bytes", pa.int64()),  # peak
+    ]
+)
 
 
-def _decode_sample(
-    root: str, pixels: PixelSpec, sample: pa.Table, num_slices: int, index: int
-) -> _SampleMeasurement:
-    """Decode every `num_slices`-th image of the sample, from `index` on, in a Python worker."""
-    entries = arrow.take_rows(sample, range(index, sample.num_rows, num_slices))
+def _decode_sample(root: str, pixels: PixelSpec, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Decode the images of a partition, in a Python worker."""
     started = time.monotonic()
-    part = decode_images(root, entries, pixels, read_threads=8)
-    counts = Counter(part[STATUS].to_pylist())
+    counts: Counter[str] = Counter()
+    part_bytes = 0
+    for table in tables:
+        for start in range(0, table.num_rows, _IMAGES_AT_ONCE):
+            entries = table.slice(start, _IMAGES_AT_ONCE)
+            part = decode_images(root, entries, pixels, read_threads=8)
+            counts.update(part[STATUS].to_pylist())
+            part_bytes += part.nbytes
     num_rows = counts.pop(OK, 0)
     peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return _SampleMeasurement(
-        secs=time.monotonic() - started,
-        num_rows=num_rows,
-        part_bytes=part.nbytes,
-        rejects=counts,
-        worker_bytes=peak_rss * (1 if sys.platform == "darwin" else 1024),  # KiB on Linux
-    )
+    peak_bytes = peak_rss * (1 if sys.platform == "darwin" else 1024)  # KiB on Linux
+    values = (time.monotonic() - started, num_rows, part_bytes, json.dumps(counts), peak_bytes)
+    yield pa.table([[value] for value in values], schema=_MEASUREMENTS)
 
 
 def format_estimate(estimate: PreprocessEstimate) -> str:

@@ -1,60 +1,90 @@
-"""Find images with the same bytes, and images of different splits with nearly the same pixels."""
+"""Find images with the same bytes: a shuffle by digest, and a decision about each group.
+
+What becomes of the images that are left out is written to files: notes on the rows of each source
+file, and RESOLVED images, from which the tables of rejects and duplicates are made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple, Optional
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark import TaskContext
+from pyspark.sql import SparkSession
 
-from halftone import arrow
+from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.dataset.splits import SPLITS
-from halftone.preprocess import near_duplicates
-from halftone.preprocess.changes import CONFLICT, DUPLICATE
-from halftone.preprocess.decode_block import has_partial_digest, select_decoded
-from halftone.preprocess.previous_version import PreviousVersion
+from halftone.preprocess.candidates import (
+    CANDIDATES,
+    CHANGED_KINDS,
+    GONE,
+    KIND,
+    SOURCE,
+    SourceFile,
+    read_candidates,
+)
+from halftone.preprocess.decode_block import digest_whole_file, has_partial_digest
+from halftone.preprocess.entries import CONFLICT, DUPLICATE
+from halftone.preprocess.row_notes import DROPPED, ROW_NOTES, ROW_NUMBER
+from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import build_table, map_tables
+
+_ROWS_PER_PARTITION = 50_000
+_STATUS = "status"
+# An image that does not become a row, or a count of the images that do.
+RESOLVED = pa.schema(
+    [
+        pa.field(SOURCE, pa.int32()),  # -1: this is a count
+        pa.field(ROW_NUMBER, pa.int64()),  # in the source file; or the count
+        pa.field(schema.SPLIT, pa.int8()),
+        pa.field(schema.LABEL, pa.string()),
+        pa.field(schema.KEY, pa.string()),
+        pa.field(schema.SIZE_BYTES, pa.int64()),
+        pa.field(schema.MODIFIED, pa.float64()),
+        pa.field(schema.DIGEST, pa.binary()),
+        pa.field(_STATUS, pa.string()),  # DUPLICATE or the reason of the rejection
+        pa.field(schema.DETAIL, pa.string()),  # of a duplicate: the key of the image that is kept
+    ]
+)
+_NO_SOURCE = -1
+_RESULTS = pa.schema(
+    [
+        pa.field(SOURCE, pa.int32()),  # of the rows that are left out; or _NO_SOURCE
+        pa.field(schema.SPLIT, pa.int8()),
+        pa.field(schema.LABEL, pa.string()),  # of the rows that stay
+        pa.field("rows", pa.int64()),
+        pa.field("url", pa.string()),  # of the file of RESOLVED
+        pa.field(_STATUS, pa.string()),
+    ]
+)
 
 
-class Candidates(NamedTuple):
-    """All images that may become rows of the new version."""
+class Resolutions(NamedTuple):
+    """The rows that are left out because of other images, and the rows that stay."""
 
-    previous_version: PreviousVersion  # the images that are retained
-    previous_labels: list[str]
-    parts: list[tuple[str, pa.Table]]  # URL of each staged part, and its columns but the pixels
-    # The same, of rows of the previous version that get another label or split.
-    moved_parts: Sequence[tuple[str, pa.Table]] = ()
-
-    @property
-    def all_parts(self) -> list[tuple[str, pa.Table]]:
-        return [*self.moved_parts, *self.parts]
+    # By index of the source file: the URL of notes, and the number of rows left out by split.
+    notes: dict[int, str]
+    num_dropped: dict[int, Counter[str]]
+    counts: Counter[tuple[str, str]]  # rows that stay, by split and label
+    num_by_status: Counter[str]  # images that are left out
+    files: tuple[str, ...]  # URLs of files of RESOLVED
 
 
 class DigestMatch(NamedTuple):
     """A decoded image that shares its digest with another image."""
 
-    age: int  # _MOVED_ROW, _ROW, _DUPLICATE or _NEW
+    kind: int
     key: str
     label: str
     source_bytes: int
-
-
-# A row of the previous version (with another label or split, or unchanged), a duplicate of the
-# previous version, and a new image. Of several images with the same bytes, the first in this order
-# is kept.
-_MOVED_ROW, _ROW, _DUPLICATE, _NEW = range(-1, 3)
-_CHANGED = (_MOVED_ROW, _NEW)
-_AGE = "age"
-_DIGESTS = pa.schema(
-    [
-        pa.field(schema.DIGEST, pa.binary()),
-        pa.field(schema.KEY, pa.string()),
-        pa.field(schema.LABEL, pa.string()),
-        pa.field(schema.SOURCE_BYTES, pa.int64()),
-        pa.field(_AGE, pa.int8()),
-    ]
-)
+    is_gone: bool
+    number: int  # in its group
 
 
 class Resolution(NamedTuple):
@@ -64,94 +94,145 @@ class Resolution(NamedTuple):
     detail: str  # of a duplicate: the key of the image that is kept
 
 
-def group_by_digest(candidates: Candidates) -> list[list[DigestMatch]]:
-    """Return the groups of images that share a digest and contain a new image or a moved row."""
-    table = _collect_digests(candidates)
-    codes = arrow.dictionary_codes(table[schema.DIGEST])
-    counts = np.bincount(codes)
-    has_new = np.zeros(len(counts), bool)
-    has_new[codes[np.isin(arrow.to_numpy(table[_AGE]), _CHANGED)]] = True
-    shared = np.flatnonzero(((counts > 1) & has_new)[codes])
-    groups: dict[int, list[DigestMatch]] = {}
-    rows = arrow.iter_rows(arrow.take_rows(table, shared), *DigestMatch._fields)
-    for code, row in zip(codes[shared].tolist(), rows):
-        groups.setdefault(code, []).append(DigestMatch(*row))
-    return list(groups.values())
+def resolve_exact_duplicates(
+    session: SparkSession, sources: Sequence[SourceFile], folder: str
+) -> Resolutions:
+    """Find the images with the same bytes, of which at most one becomes a row.
 
-
-def _collect_digests(candidates: Candidates) -> pa.Table:
-    """Return all decoded images as _DIGESTS."""
-    previous_version = candidates.previous_version
-    row_names = (schema.SOURCE_DIGEST, schema.KEY, schema.LABEL, schema.SOURCE_BYTES)
-    duplicate_names = (schema.DIGEST, schema.PATH, schema.LABEL, schema.SIZE_BYTES)
-    sources = [
-        *((_ROW, table, row_names) for *_, table in previous_version.shards),
-        (_DUPLICATE, previous_version.duplicates, duplicate_names),
-        *((_MOVED_ROW, part, row_names) for _, part in candidates.moved_parts),
-        *((_NEW, select_decoded(part), row_names) for _, part in candidates.parts),
-    ]
-    return pa.concat_tables(
-        pa.table(
-            [
-                *(table[name] for name in names),
-                arrow.repeat_value(arrow.number_array([age], pa.int8()), table.num_rows),
-            ],
-            schema=_DIGESTS,
-        )
-        for age, table, names in sources
+    Args:
+        sources: all files with rows or duplicates that the next version may hold.
+        folder: URL of a folder for the results.
+    """
+    num_candidates = sum(source.num_candidates for source in sources)
+    num_partitions = max(1, -(-num_candidates // _ROWS_PER_PARTITION))
+    candidates = read_candidates(session, sources).drop(schema.PERCEPTUAL_HASH)
+    groups = candidates.repartition(num_partitions, schema.DIGEST).sortWithinPartitions(
+        schema.DIGEST, KIND, schema.KEY
+    )
+    resolved = map_tables(groups, resolve_partition, RESOLVED)
+    by_source = resolved.repartition(-(-num_partitions // 4), SOURCE).sortWithinPartitions(
+        SOURCE, ROW_NUMBER
+    )
+    results = collect_rows(
+        session,
+        map_tables(by_source, partial(_write_resolutions, folder), _RESULTS),
+        ActionProgress("compare", "find images with the same bytes"),
+    )
+    num_dropped: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    counts: Counter[tuple[str, str]] = Counter()
+    num_by_status: Counter[str] = Counter()
+    for row in results:
+        split = SPLITS[row.split] if row.split >= 0 else ""
+        if row[_STATUS]:
+            num_dropped[row[SOURCE]][split] += row.rows
+            num_by_status[row[_STATUS]] += row.rows
+        else:
+            counts[split, row.label] += row.rows
+    return Resolutions(
+        {source: notes_url(folder, source) for source in num_dropped},
+        dict(num_dropped),
+        counts,
+        num_by_status,
+        tuple(sorted({row.url for row in results if row.url})),
     )
 
 
-def find_gone_keys(
-    groups: Iterable[Sequence[DigestMatch]], missing: pa.ChunkedArray
-) -> frozenset[str]:
-    """Return the keys of the groups' images that no longer exist.
+def notes_url(folder: str, source: int) -> str:
+    """Return the URL of the ROW_NOTES of a source file in a folder of results."""
+    return storage.join(folder, f"notes-{source:06d}.parquet")
+
+
+def resolve_partition(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield RESOLVED images of a partition of CANDIDATES, sorted by digest, kind and key."""
+    counts: Counter[tuple[int, str]] = Counter()  # rows that stay, by split and label
+    for table in _iter_whole_groups(tables):
+        _count_rows(table, counts, 1)
+        resolved = _resolve_table(table)
+        if resolved.num_rows:
+            _count_rows(resolved, counts, -1)
+            yield resolved
+    rows = [
+        (_NO_SOURCE, count, split, label, "", 0, 0.0, b"", "", "")
+        for (split, label), count in sorted(counts.items())
+        if split >= 0 and count
+    ]
+    yield build_table(rows, RESOLVED)
+
+
+def _iter_whole_groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables that end where a group of equal digests ends."""
+    pending: list[pa.Table] = []
+    for table in tables:
+        if not table.num_rows:
+            continue
+        digests = table[schema.DIGEST]
+        last = digests[table.num_rows - 1]
+        start = _first_index(digests, last)
+        if start or (pending and pending[-1][schema.DIGEST][-1] != last):
+            yield pa.concat_tables([*pending, table.slice(0, start)]).combine_chunks()
+            pending = []
+        pending.append(table.slice(start))
+    if pending:
+        yield pa.concat_tables(pending).combine_chunks()
+
+
+def _first_index(digests: pa.ChunkedArray, value: pa.Scalar) -> int:
+    is_last = pc.cast(pc.equal(digests, value), pa.int8())
+    return int(np.flatnonzero(arrow.to_numpy(is_last))[0])
+
+
+def _count_rows(table: pa.Table, counts: Counter[tuple[int, str]], sign: int) -> None:
+    split_ids = arrow.to_numpy(table[schema.SPLIT])
+    for split_id in np.unique(split_ids):
+        labels = arrow.filter_rows(table.select([schema.LABEL]), split_ids == split_id)
+        for count in pc.value_counts(labels[schema.LABEL]).to_pylist():
+            counts[int(split_id), count["values"]] += sign * count["counts"]
+
+
+def _resolve_table(table: pa.Table) -> pa.Table:
+    codes = arrow.dictionary_codes(table[schema.DIGEST])
+    sizes = np.bincount(codes) if len(codes) else np.empty(0, np.int64)
+    has_changed = np.zeros(len(sizes), bool)
+    has_changed[codes[np.isin(arrow.to_numpy(table[KIND]), CHANGED_KINDS)]] = True
+    rows = np.flatnonzero(((sizes > 1) & has_changed)[codes])
+    shared = arrow.take_rows(table, rows)
+    groups: dict[int, list[DigestMatch]] = defaultdict(list)
+    names = (KIND, schema.KEY, schema.LABEL, schema.SIZE_BYTES, GONE)
+    for index, (code, row) in enumerate(zip(codes[rows].tolist(), arrow.iter_rows(shared, *names))):
+        kind, key, label, source_bytes, gone = row
+        groups[code].append(DigestMatch(kind, key, label, source_bytes, bool(gone), index))
+    resolutions: dict[int, Resolution] = {}
+    for group in groups.values():
+        resolutions.update(resolve_group(group))
+    dropped = arrow.take_rows(shared, sorted(resolutions))
+    ordered = [resolutions[index] for index in sorted(resolutions)]
+    columns = {
+        **{name: dropped[name] for name in RESOLVED.names if name in CANDIDATES.names},
+        _STATUS: arrow.string_array([status for status, _ in ordered]),
+        schema.DETAIL: arrow.string_array([detail for _, detail in ordered]),
+    }
+    return pa.table([columns[name] for name in RESOLVED.names], schema=RESOLVED)
+
+
+def resolve_group(group: Sequence[DigestMatch]) -> dict[int, Resolution]:
+    """Return the resolution of each image of a group that does not become a row, by index.
 
     Args:
-        missing: the keys of all images of the previous version that no longer exist.
+        group: images with one digest, of which at least one is new or moved.
     """
-    keys = [match.key for group in groups for match in group]
-    is_gone = arrow.is_in(arrow.chunked_string_array(keys), missing)
-    return frozenset(keys[row] for row in np.flatnonzero(is_gone))
-
-
-def unverified_groups(
-    groups: Iterable[Sequence[DigestMatch]], gone_keys: Collection[str] = ()
-) -> list[list[str]]:
-    """Return the keys of the groups whose digests do not cover all bytes of the files.
-
-    Files that no longer exist cannot be read, and are left out.
-    """
-    unverified = []
-    for group in groups:
-        keys = sorted(match.key for match in group if match.key not in gone_keys)
-        if has_partial_digest(group[0].source_bytes) and len(keys) > 1:
-            unverified.append(keys)
-    return unverified
-
-
-def resolve_exact_duplicates(
-    groups: Iterable[Sequence[DigestMatch]],
-    full_digests: Mapping[str, str],
-    gone_keys: Collection[str] = (),
-) -> dict[str, Resolution]:
-    """Return the resolution of each image that does not become a row, by key.
-
-    Args:
-        groups: from `group_by_digest`.
-        full_digests: of the images of `unverified_groups`, by key.
-        gone_keys: from `find_gone_keys`.
-    """
-    resolutions: dict[str, Resolution] = {}
-    for group in groups:
-        for matches in _split_by_full_digest(group, full_digests, gone_keys):
-            if len(matches) > 1 and any(match.age in _CHANGED for match in matches):
-                resolutions.update(_resolve_group(sorted(matches), gone_keys))
+    full_digests: dict[int, str] = {}
+    existing = [match for match in group if not match.is_gone]
+    if has_partial_digest(group[0].source_bytes) and len(existing) > 1:
+        full_digests = {match.number: digest_whole_file(match.key) for match in existing}
+    resolutions: dict[int, Resolution] = {}
+    for matches in _split_by_full_digest(group, full_digests):
+        if len(matches) > 1 and any(match.kind in CHANGED_KINDS for match in matches):
+            resolutions.update(_resolve_equal(sorted(matches)))
     return resolutions
 
 
 def _split_by_full_digest(
-    group: Sequence[DigestMatch], full_digests: Mapping[str, str], gone_keys: Collection[str]
+    group: Sequence[DigestMatch], full_digests: dict[int, str]
 ) -> list[list[DigestMatch]]:
     """Return the images of a group that are equal in all bytes.
 
@@ -160,122 +241,78 @@ def _split_by_full_digest(
     """
     by_full_digest: dict[Optional[str], list[DigestMatch]] = {}
     for match in group:
-        if match.key not in gone_keys:
-            by_full_digest.setdefault(full_digests.get(match.key), []).append(match)
-    gone = [match for match in group if match.key in gone_keys]
+        if not match.is_gone:
+            by_full_digest.setdefault(full_digests.get(match.number), []).append(match)
+    gone = [match for match in group if match.is_gone]
     if len(by_full_digest) == 1:
         return [[*gone, *matches] for matches in by_full_digest.values()]
     return list(by_full_digest.values())
 
 
-def _resolve_group(
-    matches: Sequence[DigestMatch], gone_keys: Collection[str]
-) -> dict[str, Resolution]:
-    """Resolve images with the same bytes, sorted by age and key."""
+def _resolve_equal(matches: Sequence[DigestMatch]) -> dict[int, Resolution]:
+    """Resolve images with the same bytes, sorted by kind and key."""
     first = matches[0]
     if any(match.label != first.label for match in matches):
         # A file that no longer exists conflicts with none: the others decide which label is right.
-        existing = [match for match in matches if match.key not in gone_keys] or matches
+        existing = [match for match in matches if not match.is_gone] or matches
         first = existing[0]
         if any(match.label != first.label for match in existing):
-            return dict(_conflicts(matches))
+            return _conflicts(matches)
     return {
-        match.key: Resolution(DUPLICATE, first.key) for match in matches if match.key != first.key
+        match.number: Resolution(DUPLICATE, first.key)
+        for match in matches
+        if match.number != first.number
     }
 
 
-def _conflicts(matches: Sequence[DigestMatch]) -> Iterator[tuple[str, Resolution]]:
+def _conflicts(matches: Sequence[DigestMatch]) -> dict[int, Resolution]:
+    first = matches[0]
+    first_other = next(match for match in matches if match.label != first.label)
+    resolutions = {}
     for match in matches:
-        other = next(other for other in matches if other.label != match.label)
+        other = first_other if match.label == first.label else first
         detail = (
             f"label {match.label!r}, but {other.key} has the same bytes and label {other.label!r}"
         )
-        yield match.key, Resolution(CONFLICT, detail)
+        resolutions[match.number] = Resolution(CONFLICT, detail)
+    return resolutions
 
 
-class NearDuplicate(NamedTuple):
-    """An image of a later split, and the nearest image of an earlier split."""
-
-    key: str
-    split: str
-    label: str
-    near_key: str
-    near_split: str
-    near_label: str
-    distance: int  # bits of 64 that differ
-
-
-class NearDuplicates(NamedTuple):
-    """All near duplicates, and how often the hashes of unlike images are near by chance."""
-
-    images: list[NearDuplicate]
-    chance_fraction: float  # see near_duplicates.measure_chance
-
-    def with_same_label(self) -> list[NearDuplicate]:
-        return [image for image in self.images if image.label == image.near_label]
-
-
-def find_near_duplicates(
-    candidates: Candidates, resolutions: Mapping[str, Resolution], max_distance: int
-) -> NearDuplicates:
-    """Find rows that look nearly the same as a row of an earlier split (train, validation, test).
-
-    A perceptual hash finds copies that were scaled, compressed or brightened, but not mirrored,
-    rotated or cropped ones. An empty result does not mean that there are no near duplicates. Of
-    several nearest rows, one with the same label is returned.
-
-    Args:
-        resolutions: images that do not become rows, by key.
-        max_distance: bits of the 64-bit hashes that may differ.
-    """
-    rows = _collect_hashes(candidates)
-    is_resolved = arrow.is_in(rows[schema.KEY], arrow.chunked_string_array(resolutions))
-    rows = arrow.filter_rows(rows, ~is_resolved)
-    hashes = arrow.to_numpy(rows[schema.PERCEPTUAL_HASH]).view(np.uint64)
-    split_ids = arrow.to_numpy(rows[schema.SPLIT])
-    label_ids = arrow.dictionary_codes(rows[schema.LABEL])
-    matches = near_duplicates.match_labelled_hashes(hashes, split_ids, label_ids, max_distance)
-    names = (schema.KEY, schema.SPLIT, schema.LABEL)
-    images, near_images = (
-        arrow.iter_rows(arrow.take_rows(rows, row_numbers), *names)
-        for row_numbers in (matches.row, matches.other_row)
-    )
-    found = [
-        NearDuplicate(key, SPLITS[split], label, near_key, SPLITS[near_split], near_label, distance)
-        for (key, split, label), (near_key, near_split, near_label), distance in zip(
-            images, near_images, matches.distance.tolist()
-        )
+def _write_resolutions(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Write RESOLVED images of a partition, and notes on the rows of each source; yield counts."""
+    table = arrow.concat_tables(tables, RESOLVED).combine_chunks()
+    source_ids = arrow.to_numpy(table[SOURCE])
+    images = arrow.filter_rows(table, source_ids >= 0)
+    url = ""
+    if images.num_rows:
+        context = TaskContext.get()
+        assert context is not None
+        url = storage.join(folder, f"images-{context.partitionId():06d}.parquet")
+        storage.write_table(url, images)
+    write_notes(folder, images)
+    counts: Counter[tuple[int, int, str, str]] = Counter()
+    names = (SOURCE, ROW_NUMBER, schema.SPLIT, schema.LABEL, _STATUS)
+    for source, number, split, label, status in arrow.iter_rows(table, *names):
+        if source == _NO_SOURCE:
+            counts[source, split, label, status] += number
+        else:
+            counts[source, split, "", status] += 1
+    rows = [
+        (source, split, label, count, url if status else "", status)
+        for (source, split, label, status), count in counts.items()
     ]
-    chance_fraction = near_duplicates.measure_chance(hashes, label_ids, max_distance)
-    return NearDuplicates(found, chance_fraction)
+    yield build_table(rows, _RESULTS)
 
 
-_HASHES = pa.schema(
-    [
-        pa.field(schema.KEY, pa.string()),
-        pa.field(schema.SPLIT, pa.int8()),
-        pa.field(schema.LABEL, pa.string()),
-        pa.field(schema.PERCEPTUAL_HASH, pa.int64()),
-    ]
-)
-
-
-def _collect_hashes(candidates: Candidates) -> pa.Table:
-    """Return all decoded images as _HASHES, without the duplicates of the previous version."""
-    previous_rows = [
-        (
-            table[schema.KEY],
-            arrow.repeat_value(
-                arrow.number_array([SPLITS.index(file.split)], pa.int8()), table.num_rows
-            ),
-            table[schema.LABEL],
-            table[schema.PERCEPTUAL_HASH],
-        )
-        for _, file, table in candidates.previous_version.shards
-    ]
-    new_rows = [
-        [decoded[name] for name in _HASHES.names]
-        for decoded in (select_decoded(part) for _, part in candidates.all_parts)
-    ]
-    tables = [pa.table(columns, schema=_HASHES) for columns in [*previous_rows, *new_rows]]
-    return pa.concat_tables([arrow.empty_table(_HASHES), *tables])
+def write_notes(folder: str, images: pa.Table) -> None:
+    """Write a file of ROW_NOTES for each source file in a table that is sorted by source."""
+    source_ids = arrow.to_numpy(images[SOURCE])
+    for source in np.unique(source_ids):
+        rows = arrow.filter_rows(images.select([ROW_NUMBER]), source_ids == source)
+        columns = [
+            rows[ROW_NUMBER],
+            arrow.repeat_value(arrow.string_array([DROPPED]), rows.num_rows),
+            arrow.repeat_value(arrow.string_array([""]), rows.num_rows),
+            arrow.repeat_value(arrow.number_array([-1], pa.int8()), rows.num_rows),
+        ]
+        storage.write_table(notes_url(folder, int(source)), pa.table(columns, schema=ROW_NOTES))

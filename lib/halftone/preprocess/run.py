@@ -1,46 +1,45 @@
-"""Turn a folder of raw images into a dataset: the driver lists them, Spark workers decode them.
+"""Turn a folder of raw images into a dataset, in Spark.
 
-A run has three steps:
+A run has these steps, each a DataFrame whose work is done by Arrow UDFs:
 
 1. List the images and assign each a label, a split and a position (`catalogue`).
-2. Decode the images, block by block and in parallel, into staged parts (`staging`).
-   Rows that only get another label or split are copied from the old shards (`moved_rows`).
-3. Resolve duplicates, write the rows in parallel as shards of equal size, and publish them with
-   one manifest at the end (`outcome`, `write_version`).
+2. Compare them with the images that the previous version knows (`changes`).
+3. Decode the new ones, block by block, into staged parts (`staging`). Rows that only get another
+   label or split are copied from the old shards (`moved_rows`).
+4. Find duplicates and near duplicates among all images, and decide what becomes of each (`outcome`).
+5. Write the rows as shards of equal size, and publish them with one manifest at the end
+   (`write_version`).
 
-Each step depends only on its input and the config. A rerun after a kill reuses the staged parts
-and produces the same bytes.
+What a step knows of single images is in files of the dataset's staging folder, which the next step
+reads; the driver holds a few numbers for each file. Each step depends only on its input and the
+config. A rerun after a kill reuses the staged parts and produces the same bytes.
 """
 
 from __future__ import annotations
 
 from typing import Callable, NamedTuple, Optional
 
-import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from halftone import arrow, storage
+from halftone import storage
 from halftone.config import Config
 from halftone.config.base import ConfigSection
 from halftone.config.effects import result_settings
 from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
+from halftone.listing import ListingPlan, plan_listing
 from halftone.locking.lock import LOCK_FOLDER, Lock
 from halftone.locking.output import check_free, hold_output
-from halftone.preprocess import changes, duplicates, moved_rows, sources, staging
+from halftone.preprocess import catalogue, changes, moved_rows, sources, staging
 from halftone.preprocess.catalogue import Catalogue, build_catalogue
-from halftone.preprocess.changes import LISTED_IMAGES, Delta
 from halftone.preprocess.context import PreprocessContext
-from halftone.preprocess.duplicates import Candidates
-from halftone.preprocess.outcome import resolve_duplicates
-from halftone.preprocess.previous_version import (
-    EMPTY_VERSION,
-    PreviousVersion,
-    exclude_images,
-    known_images,
-    read_version,
-)
+from halftone.preprocess.decode_block import DecodeJob
+from halftone.preprocess.delta import Delta
+from halftone.preprocess.entries import CONFLICT
+from halftone.preprocess.outcome import PreprocessOutcome, StagedRows, decide_outcome
+from halftone.preprocess.previous_version import VersionFile, list_files, read_known
+from halftone.preprocess.side_tables import TableSources
 from halftone.preprocess.write_version import (
     redraw_missing_contact_sheet,
     write_dataset_version,
@@ -49,6 +48,7 @@ from halftone.progress import print_notes
 
 # Settings of splits that may change: rows are moved to their new split, see `sources`.
 _SOURCES = ("from_path", "group_by")
+_CHANGES = "changes"  # folder below the staging folder
 
 
 class PreprocessResult(NamedTuple):
@@ -72,7 +72,7 @@ def preprocess(
     """Create the dataset at `dataset` from the images below `images`, or update it.
 
     Args:
-        session: returns the SparkSession; called only if there is work for it.
+        session: returns the SparkSession.
         retry_rejects: read the rejected images again, and no others.
         prune: drop images that no longer exist. Without it, their rows are kept.
 
@@ -81,17 +81,17 @@ def preprocess(
         LockHeldError: another process writes to the dataset.
     """
     images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
-    is_new = _read_previous_manifest(dataset, config) is None
+    _read_previous_manifest(dataset, config)
     check_free(dataset)  # before the images are listed, which may take minutes
-    catalogue = build_catalogue(images, config, require_classes=is_new)
-    print_notes(catalogue.notes)
+    plan = plan_listing(images, config.preprocess.catalogue, config.preprocess.suffixes)
+    print_notes(plan.notes)
     with hold_output(dataset, "preprocess") as lock:
-        return _update(config, catalogue, dataset, session, lock, retry_rejects, prune)
+        return _update(config, plan, dataset, session, lock, retry_rejects, prune)
 
 
 def _update(
     config: Config,
-    catalogue: Catalogue,
+    plan: ListingPlan,
     dataset: str,
     session: Callable[[], SparkSession],
     lock: Lock,
@@ -99,127 +99,128 @@ def _update(
     prune: bool,
 ) -> PreprocessResult:
     previous_manifest = _read_previous_manifest(dataset, config)
-    listed, unusable_keys = _listed_images(catalogue), catalogue.unusable_keys()
-    previous_version = (
-        EMPTY_VERSION if previous_manifest is None else read_version(dataset, previous_manifest)
+    spark, staging_folder = session(), storage.join(dataset, staging.FOLDER)
+    images = build_catalogue(
+        spark,
+        plan,
+        config,
+        storage.join(staging_folder, catalogue.FOLDER),
+        require_classes=previous_manifest is None,
     )
-    known = known_images(previous_version)
-    delta = changes.find_changes(
-        listed,
-        known,
-        unusable_keys,
-        retry_rejects=retry_rejects,
-        prune=prune,
-        conflict_labels=previous_manifest.conflict_labels if previous_manifest else "",
-    )
+    print_notes(images.notes[len(plan.notes) :])
+    files = list_files(dataset, previous_manifest) if previous_manifest else []
+    delta = _find_changes(spark, images, files, previous_manifest, dataset, retry_rejects, prune)
     new_sources = sources.describe_sources(
-        config.preprocess, config.splits, list(catalogue.used_columns)
+        config.preprocess, config.splits, list(images.used_columns)
     )
     old_sources = sources.manifest_sources(previous_manifest) if previous_manifest else {}
-    sources.check_changed_sources(
-        dataset, old_sources, new_sources, known, delta.missing, retry_rejects
-    )
+    sources.check_changed_sources(dataset, old_sources, new_sources, delta, retry_rejects)
     changed_sources = sources.find_changed_sources(old_sources, new_sources)
     drop_empty_labels = prune or sources.LABELS in changed_sources
-    all_unusable_known = arrow.is_in(unusable_keys, known[schema.KEY]).all()
     if (
         previous_manifest is not None
         and delta.is_empty
-        and all_unusable_known
+        and delta.all_unusable_known
         and not (drop_empty_labels and previous_manifest.empty_labels())
     ):
         if changed_sources:
-            previous_manifest = _replace_sources(previous_manifest, config, catalogue)
+            previous_manifest = _replace_sources(previous_manifest, config, images)
             previous_manifest = manifest.publish_manifest(dataset, previous_manifest)
         redraw_missing_contact_sheet(dataset, previous_manifest)
         _clean_up(dataset, previous_manifest)
         return PreprocessResult(previous_manifest, 0)
-    entries, moved = (
-        arrow.filter_rows(catalogue.entries, arrow.is_in(listed[schema.KEY], keys))
-        for keys in (delta.to_read, delta.to_move)
+    run_name = staging.compute_run_name(images.root, config, previous_manifest, delta.digest)
+    context = PreprocessContext(
+        *(spark, config, images, dataset, run_name, previous_manifest, files, delta)
     )
-    run_name = staging.compute_run_name(catalogue, entries, delta, config, previous_manifest, moved)
-    context = PreprocessContext(session(), config, catalogue, dataset, run_name, previous_manifest)
-    new_manifest = _write_version(
-        context, entries, listed, delta, previous_version, drop_empty_labels
+    outcome = decide_outcome(context, _stage_rows(context), drop_empty_labels=drop_empty_labels)
+    new_manifest = write_dataset_version(
+        context, outcome, conflict_labels=_digest_conflicts(context, outcome)
     )
     lock.check()
     new_manifest = manifest.publish_manifest(dataset, new_manifest)
     _clean_up(dataset, new_manifest)
-    return PreprocessResult(new_manifest, entries.num_rows + moved.num_rows)
+    return PreprocessResult(new_manifest, delta.num_read + delta.num_moved)
 
 
-def _replace_sources(data: Manifest, config: Config, catalogue: Catalogue) -> Manifest:
+def _find_changes(
+    spark: SparkSession,
+    images: Catalogue,
+    files: list[VersionFile],
+    previous_manifest: Optional[Manifest],
+    dataset: str,
+    retry_rejects: bool,
+    prune: bool,
+) -> Delta:
+    """Compare the images with those of the previous version."""
+    entries = images.read_entries(spark)
+    if previous_manifest is None:
+        return Delta.of_new_dataset(
+            entries,
+            num_usable=images.summary.num_images,
+            num_unusable=images.summary.num_unusable,
+            digest=f"{images.summary.digest:x}",
+            retry_rejects=retry_rejects,
+        )
+    return changes.find_changes(
+        spark,
+        entries,
+        read_known(spark, files),
+        storage.join(dataset, staging.FOLDER, _CHANGES),
+        images.inputs,
+        previous_manifest.inputs,
+        retry_rejects=retry_rejects,
+        prune=prune,
+        conflict_labels=previous_manifest.conflict_labels,
+    )
+
+
+def _stage_rows(context: PreprocessContext) -> StagedRows:
+    """Decode the images to read, and copy the rows to move."""
+    config, delta = context.config, context.delta
+    job = DecodeJob(
+        root=context.catalogue.root,
+        parts=storage.join(context.folder, "parts"),
+        pixels=config.pixels,
+        read_threads=config.preprocess.read_threads,
+    )
+    entries = delta.read_work(context.session).where(f"{schema.REASON} = ''")
+    new = staging.stage_images(context.session, entries, delta.num_read, job)
+    moved = moved_rows.stage_moved_rows(
+        context.session, context.files, delta.notes, storage.join(context.folder, "moved")
+    )
+    return StagedRows(moved, new)
+
+
+def _digest_conflicts(context: PreprocessContext, outcome: PreprocessOutcome) -> str:
+    """Digest the labels of the images that are rejected as conflicts."""
+    if not outcome.rejects.num_by_reason[CONFLICT]:
+        return ""
+    spark = context.session
+    urls = [storage.join(context.dataset, path) for path in outcome.rejects.files]
+    rejects = TableSources(previous=[(url, ()) for url in urls]).read(spark, schema.REJECTS)
+    conflicts = rejects.where(f"{schema.REASON} = '{CONFLICT}'").selectExpr(
+        f"{schema.PATH} AS {schema.KEY}"
+    )
+    entries = context.catalogue.read_entries(spark).select(schema.KEY, schema.LABEL)
+    return changes.digest_labels(spark, entries.join(conflicts, schema.KEY))
+
+
+def _replace_sources(data: Manifest, config: Config, images: Catalogue) -> Manifest:
     """Return the manifest with other sources, which give all rows what they have already."""
     return data.model_copy(
         update={
             "preprocess": config.preprocess,
             "splits": config.splits,
-            "used_columns": list(catalogue.used_columns),
-            "unknown_columns": list(catalogue.unknown_columns),
+            "used_columns": list(images.used_columns),
+            "unknown_columns": list(images.unknown_columns),
         }
-    )
-
-
-def _write_version(
-    context: PreprocessContext,
-    entries: pa.Table,
-    listed: pa.Table,
-    delta: Delta,
-    previous_version: PreviousVersion,
-    drop_empty_labels: bool,
-) -> Manifest:
-    """Decode `entries`, move rows, resolve duplicates among all images, and write all files.
-
-    The returned manifest is not published yet.
-
-    Args:
-        listed: changes.LISTED_IMAGES.
-    """
-    catalogue, previous_manifest = context.catalogue, context.previous_manifest
-    excluded = (delta.to_remove, delta.to_move, catalogue.unusable_keys())
-    retained = exclude_images(previous_version, arrow.concat_columns(*excluded))
-    candidates = Candidates(
-        retained,
-        previous_manifest.labels if previous_manifest else [],
-        staging.stage_images(context, entries),
-        moved_rows.stage_moved_rows(
-            context, moved_rows.find_moved_rows(previous_version, delta.to_move, listed)
-        ),
-    )
-    groups = duplicates.group_by_digest(candidates)
-    gone_keys = duplicates.find_gone_keys(groups, delta.missing)
-    full_digests = staging.compute_full_digests(
-        context.spark, duplicates.unverified_groups(groups, gone_keys)
-    )
-    resolutions = duplicates.resolve_exact_duplicates(groups, full_digests, gone_keys)
-    num_changed = len(delta.to_read) + len(delta.to_move)
-    outcome = resolve_duplicates(
-        catalogue,
-        candidates,
-        resolutions,
-        retained.inputs + num_changed + len(catalogue.unusable_images),
-        context.config.preprocess,
-        drop_empty_labels=drop_empty_labels,
-    )
-    return write_dataset_version(
-        context,
-        outcome,
-        num_missing=len(delta.missing),
-        num_moved=len(delta.to_move),
-        conflict_labels=changes.digest_labels(listed, outcome.conflict_keys()),
     )
 
 
 def _clean_up(dataset: str, current_manifest: Manifest) -> None:
     storage.remove(storage.join(dataset, staging.FOLDER))
     manifest.remove_unreferenced_files(dataset, current_manifest)
-
-
-def _listed_images(catalogue: Catalogue) -> pa.Table:
-    """Return LISTED_IMAGES, one row per catalogue entry."""
-    columns = [catalogue.entries[name] for name in LISTED_IMAGES.names[1:]]
-    return pa.table([catalogue.keys(), *columns], schema=LISTED_IMAGES)
 
 
 def _read_previous_manifest(dataset: str, config: Config) -> Optional[Manifest]:

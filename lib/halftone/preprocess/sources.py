@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Optional
 
-import pyarrow as pa
-
-from halftone import arrow
 from halftone.config import PreprocessSettings, SplitSettings
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.preprocess.changes import DUPLICATE, ROW, STATUS
-from halftone.preprocess.listed_files import GROUP
+from halftone.listing import GROUP
+from halftone.preprocess.delta import Delta
 
 LABELS = "labels"
 
@@ -53,18 +50,11 @@ def find_changed_sources(old: dict[str, str], new: dict[str, str]) -> list[str]:
 
 
 def check_changed_sources(
-    dataset: str,
-    old: dict[str, str],
-    new: dict[str, str],
-    known_images: pa.Table,
-    missing: pa.ChunkedArray,
-    retry_rejects: bool,
+    dataset: str, old: dict[str, str], new: dict[str, str], delta: Delta, retry_rejects: bool
 ) -> None:
     """Check that no image keeps what it has from an old source.
 
     Args:
-        known_images: changes.KNOWN_IMAGES.
-        missing: the keys of known images that are no longer listed, but stay.
         retry_rejects: whether only rejected images are read again.
 
     Raises:
@@ -81,13 +71,9 @@ def check_changed_sources(
             f"{dataset}: {difference}. --retry-rejects would change rejected images alone; run "
             "once without it"
         )
-    statuses = arrow.string_array([ROW, DUPLICATE])
-    has_label = arrow.is_in(known_images[STATUS], statuses)
-    keys = arrow.filter_rows(known_images.select([schema.KEY]), has_label)
-    keys = arrow.filter_rows(keys, arrow.is_in(keys[schema.KEY], missing))[schema.KEY]
-    if len(keys):
+    if delta.num_missing_labelled:
         raise InputError(
-            f"{dataset}: {difference}. {len(keys):,} images of the dataset are no longer listed, "
-            f"such as {keys[0].as_py()}, and would keep the old ones: --prune removes them from "
-            "the dataset; or give another --output"
+            f"{dataset}: {difference}. {delta.num_missing_labelled:,} images of the dataset are no "
+            f"longer listed, such as {delta.missing_example}, and would keep the old ones: "
+            "--prune removes them from the dataset; or give another --output"
         )

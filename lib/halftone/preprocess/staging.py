@@ -1,165 +1,160 @@
 """Decode images in Spark into staged parts below the dataset's folder.
 
+The images are cut into blocks by their positions, which are hashes: a block is an equal range of
+all 64-bit numbers, the same on every cluster. A worker decodes a block and writes its part, unless
+the part exists. So a rerun after a kill, and a task that Spark repeats, find what is done.
+
 The parts of a run lie in a folder with the run's name. The name is a digest of everything that
-decides what the run writes, so a rerun after a kill has the same name and reuses finished parts.
+decides what the run writes, so a rerun has the same name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import partial
 from typing import Optional
 
+import numpy as np
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
 from halftone.config import Config, PixelSpec
 from halftone.config.effects import result_settings
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
-from halftone.preprocess.catalogue import Catalogue
-from halftone.preprocess.changes import Delta
-from halftone.preprocess.context import PreprocessContext
-from halftone.preprocess.decode_block import (
-    PART_NAME,
-    DecodeJob,
-    digest_whole_files,
-    read_part_metadata,
-    stage_block,
-)
-from halftone.spark import tasks
-from halftone.spark.session import num_cores
+from halftone.dataset.splits import SPLITS
+from halftone.preprocess.decode_block import DecodeJob, StagedPart, part_url, stage_block
+from halftone.preprocess.entries import POSITION
+from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import map_tables
 
 # Spark and Petastorm ignore names with a leading underscore.
 FOLDER = "_staging"
-# A task processes several blocks: starting a task costs as much as decoding fifty photographs.
-# Several tasks per core keep a slow last task from leaving the other cores idle for long.
-_TASKS_PER_CORE, _MIN_TASK_IMAGES = 4, 1000
-_BLOCKS_PER_CORE = 16
+# A task decodes several blocks: starting a task costs as much as decoding thirty photographs.
+_MIN_TASKS, _BLOCKS_PER_TASK = 8, 8
+_TARGET_BLOCKS = 64
 _MIN_BLOCK, _MAX_BLOCK = 32, 2000
 # Pixels of one block; at least one image. A worker holds them up to four times: as a list, as a
 # column, as a page of the Parquet file and as the file. So a worker takes about 0.6 GB at most
 # (measured with 1024 x 1024 x 3 pixels), whatever the size and the number of images; 2.2 GB for
-# the largest pixels that the config allows, 8192 x 8192 x 3, where one image has 201 MB.
-_MAX_BLOCK_BYTES = 128 * 2**20
+# the largest pixels that the config allows, 8192 x 8192 x 3, where one image has 201 MB. The
+# positions are random, so some blocks are larger than planned.
+_MAX_BLOCK_BYTES = 112 * 2**20
+_BLOCK = "block"
+# What a worker returns of a block.
+_BLOCK_RESULTS = pa.schema(
+    [
+        pa.field(_BLOCK, pa.int64()),
+        pa.field("rows", pa.int64()),
+        *(pa.field(split, pa.int64()) for split in SPLITS),  # decoded images
+    ]
+)
 
 
 def compute_run_name(
-    catalogue: Catalogue,
-    entries: pa.Table,
-    delta: Delta,
-    config: Config,
-    previous_manifest: Optional[Manifest],
-    moved: Optional[pa.Table] = None,
+    root: str, config: Config, previous_manifest: Optional[Manifest], work_digest: str
 ) -> str:
     """Return a digest of everything that decides what this run writes.
 
     Args:
-        entries: catalogue.ENTRIES of the images that this run reads.
-        moved: catalogue.ENTRIES of the rows that get another label or split, if any.
+        root: the folder of images.
+        work_digest: digest of the images to read, to reject, to move and to remove.
     """
     settings = {
         "schema": schema.SCHEMA_VERSION,
-        "root": catalogue.root,
+        "root": root,
         "seed": config.seed,
         "pixels": config.pixels.model_dump(),
         "splits": result_settings(config.splits, mode="python"),
         "preprocess": result_settings(config.preprocess, mode="python"),
-        "unusable": catalogue.unusable_images,
         "last": (previous_manifest.version, previous_manifest.fingerprint)
         if previous_manifest
         else None,
+        "work": work_digest,
     }
-    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
-    for table in (pa.table({"forget": delta.to_remove}), entries, moved):
-        if table is not None:
-            arrow.update_digest(digest, table)
-    return digest.hexdigest()
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def stage_images(context: PreprocessContext, entries: pa.Table) -> list[tuple[str, pa.Table]]:
-    """Decode the images of `entries`; return each part's URL and its columns without the pixels.
+def count_blocks(num_images: int, pixels: PixelSpec) -> int:
+    """Return the number of blocks for a number of images: at least 1, and the same everywhere."""
+    block_rows = max(_MIN_BLOCK, min(_MAX_BLOCK, -(-num_images // _TARGET_BLOCKS)))
+    block_rows = max(1, min(block_rows, _MAX_BLOCK_BYTES // pixels.image_bytes))
+    return max(1, -(-num_images // block_rows))
+
+
+def group_by_block(entries: DataFrame, num_blocks: int) -> DataFrame:
+    """Return catalogue.ENTRIES with the column `block`: a block is in one partition, in order."""
+    # Of the position, the upper 32 bits as an unsigned number are enough.
+    block = f"shiftright((shiftright({POSITION}, 32) + {2**31}) * {num_blocks}L, 32)"
+    num_tasks = min(num_blocks, max(_MIN_TASKS, num_blocks // _BLOCKS_PER_TASK))
+    blocks = entries.selectExpr("*", f"{block} AS {_BLOCK}")
+    return blocks.repartition(num_tasks, _BLOCK).sortWithinPartitions(_BLOCK, POSITION, schema.PATH)
+
+
+def iter_blocks(tables: Iterator[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the number and the rows of each block of a partition of `group_by_block`."""
+    pending: list[pa.Table] = []
+    current = -1
+    for table in tables:
+        blocks = arrow.to_numpy(table[_BLOCK])
+        starts = [0, *(np.flatnonzero(np.diff(blocks)) + 1).tolist(), len(blocks)]
+        for start, end in zip(starts, starts[1:]):
+            if start == end:
+                continue
+            if pending and blocks[start] != current:
+                yield current, pa.concat_tables(pending).combine_chunks()
+                pending = []
+            current = int(blocks[start])
+            pending.append(table.slice(start, end - start))
+    if pending:
+        yield current, pa.concat_tables(pending).combine_chunks()
+
+
+def stage_images(
+    session: SparkSession,
+    entries: DataFrame,
+    num_images: int,
+    job: DecodeJob,
+) -> list[StagedPart]:
+    """Decode images; return the parts in the order of the blocks.
 
     Args:
-        entries: catalogue.ENTRIES.
+        entries: catalogue.ENTRIES of the images to read.
+        num_images: the number of entries.
     """
-    if not entries.num_rows:
+    if not num_images:
         return []
-    config = context.config
-    cores = num_cores(context.spark)
-    folder = storage.join(context.dataset, FOLDER, context.run_name)
-    decode_job, num_blocks = plan_blocks(
-        context.catalogue.root,
-        entries,
-        config.pixels,
-        config.preprocess.read_threads,
-        folder,
-        cores,
-    )
+    num_blocks = count_blocks(num_images, job.pixels)
 
     def count_done() -> int:
-        return int(entries.num_rows) * num_parts(decode_job) // num_blocks
+        return num_images * min(num_parts(job), num_blocks) // num_blocks
 
-    tasks.run_tasks(
-        context.spark,
-        partial(stage_block, decode_job),
-        num_blocks,
-        num_slices=num_slices(entries.num_rows, cores),
-        progress=tasks.TaskProgress("decode", entries.num_rows, "images", count_done),
+    results = collect_rows(
+        session,
+        map_tables(
+            group_by_block(entries, num_blocks), partial(_stage_blocks, job), _BLOCK_RESULTS
+        ),
+        ActionProgress("decode", f"decode images of {job.root}", num_images, "images", count_done),
     )
-    return read_part_metadata(decode_job, num_blocks)
+    return [
+        StagedPart(part_url(job, row.block), row.rows, {split: row[split] for split in SPLITS})
+        for row in sorted(results, key=lambda row: row.block)
+    ]
+
+
+def _stage_blocks(job: DecodeJob, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    for block, entries in iter_blocks(tables):
+        num_decoded = stage_block(job, block, entries)
+        yield pa.table(
+            [[block], [entries.num_rows], *([count] for count in num_decoded)],
+            schema=_BLOCK_RESULTS,
+        )
 
 
 def num_parts(job: DecodeJob) -> int:
     """Return how many blocks are finished."""
-    return sum(name.startswith(PART_NAME) for name in storage.list_names(job.parts))
-
-
-def num_slices(num_images: int, cores: int) -> int:
-    """Return the number of Spark tasks to cut the decoding of `num_images` into."""
-    return max(cores, min(cores * _TASKS_PER_CORE, num_images // _MIN_TASK_IMAGES))
-
-
-def plan_blocks(
-    root: str, entries: pa.Table, pixels: PixelSpec, read_threads: int, folder: str, cores: int
-) -> tuple[DecodeJob, int]:
-    """Cut `entries` into blocks, write them as the plan, and return the job and the block count.
-
-    A plan that exists in `folder` is kept, whatever the number of cores was when it was written.
-
-    Args:
-        root: the folder of images.
-        entries: catalogue.ENTRIES.
-        folder: URL of the folder for the plan and the parts.
-    """
-    job = DecodeJob(
-        root=root,
-        plan_url=storage.join(folder, "plan.parquet"),
-        parts=storage.join(folder, "parts"),
-        pixels=pixels,
-        read_threads=read_threads,
-    )
-    if not storage.exists(job.plan_url):
-        block_rows = -(-entries.num_rows // (cores * _BLOCKS_PER_CORE))
-        block_rows = max(_MIN_BLOCK, min(_MAX_BLOCK, block_rows))
-        block_rows = max(1, min(block_rows, _MAX_BLOCK_BYTES // pixels.image_bytes))
-        storage.write_table(job.plan_url, entries, rows_per_group=block_rows)
-    return job, storage.count_row_groups(job.plan_url)
-
-
-def compute_full_digests(spark: SparkSession, groups: list[list[str]]) -> dict[str, str]:
-    """Read the files of `groups` in Spark and digest all their bytes; return digests by key."""
-    digests_by_group = tasks.run_tasks(
-        spark,
-        partial(digest_whole_files, groups),
-        len(groups),
-        num_slices=_TASKS_PER_CORE * num_cores(spark),
-        progress=tasks.TaskProgress("compare", sum(map(len, groups)), "look-alikes"),
-    )
-    return {
-        key: digest
-        for keys, digests in zip(groups, digests_by_group)
-        for key, digest in zip(keys, digests)
-    }
+    return len(storage.list_names(job.parts))

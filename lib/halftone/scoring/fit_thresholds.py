@@ -1,15 +1,41 @@
-"""Fits temperature and threshold on the validation split, if the config asks for it."""
+"""Fits temperature and threshold on the validation split, if the config asks for it.
+
+The predictions of the split are files that workers write. Neither the driver nor a worker holds
+those of all rows.
+"""
 
 from __future__ import annotations
 
-from typing import Optional
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple, Optional
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from halftone import arrow, storage
 from halftone.config import ScoreSettings
 from halftone.dataset.manifest import Manifest, read_shards
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
 from halftone.metrics import calibration, thresholds
+from halftone.metrics.calibration import Numbers
+from halftone.scoring import spark_scorer, validation_task
 from halftone.scoring.spark_scorer import SparkScorer
+from halftone.scoring.validation_task import (
+    FILE_SLOPES,
+    SCORE_RANGE,
+    SCORE_RANGES,
+    THRESHOLDS,
+    URLS,
+)
+from halftone.spark import actions, frames
+from halftone.spark.actions import ActionProgress
+
+# The driver evaluates so many probabilities in less time than a Spark job takes.
+_MAX_DRIVER_VALUES = 1_000_000
 
 
 def check_dataset(settings: ScoreSettings, data: Manifest) -> None:
@@ -38,30 +64,102 @@ def needs_validation_split(settings: ScoreSettings) -> bool:
 
 
 def fit_scorer(
-    scorer: SparkScorer, settings: ScoreSettings, data: Optional[Manifest]
+    scorer: SparkScorer, settings: ScoreSettings, data: Optional[Manifest], folder: str
 ) -> SparkScorer:
     """Return the scorer with the temperature and the threshold that the settings ask for.
 
     Args:
         data: the dataset to fit on; needed if `needs_validation_split(settings)`.
+        folder: URL of a folder for the predictions of the validation split. Those of an earlier
+            run with this model and dataset are used again.
     """
     if not needs_validation_split(settings):
         return scorer._replace(
             predictor=scorer.predictor._replace(threshold=float(settings.threshold))
         )
     assert data is not None
-    shards = read_shards(scorer.dataset, data, VALIDATION)
-    label_ids, probabilities = scorer.predict_shards(shards, "calibrate")
+    rows = _predict_validation(scorer, data, folder)
     temperature = 1.0
     if settings.calibrate:
-        temperature = calibration.fit_temperature(label_ids, probabilities)
-        probabilities = calibration.apply_temperature(probabilities, temperature)
-    if settings.threshold == "best_f1":
-        threshold = thresholds.best_f1_threshold(label_ids, probabilities[:, 1])
-    elif settings.threshold == "precision":
+        temperature = calibration.fit_temperature(partial(_sum_slopes, rows), rows.num_rows)
+    if isinstance(settings.threshold, str):
         min_precision = settings.wanted_precision or 0.0
-        threshold = thresholds.precision_threshold(label_ids, probabilities[:, 1], min_precision)
+        threshold = _choose_threshold(
+            rows, temperature, min_precision if settings.threshold == "precision" else None
+        )
     else:
         threshold = float(settings.threshold)
     predictor = scorer.predictor._replace(temperature=temperature, threshold=threshold)
     return scorer._replace(predictor=predictor)
+
+
+class _ValidationRows(NamedTuple):
+    """The predictions of the validation split."""
+
+    scorer: SparkScorer
+    urls: tuple[str, ...]  # of files of VALIDATION_PREDICTIONS
+    num_rows: int
+    num_positives: int  # rows of the class with id 1
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.scorer.predictor.labels)
+
+    @property
+    def are_few(self) -> bool:
+        """Return whether the driver reads them itself."""
+        return self.num_rows * self.num_classes <= _MAX_DRIVER_VALUES
+
+    def url_table(self) -> pa.Table:
+        return pa.table([arrow.string_array(self.urls)], schema=URLS)
+
+    def url_frame(self) -> Any:
+        return frames.create_frame(self.scorer.spark, self.url_table(), self.scorer.max_tasks())
+
+
+def _predict_validation(scorer: SparkScorer, data: Manifest, folder: str) -> _ValidationRows:
+    shards = read_shards(scorer.dataset, data, VALIDATION)
+    urls = [storage.join(folder, spark_scorer.shard_file_name(shard)) for shard in shards]
+    counts = scorer.predict_validation(shards, urls)
+    num_rows, num_positives = map(sum, zip(*counts))
+    return _ValidationRows(scorer, tuple(urls), num_rows, num_positives)
+
+
+def _sum_slopes(rows: _ValidationRows, inverse_temperatures: Numbers) -> Numbers:
+    """Return the slopes of the cross-entropy of all rows."""
+    sum_file = partial(validation_task.sum_slopes, rows.num_classes, inverse_temperatures)
+    results: Sequence[Any]
+    if rows.are_few:
+        results = [result for url in rows.urls for result in sum_file(url=url)]
+    else:
+        frame = frames.map_rows(rows.url_frame(), sum_file, FILE_SLOPES)
+        progress = ActionProgress("calibrate", "compute slopes of the cross-entropy")
+        results = actions.collect_rows(rows.scorer.spark, frame, progress)
+    # Exact sums: the order of the files makes no difference.
+    return np.array([math.fsum(slopes) for slopes in zip(*(result[0] for result in results))])
+
+
+def _choose_threshold(
+    rows: _ValidationRows, temperature: float, min_precision: Optional[float]
+) -> float:
+    """Return the threshold with the best F1, or with a precision.
+
+    Raises:
+        InputError: there is none.
+    """
+    count = partial(validation_task.count_scores, temperature)
+    choose = partial(validation_task.choose_threshold, rows.num_positives, min_precision)
+    if rows.are_few:
+        counts = pa.concat_tables(count([rows.url_table()]))
+        order = pc.sort_indices(counts, sort_keys=[(SCORE_RANGE, "descending")])
+        (table,) = choose([arrow.take_rows(counts, arrow.to_numpy(order))])
+        ((threshold, message),) = arrow.iter_rows(table, *THRESHOLDS.names)
+    else:
+        frame = frames.map_tables(rows.url_frame(), count, SCORE_RANGES).repartition(1)
+        frame = frame.sortWithinPartitions(SCORE_RANGE, ascending=False)
+        frame = frames.map_tables(frame, choose, THRESHOLDS)
+        progress = ActionProgress("calibrate", "choose a threshold")
+        ((threshold, message),) = actions.collect_rows(rows.scorer.spark, frame, progress)
+    if message:
+        raise InputError(message)
+    return float(threshold)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Union
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,29 +11,33 @@ from halftone.preprocess import decode_block
 from halftone.scoring import predict, predictions
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
+from halftone.scoring.summary_parts import NUMBER
 
+URL = "url"
+# What is summarised: blocks, and files of predictions that are kept from earlier runs.
+SOURCES = pa.schema(
+    [
+        pa.field(NUMBER, pa.int32()),  # of the block
+        pa.field(URL, pa.string()),  # of the file, else ""
+    ]
+)
 REJECTS_PREFIX = "rejects-"  # of the names of rejects files
 
 
 def score_block_or_file(
-    predictor: PredictorSettings,
-    blocks: decode_block.DecodeJob,
-    sources: Sequence[Union[int, str]],
-    index: int,
+    predictor: PredictorSettings, blocks: decode_block.DecodeJob, *, number: int, url: str
 ) -> PredictionSummary:
     """Score a block, unless its predictions are complete, or read such a file; summarise it.
 
     Args:
         blocks: the blocks; their parts are files of schema.IMAGE_PREDICTIONS.
-        sources: numbers of blocks to score, and URLs of predictions that are only summarised.
-        index: of the source to work on.
+        number, url: a row of SOURCES.
     """
-    source = sources[index]
-    if isinstance(source, str):
-        return predictions.summarise_predictions(predictor, storage.read_table(source))
-    target = decode_block.part_url(blocks, source)
-    rejects_url = storage.join(blocks.parts, f"{REJECTS_PREFIX}{source:06d}.parquet")
-    entries = storage.read_row_group(blocks.plan_url, source)
+    if url:
+        return predictions.summarise_predictions(predictor, storage.read_table(url))
+    target = decode_block.part_url(blocks, number)
+    rejects_url = storage.join(blocks.parts, f"{REJECTS_PREFIX}{number:06d}.parquet")
+    entries = storage.read_row_group(blocks.plan_url, number)
     num_rejects = storage.count_rows(rejects_url) or 0
     if storage.count_rows(target) == entries.num_rows - num_rejects:
         rows, rejects = storage.read_table(target), arrow.empty_table(schema.REJECTS)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import reduce
 from operator import add
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from halftone.scoring.predict import PredictorSettings, Probabilities
 
 
 class PredictionSummary(NamedTuple):
-    """Counts of predictions; add with `merge_summaries`."""
+    """Counts of predictions. Add two with `+`, many with `merge_summaries`."""
 
     num_rows: int
     accumulator: MetricsAccumulator  # of the rows with a known label
@@ -31,17 +30,13 @@ class PredictionSummary(NamedTuple):
     counts_by_reason: Counter[str]  # images that gave no row, by reason
     examples: Examples
 
+    def __add__(self, other: Any) -> PredictionSummary:
+        return PredictionSummary(*map(add, self, other))
+
 
 def merge_summaries(parts: Iterable[PredictionSummary]) -> PredictionSummary:
-    """Add up one or more summaries; the order makes no difference."""
-    summaries = list(parts)
-    return PredictionSummary(
-        sum(part.num_rows for part in summaries),
-        accumulator.sum_accumulators(part.accumulator for part in summaries),
-        sum((part.counts_by_class for part in summaries), Counter()),
-        sum((part.counts_by_reason for part in summaries), Counter()),
-        reduce(add, (part.examples for part in summaries)),
-    )
+    """Add up one or more summaries, one at a time; the order makes no difference."""
+    return accumulator.sum_pairwise(parts)
 
 
 def prediction_table(
@@ -59,13 +54,11 @@ def prediction_table(
         probabilities: (rows, classes) float32.
         fingerprint: of the dataset that the rows are from; None for raw images.
     """
-    num_rows, classes = probabilities.shape
+    num_rows = len(probabilities)
     label_ids = arrow.index_in(labels, arrow.string_array(predictor.labels))
     of_label = probabilities[np.arange(num_rows), label_ids].astype(np.float64)
     losses = -np.log(np.maximum(of_label, calibration.MIN_PROBABILITY))
     predictions = thresholds.predict_classes(probabilities, predictor.threshold)
-    offsets = arrow.number_array(np.arange(num_rows + 1) * classes, pa.int32())
-    values = arrow.number_array(probabilities.ravel(), pa.float32())
     version, source = (
         arrow.string_array([text or ""]) for text in (predictor.version, fingerprint)
     )
@@ -75,7 +68,7 @@ def prediction_table(
         schema.PREDICTION: pc.take(
             arrow.string_array(predictor.labels), arrow.number_array(predictions, pa.int64())
         ),
-        schema.PROBABILITY: pa.ListArray.from_arrays(offsets, values),
+        schema.PROBABILITY: probability_column(probabilities),
         schema.LOSS: _null_where_false(label_ids >= 0, arrow.number_array(losses, pa.float64())),
         schema.MODEL_VERSION: arrow.repeat_value(version, num_rows),
         schema.FINGERPRINT: _null_where_false(
@@ -102,10 +95,7 @@ def summarise_predictions(
     labelled = np.flatnonzero(label_ids >= 0)
     rows = arrow.take_rows(prediction_rows, labelled)
     keys, label_ids = rows[schema.KEY].to_pylist(), label_ids[labelled]
-    flat = pa.chunked_array(
-        [chunk.flatten() for chunk in rows[schema.PROBABILITY].chunks], pa.float32()
-    )
-    probabilities = arrow.to_numpy(flat).reshape(-1, len(predictor.labels))
+    probabilities = read_probabilities(rows[schema.PROBABILITY], len(predictor.labels))
     selected = Examples()
     if pixels is not None:
         predictions = thresholds.predict_classes(probabilities, predictor.threshold)
@@ -122,6 +112,20 @@ def summarise_predictions(
         Counter(reject_reasons),
         selected,
     )
+
+
+def probability_column(probabilities: Probabilities) -> pa.ListArray:
+    """Return a column of lists, one for each row of (rows, classes) float32."""
+    num_rows, classes = probabilities.shape
+    offsets = arrow.number_array(np.arange(num_rows + 1) * classes, pa.int32())
+    values = arrow.number_array(probabilities.ravel(), pa.float32())
+    return pa.ListArray.from_arrays(offsets, values)
+
+
+def read_probabilities(column: pa.ChunkedArray, num_classes: int) -> Probabilities:
+    """Return the values of a column of lists, (rows, classes) float32."""
+    flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], pa.float32())
+    return arrow.to_numpy(flat).reshape(-1, num_classes)
 
 
 def _null_where_false(mask: npt.NDArray[np.bool_], values: pa.Array) -> pa.Array:

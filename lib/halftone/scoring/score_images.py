@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
+from operator import sub
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -26,24 +27,33 @@ from halftone.errors import InputError
 from halftone.locking.output import check_free, hold_output
 from halftone.metrics.model import ImageScores
 from halftone.model_directory import ModelInfo
-from halftone.preprocess import catalogue, changes, listing, staging
+from halftone.preprocess import catalogue, changes, decode_block, listing, staging
 from halftone.preprocess.changes import LISTED_IMAGES, Delta
 from halftone.preprocess.decode_block import PART_NAME
 from halftone.preprocess.listed_files import UNREADABLE, reject_table
 from halftone.progress import print_notes
-from halftone.scoring import predictions, previous_predictions, scores_directory, scoring_job
+from halftone.scoring import (
+    previous_predictions,
+    scores_directory,
+    scoring_job,
+    summary_parts,
+)
+from halftone.scoring.collect_summary import collect_summary, plan_merges
 from halftone.scoring.fit_thresholds import (
     check_dataset,
     check_num_classes,
     needs_validation_split,
 )
-from halftone.scoring.image_task import REJECTS_PREFIX, score_block_or_file
+from halftone.scoring.image_task import REJECTS_PREFIX, SOURCES, score_block_or_file
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
 from halftone.scoring.previous_predictions import PreviousPredictions
 from halftone.scoring.scores_directory import PREDICTIONS
 from halftone.scoring.scoring_job import ScoringJob, SessionFactory
-from halftone.spark import tasks
+from halftone.scoring.summary_parts import SUMMARY_PARTS
+from halftone.scoring.written_files import WrittenRows
+from halftone.spark import frames
+from halftone.spark.actions import ActionProgress
 from halftone.spark.session import num_cores
 
 # The images that the listing shows to be unreadable; a rejects file like those of blocks.
@@ -303,19 +313,19 @@ def _score_entries(
     if run.unreadable.num_rows:
         storage.write_table(storage.join(run.folder, _UNREADABLE_FILE), run.unreadable)
     kept_files = [storage.join(run.job.output, file) for file in run.previous.predictions]
-    sources = [*range(num_blocks), *kept_files]
-    return tasks.run_and_merge(
+    rows = list(enumerate([""] * num_blocks + kept_files))
+    num_tasks = min(len(rows), staging.num_slices(num_entries, cores))
+    sources = frames.create_frame(spark, frames.build_table(rows, SOURCES), num_tasks)
+    score = partial(score_block_or_file, predictor, blocks)
+    summarise = partial(summary_parts.summarise_rows, score)
+    part_urls = [decode_block.part_url(blocks, block) for block in range(num_blocks)]
+    ends = [num_entries * number // num_blocks for number in range(num_blocks + 1)]
+    written = WrittenRows(dict(zip(part_urls, map(sub, ends[1:], ends))))
+    return collect_summary(
         spark,
-        partial(score_block_or_file, predictor, blocks, sources),
-        predictions.merge_summaries,
-        len(sources),
-        num_slices=staging.num_slices(num_entries, cores),
-        progress=tasks.TaskProgress(
-            "score",
-            num_entries,
-            "images",
-            lambda: num_entries * staging.num_parts(blocks) // max(1, num_blocks),
-        ),
+        frames.map_tables(sources, summarise, SUMMARY_PARTS),
+        plan_merges(num_tasks, num_entries + run.previous.num_images, predictor),
+        ActionProgress("score", "score images", num_entries, "images", written.count),
     )
 
 

@@ -4,6 +4,7 @@ metrics.json              the metrics; names the prediction files, and is writte
 report.html               for people
 predictions/RUN/*.parquet a row per image, see schema.PREDICTIONS
 predictions/RUN/rejects-* raw images that gave no row, see schema.REJECTS
+predictions/validation-*  predictions of a validation split, until the scores are published
 model/VERSION/            the model, if it was fetched from MLflow
 _lock/                    the process that writes here, see halftone.locking
 """

@@ -15,6 +15,7 @@ from halftone.dataset.manifest import Manifest
 from halftone.errors import RunError
 from halftone.model_directory import ModelInfo
 from halftone.scoring import fit_thresholds, scores_directory, spark_scorer
+from halftone.scoring.scores_directory import PREDICTIONS
 from halftone.scoring.spark_scorer import SparkScorer
 
 SessionFactory = Callable[[], SparkSession]
@@ -57,7 +58,13 @@ class ScoringJob:
         scorer = spark_scorer.build_scorer(
             spark, dataset, self.model_info, self.model, self.settings.batch_size
         )
-        return fit_thresholds.fit_scorer(scorer, self.settings, data)
+        folder = storage.join(self.output, PREDICTIONS, self._validation_name(data))
+        return fit_thresholds.fit_scorer(scorer, self.settings, data, folder)
+
+    def _validation_name(self, data: Optional[Manifest]) -> str:
+        """Return a folder name for predictions that are not scaled, of the validation split."""
+        version, fingerprint = self.model_info.version, data.fingerprint if data else None
+        return f"validation-{scores_directory.hash_parts(version, fingerprint)}"
 
     def count_mismatch(self, message: str) -> RunError:
         """Return the error for predictions that are not as many as there are images: a bug.

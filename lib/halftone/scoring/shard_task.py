@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.scoring import predict, predictions
-from halftone.scoring.predict import PredictorSettings, Probabilities
+from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
+from halftone.scoring.summary_parts import NUMBER
+
+SOURCE, TARGET = "source", "target"
+# The shards to score.
+SHARDS = pa.schema(
+    [
+        pa.field(NUMBER, pa.int32()),  # of the shard in its split
+        pa.field(SOURCE, pa.string()),  # URL of the shard
+        pa.field(TARGET, pa.string()),  # URL of its predictions
+    ]
+)
 
 
 def score_shard(
-    predictor: PredictorSettings, fingerprint: str, pairs: Sequence[tuple[str, str]], index: int
+    predictor: PredictorSettings, fingerprint: str, *, number: int, source: str, target: str
 ) -> PredictionSummary:
     """Write the predictions of a shard, unless they exist completely, and summarise them.
 
     Args:
         fingerprint: of the dataset.
-        pairs: URLs of shards, each with the URL of its predictions.
-        index: of the pair to work on.
+        number, source, target: a row of SHARDS.
     """
-    source, target = pairs[index]
     rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.IMAGE])
     pixels = arrow.view_images(rows[schema.IMAGE], predictor.shape)
     if storage.count_rows(target) == rows.num_rows:
@@ -36,12 +42,3 @@ def score_shard(
         )
         storage.write_table(target, table)
     return predictions.summarise_predictions(predictor, table, pixels=pixels)
-
-
-def predict_shard(
-    predictor: PredictorSettings, sources: Sequence[str], index: int
-) -> tuple[npt.NDArray[np.int32], Probabilities]:
-    """Return label ids (rows,) and probabilities (rows, classes) of the shard `sources[index]`."""
-    rows = storage.read_table(sources[index], [schema.LABEL_ID, schema.IMAGE])
-    images = arrow.view_images(rows[schema.IMAGE], predictor.shape)
-    return arrow.to_numpy(rows[schema.LABEL_ID]), predict.predict_probabilities(predictor, images)

@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from halftone import storage
 from halftone.dataset.shard_files import ShardFile
 from halftone.model_directory import ModelInfo
-from halftone.scoring import predictions
-from halftone.scoring.predict import PredictorSettings, Probabilities
+from halftone.scoring import summary_parts
+from halftone.scoring.collect_summary import collect_summary, plan_merges
+from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
-from halftone.scoring.shard_task import predict_shard, score_shard
-from halftone.spark import tasks
+from halftone.scoring.shard_task import SHARDS, score_shard
+from halftone.scoring.summary_parts import SUMMARY_PARTS
+from halftone.scoring.validation_task import ROW_COUNTS, predict_shard
+from halftone.scoring.written_files import WrittenRows
+from halftone.spark import actions, frames
+from halftone.spark.actions import ActionProgress
 from halftone.spark.session import num_cores
 
 _TASKS_PER_CORE = 4
@@ -31,33 +34,56 @@ class SparkScorer(NamedTuple):
     def write_predictions(
         self, shards: Sequence[ShardFile], targets: Sequence[str], fingerprint: str
     ) -> PredictionSummary:
-        """Write the predictions of each shard, unless they exist, and return their summary."""
-        sources = [storage.join(self.dataset, shard.path) for shard in shards]
-        return tasks.run_and_merge(
-            self.spark,
-            partial(score_shard, self.predictor, fingerprint, list(zip(sources, targets))),
-            predictions.merge_summaries,
-            len(shards),
-            num_slices=_TASKS_PER_CORE * num_cores(self.spark),
-            progress=tasks.TaskProgress("score", sum(shard.rows for shard in shards), "images"),
-        )
+        """Write the predictions of each shard, unless they exist, and return their summary.
 
-    def predict_shards(
-        self, shards: Sequence[ShardFile], description: str
-    ) -> tuple[npt.NDArray[np.int32], Probabilities]:
-        """Return label ids (rows,) and probabilities (rows, classes) of all shards."""
-        sources = [storage.join(self.dataset, shard.path) for shard in shards]
-        parts = tasks.run_tasks(
-            self.spark,
-            partial(predict_shard, self.predictor, sources),
-            len(sources),
-            num_slices=_TASKS_PER_CORE * num_cores(self.spark),
-            progress=tasks.TaskProgress(description, sum(shard.rows for shard in shards), "images"),
+        Args:
+            shards: one or more.
+            targets: URL of the predictions of each shard.
+            fingerprint: of the dataset.
+        """
+        score = partial(score_shard, self.predictor, fingerprint)
+        summaries = frames.map_tables(
+            self._shard_frame(shards, targets),
+            partial(summary_parts.summarise_rows, score),
+            SUMMARY_PARTS,
         )
-        return (
-            np.concatenate([label_ids for label_ids, _ in parts]),
-            np.concatenate([probabilities for _, probabilities in parts]),
-        )
+        num_tasks, num_rows = min(len(shards), self.max_tasks()), _count_rows(shards)
+        merge_steps = plan_merges(num_tasks, num_rows, self.predictor)
+        progress = _show_progress("score", shards, targets)
+        return collect_summary(self.spark, summaries, merge_steps, progress)
+
+    def predict_validation(
+        self, shards: Sequence[ShardFile], targets: Sequence[str]
+    ) -> list[tuple[int, int]]:
+        """Write VALIDATION_PREDICTIONS of each shard, unless they exist; return ROW_COUNTS."""
+        predict = partial(predict_shard, self.predictor)
+        counts = frames.map_rows(self._shard_frame(shards, targets), predict, ROW_COUNTS)
+        progress = _show_progress("calibrate", shards, targets)
+        return [(row[0], row[1]) for row in actions.collect_rows(self.spark, counts, progress)]
+
+    def max_tasks(self) -> int:
+        return _TASKS_PER_CORE * num_cores(self.spark)
+
+    def _shard_frame(self, shards: Sequence[ShardFile], targets: Sequence[str]) -> DataFrame:
+        """Return SHARDS, spread evenly over tasks."""
+        rows = [
+            (number, storage.join(self.dataset, shard.path), target)
+            for number, (shard, target) in enumerate(zip(shards, targets))
+        ]
+        table = frames.build_table(rows, SHARDS)
+        return frames.create_frame(self.spark, table, self.max_tasks())
+
+
+def _show_progress(
+    label: str, shards: Sequence[ShardFile], targets: Sequence[str]
+) -> ActionProgress:
+    written = WrittenRows({target: shard.rows for shard, target in zip(shards, targets)})
+    description = f"{label}: predict {len(shards)} shards"
+    return ActionProgress(label, description, _count_rows(shards), "images", written.count)
+
+
+def _count_rows(shards: Sequence[ShardFile]) -> int:
+    return sum(shard.rows for shard in shards)
 
 
 def build_scorer(

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-import secrets
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Callable, NamedTuple, Optional, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Callable, NamedTuple, Optional, TypeVar
 
 from py4j.protocol import Py4JJavaError
-from pyspark import InheritableThread, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from halftone.errors import RunError
 from halftone.progress import report_progress
+from halftone.spark.background import BackgroundAction
+from halftone.spark.connect import is_connect
 from halftone.spark.worker import ERROR_MARK
 from halftone.system import job_process
-from halftone.system.thread_call import call_in_thread
 
 Result = TypeVar("Result")
 
@@ -26,6 +24,9 @@ _RESUME_HINT = "; finished work is kept, run again to go on"
 _LASTING_ERROR = re.compile(
     r"(FileNotFound|Permission|NotADirectory|IsADirectory)Error: |OSError: .*symbolic links"
 )
+
+# Its first line that is not indented is the error.
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*(\S.*)")
 
 
 class ActionProgress(NamedTuple):
@@ -55,19 +56,16 @@ def run_action(
     Raises:
         RunError: as `collect_rows`.
     """
-    label, _, total, unit, count_done = progress
-    shown = report_progress(count_done or (lambda: 0), label, total, unit) if total else None
-    with (
-        _named_jobs(session, f"halftone: {progress.description}") as cancel,
-        shown or nullcontext(),
-    ):
+    with _shown(progress):
+        # Ctrl-C in a thread that waits for Spark's answer would leave it to its next call.
+        running = BackgroundAction(session, action, progress.description)
         try:
-            # Ctrl-C in a thread that waits for Spark's answer would leave it to its next call.
-            return call_in_thread(action, InheritableThread).result()
+            return running.result()
         except KeyboardInterrupt:
-            # The session of a notebook outlives this call, and the jobs would go on in it.
-            if job_process.received_signal() is None:
-                cancel()
+            # The jobs would go on in the session of a notebook and on a server of Spark Connect.
+            # Otherwise the end of this process ends the JVM.
+            if is_connect(session) or job_process.received_signal() is None:
+                running.cancel()
             raise
         except (Py4JJavaError, PySparkException) as error:
             message = parse_worker_error(error)
@@ -82,30 +80,17 @@ def _shown(progress: ActionProgress) -> AbstractContextManager[None]:
     return report_progress(count_done or (lambda: 0), label, total, unit)
 
 
-@contextmanager
-def _named_jobs(session: SparkSession, description: str) -> Iterator[Callable[[], Any]]:
-    """Name the jobs that the body starts; yield a function that cancels them."""
-    group = f"halftone-{secrets.token_hex(8)}"
-    if is_connect(session):
-        session.addTag(group)
-        try:
-            yield lambda: session.interruptTag(group)
-        finally:
-            session.removeTag(group)
-        return
-    context = SparkContext.getOrCreate()
-    context.setJobGroup(group, description)
-    yield lambda: context.cancelJobGroup(group)
+def parse_worker_error(error: BaseException) -> str:
+    """Return the message of a worker's error, or of its loss, that an error of Spark holds.
 
-
-def is_connect(session: SparkSession) -> bool:
-    """Return whether this is a session of Spark Connect, which has no JVM in this process."""
-    return ".connect." in type(session).__module__
-
-
-def parse_worker_error(error: Exception) -> str:
-    """Extract the message of a worker's error, or of its loss, from an error of Spark."""
+    Of an error that is none of Spark's, return class and message.
+    """
+    if not isinstance(error, (Py4JJavaError, PySparkException)):
+        return f"{type(error).__name__}: {error}"
     text = str(error.java_exception if isinstance(error, Py4JJavaError) else error)
     if ERROR_MARK in text:
         return text.split(ERROR_MARK, 1)[1].splitlines()[0].strip()
+    traceback = _TRACEBACK.search(text)
+    if traceback:  # of an error outside our code, such as one of a worker that lacks it
+        return traceback[1]
     return text.strip().splitlines()[0].split("Exception: ", 1)[-1]

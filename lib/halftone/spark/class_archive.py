@@ -23,6 +23,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyspark
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 _FOLDER = Path(sys.prefix, "spark")
@@ -99,14 +100,14 @@ def _option(name: str, path: Path) -> str:
 
 
 def _run_job() -> None:
-    """Load the classes that jobs load: of RDD tasks, Arrow UDFs, joins and aggregates."""
+    """Load the classes that jobs load: of Arrow UDFs, joins, shuffles and aggregates."""
     session = SparkSession.builder.master("local[1]").config(map=_JOB_CONF).getOrCreate()
-    session.sparkContext.parallelize(range(4), 2).map(lambda number: number + 1).collect()
     rows = session.range(8).mapInArrow(_copy, "id long")
+    rows.repartition(2, "id").sortWithinPartitions("id").mapInArrow(_copy, "id long").collect()
     rows.join(rows.groupBy("id").count(), "id").orderBy("id").collect()
     session.stop()
     # The JVM writes the archive when it ends, and Python would not wait for that.
-    jvm: subprocess.Popen[bytes] = session.sparkContext._gateway.proc  # type: ignore[union-attr]
+    jvm: subprocess.Popen[bytes] = SparkContext._gateway.proc  # type: ignore[union-attr]
     assert jvm.stdin is not None
     jvm.stdin.close()
     jvm.wait()

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow
+from halftone.spark.connect import is_connect
 from halftone.spark.worker import ArrowFunction, TableFunction
 from halftone.storage import clients
 
@@ -44,8 +45,12 @@ def create_frame(session: SparkSession, table: pa.Table, num_partitions: int) ->
         num_partitions: the rows are spread evenly over so many tasks, at most one for each row.
     """
     rows = list(arrow.iter_rows(table, *table.column_names))
-    frame = session.createDataFrame(rows, spark_schema(table.schema), verifySchema=False)
-    return frame.repartition(max(1, min(num_partitions, len(rows))))
+    # Spark Connect makes Arrow data of the rows, which checks their types anyway.
+    unverified = {} if is_connect(session) else {"verifySchema": False}
+    frame = session.createDataFrame(rows, spark_schema(table.schema), **unverified)
+    num_partitions = min(num_partitions, len(rows))
+    # To merge partitions needs no shuffle.
+    return frame.repartition(num_partitions) if num_partitions > 1 else frame.coalesce(1)
 
 
 def map_tables(

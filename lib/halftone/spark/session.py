@@ -1,4 +1,7 @@
-"""The SparkSession of a job: the active one, or a new one that the job stops at its end."""
+"""The SparkSession of a job: the active one, or a new one that the job stops at its end.
+
+The session is a classic one, whose JVM is a child of this process, or one of Spark Connect.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Optional
 
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from halftone.config import SparkSettings
-from halftone.spark import class_archive
+from halftone.spark import class_archive, connect, connect_workers
+from halftone.spark.slots import is_local_master as is_local_master
 from halftone.spark.slots import wait_and_count_slots
-from halftone.storage import clients
 from halftone.system import job_process
 from halftone.system.parent_watch import is_spark_submitted
 from halftone.system.thread_call import call_in_thread
@@ -27,9 +31,7 @@ _LOCAL_DEFAULTS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
 }
-# A row of an image has many bytes: Spark's default of 10,000 rows a batch could exceed 2 GiB.
 _DEFAULTS = {
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "128",
     "spark.ui.showConsoleProgress": "false",  # Halftone's own progress line counts images
 }
 # The setting spark.log.level would do the same, but Spark prints a line about it.
@@ -48,30 +50,38 @@ def spark_session(name: str, settings: SparkSettings) -> Iterator[SparkSession]:
     Args:
         name: application name of a session that is started.
         settings: section `spark` of the config; settings of spark-submit take precedence.
+
+    Raises:
+        InputError: the Spark Connect server of spark.remote or SPARK_REMOTE cannot be used.
     """
     if _stop_thread is not None:
         _stop_thread.join()
     active = find_active_session()
     session = active or _start_session(name, settings)
-    # Environment variables of the Python workers, on all machines.
-    session.sparkContext.environment.update(clients.client_environment())
-    if active is not None:
-        yield active
-        return
     try:
+        if connect.is_connect(session):
+            connect_workers.prepare_workers(session)
         yield session
     finally:
-        if job_process.received_signal() is None:  # else the end of the job ends the JVM
+        # After a signal the end of the job ends the JVM.
+        if active is None and job_process.received_signal() is None:
             _stop_session(session)
 
 
 def find_active_session() -> Optional[SparkSession]:
     """Return the session that somebody else started and will stop, or None."""
     # getActiveSession() knows a session only in the thread that started it.
-    return SparkSession.getActiveSession() or SparkSession._instantiatedSession
+    return (
+        connect.find_connect_session()
+        or SparkSession.getActiveSession()
+        or SparkSession._instantiatedSession
+    )
 
 
 def _start_session(name: str, settings: SparkSettings) -> SparkSession:
+    url = connect.server_url(settings.remote)
+    if url is not None:
+        return connect.start_connect_session(url, name, settings.conf)
     submitted = submitted_conf()
     master = str(submitted.get("spark.master")) if submitted else settings.master or _DEFAULT_MASTER
     local = _LOCAL_DEFAULTS if is_local_master(master) else {}
@@ -85,12 +95,13 @@ def _start_session(name: str, settings: SparkSettings) -> SparkSession:
         if submitted is None or not submitted.contains(key):
             builder = builder.config(key, value)
     session = _get_or_create(builder)
-    if not session.sparkContext.getConf().contains("spark.log.level"):
-        session.sparkContext.setLogLevel(_LOCAL_LOG_LEVEL if local else _LOG_LEVEL)
+    context = SparkContext.getOrCreate()
+    if not context.getConf().contains("spark.log.level"):
+        context.setLogLevel(_LOCAL_LOG_LEVEL if local else _LOG_LEVEL)
     if local:
         # Spark describes every RDD in JSON for its web UI, which is disabled. Loading the classes
         # for that takes longer than the rest of a small job in the JVM.
-        session.sparkContext.setLocalProperty("spark.rdd.scope.noOverride", "true")
+        context.setLocalProperty("spark.rdd.scope.noOverride", "true")
     return session
 
 
@@ -113,11 +124,22 @@ def _get_or_create(builder: SparkSession.Builder) -> SparkSession:
 def _stop_session(session: SparkSession) -> None:
     """Stop Spark without waiting a second for PySpark's accumulator server to end."""
     global _stop_thread
+    if connect.is_connect(session):
+        connect.stop_connect_session(session)
+        return
+    context = SparkContext.getOrCreate()
     _stop_thread = threading.Thread(target=session.stop, daemon=True)
     _stop_thread.start()
-    # PySpark sets _jsc to None when the JVM's context has stopped, and then ends the server.
-    while _stop_thread.is_alive() and session.sparkContext._jsc is not None:
+    while _stop_thread.is_alive() and not _has_stopped(context):
         _stop_thread.join(timeout=0.01)
+
+
+def _has_stopped(context: SparkContext) -> bool:
+    """Return whether the JVM's context has stopped; PySpark then ends its accumulator server."""
+    try:
+        return context.startTime is None
+    except (AttributeError, Py4JError):  # PySpark no longer has the JVM's context
+        return True
 
 
 def submitted_conf() -> Optional[SparkConf]:
@@ -127,11 +149,6 @@ def submitted_conf() -> Optional[SparkConf]:
     # A SparkConf is empty until PySpark is connected to its JVM.
     SparkContext._ensure_initialized()
     return SparkConf()
-
-
-def is_local_master(master: str) -> bool:
-    """Return whether Spark's tasks run on this machine, in the JVM of the driver."""
-    return master.startswith("local") and not master.startswith("local-cluster")
 
 
 def num_cores(session: SparkSession) -> int:

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from halftone.errors import RunError
 from halftone.progress import report_progress
+from halftone.storage import clients
 from halftone.system import job_process
 from halftone.system.thread_call import call_in_thread
 
@@ -58,6 +59,7 @@ def run_tasks(
     """
     if not num_tasks:
         return []
+    _set_worker_environment(session)
     numbers = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
     return _run_job(session, progress, numbers.map(task).collect)
 
@@ -81,6 +83,7 @@ def run_and_merge(
     def merge_partition(numbers: Iterable[int]) -> Iterator[Result]:
         yield merge(map(task, numbers))
 
+    _set_worker_environment(session)
     rdd = session.sparkContext.parallelize(range(num_tasks), min(num_slices, num_tasks))
 
     def run_tree() -> Result:
@@ -89,6 +92,10 @@ def run_and_merge(
         )
 
     return _run_job(session, progress, run_tree)
+
+
+def _set_worker_environment(session: SparkSession) -> None:
+    session.sparkContext.environment.update(clients.client_environment())
 
 
 def _run_job(session: SparkSession, progress: TaskProgress, job: Callable[[], Result]) -> Result:

@@ -6,6 +6,7 @@ which is many times faster than fsspec for millions of small files.
 
 from halftone.storage.files import (
     create_file,
+    open_file,
     read_bytes,
     read_files,
     read_json,
@@ -13,8 +14,18 @@ from halftone.storage.files import (
     write_bytes,
     write_json,
 )
-from halftone.storage.listing import FileInfo, exists, list_files, list_names
+from halftone.storage.listing import (
+    check_folder,
+    exists,
+    file_size,
+    find_files,
+    iter_objects,
+    list_files,
+    list_names,
+    list_page,
+)
 from halftone.storage.local_files import too_large
+from halftone.storage.local_walk import FileInfo, FolderPlace, scan_folder, walk_folder
 from halftone.storage.parquet import (
     count_row_groups,
     count_rows,
@@ -29,16 +40,23 @@ from halftone.storage.urls import is_local, join, normalise_url
 
 __all__ = [
     "FileInfo",
+    "FolderPlace",
+    "check_folder",
     "check_writable",
     "count_row_groups",
     "count_rows",
     "create_file",
     "exists",
+    "file_size",
+    "find_files",
     "is_local",
+    "iter_objects",
     "join",
     "list_files",
     "list_names",
+    "list_page",
     "normalise_url",
+    "open_file",
     "open_parquet",
     "read_bytes",
     "read_column_names",
@@ -47,7 +65,9 @@ __all__ = [
     "read_row_group",
     "read_table",
     "remove",
+    "scan_folder",
     "too_large",
+    "walk_folder",
     "write_bytes",
     "write_json",
     "write_table",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import secrets
@@ -17,6 +18,7 @@ from halftone.storage import clients, local_files
 from halftone.storage.urls import S3_PREFIX, is_local
 
 _TEMPORARY_PREFIX = ".tmp-"
+_STREAM_BYTES = 2**20
 # Delays before retries, after two writers collided.
 _RETRY_AFTER_SECS = (0.1, 0.3, 1.0)
 # Other callers that saw no file either have written theirs by then.
@@ -38,6 +40,22 @@ def read_bytes(url: str) -> bytes:
     filesystem, path = clients.open_filesystem(url)
     with clients.translate_errors(url):
         return bytes(filesystem.cat_file(path))
+
+
+@contextmanager
+def open_file(url: str) -> Iterator[io.BufferedReader]:
+    """Open a file to read its bytes piece by piece.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if is_local(url):
+        with open(url, "rb", buffering=0) as local:
+            yield io.BufferedReader(local, _STREAM_BYTES)
+        return
+    filesystem, path = clients.open_filesystem(url)
+    with clients.translate_errors(url), filesystem.open(path, "rb") as remote:
+        yield io.BufferedReader(remote, _STREAM_BYTES)
 
 
 def read_files(urls: Sequence[str], max_bytes: Optional[int] = None) -> list[Union[bytes, OSError]]:

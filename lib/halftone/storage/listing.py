@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Optional
 
 from halftone.storage import clients
-from halftone.storage.local_files import describe_broken_link
-from halftone.storage.urls import S3_PREFIX, is_local, join
+from halftone.storage.local_walk import FileInfo, walk_folder
+from halftone.storage.urls import S3_PREFIX, is_local
 
-
-class FileInfo(NamedTuple):
-    path: str  # below the listed folder, with forward slashes; "" for a marker of that folder
-    size_bytes: int
-    modified: float  # seconds since 1970; 0 if the store does not report it
-    broken_link: str = ""  # of a link that leads nowhere or to a folder around it: what it is
+MAX_PAGE_OBJECTS = 1000  # S3's limit for one request
 
 
 def list_files(url: str) -> list[FileInfo]:
@@ -33,64 +27,69 @@ def list_files(url: str) -> list[FileInfo]:
         PermissionError: a local folder may not be read; its `filename` names it.
     """
     if is_local(url):
-        return sorted(_walk_local(url))
-    return sorted(_list_s3(url) if url.startswith(S3_PREFIX) else _find_remote(url))
+        return sorted(walk_folder(url))
+    return sorted(_list_s3(url) if url.startswith(S3_PREFIX) else find_files(url))
 
 
-def _walk_local(root: str) -> Iterator[FileInfo]:
-    # Folders to list; with each, the real paths of the folders that hold the links on its path.
-    pending: list[tuple[str, tuple[str, ...]]] = [("", ())]
-    while pending:
-        folder, link_holders = pending.pop()
-        location = join(root, folder) if folder else root
-        try:
-            entries = os.scandir(location)
-        except (FileNotFoundError, NotADirectoryError):
-            if not folder:
-                raise
-            continue  # it was removed after the folder around it was listed
-        with entries:
-            for entry in entries:
-                path = join(folder, entry.name) if folder else entry.name
-                holders, broken_link = link_holders, ""
-                if entry.is_symlink():
-                    holders = (*link_holders, os.path.realpath(location))
-                    broken_link = describe_broken_link(entry.path) or _describe_link_loop(
-                        entry.path, holders
-                    )
-                if not broken_link and entry.is_dir():
-                    pending.append((path, holders))
-                    continue
-                with suppress(FileNotFoundError):  # it was removed after it was listed
-                    status = entry.stat(follow_symlinks=not broken_link)
-                    yield FileInfo(path, status.st_size, status.st_mtime, broken_link)
+def iter_objects(url: str, start_after: str = "", end: str = "") -> Iterator[FileInfo]:
+    """Yield the objects below the S3 folder `url`, sorted by path, a page at a time.
+
+    Args:
+        start_after: only those behind this path below `url`; empty: from the first.
+        end: only those up to this path, which is included; empty: to the last.
+    """
+    store, root = clients.open_filesystem(url)
+    with clients.translate_errors(url):
+        for path, found in store.iter_objects(root, start_after):
+            if end and path > end:
+                return
+            yield _object_info(path, found)
 
 
-def _describe_link_loop(link: str, holders: Sequence[str]) -> str:
-    """Return why the link leads back to a folder around it or around a link on the way to it."""
-    target = os.path.realpath(link)
-    is_around = (os.path.commonpath([holder, target]) == target for holder in holders)
-    return f"a link loop: {target} contains it" if os.path.isdir(target) and any(is_around) else ""
+def list_page(
+    url: str, start_after: str = "", max_objects: int = MAX_PAGE_OBJECTS
+) -> tuple[list[FileInfo], bool]:
+    """List the first objects below the S3 folder `url` whose paths come after `start_after`.
+
+    Returns:
+        The objects, sorted by path, and whether there are more.
+    """
+    store, root = clients.open_filesystem(url)
+    with clients.translate_errors(url):
+        objects, token = store.list_page(root, start_after, max_objects)
+    return [_object_info(path, found) for path, found in objects], bool(token)
+
+
+def _object_info(path: str, found: dict[str, Any]) -> FileInfo:
+    return FileInfo(path, found["Size"], found["LastModified"].timestamp())
 
 
 def _list_s3(url: str) -> list[FileInfo]:
-    store, root = clients.open_filesystem(url)
-    _, key, _ = store.split_path(root)
-    with clients.translate_errors(url):
-        files = [
-            FileInfo(
-                found["Key"].removeprefix(f"{key}/" if key else ""),
-                found["Size"],
-                found["LastModified"].timestamp(),
-            )
-            for found in store.iter_objects(root)
-        ]
-        if key and not files:
-            raise NotADirectoryError(url) if store.exists(root) else FileNotFoundError(url)
+    files = list(iter_objects(url))
+    if not files:
+        check_folder(url)
     return files
 
 
-def _find_remote(url: str) -> Iterator[FileInfo]:
+def check_folder(url: str) -> None:
+    """Check that `url` is a remote folder.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        NotADirectoryError: the URL is that of a file.
+    """
+    filesystem, path = clients.open_filesystem(url)
+    if url.startswith(S3_PREFIX):
+        if "/" in path and not list_page(url, max_objects=1)[0]:
+            raise FileNotFoundError(url) if file_size(url) is None else NotADirectoryError(url)
+        return
+    with clients.translate_errors(url):
+        if filesystem.info(path)["type"] == "file":
+            raise NotADirectoryError(url)
+
+
+def find_files(url: str) -> Iterator[FileInfo]:
+    """Yield the files below a folder of a store that is not S3."""
     filesystem, root = clients.open_filesystem(url)
     with clients.translate_errors(url):
         entries = filesystem.find(root, detail=True)
@@ -133,3 +132,23 @@ def exists(url: str) -> bool:
     filesystem, path = clients.open_filesystem(url)
     with clients.translate_errors(url):
         return bool(filesystem.exists(path))
+
+
+def file_size(url: str) -> Optional[int]:
+    """Return the size of a file in bytes; None if there is no such file, or it is a folder.
+
+    A local link that leads nowhere is a file.
+    """
+    if is_local(url):
+        if not os.path.lexists(url) or os.path.isdir(url):
+            return None
+        return os.stat(url, follow_symlinks=os.path.exists(url)).st_size
+    filesystem, path = clients.open_filesystem(url)
+    try:
+        with clients.translate_errors(url):
+            if url.startswith(S3_PREFIX):
+                return int(filesystem.object_size(path))
+            info = filesystem.info(path)
+    except FileNotFoundError:
+        return None
+    return int(info["size"]) if info["type"] == "file" else None

@@ -5,20 +5,22 @@ Only shards that the earlier version does not have are read.
 
 from __future__ import annotations
 
-from functools import partial
+import json
 from typing import Any, Callable, NamedTuple, Optional
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from halftone import storage
-from halftone.dataset import manifest, schema
+from halftone.dataset import manifest
 from halftone.dataset.shard_files import ShardFile
-from halftone.retrain.drift import statistics
+from halftone.retrain.drift import known_rows, statistics
 from halftone.retrain.drift.statistics import ImageStatistics
-from halftone.spark import tasks
+from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import build_table, create_frame, expand_rows, map_tables
 from halftone.spark.session import num_cores
 
 _TASKS_PER_CORE = 2
+_ROWS_PER_TASK = 1 << 18  # of keys and digests, which are compared in memory
 
 # Statistics by shard digest, for all shards of a version.
 ShardStatistics = dict[str, ImageStatistics]
@@ -47,11 +49,7 @@ def count_dataset_rows(
     files = _read_shards(dataset)
     before = _read_shards(previous_dataset) if previous_dataset else []
     unread = [file for file in files if file.digest not in known_statistics]
-    known_digests = (
-        _read_removed_digests(previous_dataset, before, {file.digest for file in files})
-        if previous_dataset
-        else {}
-    )
+    removed = _removed_shards(before, files)
     by_shard = {
         file.digest: known_statistics[file.digest]
         for file in files
@@ -59,17 +57,14 @@ def count_dataset_rows(
     }
     new = [statistics.EMPTY]
     if unread:
-        spark = session()
-        urls = [storage.join(dataset, file.path) for file in unread]
-        pairs = tasks.run_tasks(
-            spark,
-            partial(statistics.count_shard, urls, known_digests),
-            len(urls),
-            num_slices=_TASKS_PER_CORE * num_cores(spark),
-            progress=tasks.TaskProgress("drift", sum(file.rows for file in unread), "images"),
+        of_shards, of_new_rows = _count_shards(
+            session(),
+            [storage.join(dataset, file.path) for file in unread],
+            [storage.join(str(previous_dataset), file.path) for file in removed],
+            sum(file.rows for file in (*unread, *removed)),
         )
-        by_shard.update({file.digest: pair[0] for file, pair in zip(unread, pairs)})
-        new += [pair[1] for pair in pairs]
+        by_shard.update({file.digest: of_shards[n] for n, file in enumerate(unread)})
+        new += of_new_rows
     return DriftStatistics(
         by_shard,
         statistics.sum_statistics(known_statistics[file.digest] for file in before),
@@ -81,18 +76,54 @@ def _read_shards(dataset: str) -> list[ShardFile]:
     return manifest.read_shards(dataset, manifest.read_manifest(dataset))
 
 
-def _read_removed_digests(
-    previous_dataset: str, previous_files: list[ShardFile], current_digests: set[str]
-) -> dict[str, bytes]:
-    """Return source digests by key of the rows of removed shards: other shards hold them now."""
-    digests: dict[str, bytes] = {}
-    for file in previous_files:
-        if file.digest not in current_digests:
-            rows = storage.read_table(
-                storage.join(previous_dataset, file.path), [schema.KEY, "source_digest"]
-            )
-            digests.update(zip(rows[schema.KEY].to_pylist(), rows["source_digest"].to_pylist()))
-    return digests
+def _removed_shards(before: list[ShardFile], files: list[ShardFile]) -> list[ShardFile]:
+    """Return the shards that are no longer there: other shards may hold their rows now."""
+    digests = {file.digest for file in files}
+    return [file for file in before if file.digest not in digests]
+
+
+def _count_shards(
+    spark: SparkSession, urls: list[str], removed: list[str], num_rows: int
+) -> tuple[dict[int, ImageStatistics], list[ImageStatistics]]:
+    """Return the statistics of each shard by its index in `urls`, and those of new rows, in parts.
+
+    Args:
+        removed: URLs of the earlier version's shards whose rows are not new.
+        num_rows: rows of all these shards.
+    """
+    num_tasks = min(len(urls), _TASKS_PER_CORE * num_cores(spark))
+    shards = [(url, number, known_rows.SHARD_ITSELF) for number, url in enumerate(urls)]
+    rows = create_frame(spark, build_table(shards, known_rows.ROWS), num_tasks)
+    if removed:
+        known = _find_known_rows(spark, urls, removed, num_rows)
+        rows = rows.union(known).repartition(num_tasks, known_rows.SHARD)
+    counts = collect_rows(
+        spark,
+        map_tables(rows, statistics.count_shards, statistics.COUNTS),
+        ActionProgress("drift", "count the rows of new shards"),
+    )
+    by_shard: dict[int, ImageStatistics] = {}
+    new = []
+    for row in counts:
+        part = ImageStatistics(**json.loads(row.statistics))
+        if row.shard == statistics.NEW_ROWS:
+            new.append(part)
+        else:
+            by_shard[row.shard] = part
+    return by_shard, new
+
+
+def _find_known_rows(
+    spark: SparkSession, urls: list[str], removed: list[str], num_rows: int
+) -> DataFrame:
+    """Return the rows of the shards at `urls` that removed shards have too, as known_rows.ROWS."""
+    shards = [*((url, number) for number, url in enumerate(urls))]
+    shards += [(url, known_rows.REMOVED) for url in removed]
+    num_tasks = _TASKS_PER_CORE * num_cores(spark)
+    frame = create_frame(spark, build_table(shards, known_rows.SHARDS), num_tasks)
+    identities = expand_rows(frame, known_rows.read_identities, known_rows.IDENTITIES)
+    by_key = identities.repartition(-(-num_rows // _ROWS_PER_TASK), known_rows.KEY)
+    return map_tables(by_key, known_rows.find_known, known_rows.ROWS)
 
 
 def as_json(by_shard: ShardStatistics) -> dict[str, Any]:

@@ -5,14 +5,18 @@ Statistics of shards add up to those of a dataset, and most shards are the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from halftone import arrow, storage
 from halftone.dataset import schema
+from halftone.retrain.drift.known_rows import ROW, SHARD, SHARD_ITSELF, URL
 
 BINS = 64
 MEASURES = {
@@ -22,9 +26,13 @@ MEASURES = {
     "file size": (0.0, 32.0),  # log2 of bytes
 }
 _COLUMNS = [
-    *(schema.KEY, schema.LABEL, schema.IMAGE),
-    *("source_height_px", "source_width_px", "source_bytes", "source_digest"),
+    *(schema.LABEL, schema.IMAGE),
+    *("source_height_px", "source_width_px", "source_bytes"),
 ]
+
+# Statistics as JSON: of a shard, or under the number NEW_ROWS those of the new rows of a task.
+COUNTS = pa.schema([pa.field(SHARD, pa.int64()), pa.field("statistics", pa.string())])
+NEW_ROWS = -1
 
 # For each measure the number of rows in each of the BINS bins.
 Histograms = dict[str, list[int]]
@@ -54,27 +62,50 @@ def sum_statistics(parts: Iterable[ImageStatistics]) -> ImageStatistics:
     )
 
 
-def count_shard(
-    urls: Sequence[str], known_digests: Mapping[str, bytes], index: int
-) -> tuple[ImageStatistics, ImageStatistics]:
-    """Count all rows of the shard at `urls[index]`, and separately those that are new.
+def count_shards(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Count the rows of shards; yield tables of COUNTS.
 
     Args:
-        urls: URLs of shards.
-        known_digests: source digests of the rows of removed shards, by key; other rows are new.
-        index: which shard to count.
+        tables: tables of known_rows.ROWS: shards, and which of their rows are not new.
+    """
+    urls: dict[int, str] = {}
+    known: dict[int, list[int]] = defaultdict(list)
+    for table in tables:
+        for url, shard, row in arrow.iter_rows(table, URL, SHARD, ROW):
+            if row == SHARD_ITSELF:
+                urls[shard] = url
+            else:
+                known[shard].append(row)
+    new = [EMPTY]
+    for shard, url in urls.items():
+        of_shard, new_of_shard = count_shard(url, known[shard])
+        new.append(new_of_shard)
+        yield _counts_table(shard, of_shard)
+    yield _counts_table(NEW_ROWS, sum_statistics(new))
+
+
+def _counts_table(shard: int, counts: ImageStatistics) -> pa.Table:
+    text = json.dumps(counts._asdict())
+    return pa.table(
+        [arrow.number_array([shard], pa.int64()), arrow.string_array([text])], schema=COUNTS
+    )
+
+
+def count_shard(url: str, known: Sequence[int]) -> tuple[ImageStatistics, ImageStatistics]:
+    """Count all rows of a shard, and separately those that are new.
+
+    Args:
+        known: the numbers of the rows that are not new.
 
     Returns:
         Statistics of all rows and of new rows.
     """
-    rows = storage.read_table(urls[index], _COLUMNS)
-    keys, digests = rows[schema.KEY].to_pylist(), rows["source_digest"].to_pylist()
-    is_new = np.array(
-        [known_digests.get(key) != digest for key, digest in zip(keys, digests)], bool
-    )
+    rows = storage.read_table(url, _COLUMNS)
+    is_new = np.ones(rows.num_rows, bool)
+    is_new[np.asarray(known, np.int64)] = False
     labels = rows[schema.LABEL].to_pylist()
     ends, content = arrow.offsets_and_data(rows[schema.IMAGE])
-    pixels = content.reshape(len(keys), int(ends[1]) if len(keys) else 0)
+    pixels = content.reshape(rows.num_rows, int(ends[1]) if rows.num_rows else 0)
     moments = [_mean_and_deviation(row) for row in pixels]
     sides = [arrow.to_numpy(rows[f"source_{side}_px"]) for side in ("height", "width")]
     areas = sides[0].astype(np.float64) * sides[1]
@@ -86,7 +117,7 @@ def count_shard(
         np.log2(np.maximum(1.0, file_sizes)),
     ]
     return (
-        _count_selected(labels, values, np.ones(len(keys), bool)),
+        _count_selected(labels, values, np.ones(rows.num_rows, bool)),
         _count_selected(labels, values, is_new),
     )
 

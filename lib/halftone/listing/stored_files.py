@@ -59,6 +59,16 @@ def describe_stored_file(
     return None
 
 
+def find_companion(path: str) -> Optional[str]:
+    """Return the path whose existence decides what a file is; None if no other file matters."""
+    folder, slash, name = path.rpartition("/")
+    if name.startswith(APPLE_DOUBLE_PREFIX):
+        return None if _tool_folder(folder) else f"{folder}{slash}{name[2:]}"
+    if name == _CURVES:
+        return None if _tool_folder(folder) else f"{folder}{slash}{_HISTORY}"
+    return None
+
+
 @lru_cache  # many files follow each other in one folder
 def _tool_folder(folder: str) -> Optional[str]:
     """Return the part of a path that is a folder of a system or tool, with a slash."""

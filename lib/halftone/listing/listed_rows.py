@@ -1,15 +1,11 @@
-"""The images of a folder or of a table, before each has its label and split."""
+"""The rows of a listing: one for each image of a folder or of a table."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from itertools import repeat
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halftone import arrow, storage
+from halftone import arrow
 from halftone.arrow import Column
 from halftone.dataset import schema
 from halftone.errors import InputError
@@ -20,8 +16,11 @@ UNKNOWN_BYTES = -1
 UNREADABLE = "unreadable"  # the reason of the rejection of a file that cannot be read
 
 GROUP = "group"  # name of the column with the groups that must not be split
+REASON = "reason"
+DETAIL = "detail"
 
-FILES = pa.schema(
+# The columns that a table of images may have.
+TABLE_COLUMNS = pa.schema(
     [
         pa.field(schema.PATH, pa.string()),  # below the folder of images
         # Label, group and split are the empty string if the listing does not have them.
@@ -32,44 +31,30 @@ FILES = pa.schema(
         pa.field(schema.MODIFIED, pa.float64()),  # seconds since 1970; 0 if it is not known
     ]
 )
+LISTED = pa.schema(
+    [
+        *TABLE_COLUMNS,
+        pa.field(REASON, pa.string()),  # UNREADABLE, as the listing shows, or the empty string
+        pa.field(DETAIL, pa.string()),  # why it is unreadable
+    ]
+)
 _DEFAULTS = {
     pa.string(): arrow.string_array([""]),
     pa.int64(): arrow.number_array([UNKNOWN_BYTES], pa.int64()),
     pa.float64(): arrow.number_array([0.0], pa.float64()),
 }
-
-
 # The text that stands for an empty cell of a text file, by the name of its column.
-EMPTY_TEXTS = {field.name: str(_DEFAULTS[field.type][0].as_py()) for field in FILES}
-
-
-class UnusableImage(NamedTuple):
-    """A listed image that is rejected without being read."""
-
-    path: str  # below the folder of images
-    reason: str
-    detail: str
-    size_bytes: int
-    modified: float
-
-
-class Listing(NamedTuple):
-    """The images of a folder or a table."""
-
-    files: pa.Table  # FILES
-    has_labels: bool  # whether the source has a column of labels
-    ignored: dict[str, int]  # number of files that are no images, by their ending or kind
-    unreadable: list[UnusableImage]  # those that cannot be read, as the listing shows
-    # Of a table: which of the columns label, group and split decide, and the names of columns that
-    # have no meaning.
-    used_columns: tuple[str, ...] = ()
-    unknown_columns: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()  # what the user should know before the work begins
+EMPTY_TEXTS = {field.name: str(_DEFAULTS[field.type][0].as_py()) for field in TABLE_COLUMNS}
 
 
 def fill_columns(source: str, table: pa.Table) -> pa.Table:
-    """Return FILES with the columns that the table has, and default values in the others."""
-    return pa.table([_column_or_default(source, table, field) for field in FILES], schema=FILES)
+    """Return LISTED with the columns that the table has, and default values in the others.
+
+    Raises:
+        InputError: a column cannot be converted to its type.
+    """
+    columns = [_column_or_default(source, table, field) for field in LISTED]
+    return pa.table(columns, schema=LISTED)
 
 
 def _column_or_default(source: str, table: pa.Table, field: pa.Field) -> Column:
@@ -84,13 +69,3 @@ def _column_or_default(source: str, table: pa.Table, field: pa.Field) -> Column:
         return pc.fill_null(pc.cast(column, field.type, safe=False), default[0])
     except pa.ArrowException as error:
         raise InputError(f"{source}: column {field.name} must be {field.type}: {error}") from None
-
-
-def reject_table(root: str, unusable_images: Sequence[UnusableImage]) -> pa.Table:
-    """Return schema.REJECTS of images below `root` that are rejected without being read."""
-    rows = [(storage.join(root, image.path), *image[1:]) for image in unusable_images]
-    columns = zip(*rows) if rows else repeat((), len(schema.REJECTS))
-    return pa.table(
-        [arrow.make_array(values, field.type) for values, field in zip(columns, schema.REJECTS)],
-        schema=schema.REJECTS,
-    )

@@ -1,0 +1,39 @@
+"""List the images of a folder or a table in units that workers list at the same time."""
+
+from halftone.listing.listed_rows import (
+    DETAIL,
+    GROUP,
+    LISTED,
+    REASON,
+    TABLE_COLUMNS,
+    UNKNOWN_BYTES,
+    UNREADABLE,
+)
+from halftone.listing.plan import (
+    UNITS,
+    ListingPlan,
+    ListingSummary,
+    list_unit,
+    plan_listing,
+    repeated_paths_error,
+    summarise_listing,
+)
+from halftone.listing.remarks import UnitRemarks
+
+__all__ = [
+    "DETAIL",
+    "GROUP",
+    "LISTED",
+    "REASON",
+    "TABLE_COLUMNS",
+    "UNITS",
+    "UNKNOWN_BYTES",
+    "UNREADABLE",
+    "ListingPlan",
+    "ListingSummary",
+    "UnitRemarks",
+    "list_unit",
+    "plan_listing",
+    "repeated_paths_error",
+    "summarise_listing",
+]

@@ -1,0 +1,196 @@
+"""List images in units: plan them in the driver, list each in a worker, and sum up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Optional, Union
+
+import pyarrow as pa
+
+from halftone import arrow, storage
+from halftone.dataset import schema
+from halftone.errors import InputError
+from halftone.listing.bucket import S3Folder, StoreFolder
+from halftone.listing.csv_table import CsvTable, open_csv
+from halftone.listing.file_rows import clean_endings
+from halftone.listing.folder import LocalFolder
+from halftone.listing.listed_rows import GROUP, TABLE_COLUMNS
+from halftone.listing.parquet_table import ParquetTable, open_parquet_table
+from halftone.listing.remarks import UnitRemarks
+from halftone.listing.table_columns import KnownColumns
+
+UNITS = pa.schema(
+    [
+        pa.field("unit", pa.int64()),  # their order, from 0
+        pa.field("arguments", pa.string()),  # JSON
+    ]
+)
+Source = Union[LocalFolder, S3Folder, StoreFolder, CsvTable, ParquetTable]
+
+
+class ListingPlan(NamedTuple):
+    """What to list. It can be pickled."""
+
+    root: str  # the folder of images
+    source: Source
+    table_url: Optional[str]  # of the table that names the images; None: all in the folder
+    units: pa.Table  # UNITS, one row for each task
+    has_labels: bool = False  # whether the source has a column of labels
+    unknown_columns: tuple[str, ...] = ()  # names of columns that have no meaning
+    notes: tuple[str, ...] = ()  # what the user should know before the work begins
+
+    def without_units(self) -> ListingPlan:
+        """Return what `list_unit` needs of the plan."""
+        return self._replace(units=arrow.empty_table(UNITS))
+
+
+class ListingSummary(NamedTuple):
+    """What all units together have listed."""
+
+    num_images: int
+    num_unreadable: int
+    ignored: dict[str, int]  # number of files that are no images, by their ending or kind
+    used_columns: tuple[str, ...]  # which of the columns label, group and split decide
+    unknown_columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def plan_listing(root: str, catalogue_url: Optional[str], suffixes: Sequence[str]) -> ListingPlan:
+    """Plan to list the images of a table or, if `catalogue_url` is None, those below `root`.
+
+    Args:
+        root: the folder of images.
+        suffixes: the endings of images in a folder; case and a leading dot do not matter.
+
+    Raises:
+        InputError: there is no such folder or table, or it is not readable as one.
+    """
+    if catalogue_url is None:
+        return _plan_folder(root, clean_endings(suffixes))
+    return _plan_table(root, storage.normalise_url(catalogue_url))
+
+
+def _plan_folder(root: str, endings: frozenset[str]) -> ListingPlan:
+    source: Union[LocalFolder, S3Folder, StoreFolder]
+    if storage.is_local(root):
+        source = LocalFolder(root, endings)
+    else:
+        source = (S3Folder if root.startswith("s3://") else StoreFolder)(root, endings)
+    return ListingPlan(root, source, None, _build_units(source.plan_units()))
+
+
+def _plan_table(root: str, url: str) -> ListingPlan:
+    source: Union[CsvTable, ParquetTable]
+    try:
+        if url.lower().endswith(".parquet"):
+            source, known = open_parquet_table(url, root)
+        else:
+            source, known = open_csv(url, root)
+        units = _build_units(source.plan_units())
+    except FileNotFoundError:
+        raise InputError(f"{url}: no such file; check preprocess.catalogue") from None
+    notes = tuple(_header_notes(url, known))
+    has_labels = schema.LABEL in known.names
+    return ListingPlan(root, source, url, units, has_labels, tuple(known.unknown), notes)
+
+
+def _header_notes(url: str, known: KnownColumns) -> Iterator[str]:
+    if known.unknown:
+        names = ", ".join(map(repr, known.unknown))
+        known_names = ", ".join(TABLE_COLUMNS.names)
+        yield f"{url}: columns that are not used: {names}; known are {known_names}"
+    if schema.LABEL not in known.names:
+        yield (
+            f"{url}: has no column {schema.LABEL}; the labels come from the paths, by "
+            "preprocess.label_from"
+        )
+
+
+def _build_units(units: Sequence[Any]) -> pa.Table:
+    numbers = arrow.number_array(range(len(units)), pa.int64())
+    return pa.table([numbers, arrow.string_array(list(map(json.dumps, units)))], schema=UNITS)
+
+
+def list_unit(
+    plan: ListingPlan, remarks: UnitRemarks, unit: int, arguments: str
+) -> Iterator[pa.Table]:
+    """Yield the images of a unit as tables of LISTED, of up to 65,536 rows, in no order.
+
+    Args:
+        remarks: gets what to report of the unit, and is complete after the last table.
+        unit, arguments: a row of `plan.units`.
+
+    Raises:
+        InputError: the unit cannot be listed; the message has the file and the cure.
+    """
+    return plan.source.list_unit(remarks, json.loads(arguments))
+
+
+def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary:
+    """Check what all units together have listed.
+
+    Args:
+        remarks: those of all units, merged in their order.
+
+    Raises:
+        InputError: there are no images, or paths are not below the folder of images.
+    """
+    notes = list(plan.notes)
+    used_columns = []
+    if plan.table_url is None:
+        _check_folder(plan, remarks)
+    else:
+        _check_table(plan.table_url, plan.root, remarks)
+        used_columns += [schema.LABEL] * plan.has_labels
+        used_columns += [GROUP] * (remarks.num_with_group > 0)
+        used_columns += [schema.SPLIT] * (remarks.num_with_split > 0)
+        if remarks.num_backslashes:
+            notes.append(
+                f"{plan.table_url}: {remarks.num_backslashes:,} paths contain a back-slash, such "
+                f"as {remarks.backslash_example}; it is taken as part of the name"
+            )
+    return ListingSummary(
+        remarks.num_images,
+        remarks.num_unreadable,
+        dict(remarks.ignored),
+        tuple(used_columns),
+        plan.unknown_columns,
+        tuple(notes),
+    )
+
+
+def _check_folder(plan: ListingPlan, remarks: UnitRemarks) -> None:
+    assert not isinstance(plan.source, (CsvTable, ParquetTable))
+    if not remarks.num_images and not remarks.num_unreadable:
+        raise InputError(
+            f"{plan.root}: no images among {remarks.num_files} files; searched at any depth for "
+            f"names that end in {', '.join(sorted(plan.source.endings))} (preprocess.suffixes)"
+        )
+
+
+def _check_table(url: str, root: str, remarks: UnitRemarks) -> None:
+    if not remarks.num_images and not remarks.num_outside:
+        raise InputError(f"{url}: names no images")
+    if remarks.num_backslashes and not remarks.num_with_slash:
+        raise InputError(
+            f"{url}: {remarks.num_backslashes:,} paths are written with back-slashes, such as "
+            f"{remarks.backslash_example}; replace them by forward slashes"
+        )
+    if remarks.num_outside:
+        raise InputError(
+            f"{url}: {remarks.num_outside:,} paths are not below {root}, such as "
+            f"{remarks.outside_example}; check paths.images or --input, or write paths relative to "
+            "that folder"
+        )
+
+
+def repeated_paths_error(plan: ListingPlan, num_repeated: int, example: str) -> InputError:
+    """Return the error of a table that names paths more than once.
+
+    Args:
+        num_repeated: how many different paths.
+    """
+    return InputError(
+        f"{plan.table_url}: names {num_repeated} paths more than once, such as {example}"
+    )

@@ -1,0 +1,50 @@
+"""What a unit of a listing reports besides its rows, for decisions that need all units."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class UnitRemarks:
+    """Counts of one unit; `merge` adds those of another. Examples are the first of each."""
+
+    num_images: int = 0
+    num_unreadable: int = 0  # those that cannot be read, as the listing shows
+    # The number of files that are no images, by their ending or kind.
+    ignored: Counter[str] = field(default_factory=Counter)
+    # Of the images of a table:
+    num_with_group: int = 0
+    num_with_split: int = 0
+    num_with_slash: int = 0  # paths with a forward slash
+    num_backslashes: int = 0  # paths with a back-slash
+    backslash_example: str = ""
+    num_outside: int = 0  # paths that are not below the folder of images; they get no row
+    outside_example: str = ""
+
+    @property
+    def num_files(self) -> int:
+        return self.num_images + self.num_unreadable + sum(self.ignored.values())
+
+    def merge(self, later: UnitRemarks) -> None:
+        """Add the counts of a unit with a greater number."""
+        self.num_images += later.num_images
+        self.num_unreadable += later.num_unreadable
+        self.ignored.update(later.ignored)
+        self.num_with_group += later.num_with_group
+        self.num_with_split += later.num_with_split
+        self.num_with_slash += later.num_with_slash
+        self.num_backslashes += later.num_backslashes
+        self.backslash_example = self.backslash_example or later.backslash_example
+        self.num_outside += later.num_outside
+        self.outside_example = self.outside_example or later.outside_example
+
+    def to_json(self) -> str:
+        return json.dumps(vars(self))
+
+    @staticmethod
+    def from_json(text: str) -> UnitRemarks:
+        values = json.loads(text)
+        return UnitRemarks(**{**values, "ignored": Counter(values["ignored"])})

@@ -1,0 +1,55 @@
+"""Find the columns of a table of images by the names in its header."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from halftone.dataset import schema
+from halftone.errors import InputError
+from halftone.listing.listed_rows import TABLE_COLUMNS
+
+_BYTE_ORDER_MARKS = "\ufeff\u200b"  # the latter has no width either
+
+
+class KnownColumns(NamedTuple):
+    """The columns of a table that have a meaning."""
+
+    by_index: dict[int, str]  # names in TABLE_COLUMNS
+    unknown: list[str]  # the names of the others, as they are written
+
+    @property
+    def names(self) -> set[str]:
+        return set(self.by_index.values())
+
+
+def find_columns(url: str, header: Sequence[str]) -> KnownColumns:
+    """Find the columns of TABLE_COLUMNS by the names in a header.
+
+    Spaces (also those that do not break), byte order marks and case do not matter.
+
+    Raises:
+        InputError: two columns have the same name, or there is no column `path`.
+    """
+    names = [_clean_name(name) for name in header]
+    repeated = [name for name, count in Counter(names).items() if name and count > 1]
+    if repeated:
+        same = [repr(raw) for raw, name in zip(header, names) if name == repeated[0]]
+        raise InputError(
+            f"{url}: {len(same)} columns have the name {repeated[0]}: {', '.join(same)} (spaces "
+            "and case do not matter); remove or rename all but one"
+        )
+    if schema.PATH not in names:
+        raise InputError(
+            f"{url}: has no column {schema.PATH}; it has {', '.join(map(repr, header))}, and may "
+            f"have {', '.join(TABLE_COLUMNS.names)}"
+        )
+    by_index = {index: name for index, name in enumerate(names) if name in TABLE_COLUMNS.names}
+    return KnownColumns(
+        by_index, [raw for index, raw in enumerate(header) if index not in by_index]
+    )
+
+
+def _clean_name(name: str) -> str:
+    return name.strip(_BYTE_ORDER_MARKS).strip().strip(_BYTE_ORDER_MARKS).strip().casefold()

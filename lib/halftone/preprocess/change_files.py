@@ -1,0 +1,181 @@
+"""Files of the images that are new or have changed, written and read by Spark's workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from pyspark import TaskContext
+from pyspark.sql import DataFrame, SparkSession
+
+from halftone import arrow, storage
+from halftone.dataset import schema
+from halftone.preprocess.comparison import CHANGE, LISTED_CONFLICT
+from halftone.preprocess.entries import ENTRIES, FILE, KEPT_KEY
+from halftone.preprocess.row_notes import ROW_NUMBER
+from halftone.spark.frames import build_table, create_frame, map_tables
+
+URL = "url"
+URLS = pa.schema([pa.field(URL, pa.string())])
+# A listed image, a known image, or both, and the change between them. If the image is not listed,
+# or not known, what would come from there is "", -1 or 0.0.
+CHANGES = pa.schema(
+    [
+        *ENTRIES,
+        pa.field(KEPT_KEY, pa.string()),
+        pa.field(FILE, pa.int32()),
+        pa.field(ROW_NUMBER, pa.int64()),
+        pa.field(CHANGE, pa.string()),
+    ]
+)
+_HASHED = (*ENTRIES.names, CHANGE)
+
+
+HASH_RANGE = 2**128
+
+
+class ChangeTotal(NamedTuple):
+    """Sums over the images with one change."""
+
+    num_images: int = 0
+    digest: int = 0  # sum of `hash_values` of the images
+    label_digest: int = 0  # sum of `hash_values` of key and label, of LISTED_CONFLICT only
+    first: tuple[int, int, str] = (2**31 - 1, 0, "")  # file, row and key of the first known image
+
+    def add(self, other: ChangeTotal) -> ChangeTotal:
+        return ChangeTotal(
+            self.num_images + other.num_images,
+            (self.digest + other.digest) % HASH_RANGE,
+            (self.label_digest + other.label_digest) % HASH_RANGE,
+            min(self.first, other.first),
+        )
+
+
+TOTALS = pa.schema(
+    [
+        pa.field(URL, pa.string()),  # of the file of CHANGES
+        pa.field(CHANGE, pa.string()),
+        pa.field("num_images", pa.int64()),
+        pa.field("digest", pa.string()),  # hexadecimal, as label_digest
+        pa.field("label_digest", pa.string()),
+        pa.field(FILE, pa.int32()),
+        pa.field(ROW_NUMBER, pa.int64()),
+        pa.field(schema.KEY, pa.string()),
+    ]
+)
+
+
+def hash_values(values: Sequence[Any]) -> int:
+    """Map values to 0 ... HASH_RANGE - 1."""
+    digest = hashlib.blake2b(json.dumps(values).encode(), digest_size=16).digest()
+    return int.from_bytes(digest, "big")
+
+
+def write_changes(folder: str, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Write the CHANGES of a partition as a file in `folder`; yield TOTALS by change."""
+    changes = [table for table in tables if table.num_rows]
+    if not changes:
+        return
+    table = arrow.conform(pa.concat_tables(changes), CHANGES)
+    url = storage.join(folder, f"part-{_partition_number():06d}.parquet")
+    storage.write_table(url, table)
+    rows = [
+        (url, change, count, f"{digest:032x}", f"{label_digest:032x}", *first)
+        for change, (count, digest, label_digest, first) in _sum_changes(table).items()
+    ]
+    yield build_table(rows, TOTALS)
+
+
+def _partition_number() -> int:
+    context = TaskContext.get()
+    return context.partitionId() if context else 0
+
+
+def _sum_changes(table: pa.Table) -> dict[str, ChangeTotal]:
+    return {
+        change: _sum_change(
+            change,
+            arrow.filter_rows(table, arrow.is_in(table[CHANGE], arrow.string_array([change]))),
+        )
+        for change in sorted(set(table[CHANGE].to_pylist()))
+    }
+
+
+def _sum_change(change: str, images: pa.Table) -> ChangeTotal:
+    is_conflict = change == LISTED_CONFLICT
+    labels = arrow.iter_rows(images, schema.KEY, schema.LABEL)
+    return ChangeTotal(
+        images.num_rows,
+        sum_hashes(arrow.iter_rows(images, *_HASHED)),
+        sum_hashes(labels) if is_conflict else 0,
+        min(arrow.iter_rows(images, FILE, ROW_NUMBER, schema.KEY)),
+    )
+
+
+def sum_hashes(rows: Iterable[Sequence[Any]]) -> int:
+    """Return a digest of rows that does not depend on their order."""
+    return sum(map(hash_values, rows)) % HASH_RANGE
+
+
+def merge_totals(rows: Iterable[Any]) -> dict[str, ChangeTotal]:
+    """Return the total of each change.
+
+    Args:
+        rows: of TOTALS.
+    """
+    totals: dict[str, ChangeTotal] = {}
+    for _, change, count, digest, label_digest, *first in rows:
+        total = ChangeTotal(count, int(digest, 16), int(label_digest, 16), tuple(first))
+        totals[change] = totals.get(change, ChangeTotal()).add(total)
+    return totals
+
+
+def list_urls(rows: Iterable[Any]) -> list[str]:
+    """Return the files that were written.
+
+    Args:
+        rows: of TOTALS.
+    """
+    return sorted({url for url, *_ in rows})
+
+
+def read_changes(
+    changes: Collection[str], names: Sequence[str], tables: Iterable[pa.Table]
+) -> Iterator[pa.Table]:
+    """Yield some columns of the images with some of the changes.
+
+    Args:
+        tables: URLS of files of CHANGES.
+    """
+    wanted = arrow.string_array(sorted(changes))
+    for table in tables:
+        for (url,) in arrow.iter_rows(table, URL):
+            images = storage.read_table(url)
+            images = arrow.filter_rows(images, arrow.is_in(images[CHANGE], wanted))
+            yield images.select(list(names))
+
+
+def url_table(urls: Iterable[str]) -> pa.Table:
+    """Return URLS."""
+    return build_table([(url,) for url in urls], URLS)
+
+
+def frame_of_urls(session: SparkSession, urls: Sequence[str]) -> DataFrame:
+    """Return URLS, one in each partition."""
+    return create_frame(session, url_table(urls), len(urls))
+
+
+def frame_of_changes(
+    session: SparkSession, urls: Sequence[str], changes: Collection[str], columns: pa.Schema
+) -> DataFrame:
+    """Return some columns of the images with some of the changes.
+
+    Args:
+        urls: of files of CHANGES.
+    """
+    function = partial(read_changes, frozenset(changes), columns.names)
+    return map_tables(frame_of_urls(session, urls), function, columns)
