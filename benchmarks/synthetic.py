@@ -15,7 +15,8 @@ import halftone
 from halftone import arrow, storage
 from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset import manifest, pixel_statistics, schema
-from halftone.dataset.manifest import Manifest, ShardFile
+from halftone.dataset.manifest import Manifest
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
 
 Shape = tuple[int, int, int]  # height, width, channels

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -18,6 +21,7 @@ from conftest import DrawImages
 from halftone import storage
 from halftone.config import Config
 from halftone.dataset import manifest, pixel_statistics, schema
+from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
 from halftone.errors import RunError
 from halftone.preprocess import shard_writer, shards
@@ -88,7 +92,7 @@ def test_a_shard_has_the_decoded_rows_of_its_split_that_no_note_leaves_out(
         digest_size=16,
     )
     assert file.digest == expected.hexdigest()
-    assert file == shards.ShardFile(
+    assert file == ShardFile(
         path="train/a.parquet",
         split="train",
         rows=3,
@@ -196,6 +200,31 @@ def test_shards_are_written_by_spark_in_the_order_of_the_plan(
         ("test/run-00000.parquet", 1),
     ]
     assert read_rows(tmp_path, "train/run-00001.parquet") == [row("4", "cat", 1, 4)]
+
+
+def test_a_killed_worker_does_not_change_the_shards(
+    spark: SparkSession, tmp_path: Path, writer: ShardWriter
+) -> None:
+    mark = tmp_path / "mark"
+
+    class DyingWriter(ShardWriter):
+        def write(self, shard: Shard) -> ShardFile:
+            if not mark.exists():
+                # After the temporary file is written, before it is renamed.
+                os.replace = lambda temporary, url: (  # type: ignore[assignment]
+                    mark.write_text(os.path.basename(temporary)),
+                    os.kill(os.getpid(), signal.SIGKILL),
+                )
+            return super().write(shard)
+
+    part = stage(str(tmp_path / "p"), *((str(n), "cat", 0, "ok", n) for n in range(3)))
+    _, planned = shards.plan_shards([FileRows(part, "train", 3)], dict.fromkeys(SPLITS, 2), "run")
+    dying = DyingWriter(str(tmp_path), "/i", ["dog", "cat"], (1, 2, 1))
+    files = write_shards(spark, dying, planned, "run")
+    assert re.fullmatch(r"\.tmp-[0-9a-f]+-run-00000\.parquet", mark.read_text())
+    written = [(tmp_path / file.path).read_bytes() for file in files]
+    assert files == [writer.write(shard) for shard in planned]
+    assert written == [(tmp_path / file.path).read_bytes() for file in files]
 
 
 def test_without_planned_shards_spark_is_not_used(writer: ShardWriter) -> None:

@@ -92,6 +92,9 @@ class Manifest(BaseModel):
             return self.files_totals.get(split, shard_files.add_up([]))
         return shard_files.add_up([file for file in self.files or () if file.split == split])
 
+    def num_shards(self) -> int:
+        return sum(self.totals(split).shards for split in SPLITS)
+
     def size_bytes(self) -> int:
         """Return the size of all shards."""
         return sum(self.totals(split).size_bytes for split in SPLITS)

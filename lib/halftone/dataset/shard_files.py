@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from sys import intern
 from typing import Any, Optional
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from halftone import arrow, storage
 
@@ -85,8 +88,25 @@ def write_files(url: str, files: Sequence[ShardFile]) -> None:
 
 def read_files(url: str, split: Optional[str] = None) -> list[ShardFile]:
     """Read the shards of a split, or all, from a table of SHARD_FILES."""
-    rows = arrow.iter_rows(_read_rows(url, split, SHARD_FILES.names), *SHARD_FILES.names)
-    return list(map(from_row, rows))
+    table = _read_rows(url, split, SHARD_FILES.names)
+    # Column by column through NumPy: row by row it takes four times as long.
+    columns = [
+        table[PATH].to_pylist(),
+        map(intern, table[SPLIT].to_pylist()),
+        arrow.to_numpy(table[ROWS]).tolist(),
+        arrow.to_numpy(table[SIZE_BYTES]).tolist(),
+        table[DIGEST].to_pylist(),
+        _to_tuples(table[SUMS]),
+        _to_tuples(table[SQUARE_SUMS]),
+    ]
+    return list(map(ShardFile, *columns))
+
+
+def _to_tuples(column: pa.ChunkedArray) -> Iterator[tuple[int, ...]]:
+    """Yield the lists of a column as tuples."""
+    numbers = iter(arrow.to_numpy(pc.list_flatten(column)).tolist())
+    for length in arrow.to_numpy(pc.list_value_length(column)).tolist():
+        yield tuple(islice(numbers, length))
 
 
 def read_paths(url: str, split: str) -> list[str]:
