@@ -7,7 +7,6 @@ divided by the character behind the prefix that their keys share.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -110,7 +109,9 @@ def _find_common_prefix(first_key: Callable[[str], Optional[str]], keys: Sequenc
 
     There may be one key without it: the next text behind all texts with the prefix.
     """
-    prefix = os.path.commonprefix([keys[0], keys[-1]])
+    prefix = keys[-1]
+    while not keys[0].startswith(prefix):
+        prefix = prefix[:-1]
     low, high = 0, len(prefix)
     while low < high:
         middle = (low + high + 1) // 2
