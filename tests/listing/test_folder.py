@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from halftone import listing
 from halftone.errors import InputError
+from halftone.listing import folder
 from halftone.model_directory import CURVES, HISTORY
 from listed import list_images
 
