@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,8 +59,9 @@ def served_keys(bucket: str, objects: Mapping[str, bytes]) -> Iterator[str]:
 def _page(bucket: str, objects: Mapping[str, bytes], query: str) -> bytes:
     arguments = {name: values[0] for name, values in parse_qs(query).items()}
     keys = [key for key in sorted(objects) if key.startswith(arguments.get("prefix", ""))]
-    start = int(arguments.get("continuation-token", "0"))
-    end = start + _KEYS_PER_PAGE
+    start = bisect_right(keys, arguments["start-after"]) if "start-after" in arguments else 0
+    start = int(arguments.get("continuation-token", start))
+    end = start + min(_KEYS_PER_PAGE, int(arguments.get("max-keys", _KEYS_PER_PAGE)))
     is_truncated = end < len(keys)
     items = "".join(
         f"<Contents><Key>{escape(quote(key))}</Key><Size>{len(objects[key])}</Size>"

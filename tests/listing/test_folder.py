@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from halftone import listing
 from halftone.errors import InputError
+from halftone.listing import folder
 from halftone.model_directory import CURVES, HISTORY
 from listed import list_images
 
@@ -205,3 +206,17 @@ def test_a_root_that_is_a_link_loop_is_an_error(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}/loop: cannot be listed: Too many levels of symbolic links"
     )
+
+
+@pytest.mark.parametrize("max_entries", [1, 3, 10, 30, 60])
+def test_units_of_a_large_folder_list_each_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_entries: int
+) -> None:
+    paths = [f"{n % 5}/{n % 3}/{n}.jpg" for n in range(40)] + [f"{n}.jpg" for n in range(9)]
+    root = write_files(tmp_path / "root", dict.fromkeys(paths, b"1"))
+    (tmp_path / "root" / "again").symlink_to("0/1")
+    monkeypatch.setattr(folder, "_MAX_PLANNED_ENTRIES", max_entries)
+    listed = list_images(root)
+    again = [f"again/{path[4:]}" for path in paths if path.startswith("0/1/")]
+    assert listed.paths == sorted([*paths, *again])
+    assert listed.num_units > 5

@@ -123,9 +123,10 @@ class PreprocessSettings(ConfigSection):
     )
     catalogue: Optional[str] = Field(
         None,
-        description="Parquet or CSV file that lists the images, used instead of a listing of the "
-        "folder; the column path holds paths relative to paths.images, or absolute ones below it; "
-        "optional columns are label, group, split, size_bytes, modified",
+        description="CSV file, Parquet file or folder of Parquet files that lists the images, used "
+        "instead of a listing of the folder; the column path holds paths relative to paths.images, "
+        "or absolute ones below it; optional columns are label, group, split, size_bytes, "
+        "modified; or the manifest.json of a report of S3 Inventory",
     )
     suffixes: tuple[str, ...] = Field(
         _IMAGE_SUFFIXES,

@@ -1,8 +1,8 @@
-"""A Parquet file in units of row groups."""
+"""A table of images as a Parquet file or a folder of Parquet files, in units of row groups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,8 +15,12 @@ from halftone.listing.listed_rows import fill_columns
 from halftone.listing.remarks import UnitRemarks
 from halftone.listing.table_columns import KnownColumns, find_columns
 from halftone.listing.table_paths import make_relative
+from halftone.storage import FileInfo
 
 _UNIT_BYTES = 64 * 2**20
+_ENDING = ".parquet"
+_NOT_DATA = ("_", ".")  # Spark and others begin the names of files about files like this
+_DELTA_LOG = "_delta_log/"
 
 
 class ParquetPart(NamedTuple):
@@ -28,56 +32,119 @@ class ParquetPart(NamedTuple):
 
 
 class ParquetTable(NamedTuple):
-    url: str
     root: str  # the folder of images
+    files: list[tuple[str, int]]  # the URLs, and the sizes in bytes
     columns: frozenset[str]  # names in TABLE_COLUMNS
 
     def plan_units(self) -> list[list[ParquetPart]]:
-        size_bytes = storage.file_size(self.url) or 0
-        num_parts = -(-size_bytes // _UNIT_BYTES)
-        return [[ParquetPart(self.url, part, num_parts)] for part in range(num_parts)]
+        """Return the units: several small files, or parts of a large one."""
+        return plan_parts(self.files)
 
     def list_unit(
-        self, remarks: UnitRemarks, unit: list[tuple[str, int, int]]
+        self, remarks: UnitRemarks, unit: Sequence[tuple[str, int, int]]
     ) -> Iterator[pa.Table]:
         """Yield LISTED of one of `plan_units`.
 
         Raises:
-            InputError: a file is no Parquet file, or as `make_relative`.
+            InputError: a file is no Parquet file or has other columns than the first file, or as
+                `make_relative`.
         """
         for values in unit:
             part = ParquetPart(*values)
-            for first_row, table in _read_part(part):
+            for first_row, table in self._read_part(part):
                 rows = fill_columns(part.url, table)
                 yield make_relative(part.url, self.root, first_row, rows, remarks)
 
+    def _read_part(self, part: ParquetPart) -> Iterator[tuple[int, pa.Table]]:
+        """Yield tables with the known columns; with each, the number of rows before it."""
+        with parquet_errors(part.url), storage.open_parquet(part.url) as file:
+            header = file.schema_arrow.names
+            names: Mapping[int, str] = find_columns(part.url, header).by_index
+            if set(names.values()) != self.columns:
+                raise InputError(
+                    f"{part.url}: has the columns {', '.join(sorted(names.values()))}, and another "
+                    f"file of the table {', '.join(sorted(self.columns))}; write all files with "
+                    "the same columns"
+                )
+            groups = part_of_groups(file.num_row_groups, part)
+            first_row = sum(file.metadata.row_group(group).num_rows for group in range(groups[0]))
+            for batch in file.iter_batches(
+                SLICE_ROWS, list(range(*groups)), [header[index] for index in names]
+            ):
+                yield first_row, pa.Table.from_batches([batch]).rename_columns([*names.values()])
+                first_row += batch.num_rows
+
+
+def plan_parts(files: Sequence[tuple[str, int]]) -> list[list[ParquetPart]]:
+    """Return units of about 64 MiB each.
+
+    Args:
+        files: URLs, and sizes in bytes.
+    """
+    units: list[list[ParquetPart]] = []
+    num_bytes = _UNIT_BYTES
+    for url, size_bytes in files:
+        num_parts = max(1, -(-size_bytes // _UNIT_BYTES))
+        if num_parts == 1 and num_bytes + size_bytes <= _UNIT_BYTES:
+            units[-1].append(ParquetPart(url, 0, 1))
+            num_bytes += size_bytes
+        else:
+            units += [[ParquetPart(url, part, num_parts)] for part in range(num_parts)]
+            num_bytes = size_bytes
+    return units
+
+
+def part_of_groups(num_groups: int, part: ParquetPart) -> tuple[int, int]:
+    """Return the number of the first row group of a part, and of the first behind it."""
+    low, high = (num_groups * number // part.num_parts for number in (part.part, part.part + 1))
+    return low, high
+
 
 def open_parquet_table(url: str, root: str) -> tuple[ParquetTable, KnownColumns]:
-    """Read the names of the columns of a Parquet file.
+    """Find the files of a table, and read the names of the columns of the first one.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        InputError: it is no Parquet file, or as `find_columns`.
+        FileNotFoundError: there is no such file or folder.
+        InputError: it is no Parquet file, no folder of such files, or as `find_columns`.
     """
-    with parquet_errors(url):
-        known = find_columns(url, storage.read_column_names(url))
-    return ParquetTable(url, root, frozenset(known.by_index.values())), known
+    size_bytes = storage.file_size(url)
+    files = [(url, size_bytes)] if size_bytes is not None else find_parquet_files(url)
+    first_url = files[0][0]
+    with parquet_errors(first_url):
+        known = find_columns(first_url, storage.read_column_names(first_url))
+    return ParquetTable(root, files, frozenset(known.by_index.values())), known
 
 
-def _read_part(part: ParquetPart) -> Iterator[tuple[int, pa.Table]]:
-    """Yield tables of up to SLICE_ROWS rows with the known columns; with each, its first row."""
-    with parquet_errors(part.url), storage.open_parquet(part.url) as file:
-        header = file.schema_arrow.names
-        names: Mapping[int, str] = find_columns(part.url, header).by_index
-        num_groups = file.num_row_groups
-        ends = [num_groups * number // part.num_parts for number in (part.part, part.part + 1)]
-        first_row = sum(file.metadata.row_group(group).num_rows for group in range(ends[0]))
-        for batch in file.iter_batches(
-            SLICE_ROWS, list(range(*ends)), [header[index] for index in names]
-        ):
-            table = pa.Table.from_batches([batch]).rename_columns(list(names.values()))
-            yield first_row, table
-            first_row += table.num_rows
+def find_parquet_files(url: str) -> list[tuple[str, int]]:
+    """Return the URLs and sizes of the Parquet files below a folder.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        InputError: there are none, or other files.
+    """
+    files = storage.list_files(url)
+    if any(file.path.startswith(_DELTA_LOG) for file in files):
+        raise InputError(
+            f"{url}: is a Delta table, whose files also have rows that were deleted; write its "
+            "current rows to a folder of Parquet files, and give that folder"
+        )
+    data = [file for file in files if _is_data(file)]
+    for file in data:
+        if "=" in file.path.rpartition("/")[0]:
+            raise InputError(
+                f"{url}: is partitioned: {file.path} has a column in the name of its folder; write "
+                "it without partitions"
+            )
+        if not file.path.lower().endswith(_ENDING):
+            raise InputError(f"{url}: contains {file.path}, whose name does not end in {_ENDING}")
+    if not data:
+        raise InputError(f"{url}: has no Parquet files, whose names end in {_ENDING}")
+    return [(storage.join(url, file.path), file.size_bytes) for file in data]
+
+
+def _is_data(file: FileInfo) -> bool:
+    parts = file.path.split("/")
+    return bool(parts[-1]) and not any(part.startswith(_NOT_DATA) for part in parts)
 
 
 @contextmanager
@@ -85,5 +152,7 @@ def parquet_errors(url: str) -> Iterator[None]:
     """Translate the errors of reading a Parquet file to InputError."""
     try:
         yield
+    except FileNotFoundError:
+        raise InputError(f"{url}: no such file; check preprocess.catalogue") from None
     except pa.ArrowException as error:
         raise InputError(f"{url}: neither Parquet nor CSV: {error}") from None

@@ -15,6 +15,7 @@ from halftone.listing.bucket import S3Folder, StoreFolder
 from halftone.listing.csv_table import CsvTable, open_csv
 from halftone.listing.file_rows import clean_endings
 from halftone.listing.folder import LocalFolder
+from halftone.listing.inventory import MANIFEST_NAME, Inventory, open_inventory
 from halftone.listing.listed_rows import GROUP, TABLE_COLUMNS
 from halftone.listing.parquet_table import ParquetTable, open_parquet_table
 from halftone.listing.remarks import UnitRemarks
@@ -26,14 +27,15 @@ UNITS = pa.schema(
         pa.field("arguments", pa.string()),  # JSON
     ]
 )
-Source = Union[LocalFolder, S3Folder, StoreFolder, CsvTable, ParquetTable]
+FolderSource = Union[LocalFolder, S3Folder, StoreFolder, Inventory]
+TableSource = Union[CsvTable, ParquetTable]
 
 
 class ListingPlan(NamedTuple):
     """What to list. It can be pickled."""
 
     root: str  # the folder of images
-    source: Source
+    source: Union[FolderSource, TableSource]
     table_url: Optional[str]  # of the table that names the images; None: all in the folder
     units: pa.Table  # UNITS, one row for each task
     has_labels: bool = False  # whether the source has a column of labels
@@ -42,7 +44,10 @@ class ListingPlan(NamedTuple):
 
     def without_units(self) -> ListingPlan:
         """Return what `list_unit` needs of the plan."""
-        return self._replace(units=arrow.empty_table(UNITS))
+        source = self.source
+        if isinstance(source, (Inventory, ParquetTable)):
+            source = source._replace(files=[])
+        return self._replace(source=source, units=arrow.empty_table(UNITS))
 
 
 class ListingSummary(NamedTuple):
@@ -66,33 +71,42 @@ def plan_listing(root: str, catalogue_url: Optional[str], suffixes: Sequence[str
     Raises:
         InputError: there is no such folder or table, or it is not readable as one.
     """
+    endings = clean_endings(suffixes)
     if catalogue_url is None:
-        return _plan_folder(root, clean_endings(suffixes))
-    return _plan_table(root, storage.normalise_url(catalogue_url))
+        source = _open_folder(root, endings)
+        return ListingPlan(root, source, None, _build_units(source.plan_units()))
+    url = storage.normalise_url(catalogue_url)
+    try:
+        if url.rpartition("/")[2] == MANIFEST_NAME:
+            return _plan_inventory(url, open_inventory(url, root, endings))
+        return _plan_table(root, url)
+    except FileNotFoundError:
+        raise InputError(f"{url}: no such file; check preprocess.catalogue") from None
 
 
-def _plan_folder(root: str, endings: frozenset[str]) -> ListingPlan:
-    source: Union[LocalFolder, S3Folder, StoreFolder]
+def _open_folder(root: str, endings: frozenset[str]) -> Union[LocalFolder, S3Folder, StoreFolder]:
     if storage.is_local(root):
-        source = LocalFolder(root, endings)
-    else:
-        source = (S3Folder if root.startswith("s3://") else StoreFolder)(root, endings)
-    return ListingPlan(root, source, None, _build_units(source.plan_units()))
+        return LocalFolder(root, endings)
+    return (S3Folder if root.startswith("s3://") else StoreFolder)(root, endings)
+
+
+def _plan_inventory(url: str, source: Inventory) -> ListingPlan:
+    note = f"{url}: has the images of {source.creation_time}; later ones are not read"
+    return ListingPlan(source.root, source, url, _build_units(source.plan_units()), notes=(note,))
 
 
 def _plan_table(root: str, url: str) -> ListingPlan:
-    source: Union[CsvTable, ParquetTable]
-    try:
-        if url.lower().endswith(".parquet"):
-            source, known = open_parquet_table(url, root)
-        else:
-            source, known = open_csv(url, root)
-        units = _build_units(source.plan_units())
-    except FileNotFoundError:
-        raise InputError(f"{url}: no such file; check preprocess.catalogue") from None
+    source, known = _open_table(root, url)
     notes = tuple(_header_notes(url, known))
     has_labels = schema.LABEL in known.names
+    units = _build_units(source.plan_units())
     return ListingPlan(root, source, url, units, has_labels, tuple(known.unknown), notes)
+
+
+def _open_table(root: str, url: str) -> tuple[TableSource, KnownColumns]:
+    if url.lower().endswith(".parquet") or storage.file_size(url) is None:
+        return open_parquet_table(url, root)
+    return open_csv(url, root)
 
 
 def _header_notes(url: str, known: KnownColumns) -> Iterator[str]:
@@ -138,7 +152,7 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
     """
     notes = list(plan.notes)
     used_columns = []
-    if plan.table_url is None:
+    if plan.table_url is None or isinstance(plan.source, Inventory):
         _check_folder(plan, remarks)
     else:
         _check_table(plan.table_url, plan.root, remarks)
@@ -163,8 +177,9 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
 def _check_folder(plan: ListingPlan, remarks: UnitRemarks) -> None:
     assert not isinstance(plan.source, (CsvTable, ParquetTable))
     if not remarks.num_images and not remarks.num_unreadable:
+        source = f"{plan.table_url}: {plan.root}" if plan.table_url else plan.root
         raise InputError(
-            f"{plan.root}: no images among {remarks.num_files} files; searched at any depth for "
+            f"{source}: no images among {remarks.num_files} files; searched at any depth for "
             f"names that end in {', '.join(sorted(plan.source.endings))} (preprocess.suffixes)"
         )
 

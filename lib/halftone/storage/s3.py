@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 import s3fs
 
+from halftone.storage import s3_pages
 from halftone.storage.urls import S3_PREFIX
 
 _MAX_REQUEST_KEYS = 1000  # S3's limit for one request
@@ -18,6 +19,12 @@ _MAX_REQUEST_KEYS = 1000  # S3's limit for one request
 
 class S3Store(s3fs.S3FileSystem):
     """s3fs, whose calls use the part of a path behind the bucket as the key, unchanged."""
+
+    async def set_session(self, *args: Any, **kwargs: Any) -> Any:
+        client = await super().set_session(*args, **kwargs)
+        # Once, however often it is called.
+        client.meta.events.register(s3_pages.EVENT, s3_pages.take_objects, unique_id="halftone")
+        return client
 
     def split_path(self, path: str) -> tuple[str, str, Optional[str]]:
         path = path.removeprefix(S3_PREFIX)
