@@ -74,10 +74,10 @@ def plan_search(num_rows: int, max_distance: int) -> SearchPlan:
 def _estimate_cost(masks: Sequence[int], num_rows: int) -> int:
     """Return the work of a search.
 
-    Of evenly distributed hashes in splits of 80, 10 and 10 %, a sixth of these pairs would be
+    Of evenly distributed hashes in splits of 80, 10 and 10 %, a third of these pairs would be
     compared. But hashes of images are not evenly distributed.
     """
-    pairs = sum(num_rows**2 >> count_mask_bits(mask) for mask in masks)
+    pairs = sum(num_rows**2 // 2 >> count_mask_bits(mask) for mask in masks)
     return len(masks) * num_rows * _ROW_COST + pairs
 
 
