@@ -115,7 +115,7 @@ def combine_units(
         remarks.merge(UnitRemarks.from_json(row.remarks))
     listed = summarise_listing(plan, remarks)
     num_usable, num_unusable = (
-        sum(row[name] for row in results) for name in ("num_usable", "num_unusable")
+        sum(getattr(row, name) for row in results) for name in ("num_usable", "num_unusable")
     )
     if not num_usable:
         first = min(row.first_unusable for row in results if row.first_unusable)
