@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -58,6 +57,12 @@ Run = Callable[..., dict[str, Any]]
 
 def no_spark() -> SparkSession:
     raise AssertionError("Spark was started")
+
+
+def tree(tmp_path: Path) -> dict[Path, int]:
+    """Return the files of the scores, but for those of locks, and when they were written."""
+    files = [path for path in (tmp_path / "scores").rglob("*.*") if path.parent.name != "_lock"]
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 def rows_of(tmp_path: Path, result: dict[str, Any], kind: str = "predictions") -> dict[str, Any]:
@@ -120,7 +125,9 @@ def test_every_image_is_a_prediction_or_a_reject(
     }
     named = {*result["predictions"], *result["rejects_files"]}
     assert files == {"metrics.json", "_lock/000001.json", *named}
-    assert run(folder, session=no_spark, only_new=True) == result
+    before = tree(tmp_path)
+    assert run(folder, only_new=True) == result
+    assert tree(tmp_path) == before
     cv2.imwrite(str(folder / "lying" / "new.png"), stripes(0, 99))
     more = run(folder, only_new=True)
     assert (more["inputs"], more["rows"], more["scored_now"]) == (45, 41, 1)
@@ -128,11 +135,12 @@ def test_every_image_is_a_prediction_or_a_reject(
     assert set(rows_of(tmp_path, more, "rejects_files")) == set(rejected)
 
 
-def test_scoring_again_does_nothing(run: Run, draw_images: DrawImages) -> None:
+def test_scoring_again_writes_nothing(run: Run, draw_images: DrawImages, tmp_path: Path) -> None:
     folder = draw_images()
-    first = run(folder)
-    assert run(folder, session=no_spark) == first
-    assert run(folder, session=no_spark, only_new=True) == first
+    first, before = run(folder), tree(tmp_path)
+    assert run(folder) == first
+    assert run(folder, only_new=True) == first
+    assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("only_new", [False, True])
@@ -149,14 +157,20 @@ def test_files_that_were_removed_are_made_again(
     scores = tmp_path / "scores"
     with hold_output(str(scores), "score"), pytest.raises(LockHeldError):
         run(folder, session=no_spark)
+
+    def no_work(*_: object) -> None:
+        raise AssertionError("images are scored")
+
     for path in (first["predictions"][0], first["rejects_files"][0]):
         (scores / path).rename(tmp_path / "aside")
-        with pytest.raises(AssertionError, match="Spark was started"):
-            run(folder, session=no_spark, only_new=only_new)
+        with monkeypatch.context() as patch:
+            patch.setattr(score_images, "_score", no_work)
+            with pytest.raises(AssertionError, match="are scored"):
+                run(folder, only_new=only_new)
         (tmp_path / "aside").rename(scores / path)
     (scores / first["predictions"][0]).unlink()
     monkeypatch.setattr(staging, "_MIN_BLOCK", 7)  # the next run cuts other blocks
-    monkeypatch.setattr(staging, "_BLOCKS_PER_CORE", 4)
+    monkeypatch.setattr(staging, "_TARGET_BLOCKS", 8)
     again = run(folder, only_new=only_new)
     assert (again["rows"], again["rejects"]) == (40, 1)
     assert len(rows_of(tmp_path, again)) == 40
@@ -197,7 +211,7 @@ def test_only_what_is_new_or_changed_is_scored(
         len(set(first["predictions"]) & set(second["predictions"])) == len(first["predictions"]) - 1
     )
     assert second["rejects_files"] == []
-    assert run(folder, only_new=True, session=no_spark) == second
+    assert run(folder, only_new=True) == second
     (folder / "upright" / "0007.png").write_bytes((folder / "upright" / "0008.png").read_bytes())
     whole = run(folder)
     assert whole["scored_now"] == 101
@@ -232,11 +246,14 @@ def test_a_killed_run_publishes_nothing_and_the_next_one_scores_the_rest(
             run(folder)
     scores = tmp_path / "scores"
     assert not (scores / "metrics.json").exists()
-    stamps = {path: path.stat().st_mtime_ns for path in scores.rglob("part-*.parquet")}
+    stamps = {
+        path: path.stat().st_mtime_ns for path in scores.rglob("predictions/*/part-*.parquet")
+    }
     lost = sorted(stamps)[0]
     lost.unlink()
     result = run(folder)
     assert {scores / path for path in result["predictions"]} == set(stamps)
+    assert not (scores / "_staging").exists()
     assert [path.name for path in stamps if path.stat().st_mtime_ns != stamps[path]] == [lost.name]
     assert result["rows"] == 80
 
@@ -288,7 +305,7 @@ def test_the_threshold_may_come_from_a_dataset(
     rows = rows_of(tmp_path, result).values()
     value = measured["threshold"]["value"]
     assert all((row["probability"][1] >= value) == (row["prediction"] == "upright") for row in rows)
-    assert error_of(run, folder, threshold="best_f1") == (
+    assert error_of(run, folder, session=no_spark, threshold="best_f1") == (
         "score.calibrate and a score.threshold that is fitted need the validation split of a "
         "dataset; give it as --dataset"
     )
@@ -296,28 +313,40 @@ def test_the_threshold_may_come_from_a_dataset(
 
 def error_of(run: Run, *arguments: Any, **settings: Any) -> str:
     with pytest.raises(InputError) as caught:
-        run(*arguments, session=no_spark, **settings)
+        run(*arguments, **settings)
     return str(caught.value)
 
 
 def test_wrong_input_is_refused_before_spark_starts(
     run: Run, tmp_path: Path, draw_images: DrawImages
 ) -> None:
-    assert error_of(run, tmp_path / "nowhere") == (
+    assert error_of(run, tmp_path / "nowhere", session=no_spark) == (
         f"{tmp_path}/nowhere: no such folder; check paths.images or --input"
     )
     folder = draw_images(each=3)
     (tmp_path / "scores").mkdir()
     (tmp_path / "scores" / "thesis.doc").write_text("years of work")
-    assert error_of(run, folder) == (
+    assert error_of(run, folder, session=no_spark) == (
         f"{tmp_path}/scores: exists and holds no scores (it holds thesis.doc); give another "
         "--output"
     )
+
+
+def test_images_of_which_none_can_be_read_are_refused(run: Run, tmp_path: Path) -> None:
     empty = tmp_path / "links"
     empty.mkdir()
     (empty / "a.png").symlink_to("nowhere")
-    shutil.rmtree(tmp_path / "scores")
     assert error_of(run, empty) == (
         f"{empty}: none of the 1 images can be read, such as a.png: a dangling link: nowhere does "
         "not exist"
+    )
+
+
+def test_a_table_that_names_an_image_twice_is_refused(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text("path\nlying/0000.png\nlying/0001.png\nlying/0000.png\n")
+    assert error_of(run, draw_images(each=3), catalogue=str(table)) == (
+        f"{table}: names 1 paths more than once, such as lying/0000.png"
     )

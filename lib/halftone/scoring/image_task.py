@@ -1,4 +1,7 @@
-"""Scores one block of raw images. Runs in Spark's Python workers."""
+"""Scores one block of raw images, or takes a file of an earlier run over.
+
+Runs in Spark's Python workers.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +10,94 @@ import pyarrow.compute as pc
 
 from halftone import arrow, storage
 from halftone.dataset import schema
-from halftone.preprocess import decode_block
+from halftone.preprocess import decode_block, row_notes
+from halftone.preprocess.decode_block import DecodeJob
 from halftone.scoring import predict, predictions
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
 from halftone.scoring.summary_parts import NUMBER
 
-URL = "url"
-# What is summarised: blocks, and files of predictions that are kept from earlier runs.
-SOURCES = pa.schema(
+# Files that are kept from earlier runs.
+KEPT_FILES = pa.schema(
     [
-        pa.field(NUMBER, pa.int32()),  # of the block
-        pa.field(URL, pa.string()),  # of the file, else ""
+        pa.field(NUMBER, pa.int32()),
+        pa.field("source", pa.string()),  # URL of the file
+        pa.field("target", pa.string()),  # URL of the file that replaces it, or the same
+        pa.field("notes", pa.string()),  # URL of ROW_NOTES: the rows that the new file lacks
+        pa.field("num_rows", pa.int64()),  # of the target
+        pa.field("is_rejects", pa.bool_()),  # or predictions
     ]
 )
 REJECTS_PREFIX = "rejects-"  # of the names of rejects files
 
 
-def score_block_or_file(
-    predictor: PredictorSettings, blocks: decode_block.DecodeJob, *, number: int, url: str
+def score_block(
+    predictor: PredictorSettings, job: DecodeJob, block: int, entries: pa.Table
 ) -> PredictionSummary:
-    """Score a block, unless its predictions are complete, or read such a file; summarise it.
+    """Score a block, unless its predictions are complete; summarise it.
 
     Args:
-        blocks: the blocks; their parts are files of schema.IMAGE_PREDICTIONS.
-        number, url: a row of SOURCES.
+        job: the parts are files of schema.IMAGE_PREDICTIONS.
+        entries: ENTRIES of the block, usable and unusable ones.
     """
-    if url:
-        return predictions.summarise_predictions(predictor, storage.read_table(url))
-    target = decode_block.part_url(blocks, number)
-    rejects_url = storage.join(blocks.parts, f"{REJECTS_PREFIX}{number:06d}.parquet")
-    entries = storage.read_row_group(blocks.plan_url, number)
+    target = decode_block.part_url(job, block)
+    rejects_url = storage.join(job.parts, f"{REJECTS_PREFIX}{block:06d}.parquet")
     num_rejects = storage.count_rows(rejects_url) or 0
     if storage.count_rows(target) == entries.num_rows - num_rejects:
         rows, rejects = storage.read_table(target), arrow.empty_table(schema.REJECTS)
         if num_rejects:
             rejects = storage.read_table(rejects_url)
     else:
-        part = decode_block.decode_images(blocks.root, entries, blocks.pixels, blocks.read_threads)
-        rows = _predict_part(predictor, decode_block.select_decoded(part))
-        rejects = decode_block.select_rejects(part)
+        rows, rejects = _score_entries(predictor, job, entries)
         if rejects.num_rows:
             storage.write_table(rejects_url, rejects)
         storage.write_table(target, rows)  # last: it marks the block as done
     return predictions.summarise_predictions(predictor, rows, rejects[schema.REASON].to_pylist())
+
+
+def _score_entries(
+    predictor: PredictorSettings, job: DecodeJob, entries: pa.Table
+) -> tuple[pa.Table, pa.Table]:
+    """Return schema.IMAGE_PREDICTIONS and schema.REJECTS."""
+    is_usable = arrow.to_numpy(pc.binary_length(entries[schema.REASON])) == 0
+    usable = arrow.filter_rows(entries, is_usable)
+    unusable = arrow.filter_rows(entries, ~is_usable)
+    names = (schema.KEY, schema.REASON, schema.DETAIL, schema.SIZE_BYTES, schema.MODIFIED)
+    rejects = pa.table([unusable[name] for name in names], schema=schema.REJECTS)
+    if not usable.num_rows:
+        return arrow.empty_table(schema.IMAGE_PREDICTIONS), rejects
+    part = decode_block.decode_images(job.root, usable, job.pixels, job.read_threads)
+    rows = _predict_part(predictor, decode_block.select_decoded(part))
+    rejects = pa.concat_tables([rejects, decode_block.select_rejects(part)])
+    return rows, rejects.combine_chunks()
+
+
+def keep_file(
+    predictor: PredictorSettings,
+    *,
+    number: int,
+    source: str,
+    target: str,
+    notes: str,
+    num_rows: int,
+    is_rejects: bool,
+) -> PredictionSummary:
+    """Write the rows of a file that are kept, unless that is done or all are; summarise them.
+
+    Args:
+        number, source, target, notes, num_rows, is_rejects: a row of KEPT_FILES.
+    """
+    if not notes or storage.count_rows(target) == num_rows:
+        table = storage.read_table(target)
+    else:
+        table = storage.read_table(source)
+        table = arrow.filter_rows(table, row_notes.keep_mask(table.num_rows, [notes]))
+        storage.write_table(target, table)
+    if is_rejects:
+        none = arrow.empty_table(schema.IMAGE_PREDICTIONS)
+        reasons = table[schema.REASON].to_pylist()
+        return predictions.summarise_predictions(predictor, none, reasons)
+    return predictions.summarise_predictions(predictor, table)
 
 
 def _predict_part(predictor: PredictorSettings, part: pa.Table) -> pa.Table:

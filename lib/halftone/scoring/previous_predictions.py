@@ -1,115 +1,134 @@
-"""Predictions of raw images by an earlier run that are kept."""
+"""Files of an earlier scoring of raw images, and which of them are kept."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Optional
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.metrics.model import ImageScores
-from halftone.preprocess.changes import KNOWN_IMAGES, ROW
+from halftone.preprocess.change_notes import NoteCounts
+from halftone.preprocess.entries import FILE, KEPT_KEY, KNOWN, ROW, STATUS
+from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.scoring import scores_directory
+from halftone.scoring.image_task import KEPT_FILES
 from halftone.scoring.scores_directory import PREDICTIONS
+from halftone.spark.frames import build_table, create_frame, expand_rows
 
-_FILE_COLUMNS = [schema.SIZE_BYTES, schema.MODIFIED]
-_ROW, _EMPTY = arrow.string_array([ROW]), arrow.string_array([""])
-_SPLIT = arrow.number_array([0], pa.int8())  # as in the listing: there are no splits
-
-
-class PreviousPredictions(NamedTuple):
-    """Tables by the path of their file below the scores directory."""
-
-    predictions: dict[str, pa.Table]  # schema.KEY, _FILE_COLUMNS and schema.LABEL
-    rejects: dict[str, pa.Table]  # schema.REJECTS
-
-    @property
-    def num_images(self) -> int:
-        return sum(table.num_rows for table in (*self.predictions.values(), *self.rejects.values()))
-
-    def count_by_reason(self) -> Counter[str]:
-        return Counter(
-            reason for table in self.rejects.values() for reason in table[schema.REASON].to_pylist()
-        )
-
-    def known_images(self) -> pa.Table:
-        """Return all images, as changes.KNOWN_IMAGES."""
-        tables = [arrow.empty_table(KNOWN_IMAGES)]
-        for table in self.predictions.values():
-            status = arrow.repeat_value(_ROW, table.num_rows)
-            labels = pc.fill_null(table[schema.LABEL], _EMPTY[0])
-            tables.append(_known_table(table, table[schema.KEY], labels, status))
-        for table in self.rejects.values():
-            labels = arrow.repeat_value(_EMPTY, table.num_rows)
-            tables.append(_known_table(table, table[schema.PATH], labels, table[schema.REASON]))
-        return pa.concat_tables(tables)
+_FILES = pa.schema(
+    [
+        pa.field(FILE, pa.int32()),
+        pa.field("url", pa.string()),
+        pa.field("is_rejects", pa.bool_()),
+    ]
+)
+_MAX_READ_TASKS = 2000
 
 
-def _known_table(
-    table: pa.Table, keys: arrow.Column, labels: arrow.Column, status: arrow.Column
-) -> pa.Table:
-    split = arrow.repeat_value(_SPLIT, table.num_rows)
-    kept_keys = arrow.repeat_value(_EMPTY, table.num_rows)
-    files = [table[name] for name in _FILE_COLUMNS]
-    return pa.table([keys, *files, labels, split, status, kept_keys], schema=KNOWN_IMAGES)
+class PreviousFile(NamedTuple):
+    """A file of predictions or rejects."""
+
+    path: str  # below the scores directory
+    is_rejects: bool
+    num_rows: int
 
 
-def read_previous_predictions(output: str, scores: Optional[ImageScores]) -> PreviousPredictions:
-    """Read the files that the `scores` at `output` name; none if there are no scores.
+class KeptFile(NamedTuple):
+    """A file of which some rows are kept; a new file replaces it if others are left out."""
+
+    source: PreviousFile
+    path: str  # of the kept or the new file, below the scores directory
+    notes: str  # URL of the ROW_NOTES, if it is a new file, else ""
+    num_rows: int  # that are kept
+
+
+def list_files(output: str, scores: Optional[ImageScores]) -> list[PreviousFile]:
+    """Return the files that the `scores` at `output` name; none if there are no scores.
 
     Files that are missing or damaged are left out, so their images count as new ones.
     """
     if scores is None:
-        return PreviousPredictions({}, {})
-    columns = [schema.KEY, *_FILE_COLUMNS, schema.LABEL]
-    predictions, rejects = (
-        [
-            name
-            for name, rows in zip(names, scores_directory.count_rows(output, names))
-            if rows is not None
-        ]
-        for names in (scores.predictions, scores.rejects_files)
-    )
-    return PreviousPredictions(
-        {name: _read_columns(output, name, columns) for name in predictions},
-        {name: _read_columns(output, name) for name in rejects},
-    )
+        return []
+    return [
+        PreviousFile(name, is_rejects, num_rows)
+        for names, is_rejects in ((scores.predictions, False), (scores.rejects_files, True))
+        for name, num_rows in zip(names, scores_directory.count_rows(output, names))
+        if num_rows is not None
+    ]
 
 
-def drop_images(
-    previous: PreviousPredictions, keys: pa.ChunkedArray, output: str, run: str
-) -> PreviousPredictions:
-    """Leave out the images with these keys: files that hold some of them are written again."""
-    return PreviousPredictions(
-        _drop_keys(previous.predictions, schema.KEY, keys, output, run),
-        _drop_keys(previous.rejects, schema.PATH, keys, output, run),
-    )
+def read_known(session: SparkSession, output: str, files: Sequence[PreviousFile]) -> DataFrame:
+    """Return the KNOWN images of files, which are numbered in this order."""
+    rows = [
+        (number, storage.join(output, file.path), file.is_rejects)
+        for number, file in enumerate(files)
+    ]
+    frame = create_frame(session, build_table(rows, _FILES), _MAX_READ_TASKS)
+    return expand_rows(frame, read_known_file, KNOWN)
 
 
-def _drop_keys(
-    files: dict[str, pa.Table], key_column: str, keys: pa.ChunkedArray, output: str, run: str
-) -> dict[str, pa.Table]:
-    remaining: dict[str, pa.Table] = {}
-    for path, table in files.items():
-        mask = ~arrow.is_in(table[key_column], keys)
-        if mask.all():
-            remaining[path] = table
-        elif mask.any():
+def read_known_file(file: int, url: str, is_rejects: bool) -> Iterator[pa.Table]:
+    """Yield the KNOWN images of a file of predictions or rejects; runs in a worker."""
+    key = schema.PATH if is_rejects else schema.KEY
+    value = schema.REASON if is_rejects else schema.LABEL
+    table = storage.read_table(url, [key, value, schema.SIZE_BYTES, schema.MODIFIED])
+    repeat = partial(arrow.repeat_value, count=table.num_rows)
+    empty = arrow.string_array([""])
+    columns = {
+        schema.KEY: table[key],
+        schema.SIZE_BYTES: table[schema.SIZE_BYTES],
+        schema.MODIFIED: table[schema.MODIFIED],
+        schema.LABEL: repeat(empty) if is_rejects else pc.fill_null(table[value], empty[0]),
+        schema.SPLIT: repeat(arrow.number_array([0], pa.int8())),  # as in the listing
+        STATUS: table[value] if is_rejects else repeat(arrow.string_array([ROW])),
+        KEPT_KEY: repeat(empty),
+        FILE: repeat(arrow.number_array([file], pa.int32())),
+        ROW_NUMBER: arrow.number_array(np.arange(table.num_rows), pa.int64()),
+    }
+    yield pa.table([columns[name] for name in KNOWN.names], schema=KNOWN)
+
+
+def plan_kept_files(
+    files: Sequence[PreviousFile], notes: Mapping[int, NoteCounts], run: str
+) -> list[KeptFile]:
+    """Return the files of which rows are kept.
+
+    Args:
+        notes: by the number of the file.
+        run: name of this run, for the names of new files.
+    """
+    kept: list[KeptFile] = []
+    for number, file in enumerate(files):
+        num_dropped = notes[number].num_dropped if number in notes else 0
+        if not num_dropped:
+            kept.append(KeptFile(file, file.path, "", file.num_rows))
+        elif num_dropped < file.num_rows:
             # Files of two runs may have the same name.
-            _, old_run, name = path.split("/")
-            new_path = storage.join(
-                PREDICTIONS, run, f"{name.partition('.')[0]}-of-{old_run}.parquet"
-            )
-            storage.write_table(
-                storage.join(output, new_path),
-                arrow.filter_rows(_read_columns(output, path), mask),
-            )
-            remaining[new_path] = arrow.filter_rows(table, mask)
-    return remaining
+            _, old_run, name = file.path.split("/")
+            new_name = f"{name.partition('.')[0]}-of-{old_run}.parquet"
+            path = storage.join(PREDICTIONS, run, new_name)
+            kept.append(KeptFile(file, path, notes[number].url, file.num_rows - num_dropped))
+    return kept
 
 
-def _read_columns(output: str, path: str, columns: Optional[list[str]] = None) -> pa.Table:
-    return storage.read_table(storage.join(output, path), columns)
+def kept_table(output: str, files: Sequence[KeptFile], first_number: int) -> pa.Table:
+    """Return KEPT_FILES, numbered from `first_number`."""
+    rows = [
+        (
+            first_number + index,
+            storage.join(output, file.source.path),
+            storage.join(output, file.path),
+            file.notes,
+            file.num_rows,
+            file.source.is_rejects,
+        )
+        for index, file in enumerate(files)
+    ]
+    return build_table(rows, KEPT_FILES)

@@ -6,6 +6,7 @@ predictions/RUN/*.parquet a row per image, see schema.PREDICTIONS
 predictions/RUN/rejects-* raw images that gave no row, see schema.REJECTS
 predictions/validation-*  predictions of a validation split, until the scores are published
 model/VERSION/            the model, if it was fetched from MLflow
+_staging/                 what a run over raw images knows of them, until its end
 _lock/                    the process that writes here, see halftone.locking
 """
 
@@ -35,6 +36,7 @@ from halftone.tracking.mlflow_model import FETCHED_MODELS
 METRICS = "metrics.json"
 REPORT = "report.html"
 PREDICTIONS = "predictions"
+STAGING = "_staging"
 _READ_THREADS = 8
 
 Scores = TypeVar("Scores", SplitScores, ImageScores)
@@ -101,7 +103,8 @@ def read_previous_scores(output: str, kind: type[Scores]) -> Optional[Scores]:
             return kind.model_validate(storage.read_json(storage.join(output, METRICS)))
         except ValidationError:
             return None
-    others = [name for name in names if name not in (PREDICTIONS, FETCHED_MODELS, LOCK_FOLDER)]
+    own_names = (PREDICTIONS, FETCHED_MODELS, LOCK_FOLDER, STAGING)
+    others = [name for name in names if name not in own_names]
     if others:
         raise InputError(
             f"{output}: exists and holds no scores (it holds {', '.join(others[:3])}"

@@ -43,16 +43,17 @@ def summarise_rows(
         for table in tables
         for row in arrow.iter_rows(table, *table.column_names)
     )
-    yield from _merge((row[NUMBER], function(**row)) for row in rows)
+    yield from merge_numbered((row[NUMBER], function(**row)) for row in rows)
 
 
 def merge_parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Merge the summaries of a partition of SUMMARY_PARTS, sorted by NUMBER and PART, into one."""
     rows = (row for table in tables for row in arrow.iter_rows(table, *SUMMARY_PARTS.names))
-    yield from _merge(join_parts(rows))
+    yield from merge_numbered(join_parts(rows))
 
 
-def _merge(summaries: Iterator[tuple[int, PredictionSummary]]) -> Iterator[pa.Table]:
+def merge_numbered(summaries: Iterator[tuple[int, PredictionSummary]]) -> Iterator[pa.Table]:
+    """Add up summaries; yield the sum in parts, with the first number, or nothing for none."""
     first = next(summaries, None)
     if first is not None:
         number = first[0]

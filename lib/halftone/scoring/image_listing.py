@@ -1,0 +1,217 @@
+"""List the raw images to score, in one Spark job, into files that the next steps read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+
+from halftone import arrow, storage
+from halftone.config import Config
+from halftone.dataset import schema, splits
+from halftone.errors import InputError
+from halftone.listing import (
+    ListingPlan,
+    UnitRemarks,
+    list_unit,
+    repeated_paths_error,
+    summarise_listing,
+)
+from halftone.preprocess.assignment import digest_rows, find_labels
+from halftone.preprocess.entries import ENTRIES, POSITION
+from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import create_frame, expand_rows, map_rows
+
+_PART_ROWS = 1 << 18
+_MAX_READ_TASKS = 2000
+_DIGEST_RANGE = 2**128
+_UNIT_RESULTS = pa.schema(
+    [
+        pa.field("unit", pa.int64()),
+        pa.field("parts", pa.list_(pa.string())),  # URLs of files of ENTRIES
+        pa.field("num_usable", pa.int64()),
+        pa.field("num_unusable", pa.int64()),
+        pa.field("first_unusable", pa.string()),  # the least "path: detail", or ""
+        pa.field("unknown_label", pa.string()),  # the least label that is no class, or ""
+        pa.field("digest", pa.string()),  # hexadecimal, of all images
+        pa.field("remarks", pa.string()),  # JSON
+        pa.field("error", pa.string()),  # message of an InputError, or ""
+    ]
+)
+_URLS = pa.schema([pa.field("url", pa.string())])
+
+
+class ImageListing(NamedTuple):
+    """The images below a folder."""
+
+    root: str
+    parts: tuple[str, ...]  # URLs of files of ENTRIES
+    num_usable: int
+    num_unusable: int  # images that the listing shows to be unreadable
+    digest: str  # of all images
+    ignored: dict[str, int]  # files that are no images, by their ending or kind
+    notes: tuple[str, ...]  # what the user should know; those of the plan are the first
+
+    @property
+    def num_images(self) -> int:
+        return self.num_usable + self.num_unusable
+
+    def read_entries(self, session: SparkSession) -> DataFrame:
+        """Return ENTRIES of all images; the label is empty if it is not known."""
+        urls = pa.table([arrow.string_array(self.parts)], schema=_URLS)
+        return expand_rows(create_frame(session, urls, _MAX_READ_TASKS), _read_part, ENTRIES)
+
+
+class LabelRules(NamedTuple):
+    """What decides about labels and positions."""
+
+    classes: tuple[str, ...]  # other labels count as unknown
+    label_from: str  # regular expression whose one group captures the label
+    seed: int
+
+
+def list_images(
+    session: SparkSession, plan: ListingPlan, config: Config, classes: Sequence[str], folder: str
+) -> ImageListing:
+    """List the images of a plan.
+
+    Args:
+        classes: of the model. The name of a folder need not be a class; a label in a table must.
+        folder: URL of a folder for the files of the listing, whose old content is removed.
+
+    Raises:
+        InputError: there are no images, none can be read, or a table names an image twice or with
+            a label that is no class.
+    """
+    storage.remove(folder)
+    rules = LabelRules(tuple(classes), config.preprocess.label_from, config.seed)
+    frame = create_frame(session, plan.units, plan.units.num_rows)
+    write = partial(write_unit, plan.without_units(), rules, folder)
+    progress = ActionProgress("list", f"list the images of {plan.root}")
+    results = collect_rows(session, map_rows(frame, write, _UNIT_RESULTS), progress)
+    listing = combine_units(plan, classes, results)
+    if plan.table_url is not None:
+        _check_unique_paths(session, plan, listing)
+    return listing
+
+
+def combine_units(
+    plan: ListingPlan, classes: Sequence[str], results: Sequence[Any]
+) -> ImageListing:
+    """Return the listing of all units.
+
+    Args:
+        results: what `write_unit` returns of each unit, as rows with the fields of _UNIT_RESULTS.
+    """
+    remarks = UnitRemarks()
+    for row in sorted(results, key=lambda row: row.unit):
+        if row.error:
+            raise InputError(row.error)
+        remarks.merge(UnitRemarks.from_json(row.remarks))
+    listed = summarise_listing(plan, remarks)
+    num_usable, num_unusable = (
+        sum(getattr(row, name) for row in results) for name in ("num_usable", "num_unusable")
+    )
+    if not num_usable:
+        first = min(row.first_unusable for row in results if row.first_unusable)
+        raise InputError(
+            f"{plan.root}: none of the {num_unusable} images can be read, such as {first}"
+        )
+    unknown = [row.unknown_label for row in results if row.unknown_label]
+    if plan.has_labels and unknown:
+        raise InputError(
+            f"{plan.table_url}: the label {min(unknown)!r} is not a class of the model, which has "
+            f"{', '.join(classes)}; correct it, or leave it empty if it is not known"
+        )
+    return ImageListing(
+        root=plan.root,
+        parts=tuple(sorted(url for row in results for url in row.parts)),
+        num_usable=num_usable,
+        num_unusable=num_unusable,
+        digest=f"{sum(int(row.digest, 16) for row in results) % _DIGEST_RANGE:032x}",
+        ignored=listed.ignored,
+        notes=listed.notes,
+    )
+
+
+def write_unit(
+    plan: ListingPlan, rules: LabelRules, folder: str, unit: int, arguments: str
+) -> Iterator[tuple[Any, ...]]:
+    """List a unit and write its images to files; runs in a worker."""
+    remarks, pending = UnitRemarks(), [arrow.empty_table(ENTRIES)]
+    parts: list[str] = []
+    totals, digest = [0, 0], 0
+    first_unusable: list[str] = []
+    unknown_labels: list[str] = []
+
+    def write_part() -> None:
+        url = storage.join(folder, f"part-{unit:06d}-{len(parts):05d}.parquet")
+        storage.write_table(url, pa.concat_tables(pending).combine_chunks())
+        parts.append(url)
+        del pending[1:]
+
+    try:
+        for listed in list_unit(plan, remarks, unit, arguments):
+            entries, unknown_label = build_entries(plan, rules, listed)
+            pending.append(entries)
+            num_usable = entries[schema.REASON].to_pylist().count("")
+            totals = [totals[0] + num_usable, totals[1] + entries.num_rows - num_usable]
+            digest += digest_rows(entries)
+            first_unusable += _first_unusable(entries)
+            unknown_labels += [unknown_label] if unknown_label else []
+            if sum(table.num_rows for table in pending) >= _PART_ROWS:
+                write_part()
+    except InputError as error:
+        yield unit, [], 0, 0, "", "", "0", "", str(error)
+        return
+    if len(pending) > 1:
+        write_part()
+    firsts = (min(texts, default="") for texts in (first_unusable, unknown_labels))
+    yield unit, parts, *totals, *firsts, f"{digest % _DIGEST_RANGE:x}", remarks.to_json(), ""
+
+
+def build_entries(plan: ListingPlan, rules: LabelRules, listed: pa.Table) -> tuple[pa.Table, str]:
+    """Return ENTRIES of listed images, and the least label that is no class, or "".
+
+    Args:
+        listed: LISTED.
+    """
+    labels = find_labels(listed, rules.label_from, plan.has_labels)
+    unknown = set(labels) - {*rules.classes, ""}
+    paths = listed[schema.PATH].to_pylist()
+    positions = [splits.hash_to_uint64(path, rules.seed, "order") - 2**63 for path in paths]
+    columns = {
+        schema.KEY: arrow.string_array([storage.join(plan.root, path) for path in paths]),
+        schema.LABEL: arrow.string_array(["" if name in unknown else name for name in labels]),
+        # There are no splits.
+        schema.SPLIT: arrow.number_array(np.zeros(len(paths)), pa.int8()),
+        POSITION: arrow.number_array(np.array(positions, np.int64), pa.int64()),
+    }
+    arrays = [columns[n] if n in columns else listed[n] for n in ENTRIES.names]
+    return pa.table(arrays, schema=ENTRIES), min(unknown, default="")
+
+
+def _first_unusable(entries: pa.Table) -> list[str]:
+    """Return the least path of an unusable image, with what is wrong; empty if there is none."""
+    is_unusable = arrow.to_numpy(pc.binary_length(entries[schema.REASON])) > 0
+    unusable = arrow.filter_rows(entries, is_unusable)
+    firsts = sorted(arrow.iter_rows(unusable, schema.PATH, schema.DETAIL))[:1]
+    return [f"{path}: {detail}" for path, detail in firsts]
+
+
+def _read_part(url: str) -> Iterator[pa.Table]:
+    yield from arrow.iter_slices(arrow.conform(storage.read_table(url), ENTRIES))
+
+
+def _check_unique_paths(session: SparkSession, plan: ListingPlan, listing: ImageListing) -> None:
+    """Raise InputError if a table of images names a path more than once."""
+    repeated = listing.read_entries(session).groupBy(schema.PATH).count().where("count > 1")
+    totals = repeated.selectExpr("count(*) AS paths", f"min({schema.PATH}) AS first")
+    (row,) = collect_rows(session, totals, ActionProgress("list", "look for repeated paths"))
+    if row.paths:
+        raise repeated_paths_error(plan, row.paths, row.first)
