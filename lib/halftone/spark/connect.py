@@ -58,7 +58,7 @@ def start_connect_session(url: str, name: str, conf: Mapping[str, str]) -> Spark
     try:
         session = SparkSession.builder.remote(url).appName(name).getOrCreate()
     except (PySparkException, ImportError, RuntimeError) as error:
-        raise InputError(f"spark.remote: no session on {url}: {first_line(error)}") from error
+        raise InputError(f"no Spark Connect session on {url}: {first_line(error)}") from error
     for key, value in conf.items():
         try:
             session.conf.set(key, value)
@@ -81,13 +81,14 @@ def _check_server(url: str) -> None:
     """Connect to the server once: PySpark would try again for minutes if there is none."""
     parts = urlsplit(url)
     if parts.scheme != "sc" or not parts.hostname:
-        raise InputError(f"spark.remote is {url!r}, but the form is sc://HOST:PORT")
+        return  # such as the socket that Databricks puts into SPARK_REMOTE
     try:
         address = (parts.hostname, parts.port or _DEFAULT_PORT)
         socket.create_connection(address, timeout=_CONNECT_SECS).close()
     except (OSError, ValueError) as error:
         raise InputError(
-            f"spark.remote: there is no Spark Connect server at {url}: {error}"
+            f"there is no Spark Connect server at {url}: {error}; start it, or correct spark.remote "
+            "or SPARK_REMOTE"
         ) from error
 
 

@@ -59,13 +59,22 @@ def spark_session(name: str, settings: SparkSettings) -> Iterator[SparkSession]:
     active = find_active_session()
     session = active or _start_session(name, settings)
     try:
-        if connect.is_connect(session):
-            connect_workers.prepare_workers(session)
-        yield session
+        yield prepare_session(session)
     finally:
         # After a signal the end of the job ends the JVM.
         if active is None and job_process.received_signal() is None:
             _stop_session(session)
+
+
+def prepare_session(session: SparkSession) -> SparkSession:
+    """Return a session, of whatever kind, whose workers have the package `halftone`.
+
+    Raises:
+        InputError: the workers of a Spark Connect server cannot be used.
+    """
+    if connect.is_connect(session):
+        connect_workers.prepare_workers(session)
+    return session
 
 
 def find_active_session() -> Optional[SparkSession]:
