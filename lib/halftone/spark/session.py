@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from halftone.config import SparkSettings
 from halftone.spark import class_archive, connect, connect_workers
-from halftone.spark.slots import is_local_master as is_local_master
+from halftone.spark.settings import is_local_master
 from halftone.spark.slots import wait_and_count_slots
 from halftone.system import job_process
 from halftone.system.parent_watch import is_spark_submitted
