@@ -254,8 +254,15 @@ def test_the_order_of_tasks_and_where_they_run() -> None:
     for job in JOBS.values():
         clusters = {one["job_cluster_key"]: one["new_cluster"] for one in job["job_clusters"]}
         assert {task["job_cluster_key"] for task in job["tasks"]} == set(clusters)
-        for cluster in clusters.values():
-            assert cluster["data_security_mode"] == "SINGLE_USER"
+        modes = {key: cluster["data_security_mode"] for key, cluster in clusters.items()}
+        wanted = {"many": "STANDARD", "ranks": "DEDICATED"}
+        assert modes == {key: f"DATA_SECURITY_MODE_{wanted[key]}" for key in clusters}
+    # Packages come from a list on standard compute, and from an init script with Horovod's wheel.
+    kinds = {
+        key: [kind for one in task["libraries"] for kind in one] for key, task in TASKS.items()
+    }
+    assert kinds["preprocess"] == kinds["score"] == ["whl", "requirements"]
+    assert kinds["train"] == kinds["retrain"] == ["whl"]
     assert set(JOBS["retrain"]["schedule"]) == {"quartz_cron_expression", "timezone_id"}
     assert [name for name, one in BUNDLE["targets"].items() if one.get("default")] == ["dev"]
     assert {name: one["mode"] for name, one in BUNDLE["targets"].items()} == {

@@ -58,6 +58,12 @@ def test_all_jobs_on_a_disk(connect_server: ConnectServer, tmp_path: Path) -> No
         outcomes.append(results(tmp_path))
         assert model_directory.read_model_info(str(out / "model")).ranks == 2
         assert litter(out) == []
+        if options:
+            # Ranks in tasks of the server, which must all run at once.
+            flags = ["--set", "train.launcher=spark", "--output", out / "in_tasks"]
+            run("train", "--config", conf, *options, *flags)
+            in_tasks = model_directory.read_model_info(str(out / "in_tasks"))
+            assert in_tasks.version == outcomes[0]["model"]
         out.rename(tmp_path / f"out-{len(outcomes)}")
     assert outcomes[0] == outcomes[1]
 

@@ -110,13 +110,13 @@ def test_required_paths() -> None:
     )
 
 
-def test_spark_connect_session_is_refused(notebook_variables: dict[str, Any]) -> None:
+def test_a_variable_that_is_no_session_is_refused(notebook_variables: dict[str, Any]) -> None:
     notebook_variables["spark"] = SimpleNamespace()
     with pytest.raises(InputError) as caught, parameters.open_session(Config(), "train"):
         pytest.fail("the session was accepted")
     assert str(caught.value) == (
-        "spark is a types.SimpleNamespace, which cannot run RDDs; on Databricks attach the "
-        "notebook to a cluster with dedicated access mode"
+        "spark is a types.SimpleNamespace and not a Spark session; delete the variable to have a "
+        "session started, or attach the notebook to a cluster"
     )
 
 

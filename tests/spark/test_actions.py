@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable
 
+import fsspec
 import pyarrow as pa
 import pytest
 from pyspark import daemon, worker
@@ -126,9 +127,9 @@ def test_ctrl_c_cancels_the_jobs(any_spark: SparkSession, tmp_path: Path) -> Non
 def test_workers_have_the_options_of_stores(
     any_spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FSSPEC_MEMORY", '{"asynchronous": 7}')
+    monkeypatch.setenv("FSSPEC_MEMORY", '{"limit": 7}')
     monkeypatch.setattr(clients, "_configured_protocols", {"memory"})
-    assert run(any_spark, lambda _: len(os.environ["FSSPEC_MEMORY"]), 1) == [19]
+    assert run(any_spark, lambda _: int(fsspec.config.conf["memory"]["limit"]), 1) == [7]
 
 
 def test_what_halftone_spares_workers_is_still_done_for_each_task() -> None:

@@ -106,14 +106,17 @@ def test_a_master_and_a_server_exclude_each_other() -> None:
         config_from_mapping({"spark": {"master": "local", "remote": "sc://a"}}, "test")
 
 
+@pytest.mark.parametrize("url", ["spark://host:7077", "sc://", "host:15002"])
+def test_the_config_names_a_server_by_its_url(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"spark\.remote"):
+        config_from_mapping({"spark": {"remote": url}}, "test")
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
         ("sc://127.0.0.1:1", "there is no Spark Connect server at sc://127.0.0.1:1: "),
-        (
-            "spark://host:7077",
-            "spark.remote is 'spark://host:7077', but the form is sc://HOST:PORT",
-        ),
+        ("spark://host:7077", "no Spark Connect session on spark://host:7077: "),
         ("sc://host:port", "there is no Spark Connect server at sc://host:port: "),
     ],
 )

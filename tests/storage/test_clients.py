@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from halftone.config import ConfigError, SparkSettings, config_from_mapping
 from halftone.errors import RunError
-from halftone.spark import tasks
+from halftone.spark.frames import map_rows
 from halftone.spark.session import spark_session
 from halftone.storage import clients
 
@@ -59,18 +60,29 @@ def test_options_reach_processes_that_start_later(monkeypatch: pytest.MonkeyPatc
 
 
 def test_options_reach_the_workers_of_an_existing_session(spark: SparkSession) -> None:
-    def endpoint(number: int) -> str:
+    schema = pa.schema([pa.field("endpoint", pa.string())])
+
+    def endpoint(id: int) -> list[tuple[str]]:
         import fsspec as worker_fsspec  # imported in the worker
 
-        return str(worker_fsspec.filesystem("s3").endpoint_url)
+        return [(str(worker_fsspec.filesystem("s3").endpoint_url),)]
 
     clients.set_options({"s3": {"endpoint_url": "http://store:9001"}})
     with spark_session("another", SparkSettings()) as session:
         assert session is spark
-        endpoints = tasks.run_tasks(
-            session, endpoint, 2, num_slices=2, progress=tasks.TaskProgress("ask", 2, "workers")
-        )
-    assert endpoints == ["http://store:9001"] * 2
+        rows = map_rows(session.range(0, 2, 1, 2), endpoint, schema).collect()
+    assert [row.endpoint for row in rows] == ["http://store:9001"] * 2
+
+
+def test_options_replace_those_of_an_earlier_session() -> None:
+    for url in ("http://store:1", "http://store:2"):
+        clients.apply_client_environment({"FSSPEC_S3": json.dumps({"endpoint_url": url})})
+        client, _ = clients.open_filesystem("s3://bucket/a")
+        assert client.endpoint_url == url
+        assert clients.open_filesystem("s3://bucket/b")[0] is client
+    clients.apply_client_environment({"FSSPEC_S3": json.dumps({"anon": True})})
+    client, _ = clients.open_filesystem("s3://bucket/a")
+    assert (client.endpoint_url, client.anon) == (None, True)
 
 
 @pytest.mark.parametrize(

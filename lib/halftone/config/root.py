@@ -43,6 +43,7 @@ class SparkSettings(ConfigSection):
     )
     remote: Optional[str] = Field(
         None,
+        pattern=r"^sc://[^/]",
         description="Spark Connect server, such as sc://HOST:15002, instead of a master; default: "
         "SPARK_REMOTE",
     )

@@ -20,8 +20,8 @@ from halftone.locking.output import hold_output
 from halftone.model_directory import CHECKPOINTS, CURVES, HISTORY, MODEL_INFO, ModelInfo
 from halftone.progress import print_notes
 from halftone.spark.session import find_active_session, submitted_conf
-from halftone.spark.settings import is_local_spark
-from halftone.spark.slots import is_local_master, wait_for_slots
+from halftone.spark.settings import is_local_master, is_local_spark
+from halftone.spark.slots import wait_for_slots
 from halftone.tracking import tracking
 from halftone.training import checkpoint
 

@@ -21,7 +21,8 @@ from pyspark.sql import SparkSession
 from halftone import printable
 from halftone.config import Config, flatten_settings, load_config, require_path
 from halftone.errors import InputError, RunError
-from halftone.spark.session import spark_session
+from halftone.spark.connect import is_connect
+from halftone.spark.session import prepare_session, spark_session
 from halftone.storage import clients
 
 _CONFIG_KEY = "config"
@@ -128,19 +129,19 @@ def open_session(config: Config, stage: str) -> Iterator[Callable[[], SparkSessi
         stage: shown in the name of a session that is started, see session.spark_session.
 
     Raises:
-        InputError: Halftone cannot use the type of `spark`.
+        InputError: `spark` is no Spark session.
     """
     spark = _notebook_variable("spark")
-    if spark is not None and not isinstance(spark, SparkSession):
+    if spark is not None and not (isinstance(spark, SparkSession) or is_connect(spark)):
         raise InputError(
-            f"spark is a {type(spark).__module__}.{type(spark).__name__}, which cannot run RDDs; "
-            "on Databricks attach the notebook to a cluster with dedicated access mode"
+            f"spark is a {type(spark).__module__}.{type(spark).__name__} and not a Spark session; "
+            "delete the variable to have a session started, or attach the notebook to a cluster"
         )
     with ExitStack() as stack:
         stack.enter_context(redirect_native_stderr())
         stack.enter_context(redirect_stderr(sys.stdout))
         if spark is not None:
-            yield lambda: spark
+            yield partial(prepare_session, spark)
         else:
             yield partial(
                 stack.enter_context, spark_session(f"{config.name}: {stage}", config.spark)

@@ -18,6 +18,7 @@ _DEFAULT_PORT = 15002
 _CONNECT_SECS = 10.0
 # PySpark sets this variable for its first session of Spark Connect, and then starts no classic one.
 _CONNECT_MODE = "SPARK_CONNECT_MODE_ENABLED"
+_was_connect_mode = False  # before the session was started
 
 
 def is_connect(session: SparkSession) -> bool:
@@ -54,16 +55,19 @@ def start_connect_session(url: str, name: str, conf: Mapping[str, str]) -> Spark
     Raises:
         InputError: the server does not answer, or refuses a setting.
     """
+    global _was_connect_mode
     _check_server(url)
+    _was_connect_mode = _CONNECT_MODE in os.environ
     try:
         session = SparkSession.builder.remote(url).appName(name).getOrCreate()
     except (PySparkException, ImportError, RuntimeError) as error:
-        raise InputError(f"spark.remote: no session on {url}: {first_line(error)}") from error
+        _restore_mode()
+        raise InputError(f"no Spark Connect session on {url}: {first_line(error)}") from error
     for key, value in conf.items():
         try:
             session.conf.set(key, value)
         except PySparkException as error:
-            session.stop()
+            stop_connect_session(session)
             raise InputError(
                 f"spark.conf: {url} does not accept {key}={value}: {first_line(error)}; remove it "
                 "from the config, or set it where the server is started"
@@ -74,20 +78,26 @@ def start_connect_session(url: str, name: str, conf: Mapping[str, str]) -> Spark
 def stop_connect_session(session: SparkSession) -> None:
     """Close a session that `start_connect_session` returned; the server goes on."""
     session.stop()
-    os.environ.pop(_CONNECT_MODE, None)
+    _restore_mode()
+
+
+def _restore_mode() -> None:
+    if not _was_connect_mode:
+        os.environ.pop(_CONNECT_MODE, None)
 
 
 def _check_server(url: str) -> None:
     """Connect to the server once: PySpark would try again for minutes if there is none."""
     parts = urlsplit(url)
     if parts.scheme != "sc" or not parts.hostname:
-        raise InputError(f"spark.remote is {url!r}, but the form is sc://HOST:PORT")
+        return  # such as the socket that Databricks puts into SPARK_REMOTE
     try:
         address = (parts.hostname, parts.port or _DEFAULT_PORT)
         socket.create_connection(address, timeout=_CONNECT_SECS).close()
     except (OSError, ValueError) as error:
         raise InputError(
-            f"spark.remote: there is no Spark Connect server at {url}: {error}"
+            f"there is no Spark Connect server at {url}: {error}; start it, or correct the setting "
+            "spark.remote or the variable SPARK_REMOTE"
         ) from error
 
 

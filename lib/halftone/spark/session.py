@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from halftone.config import SparkSettings
 from halftone.spark import class_archive, connect, connect_workers
-from halftone.spark.slots import is_local_master as is_local_master
+from halftone.spark.settings import is_local_master
 from halftone.spark.slots import wait_and_count_slots
 from halftone.system import job_process
 from halftone.system.parent_watch import is_spark_submitted
@@ -59,13 +59,22 @@ def spark_session(name: str, settings: SparkSettings) -> Iterator[SparkSession]:
     active = find_active_session()
     session = active or _start_session(name, settings)
     try:
-        if connect.is_connect(session):
-            connect_workers.prepare_workers(session)
-        yield session
+        yield prepare_session(session)
     finally:
         # After a signal the end of the job ends the JVM.
         if active is None and job_process.received_signal() is None:
             _stop_session(session)
+
+
+def prepare_session(session: SparkSession) -> SparkSession:
+    """Return a session, of whatever kind, whose workers have the package `halftone`.
+
+    Raises:
+        InputError: the workers of a Spark Connect server cannot be used.
+    """
+    if connect.is_connect(session):
+        connect_workers.prepare_workers(session)
+    return session
 
 
 def find_active_session() -> Optional[SparkSession]:

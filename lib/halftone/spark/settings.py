@@ -6,15 +6,14 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from halftone.spark.connect import is_connect
-from halftone.spark.slots import is_local_master
 
 
-def spark_setting(session: SparkSession, name: str) -> str:
-    """Return a setting; "" if it is not set, or the session does not show it."""
+def spark_setting(session: SparkSession, name: str, default: str = "") -> str:
+    """Return a setting; `default` if it is not set, or the session does not show it."""
     try:
-        return session.conf.get(name, None) or ""
-    except PySparkException:
-        return ""
+        return session.conf.get(name, None) or default
+    except PySparkException:  # serverless compute
+        return default
 
 
 def has_dynamic_allocation(session: SparkSession) -> bool:
@@ -28,6 +27,11 @@ def describe_spark(session: SparkSession) -> str:
     if not is_connect(session):
         return master
     return f"Spark Connect, {master}" if master else "Spark Connect"
+
+
+def is_local_master(master: str) -> bool:
+    """Return whether Spark's tasks run on this machine, in the JVM of the driver."""
+    return master.startswith("local") and not master.startswith("local-cluster")
 
 
 def is_local_spark(session: SparkSession) -> bool:

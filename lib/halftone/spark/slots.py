@@ -22,12 +22,12 @@ from concurrent.futures import wait
 
 import pyarrow as pa
 from pyspark import InheritableThread, SparkContext
-from pyspark.errors import PySparkException
 from pyspark.sql import Row, SparkSession
 
 from halftone.errors import InputError
 from halftone.spark.connect import is_connect
 from halftone.spark.frames import build_table, map_tables
+from halftone.spark.settings import has_dynamic_allocation, is_local_master, spark_setting
 from halftone.system.thread_call import call_in_thread
 
 # Executors of a cluster register some seconds after the driver, and not all at once.
@@ -49,18 +49,13 @@ _slots_by_session: dict[str, int] = {}
 _sessions_with_executors: set[str] = set()
 
 
-def is_local_master(master: str) -> bool:
-    """Return whether Spark's tasks run on this machine, in the JVM of the driver."""
-    return master.startswith("local") and not master.startswith("local-cluster")
-
-
 def wait_for_slots(session: SparkSession, num_slots: int) -> None:
     """Wait until Spark has `num_slots` slots.
 
     Raises:
         InputError: there are still too few after a minute.
     """
-    if _setting(session, "spark.dynamicAllocation.enabled") == "true":
+    if has_dynamic_allocation(session):
         return  # Spark starts executors when there are tasks
     is_local = is_local_master(_master(session))
     has_executor = is_local or _wait_for_executor(session)
@@ -89,11 +84,11 @@ def wait_and_count_slots(session: SparkSession) -> int:
 def _wait_until_stable(session: SparkSession) -> int:
     if is_local_master(_master(session)):
         return count_slots(session)
-    if _setting(session, "spark.dynamicAllocation.enabled") == "true":
+    if has_dynamic_allocation(session):
         # Spark starts executors when there are tasks, up to a maximum.
-        executor_cores = int(_setting(session, "spark.executor.cores", "1"))
-        slots_per_executor = executor_cores // int(_setting(session, "spark.task.cpus", "1"))
-        max_executors = int(_setting(session, "spark.dynamicAllocation.maxExecutors", "0"))
+        executor_cores = int(spark_setting(session, "spark.executor.cores", "1"))
+        slots_per_executor = executor_cores // int(spark_setting(session, "spark.task.cpus", "1"))
+        max_executors = int(spark_setting(session, "spark.dynamicAllocation.maxExecutors", "0"))
         return max(_default_parallelism(session), max_executors * slots_per_executor)
     if not _wait_for_executor(session):
         return 0
@@ -113,14 +108,14 @@ def _wait_until_stable(session: SparkSession) -> int:
 def count_slots(session: SparkSession) -> int:
     """Return how many tasks run at once on the executors that have registered."""
     cores = _count_cores(session)
-    task_cpus = int(_setting(session, "spark.task.cpus", "1"))
-    task_gpus = float(_setting(session, "spark.task.resource.gpu.amount", "0"))
+    task_cpus = int(spark_setting(session, "spark.task.cpus", "1"))
+    task_gpus = float(spark_setting(session, "spark.task.resource.gpu.amount", "0"))
     if is_local_master(_master(session)) or (task_cpus == 1 and not task_gpus):
         return cores // task_cpus
     executor_cores = _executor_cores(session) or max(1, cores // _count_executors(session, cores))
     slots_per_executor = executor_cores // task_cpus
     if task_gpus:
-        executor_gpus = float(_setting(session, "spark.executor.resource.gpu.amount", "0"))
+        executor_gpus = float(spark_setting(session, "spark.executor.resource.gpu.amount", "0"))
         slots_per_executor = min(slots_per_executor, int(executor_gpus / task_gpus))
     return cores // executor_cores * slots_per_executor
 
@@ -147,7 +142,7 @@ def _default_parallelism(session: SparkSession) -> int:
 def _executor_cores(session: SparkSession) -> int:
     """Return the cores of each executor; 0 if an executor has all cores of its machine."""
     master = _master(session)
-    if cores := _setting(session, "spark.executor.cores"):
+    if cores := spark_setting(session, "spark.executor.cores"):
         return int(cores)
     if in_local_cluster := re.match(r"local-cluster\[\s*\d+\s*,\s*(\d+)", master):
         return int(in_local_cluster[1])
@@ -200,20 +195,13 @@ def _session_key(session: SparkSession) -> str:
 
 
 def _master(session: SparkSession) -> str:
-    return _setting(session, "spark.master")
-
-
-def _setting(session: SparkSession, name: str, default: str = "") -> str:
-    """Return a setting; `default` if it is not set, or a serverless session hides it."""
-    try:
-        return session.conf.get(name, None) or default
-    except PySparkException:
-        return default
+    return spark_setting(session, "spark.master")
 
 
 def _too_few_slots_message(session: SparkSession, num_slots: int, num_ranks: int) -> str:
     task_gpus, executor_gpus = (
-        _setting(session, f"spark.{owner}.resource.gpu.amount") for owner in ("task", "executor")
+        spark_setting(session, f"spark.{owner}.resource.gpu.amount")
+        for owner in ("task", "executor")
     )
     reason = ""
     if task_gpus:

@@ -9,7 +9,6 @@ first task.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from zipimport import zipimporter
 import pyarrow as pa
 
 from halftone import arrow
+from halftone.storage import clients
 
 TableFunction = Callable[[Iterator[pa.Table]], Iterable[pa.Table]]
 _MAX_BATCH_ROWS = 1 << 16
@@ -37,7 +37,7 @@ class ArrowFunction:
         function: gets the rows of a partition in tables of some thousand rows, and yields tables of
             `schema`. It can be pickled.
         schema: of the result.
-        environment: environment variables to set in the worker.
+        environment: `client_environment` of the driver, for the worker.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ArrowFunction:
         self._function, self._schema, self._environment = function, schema, dict(environment)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        os.environ.update(self._environment)
+        clients.apply_client_environment(self._environment)
         try:
             tables = (pa.Table.from_batches([batch]) for batch in batches)
             for table in self._function(tables):

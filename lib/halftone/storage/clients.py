@@ -30,6 +30,7 @@ _ACCESS_DENIED_WORDS = (
 )
 # Protocols with options set by `set_options`.
 _configured_protocols: set[str] = set()
+_PREFIX = "FSSPEC_"  # of the variables that fsspec reads
 
 
 class StoreError(RunError):
@@ -68,8 +69,22 @@ def client_environment() -> dict[str, str]:
     }
 
 
+def apply_client_environment(environment: Mapping[str, str]) -> None:
+    """Give this process the client options of the one whose `client_environment` this is.
+
+    fsspec reads the variables only when it is imported, and a worker may have imported it before.
+    """
+    for name, value in environment.items():
+        protocol = name.removeprefix(_PREFIX).lower()
+        if os.environ.get(name) != value or protocol not in _configured_protocols:
+            os.environ[name] = value
+            fsspec.config.conf[protocol] = json.loads(value)
+            _configured_protocols.add(protocol)
+            _open_client.cache_clear()
+
+
 def _variable_name(protocol: str) -> str:
-    return f"FSSPEC_{protocol.upper()}"
+    return f"{_PREFIX}{protocol.upper()}"
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
