@@ -12,7 +12,7 @@ from halftone.preprocess import catalogue
 from halftone.preprocess.assignment import AssignmentRules
 from halftone.preprocess.catalogue import UNIT_RESULTS, Catalogue
 
-_UnitResult = namedtuple("_UnitResult", UNIT_RESULTS.names)  # noqa: PYI024 (as a row of Spark)
+_UnitResult = namedtuple("_UnitResult", UNIT_RESULTS.names)
 
 
 class ListedImages(NamedTuple):

@@ -32,6 +32,7 @@ from halftone.spark.frames import create_frame
 from tables import digest, table
 
 TRAIN, VALIDATION, TEST = range(3)
+NO_CHANGES = Delta()
 
 
 def image(
@@ -82,7 +83,7 @@ class Inputs(NamedTuple):
         self,
         parts: Sequence[StagedPart],
         files: Sequence[VersionFile] = (),
-        delta: Delta = Delta(),
+        delta: Delta = NO_CHANGES,
         previous: Any = None,
         drop_empty_labels: bool = False,
         **preprocess: Any,

@@ -713,7 +713,7 @@ def test_a_killed_worker_does_not_change_the_dataset(
         monkeypatch.setattr(module, "map_tables", map_with_a_kill)
     data, num_read = run(images)
     killed = {re.sub(r"-\d+.parquet", "", mark.read_text()[22:]) for mark in marks if mark.exists()}
-    # A part of the catalogue, a decoded part, files of near duplicates, the table of these, a shard.
+    # Parts of the catalogue and of decoded images, near duplicates and their images, a shard.
     run_name = Path(data.files[0].path).name.partition("-")[0]
     assert killed == {"part-000000", "part", "matches", "images", run_name}
     assert (num_read, data.fingerprint) == (200, expected.fingerprint)

@@ -107,10 +107,6 @@ def _start_session(name: str, settings: SparkSettings) -> SparkSession:
     context = SparkContext.getOrCreate()
     if not context.getConf().contains("spark.log.level"):
         context.setLogLevel(_LOCAL_LOG_LEVEL if local else _LOG_LEVEL)
-    if local:
-        # Spark describes every RDD in JSON for its web UI, which is disabled. Loading the classes
-        # for that takes longer than the rest of a small job in the JVM.
-        context.setLocalProperty("spark.rdd.scope.noOverride", "true")
     return session
 
 
