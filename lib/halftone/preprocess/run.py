@@ -6,7 +6,8 @@ A run has these steps, each a DataFrame whose work is done by Arrow UDFs:
 2. Compare them with the images that the previous version knows (`changes`).
 3. Decode the new ones, block by block, into staged parts (`staging`). Rows that only get another
    label or split are copied from the old shards (`moved_rows`).
-4. Find duplicates and near duplicates among all images, and decide what becomes of each (`outcome`).
+4. Find duplicates and near duplicates among all images, and decide what becomes of each
+   (`outcome`).
 5. Write the rows as shards of equal size, and publish them with one manifest at the end
    (`write_version`).
 
