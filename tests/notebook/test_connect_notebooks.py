@@ -7,19 +7,18 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from test_notebooks import (
+
+from connect_server import ConnectServer
+from notebook_runs import (
     ALL,
     EPOCHS,
     PAIRS,
     Kernel,
     Place,
-    place,  # noqa: F401 (a fixture)
     printed,
     problems,
     read,
 )
-
-from connect_server import ConnectServer
 
 SESSION = """
 from pyspark.sql import SparkSession
@@ -28,7 +27,7 @@ spark = SparkSession.builder.remote({url!r}).getOrCreate()
 
 
 @pytest.fixture
-def kernel(connect_server: ConnectServer, place: Place) -> Iterator[Kernel]:  # noqa: F811
+def kernel(connect_server: ConnectServer, place: Place) -> Iterator[Kernel]:
     kernel = Kernel(HALFTONE_CONFIG=str(place.conf), HALFTONE_TRAIN_EPOCHS=str(EPOCHS))
     kernel.cell(SESSION.format(url=connect_server.url))
     yield kernel
@@ -38,7 +37,7 @@ def kernel(connect_server: ConnectServer, place: Place) -> Iterator[Kernel]:  # 
 @pytest.mark.slow
 def test_all_notebooks_run_in_a_session_of_spark_connect(
     kernel: Kernel,
-    place: Place,  # noqa: F811
+    place: Place,
 ) -> None:
     notebooks = {name: kernel.run(read(name)) for name in ALL}
     assert [problems(notebook) for notebook in notebooks.values()] == [[], [], []]

@@ -3,167 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import nbformat
 import pytest
-import yaml
-from jupyter_client.manager import KernelManager
-from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from halftone.sample.generate import generate_sample
-
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-ALL = ["1_preprocess.ipynb", "2_train_and_score.ipynb", "3_explore_results.ipynb"]
-PAIRS, SIDE_PX, EPOCHS = 80, 64, 12
-
-# What Databricks provides in a notebook: widgets with values of a job's parameters, and a session.
-# Another thread creates the session, so that it is not the active session of the main thread.
-DATABRICKS = """
-import os
-import sys
-import threading
-from types import SimpleNamespace
-
-class Widgets:
-    def __init__(self, values):
-        self.values, self.labels = values, {}
-
-    def text(self, name, defaultValue, label=None):
-        self.values.setdefault(name, defaultValue)
-        self.labels[name] = label
-
-    def get(self, name):
-        return self.values[name]
-
-def start():
-    global spark
-    from pyspark.sql import SparkSession
-    local = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
-    os.dup2(sys.stderr.fileno(), 2)  # the JVM writes to the cluster's log
-    spark = SparkSession.builder.master("local[2]").config(map=local).getOrCreate()
-
-dbutils = SimpleNamespace(widgets=Widgets(VALUES))
-thread = threading.Thread(target=start)
-thread.start()
-thread.join()
-"""
-
-
-class Place(NamedTuple):
-    """The folder of all paths, and the config file."""
-
-    folder: Path
-    conf: Path
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A drawn dataset, and a config with a small network."""
-    folder = tmp_path_factory.mktemp("notebooks")
-    generate_sample(folder / "images", PAIRS, seed=7, size_px=64, processes=1)
-    settings = {
-        "name": "notebooks",
-        "seed": 7,
-        "paths": {name: str(folder / name) for name in ("images", "dataset", "model", "scores")},
-        "pixels": {"height_px": SIDE_PX, "width_px": SIDE_PX},
-        "splits": {"group_by": r"([^/]+)\.jpg$", "validation_fraction": 0.2, "test_fraction": 0.3},
-        "preprocess": {"min_shards": 2},
-        "tracking": {"enabled": False},
-        "train": {
-            "batch_size": 16,
-            "learning_rate": 0.003,
-            "normalise": "standard",
-            "model": {"name": "convnet", "filters": [8, 16, 32], "dense": [32]},
-        },
-    }
-    conf = folder / "conf.yaml"
-    conf.write_text(yaml.safe_dump(settings))
-    return Place(folder, conf)
-
-
-class Kernel:
-    """A kernel that is started in the folder of notebooks, like by Jupyter."""
-
-    def __init__(self, **environment: str) -> None:
-        self._manager = KernelManager(kernel_name="python3")
-        # With PYTEST_CURRENT_TEST ipykernel would not capture stderr.
-        inherited = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
-        inherited["PYSPARK_PYTHON"] = sys.executable
-        self._manager.start_kernel(cwd=str(NOTEBOOKS), env={**inherited, **environment})
-
-    def run(self, notebook: NotebookNode) -> NotebookNode:
-        """Run a notebook; raise CellExecutionError if a cell fails."""
-        return NotebookClient(notebook, km=self._manager, timeout=300).execute()
-
-    def cell(self, source: str) -> str:
-        """Run one cell; return what it prints."""
-        cell = nbformat.v4.new_code_cell(source)
-        return printed(self.run(nbformat.v4.new_notebook(cells=[cell])), cell.id)
-
-    def end(self) -> None:
-        self._manager.shutdown_kernel(now=True)
-
-
-def read(name: str) -> NotebookNode:
-    return nbformat.read(NOTEBOOKS / name, as_version=4)
-
-
-@pytest.fixture(scope="module")
-def databricks(place: Place) -> Iterator[Kernel]:
-    values = {"config": str(place.conf), "train_epochs": str(EPOCHS), "score_threshold": "best_f1"}
-    kernel = Kernel()
-    kernel.cell(f"VALUES = {values!r}\n{DATABRICKS}")
-    yield kernel
-    kernel.end()
-
-
-@pytest.fixture(scope="module")
-def executed(databricks: Kernel, place: Place) -> dict[str, NotebookNode]:
-    """Execute all notebooks in order; write them beside their results, for inspection."""
-    notebooks = {name: databricks.run(read(name)) for name in ALL}
-    for name, notebook in notebooks.items():
-        nbformat.write(notebook, place.folder / name)
-    return notebooks
-
-
-def outputs(notebook: NotebookNode, cell_id: str) -> list[Any]:
-    return next(cell.outputs for cell in notebook.cells if cell.id == cell_id)
-
-
-def printed(notebook: NotebookNode, cell_id: str) -> str:
-    streams = (out for out in outputs(notebook, cell_id) if out.output_type == "stream")
-    return "".join(out.text for out in streams)
-
-
-def shown(notebook: NotebookNode, cell_id: str) -> str:
-    """Return the HTML that a cell displays."""
-    displayed = (out for out in outputs(notebook, cell_id) if "data" in out)
-    return "".join(out.data.get("text/html", "") for out in displayed)
-
-
-def pictures(notebook: NotebookNode, cell_id: str) -> int:
-    """Count the pictures that a cell displays."""
-    pngs = sum("image/png" in out.get("data", {}) for out in outputs(notebook, cell_id))
-    return pngs + shown(notebook, cell_id).count("<img")
-
-
-def problems(notebook: NotebookNode) -> list[str]:
-    """Return errors and warnings of all cells."""
-    return [
-        f"{cell.id}: {out}"
-        for cell in notebook.cells
-        for out in cell.get("outputs", [])
-        if out.output_type == "error"
-        or out.get("name") == "stderr"
-        or re.search("warn|error", out.get("text", ""), re.IGNORECASE)
-    ]
+from notebook_runs import (
+    ALL,
+    EPOCHS,
+    NOTEBOOKS,
+    PAIRS,
+    SIDE_PX,
+    Kernel,
+    Place,
+    pictures,
+    printed,
+    problems,
+    read,
+    shown,
+)
 
 
 @pytest.mark.slow

@@ -10,16 +10,18 @@ import pyarrow as pa
 import pytest
 
 import fault_proxy
-from halftone import arrow, storage
+from halftone import storage
 from halftone.config import PixelSpec
 from halftone.errors import InputError, RunError
-from halftone.preprocess import catalogue, listing
 from halftone.preprocess.decode_block import decode_images
+from halftone.preprocess.entries import ENTRIES
 from halftone.storage import clients, files
 from halftone.training import checkpoint
 from halftone.training.checkpoint import Checkpoint
+from listed import list_images
 from object_store import BUCKET, ROOT, ObjectStore, served
 from opaque_s3 import served_keys
+from tables import table
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +115,9 @@ def check_keys(root: str, objects: dict[str, bytes]) -> None:
     urls = [storage.join(root, file.path) for file in files]
     for max_bytes in (None, 100):
         assert storage.read_files(urls, max_bytes) == [objects[file.path] for file in files]
-    listed = listing.list_folder(root, ["jpg", ""])
-    assert listed.files.num_rows + sum(listed.ignored.values()) == len(objects)
-    assert listed.ignored["folder marker"] == sum(
+    listed = list_images(root, suffixes=["jpg", ""])
+    assert listed.rows.num_rows + sum(listed.summary.ignored.values()) == len(objects)
+    assert listed.summary.ignored["folder marker"] == sum(
         not content and (not key or key.endswith("/")) for key, content in objects.items()
     )
 
@@ -283,16 +285,7 @@ def test_a_missing_bucket(store: ObjectStore) -> None:
 
 
 def staged(root: str, *names: str) -> pa.Table:
-    entries = pa.table(
-        [
-            arrow.string_array(names),
-            arrow.string_array(["a"] * len(names)),
-            arrow.number_array([0] * len(names), pa.int8()),
-            arrow.number_array([-1] * len(names), pa.int64()),
-            arrow.number_array([0.0] * len(names), pa.float64()),
-        ],
-        schema=catalogue.ENTRIES,
-    )
+    entries = table(ENTRIES, *(("", name, "a", 0, -1, 0.0, 0, "", "") for name in names))
     return decode_images(root, entries, PixelSpec(height_px=8, width_px=8, channels=1), 2)
 
 
