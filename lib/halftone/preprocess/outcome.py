@@ -18,7 +18,7 @@ from halftone.preprocess.duplicates import Resolutions, resolve_exact_duplicates
 from halftone.preprocess.entries import DUPLICATE
 from halftone.preprocess.outcome_checks import Counts
 from halftone.preprocess.shards import FileRows
-from halftone.preprocess.side_tables import SideTable, TableSources, write_side_table
+from halftone.preprocess.side_tables import EMPTY_TABLE, SideTable, TableSources, write_side_table
 from halftone.preprocess.similar_images import SimilarImages, find_similar_images
 
 
@@ -200,6 +200,8 @@ class _TableFiles(NamedTuple):
         by_status = self.resolutions.num_by_status
         num_rows = self._num_previous(REJECTS) + num_rejected + context.delta.num_unusable
         num_rows += sum(by_status.values()) - by_status[DUPLICATE]
+        if not num_rows:
+            return EMPTY_TABLE
         rows = sources.read(context.session, schema.REJECTS)
         if context.delta.num_unusable:
             unusable = context.delta.read_work(context.session).where(f"{schema.REASON} <> ''")
@@ -224,6 +226,8 @@ class _TableFiles(NamedTuple):
 
     def write_duplicates(self) -> SideTable:
         context = self.context
+        if not self.num_duplicates:
+            return EMPTY_TABLE
         sources = TableSources(
             previous=self._previous(DUPLICATES),
             resolved=self.resolutions.files,
@@ -237,10 +241,12 @@ class _TableFiles(NamedTuple):
 
     def write_near_duplicates(self) -> SideTable:
         context, similar = self.context, self.similar
-        sources = TableSources(similar=similar.files if similar else ())
+        if similar is None or not similar.num_images:
+            return EMPTY_TABLE
+        sources = TableSources(similar=similar.files)
         return write_side_table(
             *(context.session, sources.read(context.session, schema.NEAR_DUPLICATES)),
-            *(schema.NEAR_DUPLICATES, similar.num_images if similar else 0),
+            *(schema.NEAR_DUPLICATES, similar.num_images),
             *(context.dataset, NEAR_DUPLICATES, context.run_name),
         )
 

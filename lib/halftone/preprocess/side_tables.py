@@ -69,12 +69,10 @@ def write_side_table(
 
     Args:
         rows: with the columns of `table_schema`.
-        num_rows: the number of rows; the table has no file if there are none.
+        num_rows: the number of rows, at least 1.
         name: of the table and its folder.
         run_name: names the files.
     """
-    if not num_rows:
-        return EMPTY_TABLE
     num_files = -(-num_rows // _ROWS_PER_FILE)
     columns = rows.select(*table_schema.names)
     # A single partition needs no samples of the paths.

@@ -38,9 +38,8 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]
             SimpleNamespace(path=name, digest=f"digest of {name}", rows=len(shards[name]))
             for name in names_of_version
         ]
-    monkeypatch.setattr(
-        manifest, "read_manifest", lambda url: SimpleNamespace(files=files[url], files_table=None)
-    )
+    monkeypatch.setattr(manifest, "read_manifest", lambda url: files[url])
+    monkeypatch.setattr(manifest, "read_shards", lambda _, shards: shards)
     return f"{tmp_path}/now", f"{tmp_path}/before"
 
 
