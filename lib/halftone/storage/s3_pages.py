@@ -1,7 +1,7 @@
 """Parse the pages of S3's listings.
 
-botocore takes 0.055 s of CPU time for a page of 1,000 objects, most of it for the times; this takes
-a tenth (measured with Python 3.11).
+botocore takes most of its CPU time for a page of 1,000 objects to parse the times. With this parser
+a page takes a fifth of the CPU time (0.020 instead of 0.105 s on a busy machine, Python 3.11).
 """
 
 from __future__ import annotations
