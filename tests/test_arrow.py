@@ -220,3 +220,10 @@ assert "pandas" not in sys.modules, "imported by decoding"
 
 def test_decoding_in_a_worker_imports_no_pandas() -> None:
     subprocess.run([sys.executable, "-c", DECODE], check=True, timeout=60)
+
+
+def test_runs_are_consecutive_rows_with_one_value() -> None:
+    rows = pa.table({"file": pa.array([3, 3, 1, 3], pa.int32()), "row": [0, 1, 2, 3]})
+    runs = [(value, run["row"].to_pylist()) for value, run in arrow.iter_runs(rows, "file")]
+    assert runs == [(3, [0, 1]), (1, [2]), (3, [3])]
+    assert list(arrow.iter_runs(rows.slice(0, 0), "file")) == []

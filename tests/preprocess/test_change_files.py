@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from halftone import arrow, storage
 from halftone.preprocess import change_files
-from halftone.preprocess.change_files import CHANGES, TOTALS, ChangeTotal, url_table
+from halftone.preprocess.change_files import CHANGES, TOTALS, ChangeTotal
+from halftone.preprocess.row_hashes import hash_values, sum_hashes
+from halftone.spark.frames import url_table
 from tables import table
 
 
@@ -44,7 +46,7 @@ def test_images_are_written_and_counted_by_change(tmp_path: Path) -> None:
     assert labels == {
         "gone row": 0,
         "new": 0,
-        "listed conflict": change_files.hash_values(("d", "dog")),
+        "listed conflict": hash_values(("d", "dog")),
     }
 
 
@@ -74,16 +76,16 @@ ROWS = st.lists(st.tuples(st.text(), st.integers(-(2**63), 2**63 - 1), st.floats
 
 @given(ROWS, st.randoms())
 def test_the_sum_of_hashes_has_no_order(rows: list[tuple[object, ...]], random: object) -> None:
-    total = change_files.sum_hashes(rows)
+    total = sum_hashes(rows)
     shuffled = rows.copy()
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert change_files.sum_hashes(shuffled) == total
+    assert sum_hashes(shuffled) == total
     assert 0 <= total < 2**128
-    assert change_files.sum_hashes([*rows, ("one more", 1, 1.0)]) != total
+    assert sum_hashes([*rows, ("one more", 1, 1.0)]) != total
 
 
 HASH = "fbf162cdab076791e3ed20588a45ad36"
 
 
 def test_the_hash_is_the_same_everywhere() -> None:
-    assert f"{change_files.hash_values(('/i/1.png', 'ü')):032x}" == HASH
+    assert f"{hash_values(('/i/1.png', 'ü')):032x}" == HASH

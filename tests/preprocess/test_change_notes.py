@@ -6,9 +6,10 @@ from pathlib import Path
 
 from halftone import arrow, storage
 from halftone.preprocess import change_notes
-from halftone.preprocess.change_files import CHANGES, url_table
+from halftone.preprocess.change_files import CHANGES
 from halftone.preprocess.change_notes import FILE_NOTES
 from halftone.preprocess.row_notes import ROW_NOTES
+from halftone.spark.frames import url_table
 from tables import table
 
 

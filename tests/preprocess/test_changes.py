@@ -18,15 +18,14 @@ from halftone.preprocess.change_files import (
     CHANGES,
     TOTALS,
     read_changes,
-    sum_hashes,
-    url_table,
     write_changes,
 )
 from halftone.preprocess.change_notes import NoteCounts
 from halftone.preprocess.delta import Delta
 from halftone.preprocess.entries import ENTRIES, FILE, KEPT_KEY
+from halftone.preprocess.row_hashes import sum_hashes
 from halftone.preprocess.row_notes import ROW_NUMBER
-from halftone.spark.frames import create_frame
+from halftone.spark.frames import create_frame, url_table
 from known_images import Known, Listed, as_entries, as_known, places
 from tables import table
 

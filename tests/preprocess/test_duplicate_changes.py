@@ -9,7 +9,8 @@ import pytest
 
 from halftone import arrow, storage
 from halftone.preprocess import duplicate_changes
-from halftone.preprocess.change_files import CHANGES, url_table
+from halftone.preprocess.change_files import CHANGES
+from halftone.spark.frames import url_table
 from tables import table
 
 

@@ -15,7 +15,8 @@ from drawn_predictions import calibrated
 from halftone import arrow, storage
 from halftone.metrics import calibration, score_counts, thresholds
 from halftone.scoring import predictions, validation_task
-from halftone.scoring.validation_task import SCORE_RANGE, URLS, VALIDATION_PREDICTIONS
+from halftone.scoring.validation_task import SCORE_RANGE, VALIDATION_PREDICTIONS
+from halftone.spark.frames import url_table
 
 LABEL_IDS = np.array([1, 0, 1, 0, 1, 1], np.int32)
 SCORES = np.array([0.9, 0.6, 0.6, 0.2, 0.2, 0.1], np.float32)
@@ -34,7 +35,7 @@ def write_files(
         ]
         urls.append(str(folder / f"{number}.parquet"))
         storage.write_table(urls[-1], pa.table(columns, schema=VALIDATION_PREDICTIONS))
-    return pa.table([arrow.string_array(urls)], schema=URLS)
+    return url_table(urls)
 
 
 def two(scores: np.ndarray) -> np.ndarray:

@@ -45,6 +45,7 @@ from halftone.arrow.rows import (
     filter_rows,
     index_in,
     is_in,
+    iter_runs,
     take_rows,
     widen,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "index_in",
     "is_in",
     "iter_rows",
+    "iter_runs",
     "iter_slices",
     "make_array",
     "number_array",

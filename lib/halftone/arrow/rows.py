@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Union
 
 import numpy as np
@@ -114,6 +114,14 @@ def _take_from_chunks(
     positions = np.empty(len(rows), np.int64)
     positions[order] = np.arange(len(rows))
     return pc.take(pa.chunked_array(parts, column.type), number_array(positions, pa.int64()))
+
+
+def iter_runs(table: pa.Table, name: str) -> Iterator[tuple[int, pa.Table]]:
+    """Yield each value of a column of integers, and the consecutive rows that have it."""
+    values = to_numpy(table[name])
+    starts = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist()] if len(values) else []
+    for start, end in zip(starts, [*starts[1:], len(values)]):
+        yield int(values[start]), table.slice(start, end - start)
 
 
 def filter_rows(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:

@@ -6,9 +6,9 @@ an image gets both splits at first: the predefined one, if any, and the one that
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,11 +22,10 @@ from halftone.config import Config, SplitSettings
 from halftone.dataset import schema, splits
 from halftone.listing import GROUP
 from halftone.preprocess.entries import NO_SPLIT, POSITION, UNLABELLED
+from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 
 TRAIN, VALIDATION = splits.SPLITS.index(splits.TRAIN), splits.SPLITS.index(splits.VALIDATION)
 PREDEFINED, DRAWN = "predefined", "drawn"
-_DIGEST_BYTES = 16
-_DIGEST_MODULUS = 2 ** (8 * _DIGEST_BYTES)
 
 ASSIGNED = pa.schema(
     [
@@ -78,7 +77,7 @@ class AssignmentSummary:
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.labels.update(other.labels)
-        self.digest = (self.digest + other.digest) % _DIGEST_MODULUS
+        self.digest = (self.digest + other.digest) % HASH_RANGE
         if other.first_ungrouped:
             paths = filter(None, (self.first_ungrouped, other.first_ungrouped))
             self.first_ungrouped = min(paths)
@@ -127,7 +126,7 @@ def assign_images(listed: pa.Table, rules: AssignmentRules) -> tuple[pa.Table, A
         ]
     )
     summary.num_unusable = assigned.num_rows - summary.num_images
-    summary.digest = digest_rows(assigned)
+    summary.digest = sum_hashes(arrow.iter_rows(assigned, *ASSIGNED.names))
     return assigned, summary
 
 
@@ -156,7 +155,7 @@ def _assign(
     paths = images[schema.PATH].to_pylist()
     predefined = _predefined_splits(images, rules, summary)
     drawn = _drawn_splits(images, predefined, rules, summary)
-    positions = [splits.hash_to_uint64(path, rules.seed, "order") - 2**63 for path in paths]
+    positions = compute_positions(paths, rules.seed)
     summary.num_images += len(paths)
     summary.labels.update(labels)
     summary.num_validation += predefined.count(VALIDATION)
@@ -167,7 +166,7 @@ def _assign(
         *(images[schema.PATH], arrow.string_array(labels)),
         *(arrow.number_array(ids, pa.int8()) for ids in (predefined, drawn)),
         *(images[schema.SIZE_BYTES], images[schema.MODIFIED]),
-        *(arrow.number_array(np.array(positions, np.int64), pa.int64()), empty, empty),
+        *(positions, empty, empty),
     ]
     return pa.table(columns, schema=ASSIGNED)
 
@@ -264,6 +263,12 @@ def _choose_split(group: str, settings: SplitSettings, seed: int, test_fraction:
     return splits.SPLITS.index(name)
 
 
+def compute_positions(paths: Sequence[str], seed: int) -> pa.Array:
+    """Return an int64 hash of each path, by which the rows of a split are sorted."""
+    positions = [splits.hash_to_uint64(path, seed, "order") - 2**63 for path in paths]
+    return arrow.number_array(np.array(positions, np.int64), pa.int64())
+
+
 def final_splits(assigned: pa.Table, has_validation: bool) -> npt.NDArray[np.int8]:
     """Return the split of each row of ASSIGNED.
 
@@ -275,14 +280,3 @@ def final_splits(assigned: pa.Table, has_validation: bool) -> npt.NDArray[np.int
         is_rejected = ~_is_empty(assigned[schema.REASON])
         return np.where((predefined == NO_SPLIT) & ~is_rejected, np.int8(TRAIN), predefined)
     return arrow.to_numpy(assigned[DRAWN])
-
-
-def digest_rows(table: pa.Table) -> int:
-    """Return the sum of the digests of the rows: the same for the same rows in any order."""
-    rows = zip(*(column.to_pylist() for column in table.columns))
-    return int(sum(map(_digest_row, rows)) % _DIGEST_MODULUS)
-
-
-def _digest_row(row: tuple[Any, ...]) -> int:
-    digest = hashlib.blake2b(repr(row).encode("utf-8", "surrogateescape"), digest_size=16)
-    return int.from_bytes(digest.digest(), "big")

@@ -20,14 +20,13 @@ from halftone.dataset.splits import SPLITS
 from halftone.preprocess import row_notes
 from halftone.preprocess.decode_block import STATUS, is_decoded
 from halftone.preprocess.row_notes import ROW_NUMBER
-from halftone.spark.frames import build_table, create_frame, expand_rows
+from halftone.spark.frames import MAX_READ_TASKS, build_table, create_frame, expand_rows
 
 # The kinds of source files, by age: of several images with the same bytes, the first in this order
 # is kept.
 MOVED, ROWS, DUPLICATES, NEW = range(4)
 CHANGED_KINDS = (MOVED, NEW)
 SOURCE, KIND, GONE = "source", "kind", "gone"
-_MAX_READ_TASKS = 2000
 _FILES_PER_TASK = 8
 
 
@@ -99,7 +98,7 @@ _DUPLICATE_COLUMNS = {
 def source_frame(session: SparkSession, sources: Sequence[SourceFile]) -> DataFrame:
     """Return a row of SOURCES for each file that has candidates."""
     rows = [source.to_row(number) for number, source in enumerate(sources) if source.num_candidates]
-    num_tasks = min(_MAX_READ_TASKS, -(-len(rows) // _FILES_PER_TASK))
+    num_tasks = min(MAX_READ_TASKS, -(-len(rows) // _FILES_PER_TASK))
     return create_frame(session, build_table(rows, SOURCES), num_tasks)
 
 

@@ -22,7 +22,6 @@ from halftone.listing import (
     ListingPlan,
     UnitRemarks,
     list_unit,
-    repeated_paths_error,
     summarise_listing,
 )
 from halftone.preprocess.assignment import (
@@ -34,11 +33,11 @@ from halftone.preprocess.assignment import (
 )
 from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.label_variants import describe_label_variants
+from halftone.preprocess.listing_parts import PartWriter, check_unique_paths
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import create_frame, expand_rows, map_rows
+from halftone.spark.frames import create_frame, create_url_frame, expand_rows, map_rows
 
 FOLDER = "catalogue"  # below the staging folder
-_PART_ROWS = 1 << 18
 UNIT_RESULTS = pa.schema(
     [
         pa.field("unit", pa.int64()),
@@ -48,9 +47,6 @@ UNIT_RESULTS = pa.schema(
         pa.field("error", pa.string()),  # message of an InputError, or empty
     ]
 )
-_URL = "url"
-_URLS = pa.schema([pa.field(_URL, pa.string())])
-_MAX_READ_TASKS = 2000
 
 
 class Catalogue(NamedTuple):
@@ -74,9 +70,8 @@ class Catalogue(NamedTuple):
 
     def read_entries(self, session: SparkSession) -> DataFrame:
         """Return ENTRIES of all images."""
-        urls = pa.table([arrow.string_array(self.parts)], schema=_URLS)
         read = partial(read_part, self.root, self.summary.num_validation > 0)
-        return expand_rows(create_frame(session, urls, _MAX_READ_TASKS), read, ENTRIES)
+        return expand_rows(create_url_frame(session, self.parts), read, ENTRIES)
 
 
 def build_catalogue(
@@ -110,7 +105,7 @@ def build_catalogue(
     )
     catalogue = combine_units(plan, config, results, require_classes=require_classes)
     if plan.table_url is not None:
-        _check_unique_paths(session, plan, catalogue)
+        check_unique_paths(session, plan, catalogue.read_entries(session))
     return catalogue
 
 
@@ -166,29 +161,18 @@ def write_unit(
 ) -> Iterator[tuple[Any, ...]]:
     """List a unit and write its images to files; runs in a worker."""
     summary, remarks = AssignmentSummary(), UnitRemarks()
-    parts: list[str] = []
-    pending: list[pa.Table] = []
-
-    def write_part() -> None:
-        if pending:
-            url = storage.join(str(folder), f"part-{unit:06d}-{len(parts):05d}.parquet")
-            storage.write_table(url, pa.concat_tables(pending).combine_chunks())
-            parts.append(url)
-            pending.clear()
-
+    parts = PartWriter(str(folder), unit)
     try:
         for listed in list_unit(plan, remarks, unit, arguments):
             assigned, of_table = assign_images(listed, rules)
             summary.add(of_table)
             if folder is not None:
-                pending.append(assigned)
-            if sum(table.num_rows for table in pending) >= _PART_ROWS:
-                write_part()
+                parts.add(assigned)
     except InputError as error:
         yield unit, [], "", "", str(error)
         return
-    write_part()
-    yield unit, parts, json.dumps(summary.to_json()), remarks.to_json(), ""
+    parts.flush()
+    yield unit, parts.urls, json.dumps(summary.to_json()), remarks.to_json(), ""
 
 
 def read_part(root: str, has_validation: bool, url: str) -> Iterator[pa.Table]:
@@ -249,12 +233,3 @@ def _check_classes(catalogue: Catalogue) -> None:
         "classes or more. Put each class into its own folder, or set preprocess.label_from to find "
         "the label in the path"
     )
-
-
-def _check_unique_paths(session: SparkSession, plan: ListingPlan, catalogue: Catalogue) -> None:
-    """Raise InputError if a table of images names a path more than once."""
-    repeated = catalogue.read_entries(session).groupBy(schema.PATH).count().where("count > 1")
-    totals = repeated.selectExpr("count(*) AS paths", f"min({schema.PATH}) AS first")
-    (row,) = collect_rows(session, totals, ActionProgress("list", "look for repeated paths"))
-    if row.paths:
-        raise repeated_paths_error(plan, row.paths, row.first)

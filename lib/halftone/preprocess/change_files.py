@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.preprocess.comparison import CHANGE, LISTED_CONFLICT
 from halftone.preprocess.entries import ENTRIES, FILE, KEPT_KEY
+from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 from halftone.preprocess.row_notes import ROW_NUMBER
-from halftone.spark.frames import build_table, create_frame, map_tables
+from halftone.spark.frames import URL, build_table, create_url_frame, map_tables, partition_number
 
-URL = "url"
-URLS = pa.schema([pa.field(URL, pa.string())])
 # A listed image, a known image, or both, and the change between them. If the image is not listed,
 # or not known, what would come from there is "", -1 or 0.0.
 CHANGES = pa.schema(
@@ -33,9 +29,6 @@ CHANGES = pa.schema(
     ]
 )
 _HASHED = (*ENTRIES.names, CHANGE)
-
-
-HASH_RANGE = 2**128
 
 
 class ChangeTotal(NamedTuple):
@@ -69,30 +62,19 @@ TOTALS = pa.schema(
 )
 
 
-def hash_values(values: Sequence[Any]) -> int:
-    """Map values to 0 ... HASH_RANGE - 1."""
-    digest = hashlib.blake2b(json.dumps(values).encode(), digest_size=16).digest()
-    return int.from_bytes(digest, "big")
-
-
 def write_changes(folder: str, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Write the CHANGES of a partition as a file in `folder`; yield TOTALS by change."""
     changes = [table for table in tables if table.num_rows]
     if not changes:
         return
     table = arrow.conform(pa.concat_tables(changes), CHANGES)
-    url = storage.join(folder, f"part-{_partition_number():06d}.parquet")
+    url = storage.join(folder, f"part-{partition_number():06d}.parquet")
     storage.write_table(url, table)
     rows = [
         (url, change, count, f"{digest:032x}", f"{label_digest:032x}", *first)
         for change, (count, digest, label_digest, first) in _sum_changes(table).items()
     ]
     yield build_table(rows, TOTALS)
-
-
-def _partition_number() -> int:
-    context = TaskContext.get()
-    return context.partitionId() if context else 0
 
 
 def _sum_changes(table: pa.Table) -> dict[str, ChangeTotal]:
@@ -114,11 +96,6 @@ def _sum_change(change: str, images: pa.Table) -> ChangeTotal:
         sum_hashes(labels) if is_conflict else 0,
         min(arrow.iter_rows(images, FILE, ROW_NUMBER, schema.KEY)),
     )
-
-
-def sum_hashes(rows: Iterable[Sequence[Any]]) -> int:
-    """Return a digest of rows that does not depend on their order."""
-    return sum(map(hash_values, rows)) % HASH_RANGE
 
 
 def merge_totals(rows: Iterable[Any]) -> dict[str, ChangeTotal]:
@@ -159,16 +136,6 @@ def read_changes(
             yield images.select(list(names))
 
 
-def url_table(urls: Iterable[str]) -> pa.Table:
-    """Return URLS."""
-    return build_table([(url,) for url in urls], URLS)
-
-
-def frame_of_urls(session: SparkSession, urls: Sequence[str]) -> DataFrame:
-    """Return URLS, one in each partition."""
-    return create_frame(session, url_table(urls), len(urls))
-
-
 def frame_of_changes(
     session: SparkSession, urls: Sequence[str], changes: Collection[str], columns: pa.Schema
 ) -> DataFrame:
@@ -178,4 +145,4 @@ def frame_of_changes(
         urls: of files of CHANGES.
     """
     function = partial(read_changes, frozenset(changes), columns.names)
-    return map_tables(frame_of_urls(session, urls), function, columns)
+    return map_tables(create_url_frame(session, urls), function, columns)

@@ -7,7 +7,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from halftone import arrow, storage
@@ -74,17 +73,10 @@ def write_notes(folder: str, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     Args:
         tables: FILE_NOTES, sorted by file and row, with all notes of each file.
     """
-    for file, parts in groupby(_split_by_file(tables), key=itemgetter(0)):
+    runs = (run for table in tables for run in arrow.iter_runs(table, FILE))
+    for file, parts in groupby(runs, key=itemgetter(0)):
         notes = pa.concat_tables(part for _, part in parts)
         url = storage.join(folder, f"{file:06d}.parquet")
         storage.write_table(url, arrow.conform(notes, ROW_NOTES))
         texts = notes[NOTE].to_pylist()
         yield build_table([(file, url, *map(texts.count, (DROPPED, MOVED, GONE)))], NOTE_COUNTS)
-
-
-def _split_by_file(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
-    for table in tables:
-        files = arrow.to_numpy(table[FILE])
-        starts = np.flatnonzero(np.diff(files, prepend=files[:1] - 1))
-        for start, stop in zip(starts, [*starts[1:], len(files)]):
-            yield int(files[start]), table.slice(start, stop - start)

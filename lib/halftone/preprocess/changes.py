@@ -19,14 +19,10 @@ from halftone.dataset import schema
 from halftone.preprocess import comparison
 from halftone.preprocess.change_files import (
     CHANGES,
-    HASH_RANGE,
     TOTALS,
     ChangeTotal,
-    frame_of_urls,
     list_urls,
     merge_totals,
-    sum_hashes,
-    url_table,
     write_changes,
 )
 from halftone.preprocess.change_notes import (
@@ -45,9 +41,10 @@ from halftone.preprocess.duplicate_changes import (
     write_decided,
 )
 from halftone.preprocess.entries import ENTRIES, FILE, KNOWN
+from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import build_table, map_tables
+from halftone.spark.frames import build_table, create_url_frame, map_tables, url_table
 from halftone.spark.worker import TableFunction
 
 # A worker holds the images of a partition that have changed, in about 100 MB.
@@ -252,6 +249,6 @@ def _process_files(
         order = pc.sort_indices(found, sort_keys=[(name, "ascending") for name in by])
         tables = write(iter([arrow.take_rows(found, arrow.to_numpy(order))]))
         return [row for table in tables for row in arrow.iter_rows(table, *written_schema.names)]
-    found = map_tables(frame_of_urls(session, urls), find, found_schema)
+    found = map_tables(create_url_frame(session, urls), find, found_schema)
     found = found.repartition(_count_partitions(num_images), by[0]).sortWithinPartitions(*by)
     return collect_rows(session, map_tables(found, write, written_schema), _COMPARE)

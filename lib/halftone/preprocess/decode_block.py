@@ -72,6 +72,10 @@ class StagedPart(NamedTuple):
     num_rows: int
     num_decoded: dict[str, int]  # by split
 
+    @property
+    def num_rejected(self) -> int:
+        return self.num_rows - sum(self.num_decoded.values())
+
 
 def part_url(job: DecodeJob, block: int) -> str:
     return storage.join(job.parts, f"{PART_NAME}{block:06d}.parquet")

@@ -14,7 +14,6 @@ from typing import NamedTuple, Optional
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import TaskContext
 from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
@@ -33,7 +32,7 @@ from halftone.preprocess.decode_block import digest_whole_file, has_partial_dige
 from halftone.preprocess.entries import CONFLICT, DUPLICATE
 from halftone.preprocess.row_notes import DROPPED, ROW_NOTES, ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import build_table, map_tables
+from halftone.spark.frames import build_table, map_tables, partition_number
 
 _ROWS_PER_PARTITION = 50_000
 _STATUS = "status"
@@ -285,9 +284,7 @@ def _write_resolutions(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.T
     images = arrow.filter_rows(table, source_ids >= 0)
     url = ""
     if images.num_rows:
-        context = TaskContext.get()
-        assert context is not None
-        url = storage.join(folder, f"images-{context.partitionId():06d}.parquet")
+        url = storage.join(folder, f"images-{partition_number():06d}.parquet")
         storage.write_table(url, images)
     write_notes(folder, images)
     counts: Counter[tuple[int, int, str, str]] = Counter()
@@ -306,13 +303,11 @@ def _write_resolutions(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.T
 
 def write_notes(folder: str, images: pa.Table) -> None:
     """Write a file of ROW_NOTES for each source file in a table that is sorted by source."""
-    source_ids = arrow.to_numpy(images[SOURCE])
-    for source in np.unique(source_ids):
-        rows = arrow.filter_rows(images.select([ROW_NUMBER]), source_ids == source)
+    for source, rows in arrow.iter_runs(images, SOURCE):
         columns = [
             rows[ROW_NUMBER],
             arrow.repeat_value(arrow.string_array([DROPPED]), rows.num_rows),
             arrow.repeat_value(arrow.string_array([""]), rows.num_rows),
             arrow.repeat_value(arrow.number_array([-1], pa.int8()), rows.num_rows),
         ]
-        storage.write_table(notes_url(folder, int(source)), pa.table(columns, schema=ROW_NOTES))
+        storage.write_table(notes_url(folder, source), pa.table(columns, schema=ROW_NOTES))

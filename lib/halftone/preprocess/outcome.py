@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Optional
 
+import pyarrow as pa
+from pyspark.sql import DataFrame
+
 from halftone import storage
 from halftone.dataset import schema
 from halftone.dataset.manifest import DUPLICATES, NEAR_DUPLICATES, REJECTS
@@ -77,7 +80,7 @@ def decide_outcome(
         kept = _leave_out(kept, similar.notes, similar.num_by_source)
         by_class.subtract(similar.num_by_class)
     labels, counts = _count_classes(context.previous_labels, by_class)
-    sources_of_tables = _TableFiles(context, staged, resolutions, similar, dropped_similar)
+    sources_of_tables = _TableFiles(*(context, staged, kept, resolutions, similar, dropped_similar))
     rejects = sources_of_tables.write_rejects()
     num_duplicates = sources_of_tables.num_duplicates
     inputs = context.num_inputs
@@ -179,103 +182,87 @@ class _TableFiles(NamedTuple):
 
     context: PreprocessContext
     staged: StagedRows
+    sources: Sequence[SourceFile]  # with notes on all that is left out
     resolutions: Resolutions
     similar: Optional[SimilarImages]
     dropped_similar: bool  # near duplicates with the same label are duplicates
 
     def write_rejects(self) -> SideTable:
-        context = self.context
-        sources = TableSources(
-            previous=self._previous(REJECTS),
-            parts=[
-                part.url
-                for part in self.staged.new
-                if part.num_rows != sum(part.num_decoded.values())
-            ],
-            resolved=self.resolutions.files,
-        )
-        num_rejected = sum(
-            part.num_rows - sum(part.num_decoded.values()) for part in self.staged.new
-        )
+        context, delta = self.context, self.context.delta
+        with_rejects = [part for part in self.staged.new if part.num_rejected]
         by_status = self.resolutions.num_by_status
-        num_rows = self._num_previous(REJECTS) + num_rejected + context.delta.num_unusable
+        num_rows = self._num_previous_rejects() + delta.num_unusable
+        num_rows += sum(part.num_rejected for part in with_rejects)
         num_rows += sum(by_status.values()) - by_status[DUPLICATE]
         if not num_rows:
             return EMPTY_TABLE
+        sources = TableSources(
+            previous=self._previous_rejects(),
+            parts=[part.url for part in with_rejects],
+            resolved=self.resolutions.files,
+        )
         rows = sources.read(context.session, schema.REJECTS)
-        if context.delta.num_unusable:
-            unusable = context.delta.read_work(context.session).where(f"{schema.REASON} <> ''")
+        if delta.num_unusable:
+            unusable = delta.read_work(context.session).where(f"{schema.REASON} <> ''")
             rows = rows.unionByName(
                 unusable.withColumn(schema.PATH, unusable[schema.KEY]).select(*schema.REJECTS.names)
             )
-        return write_side_table(
-            *(context.session, rows, schema.REJECTS, num_rows),
-            *(context.dataset, REJECTS, context.run_name),
-        )
+        return self._write(REJECTS, schema.REJECTS, rows, num_rows)
 
     @property
     def num_duplicates(self) -> int:
+        num_previous = sum(source.num_candidates for source in self._previous_duplicates())
         num_similar = 0
         if self.similar and self.dropped_similar:
             num_similar = sum(self.similar.num_by_class.values())
-        by_status = self.resolutions.num_by_status
-        num_lost = sum(
-            counts[""] for counts in self.resolutions.num_dropped.values()
-        )  # duplicates of the previous version that are resolved again
-        return self._num_previous(DUPLICATES) - num_lost + by_status[DUPLICATE] + num_similar
+        return num_previous + self.resolutions.num_by_status[DUPLICATE] + num_similar
 
     def write_duplicates(self) -> SideTable:
-        context = self.context
         if not self.num_duplicates:
             return EMPTY_TABLE
         sources = TableSources(
-            previous=self._previous(DUPLICATES),
+            previous=[(source.url, source.notes) for source in self._previous_duplicates()],
             resolved=self.resolutions.files,
             similar=self.similar.files if self.similar and self.dropped_similar else (),
         )
-        return write_side_table(
-            *(context.session, sources.read(context.session, schema.DUPLICATES)),
-            *(schema.DUPLICATES, self.num_duplicates),
-            *(context.dataset, DUPLICATES, context.run_name),
-        )
+        rows = sources.read(self.context.session, schema.DUPLICATES)
+        return self._write(DUPLICATES, schema.DUPLICATES, rows, self.num_duplicates)
 
     def write_near_duplicates(self) -> SideTable:
-        context, similar = self.context, self.similar
+        similar = self.similar
         if similar is None or not similar.num_images:
             return EMPTY_TABLE
-        sources = TableSources(similar=similar.files)
+        rows = TableSources(similar=similar.files).read(
+            self.context.session, schema.NEAR_DUPLICATES
+        )
+        return self._write(NEAR_DUPLICATES, schema.NEAR_DUPLICATES, rows, similar.num_images)
+
+    def _write(
+        self, name: str, table_schema: pa.Schema, rows: DataFrame, num_rows: int
+    ) -> SideTable:
+        context = self.context
         return write_side_table(
-            *(context.session, sources.read(context.session, schema.NEAR_DUPLICATES)),
-            *(schema.NEAR_DUPLICATES, similar.num_images),
-            *(context.dataset, NEAR_DUPLICATES, context.run_name),
+            *(context.session, rows, table_schema, num_rows, context.dataset),
+            *(name, context.run_name),
         )
 
-    def _previous(self, kind: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Return the files of a table of the previous version, each with the URLs of its notes."""
-        notes = {index: (noted.url,) for index, noted in self.context.delta.notes.items()}
-        resolved = self._notes_of_duplicates() if kind == DUPLICATES else {}
+    def _previous_duplicates(self) -> list[SourceFile]:
+        return [source for source in self.sources if source.kind == candidates.DUPLICATES]
+
+    def _previous_rejects(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the rejects files of the previous version, each with the URLs of its notes."""
+        notes = self.context.delta.notes
         return [
-            (file.url, (*notes.get(file.index, ()), *resolved.get(file.url, ())))
+            (file.url, (notes[file.index].url,) if file.index in notes else ())
             for file in self.context.files
-            if file.kind == kind
+            if file.kind == REJECTS
         ]
 
-    def _notes_of_duplicates(self) -> dict[str, tuple[str, ...]]:
-        sources = _list_sources(self.context, self.staged)
-        return {
-            sources[index].url: (url,)
-            for index, url in self.resolutions.notes.items()
-            if sources[index].kind == candidates.DUPLICATES
-        }
-
-    def _num_previous(self, kind: str) -> int:
-        manifest = self.context.previous_manifest
+    def _num_previous_rejects(self) -> int:
+        manifest, notes = self.context.previous_manifest, self.context.delta.notes
         if manifest is None:
             return 0
-        total = manifest.rejects if kind == REJECTS else manifest.duplicates
-        indices = {file.index for file in self.context.files if file.kind == kind}
-        return total - sum(
-            noted.num_dropped
-            for index, noted in self.context.delta.notes.items()
-            if index in indices
+        indices = [file.index for file in self.context.files if file.kind == REJECTS]
+        return manifest.rejects - sum(
+            notes[index].num_dropped for index in indices if index in notes
         )

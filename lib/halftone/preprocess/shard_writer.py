@@ -26,6 +26,7 @@ from halftone.preprocess.decode_block import STATUS
 from halftone.preprocess.shards import Shard, ShardSource
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, create_frame, map_rows
+from halftone.storage.written_rows import WrittenRows
 
 # Neighbouring shards are written by one task, as they share source files: a task that starts in
 # the middle of a staged part reads all of it. More than the largest bytes gain nothing.
@@ -145,18 +146,14 @@ def write_shards(
     if not planned:
         return []
 
-    def count_done() -> int:
-        folders = {shard.split for shard in planned}
-        names = (storage.list_names(storage.join(writer.dataset, folder)) for folder in folders)
-        return sum(name.startswith(f"{run_name}-") for folder in names for name in folder)
-
+    written = WrittenRows({storage.join(writer.dataset, shard.path): 1 for shard in planned})
     tasks = [(json.dumps(shards),) for shards in group_by_task(planned, writer.image_bytes)]
     frame = create_frame(session, build_table(tasks, _TASKS), len(tasks))
     rows = collect_rows(
         session,
         map_rows(frame, partial(_write, writer), SHARD_FILES),
         ActionProgress(
-            "write", f"write shards of {writer.dataset}", len(planned), "shards", count_done
+            "write", f"write shards of {writer.dataset}", len(planned), "shards", written.count
         ),
     )
     files = {file.path: file for file in map(shard_files.from_row, rows)}

@@ -11,7 +11,6 @@ from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
@@ -22,7 +21,13 @@ from halftone.preprocess.duplicates import RESOLVED
 from halftone.preprocess.entries import DUPLICATE
 from halftone.preprocess.similar_images import SIMILAR
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import build_table, create_frame, expand_rows, map_tables
+from halftone.spark.frames import (
+    build_table,
+    create_frame,
+    expand_rows,
+    map_tables,
+    partition_number,
+)
 
 _ROWS_PER_FILE = 500_000
 _FILES_PER_TASK = 16
@@ -106,9 +111,7 @@ def _write_file(
     table = arrow.concat_tables(tables, table_schema).combine_chunks()
     if not table.num_rows:
         return
-    context = TaskContext.get()
-    assert context is not None
-    number = context.partitionId()
+    number = partition_number()
     path = f"{prefix}-{number:05d}.parquet"
     storage.write_table(storage.join(dataset, path), table)
     has_reasons = schema.REASON in table_schema.names

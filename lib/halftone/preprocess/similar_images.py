@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
@@ -30,7 +29,13 @@ from halftone.preprocess.duplicates import notes_url, write_notes
 from halftone.preprocess.hash_blocks import HASH, HASHES, ID, LABEL
 from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import build_table, create_frame, expand_rows, map_tables
+from halftone.spark.frames import (
+    build_table,
+    create_url_frame,
+    expand_rows,
+    map_tables,
+    partition_number,
+)
 
 # A row of a source file in one number: the index of the file, and the row in it.
 _ROW_BITS = 32
@@ -43,7 +48,6 @@ MATCHES = pa.schema(
     ]
 )
 _ROWS_PER_PARTITION = 100_000
-_FILE_COLUMNS = (schema.SIZE_BYTES, schema.MODIFIED, schema.DIGEST)
 # A row that is near to a row of an earlier split, with the columns of its image file.
 SIMILAR = pa.schema(
     [
@@ -113,8 +117,8 @@ def find_similar_images(
     if not num_images:
         return SimilarImages(0, 0, chance_fraction, (), {}, {}, Counter())
     num_partitions = max(1, -(-num_images // _ROWS_PER_PARTITION))
-    urls = pa.table([arrow.string_array([row.url for row in written])], names=["url"])
-    found = expand_rows(create_frame(session, urls, num_partitions), _read_matches, MATCHES)
+    urls = create_url_frame(session, [row.url for row in written], num_partitions)
+    found = expand_rows(urls, _read_matches, MATCHES)
     files = source_frame(session, of_rows)
     near = _fetch(found, files, NEAR_ID, _NEAR, num_partitions)
     similar = _fetch(near, files, ID, SIMILAR, num_partitions)
@@ -187,9 +191,7 @@ def _hash_label(label: str) -> int:
 def _write_matches(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     table = arrow.concat_tables(tables, MATCHES)
     if table.num_rows:
-        context = TaskContext.get()
-        assert context is not None
-        url = storage.join(folder, f"matches-{context.partitionId():06d}.parquet")
+        url = storage.join(folder, f"matches-{partition_number():06d}.parquet")
         storage.write_table(url, table.combine_chunks())
         yield build_table([(url, table.num_rows)], _MATCH_FILES)
 
@@ -224,9 +226,8 @@ def _fetch(
 
 def _fetch_rows(id_name: str, result: pa.Schema, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     for table in tables:
-        source_ids = arrow.to_numpy(table[SOURCE])
-        for source in np.unique(source_ids):
-            yield _fetch_of_source(id_name, result, arrow.filter_rows(table, source_ids == source))
+        for _, matches in arrow.iter_runs(table, SOURCE):
+            yield _fetch_of_source(id_name, result, matches)
 
 
 def _fetch_of_source(id_name: str, result: pa.Schema, matches: pa.Table) -> pa.Table:
@@ -263,9 +264,7 @@ def _write_similar(folder: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table
     table = arrow.concat_tables(tables, SIMILAR).combine_chunks()
     if not table.num_rows:
         return
-    context = TaskContext.get()
-    assert context is not None
-    url = storage.join(folder, f"images-{context.partitionId():06d}.parquet")
+    url = storage.join(folder, f"images-{partition_number():06d}.parquet")
     storage.write_table(url, table)
     is_same = pc.cast(pc.equal(table[schema.LABEL], table[schema.NEAR_LABEL]), pa.int8())
     same = arrow.filter_rows(table, arrow.to_numpy(is_same) == 1)

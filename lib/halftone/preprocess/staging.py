@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Optional
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from halftone import arrow, storage
+from halftone import arrow
 from halftone.config import Config, PixelSpec
 from halftone.config.effects import result_settings
 from halftone.dataset import schema
@@ -30,6 +29,7 @@ from halftone.preprocess.decode_block import DecodeJob, StagedPart, part_url, st
 from halftone.preprocess.entries import POSITION
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, map_tables
+from halftone.storage.written_rows import WrittenRows
 
 # Spark and Petastorm ignore names with a leading underscore.
 FOLDER = "_staging"
@@ -100,18 +100,21 @@ def iter_blocks(tables: Iterator[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
     pending: list[pa.Table] = []
     current = -1
     for table in tables:
-        blocks = arrow.to_numpy(table[_BLOCK])
-        starts = [0, *(np.flatnonzero(np.diff(blocks)) + 1).tolist(), len(blocks)]
-        for start, end in zip(starts, starts[1:]):
-            if start == end:
-                continue
-            if pending and blocks[start] != current:
+        for block, rows in arrow.iter_runs(table, _BLOCK):
+            if pending and block != current:
                 yield current, pa.concat_tables(pending).combine_chunks()
                 pending = []
-            current = int(blocks[start])
-            pending.append(table.slice(start, end - start))
+            current = block
+            pending.append(rows)
     if pending:
         yield current, pa.concat_tables(pending).combine_chunks()
+
+
+def count_written(job: DecodeJob, num_images: int, num_blocks: int) -> WrittenRows:
+    """Count images by the files of blocks, which are of about equal size."""
+    ends = [num_images * number // max(1, num_blocks) for number in range(num_blocks + 1)]
+    urls = (part_url(job, block) for block in range(num_blocks))
+    return WrittenRows({url: end - start for url, start, end in zip(urls, ends, ends[1:])})
 
 
 def stage_images(
@@ -129,16 +132,18 @@ def stage_images(
     if not num_images:
         return []
     num_blocks = count_blocks(num_images, job.pixels)
-
-    def count_done() -> int:
-        return num_images * min(num_parts(job), num_blocks) // num_blocks
-
     results = collect_rows(
         session,
         map_tables(
             group_by_block(entries, num_blocks), partial(_stage_blocks, job), _BLOCK_RESULTS
         ),
-        ActionProgress("decode", f"decode images of {job.root}", num_images, "images", count_done),
+        ActionProgress(
+            "decode",
+            f"decode images of {job.root}",
+            num_images,
+            "images",
+            count_written(job, num_images, num_blocks).count,
+        ),
     )
     return [
         StagedPart(part_url(job, row.block), row.rows, {split: row[split] for split in SPLITS})
@@ -150,8 +155,3 @@ def _stage_blocks(job: DecodeJob, tables: Iterator[pa.Table]) -> Iterator[pa.Tab
     for block, entries in iter_blocks(tables):
         num_decoded = stage_block(job, block, entries)
         yield build_table([(block, entries.num_rows, *num_decoded)], _BLOCK_RESULTS)
-
-
-def num_parts(job: DecodeJob) -> int:
-    """Return how many blocks are finished."""
-    return len(storage.list_names(job.parts))

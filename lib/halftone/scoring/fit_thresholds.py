@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark.sql import DataFrame
 
 from halftone import arrow, storage
 from halftone.config import ScoreSettings
@@ -29,7 +30,6 @@ from halftone.scoring.validation_task import (
     SCORE_RANGE,
     SCORE_RANGES,
     THRESHOLDS,
-    URLS,
 )
 from halftone.spark import actions, frames
 from halftone.spark.actions import ActionProgress
@@ -110,11 +110,8 @@ class _ValidationRows(NamedTuple):
         """Return whether the driver reads them itself."""
         return self.num_rows * self.num_classes <= _MAX_DRIVER_VALUES
 
-    def url_table(self) -> pa.Table:
-        return pa.table([arrow.string_array(self.urls)], schema=URLS)
-
-    def url_frame(self) -> Any:
-        return frames.create_frame(self.scorer.spark, self.url_table(), self.scorer.max_tasks())
+    def url_frame(self) -> DataFrame:
+        return frames.create_url_frame(self.scorer.spark, self.urls, self.scorer.max_tasks())
 
 
 def _predict_validation(scorer: SparkScorer, data: Manifest, folder: str) -> _ValidationRows:
@@ -150,7 +147,7 @@ def _choose_threshold(
     count = partial(validation_task.count_scores, temperature)
     choose = partial(validation_task.choose_threshold, rows.num_positives, min_precision)
     if rows.are_few:
-        counts = pa.concat_tables(count([rows.url_table()]))
+        counts = pa.concat_tables(count([frames.url_table(rows.urls)]))
         order = pc.sort_indices(counts, sort_keys=[(SCORE_RANGE, "descending")])
         (table,) = choose([arrow.take_rows(counts, arrow.to_numpy(order))])
         ((threshold, message),) = arrow.iter_rows(table, *THRESHOLDS.names)

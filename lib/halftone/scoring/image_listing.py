@@ -13,23 +13,21 @@ from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow, storage
 from halftone.config import Config
-from halftone.dataset import schema, splits
+from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing import (
     ListingPlan,
     UnitRemarks,
     list_unit,
-    repeated_paths_error,
     summarise_listing,
 )
-from halftone.preprocess.assignment import digest_rows, find_labels
+from halftone.preprocess.assignment import compute_positions, find_labels
 from halftone.preprocess.entries import ENTRIES, POSITION
+from halftone.preprocess.listing_parts import PartWriter, check_unique_paths
+from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import create_frame, expand_rows, map_rows
+from halftone.spark.frames import create_frame, create_url_frame, expand_rows, map_rows
 
-_PART_ROWS = 1 << 18
-_MAX_READ_TASKS = 2000
-_DIGEST_RANGE = 2**128
 _UNIT_RESULTS = pa.schema(
     [
         pa.field("unit", pa.int64()),
@@ -43,7 +41,6 @@ _UNIT_RESULTS = pa.schema(
         pa.field("error", pa.string()),  # message of an InputError, or ""
     ]
 )
-_URLS = pa.schema([pa.field("url", pa.string())])
 
 
 class ImageListing(NamedTuple):
@@ -63,8 +60,7 @@ class ImageListing(NamedTuple):
 
     def read_entries(self, session: SparkSession) -> DataFrame:
         """Return ENTRIES of all images; the label is empty if it is not known."""
-        urls = pa.table([arrow.string_array(self.parts)], schema=_URLS)
-        return expand_rows(create_frame(session, urls, _MAX_READ_TASKS), _read_part, ENTRIES)
+        return expand_rows(create_url_frame(session, self.parts), _read_part, ENTRIES)
 
 
 class LabelRules(NamedTuple):
@@ -96,7 +92,7 @@ def list_images(
     results = collect_rows(session, map_rows(frame, write, _UNIT_RESULTS), progress)
     listing = combine_units(plan, classes, results)
     if plan.table_url is not None:
-        _check_unique_paths(session, plan, listing)
+        check_unique_paths(session, plan, listing.read_entries(session))
     return listing
 
 
@@ -133,7 +129,7 @@ def combine_units(
         parts=tuple(sorted(url for row in results for url in row.parts)),
         num_usable=num_usable,
         num_unusable=num_unusable,
-        digest=f"{sum(int(row.digest, 16) for row in results) % _DIGEST_RANGE:032x}",
+        digest=f"{sum(int(row.digest, 16) for row in results) % HASH_RANGE:032x}",
         ignored=listed.ignored,
         notes=listed.notes,
     )
@@ -143,36 +139,26 @@ def write_unit(
     plan: ListingPlan, rules: LabelRules, folder: str, unit: int, arguments: str
 ) -> Iterator[tuple[Any, ...]]:
     """List a unit and write its images to files; runs in a worker."""
-    remarks, pending = UnitRemarks(), [arrow.empty_table(ENTRIES)]
-    parts: list[str] = []
+    remarks, parts = UnitRemarks(), PartWriter(folder, unit)
     totals, digest = [0, 0], 0
     first_unusable: list[str] = []
     unknown_labels: list[str] = []
 
-    def write_part() -> None:
-        url = storage.join(folder, f"part-{unit:06d}-{len(parts):05d}.parquet")
-        storage.write_table(url, pa.concat_tables(pending).combine_chunks())
-        parts.append(url)
-        del pending[1:]
-
     try:
         for listed in list_unit(plan, remarks, unit, arguments):
             entries, unknown_label = build_entries(plan, rules, listed)
-            pending.append(entries)
+            parts.add(entries)
             num_usable = entries[schema.REASON].to_pylist().count("")
             totals = [totals[0] + num_usable, totals[1] + entries.num_rows - num_usable]
-            digest += digest_rows(entries)
+            digest += sum_hashes(arrow.iter_rows(entries, *ENTRIES.names))
             first_unusable += _first_unusable(entries)
             unknown_labels += [unknown_label] if unknown_label else []
-            if sum(table.num_rows for table in pending) >= _PART_ROWS:
-                write_part()
     except InputError as error:
         yield unit, [], 0, 0, "", "", "0", "", str(error)
         return
-    if len(pending) > 1:
-        write_part()
+    parts.flush()
     firsts = (min(texts, default="") for texts in (first_unusable, unknown_labels))
-    yield unit, parts, *totals, *firsts, f"{digest % _DIGEST_RANGE:x}", remarks.to_json(), ""
+    yield unit, parts.urls, *totals, *firsts, f"{digest % HASH_RANGE:x}", remarks.to_json(), ""
 
 
 def build_entries(plan: ListingPlan, rules: LabelRules, listed: pa.Table) -> tuple[pa.Table, str]:
@@ -184,13 +170,12 @@ def build_entries(plan: ListingPlan, rules: LabelRules, listed: pa.Table) -> tup
     labels = find_labels(listed, rules.label_from, plan.has_labels)
     unknown = set(labels) - {*rules.classes, ""}
     paths = listed[schema.PATH].to_pylist()
-    positions = [splits.hash_to_uint64(path, rules.seed, "order") - 2**63 for path in paths]
     columns = {
         schema.KEY: arrow.string_array([storage.join(plan.root, path) for path in paths]),
         schema.LABEL: arrow.string_array(["" if name in unknown else name for name in labels]),
         # There are no splits.
         schema.SPLIT: arrow.number_array(np.zeros(len(paths)), pa.int8()),
-        POSITION: arrow.number_array(np.array(positions, np.int64), pa.int64()),
+        POSITION: compute_positions(paths, rules.seed),
     }
     arrays = [columns[n] if n in columns else listed[n] for n in ENTRIES.names]
     return pa.table(arrays, schema=ENTRIES), min(unknown, default="")
@@ -206,12 +191,3 @@ def _first_unusable(entries: pa.Table) -> list[str]:
 
 def _read_part(url: str) -> Iterator[pa.Table]:
     yield from arrow.iter_slices(arrow.conform(storage.read_table(url), ENTRIES))
-
-
-def _check_unique_paths(session: SparkSession, plan: ListingPlan, listing: ImageListing) -> None:
-    """Raise InputError if a table of images names a path more than once."""
-    repeated = listing.read_entries(session).groupBy(schema.PATH).count().where("count > 1")
-    totals = repeated.selectExpr("count(*) AS paths", f"min({schema.PATH}) AS first")
-    (row,) = collect_rows(session, totals, ActionProgress("list", "look for repeated paths"))
-    if row.paths:
-        raise repeated_paths_error(plan, row.paths, row.first)

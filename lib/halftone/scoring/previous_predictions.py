@@ -20,7 +20,7 @@ from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.scoring import scores_directory
 from halftone.scoring.image_task import KEPT_FILES
 from halftone.scoring.scores_directory import PREDICTIONS
-from halftone.spark.frames import build_table, create_frame, expand_rows
+from halftone.spark.frames import MAX_READ_TASKS, build_table, create_frame, expand_rows
 
 _FILES = pa.schema(
     [
@@ -29,7 +29,6 @@ _FILES = pa.schema(
         pa.field("is_rejects", pa.bool_()),
     ]
 )
-_MAX_READ_TASKS = 2000
 
 
 class PreviousFile(NamedTuple):
@@ -70,7 +69,7 @@ def read_known(session: SparkSession, output: str, files: Sequence[PreviousFile]
         (number, storage.join(output, file.path), file.is_rejects)
         for number, file in enumerate(files)
     ]
-    frame = create_frame(session, build_table(rows, _FILES), _MAX_READ_TASKS)
+    frame = create_frame(session, build_table(rows, _FILES), MAX_READ_TASKS)
     return expand_rows(frame, read_known_file, KNOWN)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from halftone.preprocess import staging
-from halftone.preprocess.decode_block import DecodeJob, part_url
+from halftone.preprocess.decode_block import DecodeJob
 from halftone.scoring import previous_predictions, summary_parts
 from halftone.scoring.collect_summary import collect_summary, plan_merges
 from halftone.scoring.image_task import keep_file, score_block
@@ -18,7 +18,6 @@ from halftone.scoring.predictions import PredictionSummary
 from halftone.scoring.previous_predictions import KeptFile
 from halftone.scoring.spark_scorer import SparkScorer
 from halftone.scoring.summary_parts import SUMMARY_PARTS
-from halftone.scoring.written_files import WrittenRows
 from halftone.spark import frames
 from halftone.spark.actions import ActionProgress
 
@@ -60,7 +59,7 @@ def score_blocks(
         f"score images of {job.root}",
         num_entries,
         "images",
-        _count_written(job, num_entries, num_blocks).count,
+        staging.count_written(job, num_entries, num_blocks).count,
     )
     merge_steps = plan_merges(num_tasks, num_rows, scorer.predictor)
     return collect_summary(scorer.spark, summaries, merge_steps, progress)
@@ -74,10 +73,3 @@ def _score_blocks(
     yield from summary_parts.merge_numbered(
         (block, score_block(predictor, job, block, entries)) for block, entries in blocks
     )
-
-
-def _count_written(job: DecodeJob, num_entries: int, num_blocks: int) -> WrittenRows:
-    """Count images by the files of blocks, which are of about equal size."""
-    ends = [num_entries * number // max(1, num_blocks) for number in range(num_blocks + 1)]
-    urls = (part_url(job, block) for block in range(num_blocks))
-    return WrittenRows({url: end - start for url, start, end in zip(urls, ends, ends[1:])})

@@ -18,10 +18,10 @@ from halftone.scoring.predictions import PredictionSummary
 from halftone.scoring.shard_task import SHARDS, score_shard
 from halftone.scoring.summary_parts import SUMMARY_PARTS
 from halftone.scoring.validation_task import ROW_COUNTS, predict_shard
-from halftone.scoring.written_files import WrittenRows
 from halftone.spark import actions, frames
 from halftone.spark.actions import ActionProgress
 from halftone.spark.session import num_cores
+from halftone.storage.written_rows import WrittenRows
 
 _TASKS_PER_CORE = 4
 

@@ -22,6 +22,7 @@ from halftone.metrics import calibration, score_counts, thresholds
 from halftone.metrics.score_counts import ScoreCounts
 from halftone.scoring import predict, predictions
 from halftone.scoring.predict import PredictorSettings, Probabilities
+from halftone.spark.frames import URL
 
 # A file of predictions that are not scaled by a temperature.
 VALIDATION_PREDICTIONS = pa.schema(
@@ -33,8 +34,7 @@ VALIDATION_PREDICTIONS = pa.schema(
 NUM_ROWS, NUM_POSITIVES = "num_rows", "num_positives"
 # What the predictions of a shard have: rows, and rows of the class with id 1.
 ROW_COUNTS = pa.schema([pa.field(NUM_ROWS, pa.int64()), pa.field(NUM_POSITIVES, pa.int64())])
-URL, SLOPES = "url", "slopes"
-URLS = pa.schema([pa.field(URL, pa.string())])
+SLOPES = "slopes"
 # Slopes of the cross-entropy of a file, one for each temperature.
 FILE_SLOPES = pa.schema([pa.field(SLOPES, pa.list_(pa.float64()))])
 SCORE_RANGE, CODES, COUNTS = "score_range", "codes", "counts"

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Callable, cast
 
 import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow
@@ -30,6 +31,10 @@ _SPARK_TYPES = {
     pa.list_(pa.int64()): "array<bigint>",
     pa.list_(pa.float64()): "array<double>",
 }
+URL = "url"
+URLS = pa.schema([pa.field(URL, pa.string())])
+# Of a DataFrame of files that are read: more tasks would not end sooner.
+MAX_READ_TASKS = 2000
 RowFunction = Callable[..., Iterable[Sequence[Any]]]
 
 
@@ -51,6 +56,24 @@ def create_frame(session: SparkSession, table: pa.Table, num_partitions: int) ->
     num_partitions = min(num_partitions, len(rows))
     # To merge partitions needs no shuffle.
     return frame.repartition(num_partitions) if num_partitions > 1 else frame.coalesce(1)
+
+
+def url_table(urls: Iterable[str]) -> pa.Table:
+    """Return URLS."""
+    return build_table([(url,) for url in urls], URLS)
+
+
+def create_url_frame(
+    session: SparkSession, urls: Iterable[str], num_partitions: int = MAX_READ_TASKS
+) -> DataFrame:
+    """Return a DataFrame of URLS; see `create_frame`."""
+    return create_frame(session, url_table(urls), num_partitions)
+
+
+def partition_number() -> int:
+    """Return the number of the partition that the worker works on; 0 outside of a task."""
+    context = TaskContext.get()
+    return context.partitionId() if context else 0
 
 
 def map_tables(

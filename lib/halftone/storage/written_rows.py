@@ -1,4 +1,4 @@
-"""Counts the rows of the prediction files that a scoring has written so far."""
+"""Counts the rows of the files that workers have written so far."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 
-from halftone import storage
+from halftone.storage.listing import list_names
 
 # A listing of many files takes long: it may take this share of the time.
 _MAX_TIME_SHARE = 0.05
@@ -33,7 +33,7 @@ class WrittenRows:
             self._num_rows = sum(
                 rows_by_name.get(name, 0)
                 for folder, rows_by_name in self._rows_by_folder.items()
-                for name in storage.list_names(folder)
+                for name in list_names(folder)
             )
             ended = time.monotonic()
             self._next_listing = ended + (ended - started) / _MAX_TIME_SHARE

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from halftone.scoring import written_files
-from halftone.scoring.written_files import WrittenRows
+from halftone.storage import written_rows
+from halftone.storage.written_rows import WrittenRows
 
 
 def test_rows_of_existing_files_are_counted(tmp_path: Path) -> None:
@@ -29,8 +29,8 @@ def test_files_are_not_listed_all_the_time(tmp_path: Path, monkeypatch: pytest.M
         clock[0] += 1  # the listing takes a second
         return names
 
-    monkeypatch.setattr(written_files.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(written_files.storage, "list_names", list_names)
+    monkeypatch.setattr(written_rows.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(written_rows, "list_names", list_names)
     written = WrittenRows({f"{tmp_path}/x": 5})
     assert written.count() == 0
     names.append("x")
