@@ -27,7 +27,7 @@ def repeat(number: int, name: str) -> list[tuple[str]]:
 
 @pytest.mark.parametrize(
     ("rows", "partitions", "expected"),
-    [(0, 4, [0]), (1, 4, [1]), (10, 3, [3, 3, 4]), (3, 8, [1, 1, 1])],
+    [(0, 4, []), (1, 4, [1]), (10, 3, [3, 3, 4]), (3, 8, [1, 1, 1])],
 )
 def test_rows_are_spread_evenly(
     any_spark: SparkSession, rows: int, partitions: int, expected: list[int]

@@ -54,8 +54,9 @@ def create_frame(session: SparkSession, table: pa.Table, num_partitions: int) ->
     unverified = {} if is_connect(session) else {"verifySchema": False}
     frame = session.createDataFrame(rows, spark_schema(table.schema), **unverified)
     num_partitions = min(num_partitions, len(rows))
-    # To merge partitions needs no shuffle.
-    return frame.repartition(num_partitions) if num_partitions > 1 else frame.coalesce(1)
+    if num_partitions == 1:
+        return frame.coalesce(1)  # to merge partitions needs no shuffle
+    return frame.repartition(max(1, num_partitions))  # no rows give no task
 
 
 def url_table(urls: Iterable[str]) -> pa.Table:
