@@ -32,7 +32,7 @@ def run(any_spark: SparkSession, function: Callable[[int], object], count: int) 
         create_frame(any_spark, pa.table([range(count)], schema=NUMBER), 4), apply, NUMBER
     )
     progress = ActionProgress("t", "test", count, "numbers")
-    return sorted(row.number for row in collect_rows(any_spark, frame, progress))
+    return sorted(row.number for row in collect_rows(frame, progress))
 
 
 def test_rows_are_collected(any_spark: SparkSession) -> None:

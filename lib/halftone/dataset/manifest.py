@@ -76,6 +76,7 @@ class Manifest(BaseModel):
     used_columns: Optional[list[str]] = None
     unknown_columns: list[str] = []
     conflict_labels: str = ""  # digest of the labels of images that are rejected as conflicts
+    images_digest: str = ""  # of the listing that the version has all images of, if it is known
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""

@@ -184,7 +184,6 @@ def _write_records(
     expected = sum(shard.rows for shard, _ in missing_shards)
     frame = create_frame(spark, build_table(files, FILES), _TASKS_PER_CORE * num_cores(spark))
     written = collect_rows(
-        spark,
         map_tables(frame, partial(write_shards, settings), COUNT),
         ActionProgress(
             "export", "write TFRecord files", expected, "images", _rows_counter(missing_shards)

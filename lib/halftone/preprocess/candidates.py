@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
@@ -20,7 +20,7 @@ from halftone.dataset.splits import SPLITS
 from halftone.preprocess import row_notes
 from halftone.preprocess.decode_block import STATUS, is_decoded
 from halftone.preprocess.row_notes import ROW_NUMBER
-from halftone.spark.frames import MAX_READ_TASKS, build_table, create_frame, expand_rows
+from halftone.spark.frames import MAX_READ_TASKS, Frame, build_table, create_frame
 
 # The kinds of source files, by age: of several images with the same bytes, the first in this order
 # is kept.
@@ -71,7 +71,7 @@ CANDIDATES = pa.schema(
         pa.field(schema.SPLIT, pa.int8()),  # -1 of a duplicate
         pa.field(schema.SIZE_BYTES, pa.int64()),
         pa.field(schema.MODIFIED, pa.float64()),
-        pa.field(schema.PERCEPTUAL_HASH, pa.int64()),  # 0 of a duplicate
+        pa.field(schema.PERCEPTUAL_HASH, pa.int64()),  # a duplicate has none
         pa.field(SOURCE, pa.int32()),
         pa.field(ROW_NUMBER, pa.int64()),  # in the source file
         pa.field(GONE, pa.int8()),  # 1 if the image file no longer exists
@@ -95,23 +95,30 @@ _DUPLICATE_COLUMNS = {
 }
 
 
-def source_frame(session: SparkSession, sources: Sequence[SourceFile]) -> DataFrame:
+def source_frame(session: Optional[SparkSession], sources: Sequence[SourceFile]) -> Frame:
+    """Return a row of SOURCES for each file that has candidates; see `create_frame`."""
+    table = source_table(sources)
+    num_tasks = min(MAX_READ_TASKS, -(-table.num_rows // _FILES_PER_TASK))
+    return create_frame(session, table, num_tasks)
+
+
+def source_table(sources: Sequence[SourceFile]) -> pa.Table:
     """Return a row of SOURCES for each file that has candidates."""
     rows = [source.to_row(number) for number, source in enumerate(sources) if source.num_candidates]
-    num_tasks = min(MAX_READ_TASKS, -(-len(rows) // _FILES_PER_TASK))
-    return create_frame(session, build_table(rows, SOURCES), num_tasks)
-
-
-def read_candidates(session: SparkSession, sources: Sequence[SourceFile]) -> DataFrame:
-    """Return CANDIDATES: all decoded images of the sources that their notes do not leave out."""
-    return expand_rows(source_frame(session, sources), read_source, CANDIDATES)
+    return build_table(rows, SOURCES)
 
 
 def read_source(
-    source: int, url: str, kind: int, split: int, notes: Sequence[str]
+    result: pa.Schema, source: int, url: str, kind: int, split: int, notes: Sequence[str]
 ) -> Iterator[pa.Table]:
-    """Yield CANDIDATES of a source file."""
+    """Yield the decoded images of a source file that its notes do not leave out.
+
+    Args:
+        result: some fields of CANDIDATES.
+        source, url, kind, split, notes: a row of SOURCES.
+    """
     names = _DUPLICATE_COLUMNS if kind == DUPLICATES else _ROW_COLUMNS
+    names = {name: column for name, column in names.items() if name in result.names}
     read = [*names.values(), *([STATUS, schema.SPLIT] if kind in CHANGED_KINDS else [])]
     table = storage.read_table(url, read)
     num_rows = table.num_rows
@@ -131,7 +138,5 @@ def read_source(
         ROW_NUMBER: arrow.number_array(np.arange(num_rows), pa.int64()),
         GONE: arrow.number_array(gone, pa.int8()),
     }
-    if kind == DUPLICATES:
-        columns[schema.PERCEPTUAL_HASH] = arrow.number_array(np.zeros(num_rows), pa.int64())
-    candidates = pa.table([columns[name] for name in CANDIDATES.names], names=CANDIDATES.names)
-    yield arrow.filter_rows(arrow.conform(candidates, CANDIDATES), mask)
+    candidates = pa.table([columns[name] for name in result.names], names=result.names)
+    yield arrow.filter_rows(arrow.conform(candidates, result), mask)

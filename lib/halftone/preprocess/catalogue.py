@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional, overload
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -35,7 +35,8 @@ from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.label_variants import describe_label_variants
 from halftone.preprocess.listing_parts import PartWriter, check_unique_paths
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import create_frame, create_url_frame, expand_rows, map_rows
+from halftone.spark.frames import Frame, create_frame, create_url_frame, expand_rows, map_rows
+from halftone.spark.local_frame import MAX_LOCAL_ROWS
 
 FOLDER = "catalogue"  # below the staging folder
 UNIT_RESULTS = pa.schema(
@@ -68,14 +69,24 @@ class Catalogue(NamedTuple):
     def inputs(self) -> int:
         return self.summary.num_images + self.summary.num_unusable
 
-    def read_entries(self, session: SparkSession) -> DataFrame:
-        """Return ENTRIES of all images."""
+    @property
+    def digest(self) -> str:
+        """Digest of all that is known of the images, in any order."""
+        return f"{self.summary.digest:032x}"
+
+    @overload
+    def read_entries(self, session: SparkSession) -> DataFrame: ...
+    @overload
+    def read_entries(self, session: Optional[SparkSession]) -> Frame: ...
+
+    def read_entries(self, session: Optional[SparkSession]) -> Frame:
+        """Return ENTRIES of all images; see `create_frame` for `session`."""
         read = partial(read_part, self.root, self.summary.num_validation > 0)
         return expand_rows(create_url_frame(session, self.parts), read, ENTRIES)
 
 
 def build_catalogue(
-    session: SparkSession,
+    session: Callable[[], SparkSession],
     plan: ListingPlan,
     config: Config,
     folder: Optional[str],
@@ -84,7 +95,10 @@ def build_catalogue(
 ) -> Catalogue:
     """List the images of a plan and assign each a label, a split and a position.
 
+    A plan of one unit is listed in this process.
+
     Args:
+        session: returns the SparkSession.
         folder: URL of a folder for the files of the catalogue, whose old content is removed. If it
             is None, no files are written, and `read_entries` returns nothing.
         require_classes: raise an error if there are fewer than two classes. A dataset that exists
@@ -97,15 +111,17 @@ def build_catalogue(
     if folder is not None:
         storage.remove(folder)
     rules = AssignmentRules.from_config(config, plan.has_labels)
-    frame = create_frame(session, plan.units, plan.units.num_rows)
+    num_units = plan.units.num_rows
+    frame = create_frame(session() if num_units > 1 else None, plan.units, num_units)
+    write = partial(write_unit, plan.without_units(), rules, folder)
     results = collect_rows(
-        session,
-        map_rows(frame, partial(write_unit, plan.without_units(), rules, folder), UNIT_RESULTS),
+        map_rows(frame, write, UNIT_RESULTS),
         ActionProgress("list", f"list the images of {plan.root}"),
     )
     catalogue = combine_units(plan, config, results, require_classes=require_classes)
     if plan.table_url is not None:
-        check_unique_paths(session, plan, catalogue.read_entries(session))
+        spark = session() if catalogue.inputs > MAX_LOCAL_ROWS else None
+        check_unique_paths(plan, catalogue.read_entries(spark), catalogue.inputs)
     return catalogue
 
 

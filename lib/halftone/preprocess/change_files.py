@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
@@ -15,7 +15,14 @@ from halftone.preprocess.comparison import CHANGE, LISTED_CONFLICT
 from halftone.preprocess.entries import ENTRIES, FILE, KEPT_KEY
 from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 from halftone.preprocess.row_notes import ROW_NUMBER
-from halftone.spark.frames import URL, build_table, create_url_frame, map_tables, partition_number
+from halftone.spark.frames import (
+    URL,
+    Frame,
+    build_table,
+    create_url_frame,
+    map_tables,
+    partition_number,
+)
 
 # A listed image, a known image, or both, and the change between them. If the image is not listed,
 # or not known, what would come from there is "", -1 or 0.0.
@@ -137,11 +144,15 @@ def read_changes(
 
 
 def frame_of_changes(
-    session: SparkSession, urls: Sequence[str], changes: Collection[str], columns: pa.Schema
-) -> DataFrame:
+    session: Optional[SparkSession],
+    urls: Sequence[str],
+    changes: Collection[str],
+    columns: pa.Schema,
+) -> Frame:
     """Return some columns of the images with some of the changes.
 
     Args:
+        session: see `create_frame`.
         urls: of files of CHANGES.
     """
     function = partial(read_changes, frozenset(changes), columns.names)

@@ -6,15 +6,14 @@ are into files below the staging folder, and the driver holds only their numbers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Optional
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
-from halftone import arrow, storage
+from halftone import storage
 from halftone.dataset import schema
 from halftone.preprocess import comparison
 from halftone.preprocess.change_files import (
@@ -41,10 +40,10 @@ from halftone.preprocess.duplicate_changes import (
     write_decided,
 )
 from halftone.preprocess.entries import ENTRIES, FILE, KNOWN
-from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import build_table, create_url_frame, map_tables, url_table
+from halftone.spark.frames import create_url_frame, group_rows, map_tables
+from halftone.spark.local_frame import MAX_LOCAL_ROWS
 from halftone.spark.worker import TableFunction
 
 # A worker holds the images of a partition that have changed, in about 100 MB.
@@ -58,7 +57,6 @@ _ABSENT = {
     pa.int64(): "-1L",
     pa.float64(): "0D",
 }
-_LABEL_DIGEST = pa.schema([pa.field("num_labels", pa.int64()), pa.field("digest", pa.string())])
 
 
 def find_changes(
@@ -86,7 +84,7 @@ def find_changes(
             are kept, except a conflict with an image that exists.
         can_move: whether a row with another label or split can be used again. If not, its image
             is read again.
-        conflict_labels: `digest_labels` of the conflicts of the previous version.
+        conflict_labels: `digest_conflict_labels` of the conflicts of the previous version.
 
     Raises:
         RunError: a Spark task failed.
@@ -97,16 +95,17 @@ def find_changes(
     pairs = _pair_by_key(entries, known, num_partitions)
     changes = pairs.selectExpr(*_change_columns(change)).filter(f"{CHANGE} IS NOT NULL")
     totals = map_tables(changes, partial(write_changes, storage.join(folder, "compared")), TOTALS)
-    rows = collect_rows(session, totals, _COMPARE)
+    rows = collect_rows(totals, _COMPARE)
     return decide_changes(session, rows, folder, conflict_labels)
 
 
 def decide_changes(
-    session: SparkSession, rows: Sequence[Any], folder: str, conflict_labels: str
+    session: Optional[SparkSession], rows: Sequence[Any], folder: str, conflict_labels: str
 ) -> Delta:
     """Decide what follows from the changes of all images together.
 
     Args:
+        session: needed for more than MAX_LOCAL_ROWS changes.
         rows: of TOTALS, of the comparison.
         folder: as in `find_changes`, as `conflict_labels`.
     """
@@ -119,28 +118,6 @@ def decide_changes(
     )
     notes = _write_notes(session, rows, effects, storage.join(folder, "notes"))
     return build_delta(list_urls(rows), totals, effects, notes)
-
-
-def digest_labels(session: SparkSession, images: DataFrame) -> str:
-    """Digest the keys and labels of images; empty if there are none.
-
-    Args:
-        images: with columns key and label, in any order; the listed images that are conflicts.
-
-    Raises:
-        RunError: a Spark task failed.
-    """
-    digests = map_tables(images.select(schema.KEY, schema.LABEL), _hash_labels, _LABEL_DIGEST)
-    rows = collect_rows(session, digests, ActionProgress("labels", "digest labels of conflicts"))
-    total = sum(int(row.digest, 16) for row in rows) % HASH_RANGE
-    return f"{total:032x}" if rows else ""
-
-
-def _hash_labels(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    for table in tables:
-        if table.num_rows:
-            total = sum_hashes(arrow.iter_rows(table, schema.KEY, schema.LABEL))
-            yield build_table([(table.num_rows, f"{total:032x}")], _LABEL_DIGEST)
 
 
 def _count_partitions(num_rows: int) -> int:
@@ -181,7 +158,9 @@ def _change_columns(change: str) -> list[str]:
     return [*columns, f"{change} AS {CHANGE}"]
 
 
-def _decide_duplicates(session: SparkSession, rows: Sequence[Any], folder: str) -> list[Any]:
+def _decide_duplicates(
+    session: Optional[SparkSession], rows: Sequence[Any], folder: str
+) -> list[Any]:
     """Write CHANGES of duplicates into files in `folder`; return rows of TOTALS, if it is needed.
 
     Args:
@@ -206,7 +185,10 @@ def _are_conflicts_read_again(totals: Mapping[str, ChangeTotal], conflict_labels
 
 
 def _write_notes(
-    session: SparkSession, rows: Sequence[Any], effects: Mapping[str, Effect], folder: str
+    session: Optional[SparkSession],
+    rows: Sequence[Any],
+    effects: Mapping[str, Effect],
+    folder: str,
 ) -> dict[int, NoteCounts]:
     """Write ROW_NOTES of each file that has some into `folder`; return their counts by file.
 
@@ -224,7 +206,7 @@ def _write_notes(
 
 
 def _process_files(
-    session: SparkSession,
+    session: Optional[SparkSession],
     rows: Sequence[Any],
     find: TableFunction,
     found_schema: pa.Schema,
@@ -234,8 +216,6 @@ def _process_files(
 ) -> list[Any]:
     """Read files of CHANGES with `find`, sort what it yields, and process it with `write`.
 
-    If there are few images, the driver does this in less time than a Spark job takes.
-
     Args:
         rows: of TOTALS.
         find: gets URLS, yields `found_schema`.
@@ -244,11 +224,7 @@ def _process_files(
     """
     urls = list_urls(rows)
     num_images = sum(total.num_images for total in merge_totals(rows).values())
-    if num_images <= _PARTITION_ROWS:
-        found = pa.concat_tables([arrow.empty_table(found_schema), *find(iter([url_table(urls)]))])
-        order = pc.sort_indices(found, sort_keys=[(name, "ascending") for name in by])
-        tables = write(iter([arrow.take_rows(found, arrow.to_numpy(order))]))
-        return [row for table in tables for row in arrow.iter_rows(table, *written_schema.names)]
-    found = map_tables(create_url_frame(session, urls), find, found_schema)
-    found = found.repartition(_count_partitions(num_images), by[0]).sortWithinPartitions(*by)
-    return collect_rows(session, map_tables(found, write, written_schema), _COMPARE)
+    files = create_url_frame(session if num_images > MAX_LOCAL_ROWS else None, urls)
+    found = map_tables(files, find, found_schema)
+    groups = group_rows(found, _count_partitions(num_images), *by)
+    return collect_rows(map_tables(groups, write, written_schema), _COMPARE)

@@ -13,6 +13,7 @@ from halftone.preprocess import staging
 from halftone.preprocess.catalogue import Catalogue
 from halftone.preprocess.delta import Delta
 from halftone.preprocess.previous_version import VersionFile
+from halftone.spark.local_frame import MAX_LOCAL_ROWS
 
 
 class PreprocessContext(NamedTuple):
@@ -26,6 +27,13 @@ class PreprocessContext(NamedTuple):
     previous_manifest: Optional[Manifest]  # of the version that this run updates
     files: list[VersionFile]  # of that version
     delta: Delta  # what differs from that version
+
+    def session_for(self, num_rows: int) -> Optional[SparkSession]:
+        """Return the session for work on what is known of `num_rows` images; None if they are few.
+
+        See LocalFrame.
+        """
+        return self.session if num_rows > MAX_LOCAL_ROWS else None
 
     @property
     def folder(self) -> str:

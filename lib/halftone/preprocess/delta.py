@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Optional
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Callable, NamedTuple, Optional, overload
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
+from halftone import arrow
+from halftone.dataset import schema
 from halftone.preprocess import comparison
 from halftone.preprocess.change_files import ChangeTotal, frame_of_changes
 from halftone.preprocess.change_notes import NoteCounts
 from halftone.preprocess.comparison import Effect
 from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.row_notes import GONE, MOVED
+from halftone.spark.frames import Frame, map_tables
 
 
 class Delta(NamedTuple):
@@ -31,9 +36,9 @@ class Delta(NamedTuple):
     conflict_labels: str = ""  # `digest_labels` of the known conflicts that are listed
     digest: str = ""  # of all decisions, hexadecimal
     notes: Mapping[int, NoteCounts] = {}  # by the index of the file
-    # Where the images are that the run reads or rejects: all entries, or files of CHANGES and the
-    # changes to select.
-    entries: Optional[DataFrame] = None
+    # Where the images are that the run reads or rejects: a function that returns a frame of all
+    # entries, see `Catalogue.read_entries`; or files of CHANGES and the changes to select.
+    read_entries: Optional[Callable[[Optional[SparkSession]], Frame]] = None
     change_urls: tuple[str, ...] = ()
     work_changes: frozenset[str] = frozenset()
 
@@ -54,7 +59,7 @@ class Delta(NamedTuple):
     @classmethod
     def of_new_dataset(
         cls,
-        entries: DataFrame,
+        read_entries: Callable[[Optional[SparkSession]], Frame],
         *,
         num_usable: int,
         num_unusable: int,
@@ -64,7 +69,7 @@ class Delta(NamedTuple):
         """Return the work of a run where no images are known, without a Spark job.
 
         Args:
-            entries: ENTRIES.
+            read_entries: returns ENTRIES, see `Catalogue.read_entries`.
             digest: of the entries.
             retry_rejects: as in `find_changes`: no image was rejected, so none is read.
         """
@@ -73,14 +78,40 @@ class Delta(NamedTuple):
             num_unusable=num_unusable,
             num_new_unusable=num_unusable,
             digest=digest,
-            entries=entries.filter("reason <> ''") if retry_rejects else entries,
+            read_entries=read_entries,
         )
 
-    def read_work(self, session: SparkSession) -> DataFrame:
-        """Return ENTRIES: images to read (reason ""), and images to reject without reading."""
-        if self.entries is not None:
-            return self.entries
+    def read_images(self, session: SparkSession) -> DataFrame:
+        """Return ENTRIES of the images to read, in Spark."""
+        return self.read_work(session).where(f"{schema.REASON} = ''")
+
+    def read_unusable(self, session: Optional[SparkSession]) -> Frame:
+        """Return schema.REJECTS of the images to reject without reading; see `create_frame`."""
+        return map_tables(self.read_work(session), _reject_unusable, schema.REJECTS)
+
+    @overload
+    def read_work(self, session: SparkSession) -> DataFrame: ...
+    @overload
+    def read_work(self, session: Optional[SparkSession]) -> Frame: ...
+
+    def read_work(self, session: Optional[SparkSession]) -> Frame:
+        """Return ENTRIES: images to read (reason ""), and images to reject without reading.
+
+        See `create_frame` for `session`.
+        """
+        if self.read_entries is not None:
+            return self.read_entries(session)
         return frame_of_changes(session, self.change_urls, self.work_changes, ENTRIES)
+
+
+def _reject_unusable(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    for table in tables:
+        unusable = arrow.filter_rows(
+            table, arrow.to_numpy(pc.binary_length(table[schema.REASON])) > 0
+        )
+        names = {schema.PATH: schema.KEY}
+        columns = [unusable[names.get(name, name)] for name in schema.REJECTS.names]
+        yield pa.table(columns, schema=schema.REJECTS)
 
 
 def build_delta(

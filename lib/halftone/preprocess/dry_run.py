@@ -70,7 +70,7 @@ def estimate_preprocessing(
     )
     print_notes(plan.notes)
     spark = session()
-    catalogue = build_catalogue(spark, plan, config, None)
+    catalogue = build_catalogue(lambda: spark, plan, config, None)
     print_notes(catalogue.notes[len(plan.notes) :])
     cores = num_cores(spark)
     num_images = catalogue.summary.num_images
@@ -79,7 +79,6 @@ def estimate_preprocessing(
     # The positions are hashes, so the first rows are a random sample.
     sample = entries.orderBy(POSITION, schema.PATH).limit(num_sampled).repartition(cores)
     measurements = collect_rows(
-        spark,
         map_tables(sample, partial(_decode_sample, plan.root, config.pixels), _MEASUREMENTS),
         ActionProgress("sample", "decode a sample of the images", num_sampled, "images"),
     )

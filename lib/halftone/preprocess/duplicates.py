@@ -26,16 +26,18 @@ from halftone.preprocess.candidates import (
     KIND,
     SOURCE,
     SourceFile,
-    read_candidates,
+    read_source,
+    source_frame,
 )
 from halftone.preprocess.decode_block import digest_whole_file, has_partial_digest
 from halftone.preprocess.entries import CONFLICT, DUPLICATE
 from halftone.preprocess.row_notes import DROPPED, ROW_NOTES, ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import build_table, map_tables, partition_number
+from halftone.spark.frames import build_table, expand_rows, group_rows, map_tables, partition_number
 
 _ROWS_PER_PARTITION = 50_000
 _STATUS = "status"
+_CANDIDATES = pa.schema([field for field in CANDIDATES if field.name != schema.PERCEPTUAL_HASH])
 # An image that does not become a row, or a count of the images that do.
 RESOLVED = pa.schema(
     [
@@ -94,26 +96,23 @@ class Resolution(NamedTuple):
 
 
 def resolve_exact_duplicates(
-    session: SparkSession, sources: Sequence[SourceFile], folder: str
+    session: Optional[SparkSession], sources: Sequence[SourceFile], folder: str
 ) -> Resolutions:
     """Find the images with the same bytes, of which at most one becomes a row.
 
     Args:
+        session: None if the sources have few rows, see LocalFrame.
         sources: all files with rows or duplicates that the next version may hold.
         folder: URL of a folder for the results.
     """
     num_candidates = sum(source.num_candidates for source in sources)
     num_partitions = max(1, -(-num_candidates // _ROWS_PER_PARTITION))
-    candidates = read_candidates(session, sources).drop(schema.PERCEPTUAL_HASH)
-    groups = candidates.repartition(num_partitions, schema.DIGEST).sortWithinPartitions(
-        schema.DIGEST, KIND, schema.KEY
-    )
+    files = source_frame(session, sources)
+    candidates = expand_rows(files, partial(read_source, _CANDIDATES), _CANDIDATES)
+    groups = group_rows(candidates, num_partitions, schema.DIGEST, KIND, schema.KEY)
     resolved = map_tables(groups, resolve_partition, RESOLVED)
-    by_source = resolved.repartition(-(-num_partitions // 4), SOURCE).sortWithinPartitions(
-        SOURCE, ROW_NUMBER
-    )
+    by_source = group_rows(resolved, -(-num_partitions // 4), SOURCE, ROW_NUMBER)
     results = collect_rows(
-        session,
         map_tables(by_source, partial(_write_resolutions, folder), _RESULTS),
         ActionProgress("compare", "find images with the same bytes"),
     )

@@ -26,6 +26,7 @@ HASHES = pa.schema(
         pa.field(HASH, pa.int64()),
     ]
 )
+NEAR_ID, RANK = "near_id", "rank"
 PARTITION_KEY = "partition_key"
 BLOCKS = pa.schema(
     [
@@ -39,7 +40,7 @@ BLOCKS = pa.schema(
     ]
 )
 NEAREST = pa.schema(
-    [pa.field(ID, pa.int64()), pa.field("near_id", pa.int64()), pa.field("rank", pa.int32())]
+    [pa.field(ID, pa.int64()), pa.field(NEAR_ID, pa.int64()), pa.field(RANK, pa.int32())]
 )
 _SLICE_ROWS = 1 << 18
 _FIRST_SPLIT = 0

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
 
 from halftone import storage
 from halftone.dataset import schema
 from halftone.listing import ListingPlan, repeated_paths_error
 from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import Frame, build_table, group_rows, map_tables
 
 _PART_ROWS = 1 << 18
+_PARTITION_ROWS = 1 << 20
+_PATHS = pa.schema([pa.field(schema.PATH, pa.string())])
+_REPEATED = pa.schema([pa.field("num_repeated", pa.int64()), pa.field("first", pa.string())])
 
 
 class PartWriter:
@@ -40,14 +46,36 @@ class PartWriter:
             self._pending.clear()
 
 
-def check_unique_paths(session: SparkSession, plan: ListingPlan, entries: DataFrame) -> None:
+def check_unique_paths(plan: ListingPlan, entries: Frame, num_images: int) -> None:
     """Raise InputError if a table of images names a path more than once.
 
     Args:
-        entries: ENTRIES of all images of the plan.
+        entries: ENTRIES of all images of the plan, `num_images` rows.
     """
-    repeated = entries.groupBy(schema.PATH).count().where("count > 1")
-    totals = repeated.selectExpr("count(*) AS paths", f"min({schema.PATH}) AS first")
-    (row,) = collect_rows(session, totals, ActionProgress("list", "look for repeated paths"))
-    if row.paths:
-        raise repeated_paths_error(plan, row.paths, row.first)
+    paths = map_tables(entries, _select_paths, _PATHS)
+    groups = group_rows(paths, -(-num_images // _PARTITION_ROWS), schema.PATH)
+    repeated = map_tables(groups, _find_repeated, _REPEATED)
+    rows = collect_rows(repeated, ActionProgress("list", "look for repeated paths"))
+    if rows:
+        num_repeated = sum(row.num_repeated for row in rows)
+        raise repeated_paths_error(plan, num_repeated, min(row.first for row in rows))
+
+
+def _select_paths(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    for table in tables:
+        yield table.select(_PATHS.names)
+
+
+def _find_repeated(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield a row of _REPEATED if paths of a partition are repeated.
+
+    Args:
+        tables: _PATHS, sorted, with all rows of each path.
+    """
+    num_repeated, first = 0, ""
+    sorted_paths = (path for table in tables for path in table[schema.PATH].to_pylist())
+    for path, rows in groupby(sorted_paths):
+        if sum(1 for _ in rows) > 1:
+            num_repeated, first = num_repeated + 1, first or path
+    if num_repeated:
+        yield build_table([(num_repeated, first)], _REPEATED)

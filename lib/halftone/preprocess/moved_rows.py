@@ -63,7 +63,7 @@ def stage_moved_rows(
     num_rows = sum(counts.num_moved for counts in notes.values())
     frame = create_frame(session, build_table(moves, _MOVES), len(moves))
     progress = ActionProgress("move", "copy rows with another label or split", num_rows, "rows")
-    rows = collect_rows(session, map_rows(frame, copy_rows, _MOVED), progress)
+    rows = collect_rows(map_rows(frame, copy_rows, _MOVED), progress)
     return [
         StagedPart(url, sum(counts), {name: count for name, count in zip(SPLITS, counts) if count})
         for url, counts in sorted(rows)

@@ -10,34 +10,46 @@ block to the task that compares the rows of that range.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
 
+from halftone import arrow
+from halftone.dataset import schema
 from halftone.preprocess.hash_blocks import (
     BLOCKS,
     ID,
+    NEAR_ID,
     NEAREST,
     PARTITION_KEY,
+    RANK,
     pack_blocks,
     search_blocks,
 )
 from halftone.preprocess.hash_keys import plan_search
 from halftone.preprocess.hash_search import count_bits
-from halftone.spark.frames import map_tables
+from halftone.spark.frames import AnyFrame, group_rows, map_tables
 from halftone.spark.partition_keys import partition_keys
 
-_ROWS_PER_RESULT_PARTITION = 1 << 20  # at most, if all rows match
+# At most, if all rows match.
+_ROWS_PER_RESULT_PARTITION = 250_000
+MATCHES = pa.schema(
+    [
+        pa.field(ID, pa.int64()),
+        pa.field(NEAR_ID, pa.int64()),
+        pa.field(schema.DISTANCE, pa.int32()),  # bits of 64 that differ
+    ]
+)
 
 # Of measure_chance.
 SAMPLE_ROWS = 10_000
 _SAMPLE_PAIRS = 200_000
 
 
-def match_hashes(hashes: DataFrame, num_rows: int, max_distance: int) -> DataFrame:
+def match_hashes(hashes: AnyFrame, num_rows: int, max_distance: int) -> AnyFrame:
     """Find all rows within `max_distance` bits of a row of an earlier split, and the nearest one.
 
     Rows of the same split are not compared. Each row is compared with all rows of all earlier
@@ -45,13 +57,13 @@ def match_hashes(hashes: DataFrame, num_rows: int, max_distance: int) -> DataFra
     label is returned, and of these that with the least id.
 
     Args:
-        hashes: HASHES (id bigint, split tinyint, label bigint, hash bigint). 0 is the first split,
-            a smaller number an earlier one. Labels are equal if their numbers are.
+        hashes: a frame of HASHES. Split 0 is the first, a smaller number an earlier one. Labels are
+            equal if their numbers are.
         num_rows: of `hashes`; determines the number of tasks, not the result.
         max_distance: 0 to 63.
 
     Returns:
-        id bigint, near_id bigint, distance int, in any order; one row for each match.
+        MATCHES; one row for each row that has a match.
 
     Raises:
         ValueError: `max_distance` is out of range.
@@ -59,13 +71,22 @@ def match_hashes(hashes: DataFrame, num_rows: int, max_distance: int) -> DataFra
     plan = plan_search(num_rows, max_distance)
     keys = partition_keys(plan.num_partitions)
     blocks = map_tables(hashes, partial(pack_blocks, plan, keys), BLOCKS)
-    units = blocks.repartition(plan.num_partitions, PARTITION_KEY)
+    units = group_rows(blocks, plan.num_partitions, PARTITION_KEY)
     nearest = map_tables(units, partial(search_blocks, plan), NEAREST)
-    if plan.num_partitions > 1:
-        nearest = nearest.repartition(-(-num_rows // _ROWS_PER_RESULT_PARTITION), ID)
-    best = nearest.groupBy(ID).agg(F.min(F.struct("rank", "near_id")).alias("best"))
-    distance = F.shiftright("best.rank", 1).alias("distance")
-    return best.select(ID, F.col("best.near_id").alias("near_id"), distance)
+    num_partitions = max(1, -(-num_rows // _ROWS_PER_RESULT_PARTITION))
+    of_rows = group_rows(nearest, num_partitions, ID, RANK, NEAR_ID)
+    return map_tables(of_rows, _keep_first, MATCHES)
+
+
+def _keep_first(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield MATCHES: the first of the NEAREST rows of each id, which are sorted."""
+    table = arrow.concat_tables(tables, NEAREST)
+    ids = arrow.to_numpy(table[ID])
+    is_first = np.ones(len(ids), bool)
+    is_first[1:] = ids[1:] != ids[:-1]
+    first = arrow.filter_rows(table, is_first)
+    distances = arrow.number_array(arrow.to_numpy(first[RANK]) >> 1, pa.int32())
+    yield pa.table([first[ID], first[NEAR_ID], distances], schema=MATCHES)
 
 
 def measure_chance(

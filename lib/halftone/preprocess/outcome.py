@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Optional
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
 
 from halftone import storage
 from halftone.dataset import schema
@@ -23,6 +22,7 @@ from halftone.preprocess.outcome_checks import Counts
 from halftone.preprocess.shards import FileRows
 from halftone.preprocess.side_tables import EMPTY_TABLE, SideTable, TableSources, write_side_table
 from halftone.preprocess.similar_images import SimilarImages, find_similar_images
+from halftone.spark.frames import Frame, union_frames
 
 
 class PreprocessOutcome(NamedTuple):
@@ -67,13 +67,14 @@ def decide_outcome(
     settings, root = context.config.preprocess, context.catalogue.root
     sources = _list_sources(context, staged)
     folder = storage.join(context.folder, "resolved")
-    resolutions = resolve_exact_duplicates(context.session, sources, folder)
+    session = context.session_for(sum(source.num_candidates for source in sources))
+    resolutions = resolve_exact_duplicates(session, sources, folder)
     kept = _leave_out(sources, resolutions.notes, resolutions.num_dropped)
     similar: Optional[SimilarImages] = None
     dropped_similar = False
     if settings.near_duplicates != "off":
         folder = storage.join(context.folder, "similar")
-        similar = find_similar_images(context.session, kept, settings.near_distance, folder)
+        similar = find_similar_images(session, kept, settings.near_distance, folder)
         dropped_similar = settings.near_duplicates == "drop" and bool(similar.notes)
     by_class = resolutions.counts.copy()
     if similar and dropped_similar:
@@ -201,12 +202,10 @@ class _TableFiles(NamedTuple):
             parts=[part.url for part in with_rejects],
             resolved=self.resolutions.files,
         )
-        rows = sources.read(context.session, schema.REJECTS)
+        session = context.session_for(context.num_inputs)
+        rows = sources.read(session, schema.REJECTS)
         if delta.num_unusable:
-            unusable = delta.read_work(context.session).where(f"{schema.REASON} <> ''")
-            rows = rows.unionByName(
-                unusable.withColumn(schema.PATH, unusable[schema.KEY]).select(*schema.REJECTS.names)
-            )
+            rows = union_frames(rows, delta.read_unusable(session))
         return self._write(REJECTS, schema.REJECTS, rows, num_rows)
 
     @property
@@ -225,26 +224,21 @@ class _TableFiles(NamedTuple):
             resolved=self.resolutions.files,
             similar=self.similar.files if self.similar and self.dropped_similar else (),
         )
-        rows = sources.read(self.context.session, schema.DUPLICATES)
+        session = self.context.session_for(self.num_duplicates)
+        rows = sources.read(session, schema.DUPLICATES)
         return self._write(DUPLICATES, schema.DUPLICATES, rows, self.num_duplicates)
 
     def write_near_duplicates(self) -> SideTable:
         similar = self.similar
         if similar is None or not similar.num_images:
             return EMPTY_TABLE
-        rows = TableSources(similar=similar.files).read(
-            self.context.session, schema.NEAR_DUPLICATES
-        )
+        session = self.context.session_for(similar.num_images)
+        rows = TableSources(similar=similar.files).read(session, schema.NEAR_DUPLICATES)
         return self._write(NEAR_DUPLICATES, schema.NEAR_DUPLICATES, rows, similar.num_images)
 
-    def _write(
-        self, name: str, table_schema: pa.Schema, rows: DataFrame, num_rows: int
-    ) -> SideTable:
-        context = self.context
-        return write_side_table(
-            *(context.session, rows, table_schema, num_rows, context.dataset),
-            *(name, context.run_name),
-        )
+    def _write(self, name: str, table_schema: pa.Schema, rows: Frame, num_rows: int) -> SideTable:
+        dataset, run_name = self.context.dataset, self.context.run_name
+        return write_side_table(rows, table_schema, num_rows, dataset, name, run_name)
 
     def _previous_duplicates(self) -> list[SourceFile]:
         return [source for source in self.sources if source.kind == candidates.DUPLICATES]

@@ -18,6 +18,7 @@ config. A rerun after a kill reuses the staged parts and produces the same bytes
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Callable, NamedTuple, Optional
 
 from pyspark.sql import SparkSession
@@ -34,6 +35,7 @@ from halftone.locking.lock import LOCK_FOLDER, Lock
 from halftone.locking.output import check_free, hold_output
 from halftone.preprocess import catalogue, changes, moved_rows, sources, staging
 from halftone.preprocess.catalogue import Catalogue, build_catalogue
+from halftone.preprocess.conflict_labels import digest_conflict_labels
 from halftone.preprocess.context import PreprocessContext
 from halftone.preprocess.decode_block import DecodeJob
 from halftone.preprocess.delta import Delta
@@ -84,6 +86,7 @@ def preprocess(
     images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
     _read_previous_manifest(dataset, config)
     check_free(dataset)  # before the images are listed, which may take minutes
+    session = cache(session)
     plan = plan_listing(images, config.preprocess.catalogue, config.preprocess.suffixes)
     print_notes(plan.notes)
     with hold_output(dataset, "preprocess") as lock:
@@ -100,9 +103,9 @@ def _update(
     prune: bool,
 ) -> PreprocessResult:
     previous_manifest = _read_previous_manifest(dataset, config)
-    spark, staging_folder = session(), storage.join(dataset, staging.FOLDER)
+    staging_folder = storage.join(dataset, staging.FOLDER)
     images = build_catalogue(
-        spark,
+        session,
         plan,
         config,
         storage.join(staging_folder, catalogue.FOLDER),
@@ -110,7 +113,7 @@ def _update(
     )
     print_notes(images.notes[len(plan.notes) :])
     files = list_files(dataset, previous_manifest) if previous_manifest else []
-    delta = _find_changes(spark, images, files, previous_manifest, dataset, retry_rejects, prune)
+    delta = _find_changes(session, images, files, previous_manifest, dataset, retry_rejects, prune)
     new_sources = sources.describe_sources(
         config.preprocess, config.splits, list(images.used_columns)
     )
@@ -132,11 +135,15 @@ def _update(
         return PreprocessResult(previous_manifest, 0)
     run_name = staging.compute_run_name(images.root, config, previous_manifest, delta.digest)
     context = PreprocessContext(
-        *(spark, config, images, dataset, run_name, previous_manifest, files, delta)
+        *(session(), config, images, dataset, run_name, previous_manifest, files, delta)
     )
     outcome = decide_outcome(context, _stage_rows(context), drop_empty_labels=drop_empty_labels)
     new_manifest = write_dataset_version(
-        context, outcome, conflict_labels=_digest_conflicts(context, outcome)
+        context,
+        outcome,
+        conflict_labels=_digest_conflicts(context, outcome),
+        # A run that only retries rejects leaves new images to the next run.
+        images_digest="" if retry_rejects else images.digest,
     )
     lock.check()
     new_manifest = manifest.publish_manifest(dataset, new_manifest)
@@ -145,7 +152,7 @@ def _update(
 
 
 def _find_changes(
-    spark: SparkSession,
+    session: Callable[[], SparkSession],
     images: Catalogue,
     files: list[VersionFile],
     previous_manifest: Optional[Manifest],
@@ -154,15 +161,18 @@ def _find_changes(
     prune: bool,
 ) -> Delta:
     """Compare the images with those of the previous version."""
-    entries = images.read_entries(spark)
     if previous_manifest is None:
         return Delta.of_new_dataset(
-            entries,
+            images.read_entries,
             num_usable=images.summary.num_images,
             num_unusable=images.summary.num_unusable,
-            digest=f"{images.summary.digest:x}",
+            digest=images.digest,
             retry_rejects=retry_rejects,
         )
+    if _is_unchanged(previous_manifest, images):
+        return Delta()
+    spark = session()
+    entries = images.read_entries(spark)
     return changes.find_changes(
         spark,
         entries,
@@ -176,6 +186,15 @@ def _find_changes(
     )
 
 
+def _is_unchanged(previous_manifest: Manifest, images: Catalogue) -> bool:
+    """Return whether the previous version was made of the same images, so nothing is to be done."""
+    return (
+        previous_manifest.images == images.root
+        and previous_manifest.images_digest == images.digest
+        and not previous_manifest.gone
+    )
+
+
 def _stage_rows(context: PreprocessContext) -> StagedRows:
     """Decode the images to read, and copy the rows to move."""
     config, delta = context.config, context.delta
@@ -185,8 +204,8 @@ def _stage_rows(context: PreprocessContext) -> StagedRows:
         pixels=config.pixels,
         read_threads=config.preprocess.read_threads,
     )
-    entries = delta.read_work(context.session).where(f"{schema.REASON} = ''")
-    new = staging.stage_images(context.session, entries, delta.num_read, job)
+    entries = delta.read_images(context.session)
+    new = staging.stage_images(entries, delta.num_read, job)
     moved = moved_rows.stage_moved_rows(
         context.session, context.files, delta.notes, storage.join(context.folder, "moved")
     )
@@ -197,14 +216,11 @@ def _digest_conflicts(context: PreprocessContext, outcome: PreprocessOutcome) ->
     """Digest the labels of the images that are rejected as conflicts."""
     if not outcome.rejects.num_by_reason[CONFLICT]:
         return ""
-    spark = context.session
+    num_images = context.catalogue.inputs + outcome.rejects.num_rows
+    session = context.session_for(num_images)
     urls = [storage.join(context.dataset, path) for path in outcome.rejects.files]
-    rejects = TableSources(previous=[(url, ()) for url in urls]).read(spark, schema.REJECTS)
-    conflicts = rejects.where(f"{schema.REASON} = '{CONFLICT}'").selectExpr(
-        f"{schema.PATH} AS {schema.KEY}"
-    )
-    entries = context.catalogue.read_entries(spark).select(schema.KEY, schema.LABEL)
-    return changes.digest_labels(spark, entries.join(conflicts, schema.KEY))
+    rejects = TableSources(previous=[(url, ()) for url in urls]).read(session, schema.REJECTS)
+    return digest_conflict_labels(context.catalogue.read_entries(session), rejects, num_images)
 
 
 def _replace_sources(data: Manifest, config: Config, images: Catalogue) -> Manifest:
@@ -215,6 +231,7 @@ def _replace_sources(data: Manifest, config: Config, images: Catalogue) -> Manif
             "splits": config.splits,
             "used_columns": list(images.used_columns),
             "unknown_columns": list(images.unknown_columns),
+            "images_digest": images.digest if data.images_digest else "",
         }
     )
 

@@ -150,7 +150,6 @@ def write_shards(
     tasks = [(json.dumps(shards),) for shards in group_by_task(planned, writer.image_bytes)]
     frame = create_frame(session, build_table(tasks, _TASKS), len(tasks))
     rows = collect_rows(
-        session,
         map_rows(frame, partial(_write, writer), SHARD_FILES),
         ActionProgress(
             "write", f"write shards of {writer.dataset}", len(planned), "shards", written.count

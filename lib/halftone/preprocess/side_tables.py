@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
@@ -22,11 +22,13 @@ from halftone.preprocess.entries import DUPLICATE
 from halftone.preprocess.similar_images import SIMILAR
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import (
+    Frame,
     build_table,
     create_frame,
     expand_rows,
     map_tables,
     partition_number,
+    sort_rows,
 )
 
 _ROWS_PER_FILE = 500_000
@@ -62,8 +64,7 @@ EMPTY_TABLE = SideTable([], 0, Counter(), FirstReject("", "", ""))
 
 
 def write_side_table(
-    session: SparkSession,
-    rows: DataFrame,
+    rows: Frame,
     table_schema: pa.Schema,
     num_rows: int,
     dataset: str,
@@ -73,23 +74,15 @@ def write_side_table(
     """Write rows, sorted by path, to files of the dataset.
 
     Args:
-        rows: with the columns of `table_schema`.
+        rows: of `table_schema`.
         num_rows: the number of rows, at least 1.
         name: of the table and its folder.
         run_name: names the files.
     """
     num_files = -(-num_rows // _ROWS_PER_FILE)
-    columns = rows.select(*table_schema.names)
-    # A single partition needs no samples of the paths.
-    parts = (
-        columns.repartition(1)
-        if num_files == 1
-        else columns.repartitionByRange(num_files, schema.PATH)
-    )
     write = partial(_write_file, table_schema, dataset, f"{name}/{run_name}")
     results = collect_rows(
-        session,
-        map_tables(parts.sortWithinPartitions(schema.PATH), write, _RESULTS),
+        map_tables(sort_rows(rows, num_files, schema.PATH), write, _RESULTS),
         ActionProgress("write", f"write the table of {name.replace('_', ' ')}"),
     )
     by_number = sorted(results, key=lambda row: (row.number, row.first_path))
@@ -151,8 +144,11 @@ class TableSources(NamedTuple):
     resolved: Sequence[str] = ()  # duplicates.RESOLVED
     similar: Sequence[str] = ()  # similar_images.SIMILAR
 
-    def read(self, session: SparkSession, table_schema: pa.Schema) -> DataFrame:
-        """Return the rows of schema.REJECTS, DUPLICATES or NEAR_DUPLICATES in the files."""
+    def read(self, session: Optional[SparkSession], table_schema: pa.Schema) -> Frame:
+        """Return the rows of schema.REJECTS, DUPLICATES or NEAR_DUPLICATES in the files.
+
+        See `create_frame` for `session`.
+        """
         files: Sequence[tuple[str, str, Sequence[str]]] = [
             *((_TABLE, url, notes) for url, notes in self.previous),
             *((_PART, url, ()) for url in self.parts),

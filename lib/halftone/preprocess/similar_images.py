@@ -3,50 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.dataset.splits import SPLITS, hash_to_uint64
 from halftone.preprocess import near_duplicates
 from halftone.preprocess.candidates import (
+    CANDIDATES,
     CHANGED_KINDS,
     DUPLICATES,
+    KIND,
     SOURCE,
     SOURCES,
     SourceFile,
     read_source,
     source_frame,
+    source_table,
 )
 from halftone.preprocess.duplicates import notes_url, write_notes
-from halftone.preprocess.hash_blocks import HASH, HASHES, ID, LABEL
+from halftone.preprocess.hash_blocks import HASH, HASHES, ID, LABEL, NEAR_ID
+from halftone.preprocess.near_duplicates import MATCHES
 from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import (
+    AnyFrame,
     build_table,
     create_url_frame,
     expand_rows,
+    group_rows,
     map_tables,
     partition_number,
 )
 
 # A row of a source file in one number: the index of the file, and the row in it.
 _ROW_BITS = 32
-NEAR_ID = "near_id"
-MATCHES = pa.schema(
-    [
-        pa.field(ID, pa.int64()),
-        pa.field(NEAR_ID, pa.int64()),
-        pa.field(schema.DISTANCE, pa.int32()),  # bits of 64 that differ
-    ]
-)
+# What the search for near hashes needs of CANDIDATES.
+_HASHED_NAMES = (SOURCE, ROW_NUMBER, schema.SPLIT, schema.LABEL, schema.PERCEPTUAL_HASH)
+_HASHED = pa.schema([CANDIDATES.field(name) for name in _HASHED_NAMES])
 _ROWS_PER_PARTITION = 100_000
 # A row that is near to a row of an earlier split, with the columns of its image file.
 SIMILAR = pa.schema(
@@ -87,7 +88,7 @@ class SimilarImages(NamedTuple):
 
 
 def find_similar_images(
-    session: SparkSession, sources: Sequence[SourceFile], max_distance: int, folder: str
+    session: Optional[SparkSession], sources: Sequence[SourceFile], max_distance: int, folder: str
 ) -> SimilarImages:
     """Find rows that look nearly the same as a row of an earlier split (train, validation, test).
 
@@ -96,6 +97,7 @@ def find_similar_images(
     several nearest rows, one with the same label is returned.
 
     Args:
+        session: None if the sources have few rows, see LocalFrame.
         sources: with notes that leave out all images that do not become rows.
         max_distance: bits of the 64-bit hashes that may differ.
         folder: URL of a folder for the results.
@@ -104,12 +106,10 @@ def find_similar_images(
         source if source.kind != DUPLICATES else source._replace(num_rows={}) for source in sources
     ]
     num_rows = sum(source.num_candidates for source in of_rows)
-    num_partitions = max(1, -(-num_rows // _ROWS_PER_PARTITION))
     hashes = expand_rows(source_frame(session, of_rows), _read_hashes, HASHES)
     matches = near_duplicates.match_hashes(hashes, num_rows, max_distance)
     written = collect_rows(
-        session,
-        map_tables(matches.coalesce(num_partitions), partial(_write_matches, folder), _MATCH_FILES),
+        map_tables(matches, partial(_write_matches, folder), _MATCH_FILES),
         ActionProgress("compare", "find images that look nearly the same in two splits"),
     )
     chance_fraction = _measure_chance(of_rows, max_distance)
@@ -117,13 +117,13 @@ def find_similar_images(
     if not num_images:
         return SimilarImages(0, 0, chance_fraction, (), {}, {}, Counter())
     num_partitions = max(1, -(-num_images // _ROWS_PER_PARTITION))
+    files = storage.join(folder, "sources.parquet")
+    storage.write_table(files, source_table(of_rows))
     urls = create_url_frame(session, [row.url for row in written], num_partitions)
     found = expand_rows(urls, _read_matches, MATCHES)
-    files = source_frame(session, of_rows)
-    near = _fetch(found, files, NEAR_ID, _NEAR, num_partitions)
-    similar = _fetch(near, files, ID, SIMILAR, num_partitions)
+    near = _fetch(found, MATCHES, NEAR_ID, files, _NEAR, num_partitions)
+    similar = _fetch(near, _NEAR, ID, files, SIMILAR, num_partitions)
     results = collect_rows(
-        session,
         map_tables(similar, partial(_write_similar, folder), _RESULTS),
         ActionProgress("compare", "look up the images that look nearly the same"),
     )
@@ -153,7 +153,7 @@ def _summarise(results: Sequence[Any], chance_fraction: float, folder: str) -> S
 
 def _read_hashes(**source: Any) -> Iterator[pa.Table]:
     """Yield HASHES of a source file."""
-    for table in read_source(**source):
+    for table in read_source(_HASHED, **source):
         sources = arrow.to_numpy(table[SOURCE]).astype(np.int64)
         ids = (sources << _ROW_BITS) | arrow.to_numpy(table[ROW_NUMBER])
         labels = pc.unique(table[schema.LABEL])
@@ -211,34 +211,57 @@ _NEAR = pa.schema(
 
 
 def _fetch(
-    matches: DataFrame, files: DataFrame, id_name: str, result: pa.Schema, num_partitions: int
-) -> DataFrame:
-    """Return `result`: the matches with the columns of the rows whose ids they have."""
-    located = matches.selectExpr(
-        "*",
-        f"CAST(shiftright({id_name}, {_ROW_BITS}) AS INT) AS {SOURCE}",
-        f"{id_name} & {2**_ROW_BITS - 1}L AS {ROW_NUMBER}",
+    matches: AnyFrame,
+    matches_schema: pa.Schema,
+    id_name: str,
+    files: str,
+    result: pa.Schema,
+    num_partitions: int,
+) -> AnyFrame:
+    """Return `result`: the matches with the columns of the rows whose ids they have.
+
+    Args:
+        matches: a frame of `matches_schema`.
+        files: URL of a file of SOURCES.
+    """
+    places = [pa.field(SOURCE, pa.int32()), pa.field(ROW_NUMBER, pa.int64())]
+    located = map_tables(
+        matches, partial(_locate_rows, id_name), pa.schema([*matches_schema, *places])
     )
-    by_source = located.join(files, SOURCE).repartition(num_partitions, SOURCE)
-    ordered = by_source.sortWithinPartitions(SOURCE, ROW_NUMBER)
-    return map_tables(ordered, partial(_fetch_rows, id_name, result), result)
+    by_source = group_rows(located, num_partitions, SOURCE, ROW_NUMBER)
+    return map_tables(by_source, partial(_fetch_rows, id_name, files, result), result)
 
 
-def _fetch_rows(id_name: str, result: pa.Schema, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _locate_rows(id_name: str, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     for table in tables:
-        for _, matches in arrow.iter_runs(table, SOURCE):
-            yield _fetch_of_source(id_name, result, matches)
+        ids = arrow.to_numpy(table[id_name])
+        source_numbers = arrow.number_array(ids >> _ROW_BITS, pa.int32())
+        row_numbers = arrow.number_array(ids & (2**_ROW_BITS - 1), pa.int64())
+        yield table.append_column(SOURCE, source_numbers).append_column(ROW_NUMBER, row_numbers)
 
 
-def _fetch_of_source(id_name: str, result: pa.Schema, matches: pa.Table) -> pa.Table:
-    (first,) = matches.slice(0, 1).to_pylist()
-    is_part = first["kind"] in CHANGED_KINDS
+def _fetch_rows(
+    id_name: str, files: str, result: pa.Schema, tables: Iterable[pa.Table]
+) -> Iterator[pa.Table]:
+    sources = {row[SOURCE]: row for row in storage.read_table(files).to_pylist()}
+    for table in tables:
+        for number, matches in arrow.iter_runs(table, SOURCE):
+            yield _fetch_of_source(id_name, sources[number], result, matches)
+
+
+def _fetch_of_source(
+    id_name: str, source: Mapping[str, Any], result: pa.Schema, matches: pa.Table
+) -> pa.Table:
+    """Return `result` of the matches in one source file, a row of SOURCES."""
+    is_part = source[KIND] in CHANGED_KINDS
     names = [schema.KEY, schema.LABEL, schema.SOURCE_BYTES, schema.SOURCE_MODIFIED]
     names += [schema.SOURCE_DIGEST, *([schema.SPLIT] if is_part else [])]
     rows = arrow.take_rows(
-        storage.read_table(first["url"], names), arrow.to_numpy(matches[ROW_NUMBER])
+        storage.read_table(source["url"], names), arrow.to_numpy(matches[ROW_NUMBER])
     )
-    split_ids = rows[schema.SPLIT].to_pylist() if is_part else [first["split"]] * rows.num_rows
+    split_ids = (
+        rows[schema.SPLIT].to_pylist() if is_part else [source[schema.SPLIT]] * rows.num_rows
+    )
     split_names = arrow.string_array([SPLITS[split_id] for split_id in split_ids])
     if id_name == NEAR_ID:
         new = {

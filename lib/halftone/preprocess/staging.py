@@ -17,7 +17,7 @@ from functools import partial
 from typing import Optional
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
 from halftone import arrow
 from halftone.config import Config, PixelSpec
@@ -118,7 +118,6 @@ def count_written(job: DecodeJob, num_images: int, num_blocks: int) -> WrittenRo
 
 
 def stage_images(
-    session: SparkSession,
     entries: DataFrame,
     num_images: int,
     job: DecodeJob,
@@ -133,7 +132,6 @@ def stage_images(
         return []
     num_blocks = count_blocks(num_images, job.pixels)
     results = collect_rows(
-        session,
         map_tables(
             group_by_block(entries, num_blocks), partial(_stage_blocks, job), _BLOCK_RESULTS
         ),

@@ -21,12 +21,17 @@ from halftone.preprocess.shard_writer import ShardWriter, write_shards
 
 
 def write_dataset_version(
-    context: PreprocessContext, outcome: PreprocessOutcome, *, conflict_labels: str
+    context: PreprocessContext,
+    outcome: PreprocessOutcome,
+    *,
+    conflict_labels: str,
+    images_digest: str,
 ) -> Manifest:
     """Write all files that the previous version does not have; return the new manifest.
 
     Args:
-        conflict_labels: changes.digest_labels of the conflicts.
+        conflict_labels: digest_conflict_labels of the conflicts.
+        images_digest: of the listing; empty if images of it are left to a later run.
     """
     config, catalogue, previous = context.config, context.catalogue, context.previous_manifest
     shard_files = _write_shards(context, outcome)
@@ -60,6 +65,7 @@ def write_dataset_version(
         contact_sheet=_write_contact_sheet(context, outcome, shard_files),
         moved=context.delta.num_moved,
         conflict_labels=conflict_labels,
+        images_digest=images_digest,
         ungrouped=catalogue.num_ungrouped,
         used_columns=list(catalogue.used_columns),
         unknown_columns=list(catalogue.unknown_columns),

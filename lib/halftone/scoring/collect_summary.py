@@ -43,7 +43,7 @@ def collect_summary(
         summaries = summaries.repartition(num_summaries, NUMBER)
         summaries = summaries.sortWithinPartitions(NUMBER, PART)
         summaries = frames.map_tables(summaries, summary_parts.merge_parts, SUMMARY_PARTS)
-    rows = sorted(tuple(row) for row in actions.collect_rows(session, summaries, progress))
+    rows = sorted(tuple(row) for row in actions.collect_rows(summaries, progress))
     return predictions.merge_summaries(summary for _, summary in summary_parts.join_parts(rows))
 
 

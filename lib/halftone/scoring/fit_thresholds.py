@@ -131,7 +131,7 @@ def _sum_slopes(rows: _ValidationRows, inverse_temperatures: Numbers) -> Numbers
     else:
         frame = frames.map_rows(rows.url_frame(), sum_file, FILE_SLOPES)
         progress = ActionProgress("calibrate", "compute slopes of the cross-entropy")
-        results = actions.collect_rows(rows.scorer.spark, frame, progress)
+        results = actions.collect_rows(frame, progress)
     # Exact sums: the order of the files makes no difference.
     return np.array([math.fsum(slopes) for slopes in zip(*(result[0] for result in results))])
 
@@ -156,7 +156,7 @@ def _choose_threshold(
         frame = frame.sortWithinPartitions(SCORE_RANGE, ascending=False)
         frame = frames.map_tables(frame, choose, THRESHOLDS)
         progress = ActionProgress("calibrate", "choose a threshold")
-        ((threshold, message),) = actions.collect_rows(rows.scorer.spark, frame, progress)
+        ((threshold, message),) = actions.collect_rows(frame, progress)
     if message:
         raise InputError(message)
     return float(threshold)

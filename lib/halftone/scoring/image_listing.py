@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional, overload
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +25,10 @@ from halftone.preprocess.assignment import compute_positions, find_labels
 from halftone.preprocess.entries import ENTRIES, POSITION
 from halftone.preprocess.listing_parts import PartWriter, check_unique_paths
 from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
+from halftone.scoring.scoring_job import SessionFactory
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import create_frame, create_url_frame, expand_rows, map_rows
+from halftone.spark.frames import Frame, create_frame, create_url_frame, expand_rows, map_rows
+from halftone.spark.local_frame import MAX_LOCAL_ROWS
 
 _UNIT_RESULTS = pa.schema(
     [
@@ -58,8 +60,16 @@ class ImageListing(NamedTuple):
     def num_images(self) -> int:
         return self.num_usable + self.num_unusable
 
-    def read_entries(self, session: SparkSession) -> DataFrame:
-        """Return ENTRIES of all images; the label is empty if it is not known."""
+    @overload
+    def read_entries(self, session: SparkSession) -> DataFrame: ...
+    @overload
+    def read_entries(self, session: Optional[SparkSession]) -> Frame: ...
+
+    def read_entries(self, session: Optional[SparkSession]) -> Frame:
+        """Return ENTRIES of all images; the label is empty if it is not known.
+
+        See `create_frame` for `session`.
+        """
         return expand_rows(create_url_frame(session, self.parts), _read_part, ENTRIES)
 
 
@@ -72,11 +82,12 @@ class LabelRules(NamedTuple):
 
 
 def list_images(
-    session: SparkSession, plan: ListingPlan, config: Config, classes: Sequence[str], folder: str
+    session: SessionFactory, plan: ListingPlan, config: Config, classes: Sequence[str], folder: str
 ) -> ImageListing:
-    """List the images of a plan.
+    """List the images of a plan; a plan of one unit in this process.
 
     Args:
+        session: returns the SparkSession.
         classes: of the model. The name of a folder need not be a class; a label in a table must.
         folder: URL of a folder for the files of the listing, whose old content is removed.
 
@@ -86,13 +97,15 @@ def list_images(
     """
     storage.remove(folder)
     rules = LabelRules(tuple(classes), config.preprocess.label_from, config.seed)
-    frame = create_frame(session, plan.units, plan.units.num_rows)
+    num_units = plan.units.num_rows
+    frame = create_frame(session() if num_units > 1 else None, plan.units, num_units)
     write = partial(write_unit, plan.without_units(), rules, folder)
     progress = ActionProgress("list", f"list the images of {plan.root}")
-    results = collect_rows(session, map_rows(frame, write, _UNIT_RESULTS), progress)
+    results = collect_rows(map_rows(frame, write, _UNIT_RESULTS), progress)
     listing = combine_units(plan, classes, results)
     if plan.table_url is not None:
-        check_unique_paths(session, plan, listing.read_entries(session))
+        spark = session() if listing.num_images > MAX_LOCAL_ROWS else None
+        check_unique_paths(plan, listing.read_entries(spark), listing.num_images)
     return listing
 
 

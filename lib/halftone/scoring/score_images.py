@@ -8,6 +8,7 @@ directory, which the next step reads.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple, Optional
 
 from pyspark.sql import SparkSession
@@ -84,15 +85,16 @@ def score_images(
     data = _read_validation_dataset(job)
     scores_directory.read_previous_scores(job.output, ImageScores)
     check_free(job.output)  # before the images are listed, which may take minutes
+    session = cache(session)
     plan = plan_listing(
         storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes
     )
     print_notes(plan.notes)
     with hold_output(job.output, "score") as lock:
-        spark, staging = session(), storage.join(job.output, STAGING)
-        run = _plan_run(job, spark, plan, staging, job.fingerprint(data))
+        staging = storage.join(job.output, STAGING)
+        run = _plan_run(job, session, plan, staging, job.fingerprint(data))
         if run.standing is None:
-            scores = _score(run, spark, data)
+            scores = _score(run, session(), data)
             lock.check()
             files = [*scores.predictions, *scores.rejects_files]
             scores_directory.publish_scores(job.output, scores, files)
@@ -101,22 +103,22 @@ def score_images(
 
 
 def _plan_run(
-    job: ScoringJob, spark: SparkSession, plan: ListingPlan, staging: str, fingerprint: str
+    job: ScoringJob, session: SessionFactory, plan: ListingPlan, staging: str, fingerprint: str
 ) -> _ImageRun:
     """List the images, and compare them with the scores at the output."""
     images = image_listing.list_images(
-        *(spark, plan, job.config, job.model_info.labels),
+        *(session, plan, job.config, job.model_info.labels),
         storage.join(staging, "listing"),
     )
     print_notes(images.notes[len(plan.notes) :])
     last = scores_directory.read_previous_scores(job.output, ImageScores)
     reusable = last if job.settings.only_new and last and last.basis == fingerprint else None
     files = previous_predictions.list_files(job.output, reusable)
-    entries = images.read_entries(spark)
     if files:
+        spark = session()
         delta = changes.find_changes(
             spark,
-            entries,
+            images.read_entries(spark),
             previous_predictions.read_known(spark, job.output, files),
             storage.join(staging, "changes"),
             images.num_images,
@@ -125,7 +127,7 @@ def _plan_run(
         )
     else:
         delta = Delta.of_new_dataset(
-            entries,
+            images.read_entries,
             num_usable=images.num_usable,
             num_unusable=images.num_unusable,
             digest=images.digest,

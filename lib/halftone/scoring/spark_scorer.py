@@ -59,7 +59,7 @@ class SparkScorer(NamedTuple):
         predict = partial(predict_shard, self.predictor)
         counts = frames.map_rows(self._shard_frame(shards, targets), predict, ROW_COUNTS)
         progress = _show_progress("calibrate", shards, targets)
-        return [(row[0], row[1]) for row in actions.collect_rows(self.spark, counts, progress)]
+        return [(row[0], row[1]) for row in actions.collect_rows(counts, progress)]
 
     def max_tasks(self) -> int:
         return _TASKS_PER_CORE * num_cores(self.spark)

@@ -8,13 +8,15 @@ from typing import Callable, NamedTuple, Optional, TypeVar
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import Row, SparkSession
 
 from halftone.errors import RunError
 from halftone.progress import report_progress
 from halftone.spark.background import BackgroundAction
 from halftone.spark.connect import is_connect
-from halftone.spark.worker import ERROR_MARK
+from halftone.spark.frames import Frame
+from halftone.spark.local_frame import LocalFrame
+from halftone.spark.worker import ERROR_MARK, describe_error
 from halftone.system import job_process
 
 Result = TypeVar("Result")
@@ -39,13 +41,18 @@ class ActionProgress(NamedTuple):
     count_done: Optional[Callable[[], int]] = None  # called regularly, from another thread
 
 
-def collect_rows(session: SparkSession, frame: DataFrame, progress: ActionProgress) -> list[Row]:
-    """Return the rows of a DataFrame, which must be few.
+def collect_rows(frame: Frame, progress: ActionProgress) -> list[Row]:
+    """Return the rows of a frame, which must be few.
 
     Raises:
         RunError: a task failed as often as Spark retries; with the worker's error message.
     """
-    return run_action(session, frame.collect, progress)
+    if not isinstance(frame, LocalFrame):
+        return run_action(frame.sparkSession, frame.collect, progress)
+    try:
+        return frame.collect()
+    except Exception as error:
+        raise _failed(progress, describe_error(error)) from error
 
 
 def run_action(
@@ -68,9 +75,12 @@ def run_action(
                 running.cancel()
             raise
         except (Py4JJavaError, PySparkException) as error:
-            message = parse_worker_error(error)
-            hint = "" if _LASTING_ERROR.match(message) else _RESUME_HINT
-            raise RunError(f"{progress.label}: {message}{hint}") from error
+            raise _failed(progress, parse_worker_error(error)) from error
+
+
+def _failed(progress: ActionProgress, message: str) -> RunError:
+    hint = "" if _LASTING_ERROR.match(message) else _RESUME_HINT
+    return RunError(f"{progress.label}: {message}{hint}")
 
 
 def _shown(progress: ActionProgress) -> AbstractContextManager[None]:

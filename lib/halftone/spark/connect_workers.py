@@ -74,7 +74,7 @@ def _read_versions(session: SparkSession) -> dict[str, str]:
     """Ask one worker; an executor is a copy of any other on the services that offer Connect."""
     frame = map_tables(session.range(0, 1, 1, 1), _list_versions, _VERSIONS)
     try:
-        rows = collect_rows(session, frame, ActionProgress("check", "check the workers"))
+        rows = collect_rows(frame, ActionProgress("check", "check the workers"))
     except RunError as error:  # another Python, or without pyarrow
         found = str(error).partition("; finished work")[0]
         raise InputError(f"the Spark Connect server's workers: {found}; {_CURE}") from error

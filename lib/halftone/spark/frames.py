@@ -1,13 +1,13 @@
 """DataFrames of Arrow tables, and the Arrow UDFs that work on them.
 
-The same code runs on classic Spark and on Spark Connect.
+The same code runs on classic Spark, on Spark Connect and, for few rows, without Spark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Callable, cast
+from typing import Any, Callable, Optional, TypeVar, Union, cast, overload
 
 import pyarrow as pa
 from pyspark import TaskContext
@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from halftone import arrow
 from halftone.spark.connect import is_connect
+from halftone.spark.local_frame import LocalFrame
 from halftone.spark.worker import ArrowFunction, TableFunction
 from halftone.storage import clients
 
@@ -35,6 +36,8 @@ URL = "url"
 URLS = pa.schema([pa.field(URL, pa.string())])
 # Of a DataFrame of files that are read: more tasks would not end sooner.
 MAX_READ_TASKS = 2000
+Frame = Union[DataFrame, LocalFrame]
+AnyFrame = TypeVar("AnyFrame", bound=Frame)
 RowFunction = Callable[..., Iterable[Sequence[Any]]]
 
 
@@ -43,12 +46,23 @@ def spark_schema(schema: pa.Schema) -> str:
     return ", ".join(f"`{field.name}` {_SPARK_TYPES[field.type]}" for field in schema)
 
 
-def create_frame(session: SparkSession, table: pa.Table, num_partitions: int) -> DataFrame:
-    """Return a DataFrame of a small table that the driver holds.
+@overload
+def create_frame(session: SparkSession, table: pa.Table, num_partitions: int) -> DataFrame: ...
+@overload
+def create_frame(
+    session: Optional[SparkSession], table: pa.Table, num_partitions: int
+) -> Frame: ...
+
+
+def create_frame(session: Optional[SparkSession], table: pa.Table, num_partitions: int) -> Frame:
+    """Return a frame of a small table that the driver holds.
 
     Args:
+        session: None: this process does what is done with the frame; see `LocalFrame`.
         num_partitions: the rows are spread evenly over so many tasks, at most one for each row.
     """
+    if session is None:
+        return LocalFrame(lambda: [table], table.schema)
     rows = list(arrow.iter_rows(table, *table.column_names))
     # Spark Connect makes Arrow data of the rows, which checks their types anyway.
     unverified = {} if is_connect(session) else {"verifySchema": False}
@@ -64,10 +78,20 @@ def url_table(urls: Iterable[str]) -> pa.Table:
     return build_table([(url,) for url in urls], URLS)
 
 
+@overload
 def create_url_frame(
     session: SparkSession, urls: Iterable[str], num_partitions: int = MAX_READ_TASKS
-) -> DataFrame:
-    """Return a DataFrame of URLS; see `create_frame`."""
+) -> DataFrame: ...
+@overload
+def create_url_frame(
+    session: Optional[SparkSession], urls: Iterable[str], num_partitions: int = MAX_READ_TASKS
+) -> Frame: ...
+
+
+def create_url_frame(
+    session: Optional[SparkSession], urls: Iterable[str], num_partitions: int = MAX_READ_TASKS
+) -> Frame:
+    """Return a frame of URLS; see `create_frame`."""
     return create_frame(session, url_table(urls), num_partitions)
 
 
@@ -77,21 +101,51 @@ def partition_number() -> int:
     return context.partitionId() if context else 0
 
 
+def group_rows(frame: AnyFrame, num_partitions: int, *columns: str) -> AnyFrame:
+    """Sort rows by columns, and put those with the same value of the first into one partition."""
+    if isinstance(frame, LocalFrame):
+        return cast(AnyFrame, frame.sort(columns))
+    groups = frame.repartition(num_partitions, columns[0])
+    return cast(AnyFrame, groups.sortWithinPartitions(*columns))
+
+
+def sort_rows(frame: AnyFrame, num_partitions: int, column: str) -> AnyFrame:
+    """Sort rows by a column; a partition has the values that follow those of the one before."""
+    if isinstance(frame, LocalFrame):
+        return cast(AnyFrame, frame.sort([column]))
+    # A single partition needs no samples of the values.
+    parts = (
+        frame.repartition(1)
+        if num_partitions == 1
+        else frame.repartitionByRange(num_partitions, column)
+    )
+    return cast(AnyFrame, parts.sortWithinPartitions(column))
+
+
+def union_frames(first: Frame, second: Frame) -> Frame:
+    """Return the rows of two frames of the same columns, of the same kind."""
+    if isinstance(first, LocalFrame):
+        return first.union(cast(LocalFrame, second))
+    return first.union(cast(DataFrame, second))
+
+
 def map_tables(
-    frame: DataFrame, function: TableFunction, schema: pa.Schema, *, barrier: bool = False
-) -> DataFrame:
-    """Return the DataFrame that `function` makes of each partition, in a Python worker.
+    frame: AnyFrame, function: TableFunction, schema: pa.Schema, *, barrier: bool = False
+) -> AnyFrame:
+    """Return the frame that `function` makes of each partition, in a Python worker.
 
     Args:
         function: gets the rows of a partition in tables of some thousand rows, and yields tables of
             `schema`. It can be pickled. Spark may call it more than once for a partition.
         barrier: run all tasks at the same time.
     """
-    udf = ArrowFunction(function, schema, clients.client_environment())
-    return frame.mapInArrow(cast(Any, udf), spark_schema(schema), barrier=barrier)
+    if isinstance(frame, LocalFrame):
+        return cast(AnyFrame, frame.map_tables(function, schema))
+    udf = cast(Any, ArrowFunction(function, schema, clients.client_environment()))
+    return cast(AnyFrame, frame.mapInArrow(udf, spark_schema(schema), barrier=barrier))
 
 
-def map_rows(frame: DataFrame, function: RowFunction, schema: pa.Schema) -> DataFrame:
+def map_rows(frame: AnyFrame, function: RowFunction, schema: pa.Schema) -> AnyFrame:
     """Like `map_tables`, with a function of one row.
 
     Args:
@@ -109,8 +163,8 @@ def _map_rows(
 
 
 def expand_rows(
-    frame: DataFrame, function: Callable[..., Iterable[pa.Table]], schema: pa.Schema
-) -> DataFrame:
+    frame: AnyFrame, function: Callable[..., Iterable[pa.Table]], schema: pa.Schema
+) -> AnyFrame:
     """Like `map_rows`, with a function that yields tables, such as one that reads a file."""
     return map_tables(frame, partial(_expand_rows, function), schema)
 

@@ -98,7 +98,6 @@ def _count_shards(
         known = _find_known_rows(spark, urls, removed, num_rows)
         rows = rows.union(known).repartition(num_tasks, known_rows.SHARD)
     counts = collect_rows(
-        spark,
         map_tables(rows, statistics.count_shards, statistics.COUNTS),
         ActionProgress("drift", "count the rows of new shards"),
     )
