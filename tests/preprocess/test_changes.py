@@ -4,7 +4,7 @@ import sqlite3
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple, Optional, cast
+from typing import Any, NamedTuple, Optional
 
 import pyarrow as pa
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
+from halftone.dataset import schema
 from halftone.preprocess import changes, comparison
 from halftone.preprocess.change_files import (
     CHANGES,
@@ -21,11 +22,13 @@ from halftone.preprocess.change_files import (
     write_changes,
 )
 from halftone.preprocess.change_notes import NoteCounts
+from halftone.preprocess.conflict_labels import digest_conflict_labels
 from halftone.preprocess.delta import Delta
 from halftone.preprocess.entries import ENTRIES, FILE, KEPT_KEY
 from halftone.preprocess.row_hashes import sum_hashes
 from halftone.preprocess.row_notes import ROW_NUMBER
-from halftone.spark.frames import create_frame, url_table
+from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.spark.frames import Frame, create_frame, url_table
 from known_images import Known, Listed, as_entries, as_known, places
 from tables import table
 
@@ -78,12 +81,12 @@ def compare(
         pairs = table(CHANGES, *compare_pairs(entries, as_known(before), **options))
         totals = list(write_changes(storage.join(folder, "compared"), [pairs]))
         rows = [row for table in totals for row in arrow.iter_rows(table, *TOTALS.names)]
-        delta = changes.decide_changes(cast(SparkSession, None), rows, folder, labels)
+        delta = changes.decide_changes(None, rows, folder, labels)
         return read_decisions(delta, before, unusable.split())
 
 
 def digest_labels(now: dict[str, Listed], before: dict[str, Known]) -> str:
-    """As `changes.digest_labels`, of the listed images that are known as conflicts."""
+    """As `digest_conflict_labels`, of the listed images that are known as conflicts."""
     conflicts = [key for key in now if key in before and before[key].status == "conflict"]
     total = sum_hashes((key, now[key].label) for key in conflicts)
     return f"{total:032x}" if conflicts else ""
@@ -487,32 +490,45 @@ def digest_of(now: dict[str, Listed], before: dict[str, Known]) -> str:
         pairs = table(CHANGES, *compare_pairs(as_entries(now), as_known(before)))
         totals = list(write_changes(folder, [pairs]))
         rows = [row for table in totals for row in arrow.iter_rows(table, *TOTALS.names)]
-        return changes.decide_changes(cast(SparkSession, None), rows, folder, "").digest
+        return changes.decide_changes(None, rows, folder, "").digest
 
 
-def test_labels_of_conflicts_have_one_digest_in_any_order(spark: SparkSession) -> None:
+@pytest.mark.parametrize("in_spark", [True, False])
+def test_labels_of_conflicts_have_one_digest_in_any_order(
+    spark: SparkSession, in_spark: bool
+) -> None:
     images = {"torn": A, "apart": DOG, "other": A}
-    frame = create_frame(spark, as_entries(images), 2)
-    digest = changes.digest_labels(spark, frame)
-    before = dict.fromkeys(images, Known(A, "conflict"))
-    assert (
-        digest
-        == digest_labels(images, before)
-        == digest_labels(dict(reversed(images.items())), before)
-    )
-    assert digest != digest_labels({**images, "apart": A}, before)
-    assert changes.digest_labels(spark, frame.filter("FALSE")) == ""
+    conflicts = [("torn", "conflict", "", 1, 0.0), ("apart", "conflict", "", 1, 0.0)]
+    others = [("other", "empty", "", 1, 0.0), ("gone", "conflict", "", 1, 0.0)]
+
+    def digest(listed: dict[str, Listed], *rejects: tuple[object, ...]) -> str:
+        session = spark if in_spark else None
+        entries = create_frame(session, as_entries(listed), 2)
+        rejected = create_frame(session, table(schema.REJECTS, *rejects), 2)
+        return digest_conflict_labels(entries, rejected, 7)
+
+    before = {"torn": Known(A, "conflict"), "apart": Known(DOG, "conflict")}
+    assert digest(images, *conflicts, *others) == digest_labels(images, before)
+    relabelled = {**images, "apart": A}
+    assert digest(relabelled, *conflicts, *others) == digest_labels(relabelled, before)
+    assert digest_labels(relabelled, before) != digest_labels(images, before)
+    assert digest_labels(images, before) == digest_labels(dict(reversed(images.items())), before)
+    assert digest(images, *others) == ""
 
 
 def test_a_new_dataset_has_the_work_of_all_entries(spark: SparkSession) -> None:
-    entries = create_frame(spark, as_entries({"a": A}, ["bad"]), 1)
+    def entries(session: Optional[SparkSession]) -> Frame:
+        return create_frame(session, as_entries({"a": A}, ["bad"]), 1)
+
     new = Delta.of_new_dataset
     delta = new(entries, num_usable=1, num_unusable=1, digest="d")
-    assert delta.read_work(spark) is entries
+    assert [row.key for row in delta.read_images(spark).collect()] == ["a"]
+    assert [row.path for row in delta.read_unusable(spark).collect()] == ["bad"]
+    progress = ActionProgress("write", "")
+    assert [row.path for row in collect_rows(delta.read_unusable(None), progress)] == ["bad"]
     assert (delta.num_read, delta.num_unusable, delta.digest) == (1, 1, "d")
     assert not delta.is_empty
     assert not delta.all_unusable_known
     delta = new(entries, num_usable=1, num_unusable=1, digest="d", retry_rejects=True)
     assert delta.is_empty
     assert not delta.all_unusable_known
-    assert [row.key for row in delta.read_work(spark).collect()] == ["bad"]

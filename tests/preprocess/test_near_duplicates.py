@@ -1,30 +1,29 @@
-"""The Spark job finds the nearest row of an earlier split for each row."""
+"""The search finds the nearest row of an earlier split for each row, in Spark and without it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Optional
 
 import numpy as np
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from halftone.preprocess.near_duplicates import match_hashes, measure_chance
+from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import create_frame
 from hash_pairs import HashRow, Match, hash_table, match_all_pairs, random_rows
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
-def frame(spark: SparkSession, rows: Sequence[HashRow], partitions: int = 1) -> DataFrame:
-    return create_frame(spark, hash_table(rows), partitions)
-
-
 def match(
-    spark: SparkSession, rows: Sequence[HashRow], distance: int, num_rows: int = 0
+    session: Optional[SparkSession], rows: Sequence[HashRow], distance: int, num_rows: int = 0
 ) -> list[Match]:
-    found = match_hashes(frame(spark, rows, 2), num_rows or len(rows), distance)
-    assert found.dtypes == [("id", "bigint"), ("near_id", "bigint"), ("distance", "int")]
-    return sorted(tuple(row) for row in found.collect())
+    hashes = create_frame(session, hash_table(rows), 2)
+    found = match_hashes(hashes, num_rows or len(rows), distance)
+    progress = ActionProgress("compare", "find near hashes")
+    return sorted((row.id, row.near_id, row.distance) for row in collect_rows(found, progress))
 
 
 def test_a_row_matches_only_rows_of_earlier_splits(spark: SparkSession) -> None:
@@ -61,16 +60,19 @@ def test_without_an_earlier_split_there_are_no_matches(
 
 # The number of rows determines only the number of keys and tasks: 1 and 8.
 @pytest.mark.parametrize("num_rows", [900, 1_000_000])
-def test_the_result_is_that_of_comparing_all_pairs(spark: SparkSession, num_rows: int) -> None:
+@pytest.mark.parametrize("in_spark", [True, False])
+def test_the_result_is_that_of_comparing_all_pairs(
+    spark: SparkSession, num_rows: int, in_spark: bool
+) -> None:
     rows = random_rows(900)
-    found = match(spark, rows, 4, num_rows)
+    found = match(spark if in_spark else None, rows, 4, num_rows)
     assert found == match_all_pairs(rows, 4)
     assert len({distance for *_, distance in found}) == 5
 
 
-def test_a_distance_out_of_range_is_an_error(spark: SparkSession) -> None:
+def test_a_distance_out_of_range_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"^max_distance is 64; it must be 0 to 63$"):
-        match_hashes(frame(spark, []), 0, 64)
+        match(None, [], 64)
 
 
 # --- chance ---------------------------------------------------------------------------------------

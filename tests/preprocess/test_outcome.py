@@ -1,10 +1,10 @@
-"""The outcome of every input, from staged parts and files of the previous version, in Spark."""
+"""The outcome of every input, from staged parts and files of the previous version."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +28,7 @@ from halftone.preprocess.previous_version import VersionFile
 from halftone.preprocess.row_notes import ROW_NOTES, keep_mask
 from halftone.preprocess.shards import FileRows
 from halftone.preprocess.side_tables import SideTable
+from halftone.spark import local_frame
 from halftone.spark.frames import create_frame
 from tables import digest, table
 
@@ -98,9 +99,14 @@ class Inputs(NamedTuple):
         return decide_outcome(context, StagedRows([], parts), drop_empty_labels=drop_empty_labels)
 
 
-@pytest.fixture
-def inputs(spark: SparkSession, tmp_path: Path) -> Inputs:
-    return Inputs(tmp_path, spark)
+@pytest.fixture(params=["in Spark", "in this process"])
+def inputs(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Inputs:
+    if request.param == "in this process":
+        return Inputs(tmp_path, cast(SparkSession, None))
+    monkeypatch.setattr(local_frame, "MAX_LOCAL_ROWS", -1)
+    return Inputs(tmp_path, request.getfixturevalue("spark"))
 
 
 BOTH = (image("/i/cat"), image("/i/dog", "dog"))
@@ -157,7 +163,7 @@ def test_files_of_the_previous_version_lose_rows_by_notes_and_by_new_images(
         num_unusable=1,
         num_removed=3,
         notes={index: NoteCounts(url, 1, 0, 0) for index, url in notes.items()},
-        entries=create_frame(inputs.spark, table(ENTRIES, unusable), 1),
+        read_entries=lambda session: create_frame(session, table(ENTRIES, unusable), 1),
     )
     new = inputs.part(
         "p",

@@ -28,7 +28,7 @@ from halftone.locking.output import hold_output
 from halftone.preprocess import duplicates, side_tables, similar_images, staging
 from halftone.preprocess import run as run_module
 from halftone.preprocess.run import PreprocessResult, preprocess
-from halftone.spark import frames
+from halftone.spark import frames, local_frame
 from halftone.summary import format_dataset_summary
 
 MakeConfig = Callable[..., Config]
@@ -250,6 +250,46 @@ def test_the_numbers_of_tasks_and_blocks_do_not_change_the_files(
     assert data_files(tmp_path / "dataset") == data_files(tmp_path / "expected")
 
 
+def test_steps_on_few_images_give_the_same_files_as_spark(
+    run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_images("images/train", each=30)
+    images = draw_images("images/test", each=45, start=30).parent
+    near_pictures(images)
+    settings = {
+        "splits": {"from_path": "^([a-z]+)/", "validation_fraction": 0.1},
+        "preprocess": {
+            "near_duplicates": "drop",
+            "max_near_duplicate_fraction": 1.0,
+            "max_reject_fraction": 0.5,
+        },
+    }
+
+    def run_both_ways(**options: bool) -> manifest.Manifest:
+        data, _ = run(images, "few", **settings, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(local_frame, "MAX_LOCAL_ROWS", -1)
+            in_spark, _ = run(images, "many", **settings, **options)
+        assert in_spark.model_copy(update={"created": data.created}) == data
+        assert data_files(tmp_path / "many") == data_files(tmp_path / "few")
+        return data
+
+    lying, upright = images / "train/lying", images / "train/upright"
+    for source, target in ((0, lying / "copy.png"), (1, upright / "liar.png")):
+        shutil.copy(lying / f"{source:04d}.png", target)
+    (lying / "bad.png").write_bytes(b"")
+    data = run_both_ways()
+    assert (data.inputs, data.rows, data.rejects, data.duplicates) == (95, 81, 3, 11)
+    assert (data.near_duplicates, data.possible_label_errors) == (10, 0)
+    assert len(data.conflict_labels) == 32
+    # A kept row is removed, a duplicate is added, and the conflict is resolved.
+    (lying / "0000.png").unlink()
+    (upright / "liar.png").unlink()
+    shutil.copy(lying / "0005.png", lying / "copy-of-5.png")
+    data = run_both_ways(prune=True)
+    assert (data.version, data.rejects, data.conflict_labels) == (2, 1, "")
+
+
 def test_the_fingerprint_depends_on_the_rows_and_not_on_the_folder(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
@@ -296,6 +336,7 @@ def test_a_second_run_without_changes_reads_no_image_and_writes_nothing(
     def no_spark() -> SparkSession:
         raise AssertionError("Spark was started")
 
+    assert preprocess(config(), str(images), str(dataset), no_spark) == (first, 0)
     with hold_output(str(dataset), "preprocess"), pytest.raises(LockHeldError):
         preprocess(config(), str(images), str(dataset), no_spark)
     (dataset / first.files[0].path).unlink()
@@ -693,8 +734,11 @@ def test_a_killed_worker_does_not_change_the_dataset(
     expected, _ = run(images, "undisturbed")
     map_tables = frames.map_tables
     marks: list[Path] = []
+    monkeypatch.setattr(local_frame, "MAX_LOCAL_ROWS", -1)
 
     def map_with_a_kill(frame: Any, function: Any, result: pa.Schema, **options: Any) -> Any:
+        if isinstance(frame, local_frame.LocalFrame):  # the listing of a small folder
+            return map_tables(frame, function, result)
         mark = tmp_path / f"killed-{len(marks)}"
         marks.append(mark)
 
@@ -713,9 +757,9 @@ def test_a_killed_worker_does_not_change_the_dataset(
         monkeypatch.setattr(module, "map_tables", map_with_a_kill)
     data, num_read = run(images)
     killed = {re.sub(r"-\d+.parquet", "", mark.read_text()[22:]) for mark in marks if mark.exists()}
-    # Parts of the catalogue and of decoded images, near duplicates and their images, a shard.
+    # Parts of decoded images, near duplicates and their images, a shard.
     run_name = Path(data.files[0].path).name.partition("-")[0]
-    assert killed == {"part-000000", "part", "matches", "images", run_name}
+    assert killed == {"part", "matches", "images", run_name}
     assert (num_read, data.fingerprint) == (200, expected.fingerprint)
     assert set(tree(tmp_path / "dataset")) == set(tree(tmp_path / "undisturbed"))
     assert data_files(tmp_path / "dataset") == data_files(tmp_path / "undisturbed")

@@ -36,7 +36,7 @@ from halftone.preprocess.label_variants import describe_label_variants
 from halftone.preprocess.listing_parts import PartWriter, check_unique_paths
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import Frame, create_frame, create_url_frame, expand_rows, map_rows
-from halftone.spark.local_frame import MAX_LOCAL_ROWS
+from halftone.spark.local_frame import are_few
 
 FOLDER = "catalogue"  # below the staging folder
 UNIT_RESULTS = pa.schema(
@@ -120,7 +120,7 @@ def build_catalogue(
     )
     catalogue = combine_units(plan, config, results, require_classes=require_classes)
     if plan.table_url is not None:
-        spark = session() if catalogue.inputs > MAX_LOCAL_ROWS else None
+        spark = None if are_few(catalogue.inputs) else session()
         check_unique_paths(plan, catalogue.read_entries(spark), catalogue.inputs)
     return catalogue
 

@@ -43,7 +43,7 @@ from halftone.preprocess.entries import ENTRIES, FILE, KNOWN
 from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import create_url_frame, group_rows, map_tables
-from halftone.spark.local_frame import MAX_LOCAL_ROWS
+from halftone.spark.local_frame import are_few
 from halftone.spark.worker import TableFunction
 
 # A worker holds the images of a partition that have changed, in about 100 MB.
@@ -105,7 +105,7 @@ def decide_changes(
     """Decide what follows from the changes of all images together.
 
     Args:
-        session: needed for more than MAX_LOCAL_ROWS changes.
+        session: needed unless the changes are few, see `are_few`.
         rows: of TOTALS, of the comparison.
         folder: as in `find_changes`, as `conflict_labels`.
     """
@@ -224,7 +224,7 @@ def _process_files(
     """
     urls = list_urls(rows)
     num_images = sum(total.num_images for total in merge_totals(rows).values())
-    files = create_url_frame(session if num_images > MAX_LOCAL_ROWS else None, urls)
+    files = create_url_frame(None if are_few(num_images) else session, urls)
     found = map_tables(files, find, found_schema)
     groups = group_rows(found, _count_partitions(num_images), *by)
     return collect_rows(map_tables(groups, write, written_schema), _COMPARE)

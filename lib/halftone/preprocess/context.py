@@ -13,7 +13,7 @@ from halftone.preprocess import staging
 from halftone.preprocess.catalogue import Catalogue
 from halftone.preprocess.delta import Delta
 from halftone.preprocess.previous_version import VersionFile
-from halftone.spark.local_frame import MAX_LOCAL_ROWS
+from halftone.spark.local_frame import are_few
 
 
 class PreprocessContext(NamedTuple):
@@ -33,7 +33,7 @@ class PreprocessContext(NamedTuple):
 
         See LocalFrame.
         """
-        return self.session if num_rows > MAX_LOCAL_ROWS else None
+        return None if are_few(num_rows) else self.session
 
     @property
     def folder(self) -> str:

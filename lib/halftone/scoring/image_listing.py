@@ -28,7 +28,7 @@ from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 from halftone.scoring.scoring_job import SessionFactory
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import Frame, create_frame, create_url_frame, expand_rows, map_rows
-from halftone.spark.local_frame import MAX_LOCAL_ROWS
+from halftone.spark.local_frame import are_few
 
 _UNIT_RESULTS = pa.schema(
     [
@@ -104,7 +104,7 @@ def list_images(
     results = collect_rows(map_rows(frame, write, _UNIT_RESULTS), progress)
     listing = combine_units(plan, classes, results)
     if plan.table_url is not None:
-        spark = session() if listing.num_images > MAX_LOCAL_ROWS else None
+        spark = None if are_few(listing.num_images) else session()
         check_unique_paths(plan, listing.read_entries(spark), listing.num_images)
     return listing
 

@@ -21,6 +21,11 @@ from halftone.spark.worker import TableFunction
 MAX_LOCAL_ROWS = 100_000
 
 
+def are_few(num_rows: int) -> bool:
+    """Return whether this process works on what is known of `num_rows` images."""
+    return num_rows <= MAX_LOCAL_ROWS
+
+
 class LocalFrame:
     """Rows in this process, in one partition; nothing is computed before `collect`.
 
