@@ -101,7 +101,7 @@ def test_parts_have_the_images_in_order(
     images = list_images(root, config())
     entries = create_frame(spark, pa.Table.from_pylist(images.entries, schema=ENTRIES), 2)
     job = DecodeJob(root, str(tmp_path / "parts"), config().pixels, read_threads=2)
-    parts = staging.stage_images(spark, entries, 50, job)
+    parts = staging.stage_images(entries, 50, job)
     assert [part.url for part in parts] == [f"{job.parts}/part-{n:06d}.parquet" for n in (0, 1)]
     tables = [pq.read_table(part.url) for part in parts]
     by_position = sorted(images.entries, key=lambda row: row["position"])
@@ -117,5 +117,5 @@ def test_parts_have_the_images_in_order(
 
 def test_no_images_to_read_need_no_spark(tmp_path: Any, config: MakeConfig) -> None:
     job = DecodeJob("/i", str(tmp_path / "parts"), config().pixels, read_threads=2)
-    assert staging.stage_images(None, None, 0, job) == []  # type: ignore[arg-type]
+    assert staging.stage_images(None, 0, job) == []  # type: ignore[arg-type]
     assert not (tmp_path / "parts").exists()

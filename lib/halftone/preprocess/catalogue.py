@@ -33,8 +33,8 @@ from halftone.preprocess.assignment import (
 )
 from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.label_variants import describe_label_variants
-from halftone.preprocess.listing_parts import PartWriter, check_unique_paths
-from halftone.spark.actions import ActionProgress, collect_rows
+from halftone.preprocess.listing_parts import PartWriter, check_unique_paths, list_progress
+from halftone.spark.actions import collect_rows
 from halftone.spark.frames import Frame, create_frame, create_url_frame, expand_rows, map_rows
 from halftone.spark.local_frame import are_few
 
@@ -116,7 +116,7 @@ def build_catalogue(
     write = partial(write_unit, plan.without_units(), rules, folder)
     results = collect_rows(
         map_rows(frame, write, UNIT_RESULTS),
-        ActionProgress("list", f"list the images of {plan.root}"),
+        list_progress(plan, folder),
     )
     catalogue = combine_units(plan, config, results, require_classes=require_classes)
     if plan.table_url is not None:

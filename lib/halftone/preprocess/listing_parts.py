@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from typing import Optional
 
 import pyarrow as pa
 
@@ -12,11 +13,30 @@ from halftone.dataset import schema
 from halftone.listing import ListingPlan, repeated_paths_error
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import Frame, build_table, group_rows, map_tables
+from halftone.storage.written_rows import WrittenRows
 
 _PART_ROWS = 1 << 18
 _PARTITION_ROWS = 1 << 20
 _PATHS = pa.schema([pa.field(schema.PATH, pa.string())])
 _REPEATED = pa.schema([pa.field("num_repeated", pa.int64()), pa.field("first", pa.string())])
+
+
+def list_progress(plan: ListingPlan, folder: Optional[str]) -> ActionProgress:
+    """Return what to show while units are listed: those that have written a file.
+
+    Args:
+        folder: of `PartWriter`; None: no files are written.
+    """
+    num_units = plan.units.num_rows
+    description = f"list the images of {plan.root}"
+    if folder is None or num_units == 1:
+        return ActionProgress("list", description)
+    written = WrittenRows({_part_url(folder, unit, 0): 1 for unit in range(num_units)})
+    return ActionProgress("list", description, num_units, "parts", written.count)
+
+
+def _part_url(folder: str, unit: int, number: int) -> str:
+    return storage.join(folder, f"part-{unit:06d}-{number:05d}.parquet")
 
 
 class PartWriter:
@@ -40,8 +60,7 @@ class PartWriter:
     def flush(self) -> None:
         """Write the images that are in no file yet."""
         if self._pending:
-            name = f"part-{self._unit:06d}-{len(self.urls):05d}.parquet"
-            self.urls.append(storage.join(self._folder, name))
+            self.urls.append(_part_url(self._folder, self._unit, len(self.urls)))
             storage.write_table(self.urls[-1], pa.concat_tables(self._pending).combine_chunks())
             self._pending.clear()
 
