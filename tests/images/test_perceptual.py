@@ -12,7 +12,7 @@ import pytest
 
 from halftone.config import PixelSpec
 from halftone.images import decode
-from halftone.images.perceptual import perceptual_hash
+from halftone.images.perceptual import perceptual_hash, perceptual_hashes
 from halftone.sample import drawing
 
 NUM_PICTURES = 200
@@ -37,6 +37,12 @@ def test_a_bit_is_set_where_the_right_neighbour_is_brighter() -> None:
     picture = np.repeat(np.repeat(np.array(rows, np.uint8), 4, axis=0), 5, axis=1)[:, :, None]
     assert picture.shape == (32, 45, 1)
     assert perceptual_hash(picture) == 0xFF00_AA55_F00F_FFAA
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 1), (32, 45, 3), (5, 100, 3), (1, 1, 1)])
+def test_many_pictures_have_the_hash_of_each(shape: tuple[int, int, int]) -> None:
+    pictures = np.random.default_rng(1).integers(0, 256, (20, *shape), np.uint8)
+    assert perceptual_hashes(pictures).tolist() == [perceptual_hash(each) for each in pictures]
 
 
 def test_flat_pictures_of_any_brightness_lie_apart() -> None:

@@ -1,7 +1,7 @@
 """Decode image bytes to uint8 pixels, or reject them; training and scoring share the code."""
 
 from halftone.images.decoding import decode, detect_format
-from halftone.images.perceptual import perceptual_hash
+from halftone.images.perceptual import perceptual_hashes
 from halftone.images.preview import decode_preview
 from halftone.images.result import REJECT_REASONS, DecodedImage, ImageRejectedError
 
@@ -12,5 +12,5 @@ __all__ = [
     "decode",
     "decode_preview",
     "detect_format",
-    "perceptual_hash",
+    "perceptual_hashes",
 ]

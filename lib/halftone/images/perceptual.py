@@ -47,9 +47,7 @@ _LEFT_WEIGHT = np.float32(1 - _MAX_NUDGE / 512)
 def perceptual_hash(pixels: PixelArray) -> int:
     """Hash (H, W, 1 or 3) uint8 pixels, grey or RGB, to 0 ... 2**64 - 1.
 
-    The first bit of the top row is the highest. A mirrored, rotated, cropped or inverted copy has
-    another hash. Hashes are comparable if the pictures have one size and aspect, as `decode`
-    returns them. Takes about 11 us for 64 x 64 grey pixels, 7 of them for shrinking.
+    See `perceptual_hashes`.
 
     Raises:
         ValueError: wrong number of channels, wrong type, or no pixels.
@@ -58,9 +56,25 @@ def perceptual_hash(pixels: PixelArray) -> int:
         raise ValueError(f"pixels are {pixels.shape}; a hash needs (H, W, 1) or (H, W, 3)")
     if pixels.dtype != np.uint8:
         raise ValueError(f"pixels are {pixels.dtype}; a hash needs uint8")
-    grey = pixels if pixels.shape[2] == 1 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    cells = cv2.resize(grey, (_HASH_SIDE + 1, _HASH_SIDE), interpolation=cv2.INTER_AREA).astype(
-        np.float32
-    )
-    bits = cells[:, 1:] * _RIGHT_WEIGHT - cells[:, :-1] * _LEFT_WEIGHT > _THRESHOLDS
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+    return int(perceptual_hashes(np.ascontiguousarray(pixels)[None])[0])
+
+
+def perceptual_hashes(pixels: PixelArray) -> npt.NDArray[np.uint64]:
+    """Hash (N, H, W, 1 or 3) uint8 pixels, grey or RGB, to (N,) uint64.
+
+    The first bit of the top row is the highest. A mirrored, rotated, cropped or inverted copy has
+    another hash. Hashes are comparable if the pictures have one size and aspect, as `decode`
+    returns them. Takes about 5 us for 32 x 32 colour pixels and 10 us for 64 x 64 grey ones.
+    """
+    num_images, height_px, width_px, channels = pixels.shape
+    grey = pixels.reshape(num_images * height_px, width_px, channels)
+    if channels == 3:
+        grey = cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY)
+    size = (_HASH_SIDE + 1, _HASH_SIDE)
+    cells = np.empty((num_images, *size[::-1]), np.uint8)
+    for image, target in zip(grey.reshape(num_images, height_px, width_px), cells):
+        cv2.resize(image, size, dst=target, interpolation=cv2.INTER_AREA)
+    levels = cells.astype(np.float32)
+    bits = levels[:, :, 1:] * _RIGHT_WEIGHT - levels[:, :, :-1] * _LEFT_WEIGHT > _THRESHOLDS
+    packed = np.packbits(bits.reshape(num_images, -1), axis=1)
+    return packed.view(">u8").astype(np.uint64).reshape(num_images)

@@ -49,6 +49,7 @@ PART = pa.schema(
 # of disk.
 _CHUNK_FILES, _CHUNK_BYTES = 64, 4 * 2**20
 _DIGEST_END_BYTES = 8192
+_HASHED_BYTES = 2**20  # pixels that are hashed at once; they fit into the CPU's cache
 # A larger file is not read: a worker holds several files in memory. The largest image of the
 # default pixels.max_pixels, with 8 bytes per pixel and not compressed, fits.
 MAX_FILE_BYTES = 2**30
@@ -116,7 +117,7 @@ def decode_images(root: str, entries: pa.Table, pixels: PixelSpec, read_threads:
     sizes = entries[schema.SIZE_BYTES].to_pylist()
     files = _read_ahead(keys, sizes, read_threads)
     staged = [_decode_image(data, size, pixels) for data, size in zip(files, sizes)]
-    return _build_part(keys, entries, staged)
+    return _build_part(keys, entries, staged, _hash_pixels(staged, pixels))
 
 
 def is_decoded(part: pa.Table) -> npt.NDArray[np.bool_]:
@@ -163,7 +164,6 @@ class _StagedImage(NamedTuple):
     source_width_px: int
     source_bytes: int
     source_digest: bytes
-    perceptual_hash: int = 0
 
 
 def _decode_image(data: ReadResult, listed_bytes: int, pixels: PixelSpec) -> _StagedImage:
@@ -176,12 +176,28 @@ def _decode_image(data: ReadResult, listed_bytes: int, pixels: PixelSpec) -> _St
     except images.ImageRejectedError as rejected:
         return _StagedImage(rejected.reason, rejected.detail, b"", 0, 0, *file_facts)
     height_px, width_px = decoded.source_height_px, decoded.source_width_px
-    bits = images.perceptual_hash(decoded.pixels)
-    signed = bits - 2**64 if bits >= 2**63 else bits  # Spark has no unsigned integers
-    return _StagedImage(OK, "", decoded.pixels.tobytes(), height_px, width_px, *file_facts, signed)
+    return _StagedImage(OK, "", decoded.pixels.tobytes(), height_px, width_px, *file_facts)
 
 
-def _build_part(keys: Sequence[str], entries: pa.Table, staged: Sequence[_StagedImage]) -> pa.Table:
+def _hash_pixels(staged: Sequence[_StagedImage], pixels: PixelSpec) -> npt.NDArray[np.int64]:
+    """Return the perceptual hash of each image, as a signed number; 0 if it was not decoded."""
+    hashes = np.zeros(len(staged), np.int64)  # Spark has no unsigned integers
+    decoded = [number for number, image in enumerate(staged) if image.status == OK]
+    num_at_once = max(1, _HASHED_BYTES // pixels.image_bytes)
+    for start in range(0, len(decoded), num_at_once):
+        numbers = decoded[start : start + num_at_once]
+        data = b"".join(staged[number].image for number in numbers)
+        array = np.frombuffer(data, np.uint8).reshape(len(numbers), *pixels.shape)
+        hashes[numbers] = images.perceptual_hashes(array).view(np.int64)
+    return hashes
+
+
+def _build_part(
+    keys: Sequence[str],
+    entries: pa.Table,
+    staged: Sequence[_StagedImage],
+    hashes: npt.NDArray[np.int64],
+) -> pa.Table:
     """Combine the columns of the listing with those of the decoded images."""
     values: dict[str, Sequence[Any]] = {
         schema.KEY: keys,
@@ -191,6 +207,7 @@ def _build_part(keys: Sequence[str], entries: pa.Table, staged: Sequence[_Staged
         schema.LABEL: entries[schema.LABEL],
         schema.SPLIT: entries[schema.SPLIT],
         schema.SOURCE_MODIFIED: entries[schema.MODIFIED],
+        schema.PERCEPTUAL_HASH: arrow.number_array(hashes, pa.int64()),
         **{name: arrow.make_array(values[name], PART.field(name).type) for name in values},
     }
     return pa.table([columns[name] for name in PART.names], schema=PART)
