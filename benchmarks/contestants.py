@@ -152,4 +152,11 @@ ALL = (
         count_rows,
         package="ray",
     ),
+    Contestant(
+        "daft",
+        "Daft's download, decode_image and resize (Rust) on two CPUs",
+        _python("daft_images.py", in_bench=True),
+        count_rows,
+        package="daft",
+    ),
 )

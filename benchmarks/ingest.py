@@ -63,7 +63,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         skipped=skipped,
         notes=[_describe_files(image_set), _describe_cache(args.cold)],
     )
-    versions = contestants.installed_versions(args.bench_python, ["img2dataset", "ray"])
+    versions = contestants.installed_versions(args.bench_python, ["img2dataset", "ray", "daft"])
     cold = "-cold" if args.cold else ""
     results.publish(table, f"ingest-{image_set.count}x{image_set.side}{cold}", versions)
     return 0 if all(run.error is None for run in runs) else 1

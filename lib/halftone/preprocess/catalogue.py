@@ -1,7 +1,7 @@
-"""List the raw images and assign each a label, a split and a position, in one Spark job.
+"""List the raw images and assign each a label, a split and a position.
 
-The workers list the folder of images in pieces and write what they find to Parquet files in the
-staging folder, which the next steps read. The driver only gets sums.
+Spark's workers list a large folder of images in pieces and write what they find to Parquet files in
+the staging folder, which the next steps read. The driver only gets sums.
 """
 
 from __future__ import annotations

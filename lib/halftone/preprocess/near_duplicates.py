@@ -1,11 +1,11 @@
-"""Find rows whose perceptual hash is near to that of a row of an earlier split, in Spark.
+"""Find rows whose perceptual hash is near to that of a row of an earlier split.
 
 Such rows make a test score too good, as the model was trained on nearly the same image.
 
 Two images look alike if their 64-bit hashes (see images/perceptual.py) differ in few bits. The
-search is exact, but compares few pairs: only hashes that share a key (see hash_keys.py). One UDF
-writes the rows of each task in blocks, one for each key and range of its values. Spark moves each
-block to the task that compares the rows of that range.
+search is exact, but compares few pairs: only hashes that share a key (see hash_keys.py). One
+function writes the rows of each task in blocks, one for each key and range of its values. Spark
+moves each block to the task that compares the rows of that range.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Turn a folder of raw images into a dataset, in Spark.
 
-A run has these steps, each a DataFrame whose work is done by Arrow UDFs:
+A run has these steps, each a DataFrame whose work is done by Arrow UDFs. The steps that do not read
+images need no Spark if the images are few, see LocalFrame:
 
 1. List the images and assign each a label, a split and a position (`catalogue`).
 2. Compare them with the images that the previous version knows (`changes`).

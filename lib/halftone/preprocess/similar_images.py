@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, Optional
 
@@ -49,6 +50,7 @@ _ROW_BITS = 32
 _HASHED_NAMES = (SOURCE, ROW_NUMBER, schema.SPLIT, schema.LABEL, schema.PERCEPTUAL_HASH)
 _HASHED = pa.schema([CANDIDATES.field(name) for name in _HASHED_NAMES])
 _ROWS_PER_PARTITION = 100_000
+_READ_THREADS = 16
 # A row that is near to a row of an earlier split, with the columns of its image file.
 SIMILAR = pa.schema(
     [
@@ -244,13 +246,17 @@ def _fetch_rows(
     id_name: str, files: str, result: pa.Schema, tables: Iterable[pa.Table]
 ) -> Iterator[pa.Table]:
     sources = {row[SOURCE]: row for row in storage.read_table(files).to_pylist()}
-    for table in tables:
-        for number, matches in arrow.iter_runs(table, SOURCE):
-            yield _fetch_of_source(id_name, sources[number], result, matches)
+    fetch = partial(_fetch_of_source, id_name, result)
+    with ThreadPoolExecutor(_READ_THREADS) as pool:
+        for table in tables:
+            runs = [
+                (sources[number], matches) for number, matches in arrow.iter_runs(table, SOURCE)
+            ]
+            yield from pool.map(fetch, *zip(*runs))
 
 
 def _fetch_of_source(
-    id_name: str, source: Mapping[str, Any], result: pa.Schema, matches: pa.Table
+    id_name: str, result: pa.Schema, source: Mapping[str, Any], matches: pa.Table
 ) -> pa.Table:
     """Return `result` of the matches in one source file, a row of SOURCES."""
     is_part = source[KIND] in CHANGED_KINDS

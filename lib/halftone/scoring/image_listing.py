@@ -1,4 +1,4 @@
-"""List the raw images to score, in one Spark job, into files that the next steps read."""
+"""List the raw images to score into files that the next steps read."""
 
 from __future__ import annotations
 

@@ -165,7 +165,12 @@ def _map_rows(
 def expand_rows(
     frame: AnyFrame, function: Callable[..., Iterable[pa.Table]], schema: pa.Schema
 ) -> AnyFrame:
-    """Like `map_rows`, with a function that yields tables, such as one that reads a file."""
+    """Like `map_rows`, with a function that yields tables, such as one that reads a file.
+
+    The function may be called in several threads.
+    """
+    if isinstance(frame, LocalFrame):
+        return cast(AnyFrame, frame.expand_rows(function, schema))
     return map_tables(frame, partial(_expand_rows, function), schema)
 
 

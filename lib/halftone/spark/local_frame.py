@@ -8,6 +8,7 @@ there are few.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from halftone.spark.worker import TableFunction
 
 # Of images. For more, Spark takes less time on 2 cores.
 MAX_LOCAL_ROWS = 100_000
+_READ_THREADS = 16
 
 
 def are_few(num_rows: int) -> bool:
@@ -40,6 +42,21 @@ class LocalFrame:
         def read_tables() -> Iterator[pa.Table]:
             for table in function(iter(self.read_tables())):
                 yield arrow.conform(table, schema)
+
+        return LocalFrame(read_tables, schema)
+
+    def expand_rows(
+        self, function: Callable[..., Iterable[pa.Table]], schema: pa.Schema
+    ) -> LocalFrame:
+        """Call the function for several rows at a time, as it reads a file of maybe a store."""
+
+        def read_tables() -> Iterator[pa.Table]:
+            names = self.schema.names
+            with ThreadPoolExecutor(_READ_THREADS) as pool:
+                for table in self.read_tables():
+                    rows = (dict(zip(names, row)) for row in arrow.iter_rows(table, *names))
+                    for tables in pool.map(lambda row: list(function(**row)), rows):
+                        yield from tables
 
         return LocalFrame(read_tables, schema)
 
