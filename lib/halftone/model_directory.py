@@ -244,7 +244,7 @@ def training_fingerprint(config: Config, manifest: Manifest) -> dict[str, Any]:
     """
     settings = config.train
     train = result_settings(settings)
-    if settings.decay != "none":
+    if settings.decay in ("cosine", "one_cycle"):
         train["epochs"] = settings.epochs
     if settings.start_from:
         train["start_from"] = read_model_info(settings.start_from).version
@@ -275,7 +275,18 @@ def best_epoch(history: Sequence[Mapping[str, Any]]) -> Optional[int]:
     Returns:
         None if the loss was not finite in any epoch.
     """
-    losses = [(entry.get("val_loss", entry["loss"]), int(entry["epoch"])) for entry in history]
-    # Histories of older versions hold NaN, which compares as lower than any number.
-    finite = [(loss, epoch) for loss, epoch in losses if loss is not None and math.isfinite(loss)]
-    return min(finite)[1] if finite else None
+    ranked = [
+        (value, int(entry["epoch"]))
+        for value, entry in zip(selection_values(history), history)
+        if value is not None
+    ]
+    return min(ranked)[1] if ranked else None
+
+
+def selection_values(history: Sequence[Mapping[str, Any]]) -> list[Optional[float]]:
+    """Return for each epoch the number by which the best one is chosen: the lowest wins.
+
+    None if it was not finite; histories of older versions hold NaN.
+    """
+    losses = [entry.get("val_loss", entry["loss"]) for entry in history]
+    return [loss if loss is not None and math.isfinite(loss) else None for loss in losses]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import horovod.tensorflow as hvd
 import tensorflow as tf
 
 from halftone.config import TrainSettings
-from halftone.training import collectives
+from halftone.training import collectives, losses, optimizers
 
 _COMPRESSIONS = {"none": hvd.Compression.none, "fp16": hvd.Compression.fp16}
 
@@ -24,6 +23,7 @@ class _StepState:
         self.steps_per_sec = tf.Variable(0.0, trainable=False)  # of this rank
         # Means over the ranks of: whether a rank has an alert (0 or 1), and steps per second.
         self.status = tf.Variable([0.0, 0.0], trainable=False)
+        self.plateau_factor = tf.Variable(1.0, trainable=False)
         self.gradient_sums = [
             tf.Variable(tf.zeros_like(variable), trainable=False) for variable in accumulated
         ]
@@ -48,8 +48,12 @@ class DistributedModel(tf.keras.Model):
         prefix = "Binary" if num_classes == 2 else "SparseCategorical"
         float64 = {"dtype": "float64"}  # exact sums over millions of rows
         self.compile(
-            _build_optimizer(settings, -(-steps_per_epoch // self.aggregate_steps)),
-            loss=getattr(tf.keras.losses, f"{prefix}Crossentropy")(),
+            optimizers.build_optimizer(
+                settings,
+                -(-steps_per_epoch // self.aggregate_steps),
+                self._state.plateau_factor,
+            ),
+            loss=losses.build_loss(settings, num_classes),
             weighted_metrics=[
                 getattr(tf.keras.metrics, f"{prefix}Crossentropy")(name="cross_entropy", **float64),
                 getattr(tf.keras.metrics, f"{prefix}Accuracy")(name="accuracy", **float64),
@@ -75,6 +79,15 @@ class DistributedModel(tf.keras.Model):
         self._state.first_nonfinite.assign(0)
         self._state.steps_per_sec.assign(0.0)
         self._state.status.assign([0.0, 0.0])
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the last update."""
+        return float(self.optimizer.learning_rate)
+
+    def set_plateau_factor(self, factor: float) -> None:
+        """Multiply the learning rate of all next updates by `factor`, for decay plateau."""
+        self._state.plateau_factor.assign(factor)
 
     def request_stop(self) -> None:
         """Tell all ranks with the next gradients that this one was asked to stop."""
@@ -152,48 +165,3 @@ class DistributedModel(tf.keras.Model):
         if self._scales_loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-
-
-class WarmupSchedule(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises to `peak`, and then stays or falls to 0.
-
-    Args:
-        warmup: number of updates over which it rises linearly, from "Accurate, Large Minibatch
-            SGD" (Goyal et al., 2017, section 2.2).
-        last: number of updates after which a half cosine has reached 0, from "SGDR" (Loshchilov
-            and Hutter, 2017, section 3), without restarts; 0: it stays at `peak`.
-    """
-
-    def __init__(self, peak: float, warmup: int, last: int) -> None:
-        self._peak, self._warmup, self._last = peak, warmup, last
-
-    def __call__(self, update: tf.Tensor) -> tf.Tensor:
-        update = tf.cast(update, tf.float32)
-        warmup_factor = tf.minimum((update + 1) / max(1, self._warmup), 1.0)
-        if not self._last:
-            return self._peak * warmup_factor
-        progress = tf.clip_by_value((update - self._warmup) / (self._last - self._warmup), 0.0, 1.0)
-        return self._peak * warmup_factor * (1 + tf.cos(math.pi * progress)) / 2
-
-    def get_config(self) -> dict[str, Any]:
-        return {"peak": self._peak, "warmup": self._warmup, "last": self._last}
-
-
-def _build_optimizer(
-    settings: TrainSettings, updates_per_epoch: int
-) -> tf.keras.optimizers.Optimizer:
-    rate = settings.learning_rate * (collectives.num_ranks() if settings.scale_learning_rate else 1)
-    last = settings.epochs * updates_per_epoch if settings.decay == "cosine" else 0
-    if settings.warmup_epochs or last:
-        rate = WarmupSchedule(rate, settings.warmup_epochs * updates_per_epoch, last)
-    common = {
-        "global_clipnorm": settings.clip_norm,
-        "weight_decay": settings.weight_decay or None,
-    }
-    if settings.optimizer == "adam":
-        optimizer = tf.keras.optimizers.Adam(rate, **common)
-    else:
-        optimizer = tf.keras.optimizers.SGD(rate, momentum=settings.momentum, **common)
-    if settings.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer

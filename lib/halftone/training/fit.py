@@ -16,23 +16,30 @@ import tensorflow as tf
 
 from halftone import model_directory, printable, storage
 from halftone.config import Config
-from halftone.dataset.manifest import Manifest, read_shards
+from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import TRAIN, VALIDATION
 from halftone.errors import InputError, RunError, StoppedError
-from halftone.feed import epoch_plan, pipeline
+from halftone.feed import pipeline
 from halftone.feed.epoch_plan import EpochPlan
-from halftone.feed.pipeline import BatchSource, CachedSource, StreamedSource
 from halftone.feed.world import World
 from halftone.model_directory import STOP_FILE, best_epoch
 from halftone.models import saved_model
 from halftone.progress import StepProgress
-from halftone.training import checkpoint, collectives, determinism, divergence, epoch_metrics
+from halftone.training import (
+    checkpoint,
+    collectives,
+    determinism,
+    divergence,
+    epoch_metrics,
+    schedules,
+)
 from halftone.training.checkpoint import Checkpoint, History, PartialEpoch
 from halftone.training.checkpoint_writer import CheckpointWriter
 from halftone.training.distributed_model import DistributedModel
 from halftone.training.epoch_callback import EpochCallback
 from halftone.training.epoch_metrics import MetricSums
 from halftone.training.publish import build_network, publish_model
+from halftone.training.rank_feed import RankFeed
 from halftone.training.stop_flag import StopFlag
 
 _RESUME_HINT = "run the same command again to go on"
@@ -81,19 +88,14 @@ class _RankTraining:
         self._manifest, self._dataset, self._output = manifest, dataset, output
         self._fingerprint = model_directory.training_fingerprint(config, manifest)
         self._world, self._stop_flag = world, stop_flag
-        self._shards = {
-            split: read_shards(dataset, manifest, split) for split in (TRAIN, VALIDATION)
-        }
-        self._rows_by_split = {split: manifest.totals(split).rows for split in (TRAIN, VALIDATION)}
+        self._feed = RankFeed(config, manifest, dataset, world)
         network = build_network(config, manifest, augments=True)
         self._model = DistributedModel(network.inputs, network.outputs)
-        self._is_cached = self._agree_on_cache()
         self._model.compile_for_training(
-            self._settings, len(manifest.labels), self._plan_epoch(1).steps
+            self._settings, len(manifest.labels), self._feed.plan_train(1).steps
         )
         self._writer = CheckpointWriter(output, self._settings.keep_checkpoints)
         self._history, self._partial_epoch = self._restore_or_initialise()
-        self._sources: dict[str, BatchSource] = {}
 
     def is_finished(self) -> bool:
         """Whether all epochs are done, or the validation loss has not improved for too long."""
@@ -106,8 +108,11 @@ class _RankTraining:
     def run_epoch(self) -> None:
         """Train for one epoch, validate, and write a checkpoint."""
         epoch = len(self._history) + 1
-        plan = self._plan_epoch(epoch)
+        plan = self._feed.plan_train(epoch)
         partial_epoch, self._partial_epoch = self._partial_epoch, None
+        if self._settings.decay == "plateau":
+            values = model_directory.selection_values(self._history)
+            self._model.set_plateau_factor(schedules.reduce_on_plateau(values, self._settings))
         started_secs = time.monotonic()
         callback = self._train_epoch(epoch, plan, partial_epoch)
         secs = self._max_over_ranks(time.monotonic() - started_secs)
@@ -120,9 +125,10 @@ class _RankTraining:
         entry = {
             "epoch": epoch,
             **train_metrics,
-            **(self._validate() if self._rows_by_split[VALIDATION] else {}),
+            **(self._validate() if self._feed.rows[VALIDATION] else {}),
+            **self._learning_rate_entry(),
             "secs": round(secs, 3),
-            "images_per_sec": round(self._rows_by_split[TRAIN] * steps / plan.steps / secs, 1),
+            "images_per_sec": round(self._feed.rows[TRAIN] * steps / plan.steps / secs, 1),
         }
         self._history.append(entry)
         if self._world.is_first:
@@ -136,6 +142,12 @@ class _RankTraining:
             raise StoppedError(
                 f"the checkpoint of epoch {epoch} is in {self._writer.folder}; {_RESUME_HINT}"
             )
+
+    def _learning_rate_entry(self) -> dict[str, float]:
+        """The learning rate of the epoch's last update, unless it is constant."""
+        return (
+            {} if self._settings.decay == "none" else {"learning_rate": self._model.learning_rate}
+        )
 
     def _check_is_finite(self, epoch: int, callback: EpochCallback) -> None:
         """Raise RunError if the loss of a step was not finite on any rank, or weights are not."""
@@ -168,7 +180,7 @@ class _RankTraining:
         )
         callback = EpochCallback(self._model, progress, first_step, self._stop_flag)
         self._model.reset_steps(first_step)
-        source, steps = self._get_source(TRAIN, plan), plan.steps - first_step
+        source, steps = self._feed.open_source(TRAIN, plan), plan.steps - first_step
         shuffle_seed = seed_text if self._settings.shuffle else ""
         batches = source.epoch_dataset(plan, shuffle_seed, first_step)
         with pipeline.raise_read_errors(source):
@@ -180,9 +192,8 @@ class _RankTraining:
     def _validate(self) -> dict[str, Optional[float]]:
         """Score each row of the validation split once, on one of the ranks."""
         self._average_batch_statistics()
-        shards = self._shards[VALIDATION]
-        plan = epoch_plan.partition_shards(shards, self._world.size, self._settings.batch_size)
-        source = self._get_source(VALIDATION, plan)
+        plan = self._feed.plan_validation()
+        source = self._feed.open_source(VALIDATION, plan)
         batches = source.epoch_dataset(plan)
         with pipeline.raise_read_errors(source):
             self._model.evaluate(batches, steps=plan.steps, verbose=0)
@@ -197,47 +208,12 @@ class _RankTraining:
 
     def _mean_metrics(self, split: str, sums: MetricSums) -> dict[str, Optional[float]]:
         """Return the metrics by name; raise RunError unless each row of the split was used once."""
-        if any(round(count) != self._rows_by_split[split] for _, count in sums):
+        if any(round(count) != self._feed.rows[split] for _, count in sums):
             raise RunError(
                 f"{split}: {sums[0][1]:.0f} rows were used in an epoch, the manifest of "
-                f"{self._dataset} has {self._rows_by_split[split]}; preprocess again"
+                f"{self._dataset} has {self._feed.rows[split]}; preprocess again"
             )
         return epoch_metrics.mean_metrics(self._model, sums)
-
-    def _plan_epoch(self, epoch: int) -> EpochPlan:
-        return epoch_plan.plan_epoch(
-            self._shards[TRAIN],
-            self._world.size,
-            self._settings.batch_size,
-            self._config.seed,
-            epoch if self._settings.shuffle and not self._is_cached else 1,
-        )
-
-    def _agree_on_cache(self) -> bool:
-        """Whether all ranks keep their rows in memory; the same answer on all ranks."""
-        height, width, channels = self._manifest.shape()
-        rank_bytes = (
-            sum(self._rows_by_split.values()) * height * width * channels // self._world.size
-        )
-        if self._settings.cache == "auto":
-            fits = pipeline.fits_in_memory(rank_bytes, self._world.local_size)
-            is_cached = bool(collectives.all_reduce(tf.constant(int(fits)), collectives.MIN))
-        else:
-            is_cached = self._settings.cache == "memory"
-        if self._world.is_first:
-            mode = f"kept in memory, {rank_bytes / 1e6:,.0f} MB a rank" if is_cached else "streamed"
-            print(f"rows are {mode} (train.cache {self._settings.cache})", flush=True)
-        return is_cached
-
-    def _get_source(self, split: str, plan: EpochPlan) -> BatchSource:
-        if split not in self._sources:
-            arguments = self._dataset, self._manifest.shape(), self._world
-            self._sources[split] = (
-                CachedSource(*arguments, plan)
-                if self._is_cached
-                else StreamedSource(*arguments, plan.rank_batch_size)
-            )
-        return self._sources[split]
 
     def _max_over_ranks(self, secs: float) -> float:
         return float(collectives.all_reduce(tf.constant(secs, tf.float64), collectives.MAX))
