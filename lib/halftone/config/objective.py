@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import BeforeValidator, Field
 
 from halftone.config.base import ConfigSection
+
+
+def _check_class_weights(value: Any) -> Any:
+    if isinstance(value, dict):
+        wrong = {
+            label: weight
+            for label, weight in value.items()
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not weight > 0
+        }
+        if wrong or not value:
+            raise ValueError(
+                "must be none, balanced or {label: weight} with weights above 0"
+                + "".join(f"; that of {label} is {weight}" for label, weight in wrong.items())
+            )
+    elif value not in ("none", "balanced"):
+        raise ValueError("must be none, balanced or {label: weight}, such as {cat: 2, dog: 0.5}")
+    return value
+
+
+ClassWeights = Annotated[
+    Union[Literal["none", "balanced"], dict[str, float]], BeforeValidator(_check_class_weights)
+]
 
 
 class ObjectiveSettings(ConfigSection):
@@ -15,4 +39,10 @@ class ObjectiveSettings(ConfigSection):
         ge=0.0,
         lt=1.0,
         description="part of a label's weight in the loss that all classes share equally",
+    )
+    class_weights: ClassWeights = Field(
+        "none",
+        description="weight of a row in the loss, by its label. balanced: rows / (classes x rows "
+        "of the class), of the train split; {label: weight}: 1 for other labels. Metrics are "
+        "unweighted",
     )

@@ -23,7 +23,7 @@ from halftone.spark.session import find_active_session, submitted_conf
 from halftone.spark.settings import is_local_master, is_local_spark
 from halftone.spark.slots import wait_for_slots
 from halftone.tracking import tracking
-from halftone.training import checkpoint
+from halftone.training import checkpoint, class_balance
 
 # The most that the moving statistics of batch normalisation may still hold of their initial values
 # after the last step.
@@ -88,6 +88,7 @@ def _train(
         flush=True,
     )
     print_notes(settings_notes(settings, rows))
+    print_notes(class_balance.balance_notes(settings, manifest))
     with tracking.track_training(config, manifest, dataset, output):
         with signals.forward_signals(output) as stop_request:
             if start_ranks is None:
@@ -211,6 +212,7 @@ def _check_settings(settings: TrainSettings, manifest: Manifest, dataset: str) -
         manifest.pixel_statistics(TRAIN)  # raises if the dataset has none; the ranks need them
     if isinstance(settings.model, Convnet):
         settings.model.check_image_size(*manifest.shape()[:2])
+    class_balance.class_weights(settings, manifest)  # raises if they do not fit the classes
     if settings.start_from:
         _check_start_weights(settings, manifest, dataset)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import horovod.tensorflow as hvd
 import tensorflow as tf
@@ -33,13 +34,23 @@ class DistributedModel(tf.keras.Model):
     """A model whose step uses the gradients of all ranks."""
 
     def compile_for_training(
-        self, settings: TrainSettings, num_classes: int, steps_per_epoch: int
+        self,
+        settings: TrainSettings,
+        num_classes: int,
+        steps_per_epoch: int,
+        class_weights: Optional[Sequence[float]] = None,
     ) -> None:
         """Compile for `num_classes` classes and epochs of `steps_per_epoch` steps.
 
         The last update of an epoch may have fewer than `settings.aggregate_steps` steps. Its
         gradients are weighted as in all others, so each row has the same weight.
+
+        Args:
+            class_weights: of a row in the loss, by label id; None: 1. They do not change metrics.
+                The loss of a step is divided by its rows and not by their weights, so that the
+                mean over ranks is exact.
         """
+        self._class_weights = None if class_weights is None else tf.constant(class_weights)
         self._compression = _COMPRESSIONS[settings.compression]
         self.aggregate_steps = settings.aggregate_steps
         self._steps_per_epoch = steps_per_epoch
@@ -120,7 +131,9 @@ class DistributedModel(tf.keras.Model):
         pixels, labels, weights = data
         with tf.GradientTape() as tape:
             probabilities = self(pixels, training=True)
-            loss = self.compute_loss(pixels, labels, probabilities, weights)
+            loss = self.compute_loss(
+                pixels, labels, probabilities, self._weights_in_loss(labels, weights)
+            )
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         gradients = tape.gradient(scaled, self.trainable_variables)
         self._count_step(loss)
@@ -134,6 +147,11 @@ class DistributedModel(tf.keras.Model):
         else:
             self._apply_gradients(gradients)
         return dict(self.compute_metrics(pixels, labels, probabilities, weights))
+
+    def _weights_in_loss(self, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        if self._class_weights is None:
+            return weights
+        return weights * tf.gather(self._class_weights, labels[:, 0])
 
     def _count_step(self, loss: tf.Tensor) -> None:
         state = self._state

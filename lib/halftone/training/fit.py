@@ -27,6 +27,7 @@ from halftone.models import saved_model
 from halftone.progress import StepProgress
 from halftone.training import (
     checkpoint,
+    class_balance,
     collectives,
     determinism,
     divergence,
@@ -92,7 +93,10 @@ class _RankTraining:
         network = build_network(config, manifest, augments=True)
         self._model = DistributedModel(network.inputs, network.outputs)
         self._model.compile_for_training(
-            self._settings, len(manifest.labels), self._feed.plan_train(1).steps
+            self._settings,
+            len(manifest.labels),
+            self._feed.plan_train(1).steps,
+            class_balance.class_weights(self._settings, manifest),
         )
         self._writer = CheckpointWriter(output, self._settings.keep_checkpoints)
         self._history, self._partial_epoch = self._restore_or_initialise()
