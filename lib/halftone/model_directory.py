@@ -266,27 +266,39 @@ def check_training_fingerprint(output: str, old: dict[str, Any], new: dict[str, 
         )
 
 
-def best_epoch(history: Sequence[Mapping[str, Any]]) -> Optional[int]:
-    """Return the epoch of the lowest validation loss, or training loss without validation.
+def best_epoch(history: Sequence[Mapping[str, Any]], best_by: str = "val_loss") -> Optional[int]:
+    """Return the first of the best epochs.
 
     Args:
         history: an entry per epoch. A metric that was not finite is None.
+        best_by: the setting `train.best_by`.
 
     Returns:
         None if the loss was not finite in any epoch.
     """
     ranked = [
-        (value, int(entry["epoch"]))
-        for value, entry in zip(selection_values(history), history)
-        if value is not None
+        (rank, int(entry["epoch"]))
+        for rank, entry in zip(rank_epochs(history, best_by), history)
+        if rank is not None
     ]
     return min(ranked)[1] if ranked else None
 
 
-def selection_values(history: Sequence[Mapping[str, Any]]) -> list[Optional[float]]:
-    """Return for each epoch the number by which the best one is chosen: the lowest wins.
+def rank_epochs(
+    history: Sequence[Mapping[str, Any]], best_by: str = "val_loss"
+) -> list[Optional[tuple[float, ...]]]:
+    """Return for each epoch what compares as lower if the epoch is better.
 
-    None if it was not finite; histories of older versions hold NaN.
+    It is the validation loss, or the training loss without validation. By another metric, the
+    higher value is better, and of equal ones that with the lower loss. None if a value was not
+    finite, which is worse than any other; histories of older versions hold NaN.
     """
-    losses = [entry.get("val_loss", entry["loss"]) for entry in history]
-    return [loss if loss is not None and math.isfinite(loss) else None for loss in losses]
+    ranks: list[Optional[tuple[float, ...]]] = []
+    for entry in history:
+        values = [entry.get("val_loss", entry["loss"])]
+        if best_by != "val_loss":
+            metric = entry.get(best_by)
+            values.insert(0, None if metric is None else -metric)
+        is_finite = all(value is not None and math.isfinite(value) for value in values)
+        ranks.append(tuple(values) if is_finite else None)
+    return ranks

@@ -290,6 +290,16 @@ def test_note_on_batch_normalisation_with_few_steps(
     assert notes(298 * 64 + 1, epochs=1) == []
 
 
+def test_metric_without_validation_rows_is_refused(
+    train_error: Callable[..., str], tmp_path: Path
+) -> None:
+    assert train_error(best_by="val_auc", model={"name": "mlp"}) == (
+        "train.best_by val_auc needs validation rows of at least 2 classes; "
+        f"{tmp_path}/dataset has those of 0. Preprocess with a larger splits.validation_fraction, "
+        "or use best_by val_loss"
+    )
+
+
 def test_weights_of_classes_that_the_dataset_lacks_are_refused(
     train_error: Callable[..., str],
 ) -> None:

@@ -79,13 +79,14 @@ def test_plateau_multiplies_after_the_warm_up() -> None:
 )
 def test_plateau_waits_for_epochs_that_are_not_better(values: list[Any], expected: float) -> None:
     settings = TrainSettings(decay="plateau", decay_patience=2, decay_factor=0.5)
-    assert reduce_on_plateau(values, settings) == expected
+    ranks = [None if value is None else (value,) for value in values]
+    assert reduce_on_plateau(ranks, settings) == expected
 
 
 def test_epochs_of_the_warm_up_do_not_wait() -> None:
     settings = TrainSettings(decay="plateau", decay_patience=2, warmup_epochs=3)
-    assert reduce_on_plateau([0.5, 0.6, 0.7, 0.7], settings) == 1.0
-    assert reduce_on_plateau([0.5, 0.6, 0.7, 0.7, 0.7], settings) == 0.1
+    assert reduce_on_plateau([(0.5,), (0.6,), (0.7,), (0.7,)], settings) == 1.0
+    assert reduce_on_plateau([(0.5,), *[(0.7,)] * 4], settings) == 0.1
 
 
 def test_updates_use_the_rate_of_the_schedule() -> None:

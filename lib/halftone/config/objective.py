@@ -46,3 +46,8 @@ class ObjectiveSettings(ConfigSection):
         "of the class), of the train split; {label: weight}: 1 for other labels. Metrics are "
         "unweighted",
     )
+    best_by: Literal["val_loss", "val_accuracy", "val_f1", "val_auc"] = Field(
+        "val_loss",
+        description="the metric whose best epoch gives the model; patience and decay plateau "
+        "follow it too. Of epochs with an equal one, that with the lowest val_loss is better",
+    )

@@ -85,7 +85,7 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings):
     patience: Optional[int] = Field(
         None,
         ge=1,
-        description="stop after this many epochs without a lower validation loss",
+        description="stop after this many epochs without a better one, by best_by",
         json_schema_extra=RESUMABLE,
     )
     ranks: int = Field(1, ge=1, description="number of Horovod ranks", json_schema_extra=RESUMABLE)

@@ -148,6 +148,12 @@ class DistributedModel(tf.keras.Model):
             self._apply_gradients(gradients)
         return dict(self.compute_metrics(pixels, labels, probabilities, weights))
 
+    def score_rows(self, pixels: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """Return the probabilities of rows that are not trained on, and add to the metrics."""
+        probabilities = self(pixels, training=False)
+        self.compute_metrics(pixels, labels, probabilities, weights)
+        return probabilities
+
     def _weights_in_loss(self, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         if self._class_weights is None:
             return weights

@@ -42,6 +42,7 @@ from halftone.training.epoch_metrics import MetricSums
 from halftone.training.publish import build_network, publish_model
 from halftone.training.rank_feed import RankFeed
 from halftone.training.stop_flag import StopFlag
+from halftone.training.validation import Validator
 
 _RESUME_HINT = "run the same command again to go on"
 
@@ -98,15 +99,17 @@ class _RankTraining:
             self._feed.plan_train(1).steps,
             class_balance.class_weights(self._settings, manifest),
         )
-        self._writer = CheckpointWriter(output, self._settings.keep_checkpoints)
+        best_by = self._settings.best_by
+        self._validator = Validator(self._model, manifest.labels, best_by)
+        self._writer = CheckpointWriter(output, self._settings.keep_checkpoints, best_by)
         self._history, self._partial_epoch = self._restore_or_initialise()
 
     def is_finished(self) -> bool:
-        """Whether all epochs are done, or the validation loss has not improved for too long."""
+        """Whether all epochs are done, or none was better (train.best_by) for too long."""
         num_epochs, patience = len(self._history), self._settings.patience
         if num_epochs >= self._settings.epochs:
             return True
-        best = best_epoch(self._history)
+        best = best_epoch(self._history, self._settings.best_by)
         return best is not None and patience is not None and num_epochs - best >= patience
 
     def run_epoch(self) -> None:
@@ -115,8 +118,8 @@ class _RankTraining:
         plan = self._feed.plan_train(epoch)
         partial_epoch, self._partial_epoch = self._partial_epoch, None
         if self._settings.decay == "plateau":
-            values = model_directory.selection_values(self._history)
-            self._model.set_plateau_factor(schedules.reduce_on_plateau(values, self._settings))
+            ranks = model_directory.rank_epochs(self._history, self._settings.best_by)
+            self._model.set_plateau_factor(schedules.reduce_on_plateau(ranks, self._settings))
         started_secs = time.monotonic()
         callback = self._train_epoch(epoch, plan, partial_epoch)
         secs = self._max_over_ranks(time.monotonic() - started_secs)
@@ -200,9 +203,9 @@ class _RankTraining:
         source = self._feed.open_source(VALIDATION, plan)
         batches = source.epoch_dataset(plan)
         with pipeline.raise_read_errors(source):
-            self._model.evaluate(batches, steps=plan.steps, verbose=0)
+            values = self._validator.score(batches, plan.steps)
         metrics = self._mean_metrics(VALIDATION, epoch_metrics.reduce_sums(self._model))
-        return {f"val_{name}": value for name, value in metrics.items()}
+        return {**{f"val_{name}": value for name, value in metrics.items()}, **values}
 
     def _average_batch_statistics(self) -> None:
         # Horovod: each rank has its own batch statistics; all must validate the same network.
@@ -289,7 +292,7 @@ class _RankTraining:
         self._writer.wait()
         # A job that was killed may have written its last checkpoint, but not the history.
         self._writer.write_history(self._history)
-        best = best_epoch(self._history)
+        best = best_epoch(self._history, self._settings.best_by)
         if best is None:
             raise divergence.no_model_error(self._history, self._settings)
         publish_model(

@@ -110,19 +110,22 @@ def build_rate(
     return peak if decay is None and not warmup else ScheduledRate(peak, warmup, decay)
 
 
-def reduce_on_plateau(values: Sequence[Optional[float]], settings: TrainSettings) -> float:
+def reduce_on_plateau(
+    ranks: Sequence[Optional[tuple[float, ...]]], settings: TrainSettings
+) -> float:
     """Return the factor of the learning rate after some epochs, for decay plateau.
 
     It is multiplied by `decay_factor` whenever `decay_patience` epochs in a row were not better
     than the best before them. The epochs of the warm-up are not counted.
 
     Args:
-        values: of the epochs that are done, lower is better; None is worse than any number.
+        ranks: of the epochs that are done, see `model_directory.rank_epochs`.
     """
-    best, waited, factor = math.inf, 0, 1.0
-    for epoch, value in enumerate(values, 1):
-        if value is not None and value < best:
-            best, waited = value, 0
+    best: tuple[float, ...] = (math.inf,)
+    waited, factor = 0, 1.0
+    for epoch, rank in enumerate(ranks, 1):
+        if rank is not None and rank < best:
+            best, waited = rank, 0
         elif epoch > settings.warmup_epochs:
             waited += 1
         if waited == settings.decay_patience:
