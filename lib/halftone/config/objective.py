@@ -34,6 +34,16 @@ ClassWeights = Annotated[
 class ObjectiveSettings(ConfigSection):
     """The loss of a row. Metrics are those of the labels, whatever the loss."""
 
+    loss: Literal["cross_entropy", "focal"] = Field(
+        "cross_entropy",
+        description="focal: rows that the network is sure of weigh less, see focal_gamma",
+    )
+    focal_gamma: float = Field(
+        2.0,
+        gt=0.0,
+        le=10.0,
+        description="for loss focal: cross-entropy is times (1 - probability) to this power",
+    )
     label_smoothing: float = Field(
         0.0,
         ge=0.0,
