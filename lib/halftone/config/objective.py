@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import BeforeValidator, Field
 
@@ -55,6 +55,13 @@ class ObjectiveSettings(ConfigSection):
         description="weight of a row in the loss, by its label. balanced: rows / (classes x rows "
         "of the class), of the train split; {label: weight}: 1 for other labels. Metrics are "
         "unweighted",
+    )
+    average_weights: Optional[float] = Field(
+        None,
+        gt=0.0,
+        lt=1.0,
+        description="the model is a moving average of the weights, of which each update keeps this "
+        "part: 0.999 averages about 1,000 updates. The average is validated and published",
     )
     best_by: Literal["val_loss", "val_accuracy", "val_f1", "val_auc"] = Field(
         "val_loss",

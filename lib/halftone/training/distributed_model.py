@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Optional
 
 import horovod.tensorflow as hvd
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from halftone.config import TrainSettings
 from halftone.training import collectives, losses, optimizers
+from halftone.training.weight_average import WeightAverage
 
 _COMPRESSIONS = {"none": hvd.Compression.none, "fp16": hvd.Compression.fp16}
 
@@ -73,6 +75,8 @@ class DistributedModel(tf.keras.Model):
         # mixed_float16: compile() wraps the optimizer, so that small gradients do not vanish.
         self._scales_loss = isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         self.optimizer.build(self.trainable_variables)
+        decay = settings.average_weights
+        self._average = None if decay is None else WeightAverage(self.weights, decay)
 
     @property
     def optimizer_variables(self) -> list[tf.Variable]:
@@ -90,6 +94,41 @@ class DistributedModel(tf.keras.Model):
         self._state.first_nonfinite.assign(0)
         self._state.steps_per_sec.assign(0.0)
         self._state.status.assign([0.0, 0.0])
+
+    @property
+    def average(self) -> Optional[WeightAverage]:
+        """The moving average of the weights; None if none is kept."""
+        return self._average
+
+    @property
+    def state_variables(self) -> list[tf.Variable]:
+        """All that must be equal on all ranks when a training starts or resumes."""
+        averages = self._average.variables if self._average else []
+        return [*self.variables, *self.optimizer_variables, *averages]
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Within this context the weights are their moving average, if one is kept."""
+        if self._average is None:
+            yield
+            return
+        weights = self.get_weights()
+        self.set_weights(self._average.values())
+        try:
+            yield
+        finally:
+            self.set_weights(weights)
+
+    def average_batch_statistics(self) -> None:
+        """Give all ranks the mean of their batch statistics, and of their moving averages."""
+        if collectives.num_ranks() == 1:
+            return
+        pairs = zip(self.weights, self._average.variables if self._average else [])
+        averages = [average for weight, average in pairs if not weight.trainable]
+        # Horovod: each rank has its own batch statistics; all must validate the same network.
+        for variable in [*self.non_trainable_variables, *averages]:
+            if variable.dtype.is_floating:
+                variable.assign(collectives.all_reduce(variable, collectives.AVERAGE))
 
     @property
     def learning_rate(self) -> float:
@@ -189,3 +228,5 @@ class DistributedModel(tf.keras.Model):
         if self._scales_loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        if self._average is not None:
+            self._average.update(self.optimizer.iterations)

@@ -198,20 +198,14 @@ class _RankTraining:
 
     def _validate(self) -> dict[str, Optional[float]]:
         """Score each row of the validation split once, on one of the ranks."""
-        self._average_batch_statistics()
+        self._model.average_batch_statistics()
         plan = self._feed.plan_validation()
         source = self._feed.open_source(VALIDATION, plan)
         batches = source.epoch_dataset(plan)
-        with pipeline.raise_read_errors(source):
+        with pipeline.raise_read_errors(source), self._model.averaged_weights():
             values = self._validator.score(batches, plan.steps)
         metrics = self._mean_metrics(VALIDATION, epoch_metrics.reduce_sums(self._model))
         return {**{f"val_{name}": value for name, value in metrics.items()}, **values}
-
-    def _average_batch_statistics(self) -> None:
-        # Horovod: each rank has its own batch statistics; all must validate the same network.
-        for variable in self._model.non_trainable_variables:
-            if variable.dtype.is_floating and self._world.size > 1:
-                variable.assign(collectives.all_reduce(variable, collectives.AVERAGE))
 
     def _mean_metrics(self, split: str, sums: MetricSums) -> dict[str, Optional[float]]:
         """Return the metrics by name; raise RunError unless each row of the split was used once."""
@@ -241,8 +235,10 @@ class _RankTraining:
             elif self._settings.start_from:
                 self._model.set_weights(_load_weights(self._settings.start_from))
                 printable.print_line(f"starting from the weights of {self._settings.start_from}")
+            if last is None and self._model.average:
+                self._model.average.restart()
         # Horovod: rank 0 may be the only one that can read the folder.
-        collectives.broadcast_variables(self._model.variables + self._model.optimizer_variables)
+        collectives.broadcast_variables(self._model.state_variables)
         return collectives.broadcast((history, partial_epoch))
 
     def _restore(self, last: Checkpoint) -> None:
@@ -259,17 +255,22 @@ class _RankTraining:
         self._model.set_weights(last.weights)
         for variable, value in zip(self._model.optimizer_variables, last.optimizer):
             variable.assign(value)
+        if self._model.average:
+            self._model.average.load(last.averages)
         step = f", step {last.partial_epoch.step} of the next" if last.partial_epoch else ""
         printable.print_line(f"resuming after epoch {last.epoch}{step}, from {self._writer.folder}")
 
     def _make_checkpoint(self, partial_epoch: Optional[PartialEpoch] = None) -> Checkpoint:
         optimizer = [variable.numpy() for variable in self._model.optimizer_variables]
         weights = self._model.get_weights()
-        return Checkpoint(weights, optimizer, list(self._history), self._fingerprint, partial_epoch)
+        averages = self._model.average.values() if self._model.average else []
+        return Checkpoint(
+            weights, optimizer, list(self._history), self._fingerprint, partial_epoch, averages
+        )
 
     def _save_partial_epoch(self, epoch: int, plan: EpochPlan, step: int, sums: MetricSums) -> None:
         """Write a checkpoint of an unfinished epoch, and raise StoppedError."""
-        self._average_batch_statistics()
+        self._model.average_batch_statistics()
         generators = collectives.gather(determinism.random_states(self._model))
         if self._world.is_first:
             self._writer.wait()
