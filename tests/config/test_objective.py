@@ -34,6 +34,21 @@ def test_labels_may_be_numbers_in_yaml(tmp_path: Any) -> None:
     ("train", "message"),
     [
         (
+            {"sampling": "balanced", "class_weights": "balanced"},
+            "train: sampling balanced and class_weights balanced would balance the classes twice; "
+            "use one of them",
+        ),
+        (
+            {"sampling": "balanced", "cache": "none"},
+            "train: sampling balanced draws rows at random from memory; cache is none and shuffle "
+            "true. Use cache auto or memory and shuffle true, or class_weights balanced",
+        ),
+        (
+            {"sampling": "balanced", "shuffle": False},
+            "train: sampling balanced draws rows at random from memory; cache is auto and shuffle "
+            "false. Use cache auto or memory and shuffle true, or class_weights balanced",
+        ),
+        (
             {"class_weights": "equal"},
             'train.class_weights = "equal": must be none, balanced or {label: weight}, such as '
             "{cat: 2, dog: 0.5}",

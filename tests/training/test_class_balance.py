@@ -57,6 +57,17 @@ def test_class_without_rows_cannot_be_balanced() -> None:
     )
 
 
+def test_class_without_rows_cannot_be_drawn() -> None:
+    manifest = manifest_of(cat=1, dog=0)
+    class_balance.check_sampling(TrainSettings(), manifest)
+    with pytest.raises(InputError) as caught:
+        class_balance.check_sampling(TrainSettings(sampling="balanced"), manifest)
+    assert str(caught.value) == (
+        "train.sampling balanced needs rows of each class, and the train split has none of dog "
+        "(1 of 2 classes); preprocess more images of them, or use train.sampling natural"
+    )
+
+
 def test_unknown_label_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         weights_of({"cow": 2.0, "cat": 1.0}, manifest_of(cat=1, dog=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Optional, Union
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from halftone.config.base import ConfigSection
 
@@ -56,6 +56,11 @@ class ObjectiveSettings(ConfigSection):
         "of the class), of the train split; {label: weight}: 1 for other labels. Metrics are "
         "unweighted",
     )
+    sampling: Literal["natural", "balanced"] = Field(
+        "natural",
+        description="balanced: an epoch draws as many rows as the train split has, of each class "
+        "the same number, by leaving out rows of large classes and repeating those of small ones",
+    )
     average_weights: Optional[float] = Field(
         None,
         gt=0.0,
@@ -68,3 +73,12 @@ class ObjectiveSettings(ConfigSection):
         description="the metric whose best epoch gives the model; patience and decay plateau "
         "follow it too. Of epochs with an equal one, that with the lowest val_loss is better",
     )
+
+    @model_validator(mode="after")
+    def _classes_are_balanced_once(self) -> ObjectiveSettings:
+        if self.sampling == "balanced" and self.class_weights == "balanced":
+            raise ValueError(
+                "sampling balanced and class_weights balanced would balance the classes twice; use "
+                "one of them"
+            )
+        return self

@@ -127,6 +127,12 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings):
                 f"batch_size {self.batch_size} is not divisible by the {self.ranks} ranks; "
                 f"use {valid_sizes}"
             )
+        if self.sampling == "balanced" and (self.cache == "none" or not self.shuffle):
+            raise ValueError(
+                f"sampling balanced draws rows at random from memory; cache is {self.cache} and "
+                f"shuffle {str(self.shuffle).lower()}. Use cache auto or memory and shuffle true, "
+                "or class_weights balanced"
+            )
         if self.launcher == "process" and self.ranks > 1:
             raise ValueError(
                 f"launcher process runs 1 rank, ranks is {self.ranks}; "

@@ -213,6 +213,7 @@ def _check_settings(settings: TrainSettings, manifest: Manifest, dataset: str) -
     if isinstance(settings.model, Convnet):
         settings.model.check_image_size(*manifest.shape()[:2])
     _check_validation(settings, manifest, dataset)
+    class_balance.check_sampling(settings, manifest)
     class_balance.class_weights(settings, manifest)  # raises if they do not fit the classes
     if settings.start_from:
         _check_start_weights(settings, manifest, dataset)

@@ -1,4 +1,4 @@
-"""Classes of unequal size: the weight of their rows in the loss.
+"""Classes of unequal size: the weight of their rows in the loss, and whether they can be drawn.
 
 This module works without TensorFlow: settings are checked before any rank starts.
 """
@@ -37,11 +37,17 @@ def class_weights(settings: TrainSettings, manifest: Manifest) -> Optional[list[
                 "Leave them out, or correct their names"
             )
         return [setting.get(label, 1.0) for label in labels]
-    counts = train_counts(manifest, "class_weights balanced", "class_weights none")
+    counts = _train_counts(manifest, "class_weights balanced", "class_weights none")
     return [sum(counts) / (len(counts) * count) for count in counts]
 
 
-def train_counts(manifest: Manifest, setting: str, other_setting: str) -> list[int]:
+def check_sampling(settings: TrainSettings, manifest: Manifest) -> None:
+    """Raise InputError if classes are to be drawn equally often, and one has no row."""
+    if settings.sampling == "balanced":
+        _train_counts(manifest, "sampling balanced", "sampling natural")
+
+
+def _train_counts(manifest: Manifest, setting: str, other_setting: str) -> list[int]:
     """Return the rows of each class in the train split, by label id.
 
     Args:
