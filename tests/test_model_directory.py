@@ -94,11 +94,11 @@ def test_number_of_epochs_is_in_the_fingerprint_only_with_decay(
             model_directory.training_fingerprint(
                 config(train={"decay": decay, "epochs": epochs}), example()
             )
-            for decay in ("none", "cosine")
+            for decay in ("none", "plateau", "cosine", "one_cycle")
         ]
         for epochs in (3, 4)
     )
-    assert [a == b for a, b in zip(fingerprints_3, fingerprints_4)] == [True, False]
+    assert [a == b for a, b in zip(fingerprints_3, fingerprints_4)] == [True, True, False, False]
 
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -129,6 +129,25 @@ def test_loss_that_is_not_finite_is_never_the_best(
 def test_best_epoch_without_validation_has_the_lowest_training_loss() -> None:
     history = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}, {"epoch": 3, "loss": 0.3}]
     assert model_directory.best_epoch(history) == 2
+
+
+HISTORY_OF_METRICS = [
+    {"epoch": 1, "loss": 0.9, "val_loss": 0.5, "val_accuracy": 0.7, "val_f1": 0.2},
+    {"epoch": 2, "loss": 0.8, "val_loss": 0.6, "val_accuracy": 0.8, "val_f1": None},
+    {"epoch": 3, "loss": 0.7, "val_loss": 0.5, "val_accuracy": 0.8, "val_f1": 0.4},
+    {"epoch": 4, "loss": 0.6, "val_loss": None, "val_accuracy": 0.9, "val_f1": 0.6},
+    {"epoch": 5, "loss": 0.5, "val_loss": 0.7, "val_accuracy": 0.8, "val_f1": 0.5},
+]
+
+
+@pytest.mark.parametrize(("best_by", "best"), [("val_loss", 1), ("val_accuracy", 3), ("val_f1", 5)])
+def test_best_epoch_by_a_metric(best_by: str, best: int) -> None:
+    """Of an equal accuracy, the lower loss wins; a loss that is not finite never does."""
+    assert model_directory.best_epoch(HISTORY_OF_METRICS, best_by) == best
+
+
+def test_best_epoch_by_a_metric_that_no_epoch_has() -> None:
+    assert model_directory.best_epoch(HISTORY_OF_METRICS, "val_auc") is None
 
 
 def saved_network(tmp_path: Path, config: Callable[..., Config], bias: float) -> ModelInfo:

@@ -111,7 +111,7 @@ def format_model_summary(model_info: ModelInfo, output: str) -> str:
     lines = [
         format_table(header, rows),
         "",
-        f"* the best epoch, kept as version {model_info.version}",
+        f"* the best epoch{_rule_text(model_info)}, kept as version {model_info.version}",
     ]
     if model_info.restarts:
         times = f"{len(model_info.restarts)} time{'s' * (len(model_info.restarts) > 1)}"
@@ -141,6 +141,11 @@ def _column_formats(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         **metrics,
         **{name: template for name, template in _LAST_COLUMNS.items() if name in names},
     }
+
+
+def _rule_text(model_info: ModelInfo) -> str:
+    best_by = model_info.config.train.best_by
+    return "" if best_by == "val_loss" else f" by {best_by}"
 
 
 def _restart_text(restart: Restart) -> str:

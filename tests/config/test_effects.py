@@ -33,6 +33,10 @@ RESULT_NAMES = """
     train.augment.zoom_fraction train.augment.brightness_fraction
     train.augment.contrast_fraction train.cache train.shuffle train.batch_size
     train.optimizer train.learning_rate train.momentum train.scale_learning_rate
+    train.nesterov train.decay_epochs train.decay_factor train.decay_patience
+    train.one_cycle_rise_fraction train.one_cycle_start_factor train.one_cycle_end_factor
+    train.average_weights train.loss train.focal_gamma train.label_smoothing
+    train.class_weights train.best_by train.sampling
     train.warmup_epochs train.decay train.weight_decay train.clip_norm train.precision
     train.compression train.aggregate_steps train.start_from score.threshold
     score.wanted_precision score.calibrate retrain.registered_model retrain.start

@@ -290,6 +290,25 @@ def test_note_on_batch_normalisation_with_few_steps(
     assert notes(298 * 64 + 1, epochs=1) == []
 
 
+def test_metric_without_validation_rows_is_refused(
+    train_error: Callable[..., str], tmp_path: Path
+) -> None:
+    assert train_error(best_by="val_auc", model={"name": "mlp"}) == (
+        "train.best_by val_auc needs validation rows of at least 2 classes; "
+        f"{tmp_path}/dataset has those of 0. Preprocess with a larger splits.validation_fraction, "
+        "or use best_by val_loss"
+    )
+
+
+def test_weights_of_classes_that_the_dataset_lacks_are_refused(
+    train_error: Callable[..., str],
+) -> None:
+    assert train_error(class_weights={"cow": 2.0}, model={"name": "mlp"}) == (
+        "train.class_weights names cow; the dataset has cat, dog. Leave them out, or correct "
+        "their names"
+    )
+
+
 def test_images_too_small_for_the_network_are_refused(train_error: Callable[..., str]) -> None:
     assert train_error(model={"name": "convnet", "filters": [4, 4, 4]}) == (
         "images of height 8 px are too small for train.model: the pooling after convolution 2 "

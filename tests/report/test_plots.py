@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from halftone.model_directory import best_epoch
 from halftone.report import plots
 
 TRAIN, VALIDATION = "#0072b2", "#d55e00"
@@ -24,7 +25,9 @@ def history(epochs: int, **more: float) -> list[dict[str, Any]]:
 def drawn(entries: list[dict[str, Any]]) -> np.ndarray:
     """The picture as (H, W, 3)."""
     return np.asarray(
-        Image.open(io.BytesIO(plots.draw_learning_curves_png(entries))).convert("RGB")
+        Image.open(
+            io.BytesIO(plots.draw_learning_curves_png(entries, best_epoch(entries)))
+        ).convert("RGB")
     )
 
 
@@ -91,4 +94,4 @@ def test_a_label_is_on_one_line_and_not_too_long(label: str, text: str) -> None:
 def test_what_else_an_epoch_holds_changes_nothing() -> None:
     entries = history(2, val_loss=0.7, val_accuracy=0.3)
     more = [{**entry, "gpus": {"0": 0.5}, "learning_rate": 0.1} for entry in entries]
-    assert plots.draw_learning_curves_png(entries) == plots.draw_learning_curves_png(more)
+    assert plots.draw_learning_curves_png(entries, 1) == plots.draw_learning_curves_png(more, 1)

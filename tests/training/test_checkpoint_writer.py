@@ -33,6 +33,21 @@ def test_best_and_newest_checkpoints_and_the_history_are_written(tmp_path: Path)
     }
 
 
+def test_best_checkpoint_by_a_metric_is_kept(tmp_path: Path) -> None:
+    writer = CheckpointWriter(str(tmp_path), num_kept=1, best_by="val_f1")
+    entries = [
+        {"epoch": number, "loss": 1.0, "val_loss": loss, "val_f1": f1}
+        for number, loss, f1 in ((1, 0.2, 0.5), (2, 0.4, 0.9), (3, 0.1, 0.8))
+    ]
+    for epochs in range(1, 4):
+        last = checkpoint_after([0.4])._replace(history=entries[:epochs])
+        writer.write_in_background(last)
+        writer.wait()
+    writer.close()
+    assert checkpoint.list_epochs(str(tmp_path / "checkpoints")) == [2, 3]
+    assert json.loads((tmp_path / "history.json").read_text())["best_epoch"] == 2
+
+
 def test_epochs_without_a_finite_loss_are_not_kept_as_the_best(tmp_path: Path) -> None:
     writer = CheckpointWriter(str(tmp_path), num_kept=1)
     losses = [None, None, 0.5, None]

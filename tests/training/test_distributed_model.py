@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from halftone.training.distributed_model import DistributedModel, WarmupSchedule
+from halftone.training.distributed_model import DistributedModel
 from small_network import small_network
 
 PIXELS = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.5, 0.5]], np.float32)
@@ -84,43 +84,6 @@ def test_last_update_of_an_epoch_may_have_fewer_steps() -> None:
     model.reset_steps(0)
     train(model, ONES)
     np.testing.assert_allclose(flat_weights(model), expected, atol=1e-6)
-
-
-def test_learning_rate_warms_up_over_updates() -> None:
-    rate = WarmupSchedule(peak=0.4, warmup=4, last=0)
-    assert [round(float(rate(update)), 6) for update in range(6)] == [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
-    model = small_network(steps_per_epoch=4, warmup_epochs=1)
-    train(model, ONES)
-    np.testing.assert_allclose(
-        flat_weights(model), -gradient(np.zeros(3), PIXELS, LABELS, ONES) / 4, atol=1e-6
-    )
-
-
-def test_learning_rate_falls_as_half_a_cosine() -> None:
-    rate = WarmupSchedule(peak=0.4, warmup=2, last=6)
-    rates = [round(float(rate(update)), 6) for update in range(8)]
-    assert rates == [0.2, 0.4, 0.4, 0.341421, 0.2, 0.058579, 0.0, 0.0]
-    model = small_network(steps_per_epoch=1, epochs=2, decay="cosine")
-    train(model, ONES)
-    first = -gradient(np.zeros(3), PIXELS, LABELS, ONES)
-    np.testing.assert_allclose(flat_weights(model), first, atol=1e-6)
-    train(model, ONES)
-    second = first - gradient(first, PIXELS, LABELS, ONES) / 2
-    np.testing.assert_allclose(flat_weights(model), second, atol=1e-6)
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_weight_decay_applies_to_kernels_only(optimizer: str) -> None:
-    plain, decayed = (
-        small_network(optimizer=optimizer),
-        small_network(optimizer=optimizer, weight_decay=0.01),
-    )
-    start = [np.array([[3.0], [-2.0]], np.float32), np.array([5.0], np.float32)]
-    for model in (plain, decayed):
-        model.set_weights(start)
-        train(model, ONES)
-    decay = flat_weights(plain) - flat_weights(decayed)
-    np.testing.assert_allclose(decay, [0.03, -0.02, 0.0], atol=1e-6)
 
 
 def test_scaling_the_learning_rate_by_one_rank_changes_nothing() -> None:

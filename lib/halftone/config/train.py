@@ -12,6 +12,8 @@ from pydantic import (
 from halftone.config.base import ConfigSection
 from halftone.config.effects import NOTHING, RESUMABLE
 from halftone.config.model import Convnet, Mlp
+from halftone.config.objective import ObjectiveSettings
+from halftone.config.optimisation import OptimisationSettings
 
 
 class AugmentSettings(ConfigSection):
@@ -39,7 +41,7 @@ class AugmentSettings(ConfigSection):
     contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="largest change of contrast")
 
 
-class TrainSettings(ConfigSection):
+class TrainSettings(OptimisationSettings, ObjectiveSettings):
     """How a model is trained on a dataset."""
 
     model: Union[Convnet, Mlp] = Field(Convnet(), discriminator="name")
@@ -60,32 +62,7 @@ class TrainSettings(ConfigSection):
         description="shuffle the rows at every epoch; false: all epochs use the order of the "
         "dataset, which is that of a hash",
     )
-    epochs: int = Field(10, ge=1, json_schema_extra=RESUMABLE)
     batch_size: int = Field(64, ge=1, description="rows per step, over all ranks together")
-    optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0.0)
-    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="for optimizer sgd only")
-    scale_learning_rate: bool = Field(
-        False, description="multiply the learning rate by the number of ranks"
-    )
-    warmup_epochs: int = Field(
-        0, ge=0, description="number of epochs over which the learning rate rises to its value"
-    )
-    decay: Literal["none", "cosine"] = Field(
-        "none",
-        description="cosine: after the warm-up, the learning rate falls along half a cosine to 0 "
-        "at the end of the last epoch",
-    )
-    weight_decay: float = Field(
-        0.0,
-        ge=0.0,
-        lt=1.0,
-        description="decoupled weight decay: each step subtracts this times the learning rate "
-        "from kernels, not from biases",
-    )
-    clip_norm: Optional[float] = Field(
-        None, gt=0.0, description="gradients are scaled down to this global norm"
-    )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "float32", description="precision of the layers' computations; weights stay float32"
     )
@@ -108,7 +85,7 @@ class TrainSettings(ConfigSection):
     patience: Optional[int] = Field(
         None,
         ge=1,
-        description="stop after this many epochs without a lower validation loss",
+        description="stop after this many epochs without a better one, by best_by",
         json_schema_extra=RESUMABLE,
     )
     ranks: int = Field(1, ge=1, description="number of Horovod ranks", json_schema_extra=RESUMABLE)
@@ -150,10 +127,11 @@ class TrainSettings(ConfigSection):
                 f"batch_size {self.batch_size} is not divisible by the {self.ranks} ranks; "
                 f"use {valid_sizes}"
             )
-        if self.decay == "cosine" and self.warmup_epochs >= self.epochs:
+        if self.sampling == "balanced" and (self.cache == "none" or not self.shuffle):
             raise ValueError(
-                f"warmup_epochs {self.warmup_epochs} of {self.epochs} epochs leave none for decay "
-                "cosine; use fewer"
+                f"sampling balanced draws rows at random from memory; cache is {self.cache} and "
+                f"shuffle {str(self.shuffle).lower()}. Use cache auto or memory and shuffle true, "
+                "or class_weights balanced"
             )
         if self.launcher == "process" and self.ranks > 1:
             raise ValueError(

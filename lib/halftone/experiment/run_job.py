@@ -179,7 +179,7 @@ class _Training:
             "identity": self._fingerprint,
             "state": PRUNED,
             "parameters": None,
-            **results.summarise_history(history, best_epoch(history)),
+            **results.summarise_history(history, best_epoch(history, self._config.train.best_by)),
             "secs": None,
         }
         storage.write_json(storage.join(self._folder, trial.RESULT), result)

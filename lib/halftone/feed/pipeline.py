@@ -17,7 +17,8 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from halftone.feed import buffers, rank_batches
+from halftone.feed import balanced_rows, buffers, rank_batches
+from halftone.feed.balanced_rows import Counts
 from halftone.feed.buffers import BufferPool
 from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.rank_batches import BatchBlock
@@ -89,12 +90,15 @@ class StreamedSource:
 
 
 class CachedSource:
-    """Reads its slices once, and shuffles all rows at each epoch. All epochs must have one plan."""
+    """Reads its slices once, and shuffles all rows at each epoch. All epochs must have one plan.
+
+    After `balance_classes` an epoch draws rows by their class instead of all of them.
+    """
 
     def __init__(
         self, dataset_root: str, shape: tuple[int, int, int], world: World, plan: EpochPlan
     ) -> None:
-        self._plan, self._rows = plan, plan.count_rows(world.rank)
+        self._rows, self._draws = plan.count_rows(world.rank), np.zeros(0, np.int64)
         self.read_error: Optional[Exception] = None
         # A rank without any row, possible in validation, gets a black one of weight 0.
         num_cached = max(1, self._rows)
@@ -111,9 +115,17 @@ class CachedSource:
         with tf.device("/CPU:0"):
             # DLPack shares the memory; tf.constant would copy the pixels.
             pixels = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
-            label_ids = tf.constant(labels)
+            self._pixels, self._labels = pixels, tf.constant(labels)
+        self._label_ids = labels[: self._rows, 0].astype(np.int64)
+        self._set_plan(plan, self._rows)
+
+    def _set_plan(self, plan: EpochPlan, num_weighted: int) -> None:
+        """Build the dataset of epochs in which the first `num_weighted` rows have weight 1."""
+        self._plan = plan
+        pixels, label_ids = self._pixels, self._labels
+        with tf.device("/CPU:0"):
             weights = tf.constant(
-                (np.arange(plan.steps * plan.rank_batch_size) < self._rows)
+                (np.arange(plan.steps * plan.rank_batch_size) < num_weighted)
                 .astype(np.float32)
                 .reshape(plan.steps, plan.rank_batch_size)
             )
@@ -138,11 +150,31 @@ class CachedSource:
         if plan != self._plan:
             raise ValueError("a CachedSource serves one plan only, and this is another one")
         rng = np.random.default_rng(list(shuffle_seed.encode())) if shuffle_seed else None
-        order = rng.permutation(self._rows) if rng else np.arange(self._rows)
+        if len(self._draws):
+            if rng is None:
+                raise ValueError("balanced classes need a shuffle_seed: rows are drawn at random")
+            order = balanced_rows.draw_rows(self._label_ids, self._draws, rng)
+        else:
+            order = rng.permutation(self._rows) if rng else np.arange(self._rows)
         # Repeats the first rows until the last batch is full; zeros if there are no rows.
         filled = np.resize(order, (plan.steps, plan.rank_batch_size))
         self._order.assign(filled.astype(np.int32))
         return _skip_steps(self._dataset, first_step)
+
+    def count_labels(self, num_classes: int) -> Counts:
+        """Return the number of rows of each class on this rank, (num_classes,)."""
+        return np.bincount(self._label_ids, minlength=num_classes)
+
+    def balance_classes(self, draws: Counts, steps: int) -> EpochPlan:
+        """Draw `draws` rows of each class in each epoch from now on; return the plan of all epochs.
+
+        Args:
+            draws: (classes,) of this rank, see `balanced_rows.share_draws`.
+            steps: enough for the rank that draws most rows.
+        """
+        self._draws = draws
+        self._set_plan(self._plan._replace(steps=steps), int(draws.sum()))
+        return self._plan
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from halftone.spark.session import find_active_session, submitted_conf
 from halftone.spark.settings import is_local_master, is_local_spark
 from halftone.spark.slots import wait_for_slots
 from halftone.tracking import tracking
-from halftone.training import checkpoint
+from halftone.training import checkpoint, class_balance
 
 # The most that the moving statistics of batch normalisation may still hold of their initial values
 # after the last step.
@@ -88,6 +88,7 @@ def _train(
         flush=True,
     )
     print_notes(settings_notes(settings, rows))
+    print_notes(class_balance.balance_notes(settings, manifest))
     with tracking.track_training(config, manifest, dataset, output):
         with signals.forward_signals(output) as stop_request:
             if start_ranks is None:
@@ -211,8 +212,26 @@ def _check_settings(settings: TrainSettings, manifest: Manifest, dataset: str) -
         manifest.pixel_statistics(TRAIN)  # raises if the dataset has none; the ranks need them
     if isinstance(settings.model, Convnet):
         settings.model.check_image_size(*manifest.shape()[:2])
+    _check_validation(settings, manifest, dataset)
+    class_balance.check_sampling(settings, manifest)
+    class_balance.class_weights(settings, manifest)  # raises if they do not fit the classes
     if settings.start_from:
         _check_start_weights(settings, manifest, dataset)
+
+
+def _check_validation(settings: TrainSettings, manifest: Manifest, dataset: str) -> None:
+    """Raise InputError unless the validation split has the rows that `best_by` needs."""
+    if settings.best_by == "val_loss":  # without validation rows, it is the training loss
+        return
+    counts = manifest.counts.get(VALIDATION, {})
+    num_classes = sum(count > 0 for count in counts.values())
+    needed = 2 if settings.best_by == "val_auc" else 1
+    if num_classes < needed:
+        raise InputError(
+            f"train.best_by {settings.best_by} needs validation rows of at least {needed} "
+            f"class{'es' * (needed > 1)}; {dataset} has those of {num_classes}. Preprocess with a "
+            "larger splits.validation_fraction, or use best_by val_loss"
+        )
 
 
 def _check_start_weights(settings: TrainSettings, manifest: Manifest, dataset: str) -> None:
@@ -236,5 +255,6 @@ def _check_start_weights(settings: TrainSettings, manifest: Manifest, dataset: s
 def _draw_curves(output: str) -> None:
     from halftone.report import plots  # here: it imports Matplotlib, which takes a second
 
-    history = storage.read_json(storage.join(output, HISTORY))["epochs"]
-    storage.write_bytes(storage.join(output, CURVES), plots.draw_learning_curves_png(history))
+    content = storage.read_json(storage.join(output, HISTORY))
+    curves = plots.draw_learning_curves_png(content["epochs"], content["best_epoch"])
+    storage.write_bytes(storage.join(output, CURVES), curves)

@@ -23,7 +23,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from halftone import printable
-from halftone.model_directory import best_epoch
 
 STROKES = ("-", "--", "-.")  # one for each colour in Theme.lines
 _MAX_EPOCHS_WITH_MARKERS = 30  # more markers would overlap
@@ -117,12 +116,15 @@ def draw_metric_curve(
     return draw_themed((4.6, 3.0), draw, alt)
 
 
-def draw_learning_curves_png(history: Sequence[Mapping[str, Any]]) -> bytes:
+def draw_learning_curves_png(
+    history: Sequence[Mapping[str, Any]], chosen_epoch: Optional[int]
+) -> bytes:
     """Draw loss and accuracy over the epochs of a training's history, side by side, as a PNG.
 
     Args:
         history: at least one entry, one per epoch, with `epoch`, `loss`, `accuracy` and, if there
             is a validation split, `val_loss` and `val_accuracy`.
+        chosen_epoch: whose model is kept; None if there is none.
     """
     with _matplotlib_settings(LIGHT):
         figure = Figure(figsize=(9.2, 3.6), layout="constrained", dpi=120, facecolor="white")
@@ -134,7 +136,7 @@ def draw_learning_curves_png(history: Sequence[Mapping[str, Any]]) -> bytes:
                 [entry["epoch"] for entry in history],
                 [entry.get(name) for entry in history],
                 [entry.get(f"val_{name}") for entry in history],
-                best_epoch(history),
+                chosen_epoch,
             )
         add_legend(figure, axes, columns=3)  # both axes have the same lines
         data = io.BytesIO()

@@ -1,8 +1,8 @@
 """Checkpoints, from which an interrupted training resumes: one file per epoch, written atomically.
 
-A checkpoint is a NumPy archive: the weights of the model, the variables of the optimizer, and as
-JSON the history so far and the fingerprint of the training. A checkpoint written in the middle of
-an epoch also holds a `PartialEpoch`.
+A checkpoint is a NumPy archive: the weights of the model, the variables of the optimizer, the
+moving averages of the weights if they are kept, and as JSON the history so far and the fingerprint
+of the training. A checkpoint written in the middle of an epoch also holds a `PartialEpoch`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import json
 import re
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -44,6 +45,12 @@ class Checkpoint(NamedTuple):
     history: History
     fingerprint: dict[str, Any]  # of the training; one with another fingerprint must not resume it
     partial_epoch: Optional[PartialEpoch] = None
+    averages: Sequence[npt.NDArray[Any]] = ()  # of the weights; empty if none are kept
+
+    @property
+    def published_weights(self) -> list[npt.NDArray[Any]]:
+        """The weights of the model that is validated and published."""
+        return list(self.averages) or self.weights
 
     @property
     def epoch(self) -> int:
@@ -64,6 +71,7 @@ def write_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
     """
     arrays = {f"weight_{i:04d}": array for i, array in enumerate(checkpoint.weights)}
     arrays.update({f"optimizer_{i:04d}": array for i, array in enumerate(checkpoint.optimizer)})
+    arrays.update({f"average_{i:04d}": array for i, array in enumerate(checkpoint.averages)})
     meta = json.dumps(
         {
             "history": checkpoint.history,
@@ -103,6 +111,7 @@ def read_checkpoint(folder: str, epoch: int, step: int = 0) -> Checkpoint:
             history=meta["history"],
             fingerprint=meta["origin"],
             partial_epoch=PartialEpoch(**meta["middle"]) if meta["middle"] else None,
+            averages=[file[name] for name in names if name.startswith("average_")],
         )
 
 

@@ -17,12 +17,13 @@ class CheckpointWriter:
     Args:
         output: the model directory.
         num_kept: number of newest checkpoints to keep besides that of the best epoch.
+        best_by: the setting, by which the best epoch is chosen.
     """
 
-    def __init__(self, output: str, num_kept: int) -> None:
+    def __init__(self, output: str, num_kept: int, best_by: str = "val_loss") -> None:
         self.folder = storage.join(output, CHECKPOINTS)
         self._history_url = storage.join(output, HISTORY)
-        self._num_kept = num_kept
+        self._num_kept, self._best_by = num_kept, best_by
         self._executor = ThreadPoolExecutor(1)
         self._pending_write: Optional[Future[None]] = None
 
@@ -36,7 +37,8 @@ class CheckpointWriter:
 
     def write_history(self, history: History) -> None:
         storage.write_json(
-            self._history_url, {"best_epoch": best_epoch(history), "epochs": history}
+            self._history_url,
+            {"best_epoch": best_epoch(history, self._best_by), "epochs": history},
         )
 
     def wait(self) -> None:
@@ -53,5 +55,6 @@ class CheckpointWriter:
 
     def _write(self, epoch_end: Checkpoint) -> None:
         checkpoint.write_checkpoint(self.folder, epoch_end)
-        checkpoint.prune_checkpoints(self.folder, self._num_kept, best_epoch(epoch_end.history))
+        best = best_epoch(epoch_end.history, self._best_by)
+        checkpoint.prune_checkpoints(self.folder, self._num_kept, best)
         self.write_history(epoch_end.history)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Optional
 
 import horovod.tensorflow as hvd
 import tensorflow as tf
 
 from halftone.config import TrainSettings
-from halftone.training import collectives
+from halftone.training import collectives, losses, optimizers
+from halftone.training.weight_average import WeightAverage
 
 _COMPRESSIONS = {"none": hvd.Compression.none, "fp16": hvd.Compression.fp16}
 
@@ -24,6 +26,7 @@ class _StepState:
         self.steps_per_sec = tf.Variable(0.0, trainable=False)  # of this rank
         # Means over the ranks of: whether a rank has an alert (0 or 1), and steps per second.
         self.status = tf.Variable([0.0, 0.0], trainable=False)
+        self.plateau_factor = tf.Variable(1.0, trainable=False)
         self.gradient_sums = [
             tf.Variable(tf.zeros_like(variable), trainable=False) for variable in accumulated
         ]
@@ -33,13 +36,23 @@ class DistributedModel(tf.keras.Model):
     """A model whose step uses the gradients of all ranks."""
 
     def compile_for_training(
-        self, settings: TrainSettings, num_classes: int, steps_per_epoch: int
+        self,
+        settings: TrainSettings,
+        num_classes: int,
+        steps_per_epoch: int,
+        class_weights: Optional[Sequence[float]] = None,
     ) -> None:
         """Compile for `num_classes` classes and epochs of `steps_per_epoch` steps.
 
         The last update of an epoch may have fewer than `settings.aggregate_steps` steps. Its
         gradients are weighted as in all others, so each row has the same weight.
+
+        Args:
+            class_weights: of a row in the loss, by label id; None: 1. They do not change metrics.
+                The loss of a step is divided by its rows and not by their weights, so that the
+                mean over ranks is exact.
         """
+        self._class_weights = None if class_weights is None else tf.constant(class_weights)
         self._compression = _COMPRESSIONS[settings.compression]
         self.aggregate_steps = settings.aggregate_steps
         self._steps_per_epoch = steps_per_epoch
@@ -48,8 +61,12 @@ class DistributedModel(tf.keras.Model):
         prefix = "Binary" if num_classes == 2 else "SparseCategorical"
         float64 = {"dtype": "float64"}  # exact sums over millions of rows
         self.compile(
-            _build_optimizer(settings, -(-steps_per_epoch // self.aggregate_steps)),
-            loss=getattr(tf.keras.losses, f"{prefix}Crossentropy")(),
+            optimizers.build_optimizer(
+                settings,
+                -(-steps_per_epoch // self.aggregate_steps),
+                self._state.plateau_factor,
+            ),
+            loss=losses.build_loss(settings, num_classes),
             weighted_metrics=[
                 getattr(tf.keras.metrics, f"{prefix}Crossentropy")(name="cross_entropy", **float64),
                 getattr(tf.keras.metrics, f"{prefix}Accuracy")(name="accuracy", **float64),
@@ -58,6 +75,8 @@ class DistributedModel(tf.keras.Model):
         # mixed_float16: compile() wraps the optimizer, so that small gradients do not vanish.
         self._scales_loss = isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         self.optimizer.build(self.trainable_variables)
+        decay = settings.average_weights
+        self._average = None if decay is None else WeightAverage(self.weights, decay)
 
     @property
     def optimizer_variables(self) -> list[tf.Variable]:
@@ -75,6 +94,50 @@ class DistributedModel(tf.keras.Model):
         self._state.first_nonfinite.assign(0)
         self._state.steps_per_sec.assign(0.0)
         self._state.status.assign([0.0, 0.0])
+
+    @property
+    def average(self) -> Optional[WeightAverage]:
+        """The moving average of the weights; None if none is kept."""
+        return self._average
+
+    @property
+    def state_variables(self) -> list[tf.Variable]:
+        """All that must be equal on all ranks when a training starts or resumes."""
+        averages = self._average.variables if self._average else []
+        return [*self.variables, *self.optimizer_variables, *averages]
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Within this context the weights are their moving average, if one is kept."""
+        if self._average is None:
+            yield
+            return
+        weights = self.get_weights()
+        self.set_weights(self._average.values())
+        try:
+            yield
+        finally:
+            self.set_weights(weights)
+
+    def average_batch_statistics(self) -> None:
+        """Give all ranks the mean of their batch statistics, and of their moving averages."""
+        if collectives.num_ranks() == 1:
+            return
+        pairs = zip(self.weights, self._average.variables if self._average else [])
+        averages = [average for weight, average in pairs if not weight.trainable]
+        # Horovod: each rank has its own batch statistics; all must validate the same network.
+        for variable in [*self.non_trainable_variables, *averages]:
+            if variable.dtype.is_floating:
+                variable.assign(collectives.all_reduce(variable, collectives.AVERAGE))
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the last update."""
+        return float(self.optimizer.learning_rate)
+
+    def set_plateau_factor(self, factor: float) -> None:
+        """Multiply the learning rate of all next updates by `factor`, for decay plateau."""
+        self._state.plateau_factor.assign(factor)
 
     def request_stop(self) -> None:
         """Tell all ranks with the next gradients that this one was asked to stop."""
@@ -107,7 +170,9 @@ class DistributedModel(tf.keras.Model):
         pixels, labels, weights = data
         with tf.GradientTape() as tape:
             probabilities = self(pixels, training=True)
-            loss = self.compute_loss(pixels, labels, probabilities, weights)
+            loss = self.compute_loss(
+                pixels, labels, probabilities, self._weights_in_loss(labels, weights)
+            )
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         gradients = tape.gradient(scaled, self.trainable_variables)
         self._count_step(loss)
@@ -121,6 +186,17 @@ class DistributedModel(tf.keras.Model):
         else:
             self._apply_gradients(gradients)
         return dict(self.compute_metrics(pixels, labels, probabilities, weights))
+
+    def score_rows(self, pixels: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """Return the probabilities of rows that are not trained on, and add to the metrics."""
+        probabilities = self(pixels, training=False)
+        self.compute_metrics(pixels, labels, probabilities, weights)
+        return probabilities
+
+    def _weights_in_loss(self, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        if self._class_weights is None:
+            return weights
+        return weights * tf.gather(self._class_weights, labels[:, 0])
 
     def _count_step(self, loss: tf.Tensor) -> None:
         state = self._state
@@ -152,48 +228,5 @@ class DistributedModel(tf.keras.Model):
         if self._scales_loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-
-
-class WarmupSchedule(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises to `peak`, and then stays or falls to 0.
-
-    Args:
-        warmup: number of updates over which it rises linearly, from "Accurate, Large Minibatch
-            SGD" (Goyal et al., 2017, section 2.2).
-        last: number of updates after which a half cosine has reached 0, from "SGDR" (Loshchilov
-            and Hutter, 2017, section 3), without restarts; 0: it stays at `peak`.
-    """
-
-    def __init__(self, peak: float, warmup: int, last: int) -> None:
-        self._peak, self._warmup, self._last = peak, warmup, last
-
-    def __call__(self, update: tf.Tensor) -> tf.Tensor:
-        update = tf.cast(update, tf.float32)
-        warmup_factor = tf.minimum((update + 1) / max(1, self._warmup), 1.0)
-        if not self._last:
-            return self._peak * warmup_factor
-        progress = tf.clip_by_value((update - self._warmup) / (self._last - self._warmup), 0.0, 1.0)
-        return self._peak * warmup_factor * (1 + tf.cos(math.pi * progress)) / 2
-
-    def get_config(self) -> dict[str, Any]:
-        return {"peak": self._peak, "warmup": self._warmup, "last": self._last}
-
-
-def _build_optimizer(
-    settings: TrainSettings, updates_per_epoch: int
-) -> tf.keras.optimizers.Optimizer:
-    rate = settings.learning_rate * (collectives.num_ranks() if settings.scale_learning_rate else 1)
-    last = settings.epochs * updates_per_epoch if settings.decay == "cosine" else 0
-    if settings.warmup_epochs or last:
-        rate = WarmupSchedule(rate, settings.warmup_epochs * updates_per_epoch, last)
-    common = {
-        "global_clipnorm": settings.clip_norm,
-        "weight_decay": settings.weight_decay or None,
-    }
-    if settings.optimizer == "adam":
-        optimizer = tf.keras.optimizers.Adam(rate, **common)
-    else:
-        optimizer = tf.keras.optimizers.SGD(rate, momentum=settings.momentum, **common)
-    if settings.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+        if self._average is not None:
+            self._average.update(self.optimizer.iterations)

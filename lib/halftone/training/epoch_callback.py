@@ -46,7 +46,11 @@ class EpochCallback(tf.keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
         self.steps_done += 1
         self._progress.advance(
-            lambda: {name: float((logs or {})[name]) for name in ("loss", "accuracy")}
+            # `loss` may be weighted or smoothed; what is printed is comparable.
+            lambda: {
+                name: float((logs or {})[key])
+                for name, key in (("loss", "cross_entropy"), ("accuracy", "accuracy"))
+            }
         )
         if self._stop_flag.is_set():
             self._network.request_stop()

@@ -16,7 +16,7 @@ from halftone.training.checkpoint import PartialEpoch
 MetricSums = list[list[float]]
 
 _NAMES_IN_HISTORY = {"cross_entropy": "loss"}
-_PRINTED_NAMES = ("loss", "accuracy", "val_loss", "val_accuracy")
+_PRINTED_NAMES = ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "val_auc")
 
 
 def reduce_sums(model: tf.keras.Model, partial_epoch: Optional[PartialEpoch] = None) -> MetricSums:

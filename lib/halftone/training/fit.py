@@ -16,24 +16,33 @@ import tensorflow as tf
 
 from halftone import model_directory, printable, storage
 from halftone.config import Config
-from halftone.dataset.manifest import Manifest, read_shards
+from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import TRAIN, VALIDATION
 from halftone.errors import InputError, RunError, StoppedError
-from halftone.feed import epoch_plan, pipeline
+from halftone.feed import pipeline
 from halftone.feed.epoch_plan import EpochPlan
-from halftone.feed.pipeline import BatchSource, CachedSource, StreamedSource
 from halftone.feed.world import World
 from halftone.model_directory import STOP_FILE, best_epoch
 from halftone.models import saved_model
 from halftone.progress import StepProgress
-from halftone.training import checkpoint, collectives, determinism, divergence, epoch_metrics
+from halftone.training import (
+    checkpoint,
+    class_balance,
+    collectives,
+    determinism,
+    divergence,
+    epoch_metrics,
+    schedules,
+)
 from halftone.training.checkpoint import Checkpoint, History, PartialEpoch
 from halftone.training.checkpoint_writer import CheckpointWriter
 from halftone.training.distributed_model import DistributedModel
 from halftone.training.epoch_callback import EpochCallback
 from halftone.training.epoch_metrics import MetricSums
 from halftone.training.publish import build_network, publish_model
+from halftone.training.rank_feed import RankFeed
 from halftone.training.stop_flag import StopFlag
+from halftone.training.validation import Validator
 
 _RESUME_HINT = "run the same command again to go on"
 
@@ -81,33 +90,36 @@ class _RankTraining:
         self._manifest, self._dataset, self._output = manifest, dataset, output
         self._fingerprint = model_directory.training_fingerprint(config, manifest)
         self._world, self._stop_flag = world, stop_flag
-        self._shards = {
-            split: read_shards(dataset, manifest, split) for split in (TRAIN, VALIDATION)
-        }
-        self._rows_by_split = {split: manifest.totals(split).rows for split in (TRAIN, VALIDATION)}
+        self._feed = RankFeed(config, manifest, dataset, world)
         network = build_network(config, manifest, augments=True)
         self._model = DistributedModel(network.inputs, network.outputs)
-        self._is_cached = self._agree_on_cache()
         self._model.compile_for_training(
-            self._settings, len(manifest.labels), self._plan_epoch(1).steps
+            self._settings,
+            len(manifest.labels),
+            self._feed.plan_train(1).steps,
+            class_balance.class_weights(self._settings, manifest),
         )
-        self._writer = CheckpointWriter(output, self._settings.keep_checkpoints)
+        best_by = self._settings.best_by
+        self._validator = Validator(self._model, manifest.labels, best_by)
+        self._writer = CheckpointWriter(output, self._settings.keep_checkpoints, best_by)
         self._history, self._partial_epoch = self._restore_or_initialise()
-        self._sources: dict[str, BatchSource] = {}
 
     def is_finished(self) -> bool:
-        """Whether all epochs are done, or the validation loss has not improved for too long."""
+        """Whether all epochs are done, or none was better (train.best_by) for too long."""
         num_epochs, patience = len(self._history), self._settings.patience
         if num_epochs >= self._settings.epochs:
             return True
-        best = best_epoch(self._history)
+        best = best_epoch(self._history, self._settings.best_by)
         return best is not None and patience is not None and num_epochs - best >= patience
 
     def run_epoch(self) -> None:
         """Train for one epoch, validate, and write a checkpoint."""
         epoch = len(self._history) + 1
-        plan = self._plan_epoch(epoch)
+        plan = self._feed.plan_train(epoch)
         partial_epoch, self._partial_epoch = self._partial_epoch, None
+        if self._settings.decay == "plateau":
+            ranks = model_directory.rank_epochs(self._history, self._settings.best_by)
+            self._model.set_plateau_factor(schedules.reduce_on_plateau(ranks, self._settings))
         started_secs = time.monotonic()
         callback = self._train_epoch(epoch, plan, partial_epoch)
         secs = self._max_over_ranks(time.monotonic() - started_secs)
@@ -120,9 +132,10 @@ class _RankTraining:
         entry = {
             "epoch": epoch,
             **train_metrics,
-            **(self._validate() if self._rows_by_split[VALIDATION] else {}),
+            **(self._validate() if self._feed.rows[VALIDATION] else {}),
+            **self._learning_rate_entry(),
             "secs": round(secs, 3),
-            "images_per_sec": round(self._rows_by_split[TRAIN] * steps / plan.steps / secs, 1),
+            "images_per_sec": round(self._feed.rows[TRAIN] * steps / plan.steps / secs, 1),
         }
         self._history.append(entry)
         if self._world.is_first:
@@ -136,6 +149,12 @@ class _RankTraining:
             raise StoppedError(
                 f"the checkpoint of epoch {epoch} is in {self._writer.folder}; {_RESUME_HINT}"
             )
+
+    def _learning_rate_entry(self) -> dict[str, float]:
+        """The learning rate of the epoch's last update, unless it is constant."""
+        return (
+            {} if self._settings.decay == "none" else {"learning_rate": self._model.learning_rate}
+        )
 
     def _check_is_finite(self, epoch: int, callback: EpochCallback) -> None:
         """Raise RunError if the loss of a step was not finite on any rank, or weights are not."""
@@ -168,7 +187,7 @@ class _RankTraining:
         )
         callback = EpochCallback(self._model, progress, first_step, self._stop_flag)
         self._model.reset_steps(first_step)
-        source, steps = self._get_source(TRAIN, plan), plan.steps - first_step
+        source, steps = self._feed.open_source(TRAIN, plan), plan.steps - first_step
         shuffle_seed = seed_text if self._settings.shuffle else ""
         batches = source.epoch_dataset(plan, shuffle_seed, first_step)
         with pipeline.raise_read_errors(source):
@@ -179,65 +198,23 @@ class _RankTraining:
 
     def _validate(self) -> dict[str, Optional[float]]:
         """Score each row of the validation split once, on one of the ranks."""
-        self._average_batch_statistics()
-        shards = self._shards[VALIDATION]
-        plan = epoch_plan.partition_shards(shards, self._world.size, self._settings.batch_size)
-        source = self._get_source(VALIDATION, plan)
+        self._model.average_batch_statistics()
+        plan = self._feed.plan_validation()
+        source = self._feed.open_source(VALIDATION, plan)
         batches = source.epoch_dataset(plan)
-        with pipeline.raise_read_errors(source):
-            self._model.evaluate(batches, steps=plan.steps, verbose=0)
+        with pipeline.raise_read_errors(source), self._model.averaged_weights():
+            values = self._validator.score(batches, plan.steps)
         metrics = self._mean_metrics(VALIDATION, epoch_metrics.reduce_sums(self._model))
-        return {f"val_{name}": value for name, value in metrics.items()}
-
-    def _average_batch_statistics(self) -> None:
-        # Horovod: each rank has its own batch statistics; all must validate the same network.
-        for variable in self._model.non_trainable_variables:
-            if variable.dtype.is_floating and self._world.size > 1:
-                variable.assign(collectives.all_reduce(variable, collectives.AVERAGE))
+        return {**{f"val_{name}": value for name, value in metrics.items()}, **values}
 
     def _mean_metrics(self, split: str, sums: MetricSums) -> dict[str, Optional[float]]:
         """Return the metrics by name; raise RunError unless each row of the split was used once."""
-        if any(round(count) != self._rows_by_split[split] for _, count in sums):
+        if any(round(count) != self._feed.rows[split] for _, count in sums):
             raise RunError(
                 f"{split}: {sums[0][1]:.0f} rows were used in an epoch, the manifest of "
-                f"{self._dataset} has {self._rows_by_split[split]}; preprocess again"
+                f"{self._dataset} has {self._feed.rows[split]}; preprocess again"
             )
         return epoch_metrics.mean_metrics(self._model, sums)
-
-    def _plan_epoch(self, epoch: int) -> EpochPlan:
-        return epoch_plan.plan_epoch(
-            self._shards[TRAIN],
-            self._world.size,
-            self._settings.batch_size,
-            self._config.seed,
-            epoch if self._settings.shuffle and not self._is_cached else 1,
-        )
-
-    def _agree_on_cache(self) -> bool:
-        """Whether all ranks keep their rows in memory; the same answer on all ranks."""
-        height, width, channels = self._manifest.shape()
-        rank_bytes = (
-            sum(self._rows_by_split.values()) * height * width * channels // self._world.size
-        )
-        if self._settings.cache == "auto":
-            fits = pipeline.fits_in_memory(rank_bytes, self._world.local_size)
-            is_cached = bool(collectives.all_reduce(tf.constant(int(fits)), collectives.MIN))
-        else:
-            is_cached = self._settings.cache == "memory"
-        if self._world.is_first:
-            mode = f"kept in memory, {rank_bytes / 1e6:,.0f} MB a rank" if is_cached else "streamed"
-            print(f"rows are {mode} (train.cache {self._settings.cache})", flush=True)
-        return is_cached
-
-    def _get_source(self, split: str, plan: EpochPlan) -> BatchSource:
-        if split not in self._sources:
-            arguments = self._dataset, self._manifest.shape(), self._world
-            self._sources[split] = (
-                CachedSource(*arguments, plan)
-                if self._is_cached
-                else StreamedSource(*arguments, plan.rank_batch_size)
-            )
-        return self._sources[split]
 
     def _max_over_ranks(self, secs: float) -> float:
         return float(collectives.all_reduce(tf.constant(secs, tf.float64), collectives.MAX))
@@ -258,8 +235,10 @@ class _RankTraining:
             elif self._settings.start_from:
                 self._model.set_weights(_load_weights(self._settings.start_from))
                 printable.print_line(f"starting from the weights of {self._settings.start_from}")
+            if last is None and self._model.average:
+                self._model.average.restart()
         # Horovod: rank 0 may be the only one that can read the folder.
-        collectives.broadcast_variables(self._model.variables + self._model.optimizer_variables)
+        collectives.broadcast_variables(self._model.state_variables)
         return collectives.broadcast((history, partial_epoch))
 
     def _restore(self, last: Checkpoint) -> None:
@@ -276,17 +255,22 @@ class _RankTraining:
         self._model.set_weights(last.weights)
         for variable, value in zip(self._model.optimizer_variables, last.optimizer):
             variable.assign(value)
+        if self._model.average:
+            self._model.average.load(last.averages)
         step = f", step {last.partial_epoch.step} of the next" if last.partial_epoch else ""
         printable.print_line(f"resuming after epoch {last.epoch}{step}, from {self._writer.folder}")
 
     def _make_checkpoint(self, partial_epoch: Optional[PartialEpoch] = None) -> Checkpoint:
         optimizer = [variable.numpy() for variable in self._model.optimizer_variables]
         weights = self._model.get_weights()
-        return Checkpoint(weights, optimizer, list(self._history), self._fingerprint, partial_epoch)
+        averages = self._model.average.values() if self._model.average else []
+        return Checkpoint(
+            weights, optimizer, list(self._history), self._fingerprint, partial_epoch, averages
+        )
 
     def _save_partial_epoch(self, epoch: int, plan: EpochPlan, step: int, sums: MetricSums) -> None:
         """Write a checkpoint of an unfinished epoch, and raise StoppedError."""
-        self._average_batch_statistics()
+        self._model.average_batch_statistics()
         generators = collectives.gather(determinism.random_states(self._model))
         if self._world.is_first:
             self._writer.wait()
@@ -309,7 +293,7 @@ class _RankTraining:
         self._writer.wait()
         # A job that was killed may have written its last checkpoint, but not the history.
         self._writer.write_history(self._history)
-        best = best_epoch(self._history)
+        best = best_epoch(self._history, self._settings.best_by)
         if best is None:
             raise divergence.no_model_error(self._history, self._settings)
         publish_model(

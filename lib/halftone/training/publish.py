@@ -46,8 +46,8 @@ def publish_model(
     """Write the network with the weights of `best` to the model directory, and model.json last."""
     tf.keras.mixed_precision.set_global_policy("float32")
     network = build_network(config, manifest, augments=False)
-    network.set_weights(best.weights)
-    version = _weights_digest(best.weights)
+    network.set_weights(best.published_weights)
+    version = _weights_digest(best.published_weights)
     model_directory.write_model(
         output,
         ModelInfo(

@@ -1,0 +1,117 @@
+"""Real training jobs with losses, classes, optimizers and averages of the user's choice."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from halftone import model_directory
+from halftone.training import checkpoint
+from halftone.training.checkpoint import Checkpoint
+from training_jobs import MODEL, Train, finish, history, wait_for
+
+EPOCHS = 12
+ONE_CYCLE = {
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "nesterov": True,
+    "learning_rate": 0.05,
+    "decay": "one_cycle",
+    "weight_decay": 0.001,
+    "label_smoothing": 0.1,
+    "class_weights": "balanced",
+    "average_weights": 0.9,
+    "best_by": "val_auc",
+}
+PLATEAU = {
+    "optimizer": "adamw",
+    "weight_decay": 0.001,
+    "decay": "plateau",
+    "decay_patience": 1,
+    "decay_factor": 0.5,
+    "loss": "focal",
+    "sampling": "balanced",
+    "average_weights": 0.9,
+    "best_by": "val_f1",
+}
+
+
+def last_checkpoint(model: Path) -> Checkpoint:
+    return checkpoint.read_checkpoint(str(model / "checkpoints"), EPOCHS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [ONE_CYCLE, PLATEAU], ids=["one_cycle", "plateau"])
+def test_stopped_training_resumes_to_the_bit(
+    start: Train, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    settings = {"epochs": EPOCHS, "batch_size": 4, **settings}
+    output = finish(start("undisturbed", **settings))
+    process = start("stopped", **settings)
+    wait_for(stopped / "checkpoints" / "epoch-0002.npz", process)
+    process.terminate()
+    finish(process, 128 + signal.SIGTERM)
+    assert "resuming after epoch " in finish(start("stopped", **settings))
+
+    actual, expected = last_checkpoint(stopped), last_checkpoint(undisturbed)
+    assert len(expected.averages) == len(expected.weights) > 0
+    for name in ("weights", "optimizer", "averages"):
+        for left, right in zip(getattr(actual, name), getattr(expected, name)):
+            np.testing.assert_array_equal(left, right)
+    assert len(history(stopped)) == EPOCHS
+    for left, right in zip(history(stopped), history(undisturbed)):
+        assert left == pytest.approx(right, rel=1e-12)
+
+    # The model is that of the best epoch, with the averages as its weights.
+    epochs = history(undisturbed)
+    best_by = str(settings["best_by"])
+    info = model_directory.read_model_info(str(undisturbed))
+    best = epochs[info.best_epoch - 1]
+    assert best[best_by] == max(entry[best_by] for entry in epochs)
+    network = tf.keras.models.load_model(undisturbed / info.network)
+    if info.best_epoch == EPOCHS:
+        for left, right in zip(network.get_weights(), expected.averages):
+            np.testing.assert_array_equal(left, right)
+    rates = [entry["learning_rate"] for entry in epochs]
+    if settings["decay"] == "one_cycle":
+        assert rates.index(max(rates)) == 3  # 0.3 of 240 updates are in epoch 4
+        assert "a row weighs in the loss by its class: " in output
+    else:
+        assert rates == sorted(rates, reverse=True)
+        assert "an epoch draws 77 rows, 38 of each of 2 classes, in 20 steps" in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("best_by", ["val_f1", "val_auc"])
+def test_chosen_metric_does_not_depend_on_the_ranks(
+    start: Train, tmp_path: Path, best_by: str
+) -> None:
+    """With weights that stay what they are; the averages of all ranks are validated."""
+    model = {**MODEL, "batch_norm": False, "dense_dropout": 0.0}
+    values = []
+    for ranks in (1, 2):
+        output = finish(
+            start(
+                f"ranks_{ranks}",
+                ranks=ranks,
+                epochs=1,
+                batch_size=12,
+                learning_rate=1e-30,
+                model=model,
+                sampling="balanced",
+                class_weights={"lying": 10.0},
+                average_weights=0.9,
+                best_by=best_by,
+            )
+        )
+        assert "an epoch draws 77 rows, 38 of each of 2 classes, in " in output
+        (entry,) = history(tmp_path / f"ranks_{ranks}")
+        values.append([entry[best_by], entry["val_loss"], entry["val_accuracy"]])
+    assert values[0][0] > 0
+    assert values[1] == pytest.approx(values[0], abs=1e-6)
