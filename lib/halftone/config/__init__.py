@@ -5,7 +5,9 @@ together in one `ConfigError`, with file, key, value and valid choices, before a
 """
 
 from halftone.config.base import ConfigError, ConfigSection
+from halftone.config.custom import Custom
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
+from halftone.config.families import FAMILIES
 from halftone.config.load import (
     config_from_mapping,
     diff_settings,
@@ -14,7 +16,9 @@ from halftone.config.load import (
     overlay_settings,
     require_path,
 )
-from halftone.config.model import Convnet, Mlp, OneOrPerLayer
+from halftone.config.model import Convnet, Mlp
+from halftone.config.network import NetworkSettings, OneOrPerLayer
+from halftone.config.residual import Residual
 from halftone.config.retrain import DriftSettings, GateSettings, RetentionSettings, RetrainSettings
 from halftone.config.root import Config, Paths, SparkSettings, TrackingSettings
 from halftone.config.score import ScoreSettings
@@ -24,18 +28,22 @@ from halftone.config.yaml_text import read_yaml
 from halftone.config.yaml_values import fit_section
 
 __all__ = [
+    "FAMILIES",
     "AugmentSettings",
     "Config",
     "ConfigError",
     "ConfigSection",
     "Convnet",
+    "Custom",
     "DriftSettings",
     "GateSettings",
     "Mlp",
+    "NetworkSettings",
     "OneOrPerLayer",
     "Paths",
     "PixelSpec",
     "PreprocessSettings",
+    "Residual",
     "RetentionSettings",
     "RetrainSettings",
     "ScoreSettings",

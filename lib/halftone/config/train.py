@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional, Union
+from typing import Literal, Optional
 
 from pydantic import (
     Field,
@@ -11,7 +11,8 @@ from pydantic import (
 
 from halftone.config.base import ConfigSection
 from halftone.config.effects import NOTHING, RESUMABLE
-from halftone.config.model import Convnet, Mlp
+from halftone.config.families import AnyNetwork
+from halftone.config.model import Convnet
 
 
 class AugmentSettings(ConfigSection):
@@ -42,7 +43,7 @@ class AugmentSettings(ConfigSection):
 class TrainSettings(ConfigSection):
     """How a model is trained on a dataset."""
 
-    model: Union[Convnet, Mlp] = Field(Convnet(), discriminator="name")
+    model: AnyNetwork = Field(Convnet(), discriminator="name")
     normalise: Literal["0..1", "-0.5..0.5", "standard"] = Field(
         "0..1",
         description="range of the pixel values after the model's first layer; standard: mean 0 "
