@@ -104,7 +104,9 @@ class TrainSettings(ConfigSection):
         json_schema_extra=NOTHING,
     )
     start_from: Optional[str] = Field(
-        None, description="model directory with initial weights, of the same network and classes"
+        None,
+        description="model directory with initial weights, of the same network; if it has other "
+        "classes, the output layer is new and all other layers have its weights",
     )
     patience: Optional[int] = Field(
         None,

@@ -41,10 +41,13 @@ def _check_module(model: Custom) -> None:
 
 
 def _check_start_weights(settings: TrainSettings, manifest: Manifest, dataset: str) -> None:
-    """Raise InputError unless the weights of `start_from` fit the network of `settings`."""
+    """Raise InputError unless the weights of `start_from` fit the network of `settings`.
+
+    The classes may differ: then the output layer is new.
+    """
     url = str(settings.start_from)
     info = model_directory.read_model_info(url)
-    model_directory.check_model_fits(info, manifest, url, dataset)
+    model_directory.check_pixels_fit(info, manifest, url, dataset)
     model_directory.check_network(url, info)
     there, here = (
         {**train.model.model_dump(), "normalise": train.normalise}

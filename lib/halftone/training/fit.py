@@ -10,8 +10,6 @@ from __future__ import annotations
 import time
 from typing import Optional
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from halftone import model_directory, printable, storage
@@ -24,9 +22,15 @@ from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.pipeline import BatchSource, CachedSource, StreamedSource
 from halftone.feed.world import World
 from halftone.model_directory import STOP_FILE, best_epoch
-from halftone.models import saved_model
 from halftone.progress import StepProgress
-from halftone.training import checkpoint, collectives, determinism, divergence, epoch_metrics
+from halftone.training import (
+    checkpoint,
+    collectives,
+    determinism,
+    divergence,
+    epoch_metrics,
+    start_weights,
+)
 from halftone.training.checkpoint import Checkpoint, History, PartialEpoch
 from halftone.training.checkpoint_writer import CheckpointWriter
 from halftone.training.distributed_model import DistributedModel
@@ -255,9 +259,11 @@ class _RankTraining:
             if last is not None:
                 self._restore(last)
                 history, partial_epoch = last.history, last.partial_epoch
-            elif self._settings.start_from:
-                self._model.set_weights(_load_weights(self._settings.start_from))
-                printable.print_line(f"starting from the weights of {self._settings.start_from}")
+            else:
+                labels = self._manifest.labels
+                origin = start_weights.set_start_weights(self._model, self._settings, labels)
+                if origin:
+                    printable.print_line(origin)
         # Horovod: rank 0 may be the only one that can read the folder.
         collectives.broadcast_variables(self._model.variables + self._model.optimizer_variables)
         return collectives.broadcast((history, partial_epoch))
@@ -320,11 +326,3 @@ class _RankTraining:
             ranks=self._world.size,
             train_secs=train_secs,
         )
-
-
-def _load_weights(model_root: str) -> list[npt.NDArray[np.float32]]:
-    info = model_directory.read_model_info(model_root)
-    weights: list[npt.NDArray[np.float32]] = saved_model.load_network(
-        storage.join(model_root, info.network)
-    ).get_weights()
-    return weights
