@@ -32,7 +32,9 @@ RESULT_NAMES = """
     train.model.stem_kernel_px train.model.stem_stride_px train.model.stem_pooling
     train.model.blocks train.model.stage_start train.model.bottleneck
     train.model.activation_order train.model.shortcut train.model.global_pooling
-    train.model.build train.model.args train.model.output train.normalise
+    train.model.architecture train.model.weights train.model.head.pooling
+    train.model.head.dense train.model.head.dropout train.model.build train.model.args
+    train.model.output train.normalise
     train.augment.flip train.augment.shift_fraction train.augment.rotate_degrees
     train.augment.zoom_fraction train.augment.brightness_fraction
     train.augment.contrast_fraction train.cache train.shuffle train.batch_size

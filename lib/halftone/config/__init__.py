@@ -4,6 +4,7 @@ A YAML file holds only the settings that differ from the defaults. All mistakes 
 together in one `ConfigError`, with file, key, value and valid choices, before a job starts.
 """
 
+from halftone.config.application import Application
 from halftone.config.base import ConfigError, ConfigSection
 from halftone.config.custom import Custom
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
@@ -29,6 +30,7 @@ from halftone.config.yaml_values import fit_section
 
 __all__ = [
     "FAMILIES",
+    "Application",
     "AugmentSettings",
     "Config",
     "ConfigError",

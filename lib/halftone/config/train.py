@@ -9,6 +9,7 @@ from pydantic import (
     model_validator,
 )
 
+from halftone.config.application import Application
 from halftone.config.base import ConfigSection
 from halftone.config.effects import NOTHING, RESUMABLE
 from halftone.config.families import AnyNetwork
@@ -143,6 +144,15 @@ class TrainSettings(ConfigSection):
         description="number of latest checkpoints to keep, besides the best",
         json_schema_extra=NOTHING,
     )
+
+    @model_validator(mode="after")
+    def _pixels_are_scaled_once(self) -> TrainSettings:
+        if isinstance(self.model, Application) and self.normalise != "0..1":
+            raise ValueError(
+                f"normalise is {self.normalise}, but model.name application scales its input as "
+                f"{self.model.architecture} needs it; remove normalise"
+            )
+        return self
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> TrainSettings:

@@ -7,14 +7,15 @@ from typing import Any, Callable, Optional, Union
 
 import tensorflow as tf
 
-from halftone.models import augmentation, convnet, custom, mlp, residual
+from halftone.models import application, augmentation, convnet, custom, mlp, residual
 
 # Each function adds the layers of a family to the normalised pixels; all share the output layer.
-# A network of the user's own has its own.
+# A network of the user's own has its own; one of keras.applications scales the pixels itself.
 FAMILIES: dict[str, Callable[..., tf.Tensor]] = {
     "convnet": convnet.add_convnet_layers,
     "mlp": mlp.add_mlp_layers,
     "residual": residual.add_residual_layers,
+    "application": application.add_application_layers,
 }
 
 # Mean and standard deviation of the pixels by channel, in grey levels 0..255.
@@ -51,11 +52,14 @@ def build_model(
     """
     parameters = dict(settings)
     name = parameters.pop("name")
-    scale, offset = _scale_and_offset(normalise, statistics)
     pixels = tf.keras.Input(shape, dtype="uint8", name="pixels")
     x = augmentation.add_augmentation(pixels, **augment) if augment else pixels
-    # float32 even if the layers after it compute in half precision.
-    x = tf.keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(x)
+    if name == "application":
+        x = application.add_input_scaling(x, parameters["architecture"])
+    else:
+        scale, offset = _scale_and_offset(normalise, statistics)
+        # float32 even if the layers after it compute in half precision.
+        x = tf.keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(x)
     if name == "custom":
         probability = custom.add_custom_network(x, num_classes, **parameters)
     else:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import tensorflow as tf
+
+
+class NamedShapes(Protocol):
+    """A layer, in a network or in a file."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]: ...
 
 
 class LayerWeights(NamedTuple):
@@ -35,7 +46,30 @@ def group_by_layer(model: tf.keras.Model) -> list[LayerWeights]:
     return list(groups.values())
 
 
-def differing_layer(theirs: list[LayerWeights], ours: list[LayerWeights]) -> str:
+def group_by_top_layer(model: tf.keras.Model) -> list[LayerWeights]:
+    """Return the layers of `model`, each with all its weights, as in Keras' HDF5 files.
+
+    Those that are trained come first, whether or not the layer is frozen.
+    """
+    groups = []
+    for layer in model.layers:
+        parts = list(layer._flatten_layers())
+        trained = [variable for part in parts for variable in part._trainable_weights]
+        others = [variable for part in parts for variable in part._non_trainable_weights]
+        groups.append(LayerWeights(layer.name, [*trained, *others]))
+    return [group for group in groups if group.variables]
+
+
+def finalize_layers(model: tf.keras.Model) -> None:
+    """Let layers compute what they derive from their weights, after these were assigned.
+
+    Keras' Normalization does, and `set_weights` calls this, but an assignment does not.
+    """
+    for layer in model._flatten_layers():
+        layer.finalize_state()
+
+
+def differing_layer(theirs: Sequence[NamedShapes], ours: Sequence[NamedShapes]) -> str:
     """Describe the first layer, in order, whose weights have other shapes; "" if there is none.
 
     Names are not compared: Keras numbers those that are not given.
@@ -51,5 +85,5 @@ def differing_layer(theirs: list[LayerWeights], ours: list[LayerWeights]) -> str
     return ""
 
 
-def _format_shapes(layer: LayerWeights) -> str:
+def _format_shapes(layer: NamedShapes) -> str:
     return ", ".join("x".join(map(str, shape)) or "1" for shape in layer.shapes)

@@ -22,6 +22,7 @@ from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.pipeline import BatchSource, CachedSource, StreamedSource
 from halftone.feed.world import World
 from halftone.model_directory import STOP_FILE, best_epoch
+from halftone.models import layer_weights
 from halftone.progress import StepProgress
 from halftone.training import (
     checkpoint,
@@ -266,6 +267,7 @@ class _RankTraining:
                     printable.print_line(origin)
         # Horovod: rank 0 may be the only one that can read the folder.
         collectives.broadcast_variables(self._model.variables + self._model.optimizer_variables)
+        layer_weights.finalize_layers(self._model)
         return collectives.broadcast((history, partial_epoch))
 
     def _restore(self, last: Checkpoint) -> None:

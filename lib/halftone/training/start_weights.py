@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from halftone import model_directory, storage
-from halftone.config import TrainSettings
+from halftone.config import Application, TrainSettings
+from halftone.config.application import NO_WEIGHTS
 from halftone.errors import InputError
-from halftone.models import layer_weights, saved_model
+from halftone.models import application, layer_weights, saved_model
 
 
 def set_start_weights(
@@ -22,6 +23,10 @@ def set_start_weights(
     """
     if settings.start_from:
         return _take_over_model(network, settings.start_from, labels)
+    model = settings.model
+    if isinstance(model, Application) and model.weights != NO_WEIGHTS:
+        application.load_weights(network, model.architecture, model.weights)
+        return f"starting from the weights of {model.architecture} in {model.weights}"
     return ""
 
 
@@ -47,6 +52,7 @@ def _take_over_model(network: tf.keras.Model, model: str, labels: Sequence[str])
     for there, here in zip(theirs, ours):
         for source, target in zip(there.variables, here.variables):
             target.assign(source)
+    layer_weights.finalize_layers(network)
     if has_same_classes:
         return f"starting from the weights of {model}"
     return (
