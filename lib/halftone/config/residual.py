@@ -86,7 +86,3 @@ class Residual(NetworkSettings):
                     f"{', '.join(map(str, counts))}; use growing filters, or shortcut projection"
                 )
         return self
-
-    def output_filters(self, stage: int) -> int:
-        """Return the number of feature maps after a stage, from 0."""
-        return self.filters[stage] * (4 if self.bottleneck else 1)
