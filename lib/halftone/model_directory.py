@@ -208,6 +208,16 @@ def check_network(root: str, info: ModelInfo) -> None:
 
 def check_model_fits(info: ModelInfo, manifest: Manifest, model: str, dataset: str) -> None:
     """Raise InputError unless the model can score the dataset."""
+    check_pixels_fit(info, manifest, model, dataset)
+    if info.labels != manifest.labels:
+        raise InputError(
+            f"the model at {model} does not fit the dataset at {dataset}: the model knows the "
+            f"classes {', '.join(info.labels)}; the dataset has {', '.join(manifest.labels)}"
+        )
+
+
+def check_pixels_fit(info: ModelInfo, manifest: Manifest, model: str, dataset: str) -> None:
+    """Raise InputError unless the images of the dataset are what the model takes."""
     if info.pixels != manifest.pixels:
         differing = ", ".join(
             f"{name} {value!r} and {getattr(manifest.pixels, name)!r}"
@@ -217,11 +227,6 @@ def check_model_fits(info: ModelInfo, manifest: Manifest, model: str, dataset: s
         raise InputError(
             f"the model at {model} does not fit the dataset at {dataset}: pixels differ: "
             f"{differing}. Preprocess with the model's settings, or train on this dataset"
-        )
-    if info.labels != manifest.labels:
-        raise InputError(
-            f"the model at {model} does not fit the dataset at {dataset}: the model knows the "
-            f"classes {', '.join(info.labels)}; the dataset has {', '.join(manifest.labels)}"
         )
 
 

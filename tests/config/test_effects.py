@@ -28,7 +28,13 @@ RESULT_NAMES = """
     train.model.activation train.model.leaky_slope train.model.batch_norm
     train.model.batch_norm_before_activation train.model.batch_norm_momentum
     train.model.conv_dropout train.model.global_average train.model.dense
-    train.model.dense_dropout train.model.hidden train.model.dropout train.normalise
+    train.model.dense_dropout train.model.hidden train.model.dropout train.model.stem_filters
+    train.model.stem_kernel_px train.model.stem_stride_px train.model.stem_pooling
+    train.model.blocks train.model.stage_start train.model.bottleneck
+    train.model.activation_order train.model.shortcut train.model.global_pooling
+    train.model.architecture train.model.weights train.model.head.pooling
+    train.model.head.dense train.model.head.dropout train.model.build train.model.args
+    train.model.output train.normalise
     train.augment.flip train.augment.shift_fraction train.augment.rotate_degrees
     train.augment.zoom_fraction train.augment.brightness_fraction
     train.augment.contrast_fraction train.cache train.shuffle train.batch_size

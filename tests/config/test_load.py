@@ -147,7 +147,7 @@ MISTAKES = [
     (
         "train: {model: {name: resnet}}",
         "train.model: Input tag 'resnet' found using 'name' does not match any of the expected "
-        "tags: 'convnet', 'mlp'",
+        "tags: 'convnet', 'mlp', 'residual', 'application', 'custom'",
     ),
     (
         "splits: {validation_fraction: 0.6, test_fraction: 0.5}",

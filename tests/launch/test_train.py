@@ -285,6 +285,10 @@ def test_note_on_batch_normalisation_with_few_steps(
     ]
     assert notes(864, batch_norm_momentum=0.9) == []
     assert notes(864, batch_norm=False) == []
+    residual = settings_notes(
+        config(train={"batch_size": 64, "epochs": 1, "model": {"name": "residual"}}).train, 20 * 64
+    )
+    assert len(residual) == 1  # 0.9 ** 20 is 0.12
     # 0.99 ** 298 is just above 0.05, 0.99 ** 299 is below it.
     assert len(notes(298 * 64, epochs=1)) == 1
     assert notes(298 * 64 + 1, epochs=1) == []

@@ -498,4 +498,4 @@ def test_parameters_of_a_family_are_the_fields_of_its_config(
 
 
 def test_families() -> None:
-    assert set(models.FAMILIES) == {"convnet", "mlp"}
+    assert {*models.FAMILIES, "custom"} == set(config.FAMILIES)

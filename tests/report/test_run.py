@@ -33,6 +33,16 @@ def test_another_family_is_held_against_its_own_defaults() -> None:
     ]
 
 
+def test_settings_without_a_default() -> None:
+    model = {"name": "custom", "build": "mine:network", "args": {"width": 3}, "output": "logits"}
+    assert settings(train={"model": model}) == [
+        ["train.model.name", "custom", "convnet"],
+        ["train.model.build", "mine:network", "null"],
+        ["train.model.args.width", "3", "null"],
+        ["train.model.output", "logits", "probabilities"],
+    ]
+
+
 def test_paths_and_spark_settings_stay_out() -> None:
     assert "All settings are the defaults." in a_page(FACES)
     secret = {"paths": {"model": "/hidden"}, "spark": {"conf": {"spark.x.secret": "hidden"}}}

@@ -4,8 +4,11 @@ A YAML file holds only the settings that differ from the defaults. All mistakes 
 together in one `ConfigError`, with file, key, value and valid choices, before a job starts.
 """
 
+from halftone.config.application import Application
 from halftone.config.base import ConfigError, ConfigSection
+from halftone.config.custom import Custom
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
+from halftone.config.families import FAMILIES
 from halftone.config.load import (
     config_from_mapping,
     diff_settings,
@@ -14,7 +17,9 @@ from halftone.config.load import (
     overlay_settings,
     require_path,
 )
-from halftone.config.model import Convnet, Mlp, OneOrPerLayer
+from halftone.config.model import Convnet, Mlp
+from halftone.config.network import NetworkSettings, OneOrPerLayer
+from halftone.config.residual import Residual
 from halftone.config.retrain import DriftSettings, GateSettings, RetentionSettings, RetrainSettings
 from halftone.config.root import Config, Paths, SparkSettings, TrackingSettings
 from halftone.config.score import ScoreSettings
@@ -24,18 +29,23 @@ from halftone.config.yaml_text import read_yaml
 from halftone.config.yaml_values import fit_section
 
 __all__ = [
+    "FAMILIES",
+    "Application",
     "AugmentSettings",
     "Config",
     "ConfigError",
     "ConfigSection",
     "Convnet",
+    "Custom",
     "DriftSettings",
     "GateSettings",
     "Mlp",
+    "NetworkSettings",
     "OneOrPerLayer",
     "Paths",
     "PixelSpec",
     "PreprocessSettings",
+    "Residual",
     "RetentionSettings",
     "RetrainSettings",
     "ScoreSettings",

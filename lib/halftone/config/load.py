@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigError, mistakes_message
-from halftone.config.model import Convnet, Mlp
+from halftone.config.families import FAMILIES
 from halftone.config.root import Config
 from halftone.config.yaml_text import parse_yaml, read_yaml
 from halftone.config.yaml_values import fit_section, split_key
@@ -108,7 +108,7 @@ def _parse_override(override: str) -> dict[str, Any]:
 
 
 def _describe_mistake(error: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"] if part not in ("convnet", "mlp"))
+    key = ".".join(str(part) for part in error["loc"] if part not in FAMILIES)
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key; {_describe_valid_keys(error['loc'])}"
     message = str(error["msg"]).replace("Input should be", "must be").replace("Value error, ", "")
@@ -120,8 +120,8 @@ def _describe_mistake(error: dict[str, Any]) -> str:
 def _describe_valid_keys(location: tuple[Union[int, str], ...]) -> str:
     section: Any = Config
     for part in location[:-1]:
-        if part in ("convnet", "mlp"):
-            section = {"convnet": Convnet, "mlp": Mlp}[str(part)]
+        if part in FAMILIES:
+            section = FAMILIES[str(part)]
         elif part != "model":
             section = section.model_fields[part].annotation
     matches = difflib.get_close_matches(str(location[-1]), list(section.model_fields), n=1)

@@ -1,40 +1,15 @@
-"""Settings of the networks, one class per family."""
+"""Settings of plain convolutional networks and of multi-layer perceptrons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import cycle
-from typing import Annotated, Any, Literal, NamedTuple, Optional, TypeVar, Union
+from typing import Literal, NamedTuple, Optional
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, PositiveInt, model_validator
 
-from halftone.config.base import ConfigError, ConfigSection
-
-_Value = TypeVar("_Value")
-_Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
-
-
-def _unwrap_single(values: tuple[_Value, ...]) -> Union[_Value, list[_Value]]:
-    return values[0] if len(values) == 1 else list(values)
-
-
-# One value for all layers, a scalar in YAML and JSON, or a list with one value per layer.
-OneOrPerLayer = Annotated[
-    tuple[_Value, ...],
-    BeforeValidator(_as_tuple),
-    PlainSerializer(_unwrap_single, when_used="json"),
-    Field(min_length=1),
-]
+from halftone.config.base import ConfigError
+from halftone.config.network import Fraction, NetworkSettings, OneOrPerLayer, check_count
 
 
 class _SlidingWindow(NamedTuple):
@@ -53,7 +28,7 @@ class _SlidingWindow(NamedTuple):
         return max(0, (side_px - self.side_px) // self.stride_px + 1)
 
 
-class Convnet(ConfigSection):
+class Convnet(NetworkSettings):
     """Convolutions, by default with 2x2 pooling after each, then dense layers."""
 
     name: Literal["convnet"] = "convnet"
@@ -94,22 +69,22 @@ class Convnet(ConfigSection):
         description="momentum of the running mean and variance; use 0.9 for trainings of fewer "
         "than about 500 steps, in which slower averages do not converge",
     )
-    conv_dropout: _Fraction = Field(0.0, description="dropout rate after every pooling")
+    conv_dropout: Fraction = Field(0.0, description="dropout rate after every pooling")
     global_average: bool = Field(
         False, description="feed the mean of each feature map to the dense layers, not all values"
     )
     dense: tuple[PositiveInt, ...] = Field((128,), description="units of each dense layer")
-    dense_dropout: OneOrPerLayer[_Fraction] = Field(
+    dense_dropout: OneOrPerLayer[Fraction] = Field(
         (0.0,), description="dropout rate after every dense layer: one value, or one per layer"
     )
 
     @model_validator(mode="after")
     def _values_match_layers(self) -> Convnet:
         convolutions, dense = len(self.filters), len(self.dense)
-        _check_count("kernels_px", self.kernels_px, convolutions, "filters")
-        _check_count("strides_px", self.strides_px, convolutions, "filters")
-        _check_count("activation", self.activation, convolutions + dense, "layers")
-        _check_count("dense_dropout", self.dense_dropout, dense, "dense layers")
+        check_count("kernels_px", self.kernels_px, convolutions, "filters")
+        check_count("strides_px", self.strides_px, convolutions, "filters")
+        check_count("activation", self.activation, convolutions + dense, "layers")
+        check_count("dense_dropout", self.dense_dropout, dense, "dense layers")
         return self
 
     @model_validator(mode="after")
@@ -158,26 +133,18 @@ class Convnet(ConfigSection):
                 yield _SlidingWindow(f"the pooling after {layer}", 2, 2, self.pool_padding, remedy)
 
 
-class Mlp(ConfigSection):
+class Mlp(NetworkSettings):
     """Dense layers on the flattened pixels; without hidden layers, logistic regression."""
 
     name: Literal["mlp"] = "mlp"
     hidden: tuple[PositiveInt, ...] = Field(
         (200, 60), description="units of each hidden layer; []: logistic regression"
     )
-    dropout: OneOrPerLayer[_Fraction] = Field(
+    dropout: OneOrPerLayer[Fraction] = Field(
         (0.0,), description="dropout rate after every hidden layer: one value, or one per layer"
     )
 
     @model_validator(mode="after")
     def _values_match_layers(self) -> Mlp:
-        _check_count("dropout", self.dropout, len(self.hidden), "hidden layers")
+        check_count("dropout", self.dropout, len(self.hidden), "hidden layers")
         return self
-
-
-def _check_count(name: str, values: Sequence[Any], count: int, layers: str) -> None:
-    if len(values) not in (1, count):
-        valid_counts = " or ".join(str(number) for number in sorted({1, count} - {0}))
-        raise ValueError(
-            f"{name} has {len(values)} values for {count} {layers}; give {valid_counts}"
-        )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional, Union
+from typing import Literal, Optional
 
 from pydantic import (
     Field,
     model_validator,
 )
 
+from halftone.config.application import Application
 from halftone.config.base import ConfigSection
 from halftone.config.effects import NOTHING, RESUMABLE
-from halftone.config.model import Convnet, Mlp
+from halftone.config.families import AnyNetwork
+from halftone.config.model import Convnet
 from halftone.config.objective import ObjectiveSettings
 from halftone.config.optimisation import OptimisationSettings
 
@@ -44,7 +46,7 @@ class AugmentSettings(ConfigSection):
 class TrainSettings(OptimisationSettings, ObjectiveSettings):
     """How a model is trained on a dataset."""
 
-    model: Union[Convnet, Mlp] = Field(Convnet(), discriminator="name")
+    model: AnyNetwork = Field(Convnet(), discriminator="name")
     normalise: Literal["0..1", "-0.5..0.5", "standard"] = Field(
         "0..1",
         description="range of the pixel values after the model's first layer; standard: mean 0 "
@@ -80,7 +82,9 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings):
         json_schema_extra=NOTHING,
     )
     start_from: Optional[str] = Field(
-        None, description="model directory with initial weights, of the same network and classes"
+        None,
+        description="model directory with initial weights, of the same network; if it has other "
+        "classes, the output layer is new and all other layers have its weights",
     )
     patience: Optional[int] = Field(
         None,
@@ -117,6 +121,15 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings):
         description="number of latest checkpoints to keep, besides the best",
         json_schema_extra=NOTHING,
     )
+
+    @model_validator(mode="after")
+    def _pixels_are_scaled_once(self) -> TrainSettings:
+        if isinstance(self.model, Application) and self.normalise != "0..1":
+            raise ValueError(
+                f"normalise is {self.normalise}, but model.name application scales its input as "
+                f"{self.model.architecture} needs it; remove normalise"
+            )
+        return self
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> TrainSettings:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from halftone import config
-from halftone.config import Config, ConfigError, Convnet, SparkSettings, overlay_settings
+from halftone.config import Config, ConfigError, SparkSettings, overlay_settings
 from halftone.dataset import splits
 from halftone.experiment import combining, spaces
 from halftone.experiment.combining import Combination
@@ -218,10 +218,9 @@ def _check_config(raw: Mapping[str, Any], source: str) -> Config:
 
 
 def _check_image_size(trial_config: Config, source: str) -> None:
-    if isinstance(trial_config.train.model, Convnet):
-        try:
-            trial_config.train.model.check_image_size(
-                trial_config.pixels.height_px, trial_config.pixels.width_px
-            )
-        except ConfigError as error:
-            raise ConfigError(f"{source}: {error}") from None
+    try:
+        trial_config.train.model.check_image_size(
+            trial_config.pixels.height_px, trial_config.pixels.width_px
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None

@@ -9,12 +9,12 @@ from typing import Any, Callable, Optional
 from pyspark.sql import SparkSession
 
 from halftone import model_directory, printable, storage
-from halftone.config import Config, Convnet, TrainSettings, diff_settings
+from halftone.config import Config, Convnet, NetworkSettings, Residual, TrainSettings
 from halftone.dataset import integrity
 from halftone.dataset.manifest import Manifest, read_manifest
 from halftone.dataset.splits import TRAIN, VALIDATION
 from halftone.errors import InputError
-from halftone.launch import local_ranks, rank, restarts, signals, spark_ranks
+from halftone.launch import local_ranks, network_checks, rank, restarts, signals, spark_ranks
 from halftone.launch.restarts import StartRanks
 from halftone.locking.output import hold_output
 from halftone.model_directory import CHECKPOINTS, CURVES, HISTORY, MODEL_INFO, ModelInfo
@@ -47,9 +47,7 @@ def train_model(
         KeyboardInterrupt: SIGINT stopped it; the same call resumes.
     """
     dataset, output = storage.normalise_url(dataset), storage.normalise_url(output)
-    if config.train.start_from:
-        start_from = {"start_from": storage.normalise_url(config.train.start_from)}
-        config = config.model_copy(update={"train": config.train.model_copy(update=start_from)})
+    config = network_checks.with_absolute_urls(config)
     manifest = read_manifest(dataset)
     settings = config.train
     if not _is_finished(config, manifest, output):
@@ -106,19 +104,25 @@ def settings_notes(settings: TrainSettings, rows: int) -> list[str]:
     Args:
         rows: number of rows of the train split.
     """
-    model = settings.model
-    if not isinstance(model, Convnet) or not model.batch_norm or settings.start_from:
+    momentum = _batch_norm_momentum(settings.model)
+    if momentum is None or settings.start_from:
         return []
     steps = settings.epochs * -(-rows // settings.batch_size)
-    initial_fraction = model.batch_norm_momentum**steps
+    initial_fraction = momentum**steps
     if initial_fraction < _MAX_INITIAL_STATISTICS_FRACTION:
         return []
     return [
         f"after all {steps:,} steps batch normalisation's running mean and deviation, which "
         f"validation and scoring use, still hold {initial_fraction:.0%} of their initial values; "
-        f"use train.model.batch_norm_momentum 0.9 (it is {model.batch_norm_momentum:g}), or more "
-        "epochs"
+        f"use train.model.batch_norm_momentum 0.9 (it is {momentum:g}), or more epochs"
     ]
+
+
+def _batch_norm_momentum(model: NetworkSettings) -> Optional[float]:
+    """Return the momentum of the network's batch normalisation; None if it has none to set."""
+    if isinstance(model, Residual) or (isinstance(model, Convnet) and model.batch_norm):
+        return model.batch_norm_momentum
+    return None
 
 
 def _make_rank_starter(
@@ -210,13 +214,10 @@ def _check_settings(settings: TrainSettings, manifest: Manifest, dataset: str) -
         )
     if settings.normalise == "standard":
         manifest.pixel_statistics(TRAIN)  # raises if the dataset has none; the ranks need them
-    if isinstance(settings.model, Convnet):
-        settings.model.check_image_size(*manifest.shape()[:2])
     _check_validation(settings, manifest, dataset)
     class_balance.check_sampling(settings, manifest)
     class_balance.class_weights(settings, manifest)  # raises if they do not fit the classes
-    if settings.start_from:
-        _check_start_weights(settings, manifest, dataset)
+    network_checks.check_network_settings(settings, manifest, dataset)
 
 
 def _check_validation(settings: TrainSettings, manifest: Manifest, dataset: str) -> None:
@@ -231,24 +232,6 @@ def _check_validation(settings: TrainSettings, manifest: Manifest, dataset: str)
             f"train.best_by {settings.best_by} needs validation rows of at least {needed} "
             f"class{'es' * (needed > 1)}; {dataset} has those of {num_classes}. Preprocess with a "
             "larger splits.validation_fraction, or use best_by val_loss"
-        )
-
-
-def _check_start_weights(settings: TrainSettings, manifest: Manifest, dataset: str) -> None:
-    """Raise InputError unless the weights of `start_from` fit the network of `settings`."""
-    url = str(settings.start_from)
-    info = model_directory.read_model_info(url)
-    model_directory.check_model_fits(info, manifest, url, dataset)
-    model_directory.check_network(url, info)
-    there, here = (
-        {**train.model.model_dump(), "normalise": train.normalise}
-        for train in (info.config.train, settings)
-    )
-    changes = [f"{key} {old!r} there, {new!r} here" for key, old, new in diff_settings(there, here)]
-    if changes:
-        raise InputError(
-            f"train.start_from: the network at {url} differs: {'; '.join(changes)}. Use its "
-            "train.model and train.normalise, or leave start_from out"
         )
 
 

@@ -7,12 +7,15 @@ from typing import Any, Callable, Optional, Union
 
 import tensorflow as tf
 
-from halftone.models import augmentation, convnet, mlp
+from halftone.models import application, augmentation, convnet, custom, mlp, residual
 
 # Each function adds the layers of a family to the normalised pixels; all share the output layer.
+# A network of the user's own has its own; one of keras.applications scales the pixels itself.
 FAMILIES: dict[str, Callable[..., tf.Tensor]] = {
     "convnet": convnet.add_convnet_layers,
     "mlp": mlp.add_mlp_layers,
+    "residual": residual.add_residual_layers,
+    "application": application.add_application_layers,
 }
 
 # Mean and standard deviation of the pixels by channel, in grey levels 0..255.
@@ -45,20 +48,30 @@ def build_model(
 
     Raises:
         ValueError: normalise is `standard` and there are no statistics.
+        InputError: the user's own code does not build a network of this shape.
     """
     parameters = dict(settings)
-    family = FAMILIES[parameters.pop("name")]
-    scale, offset = _scale_and_offset(normalise, statistics)
+    name = parameters.pop("name")
     pixels = tf.keras.Input(shape, dtype="uint8", name="pixels")
     x = augmentation.add_augmentation(pixels, **augment) if augment else pixels
-    # float32 even if the layers after it compute in half precision.
-    x = tf.keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(x)
-    x = family(x, **parameters)
-    units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
-    probability = tf.keras.layers.Dense(
-        units, activation=activation, dtype="float32", name="probability"
-    )(x)
+    if name == "application":
+        x = application.add_input_scaling(x, parameters["architecture"])
+    else:
+        scale, offset = _scale_and_offset(normalise, statistics)
+        # float32 even if the layers after it compute in half precision.
+        x = tf.keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(x)
+    if name == "custom":
+        probability = custom.add_custom_network(x, num_classes, **parameters)
+    else:
+        probability = _add_output_layer(FAMILIES[name](x, **parameters), num_classes)
     return tf.keras.Model(pixels, probability)
+
+
+def _add_output_layer(x: tf.Tensor, num_classes: int) -> tf.Tensor:
+    units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
+    return tf.keras.layers.Dense(units, activation=activation, dtype="float32", name="probability")(
+        x
+    )
 
 
 def _scale_and_offset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 
 import tensorflow as tf
@@ -22,9 +23,14 @@ def serialise_network(network: tf.keras.Model) -> bytes:
 
 
 def load_network(url: str) -> tf.keras.Model:
-    """Load the network at `url`, not compiled."""
+    """Load the network at `url`, not compiled.
+
+    ConvNeXt has a layer that Keras does not find by itself in a file.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, _FILE_NAME)
         with open(path, "wb") as file:
             file.write(storage.read_bytes(url))
-        return tf.keras.models.load_model(path, compile=False)
+        convnext = sys.modules[tf.keras.applications.ConvNeXtTiny.__module__]
+        layers = {"LayerScale": convnext.LayerScale}
+        return tf.keras.models.load_model(path, custom_objects=layers, compile=False)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from halftone.config import Config, flatten_settings
+from halftone.config import Config, NetworkSettings, flatten_settings
 
 _DISPLAY_NAMES = {"python": "Python", "tensorflow": "TensorFlow", "pyspark": "Spark"}
 
@@ -17,17 +17,18 @@ def list_changed_settings(config: Config) -> list[tuple[str, str, str]]:
     The name of the run is elsewhere on the page. Paths and Spark settings are left out: they do not
     change the result, and Spark settings may hold passwords, which must not be shared.
     """
-    family = type(config.train.model)()
+    family: type[NetworkSettings] = type(config.train.model)
+    network = family.model_construct()  # without the settings that have no default
     defaults = {
         **flatten_settings(Config().model_dump(mode="json")),
         # For a model family other than the default, compare with the defaults of that family.
-        **flatten_settings(family.model_dump(mode="json", exclude={"name"}), "train.model."),
+        **flatten_settings(network.model_dump(mode="json", exclude={"name"}), "train.model."),
     }
     values = flatten_settings(config.model_dump(mode="json", exclude={"name", "paths", "spark"}))
     return [
-        (key, _format_setting(value), _format_setting(defaults[key]))
+        (key, _format_setting(value), _format_setting(defaults.get(key)))
         for key, value in values.items()
-        if value != defaults[key]
+        if key not in defaults or value != defaults[key]
     ]
 
 

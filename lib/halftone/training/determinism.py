@@ -66,7 +66,8 @@ def restore_random_states(model: tf.keras.Model, states: RandomStates) -> None:
 
 
 def _random_generators(model: tf.keras.Model) -> Iterator[Any]:
-    for layer in model.layers:
+    # With the layers of a model that is part of this one.
+    for layer in model._flatten_layers(include_self=False):
         keras_generator = getattr(layer, "_random_generator", None)
         if keras_generator is not None and keras_generator._generator is not None:
             yield keras_generator._generator

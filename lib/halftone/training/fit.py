@@ -10,8 +10,6 @@ from __future__ import annotations
 import time
 from typing import Optional
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from halftone import model_directory, printable, storage
@@ -23,7 +21,7 @@ from halftone.feed import pipeline
 from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.world import World
 from halftone.model_directory import STOP_FILE, best_epoch
-from halftone.models import saved_model
+from halftone.models import layer_weights
 from halftone.progress import StepProgress
 from halftone.training import (
     checkpoint,
@@ -33,6 +31,7 @@ from halftone.training import (
     divergence,
     epoch_metrics,
     schedules,
+    start_weights,
 )
 from halftone.training.checkpoint import Checkpoint, History, PartialEpoch
 from halftone.training.checkpoint_writer import CheckpointWriter
@@ -232,13 +231,16 @@ class _RankTraining:
             if last is not None:
                 self._restore(last)
                 history, partial_epoch = last.history, last.partial_epoch
-            elif self._settings.start_from:
-                self._model.set_weights(_load_weights(self._settings.start_from))
-                printable.print_line(f"starting from the weights of {self._settings.start_from}")
-            if last is None and self._model.average:
-                self._model.average.restart()
+            else:
+                labels = self._manifest.labels
+                origin = start_weights.set_start_weights(self._model, self._settings, labels)
+                if origin:
+                    printable.print_line(origin)
+                if self._model.average:
+                    self._model.average.restart()
         # Horovod: rank 0 may be the only one that can read the folder.
         collectives.broadcast_variables(self._model.state_variables)
+        layer_weights.finalize_layers(self._model)
         return collectives.broadcast((history, partial_epoch))
 
     def _restore(self, last: Checkpoint) -> None:
@@ -304,11 +306,3 @@ class _RankTraining:
             ranks=self._world.size,
             train_secs=train_secs,
         )
-
-
-def _load_weights(model_root: str) -> list[npt.NDArray[np.float32]]:
-    info = model_directory.read_model_info(model_root)
-    weights: list[npt.NDArray[np.float32]] = saved_model.load_network(
-        storage.join(model_root, info.network)
-    ).get_weights()
-    return weights

@@ -99,8 +99,11 @@ def weights_mismatch_reason(job: RetrainJob, champion: str, dataset: str) -> str
     mismatch = _mismatch_reason(champion, dataset)
     if mismatch:
         return mismatch
-    settings, theirs = job.config.train, model_directory.read_model_info(champion).config.train
-    if (settings.model, settings.normalise) != (theirs.model, theirs.normalise):
+    ours, theirs = (
+        (train.model.model_dump(exclude={"weights"}), train.normalise)
+        for train in (job.config.train, model_directory.read_model_info(champion).config.train)
+    )
+    if ours != theirs:
         return "the champion has another train.model or train.normalise"
     return ""
 

@@ -1,0 +1,54 @@
+"""What the settings of all families of networks share: their base class, and values by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar, Union
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from halftone.config.base import ConfigSection
+
+_Value = TypeVar("_Value")
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _unwrap_single(values: tuple[_Value, ...]) -> Union[_Value, list[_Value]]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+# One value for all layers, a scalar in YAML and JSON, or a list with one value per layer.
+OneOrPerLayer = Annotated[
+    tuple[_Value, ...],
+    BeforeValidator(_as_tuple),
+    PlainSerializer(_unwrap_single, when_used="json"),
+    Field(min_length=1),
+]
+
+
+class NetworkSettings(ConfigSection):
+    """The settings of a network; each family has a class, told apart by the field `name`."""
+
+    def check_image_size(self, height_px: int, width_px: int) -> None:
+        """Check that the network can take images of this size; most take any.
+
+        Raises:
+            ConfigError: images of this size are too small for the network.
+        """
+
+
+def check_count(name: str, values: Sequence[Any], count: int, layers: str) -> None:
+    """Check that a setting has one value, or one per layer.
+
+    Raises:
+        ValueError: it has another number of values.
+    """
+    if len(values) not in (1, count):
+        valid_counts = " or ".join(str(number) for number in sorted({1, count} - {0}))
+        raise ValueError(
+            f"{name} has {len(values)} values for {count} {layers}; give {valid_counts}"
+        )

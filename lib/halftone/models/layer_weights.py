@@ -1,0 +1,89 @@
+"""The weights of a network by the layer that owns them, in the order of `get_weights`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import tensorflow as tf
+
+
+class NamedShapes(Protocol):
+    """A layer, in a network or in a file."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]: ...
+
+
+class LayerWeights(NamedTuple):
+    """The weights of one layer."""
+
+    name: str
+    variables: list[tf.Variable]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        return [tuple(variable.shape) for variable in self.variables]
+
+
+def group_by_layer(model: tf.keras.Model) -> list[LayerWeights]:
+    """Return the layers that have weights, also those of models inside `model`.
+
+    The last one is the output layer, if the model is functional.
+    """
+    owners = {
+        id(variable): layer
+        for layer in model._flatten_layers(include_self=False)
+        for variable in [*layer._trainable_weights, *layer._non_trainable_weights]
+    }
+    groups: dict[int, LayerWeights] = {}
+    for variable in model.weights:
+        layer = owners[id(variable)]
+        groups.setdefault(id(layer), LayerWeights(layer.name, [])).variables.append(variable)
+    return list(groups.values())
+
+
+def group_by_top_layer(model: tf.keras.Model) -> list[LayerWeights]:
+    """Return the layers of `model`, each with all its weights, as in Keras' HDF5 files.
+
+    Those that are trained come first, whether or not the layer is frozen.
+    """
+    groups = []
+    for layer in model.layers:
+        parts = list(layer._flatten_layers())
+        trained = [variable for part in parts for variable in part._trainable_weights]
+        others = [variable for part in parts for variable in part._non_trainable_weights]
+        groups.append(LayerWeights(layer.name, [*trained, *others]))
+    return [group for group in groups if group.variables]
+
+
+def finalize_layers(model: tf.keras.Model) -> None:
+    """Let layers compute what they derive from their weights, after these were assigned.
+
+    Keras' Normalization does, and `set_weights` calls this, but an assignment does not.
+    """
+    for layer in model._flatten_layers():
+        layer.finalize_state()
+
+
+def differing_layer(theirs: Sequence[NamedShapes], ours: Sequence[NamedShapes]) -> str:
+    """Describe the first layer, in order, whose weights have other shapes; "" if there is none.
+
+    Names are not compared: Keras numbers those that are not given.
+    """
+    for there, here in zip(theirs, ours):
+        if there.shapes != here.shapes:
+            return (
+                f"layer {there.name} there has weights of {_format_shapes(there)}, "
+                f"layer {here.name} here of {_format_shapes(here)}"
+            )
+    if len(theirs) != len(ours):
+        return f"{len(theirs)} layers with weights there, {len(ours)} here"
+    return ""
+
+
+def _format_shapes(layer: NamedShapes) -> str:
+    return ", ".join("x".join(map(str, shape)) or "1" for shape in layer.shapes)
