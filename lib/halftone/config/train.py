@@ -43,8 +43,8 @@ class AugmentSettings(ConfigSection):
     contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="largest change of contrast")
 
 
-class TrainSettings(OptimisationSettings, ObjectiveSettings):
-    """How a model is trained on a dataset."""
+class NetworkInputSettings(ConfigSection):
+    """The network, and how rows of the dataset become its input."""
 
     model: AnyNetwork = Field(Convnet(), discriminator="name")
     normalise: Literal["0..1", "-0.5..0.5", "standard"] = Field(
@@ -64,6 +64,12 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings):
         description="shuffle the rows at every epoch; false: all epochs use the order of the "
         "dataset, which is that of a hash",
     )
+
+
+# The fields of the last base class come first in files and reports.
+class TrainSettings(OptimisationSettings, ObjectiveSettings, NetworkInputSettings):
+    """How a model is trained on a dataset."""
+
     batch_size: int = Field(64, ge=1, description="rows per step, over all ranks together")
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "float32", description="precision of the layers' computations; weights stay float32"
