@@ -71,10 +71,10 @@ def scan_folder(
             path = join(place.path, entry.name) if place.path else entry.name
             holders, broken_link = place.link_holders, ""
             if entry.is_symlink():
-                holders = (*holders, os.path.realpath(location))
-                broken_link = describe_broken_link(entry.path) or _describe_link_loop(
-                    entry.path, holders
-                )
+                broken_link = describe_broken_link(entry.path)
+                if not broken_link and entry.is_dir():  # real paths take long, so only then
+                    holders = (*holders, os.path.realpath(location))
+                    broken_link = _describe_link_loop(entry.path, holders)
             is_folder = not broken_link and entry.is_dir()
             yield FolderEntry(
                 entry, path, FolderPlace(path, holders) if is_folder else None, broken_link
@@ -82,10 +82,10 @@ def scan_folder(
 
 
 def _describe_link_loop(link: str, holders: Sequence[str]) -> str:
-    """Return why the link leads back to a folder around it or around a link on the way to it."""
+    """Return why a link to a folder leads back to one around it or around a link on the way."""
     target = os.path.realpath(link)
     is_around = (os.path.commonpath([holder, target]) == target for holder in holders)
-    return f"a link loop: {target} contains it" if os.path.isdir(target) and any(is_around) else ""
+    return f"a link loop: {target} contains it" if any(is_around) else ""
 
 
 def walk_folder(
