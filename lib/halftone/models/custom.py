@@ -51,16 +51,15 @@ def add_custom_network(
 def _import_function(build: str) -> Any:
     module_name, _, name = build.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), name)
+        module = importlib.import_module(module_name)
     except ImportError as error:
         raise InputError(
             f"train.model.build: module {module_name} cannot be imported: {error}; install it on "
             "all nodes, send it with --py-files, or add its folder to PYTHONPATH"
         ) from None
-    except AttributeError:
-        raise InputError(
-            f"train.model.build: module {module_name} has no function {name}"
-        ) from None
+    if not hasattr(module, name):
+        raise InputError(f"train.model.build: module {module_name} has no function {name}")
+    return getattr(module, name)
 
 
 def _check_output_shape(y: tf.Tensor, num_classes: int, build: str) -> None:
