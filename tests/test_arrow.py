@@ -208,9 +208,9 @@ entry = [
 ]
 listed = pa.table(entry, schema=entries.ENTRIES)
 pixels = PixelSpec(height_px=8, width_px=8, channels=1)
-part = decode_block._build_part(
-    ["k"], listed, [decode_block._decode_image(b"no image", 8, pixels)]
-)
+staged = [decode_block._decode_image(b"no image", 8, pixels)]
+hashes = decode_block._hash_pixels(staged, pixels)
+part = decode_block._build_part(["k"], listed, staged, hashes)
 assert part.num_rows == 1
 assert arrow.filter_rows(part, ~decode_block.is_decoded(part)).num_rows == 1
 assert decode_block.select_decoded(part).num_rows == 0
