@@ -33,10 +33,8 @@ from halftone.preprocess.assignment import (
 )
 from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.label_variants import describe_label_variants
-from halftone.preprocess.listing_parts import PartWriter, check_unique_paths, list_progress
-from halftone.spark.actions import collect_rows
-from halftone.spark.frames import Frame, create_frame, create_url_frame, expand_rows, map_rows
-from halftone.spark.local_frame import are_few
+from halftone.preprocess.listing_parts import PartWriter, check_unique_paths, list_units
+from halftone.spark.frames import Frame, create_frame, create_url_frame, expand_rows
 
 FOLDER = "catalogue"  # below the staging folder
 UNIT_RESULTS = pa.schema(
@@ -111,17 +109,10 @@ def build_catalogue(
     if folder is not None:
         storage.remove(folder)
     rules = AssignmentRules.from_config(config, plan.has_labels)
-    num_units = plan.units.num_rows
-    frame = create_frame(session() if num_units > 1 else None, plan.units, num_units)
     write = partial(write_unit, plan.without_units(), rules, folder)
-    results = collect_rows(
-        map_rows(frame, write, UNIT_RESULTS),
-        list_progress(plan, folder),
-    )
+    results = list_units(session, plan, write, UNIT_RESULTS, folder)
     catalogue = combine_units(plan, config, results, require_classes=require_classes)
-    if plan.table_url is not None:
-        spark = None if are_few(catalogue.inputs) else session()
-        check_unique_paths(plan, catalogue.read_entries(spark), catalogue.inputs)
+    check_unique_paths(session, plan, catalogue.read_entries, catalogue.inputs)
     return catalogue
 
 

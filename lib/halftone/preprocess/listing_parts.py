@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Optional
+from typing import Callable, Optional
 
 import pyarrow as pa
+from pyspark.sql import Row, SparkSession
 
 from halftone import storage
 from halftone.dataset import schema
 from halftone.listing import ListingPlan, repeated_paths_error
 from halftone.spark.actions import ActionProgress, collect_rows
-from halftone.spark.frames import Frame, build_table, group_rows, map_tables
+from halftone.spark.frames import (
+    Frame,
+    RowFunction,
+    build_table,
+    create_frame,
+    group_rows,
+    map_rows,
+    map_tables,
+)
+from halftone.spark.local_frame import are_few
 from halftone.storage.written_rows import WrittenRows
 
 _PART_ROWS = 1 << 18
@@ -21,12 +31,27 @@ _PATHS = pa.schema([pa.field(schema.PATH, pa.string())])
 _REPEATED = pa.schema([pa.field("num_repeated", pa.int64()), pa.field("first", pa.string())])
 
 
-def list_progress(plan: ListingPlan, folder: Optional[str]) -> ActionProgress:
-    """Return what to show while units are listed: those that have written a file.
+def list_units(
+    session: Callable[[], SparkSession],
+    plan: ListingPlan,
+    write_unit: RowFunction,
+    results: pa.Schema,
+    folder: Optional[str],
+) -> list[Row]:
+    """Return what `write_unit` returns of each unit, in any order. A single unit needs no Spark.
 
     Args:
-        folder: of `PartWriter`; None: no files are written.
+        session: returns the SparkSession.
+        write_unit: gets a row of `plan.units`; returns rows of `results`.
+        folder: of its `PartWriter`; None: no files are written.
     """
+    num_units = plan.units.num_rows
+    frame = create_frame(session() if num_units > 1 else None, plan.units, num_units)
+    return collect_rows(map_rows(frame, write_unit, results), _list_progress(plan, folder))
+
+
+def _list_progress(plan: ListingPlan, folder: Optional[str]) -> ActionProgress:
+    """Return what to show while units are listed: those that have written a file."""
     num_units = plan.units.num_rows
     description = f"list the images of {plan.root}"
     if folder is None or num_units == 1:
@@ -65,12 +90,22 @@ class PartWriter:
             self._pending.clear()
 
 
-def check_unique_paths(plan: ListingPlan, entries: Frame, num_images: int) -> None:
+def check_unique_paths(
+    session: Callable[[], SparkSession],
+    plan: ListingPlan,
+    read_entries: Callable[[Optional[SparkSession]], Frame],
+    num_images: int,
+) -> None:
     """Raise InputError if a table of images names a path more than once.
 
     Args:
-        entries: ENTRIES of all images of the plan, `num_images` rows.
+        session: returns the SparkSession.
+        read_entries: returns ENTRIES of all images of the plan, `num_images` rows, see
+            `create_frame`.
     """
+    if plan.table_url is None:
+        return
+    entries = read_entries(None if are_few(num_images) else session())
     paths = map_tables(entries, _select_paths, _PATHS)
     groups = group_rows(paths, -(-num_images // _PARTITION_ROWS), schema.PATH)
     repeated = map_tables(groups, _find_repeated, _REPEATED)

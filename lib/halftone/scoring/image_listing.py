@@ -23,12 +23,10 @@ from halftone.listing import (
 )
 from halftone.preprocess.assignment import compute_positions, find_labels
 from halftone.preprocess.entries import ENTRIES, POSITION
-from halftone.preprocess.listing_parts import PartWriter, check_unique_paths, list_progress
+from halftone.preprocess.listing_parts import PartWriter, check_unique_paths, list_units
 from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 from halftone.scoring.scoring_job import SessionFactory
-from halftone.spark.actions import collect_rows
-from halftone.spark.frames import Frame, create_frame, create_url_frame, expand_rows, map_rows
-from halftone.spark.local_frame import are_few
+from halftone.spark.frames import Frame, create_url_frame, expand_rows
 
 _UNIT_RESULTS = pa.schema(
     [
@@ -97,15 +95,10 @@ def list_images(
     """
     storage.remove(folder)
     rules = LabelRules(tuple(classes), config.preprocess.label_from, config.seed)
-    num_units = plan.units.num_rows
-    frame = create_frame(session() if num_units > 1 else None, plan.units, num_units)
     write = partial(write_unit, plan.without_units(), rules, folder)
-    progress = list_progress(plan, folder)
-    results = collect_rows(map_rows(frame, write, _UNIT_RESULTS), progress)
+    results = list_units(session, plan, write, _UNIT_RESULTS, folder)
     listing = combine_units(plan, classes, results)
-    if plan.table_url is not None:
-        spark = None if are_few(listing.num_images) else session()
-        check_unique_paths(plan, listing.read_entries(spark), listing.num_images)
+    check_unique_paths(session, plan, listing.read_entries, listing.num_images)
     return listing
 
 
