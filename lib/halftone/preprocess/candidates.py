@@ -128,15 +128,16 @@ def read_source(
         splits = table[schema.SPLIT]
     else:
         splits = arrow.repeat_value(arrow.number_array([split], pa.int8()), num_rows)
-    gone = np.zeros(num_rows, np.int8)
-    gone[arrow.to_numpy(row_notes.read_notes(notes, row_notes.GONE)[ROW_NUMBER])] = 1
     columns = {
         **{name: table[column] for name, column in names.items()},
         KIND: arrow.repeat_value(arrow.number_array([kind], pa.int8()), num_rows),
         schema.SPLIT: splits,
         SOURCE: arrow.repeat_value(arrow.number_array([source], pa.int32()), num_rows),
         ROW_NUMBER: arrow.number_array(np.arange(num_rows), pa.int64()),
-        GONE: arrow.number_array(gone, pa.int8()),
     }
+    if GONE in result.names:
+        gone = np.zeros(num_rows, np.int8)
+        gone[arrow.to_numpy(row_notes.read_notes(notes, row_notes.GONE)[ROW_NUMBER])] = 1
+        columns[GONE] = arrow.number_array(gone, pa.int8())
     candidates = pa.table([columns[name] for name in result.names], names=result.names)
     yield arrow.filter_rows(arrow.conform(candidates, result), mask)
