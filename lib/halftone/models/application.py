@@ -122,13 +122,14 @@ def load_weights(network: tf.keras.Model, architecture: str, url: str) -> None:
             f"train.model.weights: {url} does not fit {architecture}: {difference}. Use the "
             "*_notop.h5 of this architecture"
         )
-    for there, here in zip(theirs, ours):
-        arrays = there.arrays
-        if architecture.startswith("EfficientNetB") and _is_input_normalisation(here):
-            arrays = _as_trained(arrays)
-        for array, variable in zip(arrays, here.variables):
-            variable.assign(array)
-    layer_weights.finalize_layers(network)
+    has_published_variances = architecture.startswith("EfficientNetB")
+    values = [
+        _as_trained(there.arrays)
+        if has_published_variances and _is_input_normalisation(here)
+        else there.arrays
+        for there, here in zip(theirs, ours)
+    ]
+    layer_weights.assign_weights(network, ours, values)
 
 
 def _is_input_normalisation(layer: LayerWeights) -> bool:

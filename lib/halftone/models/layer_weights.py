@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
@@ -29,6 +29,14 @@ class LayerWeights(NamedTuple):
         return [tuple(variable.shape) for variable in self.variables]
 
 
+def nested_layers(layer: tf.keras.layers.Layer) -> list[tf.keras.layers.Layer]:
+    """Return a layer and all layers inside it, such as those of a model that is part of a model.
+
+    Keras has no public function for it that keeps their order.
+    """
+    return list(layer._flatten_layers())
+
+
 def group_by_layer(model: tf.keras.Model) -> list[LayerWeights]:
     """Return the layers that have weights, also those of models inside `model`.
 
@@ -36,7 +44,7 @@ def group_by_layer(model: tf.keras.Model) -> list[LayerWeights]:
     """
     owners = {
         id(variable): layer
-        for layer in model._flatten_layers(include_self=False)
+        for layer in nested_layers(model)
         for variable in [*layer._trainable_weights, *layer._non_trainable_weights]
     }
     groups: dict[int, LayerWeights] = {}
@@ -53,11 +61,25 @@ def group_by_top_layer(model: tf.keras.Model) -> list[LayerWeights]:
     """
     groups = []
     for layer in model.layers:
-        parts = list(layer._flatten_layers())
+        parts = nested_layers(layer)
         trained = [variable for part in parts for variable in part._trainable_weights]
         others = [variable for part in parts for variable in part._non_trainable_weights]
         groups.append(LayerWeights(layer.name, [*trained, *others]))
     return [group for group in groups if group.variables]
+
+
+def assign_weights(
+    model: tf.keras.Model, layers: Sequence[LayerWeights], values: Iterable[Iterable[Any]]
+) -> None:
+    """Set the weights of some layers of `model`.
+
+    Args:
+        values: for each of `layers` a value for each variable.
+    """
+    for layer, layer_values in zip(layers, values):
+        for variable, value in zip(layer.variables, layer_values):
+            variable.assign(value)
+    finalize_layers(model)
 
 
 def finalize_layers(model: tf.keras.Model) -> None:
@@ -65,7 +87,7 @@ def finalize_layers(model: tf.keras.Model) -> None:
 
     Keras' Normalization does, and `set_weights` calls this, but an assignment does not.
     """
-    for layer in model._flatten_layers():
+    for layer in nested_layers(model):
         layer.finalize_state()
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from halftone.errors import InputError
 from halftone.feed.world import World
+from halftone.models import layer_weights
 from halftone.system import cores
 
 # The state of the random number generator of each random layer.
@@ -67,7 +68,7 @@ def restore_random_states(model: tf.keras.Model, states: RandomStates) -> None:
 
 def _random_generators(model: tf.keras.Model) -> Iterator[Any]:
     # With the layers of a model that is part of this one.
-    for layer in model._flatten_layers(include_self=False):
+    for layer in layer_weights.nested_layers(model):
         keras_generator = getattr(layer, "_random_generator", None)
         if keras_generator is not None and keras_generator._generator is not None:
             yield keras_generator._generator

@@ -49,10 +49,7 @@ def _take_over_model(network: tf.keras.Model, model: str, labels: Sequence[str])
             f"train.start_from: the network at {model} differs: {difference}. Use its train.model "
             "and the code that built it, or leave start_from out"
         )
-    for there, here in zip(theirs, ours):
-        for source, target in zip(there.variables, here.variables):
-            target.assign(source)
-    layer_weights.finalize_layers(network)
+    layer_weights.assign_weights(network, ours, (layer.variables for layer in theirs))
     if has_same_classes:
         return f"starting from the weights of {model}"
     return (
