@@ -19,6 +19,7 @@ from halftone.config.effects import (
 RESULT_NAMES = """
     seed  pixels.height_px pixels.width_px pixels.channels pixels.fit
     pixels.background pixels.max_pixels pixels.max_scans pixels.min_side_px
+    pixels.encoding pixels.jpeg_quality
     splits.validation_fraction splits.test_fraction splits.folds splits.fold
     splits.from_path splits.group_by preprocess.label_from preprocess.catalogue
     preprocess.suffixes preprocess.rows_per_shard preprocess.near_duplicates

@@ -130,7 +130,7 @@ MISTAKES = [
     (
         "pixels: {heigth_px: 3}",
         "pixels.heigth_px: unknown key; did you mean height_px? valid here: height_px, width_px, "
-        "channels, fit, background, max_pixels, max_scans, min_side_px",
+        "channels, fit, background, max_pixels, max_scans, min_side_px, encoding, jpeg_quality",
     ),
     (
         "train: {model: {name: mlp, hiden: [3]}}",
@@ -143,6 +143,16 @@ MISTAKES = [
     ("seed: true", "seed = true: must be a valid integer"),
     ("pixels: {channels: 4}", "pixels.channels = 4: must be 1 or 3"),
     ("pixels: {fit: squash}", "pixels.fit = \"squash\": must be 'stretch', 'crop' or 'pad'"),
+    ("pixels: {encoding: webp}", "pixels.encoding = \"webp\": must be 'raw', 'jpeg' or 'png'"),
+    (
+        "pixels: {encoding: png, jpeg_quality: 90}",
+        "pixels: jpeg_quality is 90 and encoding is png, which has no quality; remove "
+        "jpeg_quality, or set encoding: jpeg",
+    ),
+    (
+        "pixels: {encoding: jpeg, jpeg_quality: 101}",
+        "pixels.jpeg_quality = 101: must be less than or equal to 100",
+    ),
     ("pixels: 64", "pixels = 64: must be an object"),
     (
         "train: {model: {name: resnet}}",

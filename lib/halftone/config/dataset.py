@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional, Union
+from typing import Any, Literal, Optional, Union
 
 from pydantic import (
     Field,
@@ -19,6 +19,9 @@ _IMAGE_SUFFIXES = (
     "pbm", "pgm", "ppm", "pnm",
 )
 # fmt: on
+
+
+_JPEG_QUALITY = 95
 
 
 class PixelSpec(ConfigSection):
@@ -43,6 +46,14 @@ class PixelSpec(ConfigSection):
     )
     max_scans: int = Field(100, ge=1, description="reject progressive JPEGs with more scans")
     min_side_px: int = Field(1, ge=1, description="reject images with a shorter side")
+    encoding: Literal["raw", "jpeg", "png"] = Field(
+        "raw",
+        description="how a dataset stores the resized images: raw uint8, which is read fastest, "
+        "png, the same pixels in fewer bytes, or jpeg, much smaller and not quite the same pixels",
+    )
+    jpeg_quality: int = Field(
+        _JPEG_QUALITY, ge=1, le=100, description="of encoding jpeg; colour is not subsampled"
+    )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,8 +62,26 @@ class PixelSpec(ConfigSection):
 
     @property
     def image_bytes(self) -> int:
-        """The size of an image's uint8 pixels."""
+        """The size of an image's uint8 pixels, which do not depend on how they are encoded."""
         return self.height_px * self.width_px * self.channels
+
+    def without_lossless_encoding(self) -> PixelSpec:
+        """Return raw in place of png: the settings that decide the values of the pixels."""
+        return self.model_copy(update={"encoding": "raw"}) if self.encoding == "png" else self
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings for a digest. It is older than the encodings, so raw has no entry."""
+        new = {"encoding", "jpeg_quality"} if self.encoding == "raw" else None
+        return self.model_dump(mode="json", exclude=new)
+
+    @model_validator(mode="after")
+    def _has_a_quality_only_for_jpeg(self) -> PixelSpec:
+        if self.encoding != "jpeg" and self.jpeg_quality != _JPEG_QUALITY:
+            raise ValueError(
+                f"jpeg_quality is {self.jpeg_quality} and encoding is {self.encoding}, which has "
+                "no quality; remove jpeg_quality, or set encoding: jpeg"
+            )
+        return self
 
 
 class SplitSettings(ConfigSection):

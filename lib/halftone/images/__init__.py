@@ -2,6 +2,7 @@
 
 from halftone.images.decoding import decode, detect_format
 from halftone.images.perceptual import perceptual_hashes
+from halftone.images.pixel_encoding import decode_pixels, encode_pixels
 from halftone.images.preview import decode_preview
 from halftone.images.result import REJECT_REASONS, DecodedImage, ImageRejectedError
 
@@ -10,7 +11,9 @@ __all__ = [
     "DecodedImage",
     "ImageRejectedError",
     "decode",
+    "decode_pixels",
     "decode_preview",
     "detect_format",
+    "encode_pixels",
     "perceptual_hashes",
 ]

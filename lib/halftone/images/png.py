@@ -70,7 +70,7 @@ def read_png(data: bytes, spec: PixelSpec) -> CheckedPng:
     header = _read_header(data, spec)
     critical_parts, compressed_parts = [PNG_SIGNATURE], []
     exif, transparency, palette = b"", b"", b""
-    for kind, start, end, is_intact in _iterate_chunks(data):
+    for kind, start, end, is_intact in iterate_chunks(data):
         if kind == b"IHDR" and start > len(PNG_SIGNATURE):
             raise ImageRejectedError("damaged", f"PNG has a second header (IHDR), at {start:,}")
         is_needed = kind in _CRITICAL_CHUNKS or kind == b"tRNS"
@@ -133,7 +133,7 @@ def _read_header(data: bytes, spec: PixelSpec) -> _PngHeader:
     return header
 
 
-def _iterate_chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
+def iterate_chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
     """Yield (kind, start, end, whether the checksum is right) of each chunk, including IEND."""
     view = memoryview(data)
     start, kind = len(PNG_SIGNATURE), b""
