@@ -27,6 +27,27 @@ def test_add_restart_appends(tmp_path: Path) -> None:
     ]
 
 
+def test_a_model_fits_datasets_whose_pixels_have_the_same_values(
+    tmp_path: Path, config: Callable[..., Config]
+) -> None:
+    saved_model.save(tmp_path / "model", config(), ["cat", "dog"])
+    info = model_directory.read_model_info(str(tmp_path / "model"))
+    raw, png, jpeg = (
+        example().model_copy(
+            update={"pixels": info.pixels.model_copy(update={"encoding": encoding})}
+        )
+        for encoding in ("raw", "png", "jpeg")
+    )
+    model_directory.check_model_fits(info, raw, "m", "d")
+    model_directory.check_model_fits(info, png, "m", "d")
+    with pytest.raises(InputError) as caught:
+        model_directory.check_model_fits(info, jpeg, "m", "d")
+    assert str(caught.value) == (
+        "the model at m does not fit the dataset at d: pixels differ: encoding 'raw' and 'jpeg'. "
+        "Preprocess with the model's settings, or train on this dataset"
+    )
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -18,6 +18,7 @@ from conftest import stripes
 from halftone import storage
 from halftone.config import PixelSpec
 from halftone.dataset import contact_sheet, previews, schema
+from halftone.images import encode_pixels
 from tables import digest, table
 
 SPEC = PixelSpec(height_px=2, width_px=3, channels=1)
@@ -85,6 +86,24 @@ def test_images_of_three_channels_are_shown_in_colour(tmp_path: Path, groups: Gr
     )
     [(_, [pixels])] = groups
     assert pixels.tolist() == [[[9, 9, 9]] * 3] * 2
+
+
+@pytest.mark.parametrize("encoding", ["png", "jpeg"])
+def test_encoded_images_are_shown(tmp_path: Path, groups: Groups, encoding: str) -> None:
+    spec = PixelSpec(height_px=2, width_px=3, channels=3, encoding=encoding)
+    stored = {
+        label: encode_pixels(np.full((2, 3, 3), grey, np.uint8), spec)
+        for label, grey in (("cat", 9), ("dog", 7))
+    }
+    rows = [
+        (f"/i/{label}", label, 0, data, 9, 9, 1, 1.5, digest("d"), 0)
+        for label, data in [*stored.items()] * 30
+    ]
+    storage.write_table(str(tmp_path / "1"), table(schema.ROWS, *rows))
+    previews.draw_dataset_sheet([str(tmp_path / "1")], {"cat": 30, "dog": 30}, [], {}, spec)
+    cats, dogs = (np.stack(shown).tolist() for _, shown in groups)
+    assert cats == [[[[9] * 3] * 3] * 2] * 24
+    assert dogs == [[[[7] * 3] * 3] * 2] * 24
 
 
 def test_at_most_four_shards_are_read_and_24_images_shown(tmp_path: Path, groups: Groups) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from halftone.config import PixelSpec
 from halftone.dataset.manifest import read_manifest, read_shards
 from halftone.feed import balanced_rows, epoch_plan
 from halftone.feed.pipeline import CachedSource
 from halftone.feed.world import World
 
-SHAPE = (16, 16, 1)
+PIXELS = PixelSpec(height_px=16, width_px=16)
 
 
 def test_each_class_has_the_same_number_of_draws() -> None:
@@ -76,7 +77,7 @@ def test_sources_of_all_ranks_take_equal_steps(prepared_dataset: Path, num_ranks
     shards = read_shards(dataset, read_manifest(dataset), "train")
     plan = epoch_plan.plan_epoch(shards, num_ranks, 6, seed=7, epoch=1)
     sources = [
-        CachedSource(dataset, SHAPE, World(rank, num_ranks), plan) for rank in range(num_ranks)
+        CachedSource(dataset, PIXELS, World(rank, num_ranks), plan) for rank in range(num_ranks)
     ]
     row_counts = np.stack([source.count_labels(2) for source in sources])
     assert row_counts.sum() == 77
@@ -102,7 +103,7 @@ def test_balanced_rows_need_a_seed(prepared_dataset: Path) -> None:
     dataset = str(prepared_dataset)
     shards = read_shards(dataset, read_manifest(dataset), "train")
     plan = epoch_plan.plan_epoch(shards, 1, 6, seed=7, epoch=1)
-    source = CachedSource(dataset, SHAPE, World(0, 1), plan)
+    source = CachedSource(dataset, PIXELS, World(0, 1), plan)
     balanced = source.balance_classes(np.array([39, 38]), 13)
     with pytest.raises(ValueError, match="need a shuffle_seed"):
         source.epoch_dataset(balanced)

@@ -6,12 +6,14 @@ import math
 from pathlib import Path
 from typing import Callable
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
 
 from halftone import storage
+from halftone.config import PixelSpec
 from halftone.dataset import schema
 from halftone.dataset.shard_files import ShardFile
 from halftone.errors import RunError
@@ -19,8 +21,10 @@ from halftone.feed import epoch_plan, pipeline
 from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.pipeline import BatchSource, CachedSource, StreamedSource
 from halftone.feed.world import World
+from halftone.images import encode_pixels
 
 SHAPE = (2, 3, 1)
+PIXELS = PixelSpec(height_px=2, width_px=3)
 ROWS = 23
 MakeSource = Callable[[EpochPlan, World], BatchSource]
 
@@ -53,8 +57,8 @@ def write_shards(root: Path, shape: tuple[int, int, int]) -> list[ShardFile]:
 def make_source(request: pytest.FixtureRequest, tmp_path: Path) -> MakeSource:
     def make(plan: EpochPlan, world: World) -> BatchSource:
         if request.param == "cached":
-            return CachedSource(str(tmp_path), SHAPE, world, plan)
-        return StreamedSource(str(tmp_path), SHAPE, world, plan.rank_batch_size)
+            return CachedSource(str(tmp_path), PIXELS, world, plan)
+        return StreamedSource(str(tmp_path), PIXELS, world, plan.rank_batch_size)
 
     return make
 
@@ -163,6 +167,92 @@ def test_rank_without_rows_gets_black_images(
     )
 
 
+def write_noise(root: Path, pixels: PixelSpec) -> list[ShardFile]:
+    """Write four shards of 5 rows of noise, the same for every encoding."""
+    rng = np.random.default_rng(5)
+    shards = []
+    for index in range(4):
+        noise = rng.integers(0, 256, (5, *pixels.shape), np.uint8)
+        table = pa.table(
+            {
+                schema.LABEL_ID: pa.array(rng.integers(0, 3, 5), pa.int32()),
+                schema.IMAGE: [encode_pixels(image, pixels) for image in noise],
+            }
+        )
+        path = f"train/{index}.parquet"
+        storage.write_table(str(root / path), table)
+        shards.append(ShardFile(path=path, split="train", rows=5, size_bytes=1, digest=""))
+    return shards
+
+
+def open_source(kind: str, root: Path, pixels: PixelSpec, plan: EpochPlan) -> BatchSource:
+    if kind == "cached":
+        return CachedSource(str(root), pixels, World(), plan)
+    return StreamedSource(str(root), pixels, World(), plan.rank_batch_size)
+
+
+@pytest.mark.parametrize("kind", ["cached", "streamed"])
+def test_png_gives_the_batches_of_raw_pixels_to_the_bit(tmp_path: Path, kind: str) -> None:
+    batches = []
+    for encoding in ("raw", "png"):
+        pixels = PixelSpec(height_px=6, width_px=5, channels=3, encoding=encoding)
+        root = tmp_path / encoding
+        plan = epoch_plan.plan_epoch(write_noise(root, pixels), 1, 3, seed=7, epoch=1)
+        source = open_source(kind, root, pixels, plan)
+        batches.append(
+            [
+                [array.tobytes() for array in batch]
+                for seed in ("7:1", "7:2")
+                for batch in source.epoch_dataset(plan, seed).as_numpy_iterator()
+            ]
+        )
+    assert batches[0] == batches[1]
+    assert len(batches[0]) == 14
+
+
+@pytest.mark.parametrize("kind", ["cached", "streamed"])
+def test_jpegs_are_decoded_in_the_order_of_the_plan(tmp_path: Path, kind: str) -> None:
+    pixels = PixelSpec(height_px=6, width_px=5, channels=3, encoding="jpeg")
+    shards = write_noise(tmp_path, pixels)
+    plan = epoch_plan.partition_shards(shards, 1, 20)
+    [(got, _, _)] = open_source(kind, tmp_path, pixels, plan).epoch_dataset(plan)
+    expected = [
+        cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR_RGB)
+        for shard in shards
+        for stored in storage.read_table(str(tmp_path / shard.path))["image"].to_pylist()
+    ]
+    np.testing.assert_array_equal(got.numpy(), expected)
+
+
+@pytest.mark.parametrize("kind", ["cached", "streamed"])
+def test_a_damaged_image_is_an_error_with_its_shard_and_row(tmp_path: Path, kind: str) -> None:
+    pixels = PixelSpec(height_px=6, width_px=5, channels=3, encoding="jpeg")
+    shards = write_noise(tmp_path, pixels)
+    url = str(tmp_path / shards[2].path)
+    table = storage.read_table(url)
+    stored = table["image"].to_pylist()
+    stored[4] = stored[4][:-20]
+    storage.write_table(url, table.set_column(1, "image", pa.array(stored)))
+    plan = epoch_plan.partition_shards(shards, 2, 6)
+
+    def read() -> None:
+        rank = World(1, 2)  # its first row is the first of the third shard
+        if kind == "cached":
+            source: BatchSource = CachedSource(str(tmp_path), pixels, rank, plan)
+        else:
+            source = StreamedSource(str(tmp_path), pixels, rank, plan.rank_batch_size)
+        with pipeline.raise_read_errors(source):
+            for _ in source.epoch_dataset(plan, "7:1"):
+                pass
+
+    with pytest.raises(RunError) as caught:
+        read()
+    assert str(caught.value) == (
+        f"{url}: the image of row 4 is damaged (Premature end of JPEG file); restore it, or run "
+        "preprocess again with a new --output"
+    )
+
+
 @pytest.mark.parametrize("source_type", [CachedSource, StreamedSource])
 def test_batches_stay_unchanged_while_they_are_referenced(
     tmp_path: Path, source_type: type[BatchSource]
@@ -170,7 +260,7 @@ def test_batches_stay_unchanged_while_they_are_referenced(
     shape = (8, 8, 1)  # 64 bytes: aligned, so that TensorFlow uses them without a copy
     plan = epoch_plan.partition_shards(write_shards(tmp_path, shape), 1, 4)
     last_argument = plan if source_type is CachedSource else plan.rank_batch_size
-    source = source_type(str(tmp_path), shape, World(), last_argument)
+    source = source_type(str(tmp_path), PixelSpec(height_px=8, width_px=8), World(), last_argument)
     epochs = [list(source.epoch_dataset(plan, seed)) for seed in ("7:1", "7:2", "7:3")]
     for epoch in epochs:
         pixels = np.concatenate([images.numpy() for images, _, _ in epoch])
@@ -181,14 +271,14 @@ def test_batches_stay_unchanged_while_they_are_referenced(
 
 def test_cached_rows_are_shuffled_over_all_shards(shards: list[ShardFile], tmp_path: Path) -> None:
     plan = epoch_plan.partition_shards(shards, 1, ROWS)
-    source = CachedSource(str(tmp_path), SHAPE, World(), plan)
+    source = CachedSource(str(tmp_path), PIXELS, World(), plan)
     first_rows = {rows(source.epoch_dataset(plan, f"7:{epoch}"))[0][0] for epoch in range(200)}
     assert first_rows == set(range(ROWS))
 
 
 def test_cached_source_refuses_another_plan(shards: list[ShardFile], tmp_path: Path) -> None:
     plan = epoch_plan.partition_shards(shards, 1, 4)
-    source = CachedSource(str(tmp_path), SHAPE, World(), plan)
+    source = CachedSource(str(tmp_path), PIXELS, World(), plan)
     with pytest.raises(ValueError, match="serves one plan only"):
         source.epoch_dataset(epoch_plan.partition_shards(shards[:2], 1, 4))
 

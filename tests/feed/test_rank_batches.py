@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from halftone import storage
+from halftone.config import PixelSpec
 from halftone.dataset import schema
 from halftone.dataset.shard_files import ShardFile
 from halftone.errors import RunError
@@ -19,6 +20,7 @@ from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.world import World
 
 SHAPE = (2, 3, 1)
+PIXELS = PixelSpec(height_px=2, width_px=3)
 # images (batch, 2, 3, 1), labels (batch,), weights (batch,)
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -51,7 +53,7 @@ def read(root: Path, plan: EpochPlan, size: int = 1, shuffle_seed: str = "") -> 
         [
             batch
             for block in rank_batches.read_batches(
-                str(root), SHAPE, plan, World(rank, size), shuffle_seed, BufferPool()
+                str(root), PIXELS, plan, World(rank, size), shuffle_seed, BufferPool()
             )
             for batch in zip(*block)
         ]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import DrawImages, stripes
-from halftone import storage
+from halftone import images, storage
 from halftone.config import Config, PixelSpec
 from halftone.preprocess.decode_block import (
     PART,
@@ -105,6 +105,25 @@ def test_an_existing_part_is_not_written_again(draw_images: DrawImages, tmp_path
     part = storage.read_table(f"{tmp_path}/parts/part-000007.parquet")
     assert part["status"].to_pylist() == ["ok"] * 6
     assert stage_block(job, 8, block) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("encoding", ["jpeg", "png"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_encoded_images_have_the_hashes_of_their_raw_pixels(
+    draw_images: DrawImages, encoding: str, channels: int
+) -> None:
+    root = draw_images(each=3)
+    (root / "lying" / "empty.png").write_bytes(b"")
+    paths = ["upright/0001.png", "lying/empty.png", "lying/0002.png"]
+    raw = SPEC.model_copy(update={"channels": channels})
+    spec = raw.model_copy(update={"encoding": encoding})
+    expected = decode_images(str(root), entries(paths), raw, read_threads=2)
+    part = decode_images(str(root), entries(paths), spec, read_threads=2)
+    others = [name for name in PART.names if name != "image"]
+    assert part.select(others).equals(expected.select(others))
+    for stored, pixels in zip(part["image"].to_pylist(), expected["image"].to_pylist()):
+        array = np.frombuffer(pixels, np.uint8)
+        assert stored == (images.encode_pixels(array.reshape(spec.shape), spec) if pixels else b"")
 
 
 @given(st.lists(st.integers(-1, 6 * 2**20), max_size=200))

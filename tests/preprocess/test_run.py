@@ -799,11 +799,11 @@ def test_a_dataset_with_other_settings_is_left_unchanged(
     run(images)
     before = tree(tmp_path / "dataset")
     with pytest.raises(InputError) as caught:
-        run(images, seed=3, pixels={"height_px": 8, "width_px": 16})
+        run(images, seed=3, pixels={"height_px": 8, "width_px": 16, "encoding": "png"})
     assert str(caught.value) == (
         f"{tmp_path}/dataset: the dataset was made with other settings and is left unchanged: "
-        "seed was 0, is now 3; pixels.height_px was 16, is now 8. Give another --output, or remove "
-        "the old dataset"
+        "seed was 0, is now 3; pixels.height_px was 16, is now 8; pixels.encoding was 'raw', is "
+        "now 'png'. Give another --output, or remove the old dataset"
     )
     assert tree(tmp_path / "dataset") == before
 

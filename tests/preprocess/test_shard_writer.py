@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import signal
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,11 +22,12 @@ from pyspark.sql import SparkSession
 
 from conftest import DrawImages
 from halftone import storage
-from halftone.config import Config
+from halftone.config import Config, PixelSpec
 from halftone.dataset import manifest, pixel_statistics, schema
 from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
 from halftone.errors import RunError
+from halftone.images import decode_pixels, encode_pixels
 from halftone.preprocess import shard_writer, shards
 from halftone.preprocess.decode_block import PART
 from halftone.preprocess.row_notes import DROPPED, GONE, MOVED, ROW_NOTES
@@ -33,6 +37,7 @@ from halftone.preprocess.shards import FileRows, Shard, ShardSource
 from tables import digest, table
 
 MIB = 2**20
+PIXELS = PixelSpec(height_px=1, width_px=2)
 
 
 def stage(url: str, *rows: tuple[str, str, int, str, int]) -> str:
@@ -62,7 +67,7 @@ def read_rows(root: Path, path: str) -> list[tuple[object, ...]]:
 
 @pytest.fixture
 def writer(tmp_path: Path) -> ShardWriter:
-    return ShardWriter(str(tmp_path), "/i", ["dog", "cat"], (1, 2, 1))
+    return ShardWriter(str(tmp_path), "/i", ["dog", "cat"], PIXELS)
 
 
 def test_a_shard_has_the_decoded_rows_of_its_split_that_no_note_leaves_out(
@@ -108,7 +113,7 @@ def test_a_shard_has_rows_of_parts_and_of_other_shards(tmp_path: Path, writer: S
     writer.write(Shard("train/old.parquet", "train", (ShardSource(first, (), 0, 3),)))
     part = stage(str(tmp_path / "p1"), ("8", "cat", 1, "ok", 8), ("9", "cat", 0, "ok", 9))
     # The old shard had other label_ids.
-    writer = ShardWriter(str(tmp_path), "/i", ["cat", "dog"], (1, 2, 1))
+    writer = ShardWriter(str(tmp_path), "/i", ["cat", "dog"], PIXELS)
     old = ShardSource(
         str(tmp_path / "train/old.parquet"), (note(str(tmp_path / "n"), (0, DROPPED)),), 1, 1
     )
@@ -123,7 +128,7 @@ def test_the_file_of_a_shard_does_not_depend_on_the_shards_before_it(
     sources = [ShardSource(part, (), 0, 2), ShardSource(part, (), 2, 3)]
     for number, source in enumerate(sources):
         writer.write(Shard(f"a{number}", "train", (source,)))
-    fresh = ShardWriter(str(tmp_path), "/i", ["dog", "cat"], (1, 2, 1))
+    fresh = ShardWriter(str(tmp_path), "/i", ["dog", "cat"], PIXELS)
     fresh.write(Shard("b1", "train", (sources[1],)))
     assert (tmp_path / "a1").read_bytes() == (tmp_path / "b1").read_bytes()
 
@@ -219,7 +224,7 @@ def test_a_killed_worker_does_not_change_the_shards(
 
     part = stage(str(tmp_path / "p"), *((str(n), "cat", 0, "ok", n) for n in range(3)))
     _, planned = shards.plan_shards([FileRows(part, "train", 3)], dict.fromkeys(SPLITS, 2), "run")
-    dying = DyingWriter(str(tmp_path), "/i", ["dog", "cat"], (1, 2, 1))
+    dying = DyingWriter(str(tmp_path), "/i", ["dog", "cat"], PIXELS)
     files = write_shards(spark, dying, planned, "run")
     assert re.fullmatch(r"\.tmp-[0-9a-f]+-run-00000\.parquet", mark.read_text())
     written = [(tmp_path / file.path).read_bytes() for file in files]
@@ -262,7 +267,9 @@ def test_shard_sums_give_the_statistics_of_all_pixels(
             storage.write_table(url, table(PART, *rows))
             file_rows.append(FileRows(url, "train", len(part)))
         _, planned = shards.plan_shards(file_rows, dict.fromkeys(SPLITS, size), "run")
-        writer = ShardWriter(root, "/images", ["cat"], (3, 2, channels))
+        writer = ShardWriter(
+            root, "/images", ["cat"], PixelSpec(height_px=3, width_px=2, channels=channels)
+        )
         files = [writer.write(shard) for shard in planned]
     assert [file.rows for file in files[:-1]] == [size] * (len(files) - 1)
     pixels = images.reshape(-1, channels)
@@ -274,6 +281,71 @@ def test_shard_sums_give_the_statistics_of_all_pixels(
     )
     np.testing.assert_allclose(statistics.mean, pixels.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(statistics.deviation, pixels.std(axis=0), rtol=1e-9)
+
+
+def stage_encoded(url: str, spec: PixelSpec, pixels: np.ndarray) -> FileRows:
+    stored = [encode_pixels(image, spec) for image in pixels]
+    rows = [("/i/1", "cat", 0, "ok", "", data, 1, 1, 1, 1.5, digest("d"), 0) for data in stored]
+    storage.write_table(url, table(PART, *rows))
+    return FileRows(url, "train", len(pixels))
+
+
+def write_encoded(root: Path, spec: PixelSpec, pixels: np.ndarray) -> ShardFile:
+    """Write one shard from two parts."""
+    files = [
+        stage_encoded(f"{root}/{number}.parquet", spec, part)
+        for number, part in enumerate((pixels[:2], pixels[2:]))
+    ]
+    _, [planned] = shards.plan_shards(files, dict.fromkeys(SPLITS, len(pixels)), "run")
+    return ShardWriter(str(root), "/images", ["cat"], spec).write(planned)
+
+
+def test_digest_and_sums_are_of_the_decoded_pixels(tmp_path: Path) -> None:
+    raw = PixelSpec(height_px=9, width_px=7, channels=3)
+    jpeg, png = (raw.model_copy(update={"encoding": name}) for name in ("jpeg", "png"))
+    pixels = np.random.default_rng(2).integers(0, 256, (5, 9, 7, 3), np.uint8)
+    seen = np.stack([decode_pixels(encode_pixels(p, jpeg), jpeg) for p in pixels])
+    expected = write_encoded(tmp_path / "raw", raw, pixels)
+    of_png, of_jpeg, of_seen = (
+        write_encoded(tmp_path / name, spec, rows)
+        for name, spec, rows in (("png", png, pixels), ("jpeg", jpeg, pixels), ("seen", raw, seen))
+    )
+    assert of_png == replace(expected, size_bytes=of_png.size_bytes)
+    assert of_jpeg == replace(of_seen, size_bytes=of_jpeg.size_bytes)
+    assert of_jpeg.digest != expected.digest
+    assert of_jpeg.sums == tuple(seen.reshape(-1, 3).sum(axis=0))
+    for spec in (raw, png, jpeg):
+        path = tmp_path / spec.encoding / expected.path
+        written = storage.read_table(str(path))["image"].to_pylist()
+        assert written == [encode_pixels(image, spec) for image in pixels]
+
+
+def test_metadata_of_a_shard_state_the_encoding(tmp_path: Path) -> None:
+    raw = PixelSpec(height_px=9, width_px=7, channels=3)
+    pixels = np.zeros((5, 9, 7, 3), np.uint8)
+    described = {"height": 9, "width": 7, "channels": 3, "dtype": "uint8"}
+    for name, encoding in (("raw", {}), ("jpeg", {"encoding": "jpeg"})):
+        spec = raw.model_copy(update={"encoding": name})
+        path = write_encoded(tmp_path / name, spec, pixels).path
+        metadata = pq.read_schema(tmp_path / name / path).metadata
+        assert json.loads(metadata[b"image"]) == {**described, **encoding}
+
+
+def test_a_damaged_image_is_named_with_its_source_and_its_row_there(tmp_path: Path) -> None:
+    spec = PixelSpec(height_px=9, width_px=7, encoding="png")
+    stored = encode_pixels(np.zeros((9, 7, 1), np.uint8), spec)
+    url = f"{tmp_path}/train/old.parquet"
+    rows = [
+        (f"/i/{n}", "cat", 0, data, 1, 1, 1, 1.5, digest("d"), 0)
+        for n, data in enumerate([stored, stored, stored, stored[:-9]])
+    ]
+    storage.write_table(url, table(schema.ROWS, *rows))
+    notes = (note(f"{tmp_path}/notes.parquet", (0, DROPPED), (1, MOVED)),)
+    shard = Shard("train/new.parquet", "train", (ShardSource(url, notes, 1, 1),))
+    with pytest.raises(RunError) as caught:
+        ShardWriter(str(tmp_path), "/i", ["cat"], spec).write(shard)
+    assert str(caught.value).startswith(f"{url}: the image of row 3 is damaged (PNG chunk ends")
+    assert not (tmp_path / "train" / "new.parquet").exists()
 
 
 def test_unchanged_and_new_shards_both_have_their_sums(

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from halftone import storage
-from halftone.config import TrainSettings
+from halftone.config import PixelSpec, TrainSettings
 from halftone.dataset import manifest, schema
 from halftone.dataset.shard_files import ShardFile
 from halftone.feed import epoch_plan, rank_batches
@@ -21,6 +21,7 @@ from halftone.feed.world import World
 from halftone.training.distributed_model import DistributedModel
 
 SHAPE = (16, 16, 1)
+PIXELS = PixelSpec(height_px=16, width_px=16)
 EPOCHS = 12
 
 
@@ -54,7 +55,7 @@ def test_rows_that_fill_a_batch_do_not_distort_the_statistics(
     plan = epoch_plan.plan_epoch(shards, num_ranks, batch_size, seed=7, epoch=1)
     all_rows = epoch_plan.partition_shards(shards, 1, batch_size).rank_slices[0]
     images = np.concatenate(
-        [part for part, _ in rank_batches.read_slices(dataset, SHAPE, all_rows)]
+        [part.pixels() for part, _ in rank_batches.read_slices(dataset, PIXELS, all_rows)]
     )
     assert (len(images), plan.steps) == (77, 2)
     statistics = []
@@ -63,7 +64,7 @@ def test_rows_that_fill_a_batch_do_not_distort_the_statistics(
         settings = TrainSettings(aggregate_steps=aggregate_steps)
         model.compile_for_training(settings, num_classes=2, steps_per_epoch=plan.steps)
         last = plan if source_type is CachedSource else plan.rank_batch_size
-        source = source_type(dataset, SHAPE, World(rank, num_ranks), last)
+        source = source_type(dataset, PIXELS, World(rank, num_ranks), last)
         for epoch in range(EPOCHS):
             model.reset_steps(0)
             batches = source.epoch_dataset(plan, f"7:{epoch}:{rank}")
@@ -142,7 +143,7 @@ def test_statistics_are_within_the_spread_of_plain_keras(
     settings = TrainSettings(aggregate_steps=aggregate_steps)
     model.compile_for_training(settings, num_classes=2, steps_per_epoch=plan.steps)
     last = plan if source_type is CachedSource else plan.rank_batch_size
-    source = source_type(str(tmp_path), SHAPE, World(0, 1), last)
+    source = source_type(str(tmp_path), PIXELS, World(0, 1), last)
     for epoch in range(NUM_KERAS_EPOCHS):
         model.reset_steps(0)
         model.fit(source.epoch_dataset(plan, f"7:{epoch}"), steps_per_epoch=plan.steps, verbose=0)

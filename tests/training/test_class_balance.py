@@ -12,7 +12,7 @@ import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
 from example_manifest import example
-from halftone.config import TrainSettings
+from halftone.config import PixelSpec, TrainSettings
 from halftone.dataset.manifest import Manifest, read_manifest, read_shards
 from halftone.errors import InputError
 from halftone.feed import epoch_plan, rank_batches
@@ -22,6 +22,7 @@ from halftone.training import class_balance
 from halftone.training.distributed_model import DistributedModel
 
 SHAPE = (16, 16, 1)
+PIXELS = PixelSpec(height_px=16, width_px=16)
 WEIGHTS = (10.0, 0.5)
 
 
@@ -120,7 +121,10 @@ def test_weighted_loss_and_gradient_are_exact_over_ranks(
     dataset, batch_size = str(prepared_dataset), 78  # of 77 rows: a single step
     shards = read_shards(dataset, read_manifest(dataset), "train")
     rows = epoch_plan.partition_shards(shards, 1, batch_size).rank_slices[0]
-    images, labels = map(np.concatenate, zip(*rank_batches.read_slices(dataset, SHAPE, rows)))
+    parts = [
+        (part.pixels(), labels) for part, labels in rank_batches.read_slices(dataset, PIXELS, rows)
+    ]
+    images, labels = map(np.concatenate, zip(*parts))
     loss, gradient = weighted_gradient(images.mean(axis=(1, 2, 3)) / 255, labels, batch_size)
     for num_ranks in (1, 2, 3):
         plan = epoch_plan.plan_epoch(shards, num_ranks, batch_size, seed=7, epoch=1)
@@ -129,7 +133,7 @@ def test_weighted_loss_and_gradient_are_exact_over_ranks(
         for rank in range(num_ranks):
             model = small_model()
             last = plan if source_type is CachedSource else plan.rank_batch_size
-            source = source_type(dataset, SHAPE, World(rank, num_ranks), last)
+            source = source_type(dataset, PIXELS, World(rank, num_ranks), last)
             before = model.get_weights()
             batches = source.epoch_dataset(plan, f"7:1:{rank}")
             model.fit(batches, steps_per_epoch=1, verbose=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, Optional
@@ -14,6 +15,7 @@ from halftone import arrow, images, storage
 from halftone.config import PixelSpec
 from halftone.dataset import contact_sheet, schema
 from halftone.dataset.splits import TRAIN
+from halftone.dataset.stored_images import StoredImages
 
 # Limits that keep the sheet short enough to scroll through.
 _MAX_CLASSES, _MAX_PER_GROUP = 60, 24
@@ -45,7 +47,7 @@ def draw_dataset_sheet(
         split: name for the titles.
     """
     groups = []
-    images_by_label = _images_by_label(shard_urls, spec.shape)
+    images_by_label = _images_by_label(shard_urls, spec)
     for label in list(counts)[:_MAX_CLASSES]:
         title = f"{label}, {counts[label]:,} in {split}"
         groups.append((title, images_by_label.get(label, [])))
@@ -62,17 +64,19 @@ def draw_dataset_sheet(
     return contact_sheet.draw_contact_sheet(groups)
 
 
-def _images_by_label(
-    urls: Sequence[str], shape: tuple[int, int, int]
-) -> dict[str, list[PreviewPixels]]:
+def _images_by_label(urls: Sequence[str], spec: PixelSpec) -> dict[str, list[PreviewPixels]]:
     images_by_label: dict[str, list[PreviewPixels]] = {}
+    num_by_label: Counter[str] = Counter()
     for url in urls[:_MAX_SHARDS]:
         table = storage.read_table(url, [schema.LABEL, schema.IMAGE])
+        shown: list[tuple[int, str]] = []
         for row, label in enumerate(table[schema.LABEL].to_pylist()):
-            label_images = images_by_label.setdefault(label, [])
-            if len(label_images) < _MAX_PER_GROUP:
-                data = table[schema.IMAGE][row].as_buffer()
-                label_images.append(np.frombuffer(data, np.uint8).reshape(shape))
+            if num_by_label[label] < _MAX_PER_GROUP:
+                num_by_label[label] += 1
+                shown.append((row, label))
+        pixels = StoredImages(table[schema.IMAGE], spec, url).pixels([row for row, _ in shown])
+        for image, (_, label) in zip(pixels, shown):
+            images_by_label.setdefault(label, []).append(image)
     return images_by_label
 
 

@@ -11,6 +11,8 @@ import json
 
 import pyarrow as pa
 
+from halftone.config import PixelSpec
+
 # Increased when a reader of the older version would misread what the newer one writes.
 SCHEMA_VERSION = 1
 
@@ -48,7 +50,7 @@ ROWS = pa.schema(
         pa.field(KEY, pa.string(), nullable=False),  # the path or URL of the image file
         pa.field(LABEL, pa.string(), nullable=False),  # the name of the class
         pa.field(LABEL_ID, pa.int32(), nullable=False),  # its index in the manifest's labels
-        pa.field(IMAGE, pa.binary(), nullable=False),  # height x width x channels raw uint8
+        pa.field(IMAGE, pa.binary(), nullable=False),  # see stored_images
         pa.field(SOURCE_HEIGHT_PX, pa.int32(), nullable=False),  # after EXIF orientation
         pa.field(SOURCE_WIDTH_PX, pa.int32(), nullable=False),
         pa.field(SOURCE_BYTES, pa.int64(), nullable=False),
@@ -59,14 +61,17 @@ ROWS = pa.schema(
 )
 
 
-def rows_with_shape(height_px: int, width_px: int, channels: int) -> pa.Schema:
-    """Return ROWS whose metadata state the shape of IMAGE, for readers without the manifest.
+def rows_with_shape(pixels: PixelSpec) -> pa.Schema:
+    """Return ROWS whose metadata state the format of IMAGE, for readers without the manifest.
 
     The key is the column's name, the value is JSON. Shards of an older Halftone have none, and
-    their SOURCE_DIGEST is of a fixed size, which Hugging Face `datasets` 2 does not read.
+    their SOURCE_DIGEST is of a fixed size, which Hugging Face `datasets` 2 does not read. Raw
+    pixels have no encoding there.
     """
+    height_px, width_px, channels = pixels.shape
     shape = {"height": height_px, "width": width_px, "channels": channels, "dtype": "uint8"}
-    return ROWS.with_metadata({IMAGE: json.dumps(shape)})
+    encoding = {} if pixels.encoding == "raw" else {"encoding": pixels.encoding}
+    return ROWS.with_metadata({IMAGE: json.dumps({**shape, **encoding})})
 
 
 # An input that did not become a row, and the reason.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from halftone.errors import RunError
 
 PixelArray = npt.NDArray[np.uint8]
 # Indices of rows: of a target, or of the column.
-Rows = Union[Sequence[int], npt.NDArray[np.integer]]
+Rows = Union[Sequence[int], npt.NDArray[np.integer[Any]]]
 
 DAMAGE_REMEDY = "restore it, or run preprocess again with a new --output"
 # Images that a thread decodes in one go: few enough to keep all threads busy until the end.
@@ -72,13 +72,11 @@ class StoredImages(NamedTuple):
             target[rows] = self._view_raw()
             return
         content, num_images = self._split_column(), len(self.column)
-        parts = [
-            threads.submit(
-                *(self._decode, content, range(start, min(start + _IMAGES_AT_ONCE, num_images))),
-                *(target, rows[start : start + _IMAGES_AT_ONCE]),
-            )
-            for start in range(0, num_images, _IMAGES_AT_ONCE)
-        ]
+        parts = []
+        for start in range(0, num_images, _IMAGES_AT_ONCE):
+            stop = min(start + _IMAGES_AT_ONCE, num_images)
+            arguments = content, range(start, stop), target, rows[start:stop]
+            parts.append(threads.submit(self._decode, *arguments))
         for part in parts:
             part.result()
 

@@ -23,7 +23,13 @@ from halftone.dataset import integrity, manifest
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.shard_files import ShardFile
 from halftone.errors import InputError, RunError
-from halftone.export.tfrecord_shard import COUNT, FEATURES, FILES, ExportSettings, write_shards
+from halftone.export.tfrecord_shard import (
+    COUNT,
+    FILES,
+    ExportSettings,
+    describe_features,
+    write_shards,
+)
 from halftone.locking.lock import LOCK_FOLDER
 from halftone.locking.output import hold_output
 from halftone.spark.actions import ActionProgress, collect_rows
@@ -33,6 +39,8 @@ from halftone.spark.session import num_cores
 EXPORT_FILE, RECORDS_FOLDER = "export.json", "records"
 # Increased when readers of the older version would misread the new one.
 _SCHEMA_VERSION = 1
+# Of each export; that of encoded images has the encoding too.
+_SETTINGS = ("schema", "fingerprint", "compression")
 _TASKS_PER_CORE = 2  # few are enough because shards have equal sizes
 
 
@@ -56,11 +64,13 @@ def export_dataset(
     """
     dataset, output = map(storage.normalise_url, (dataset, output))
     data = manifest.read_manifest(dataset)
-    settings = {
+    settings: dict[str, Any] = {
         "schema": _SCHEMA_VERSION,
         "fingerprint": data.fingerprint,
         "compression": compression,
     }
+    if data.pixels.encoding != "raw":  # an older Halftone exported no other
+        settings["encoding"] = data.pixels.encoding
     previous_export = _read_previous_export(output, settings)
     digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8)
     folder = storage.join(RECORDS_FOLDER, digest.hexdigest())
@@ -73,7 +83,7 @@ def export_dataset(
         _read_previous_export(output, settings)  # another process may have written since
         missing = _missing_records(shards, output, folder, files)
         if missing:
-            _write_records(dataset, ExportSettings(data.shape(), compression), missing, session())
+            _write_records(dataset, ExportSettings(data.pixels, compression), missing, session())
         export_info = {**settings, **_describe_export(data, shards, files)}
         lock.check()
         storage.write_json(storage.join(output, EXPORT_FILE), export_info)
@@ -102,7 +112,7 @@ def _describe_export(
     return {
         "halftone_version": halftone.__version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "features": FEATURES,
+        "features": describe_features(data.pixels),
         "labels": data.labels,
         "shape": list(data.shape()),
         "rows": data.rows,
@@ -135,7 +145,9 @@ def _read_previous_export(output: str, settings: dict[str, Any]) -> dict[str, An
         url = storage.join(output, EXPORT_FILE)
         try:
             export_info = storage.read_json(url)
-            previous_settings = {key: export_info[key] for key in settings}
+            previous_settings = {key: export_info[key] for key in _SETTINGS}
+            if "encoding" in export_info:
+                previous_settings["encoding"] = export_info["encoding"]
         except (ValueError, KeyError, TypeError):
             raise InputError(
                 f"{url}: not the export.json of an export; give another --output"

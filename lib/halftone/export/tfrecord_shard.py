@@ -14,12 +14,18 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from halftone import arrow, storage
+from halftone.config import PixelSpec
 from halftone.dataset import schema
+from halftone.dataset.stored_images import StoredImages
 
 HEIGHT, WIDTH, CHANNELS = "height", "width", "channels"
-# Features of the tf.train.Example of a row, one value each.
-FEATURES = {
-    schema.IMAGE: "bytes: height x width x channels, raw uint8",
+_IMAGE_FORMATS = {
+    "raw": "raw uint8",
+    "jpeg": "JPEG; tf.io.decode_jpeg(dct_method='INTEGER_ACCURATE') gives the pixels of training",
+    "png": "PNG",
+}
+# Features of the tf.train.Example of a row besides the image, one value each.
+_FEATURES = {
     HEIGHT: "int64",
     WIDTH: "int64",
     CHANNELS: "int64",
@@ -33,10 +39,16 @@ FILES = pa.schema([pa.field("shard", pa.string()), pa.field("target", pa.string(
 COUNT = pa.schema([pa.field("rows", pa.int64())])
 
 
+def describe_features(pixels: PixelSpec) -> dict[str, str]:
+    """Return name and type of each feature of the tf.train.Example of a row, one value each."""
+    image = f"bytes: height x width x channels, {_IMAGE_FORMATS[pixels.encoding]}"
+    return {schema.IMAGE: image, **_FEATURES}
+
+
 class ExportSettings(NamedTuple):
     """Settings that all shards share."""
 
-    shape: tuple[int, int, int]  # height, width, channels
+    pixels: PixelSpec
     compression: str  # of tf.io.TFRecordOptions: "GZIP" or ""
 
 
@@ -44,7 +56,7 @@ def write_shards(settings: ExportSettings, tables: Iterator[pa.Table]) -> Iterat
     """Write shards as TFRecord files; yield how many rows were written, as a table of COUNT.
 
     Args:
-        settings: shape and compression.
+        settings: format of the images, and compression.
         tables: rows of FILES.
     """
     num_rows = 0
@@ -57,12 +69,16 @@ def write_shards(settings: ExportSettings, tables: Iterator[pa.Table]) -> Iterat
 def _write_shard(settings: ExportSettings, shard: str, target: str) -> int:
     """Write a shard as a TFRecord file; return its number of rows.
 
-    The same shard always gives the same bytes.
+    The same shard always gives the same bytes. Images are written as the shard stores them.
+
+    Raises:
+        RunError: an image is damaged.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf  # imported here because only workers need it
 
     rows = storage.read_table(shard, [schema.KEY, schema.LABEL, schema.LABEL_ID, schema.IMAGE])
+    StoredImages(rows[schema.IMAGE], settings.pixels, shard).pixels()  # finds damaged images
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "shard.tfrecord")
         with tf.io.TFRecordWriter(path, settings.compression) as writer:
@@ -83,7 +99,7 @@ def _serialize_row(
     def int_feature(value: int) -> Any:
         return train.Feature(int64_list=train.Int64List(value=[value]))
 
-    height, width, channels = settings.shape
+    height, width, channels = settings.pixels.shape
     features = {
         schema.IMAGE: bytes_feature(image),
         HEIGHT: int_feature(height),

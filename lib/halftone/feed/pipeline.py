@@ -1,5 +1,8 @@
 """Batches for Keras: streamed from the shards at each epoch, or cached in memory.
 
+Encoded images are decoded in each epoch where they are streamed, and once where they are cached:
+the memory holds pixels, as decoding them again would cost most of what the cache saves.
+
 Both sources return, for an epoch, a tf.data.Dataset of `plan.steps` elements: pixels (B, H, W, C)
 uint8, labels (B, 1) int32 and weights (B,) float32, where B is `plan.rank_batch_size`. If a rank
 has too few rows for its last batch, the first rows of the epoch fill it, with weight 0: the loss
@@ -17,6 +20,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
+from halftone.config import PixelSpec
 from halftone.feed import balanced_rows, buffers, rank_batches
 from halftone.feed.balanced_rows import Counts
 from halftone.feed.buffers import BufferPool
@@ -50,13 +54,13 @@ class StreamedSource:
     """Reads its slices at each epoch, and shuffles rows within a few slices at a time."""
 
     def __init__(
-        self, dataset_root: str, shape: tuple[int, int, int], world: World, rank_batch_size: int
-    ):
-        self._dataset_root, self._shape, self._world = dataset_root, shape, world
+        self, dataset_root: str, pixels: PixelSpec, world: World, rank_batch_size: int
+    ) -> None:
+        self._dataset_root, self._pixels, self._world = dataset_root, pixels, world
         self._buffer_pool = BufferPool()
         self.read_error: Optional[Exception] = None
         signature = (
-            tf.TensorSpec((None, rank_batch_size, *shape), tf.uint8),
+            tf.TensorSpec((None, rank_batch_size, *pixels.shape), tf.uint8),
             tf.TensorSpec((None, rank_batch_size, 1), tf.int32),
             tf.TensorSpec((None, rank_batch_size), tf.float32),
         )
@@ -77,7 +81,7 @@ class StreamedSource:
         try:
             for images, labels, weights in rank_batches.read_batches(
                 self._dataset_root,
-                self._shape,
+                self._pixels,
                 self._plan,
                 self._world,
                 self._shuffle_seed,
@@ -95,27 +99,27 @@ class CachedSource:
     After `balance_classes` an epoch draws rows by their class instead of all of them.
     """
 
-    def __init__(
-        self, dataset_root: str, shape: tuple[int, int, int], world: World, plan: EpochPlan
-    ) -> None:
+    def __init__(self, dataset_root: str, pixels: PixelSpec, world: World, plan: EpochPlan) -> None:
         self._rows, self._draws = plan.count_rows(world.rank), np.zeros(0, np.int64)
         self.read_error: Optional[Exception] = None
         # A rank without any row, possible in validation, gets a black one of weight 0.
         num_cached = max(1, self._rows)
-        images = buffers.allocate_aligned((num_cached, *shape))
+        images = buffers.allocate_aligned((num_cached, *pixels.shape))
         images[self._rows :] = 0
         labels = np.zeros((num_cached, 1), np.int32)
         start = 0
-        for slice_images, slice_labels in rank_batches.read_slices(
-            dataset_root, shape, plan.rank_slices[world.rank]
-        ):
-            stop = start + len(slice_labels)
-            images[start:stop], labels[start:stop, 0] = slice_images, slice_labels
-            start = stop
+        with rank_batches.decoding_threads(world) as threads:
+            for slice_images, slice_labels in rank_batches.read_slices(
+                dataset_root, pixels, plan.rank_slices[world.rank]
+            ):
+                stop = start + len(slice_labels)
+                slice_images.copy_to(images, np.arange(start, stop), threads)
+                labels[start:stop, 0] = slice_labels
+                start = stop
         with tf.device("/CPU:0"):
             # DLPack shares the memory; tf.constant would copy the pixels.
-            pixels = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
-            self._pixels, self._labels = pixels, tf.constant(labels)
+            self._pixels = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
+            self._labels = tf.constant(labels)
         self._label_ids = labels[: self._rows, 0].astype(np.int64)
         self._set_plan(plan, self._rows)
 

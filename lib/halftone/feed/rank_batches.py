@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from halftone import arrow, storage
+from halftone import storage
+from halftone.config import PixelSpec
 from halftone.dataset import schema
+from halftone.dataset.stored_images import DAMAGE_REMEDY, StoredImages
 from halftone.errors import RunError
 from halftone.feed import row_groups
 from halftone.feed.buffers import BufferPool, PixelArray
 from halftone.feed.epoch_plan import EpochPlan, ShardSlice
 from halftone.feed.world import World
+from halftone.system import cores
 
 LabelArray = npt.NDArray[np.int32]
 WeightArray = npt.NDArray[np.float32]
@@ -24,12 +28,11 @@ BatchBlock = tuple[PixelArray, LabelArray, WeightArray]
 
 # Number of slices within which rows are shuffled; the order of the slices is shuffled too.
 _SHUFFLE_SLICES = 4
-_REMEDY = "restore it, or run preprocess again with a new --output"
 
 
 def read_batches(
     dataset_root: str,
-    shape: tuple[int, int, int],
+    pixels: PixelSpec,
     plan: EpochPlan,
     world: World,
     shuffle_seed: str,
@@ -44,10 +47,26 @@ def read_batches(
         buffer_pool: allocates the pixels.
 
     Raises:
-        RunError: the shards do not match the manifest.
+        RunError: the shards do not match the manifest, or an image is damaged.
     """
+    with decoding_threads(world) as threads:
+        yield from _read_batches(
+            *(dataset_root, pixels, plan, world, shuffle_seed, buffer_pool, threads)
+        )
+
+
+def _read_batches(
+    dataset_root: str,
+    pixels: PixelSpec,
+    plan: EpochPlan,
+    world: World,
+    shuffle_seed: str,
+    buffer_pool: BufferPool,
+    threads: Executor,
+) -> Iterator[BatchBlock]:
     slices, batch_size = plan.rank_slices[world.rank], plan.rank_batch_size
-    reader = read_slices(dataset_root, shape, slices)
+    shape = pixels.shape
+    reader = read_slices(dataset_root, pixels, slices)
     rng = np.random.default_rng(list(shuffle_seed.encode())) if shuffle_seed else None
     rest_images, rest_labels = np.empty((0, *shape), np.uint8), np.empty(0, np.int32)
     first_images, first_labels = rest_images, rest_labels  # as many as the last batch lacks
@@ -58,13 +77,14 @@ def read_batches(
         images = buffer_pool.allocate((num_rest + num_rows, *shape))
         labels = np.empty(num_rest + num_rows, np.int32)
         images[:num_rest], labels[:num_rest] = rest_images, rest_labels
-        # Shuffle the destinations, so that each row is copied once.
+        # Shuffle the destinations, so that each row is copied, or decoded, into its place.
         destinations = num_rest + (rng.permutation(num_rows) if rng else np.arange(num_rows))
         num_read = 0
         for _ in group:
             slice_images, slice_labels = next(reader)
             rows = destinations[num_read : num_read + len(slice_labels)]
-            images[rows], labels[rows] = slice_images, slice_labels
+            slice_images.copy_to(images, rows, threads)
+            labels[rows] = slice_labels
             num_read += len(rows)
         num_batches = len(labels) // batch_size
         end = num_batches * batch_size
@@ -78,10 +98,18 @@ def read_batches(
         yield _fill_batch(rest_images, rest_labels, first_images, first_labels, batch_size)
 
 
+def decoding_threads(world: World) -> Executor:
+    """Return threads that decode images on this rank's share of the cores.
+
+    They start when they are first used: not for raw pixels.
+    """
+    return ThreadPoolExecutor(cores.num_threads(world.local_size), "decode")
+
+
 def read_slices(
-    dataset_root: str, shape: tuple[int, int, int], slices: Sequence[ShardSlice]
-) -> Iterator[tuple[PixelArray, LabelArray]]:
-    """Yield pixels (rows, *shape) uint8 and labels (rows,) int32 of one slice after another.
+    dataset_root: str, pixels: PixelSpec, slices: Sequence[ShardSlice]
+) -> Iterator[tuple[StoredImages, LabelArray]]:
+    """Yield the images and labels (rows,) int32 of one slice after another.
 
     Raises:
         RunError: a shard cannot be read, or does not match the manifest.
@@ -101,10 +129,16 @@ def read_slices(
         if rows != shard.rows:
             raise RunError(
                 f"{storage.join(dataset_root, shard.path)} has {rows} rows, the manifest has "
-                f"{shard.rows}; {_REMEDY}"
+                f"{shard.rows}; {DAMAGE_REMEDY}"
             )
         part = table.slice(shard_slice.start, shard_slice.rows)
-        yield arrow.view_images(part[schema.IMAGE], shape), part[schema.LABEL_ID].to_numpy()
+        images = StoredImages(
+            part[schema.IMAGE],
+            pixels,
+            storage.join(dataset_root, shard.path),
+            range(shard_slice.start, shard_slice.stop),
+        )
+        yield images, part[schema.LABEL_ID].to_numpy()
 
 
 def _check_shards(dataset_root: str, slices: Sequence[ShardSlice]) -> None:
@@ -117,9 +151,9 @@ def _check_shards(dataset_root: str, slices: Sequence[ShardSlice]) -> None:
         try:
             storage.read_table(url, [schema.LABEL_ID])
         except FileNotFoundError:
-            raise RunError(f"{url} is missing; {_REMEDY}") from None
+            raise RunError(f"{url} is missing; {DAMAGE_REMEDY}") from None
         except pa.ArrowException as error:
-            raise RunError(f"{url} is damaged ({error}); {_REMEDY}") from None
+            raise RunError(f"{url} is damaged ({error}); {DAMAGE_REMEDY}") from None
 
 
 def _reshape_batches(images: PixelArray, labels: LabelArray, batch_size: int) -> BatchBlock:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from IPython.display import HTML, Image
 from matplotlib.figure import Figure
 
-from halftone import arrow, printable, storage
+from halftone import printable, storage
 from halftone.dataset import previews, schema
 from halftone.dataset.manifest import Manifest, read_shards
+from halftone.dataset.stored_images import StoredImages
 from halftone.errors import InputError
 from halftone.metrics.examples import Example, Examples
 from halftone.metrics.model import ConfusionMetrics, Metrics, ScoreHistogram, SplitScores
@@ -146,8 +147,9 @@ def load_examples(dataset: str, data: Manifest, output: str, scores: SplitScores
                 f"{output}: these are scores of another version of {dataset}; score again"
             )
         table = storage.read_table(storage.join(output, file))
-        images = storage.read_table(storage.join(dataset, shards[digest]), [schema.IMAGE])
-        pixels = arrow.view_images(images[schema.IMAGE], data.shape())
+        url = storage.join(dataset, shards[digest])
+        images = storage.read_table(url, [schema.IMAGE])[schema.IMAGE]
+        pixels = StoredImages(images, data.pixels, url).pixels()
         selected += predictions.summarise_predictions(predictor, table, pixels=pixels).examples
     return selected
 

@@ -117,7 +117,9 @@ def decode_images(root: str, entries: pa.Table, pixels: PixelSpec, read_threads:
     sizes = entries[schema.SIZE_BYTES].to_pylist()
     files = _read_ahead(keys, sizes, read_threads)
     staged = [_decode_image(data, size, pixels) for data, size in zip(files, sizes)]
-    return _build_part(keys, entries, staged, _hash_pixels(staged, pixels))
+    # Hashed before they are encoded, so that near duplicates do not depend on the encoding.
+    hashes = _hash_pixels(staged, pixels)
+    return _build_part(keys, entries, _encode_images(staged, pixels), hashes)
 
 
 def is_decoded(part: pa.Table) -> npt.NDArray[np.bool_]:
@@ -190,6 +192,19 @@ def _hash_pixels(staged: Sequence[_StagedImage], pixels: PixelSpec) -> npt.NDArr
         array = np.frombuffer(data, np.uint8).reshape(len(numbers), *pixels.shape)
         hashes[numbers] = images.perceptual_hashes(array).view(np.int64)
     return hashes
+
+
+def _encode_images(staged: Sequence[_StagedImage], pixels: PixelSpec) -> list[_StagedImage]:
+    """Return the images with their raw pixels encoded as a dataset stores them."""
+    if pixels.encoding == "raw":
+        return list(staged)
+    encoded = []
+    for image in staged:
+        if image.status == OK:
+            array = np.frombuffer(image.image, np.uint8).reshape(pixels.shape)
+            image = image._replace(image=images.encode_pixels(array, pixels))
+        encoded.append(image)
+    return encoded
 
 
 def _build_part(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from functools import partial
@@ -18,11 +17,14 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
+from halftone.config import PixelSpec
 from halftone.dataset import pixel_statistics, schema, shard_files
 from halftone.dataset.shard_files import SHARD_FILES, ShardFile
 from halftone.dataset.splits import SPLITS
+from halftone.dataset.stored_images import PixelArray, StoredImages
 from halftone.preprocess import decode_block, row_notes
 from halftone.preprocess.decode_block import STATUS
+from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.preprocess.shards import Shard, ShardSource
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, create_frame, map_rows
@@ -45,23 +47,21 @@ class ShardWriter:
         dataset: URL of the dataset's folder.
         images: URL of the folder of images.
         labels: of the dataset, in the order of `label_id`.
-        shape: height, width and channels of the images.
+        pixels: format of the images, the same in all sources.
     """
 
-    def __init__(
-        self, dataset: str, images: str, labels: Sequence[str], shape: tuple[int, int, int]
-    ) -> None:
+    def __init__(self, dataset: str, images: str, labels: Sequence[str], pixels: PixelSpec) -> None:
         self.dataset = dataset
         self._images = images
         self._labels = arrow.string_array(labels)
-        self._shape = shape
-        self._schema = schema.rows_with_shape(*shape)
+        self._pixels = pixels
+        self._schema = schema.rows_with_shape(pixels)
         self._last_key: Optional[tuple[str, str, tuple[str, ...]]] = None
-        self._last_rows = arrow.empty_table(_SOURCE_SCHEMA)
+        self._last_rows: Optional[pa.Table] = None
 
     @property
     def image_bytes(self) -> int:
-        return math.prod(self._shape)
+        return self._pixels.image_bytes
 
     def write(self, shard: Shard) -> ShardFile:
         """Write one shard; the same rows always give the same bytes."""
@@ -70,16 +70,17 @@ class ShardWriter:
             for source in shard.sources
         ]
         table = self._add_label_ids(pa.concat_tables(tables).combine_chunks())
+        pixels = self._decode(tables, shard.sources)
         size_bytes = storage.write_table(storage.join(self.dataset, shard.path), table)
-        _, pixels = arrow.offsets_and_data(table[schema.IMAGE])
-        rows = pixels.reshape(table.num_rows, -1)
-        sums, square_sums = pixel_statistics.channel_sums(rows, self._shape[2])
+        sums, square_sums = pixel_statistics.channel_sums(
+            pixels.reshape(table.num_rows, -1), self._pixels.channels
+        )
         return ShardFile(
             path=shard.path,
             split=shard.split,
             rows=table.num_rows,
             size_bytes=size_bytes,
-            digest=_digest_rows(table, self._images),
+            digest=_digest_rows(table, pixels, self._images),
             sums=sums,
             square_sums=square_sums,
         )
@@ -92,6 +93,16 @@ class ShardWriter:
             self._last_key = key
         return self._last_rows
 
+    def _decode(self, tables: Sequence[pa.Table], sources: Sequence[ShardSource]) -> PixelArray:
+        """Return the pixels of rows of some sources, (rows, height, width, channels)."""
+        parts = [
+            StoredImages(
+                table[schema.IMAGE], self._pixels, source.url, arrow.to_numpy(table[ROW_NUMBER])
+            ).pixels()
+            for table, source in zip(tables, sources)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
     def _add_label_ids(self, table: pa.Table) -> pa.Table:
         """Return schema.ROWS, with the shape of the images in the metadata."""
         label_ids = pc.index_in(table[schema.LABEL], value_set=self._labels)
@@ -102,7 +113,7 @@ class ShardWriter:
 
 
 def read_source_rows(url: str, split: str, notes: Sequence[str]) -> pa.Table:
-    """Return the columns of schema.ROWS but LABEL_ID of the rows that a file gives to a split.
+    """Return the rows that a file gives to a split: schema.ROWS without LABEL_ID, and ROW_NUMBER.
 
     Args:
         url: of a staged part, or of a shard of the split.
@@ -113,7 +124,9 @@ def read_source_rows(url: str, split: str, notes: Sequence[str]) -> pa.Table:
     mask = row_notes.keep_mask(table.num_rows, notes)
     if STATUS in table.column_names:
         mask &= decode_block.is_decoded(table) & _is_of_split(table, split)
-    return arrow.filter_rows(arrow.conform(table, _SOURCE_SCHEMA), mask)
+    numbers = arrow.number_array(np.arange(table.num_rows), pa.int64())
+    rows = arrow.conform(table, _SOURCE_SCHEMA).append_column(ROW_NUMBER, numbers)
+    return arrow.filter_rows(rows, mask)
 
 
 def _is_of_split(part: pa.Table, split: str) -> npt.NDArray[np.bool_]:
@@ -121,14 +134,19 @@ def _is_of_split(part: pa.Table, split: str) -> npt.NDArray[np.bool_]:
     return is_split
 
 
-def _digest_rows(rows: pa.Table, images: str) -> str:
-    """Digest the labels, pixels and paths (below the folder of images) of the rows."""
+def _digest_rows(rows: pa.Table, pixels: PixelArray, images: str) -> str:
+    """Digest the labels, pixels and paths (below the folder of images) of the rows.
+
+    Equal pixels give an equal digest, whatever they are encoded as.
+    """
     paths = arrow.string_array([key[len(images) :] for key in rows[schema.KEY].to_pylist()])
     digest = hashlib.blake2b(digest_size=16)
-    for column in (paths, rows[schema.LABEL], rows[schema.IMAGE]):
+    for column in (paths, rows[schema.LABEL]):
         offsets, data = arrow.offsets_and_data(column)
         digest.update(np.diff(offsets).astype("<i4").tobytes())
         digest.update(data.data)
+    digest.update(np.full(len(pixels), pixels[0].size, "<i4").tobytes())
+    digest.update(pixels.data)
     return digest.hexdigest()
 
 

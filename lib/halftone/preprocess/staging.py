@@ -67,7 +67,7 @@ def compute_run_name(
         "schema": schema.SCHEMA_VERSION,
         "root": root,
         "seed": config.seed,
-        "pixels": config.pixels.model_dump(),
+        "pixels": config.pixels.identity(),
         "splits": result_settings(config.splits, mode="python"),
         "preprocess": result_settings(config.preprocess, mode="python"),
         "last": (previous_manifest.version, previous_manifest.fingerprint)

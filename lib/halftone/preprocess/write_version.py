@@ -79,9 +79,7 @@ def _write_shards(context: PreprocessContext, outcome: PreprocessOutcome) -> lis
     unchanged_files, planned = shards.plan_shards(
         file_rows, shards.shard_sizes(config, outcome.counts, file_rows), context.run_name
     )
-    writer = ShardWriter(
-        context.dataset, context.catalogue.root, outcome.labels, config.pixels.shape
-    )
+    writer = ShardWriter(context.dataset, context.catalogue.root, outcome.labels, config.pixels)
     new_files = write_shards(context.session, writer, planned, context.run_name)
     return sorted([*unchanged_files, *new_files], key=lambda file: SPLITS.index(file.split))
 

@@ -117,7 +117,7 @@ class _ValidationRows(NamedTuple):
 def _predict_validation(scorer: SparkScorer, data: Manifest, folder: str) -> _ValidationRows:
     shards = read_shards(scorer.dataset, data, VALIDATION)
     urls = [storage.join(folder, spark_scorer.shard_file_name(shard)) for shard in shards]
-    counts = scorer.predict_validation(shards, urls)
+    counts = scorer.predict_validation(data, shards, urls)
     num_rows, num_positives = map(sum, zip(*counts))
     return _ValidationRows(scorer, tuple(urls), num_rows, num_positives)
 

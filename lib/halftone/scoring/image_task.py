@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from halftone import arrow, storage
 from halftone.dataset import schema
+from halftone.dataset.stored_images import StoredImages
 from halftone.preprocess import decode_block, row_notes
 from halftone.preprocess.decode_block import DecodeJob
 from halftone.scoring import predict, predictions
@@ -67,7 +68,7 @@ def _score_entries(
     if not usable.num_rows:
         return arrow.empty_table(schema.IMAGE_PREDICTIONS), rejects
     part = decode_block.decode_images(job.root, usable, job.pixels, job.read_threads)
-    rows = _predict_part(predictor, decode_block.select_decoded(part))
+    rows = _predict_part(predictor, job, decode_block.select_decoded(part))
     rejects = pa.concat_tables([rejects, decode_block.select_rejects(part)])
     return rows, rejects.combine_chunks()
 
@@ -100,15 +101,15 @@ def keep_file(
     return predictions.summarise_predictions(predictor, table)
 
 
-def _predict_part(predictor: PredictorSettings, part: pa.Table) -> pa.Table:
+def _predict_part(predictor: PredictorSettings, job: DecodeJob, part: pa.Table) -> pa.Table:
     """Return schema.IMAGE_PREDICTIONS for the decoded images of a part."""
     part = part.combine_chunks()
     label = part["label"]
     is_known = pc.not_equal(label, arrow.string_array([""])[0])
     label = pc.if_else(is_known, label, pa.nulls(part.num_rows, pa.string()))
-    probabilities = predict.predict_probabilities(
-        predictor, arrow.view_images(part["image"], predictor.shape)
-    )
+    # With encoding jpeg, the images were encoded: the model saw such pixels in its training too.
+    pixels = StoredImages(part[schema.IMAGE], job.pixels, job.parts).pixels()
+    probabilities = predict.predict_probabilities(predictor, pixels)
     table = predictions.prediction_table(predictor, part["key"], label, probabilities, None)
     file_columns = [part["source_bytes"], part["source_modified"]]
     return pa.table([*table.columns, *file_columns], schema=schema.IMAGE_PREDICTIONS)

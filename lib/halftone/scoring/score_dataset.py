@@ -109,7 +109,7 @@ def _score(split_job: _SplitJob, session: SessionFactory, lock: Lock) -> SplitSc
     reusable = previous if previous is not None and previous.basis == fingerprint else None
     files = _prediction_files(shards, split_job.run, reusable if settings.only_new else None)
     predictions = scorer.write_predictions(
-        shards, [storage.join(job.output, file) for file in files], data.fingerprint
+        data, shards, [storage.join(job.output, file) for file in files]
     )
     expected = sum(shard.rows for shard in shards)
     if predictions.num_rows != expected:

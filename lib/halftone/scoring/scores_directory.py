@@ -55,7 +55,7 @@ def scoring_fingerprint(
         schema.SCHEMA_VERSION,
         model_info.version,
         model_info.labels,
-        model_info.pixels.model_dump(mode="json"),
+        model_info.pixels.identity(),
         result_settings(settings),
         dataset_fingerprint,
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from halftone import arrow, storage
+from halftone import storage
+from halftone.config import PixelSpec
 from halftone.dataset import schema
+from halftone.dataset.stored_images import StoredImages
 from halftone.scoring import predict, predictions
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
@@ -23,16 +25,23 @@ SHARDS = pa.schema(
 
 
 def score_shard(
-    predictor: PredictorSettings, fingerprint: str, *, number: int, source: str, target: str
+    predictor: PredictorSettings,
+    stored: PixelSpec,
+    fingerprint: str,
+    *,
+    number: int,
+    source: str,
+    target: str,
 ) -> PredictionSummary:
     """Write the predictions of a shard, unless they exist completely, and summarise them.
 
     Args:
+        stored: how the dataset stores its images.
         fingerprint: of the dataset.
         number, source, target: a row of SHARDS.
     """
     rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.IMAGE])
-    pixels = arrow.view_images(rows[schema.IMAGE], predictor.shape)
+    pixels = StoredImages(rows[schema.IMAGE], stored, source).pixels()
     if storage.count_rows(target) == rows.num_rows:
         table = storage.read_table(target)
     else:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 
 from halftone import storage
+from halftone.dataset.manifest import Manifest
 from halftone.dataset.shard_files import ShardFile
 from halftone.model_directory import ModelInfo
 from halftone.scoring import summary_parts
@@ -32,16 +33,16 @@ class SparkScorer(NamedTuple):
     predictor: PredictorSettings
 
     def write_predictions(
-        self, shards: Sequence[ShardFile], targets: Sequence[str], fingerprint: str
+        self, data: Manifest, shards: Sequence[ShardFile], targets: Sequence[str]
     ) -> PredictionSummary:
         """Write the predictions of each shard, unless they exist, and return their summary.
 
         Args:
+            data: of the dataset.
             shards: one or more.
             targets: URL of the predictions of each shard.
-            fingerprint: of the dataset.
         """
-        score = partial(score_shard, self.predictor, fingerprint)
+        score = partial(score_shard, self.predictor, data.pixels, data.fingerprint)
         summaries = frames.map_tables(
             self._shard_frame(shards, targets),
             partial(summary_parts.summarise_rows, score),
@@ -53,10 +54,10 @@ class SparkScorer(NamedTuple):
         return collect_summary(self.spark, summaries, merge_steps, progress)
 
     def predict_validation(
-        self, shards: Sequence[ShardFile], targets: Sequence[str]
+        self, data: Manifest, shards: Sequence[ShardFile], targets: Sequence[str]
     ) -> list[tuple[int, int]]:
         """Write VALIDATION_PREDICTIONS of each shard, unless they exist; return ROW_COUNTS."""
-        predict = partial(predict_shard, self.predictor)
+        predict = partial(predict_shard, self.predictor, data.pixels)
         counts = frames.map_rows(self._shard_frame(shards, targets), predict, ROW_COUNTS)
         progress = _show_progress("calibrate", shards, targets)
         return [(row[0], row[1]) for row in actions.collect_rows(counts, progress)]

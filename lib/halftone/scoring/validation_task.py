@@ -16,7 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from halftone import arrow, storage
+from halftone.config import PixelSpec
 from halftone.dataset import schema
+from halftone.dataset.stored_images import StoredImages
 from halftone.errors import InputError
 from halftone.metrics import calibration, score_counts, thresholds
 from halftone.metrics.score_counts import ScoreCounts
@@ -56,11 +58,12 @@ _COUNTED_AT_ONCE = 2**18
 
 
 def predict_shard(
-    predictor: PredictorSettings, *, number: int, source: str, target: str
+    predictor: PredictorSettings, stored: PixelSpec, *, number: int, source: str, target: str
 ) -> list[tuple[int, int]]:
     """Write the VALIDATION_PREDICTIONS of a shard, unless they exist; return ROW_COUNTS.
 
     Args:
+        stored: how the dataset stores its images.
         number, source, target: a row of shard_task.SHARDS.
     """
     num_rows = storage.count_rows(source)
@@ -69,7 +72,7 @@ def predict_shard(
     else:
         rows = storage.read_table(source, [schema.LABEL_ID, schema.IMAGE])
         label_ids = arrow.to_numpy(rows[schema.LABEL_ID])
-        images = arrow.view_images(rows[schema.IMAGE], predictor.shape)
+        images = StoredImages(rows[schema.IMAGE], stored, source).pixels()
         probabilities = predict.predict_probabilities(predictor, images)
         columns = [rows[schema.LABEL_ID], predictions.probability_column(probabilities)]
         storage.write_table(target, pa.table(columns, schema=VALIDATION_PREDICTIONS))

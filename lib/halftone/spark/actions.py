@@ -25,6 +25,7 @@ _RESUME_HINT = "; finished work is kept, run again to go on"
 # Errors of workers that the same command would meet again.
 _LASTING_ERROR = re.compile(
     r"(FileNotFound|Permission|NotADirectory|IsADirectory)Error: |OSError: .*symbolic links"
+    r"|RunError: .* is damaged"
 )
 
 # Its first line that is not indented is the error.

@@ -57,7 +57,7 @@ def publish_model(
             version=version,
             network=f"network-{version}.keras",
             labels=manifest.labels,
-            pixels=manifest.pixels,
+            pixels=manifest.pixels.without_lossless_encoding(),
             fingerprint=manifest.fingerprint,
             best_epoch=best.epoch,
             ranks=ranks,

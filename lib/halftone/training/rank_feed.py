@@ -52,7 +52,7 @@ class RankFeed:
     def open_source(self, split: str, plan: EpochPlan) -> BatchSource:
         """Return the source of a split, the same one in all epochs."""
         if split not in self._sources:
-            arguments = self._dataset, self._manifest.shape(), self._world
+            arguments = self._dataset, self._manifest.pixels, self._world
             self._sources[split] = (
                 CachedSource(*arguments, plan)
                 if self._is_cached
@@ -73,7 +73,7 @@ class RankFeed:
                 "train.class_weights balanced with train.sampling natural"
             )
         plan, num_classes = self._plan_all_rows(1), len(self._manifest.labels)
-        source = CachedSource(self._dataset, self._manifest.shape(), self._world, plan)
+        source = CachedSource(self._dataset, self._manifest.pixels, self._world, plan)
         row_counts = np.stack(collectives.gather(source.count_labels(num_classes)))
         draws = balanced_rows.share_draws(row_counts)
         # Horovod: the same number of steps on all ranks, though some draw more rows.

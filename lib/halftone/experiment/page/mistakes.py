@@ -11,6 +11,7 @@ import pyarrow as pa
 from halftone import arrow, storage
 from halftone.dataset import manifest, schema
 from halftone.dataset.manifest import Manifest
+from halftone.dataset.stored_images import StoredImages
 from halftone.errors import InputError
 from halftone.experiment import datasets, trial
 from halftone.experiment.outcomes import RunOutcome
@@ -103,17 +104,16 @@ def _find_mistakes_in_shard(
     if not len(wrong):
         return Examples()
     images = storage.read_table(location.url, [schema.IMAGE])[schema.IMAGE]
-    shape = location.dataset.shape()
     settings = PredictorSettings(
         network="",  # no prediction is made here
         version=metrics.model_version,
         labels=tuple(metrics.labels),
-        shape=shape,
+        shape=location.dataset.shape(),
         batch_size=1,
         threads=1,
         threshold=measures.decision_threshold(metrics),
     )
-    pixels = arrow.view_images(images, shape)[wrong]
+    pixels = StoredImages(images, location.dataset.pixels, location.url).pixels(wrong)
     return predictions.summarise_predictions(
         settings, arrow.take_rows(table, wrong), pixels=pixels
     ).examples

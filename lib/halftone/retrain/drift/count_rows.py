@@ -6,11 +6,13 @@ Only shards that the earlier version does not have are read.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Callable, NamedTuple, Optional
 
 from pyspark.sql import DataFrame, SparkSession
 
 from halftone import storage
+from halftone.config import PixelSpec
 from halftone.dataset import manifest
 from halftone.dataset.shard_files import ShardFile
 from halftone.retrain.drift import known_rows, statistics
@@ -46,7 +48,8 @@ def count_dataset_rows(
         known_statistics: statistics of the earlier version's shards.
         session: returns the SparkSession; called only if there are shards to read.
     """
-    files = _read_shards(dataset)
+    data = manifest.read_manifest(dataset)
+    files = manifest.read_shards(dataset, data)
     before = _read_shards(previous_dataset) if previous_dataset else []
     unread = [file for file in files if file.digest not in known_statistics]
     removed = _removed_shards(before, files)
@@ -59,6 +62,7 @@ def count_dataset_rows(
     if unread:
         of_shards, of_new_rows = _count_shards(
             session(),
+            data.pixels,
             [storage.join(dataset, file.path) for file in unread],
             [storage.join(str(previous_dataset), file.path) for file in removed],
             sum(file.rows for file in (*unread, *removed)),
@@ -83,11 +87,12 @@ def _removed_shards(before: list[ShardFile], files: list[ShardFile]) -> list[Sha
 
 
 def _count_shards(
-    spark: SparkSession, urls: list[str], removed: list[str], num_rows: int
+    spark: SparkSession, pixels: PixelSpec, urls: list[str], removed: list[str], num_rows: int
 ) -> tuple[dict[int, ImageStatistics], list[ImageStatistics]]:
     """Return the statistics of each shard by its index in `urls`, and those of new rows, in parts.
 
     Args:
+        pixels: how the dataset stores its images.
         removed: URLs of the earlier version's shards whose rows are not new.
         num_rows: rows of all these shards.
     """
@@ -98,7 +103,7 @@ def _count_shards(
         known = _find_known_rows(spark, urls, removed, num_rows)
         rows = rows.union(known).repartition(num_tasks, known_rows.SHARD)
     counts = collect_rows(
-        map_tables(rows, statistics.count_shards, statistics.COUNTS),
+        map_tables(rows, partial(statistics.count_shards, pixels), statistics.COUNTS),
         ActionProgress("drift", "count the rows of new shards"),
     )
     by_shard: dict[int, ImageStatistics] = {}

@@ -15,7 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from halftone import arrow, storage
+from halftone.config import PixelSpec
 from halftone.dataset import schema
+from halftone.dataset.stored_images import StoredImages
 from halftone.retrain.drift.known_rows import ROW, SHARD, SHARD_ITSELF, URL
 
 BINS = 64
@@ -62,10 +64,11 @@ def sum_statistics(parts: Iterable[ImageStatistics]) -> ImageStatistics:
     )
 
 
-def count_shards(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def count_shards(pixels: PixelSpec, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Count the rows of shards; yield tables of COUNTS.
 
     Args:
+        pixels: how the dataset stores its images.
         tables: tables of known_rows.ROWS: shards, and which of their rows are not new.
     """
     urls: dict[int, str] = {}
@@ -78,7 +81,7 @@ def count_shards(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
                 known[shard].append(row)
     new = [EMPTY]
     for shard, url in urls.items():
-        of_shard, new_of_shard = count_shard(url, known[shard])
+        of_shard, new_of_shard = count_shard(pixels, url, known[shard])
         new.append(new_of_shard)
         yield _counts_table(shard, of_shard)
     yield _counts_table(NEW_ROWS, sum_statistics(new))
@@ -91,10 +94,13 @@ def _counts_table(shard: int, counts: ImageStatistics) -> pa.Table:
     )
 
 
-def count_shard(url: str, known: Sequence[int]) -> tuple[ImageStatistics, ImageStatistics]:
+def count_shard(
+    pixels: PixelSpec, url: str, known: Sequence[int]
+) -> tuple[ImageStatistics, ImageStatistics]:
     """Count all rows of a shard, and separately those that are new.
 
     Args:
+        pixels: how the dataset stores its images.
         known: the numbers of the rows that are not new.
 
     Returns:
@@ -104,9 +110,8 @@ def count_shard(url: str, known: Sequence[int]) -> tuple[ImageStatistics, ImageS
     is_new = np.ones(rows.num_rows, bool)
     is_new[np.asarray(known, np.int64)] = False
     labels = rows[schema.LABEL].to_pylist()
-    ends, content = arrow.offsets_and_data(rows[schema.IMAGE])
-    pixels = content.reshape(rows.num_rows, int(ends[1]) if rows.num_rows else 0)
-    moments = [_mean_and_deviation(row) for row in pixels]
+    images = StoredImages(rows[schema.IMAGE], pixels, url).pixels()
+    moments = [_mean_and_deviation(image) for image in images.reshape(len(images), -1)]
     sides = [arrow.to_numpy(rows[f"source_{side}_px"]) for side in ("height", "width")]
     areas = sides[0].astype(np.float64) * sides[1]
     file_sizes = arrow.to_numpy(rows["source_bytes"]).astype(np.float64)

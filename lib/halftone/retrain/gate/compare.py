@@ -112,7 +112,7 @@ def _mismatch_reason(champion: str, dataset: str) -> str:
     """Return why the champion cannot score the dataset; "" if it can."""
     model_info: ModelInfo = model_directory.read_model_info(champion)
     dataset_manifest = manifest.read_manifest(dataset)
-    if model_info.pixels != dataset_manifest.pixels:
+    if model_info.pixels != dataset_manifest.pixels.without_lossless_encoding():
         return "the champion's pixel format is different"
     unmatched = sorted({*model_info.labels} ^ {*dataset_manifest.labels})
     if unmatched:
