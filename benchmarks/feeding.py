@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -56,13 +56,22 @@ class Feeding:
 
 @contextmanager
 def feeding(
-    arguments: list[str], log: Path, environment: Mapping[str, str], timeout_secs: float
+    arguments: list[str],
+    log: Path,
+    environment: Mapping[str, str],
+    timeout_secs: float,
+    cores: Sequence[int] = (),
 ) -> Iterator[Feeding]:
-    """Start a feeder, and end it on exit; the log is kept if it failed."""
+    """Start a feeder, and end it on exit; the log is kept if it failed.
+
+    Args:
+        cores: those that it may use; default: all. Needs Linux and its taskset.
+    """
+    pinned = ["taskset", "--cpu-list", ",".join(map(str, cores))] if cores else []
     with (
         open(log, "w", encoding="utf-8") as errors,
         subprocess.Popen(
-            [sys.executable, str(_FEEDER), *arguments],
+            [*pinned, sys.executable, str(_FEEDER), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -29,12 +29,12 @@ def cached(task: Task) -> Pass:
 
 def streamed_source(task: Task) -> BatchSource:
     determinism.configure_process(World(), SEED, "float32")
-    return StreamedSource(task.dataset, task.shape(), World(), BATCH)
+    return StreamedSource(task.dataset, task.pixels(), World(), BATCH)
 
 
 def cached_source(task: Task) -> BatchSource:
     determinism.configure_process(World(), SEED, "float32")
-    return CachedSource(task.dataset, task.shape(), World(), plan_epoch(task, 1))
+    return CachedSource(task.dataset, task.pixels(), World(), plan_epoch(task, 1))
 
 
 def _deliver(source: BatchSource, plan: EpochPlan, number: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
+from halftone.config import PixelSpec
 from halftone.dataset import manifest, schema
 from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import TRAIN
@@ -27,8 +28,11 @@ class Task(NamedTuple):
     records: str  # folder of the same rows as TFRecord files, one per shard
     num_shards: int  # only the first ones; all if there are fewer
 
+    def pixels(self) -> PixelSpec:
+        return manifest.read_manifest(self.dataset).pixels
+
     def shape(self) -> tuple[int, int, int]:
-        return manifest.read_manifest(self.dataset).shape()
+        return self.pixels().shape
 
     def shards(self) -> list[ShardFile]:
         data = manifest.read_manifest(self.dataset)
