@@ -28,7 +28,10 @@ RESULT_NAMES = """
     train.model.pooling train.model.pool_after train.model.pool_padding
     train.model.activation train.model.leaky_slope train.model.batch_norm
     train.model.batch_norm_before_activation train.model.batch_norm_momentum
-    train.model.conv_dropout train.model.global_average train.model.dense
+    train.model.conv_dropout train.model.batch_norm_scale train.model.pool_before_activation
+    train.model.conv_bias train.model.whitening_px train.model.identity_start
+    train.model.output_scale train.model.global_average train.model.global_max
+    train.model.global_pooling train.model.dense
     train.model.dense_dropout train.model.hidden train.model.dropout train.model.stem_filters
     train.model.stem_kernel_px train.model.stem_stride_px train.model.stem_pooling
     train.model.blocks train.model.stage_start train.model.bottleneck
@@ -39,7 +42,8 @@ RESULT_NAMES = """
     train.augment.flip train.augment.shift_fraction train.augment.rotate_degrees
     train.augment.zoom_fraction train.augment.brightness_fraction
     train.augment.contrast_fraction train.cache train.shuffle train.batch_size
-    train.optimizer train.learning_rate train.momentum train.scale_learning_rate
+    train.optimizer train.learning_rate train.bias_learning_rate_factor train.momentum
+    train.scale_learning_rate
     train.nesterov train.decay_epochs train.decay_factor train.decay_patience
     train.one_cycle_rise_fraction train.one_cycle_start_factor train.one_cycle_end_factor
     train.average_weights train.loss train.focal_gamma train.label_smoothing

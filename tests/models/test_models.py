@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,25 @@ ALL_SETTINGS = config.Convnet(
     global_average=True,
     dense=(16, 8),
     dense_dropout=(0.5, 0.0),
+)
+# The network of airbench94 (Jordan, 2024, section 3.1), with trained biases nowhere but in batch
+# normalisation and in the output layer.
+AIRBENCH = config.Convnet(
+    filters=(64, 64, 256, 256, 256, 256),
+    padding="same",
+    pool_after=(1, 3, 5),
+    pool_before_activation=True,
+    activation="gelu",
+    batch_norm=True,
+    batch_norm_before_activation=True,
+    batch_norm_momentum=0.6,
+    batch_norm_scale=False,
+    conv_bias=False,
+    whitening_px=2,
+    identity_start=True,
+    global_max=True,
+    dense=(),
+    output_scale=1 / 9,
 )
 
 
@@ -120,6 +140,68 @@ def test_convnet_with_every_setting_layer_by_layer() -> None:
     ]
     # 5x5x1x4+4, 4x4, 3x3x4x8+8, 4x8, 3x3x8x8+8, 4x8, 8x16+16, 16x8+8, 8x3+3
     assert model.count_params() == 104 + 16 + 296 + 32 + 584 + 32 + 144 + 136 + 27
+
+
+def test_network_of_airbench_layer_by_layer() -> None:
+    model = models.build_model(AIRBENCH.model_dump(), (32, 32, 3), 10, "standard", STATISTICS)
+
+    def block(side_px: int, pooled_px: int, filters: int) -> list[tuple[str, tuple[int, ...]]]:
+        pooled = (pooled_px, pooled_px, filters)
+        return [
+            ("Conv2D", (side_px, side_px, filters)),
+            *((name, pooled) for name in ("MaxPooling2D", "BatchNormalization", "Activation")),
+            *((name, pooled) for name in ("Conv2D", "BatchNormalization", "Activation")),
+        ]
+
+    assert layer_shapes(model) == [
+        ("Rescaling", (32, 32, 3)),
+        ("Conv2D", (31, 31, 24)),
+        ("Activation", (31, 31, 24)),
+        *block(31, 15, 64),
+        *block(15, 7, 256),
+        *block(7, 3, 256),
+        ("GlobalMaxPooling2D", (256,)),
+        ("Rescaling", (256,)),
+        ("Dense", (10,)),
+    ]
+    # 3x3 kernels of 24-64-64-256-256-256-256, a shift for each of them, and 256x10+10.
+    kernels = 9 * (24 * 64 + 64 * 64 + 64 * 256 + 3 * 256 * 256)
+    trained = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert trained == kernels + 2 * 64 + 4 * 256 + 2570 == 1_971_338
+    # Those of the whitening, and mean and variance of each batch normalisation.
+    assert model.count_params() - trained == 2 * 2 * 3 * 24 + 2 * (2 * 64 + 4 * 256)
+
+
+def test_pooling_before_relu_gives_the_same_as_after_it() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1), dtype=np.uint8)
+    outputs = []
+    for is_before in (False, True):
+        tf.keras.utils.set_random_seed(1)
+        settings = config.Convnet(filters=(4, 4), dense=(), pool_before_activation=is_before)
+        outputs.append(models.build_model(settings.model_dump(), (16, 16, 1), 3, "0..1")(pixels))
+    np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-6)
+
+
+def test_gelu_multiplies_by_the_normal_distribution_function() -> None:
+    """Hendrycks and Gimpel, 2016: x P(X <= x)."""
+    settings = config.Convnet(filters=(2,), activation="gelu", dense=())
+    model = models.build_model(settings.model_dump(), (4, 4, 1), 2, "0..1")
+    gelu = next(each for each in model.layers if isinstance(each, tf.keras.layers.Activation))
+    values = np.array([-2.0, -0.5, 0.0, 1.0, 3.0], np.float32)
+    expected = [x * 0.5 * (1 + math.erf(x / math.sqrt(2))) for x in values]
+    np.testing.assert_allclose(gelu(values), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", [config.Convnet(dense=()), config.Residual()])
+def test_output_scale_multiplies_the_input_of_the_output_layer(family: Any) -> None:
+    scaled = family.model_copy(update={"output_scale": 0.25})
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1), dtype=np.uint8)
+    inputs = []
+    for settings in (family, scaled):
+        tf.keras.utils.set_random_seed(1)
+        model = models.build_model(settings.model_dump(), (16, 16, 1), 3, "0..1")
+        inputs.append(tf.keras.Model(model.input, model.layers[-1].input)(pixels))
+    np.testing.assert_allclose(inputs[1], inputs[0] / 4, rtol=1e-5)
 
 
 def test_leaky_relu_multiplies_negative_values_by_its_slope() -> None:
@@ -208,10 +290,17 @@ def test_default_settings_keep_their_serialised_form() -> None:
         "batch_norm": False,
         "batch_norm_before_activation": False,
         "batch_norm_momentum": 0.99,
+        "batch_norm_scale": True,
+        "pool_before_activation": False,
+        "conv_bias": True,
         "conv_dropout": 0.0,
+        "whitening_px": None,
+        "identity_start": False,
         "global_average": False,
+        "global_max": False,
         "dense": [128],
         "dense_dropout": 0.0,
+        "output_scale": 1.0,
     }
     assert config.Mlp().model_dump(mode="json") == {
         "name": "mlp",
@@ -244,6 +333,19 @@ MISTAKES = [
         "conv_dropout 0.25 follows poolings, but pool_after is []; use conv_dropout 0, or name "
         "convolutions in pool_after",
     ),
+    (
+        {"global_average": True, "global_max": True},
+        "global_average and global_max exclude each other; use one of them",
+    ),
+    (
+        {"batch_norm_scale": False},
+        "batch_norm_scale false needs batch_norm true; set it, or remove both",
+    ),
+    (
+        {"batch_norm": True, "pool_before_activation": True},
+        "pool_before_activation needs batch_norm_before_activation true, as the order is "
+        "convolution, pooling, batch_norm, activation; set it, or remove both",
+    ),
 ]
 
 
@@ -264,7 +366,7 @@ def test_wrong_number_of_values_is_refused(settings: dict[str, object], message:
         ({"dense_dropout": 1.5}, "dense_dropout.0 = 1.5: must be less than 1"),
         (
             {"activation": ["relu", "tanh", "relu"]},
-            "activation.1 = \"tanh\": must be 'relu', 'leaky_relu' or 'none'",
+            "activation.1 = \"tanh\": must be 'relu', 'leaky_relu', 'gelu' or 'none'",
         ),
     ],
 )
@@ -341,6 +443,7 @@ def test_the_config_computes_the_sides_of_the_built_network(data: st.DataObject)
         pool_after=tuple(sorted(data.draw(st.sets(st.integers(1, count))))),
         padding=data.draw(st.sampled_from(["same", "valid"])),
         pool_padding=data.draw(st.sampled_from(["same", "valid"])),
+        whitening_px=data.draw(st.sampled_from([None, 2, 3])),
         dense=(),
     )
     height_px, width_px = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))

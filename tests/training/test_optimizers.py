@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from halftone import models
+from halftone.config import Convnet, TrainSettings
 from halftone.training.distributed_model import DistributedModel
 from small_network import small_network
 
@@ -38,6 +41,38 @@ def test_weight_decay_applies_to_kernels_only(optimizer: str) -> None:
 def gradient(weights: np.ndarray) -> np.ndarray:
     inputs = np.hstack([PIXELS, np.ones((4, 1))])
     return np.asarray(inputs.T @ (1 / (1 + np.exp(-inputs @ weights)) - LABELS[:, 0]) / 4)
+
+
+def test_learning_rate_of_biases_has_a_factor_but_in_the_output_layer() -> None:
+    updates = []
+    for factor in (1.0, 8.0):
+        tf.keras.backend.clear_session()
+        tf.keras.utils.set_random_seed(3)
+        settings = TrainSettings(
+            optimizer="sgd",
+            learning_rate=0.01,
+            momentum=0.9,
+            bias_learning_rate_factor=factor,
+            model=Convnet(
+                filters=(4,), batch_norm=True, batch_norm_before_activation=True, dense=(3,)
+            ),
+        )
+        network = models.build_model(settings.model.model_dump(), (8, 8, 1), 2, "0..1")
+        model = DistributedModel(network.inputs, network.outputs)
+        model.compile_for_training(settings, 2, 1)
+        before = {weight.name: weight.numpy() for weight in model.trainable_weights}
+        pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), dtype=np.uint8)
+        model.fit(pixels, LABELS, sample_weight=np.ones(4), batch_size=4, verbose=0)
+        updates.append(
+            {each.name: each.numpy() - before[each.name] for each in model.trainable_weights}
+        )
+    plain, scaled = updates
+    factors = {"batch_normalization/beta:0": 8, "dense/bias:0": 8, "conv2d/bias:0": 8}
+    assert {*factors, "probability/bias:0"} < {*plain}
+    for name, update in plain.items():
+        np.testing.assert_allclose(
+            scaled[name], factors.get(name, 1) * update, rtol=1e-4, atol=1e-8, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

@@ -9,7 +9,13 @@ from typing import Literal, NamedTuple, Optional
 from pydantic import Field, PositiveInt, model_validator
 
 from halftone.config.base import ConfigError
-from halftone.config.network import Fraction, NetworkSettings, OneOrPerLayer, check_count
+from halftone.config.network import (
+    Fraction,
+    NetworkSettings,
+    OneOrPerLayer,
+    OutputScale,
+    check_count,
+)
 
 
 class _SlidingWindow(NamedTuple):
@@ -49,7 +55,7 @@ class Convnet(NetworkSettings):
     pool_padding: Literal["same", "valid"] = Field(
         "valid", description="same: half of an odd side is rounded up, valid: down"
     )
-    activation: OneOrPerLayer[Literal["relu", "leaky_relu", "none"]] = Field(
+    activation: OneOrPerLayer[Literal["relu", "leaky_relu", "gelu", "none"]] = Field(
         ("relu",),
         description="one value, or one per layer: all convolutions, then all dense layers",
     )
@@ -69,14 +75,43 @@ class Convnet(NetworkSettings):
         description="momentum of the running mean and variance; use 0.9 for trainings of fewer "
         "than about 500 steps, in which slower averages do not converge",
     )
+    batch_norm_scale: bool = Field(
+        True, description="train a scale for each feature map in batch_norm, not only a shift"
+    )
+    pool_before_activation: bool = Field(
+        False,
+        description="pooling directly follows the convolution: batch_norm and activation, which "
+        "then have a quarter of the values, come after it",
+    )
+    conv_bias: bool = Field(
+        True,
+        description="convolutions have a bias; with batch_norm before the activation it has "
+        "no effect",
+    )
     conv_dropout: Fraction = Field(0.0, description="dropout rate after every pooling")
+    whitening_px: Optional[PositiveInt] = Field(
+        None,
+        ge=2,
+        le=5,
+        description="side of the kernels of a first convolution that is not trained: it makes the "
+        "pixels of a patch uncorrelated, see docs/training.md",
+    )
+    identity_start: bool = Field(
+        False,
+        description="at the start, the first feature maps of every convolution are copies of its "
+        "input",
+    )
     global_average: bool = Field(
         False, description="feed the mean of each feature map to the dense layers, not all values"
+    )
+    global_max: bool = Field(
+        False, description="feed the maximum of each feature map to the dense layers"
     )
     dense: tuple[PositiveInt, ...] = Field((128,), description="units of each dense layer")
     dense_dropout: OneOrPerLayer[Fraction] = Field(
         (0.0,), description="dropout rate after every dense layer: one value, or one per layer"
     )
+    output_scale: OutputScale = 1.0
 
     @model_validator(mode="after")
     def _values_match_layers(self) -> Convnet:
@@ -85,6 +120,24 @@ class Convnet(NetworkSettings):
         check_count("strides_px", self.strides_px, convolutions, "filters")
         check_count("activation", self.activation, convolutions + dense, "layers")
         check_count("dense_dropout", self.dense_dropout, dense, "dense layers")
+        return self
+
+    @model_validator(mode="after")
+    def _feature_maps_are_pooled_once(self) -> Convnet:
+        if self.global_average and self.global_max:
+            raise ValueError("global_average and global_max exclude each other; use one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_norm_has_its_settings(self) -> Convnet:
+        if not self.batch_norm_scale and not self.batch_norm:
+            raise ValueError("batch_norm_scale false needs batch_norm true; set it, or remove both")
+        is_after_activation = self.batch_norm and not self.batch_norm_before_activation
+        if self.pool_before_activation and is_after_activation:
+            raise ValueError(
+                "pool_before_activation needs batch_norm_before_activation true, as the order is "
+                "convolution, pooling, batch_norm, activation; set it, or remove both"
+            )
         return self
 
     @model_validator(mode="after")
@@ -122,6 +175,10 @@ class Convnet(NetworkSettings):
                     )
 
     def _windows(self) -> Iterator[_SlidingWindow]:
+        if self.whitening_px:
+            yield _SlidingWindow(
+                "the whitening", self.whitening_px, 1, "valid", "a smaller whitening_px"
+            )
         sides = zip(self.filters, cycle(self.kernels_px), cycle(self.strides_px))
         for number, (_, kernel_px, stride_px) in enumerate(sides, 1):
             layer = f"convolution {number}"

@@ -11,6 +11,14 @@ from halftone.config.base import ConfigSection
 
 _Value = TypeVar("_Value")
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+OutputScale = Annotated[
+    float,
+    Field(
+        gt=0.0,
+        description="factor of the input of the output layer; a small one makes high learning "
+        "rates stable",
+    ),
+]
 
 
 def _as_tuple(value: Any) -> Any:

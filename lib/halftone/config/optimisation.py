@@ -22,6 +22,12 @@ class OptimisationSettings(ConfigSection):
     nesterov: bool = Field(
         False, description="Nesterov's momentum, for optimizer sgd with a momentum"
     )
+    bias_learning_rate_factor: float = Field(
+        1.0,
+        gt=0.0,
+        description="for optimizer sgd: factor of the learning rate of biases and of the shifts of "
+        "batch normalisation, in all layers but the output layer",
+    )
     scale_learning_rate: bool = Field(
         False, description="multiply the learning rate by the number of ranks"
     )
@@ -75,6 +81,12 @@ class OptimisationSettings(ConfigSection):
             raise ValueError(
                 f"nesterov needs optimizer sgd and a momentum; they are {self.optimizer} and "
                 f"{self.momentum:g}. Use sgd and a momentum such as 0.9, or remove nesterov"
+            )
+        if self.bias_learning_rate_factor != 1 and self.optimizer != "sgd":
+            raise ValueError(
+                f"bias_learning_rate_factor {self.bias_learning_rate_factor:g} needs optimizer "
+                f"sgd; {self.optimizer} does not depend on the scale of gradients. Use sgd, or "
+                "remove it"
             )
         return self
 

@@ -6,7 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from halftone.config.network import Fraction, NetworkSettings, OneOrPerLayer, check_count
+from halftone.config.network import (
+    Fraction,
+    NetworkSettings,
+    OneOrPerLayer,
+    OutputScale,
+    check_count,
+)
 
 
 class Residual(NetworkSettings):
@@ -58,6 +64,7 @@ class Residual(NetworkSettings):
         "average", description="of each feature map, before the output layer"
     )
     dropout: Fraction = Field(0.0, description="dropout rate before the output layer")
+    output_scale: OutputScale = 1.0
 
     @model_validator(mode="after")
     def _values_match_stages(self) -> Residual:

@@ -8,6 +8,7 @@ from typing import Any, Callable, Optional, Union
 import tensorflow as tf
 
 from halftone.models import application, augmentation, convnet, custom, mlp, residual
+from halftone.models.output import add_output_layer
 
 # Each function adds the layers of a family to the normalised pixels; all share the output layer.
 # A network of the user's own has its own; one of keras.applications scales the pixels itself.
@@ -63,15 +64,8 @@ def build_model(
     if name == "custom":
         probability = custom.add_custom_network(x, num_classes, **parameters)
     else:
-        probability = _add_output_layer(FAMILIES[name](x, **parameters), num_classes)
+        probability = add_output_layer(FAMILIES[name](x, **parameters), num_classes)
     return tf.keras.Model(pixels, probability)
-
-
-def _add_output_layer(x: tf.Tensor, num_classes: int) -> tf.Tensor:
-    units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
-    return tf.keras.layers.Dense(units, activation=activation, dtype="float32", name="probability")(
-        x
-    )
 
 
 def _scale_and_offset(

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from halftone.errors import InputError
+from halftone.models.output import OUTPUT_LAYER
 
 # How far a sum of probabilities may be from 1: mixed precision rounds to 3 digits.
 _SUM_TOLERANCE = 0.02
@@ -45,7 +46,7 @@ def add_custom_network(
         _check_probabilities(model, shape, build)
     if num_classes == 2 and y.shape[-1] == 2:
         y = _take_second_class(y)
-    return tf.keras.layers.Activation("linear", dtype="float32", name="probability")(y)
+    return tf.keras.layers.Activation("linear", dtype="float32", name=OUTPUT_LAYER)(y)
 
 
 def _import_function(build: str) -> Any:

@@ -22,6 +22,8 @@ from typing import Callable, NamedTuple
 
 import tensorflow as tf
 
+from halftone.models.output import scale_output
+
 _Layer = Callable[[tf.Tensor], tf.Tensor]
 _BATCH_NORM_EPSILON = 1e-5
 _BOTTLENECK_OUTPUTS = 4  # per filter
@@ -48,6 +50,7 @@ def add_residual_layers(
     batch_norm_momentum: float,
     global_pooling: str,
     dropout: float,
+    output_scale: float,
 ) -> tf.Tensor:
     """Add the layers; the parameters are those of the config's `Residual`."""
     style = _BlockStyle(activation_order, bottleneck, shortcut, batch_norm_momentum)
@@ -78,7 +81,8 @@ def add_residual_layers(
     if activation_order == "pre" and not is_activated:
         x = style.activate(x, "last")
     x = _GLOBAL_POOLINGS[global_pooling](name="global_pooling")(x)
-    return tf.keras.layers.Dropout(dropout, name="dropout")(x) if dropout else x
+    x = tf.keras.layers.Dropout(dropout, name="dropout")(x) if dropout else x
+    return scale_output(x, output_scale)
 
 
 class _BlockStyle(NamedTuple):

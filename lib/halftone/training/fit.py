@@ -30,6 +30,7 @@ from halftone.training import (
     determinism,
     divergence,
     epoch_metrics,
+    initial_kernels,
     schedules,
     start_weights,
 )
@@ -232,6 +233,9 @@ class _RankTraining:
                 self._restore(last)
                 history, partial_epoch = last.history, last.partial_epoch
             else:
+                initial_kernels.set_initial_kernels(
+                    self._model, self._settings, self._manifest, self._dataset
+                )
                 labels = self._manifest.labels
                 origin = start_weights.set_start_weights(self._model, self._settings, labels)
                 if origin:

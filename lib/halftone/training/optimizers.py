@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from halftone.config import TrainSettings
+from halftone.models.output import OUTPUT_LAYER
 from halftone.training import collectives, schedules
 
 
@@ -23,8 +26,12 @@ def build_optimizer(
         "weight_decay": settings.weight_decay or None,
     }
     if settings.optimizer == "sgd":
-        optimizer = tf.keras.optimizers.SGD(
-            rate, momentum=settings.momentum, nesterov=settings.nesterov, **common
+        optimizer = _BiasRateSGD(
+            settings.bias_learning_rate_factor,
+            learning_rate=rate,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            **common,
         )
     elif settings.optimizer == "adamw":
         optimizer = tf.keras.optimizers.AdamW(rate, **common)
@@ -33,3 +40,20 @@ def build_optimizer(
     if settings.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+class _BiasRateSGD(tf.keras.optimizers.SGD):
+    """SGD with another learning rate for biases and shifts, but for those of the output layer.
+
+    With momentum, a gradient that is multiplied by a factor is a learning rate that is.
+    """
+
+    def __init__(self, bias_factor: float, **arguments: Any) -> None:
+        super().__init__(name="SGD", **arguments)
+        self._bias_factor = bias_factor
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        is_bias = variable.name.endswith(("/bias:0", "/beta:0"))
+        if is_bias and not variable.name.startswith(f"{OUTPUT_LAYER}/"):
+            gradient = gradient * self._bias_factor
+        super().update_step(gradient, variable)
