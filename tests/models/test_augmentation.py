@@ -102,7 +102,7 @@ def test_rotation_is_about_the_centre_and_within_its_range() -> None:
 
 def test_rotation_by_90_degrees() -> None:
     layer = augmentation.RandomPlacement(0, 90, 0)
-    layer._draw_uniform = lambda *_: tf.constant([[1.0], [0], [0], [0]])
+    layer.draw_uniform = lambda *_: tf.constant([[1.0], [0], [0], [0]])
     images = layer(np.array([[[[1], [2]], [[3], [4]]]], np.uint8), training=True).numpy()
     np.testing.assert_allclose(images.reshape(2, 2), [[2, 4], [1, 3]], atol=1e-5)
 

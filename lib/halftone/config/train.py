@@ -10,37 +10,13 @@ from pydantic import (
 )
 
 from halftone.config.application import Application
+from halftone.config.augment import AugmentSettings
 from halftone.config.base import ConfigSection
 from halftone.config.effects import NOTHING, RESUMABLE
 from halftone.config.families import AnyNetwork
 from halftone.config.model import Convnet
 from halftone.config.objective import ObjectiveSettings
 from halftone.config.optimisation import OptimisationSettings
-
-
-class AugmentSettings(ConfigSection):
-    """Random augmentation of the images in training; each limit applies in both directions."""
-
-    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
-        "none", description="directions in which images are flipped at random"
-    )
-    shift_fraction: float = Field(
-        0.0,
-        ge=0.0,
-        le=0.5,
-        description="largest shift, as a fraction of each side; shifts are by whole pixels",
-    )
-    rotate_degrees: float = Field(0.0, ge=0.0, le=180.0, description="largest rotation")
-    zoom_fraction: float = Field(
-        0.0,
-        ge=0.0,
-        le=0.9,
-        description="largest zoom in or out, as a fraction of the visible side",
-    )
-    brightness_fraction: float = Field(
-        0.0, ge=0.0, le=1.0, description="largest change of brightness, of the full range"
-    )
-    contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="largest change of contrast")
 
 
 class NetworkInputSettings(ConfigSection):
