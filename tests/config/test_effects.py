@@ -35,7 +35,8 @@ RESULT_NAMES = """
     train.model.architecture train.model.weights train.model.head.pooling
     train.model.head.dense train.model.head.dropout train.model.build train.model.args
     train.model.output train.normalise
-    train.augment.flip train.augment.shift_fraction train.augment.rotate_degrees
+    train.augment.flip train.augment.shift_fraction train.augment.crop_padding_px
+    train.augment.rotate_degrees
     train.augment.zoom_fraction train.augment.brightness_fraction
     train.augment.contrast_fraction train.cache train.shuffle train.batch_size
     train.optimizer train.learning_rate train.momentum train.scale_learning_rate

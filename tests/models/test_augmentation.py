@@ -26,7 +26,9 @@ ALL = {
     "brightness_fraction": 0.2,
     "contrast_fraction": 0.2,
 }
-EACH = [{name: value} for name, value in ALL.items()]
+# In place of a shift.
+CROP = {"crop_padding_px": 2}
+EACH = [*({name: value} for name, value in ALL.items()), CROP]
 
 
 def build_augmentation(shape: tuple[int, int, int], **augment: Any) -> tf.keras.Model:
@@ -150,7 +152,7 @@ def test_each_image_of_a_step_is_augmented_independently(augment: dict[str, Any]
     image = np.random.default_rng(0).integers(0, 256, (12, 12, 3))
     images = augment_copies(image, 64, **augment)
     num_different = len({augmented.tobytes() for augmented in images})
-    expected = {"flip": 4, "shift_fraction": 15}  # of 4 and of 25
+    expected = {"flip": 4, "shift_fraction": 15, "crop_padding_px": 15}  # of 4, 25 and 25
     assert num_different >= expected.get(next(iter(augment)), 64)
 
 
@@ -177,7 +179,9 @@ def networks() -> tuple[tf.keras.Model, tf.keras.Model]:
     """The same network with and without augmentation."""
     family = Convnet(filters=(4,), batch_norm=True, dense=(8,), dense_dropout=0.5)
     arguments = [family.model_dump(), (12, 10, 3), 3, "standard", ([100, 120, 140], [50, 60, 70])]
-    augmented, plain = models.build_model(*arguments, augment=ALL), models.build_model(*arguments)
+    augment = AugmentSettings(**ALL).model_dump()
+    augmented = models.build_model(*arguments, augment=augment)
+    plain = models.build_model(*arguments)
     plain.set_weights(augmented.get_weights())
     return augmented, plain
 
@@ -232,7 +236,7 @@ for seed in ("1:1:0", "1:2:0", "1:1:0"):
 
 
 def test_augmentation_is_reproducible_by_process_and_seed() -> None:
-    command = [sys.executable, "-c", _STEPS, repr(ALL)]
+    command = [sys.executable, "-c", _STEPS, repr(AugmentSettings(**ALL).model_dump())]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     runs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

@@ -134,3 +134,12 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings, NetworkInputSetting
                 "use launcher auto, horovodrun or spark"
             )
         return self
+
+    def check_images(self, height_px: int, width_px: int, channels: int) -> None:
+        """Check that network and augmentation can take images of this shape.
+
+        Raises:
+            ConfigError: a setting does not fit them.
+        """
+        self.model.check_image_size(height_px, width_px)
+        self.augment.check_images(height_px, width_px, channels)

@@ -11,6 +11,7 @@ import math
 import tensorflow as tf
 
 from halftone.models import alternating_flip
+from halftone.models.padded_crop import RandomPaddedCrop
 from halftone.models.per_image import DTYPE, PerImageLayer
 
 _FLIPS = {
@@ -25,6 +26,7 @@ def add_augmentation(
     *,
     flip: str,
     shift_fraction: float,
+    crop_padding_px: int,
     rotate_degrees: float,
     zoom_fraction: float,
     brightness_fraction: float,
@@ -37,6 +39,8 @@ def add_augmentation(
         x = tf.keras.layers.RandomFlip(_FLIPS[flip], dtype=DTYPE)(x)
     if shift_fraction or rotate_degrees or zoom_fraction:
         x = RandomPlacement(shift_fraction, rotate_degrees, zoom_fraction)(x)
+    if crop_padding_px:
+        x = RandomPaddedCrop(crop_padding_px)(x)
     if brightness_fraction:
         x = tf.keras.layers.RandomBrightness(brightness_fraction, dtype=DTYPE)(x)
     if contrast_fraction:
