@@ -44,3 +44,34 @@ def test_padding_must_be_smaller_than_each_side() -> None:
         "train.augment.crop_padding_px is 16, but images are 32x16 px, and the reflected padding "
         "must be smaller than each side; use at most 15"
     )
+
+
+def test_cutout_must_not_be_larger_than_a_side() -> None:
+    TrainSettings(augment=AugmentSettings(cutout_px=16)).check_images(32, 16, 3)
+    assert image_mistake((32, 16, 3), cutout_px=17) == (
+        "train.augment.cutout_px is 17, but images are 32x16 px; use at most 16"
+    )
+
+
+@pytest.mark.parametrize("setting", ["hue_fraction", "saturation_fraction"])
+def test_grey_images_have_no_colours(setting: str) -> None:
+    TrainSettings(augment=AugmentSettings(**{setting: 0.1})).check_images(32, 32, 3)
+    hue, saturation = (0.1, 0) if setting == "hue_fraction" else (0, 0.1)
+    assert image_mistake((32, 32, 1), **{setting: 0.1}) == (
+        f"train.augment.hue_fraction is {hue} and saturation_fraction {saturation}, but the images "
+        "are grey, with 1 channel; use 0 for both, or preprocess with pixels.channels 3"
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "needs_statistics"),
+    [
+        ({}, False),
+        ({"normalise": "standard"}, True),
+        ({"augment": {"cutout_px": 4}}, True),
+        ({"augment": {"erase_probability": 0.5}}, False),
+    ],
+)
+def test_statistics_are_needed_for_the_mean(train: dict[str, Any], needs_statistics: bool) -> None:
+    config = config_from_mapping({"train": train}, "test")
+    assert config.train.needs_statistics == needs_statistics

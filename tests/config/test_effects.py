@@ -38,7 +38,9 @@ RESULT_NAMES = """
     train.augment.flip train.augment.shift_fraction train.augment.crop_padding_px
     train.augment.rotate_degrees
     train.augment.zoom_fraction train.augment.brightness_fraction
-    train.augment.contrast_fraction train.cache train.shuffle train.batch_size
+    train.augment.contrast_fraction train.augment.hue_fraction train.augment.cutout_px
+    train.augment.saturation_fraction train.augment.erase_probability
+    train.cache train.shuffle train.batch_size
     train.optimizer train.learning_rate train.momentum train.scale_learning_rate
     train.nesterov train.decay_epochs train.decay_factor train.decay_patience
     train.one_cycle_rise_fraction train.one_cycle_start_factor train.one_cycle_end_factor

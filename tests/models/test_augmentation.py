@@ -25,7 +25,12 @@ ALL = {
     "zoom_fraction": 0.2,
     "brightness_fraction": 0.2,
     "contrast_fraction": 0.2,
+    "hue_fraction": 0.1,
+    "saturation_fraction": 0.3,
+    "cutout_px": 4,
+    "erase_probability": 0.9,
 }
+MEANS = [100.0, 120.0, 140.0]
 # In place of a shift.
 CROP = {"crop_padding_px": 2}
 EACH = [*({name: value} for name, value in ALL.items()), CROP]
@@ -33,9 +38,9 @@ EACH = [*({name: value} for name, value in ALL.items()), CROP]
 
 def build_augmentation(shape: tuple[int, int, int], **augment: Any) -> tf.keras.Model:
     pixels = tf.keras.Input(shape, dtype="uint8")
-    return tf.keras.Model(
-        pixels, augmentation.add_augmentation(pixels, **AugmentSettings(**augment).model_dump())
-    )
+    settings = AugmentSettings(**augment).model_dump()
+    means = MEANS[: shape[2]]
+    return tf.keras.Model(pixels, augmentation.add_augmentation(pixels, **settings, means=means))
 
 
 def augment_copies(image: Any, count: int, **augment: Any) -> np.ndarray:
@@ -152,13 +157,20 @@ def test_each_image_of_a_step_is_augmented_independently(augment: dict[str, Any]
     image = np.random.default_rng(0).integers(0, 256, (12, 12, 3))
     images = augment_copies(image, 64, **augment)
     num_different = len({augmented.tobytes() for augmented in images})
-    expected = {"flip": 4, "shift_fraction": 15, "crop_padding_px": 15}  # of 4, 25 and 25
+    # Of 4, 25, 25, 144; about a tenth of the images are not erased.
+    expected = {
+        "flip": 4,
+        "shift_fraction": 15,
+        "crop_padding_px": 15,
+        "cutout_px": 40,
+        "erase_probability": 40,
+    }
     assert num_different >= expected.get(next(iter(augment)), 64)
 
 
 @pytest.mark.parametrize("augment", EACH, ids=str)
 def test_one_setting_adds_one_layer(augment: dict[str, Any]) -> None:
-    assert len(build_augmentation((8, 8, 1), **augment).layers) == 2  # the input layer and its own
+    assert len(build_augmentation((8, 8, 3), **augment).layers) == 2  # the input layer and its own
 
 
 def test_defaults_add_no_layer() -> None:
@@ -178,7 +190,7 @@ def precision(request: pytest.FixtureRequest) -> Iterator[str]:
 def networks() -> tuple[tf.keras.Model, tf.keras.Model]:
     """The same network with and without augmentation."""
     family = Convnet(filters=(4,), batch_norm=True, dense=(8,), dense_dropout=0.5)
-    arguments = [family.model_dump(), (12, 10, 3), 3, "standard", ([100, 120, 140], [50, 60, 70])]
+    arguments = [family.model_dump(), (12, 10, 3), 3, "standard", (MEANS, [50, 60, 70])]
     augment = AugmentSettings(**ALL).model_dump()
     augmented = models.build_model(*arguments, augment=augment)
     plain = models.build_model(*arguments)
@@ -210,7 +222,7 @@ def test_augmentation_stays_float32_under_any_policy(precision: str) -> None:
 
 
 def test_parameters_are_the_fields_of_the_config() -> None:
-    assert set(inspect.signature(augmentation.add_augmentation).parameters) - {"x"} == set(
+    assert set(inspect.signature(augmentation.add_augmentation).parameters) - {"x", "means"} == set(
         AugmentSettings.model_fields
     )
 
@@ -224,7 +236,8 @@ from halftone.models import augmentation
 from halftone.feed.world import World
 determinism.configure_process(World(), 7, "mixed_bfloat16")
 pixels = tf.keras.Input((16, 16, 3), dtype="uint8")
-model = tf.keras.Model(pixels, augmentation.add_augmentation(pixels, **eval(sys.argv[1])))
+augmented = augmentation.add_augmentation(pixels, **eval(sys.argv[1]), means=[100.0] * 3)
+model = tf.keras.Model(pixels, augmented)
 step = tf.function(lambda images: model(images, training=True))
 images = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), dtype=np.uint8)
 for seed in ("1:1:0", "1:2:0", "1:1:0"):

@@ -18,21 +18,18 @@ from halftone.models.padded_crop import RandomPaddedCrop
 def test_crop_is_that_of_the_padded_image(data: Any) -> None:
     height, width = data.draw(st.tuples(st.integers(2, 9), st.integers(2, 9)))
     padding = data.draw(st.integers(1, min(height, width) - 1))
-    # Also the largest float32 below 1.
-    number = st.floats(-1, 1, width=32, exclude_max=True) | st.just(1 - 2**-24)
-    uniform = np.array(data.draw(st.lists(st.tuples(number, number), min_size=3, max_size=3)))
+    # As TensorFlow draws them.
+    number = st.integers(0, 2**23 - 1).map(lambda number: number / 2**23)
+    number |= st.just(1 - 2**-23)
+    fractions = np.array(data.draw(st.lists(st.tuples(number, number), min_size=3, max_size=3)))
     images = np.random.default_rng(0).integers(0, 256, (3, height, width, 2), dtype=np.uint8)
     layer = RandomPaddedCrop(padding)
-    layer.draw_uniform = lambda *_: tf.constant(uniform.T, tf.float32)
+    layer.draw_fractions = lambda *_: tf.constant(fractions.T, tf.float32)
     actual = layer(images, training=True).numpy()
-    for image, (down, right), cropped in zip(images, uniform, actual):
+    for image, place, cropped in zip(images, fractions, actual):
         sides = ((padding, padding), (padding, padding), (0, 0))
         padded = np.pad(image, sides, mode="reflect")
-        places = 2 * padding + 1
-        top, left = (
-            min(int(np.float32((np.float32(value) + 1) / 2 * places)), 2 * padding)
-            for value in (down, right)
-        )
+        top, left = np.floor(place * (2 * padding + 1)).astype(int)
         np.testing.assert_array_equal(cropped, padded[top : top + height, left : left + width])
 
 

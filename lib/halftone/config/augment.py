@@ -40,6 +40,32 @@ class AugmentSettings(ConfigSection):
         0.0, ge=0.0, le=1.0, description="largest change of brightness, of the full range"
     )
     contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="largest change of contrast")
+    hue_fraction: float = Field(
+        0.0,
+        ge=0.0,
+        le=0.5,
+        description="largest change of the hue, as a fraction of the colour circle; needs 3 "
+        "channels",
+    )
+    saturation_fraction: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="largest change of the saturation, as a fraction; needs 3 channels",
+    )
+    cutout_px: int = Field(
+        0,
+        ge=0,
+        description="side of a square at a random place, clipped at the edges, that is set to the "
+        "mean of the train split",
+    )
+    erase_probability: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="probability that a random rectangle is set to random values: 2 to 33 % of the "
+        "image",
+    )
 
     @model_validator(mode="after")
     def _is_shifted_once(self) -> AugmentSettings:
@@ -61,4 +87,15 @@ class AugmentSettings(ConfigSection):
                 f"train.augment.crop_padding_px is {self.crop_padding_px}, but images are "
                 f"{height_px}x{width_px} px, and the reflected padding must be smaller than each "
                 f"side; use at most {min(height_px, width_px) - 1}"
+            )
+        if self.cutout_px > min(height_px, width_px):
+            raise ConfigError(
+                f"train.augment.cutout_px is {self.cutout_px}, but images are "
+                f"{height_px}x{width_px} px; use at most {min(height_px, width_px)}"
+            )
+        if channels == 1 and (self.hue_fraction or self.saturation_fraction):
+            raise ConfigError(
+                f"train.augment.hue_fraction is {self.hue_fraction:g} and saturation_fraction "
+                f"{self.saturation_fraction:g}, but the images are grey, with 1 channel; use 0 for "
+                "both, or preprocess with pixels.channels 3"
             )

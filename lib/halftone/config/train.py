@@ -135,6 +135,11 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings, NetworkInputSetting
             )
         return self
 
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether mean and standard deviation of the train split's pixels are used."""
+        return self.normalise == "standard" or self.augment.cutout_px > 0
+
     def check_images(self, height_px: int, width_px: int, channels: int) -> None:
         """Check that network and augmentation can take images of this shape.
 

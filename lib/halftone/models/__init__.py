@@ -38,7 +38,8 @@ def build_model(
         settings: the config's section `train.model`: the family's name and its parameters.
         shape: height, width and channels of an image.
         normalise: the config's `train.normalise`.
-        statistics: of the train split; `standard` scales them to mean 0 and deviation 1.
+        statistics: of the train split; `standard` scales them to mean 0 and deviation 1, and
+            cutout covers pixels with the mean.
         augment: the config's section `train.augment`; None adds no augmentation layers. They have
             no weights, so the weights of both networks correspond in number and order.
 
@@ -47,13 +48,16 @@ def build_model(
         (N, 1), a sigmoid for the second class; else (N, num_classes), a softmax.
 
     Raises:
-        ValueError: normalise is `standard` and there are no statistics.
+        ValueError: normalise is `standard`, or cutout is set, and there are no statistics.
         InputError: the user's own code does not build a network of this shape.
     """
     parameters = dict(settings)
     name = parameters.pop("name")
     pixels = tf.keras.Input(shape, dtype="uint8", name="pixels")
-    x = augmentation.add_augmentation(pixels, **augment) if augment else pixels
+    x = pixels
+    if augment:
+        means = statistics[0] if statistics else None
+        x = augmentation.add_augmentation(x, **augment, means=means)
     if name == "application":
         x = application.add_input_scaling(x, parameters["architecture"])
     else:

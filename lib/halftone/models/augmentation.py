@@ -7,10 +7,14 @@ shift, a rotation or a zoom leaves empty are filled from the nearest edge.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Optional
 
 import tensorflow as tf
 
 from halftone.models import alternating_flip
+from halftone.models.colours import RandomColour
+from halftone.models.erasing import Cutout, RandomErasing
 from halftone.models.padded_crop import RandomPaddedCrop
 from halftone.models.per_image import DTYPE, PerImageLayer
 
@@ -31,8 +35,20 @@ def add_augmentation(
     zoom_fraction: float,
     brightness_fraction: float,
     contrast_fraction: float,
+    hue_fraction: float,
+    saturation_fraction: float,
+    cutout_px: int,
+    erase_probability: float,
+    means: Optional[Sequence[float]] = None,
 ) -> tf.Tensor:
-    """Add a layer for each augmentation; the parameters are those of the config's `Augment`."""
+    """Add a layer for each augmentation; the parameters are those of the config's `Augment`.
+
+    Args:
+        means: grey level of each channel of the train split, which `cutout_px` needs.
+
+    Raises:
+        ValueError: `cutout_px` is set and there are no means.
+    """
     if flip == "alternating":
         x = alternating_flip.AlternatingFlip()(x)
     elif flip != "none":
@@ -45,6 +61,14 @@ def add_augmentation(
         x = tf.keras.layers.RandomBrightness(brightness_fraction, dtype=DTYPE)(x)
     if contrast_fraction:
         x = RandomContrast(contrast_fraction)(x)
+    if hue_fraction or saturation_fraction:
+        x = RandomColour(hue_fraction, saturation_fraction)(x)
+    if cutout_px:
+        if means is None:
+            raise ValueError(f"cutout_px {cutout_px} needs the dataset's statistics")
+        x = Cutout(cutout_px, means)(x)
+    if erase_probability:
+        x = RandomErasing(erase_probability)(x)
     return x
 
 

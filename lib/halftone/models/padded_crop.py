@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from halftone.models.per_image import PerImageLayer
+from halftone.models.per_image import PerImageLayer, whole_numbers
 
 
 class RandomPaddedCrop(PerImageLayer):
@@ -21,17 +21,14 @@ class RandomPaddedCrop(PerImageLayer):
 
     def transform_images(self, images: tf.Tensor) -> tf.Tensor:
         _, height_px, width_px, _ = images.shape
-        down, right = tf.unstack(self.draw_uniform(images, 2))
+        down, right = tf.unstack(self.draw_fractions(images, 2))
         # Each image is a batched gather of its rows and then of its columns: no padded copy.
         images = tf.gather(images, self._sources(down, height_px), axis=1, batch_dims=1)
         return tf.gather(images, self._sources(right, width_px), axis=2, batch_dims=1)
 
-    def _sources(self, uniform: tf.Tensor, side_px: int) -> tf.Tensor:
+    def _sources(self, fractions: tf.Tensor, side_px: int) -> tf.Tensor:
         """Return the input position of each output position, (N, side_px) int32."""
-        places = 2 * self._padding_px + 1
-        start = tf.cast((uniform + 1) / 2 * places, tf.int32) - self._padding_px
-        # A product may be rounded up to the number of places.
-        start = tf.minimum(start, self._padding_px)
+        start = whole_numbers(fractions, 2 * self._padding_px + 1) - self._padding_px
         position = tf.abs(start[:, None] + tf.range(side_px))
         last = side_px - 1
         return last - tf.abs(last - position)
