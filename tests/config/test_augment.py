@@ -32,6 +32,10 @@ def image_mistake(shape: tuple[int, int, int], **augment: Any) -> str:
             "train.augment: shift_fraction is 0.1 and crop_padding_px is 4, and both shift the "
             "images; use one of them",
         ),
+        (
+            {"mixup_alpha": 0.001},
+            "train.augment.mixup_alpha = 0.001: must be 0 or at least 0.01",
+        ),
     ],
 )
 def test_settings_that_make_no_sense(augment: dict[str, Any], message: str) -> None:
@@ -75,3 +79,16 @@ def test_grey_images_have_no_colours(setting: str) -> None:
 def test_statistics_are_needed_for_the_mean(train: dict[str, Any], needs_statistics: bool) -> None:
     config = config_from_mapping({"train": train}, "test")
     assert config.train.needs_statistics == needs_statistics
+
+
+def test_a_single_row_cannot_be_mixed() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_from_mapping(
+            {"train": {"batch_size": 2, "ranks": 2, "augment": {"mixup_alpha": 0.2}}}, "test"
+        )
+    assert str(caught.value).split("\n  ")[1] == (
+        "train: batch_size is 2, which is 1 row for each of 2 ranks, but augment.mixup_alpha and "
+        "cutmix_alpha mix the rows of a rank's batch; use a batch_size of 4 or more, or 0 for both"
+    )
+    config_from_mapping({"train": {"batch_size": 2, "ranks": 2}}, "test")
+    config_from_mapping({"train": {"batch_size": 2, "augment": {"cutmix_alpha": 0.2}}}, "test")

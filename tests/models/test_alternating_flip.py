@@ -88,7 +88,7 @@ def test_inference_is_unchanged() -> None:
 def test_network_has_no_more_weights_and_gets_the_epoch() -> None:
     arguments = [Convnet(filters=(2,), dense=()).model_dump(), (32, 32, 3), 2, "0..1"]
     plain = models.build_model(*arguments)
-    augment = AugmentSettings(flip="alternating").model_dump()
+    augment = AugmentSettings(flip="alternating").image_settings()
     network = models.build_model(*arguments, augment=augment)
     assert len(network.variables) == len(plain.variables)
     plain.set_weights(network.get_weights())

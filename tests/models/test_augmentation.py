@@ -38,7 +38,7 @@ EACH = [*({name: value} for name, value in ALL.items()), CROP]
 
 def build_augmentation(shape: tuple[int, int, int], **augment: Any) -> tf.keras.Model:
     pixels = tf.keras.Input(shape, dtype="uint8")
-    settings = AugmentSettings(**augment).model_dump()
+    settings = AugmentSettings(**augment).image_settings()
     means = MEANS[: shape[2]]
     return tf.keras.Model(pixels, augmentation.add_augmentation(pixels, **settings, means=means))
 
@@ -176,7 +176,7 @@ def test_one_setting_adds_one_layer(augment: dict[str, Any]) -> None:
 def test_defaults_add_no_layer() -> None:
     assert len(build_augmentation((8, 8, 1)).layers) == 1
     arguments = [Convnet(filters=(2,), dense=()).model_dump(), (8, 8, 1), 2, "0..1"]
-    plain = models.build_model(*arguments, augment=AugmentSettings().model_dump())
+    plain = models.build_model(*arguments, augment=AugmentSettings().image_settings())
     assert len(plain.layers) == len(models.build_model(*arguments).layers)
 
 
@@ -191,7 +191,7 @@ def networks() -> tuple[tf.keras.Model, tf.keras.Model]:
     """The same network with and without augmentation."""
     family = Convnet(filters=(4,), batch_norm=True, dense=(8,), dense_dropout=0.5)
     arguments = [family.model_dump(), (12, 10, 3), 3, "standard", (MEANS, [50, 60, 70])]
-    augment = AugmentSettings(**ALL).model_dump()
+    augment = AugmentSettings(**ALL).image_settings()
     augmented = models.build_model(*arguments, augment=augment)
     plain = models.build_model(*arguments)
     plain.set_weights(augmented.get_weights())
@@ -223,7 +223,7 @@ def test_augmentation_stays_float32_under_any_policy(precision: str) -> None:
 
 def test_parameters_are_the_fields_of_the_config() -> None:
     assert set(inspect.signature(augmentation.add_augmentation).parameters) - {"x", "means"} == set(
-        AugmentSettings.model_fields
+        AugmentSettings().image_settings()
     )
 
 
@@ -249,7 +249,7 @@ for seed in ("1:1:0", "1:2:0", "1:1:0"):
 
 
 def test_augmentation_is_reproducible_by_process_and_seed() -> None:
-    command = [sys.executable, "-c", _STEPS, repr(AugmentSettings(**ALL).model_dump())]
+    command = [sys.executable, "-c", _STEPS, repr(AugmentSettings(**ALL).image_settings())]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     runs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

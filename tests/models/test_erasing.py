@@ -63,7 +63,7 @@ def test_cutout_is_0_after_standard_normalisation() -> None:
         2,
         "standard",
         statistics,
-        AugmentSettings(cutout_px=3).model_dump(),
+        AugmentSettings(cutout_px=3).image_settings(),
     )
     normalised = tf.keras.Model(network.input, network.get_layer("normalise").output)
     pixels = normalised(np.full((50, 8, 8, 3), 200, np.uint8), training=True).numpy()
@@ -73,7 +73,7 @@ def test_cutout_is_0_after_standard_normalisation() -> None:
 
 
 def test_cutout_without_statistics_is_an_error() -> None:
-    augment = AugmentSettings(cutout_px=3).model_dump()
+    augment = AugmentSettings(cutout_px=3).image_settings()
     with pytest.raises(ValueError, match="cutout_px 3 needs the dataset's statistics"):
         models.build_model(Convnet().model_dump(), (32, 32, 3), 2, "0..1", augment=augment)
 

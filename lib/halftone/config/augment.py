@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from halftone.config.base import ConfigError, ConfigSection
+
+# With less, both numbers whose quotient has a beta distribution are too small for a computer.
+_MIN_ALPHA = 0.01
 
 
 class AugmentSettings(ConfigSection):
@@ -66,6 +69,37 @@ class AugmentSettings(ConfigSection):
         description="probability that a random rectangle is set to random values: 2 to 33 % of the "
         "image",
     )
+
+    mixup_alpha: float = Field(
+        0.0,
+        ge=0.0,
+        le=100.0,
+        description="above 0: each image and its label are blended with another row of the batch, "
+        "with a share from Beta(alpha, alpha)",
+    )
+    cutmix_alpha: float = Field(
+        0.0,
+        ge=0.0,
+        le=100.0,
+        description="above 0: a box of each image is that of another row of the batch, with a part "
+        "of the area from Beta(alpha, alpha), and the label gets the same part",
+    )
+
+    @field_validator("mixup_alpha", "cutmix_alpha")
+    @classmethod
+    def _can_be_drawn(cls, alpha: float) -> float:
+        if 0 < alpha < _MIN_ALPHA:
+            raise ValueError(f"must be 0 or at least {_MIN_ALPHA}")
+        return alpha
+
+    @property
+    def mixes_rows(self) -> bool:
+        """Whether images are mixed with others of their batch, and labels with them."""
+        return self.mixup_alpha > 0 or self.cutmix_alpha > 0
+
+    def image_settings(self) -> dict[str, Any]:
+        """Return the settings that change single images, and no labels."""
+        return self.model_dump(exclude={"mixup_alpha", "cutmix_alpha"})
 
     @model_validator(mode="after")
     def _is_shifted_once(self) -> AugmentSettings:

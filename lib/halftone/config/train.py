@@ -128,6 +128,12 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings, NetworkInputSetting
                 f"shuffle {str(self.shuffle).lower()}. Use cache auto or memory and shuffle true, "
                 "or class_weights balanced"
             )
+        if self.augment.mixes_rows and self.batch_size == self.ranks:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, which is 1 row for each of {self.ranks} ranks, "
+                "but augment.mixup_alpha and cutmix_alpha mix the rows of a rank's batch; use a "
+                f"batch_size of {2 * self.ranks} or more, or 0 for both"
+            )
         if self.launcher == "process" and self.ranks > 1:
             raise ValueError(
                 f"launcher process runs 1 rank, ranks is {self.ranks}; "

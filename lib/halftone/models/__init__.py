@@ -22,6 +22,8 @@ FAMILIES: dict[str, Callable[..., tf.Tensor]] = {
 ChannelStatistics = tuple[Sequence[float], Sequence[float]]
 # One value for all channels, or one per channel.
 _Scale = Union[float, list[float]]
+# The layer that ends the scaling of pixels, also in module `application`.
+_NORMALISE = "normalise"
 
 
 def build_model(
@@ -40,8 +42,9 @@ def build_model(
         normalise: the config's `train.normalise`.
         statistics: of the train split; `standard` scales them to mean 0 and deviation 1, and
             cutout covers pixels with the mean.
-        augment: the config's section `train.augment`; None adds no augmentation layers. They have
-            no weights, so the weights of both networks correspond in number and order.
+        augment: the settings of `train.augment` that change single images; None adds no
+            augmentation layers. They have no weights, so the weights of both networks correspond in
+            number and order.
 
     Returns:
         A model from (N, height, width, channels) uint8 to float32 probabilities. For two classes
@@ -63,12 +66,21 @@ def build_model(
     else:
         scale, offset = _scale_and_offset(normalise, statistics)
         # float32 even if the layers after it compute in half precision.
-        x = tf.keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(x)
+        x = tf.keras.layers.Rescaling(scale, offset, dtype="float32", name=_NORMALISE)(x)
     if name == "custom":
         probability = custom.add_custom_network(x, num_classes, **parameters)
     else:
         probability = _add_output_layer(FAMILIES[name](x, **parameters), num_classes)
     return tf.keras.Model(pixels, probability)
+
+
+def split_after_normalisation(network: tf.keras.Model) -> tuple[tf.keras.Model, tf.keras.Model]:
+    """Return the part of a model of `build_model` up to the normalised pixels, and the rest.
+
+    Both have the layers of the model and not copies of them.
+    """
+    pixels = network.get_layer(_NORMALISE).output
+    return tf.keras.Model(network.inputs, pixels), tf.keras.Model(pixels, network.outputs)
 
 
 def _add_output_layer(x: tf.Tensor, num_classes: int) -> tf.Tensor:

@@ -29,7 +29,7 @@ def build_network(config: Config, manifest: Manifest, augments: bool) -> tf.kera
         len(manifest.labels),
         settings.normalise,
         statistics=manifest.pixel_statistics(TRAIN) if settings.needs_statistics else None,
-        augment=settings.augment.model_dump() if augments else None,
+        augment=settings.augment.image_settings() if augments else None,
     )
 
 
