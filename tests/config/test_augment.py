@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from halftone.config import AugmentSettings, ConfigError, TrainSettings, config_from_mapping
+from halftone.config import (
+    Application,
+    AugmentSettings,
+    ConfigError,
+    TrainSettings,
+    config_from_mapping,
+)
 
 
 def mistake(**augment: Any) -> str:
@@ -33,8 +39,17 @@ def image_mistake(shape: tuple[int, int, int], **augment: Any) -> str:
             "images; use one of them",
         ),
         (
+            {"random_resized_crop_min_area": 0.1, "zoom_fraction": 0.2},
+            "train.augment: random_resized_crop_min_area is 0.1 and zoom_fraction 0.2, but random "
+            "parts are shifted and zoomed already; use one of them",
+        ),
+        (
             {"mixup_alpha": 0.001},
             "train.augment.mixup_alpha = 0.001: must be 0 or at least 0.01",
+        ),
+        (
+            {"random_resized_crop_min_area": 0.0},
+            "train.augment.random_resized_crop_min_area = 0.0: must be greater than 0",
         ),
     ],
 )
@@ -92,3 +107,39 @@ def test_a_single_row_cannot_be_mixed() -> None:
     )
     config_from_mapping({"train": {"batch_size": 2, "ranks": 2}}, "test")
     config_from_mapping({"train": {"batch_size": 2, "augment": {"cutmix_alpha": 0.2}}}, "test")
+
+
+@pytest.mark.parametrize(
+    ("value", "size"), [(None, (40, 30)), (24, (24, 24)), ([24, 16], (24, 16))]
+)
+def test_input_size(value: Any, size: tuple[int, int]) -> None:
+    config = config_from_mapping({"train": {"input_px": value}}, "test")
+    assert config.train.input_size((40, 30, 3)) == size
+    assert config.model_dump(mode="json")["train"]["input_px"] == value
+    assert config_from_mapping(config.model_dump(mode="json"), "test") == config
+
+
+def test_input_must_not_be_larger_than_the_images() -> None:
+    settings = TrainSettings(input_px=(32, 33))
+    settings.check_images(32, 33, 3)
+    with pytest.raises(ConfigError) as caught:
+        settings.check_images(64, 32, 3)
+    assert str(caught.value) == (
+        "train.input_px is 32x33, but the images of the dataset are 64x32 px; use at most their "
+        "size, or preprocess to a larger one"
+    )
+
+
+def test_network_and_augmentation_get_images_of_the_input_size() -> None:
+    application = Application(architecture="Xception")
+    TrainSettings(input_px=(71,), model=application).check_images(200, 200, 3)
+    with pytest.raises(ConfigError) as caught:
+        TrainSettings(input_px=(70,), model=application).check_images(200, 200, 3)
+    assert str(caught.value) == (
+        "images of 70x70 px are too small for train.model.architecture Xception, which needs 71 "
+        "px; preprocess to a larger size, or use train.model.name residual. The size is that of "
+        "train.input_px"
+    )
+    settings = TrainSettings(input_px=(16,), augment=AugmentSettings(crop_padding_px=16))
+    with pytest.raises(ConfigError, match="but images are 16x16 px, and the reflected padding"):
+        settings.check_images(32, 32, 3)

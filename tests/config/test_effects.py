@@ -40,7 +40,9 @@ RESULT_NAMES = """
     train.augment.zoom_fraction train.augment.brightness_fraction
     train.augment.contrast_fraction train.augment.hue_fraction train.augment.cutout_px
     train.augment.saturation_fraction train.augment.erase_probability
-    train.augment.mixup_alpha train.augment.cutmix_alpha train.cache train.shuffle train.batch_size
+    train.augment.mixup_alpha train.augment.cutmix_alpha
+    train.augment.random_resized_crop_min_area train.input_px
+    train.cache train.shuffle train.batch_size
     train.optimizer train.learning_rate train.momentum train.scale_learning_rate
     train.nesterov train.decay_epochs train.decay_factor train.decay_patience
     train.one_cycle_rise_fraction train.one_cycle_start_factor train.one_cycle_end_factor

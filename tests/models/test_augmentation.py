@@ -32,15 +32,17 @@ ALL = {
 }
 MEANS = [100.0, 120.0, 140.0]
 # In place of a shift.
-CROP = {"crop_padding_px": 2}
-EACH = [*({name: value} for name, value in ALL.items()), CROP]
+CROPS = [{"crop_padding_px": 2}, {"random_resized_crop_min_area": 0.3}]
+EACH = [*({name: value} for name, value in ALL.items()), *CROPS]
 
 
 def build_augmentation(shape: tuple[int, int, int], **augment: Any) -> tf.keras.Model:
     pixels = tf.keras.Input(shape, dtype="uint8")
     settings = AugmentSettings(**augment).image_settings()
     means = MEANS[: shape[2]]
-    return tf.keras.Model(pixels, augmentation.add_augmentation(pixels, **settings, means=means))
+    return tf.keras.Model(
+        pixels, augmentation.add_augmentation(pixels, **settings, input_size=shape[:2], means=means)
+    )
 
 
 def augment_copies(image: Any, count: int, **augment: Any) -> np.ndarray:
@@ -164,6 +166,7 @@ def test_each_image_of_a_step_is_augmented_independently(augment: dict[str, Any]
         "crop_padding_px": 15,
         "cutout_px": 40,
         "erase_probability": 40,
+        "random_resized_crop_min_area": 40,
     }
     assert num_different >= expected.get(next(iter(augment)), 64)
 
@@ -222,9 +225,8 @@ def test_augmentation_stays_float32_under_any_policy(precision: str) -> None:
 
 
 def test_parameters_are_the_fields_of_the_config() -> None:
-    assert set(inspect.signature(augmentation.add_augmentation).parameters) - {"x", "means"} == set(
-        AugmentSettings().image_settings()
-    )
+    parameters = set(inspect.signature(augmentation.add_augmentation).parameters)
+    assert parameters - {"x", "input_size", "means"} == set(AugmentSettings().image_settings())
 
 
 # Configures a process as a training does, and prints a digest of the pixels of two steps per seed.
@@ -236,7 +238,7 @@ from halftone.models import augmentation
 from halftone.feed.world import World
 determinism.configure_process(World(), 7, "mixed_bfloat16")
 pixels = tf.keras.Input((16, 16, 3), dtype="uint8")
-augmented = augmentation.add_augmentation(pixels, **eval(sys.argv[1]), means=[100.0] * 3)
+augmented = augmentation.add_augmentation(pixels, **eval(sys.argv[1]))
 model = tf.keras.Model(pixels, augmented)
 step = tf.function(lambda images: model(images, training=True))
 images = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), dtype=np.uint8)
@@ -249,7 +251,9 @@ for seed in ("1:1:0", "1:2:0", "1:1:0"):
 
 
 def test_augmentation_is_reproducible_by_process_and_seed() -> None:
-    command = [sys.executable, "-c", _STEPS, repr(AugmentSettings(**ALL).image_settings())]
+    settings = AugmentSettings(**ALL).image_settings()
+    arguments = {**settings, "input_size": (16, 16), "means": MEANS}
+    command = [sys.executable, "-c", _STEPS, repr(arguments)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     runs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Optional
 
 from pydantic import Field, field_validator, model_validator
 
@@ -31,6 +31,13 @@ class AugmentSettings(ConfigSection):
         ge=0,
         description="pad by reflection on all sides and crop at a random place: shifts by whole "
         "pixels, up to this many",
+    )
+    random_resized_crop_min_area: Optional[float] = Field(
+        None,
+        gt=0.0,
+        le=1.0,
+        description="least area, as a fraction of the image, of a part at a random place that is "
+        "resized to the network's input, and is 3/4 to 4/3 as wide as high; 0.08 is common",
     )
     rotate_degrees: float = Field(0.0, ge=0.0, le=180.0, description="largest rotation")
     zoom_fraction: float = Field(
@@ -107,6 +114,17 @@ class AugmentSettings(ConfigSection):
             raise ValueError(
                 f"shift_fraction is {self.shift_fraction:g} and crop_padding_px is "
                 f"{self.crop_padding_px}, and both shift the images; use one of them"
+            )
+        shifts = {
+            name: getattr(self, name)
+            for name in ("shift_fraction", "crop_padding_px", "zoom_fraction")
+            if getattr(self, name)
+        }
+        if self.random_resized_crop_min_area is not None and shifts:
+            name, value = next(iter(shifts.items()))
+            raise ValueError(
+                f"random_resized_crop_min_area is {self.random_resized_crop_min_area:g} and {name} "
+                f"{value:g}, but random parts are shifted and zoomed already; use one of them"
             )
         return self
 

@@ -7,7 +7,15 @@ from typing import Any, Callable, Optional, Union
 
 import tensorflow as tf
 
-from halftone.models import application, augmentation, convnet, custom, mlp, residual
+from halftone.models import (
+    application,
+    augmentation,
+    convnet,
+    custom,
+    mlp,
+    residual,
+    resized_crop,
+)
 
 # Each function adds the layers of a family to the normalised pixels; all share the output layer.
 # A network of the user's own has its own; one of keras.applications scales the pixels itself.
@@ -33,6 +41,7 @@ def build_model(
     normalise: str,
     statistics: Optional[ChannelStatistics] = None,
     augment: Optional[Mapping[str, Any]] = None,
+    input_size: Optional[tuple[int, int]] = None,
 ) -> tf.keras.Model:
     """Build a model from pixels to probabilities.
 
@@ -45,6 +54,8 @@ def build_model(
         augment: the settings of `train.augment` that change single images; None adds no
             augmentation layers. They have no weights, so the weights of both networks correspond in
             number and order.
+        input_size: height and width to which the model resizes images first; None: those of
+            `shape`.
 
     Returns:
         A model from (N, height, width, channels) uint8 to float32 probabilities. For two classes
@@ -57,10 +68,12 @@ def build_model(
     parameters = dict(settings)
     name = parameters.pop("name")
     pixels = tf.keras.Input(shape, dtype="uint8", name="pixels")
-    x = pixels
+    size = input_size or shape[:2]
     if augment:
         means = statistics[0] if statistics else None
-        x = augmentation.add_augmentation(x, **augment, means=means)
+        x = augmentation.add_augmentation(pixels, **augment, input_size=size, means=means)
+    else:
+        x = resized_crop.add_resizing(pixels, size)
     if name == "application":
         x = application.add_input_scaling(x, parameters["architecture"])
     else:

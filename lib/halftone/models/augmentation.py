@@ -1,7 +1,8 @@
 """Random augmentation of images in training, drawn per image; inference is unchanged.
 
-Input: (N, H, W, C) uint8. Output: (N, H, W, C) float32, still grey levels 0..255. Pixels that a
-shift, a rotation or a zoom leaves empty are filled from the nearest edge.
+Input: (N, H, W, C) uint8. Output: (N, height, width, C) float32 of the network's input size, still
+grey levels 0..255. Pixels that a shift, a rotation or a zoom leaves empty are filled from the
+nearest edge.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Optional
 
 import tensorflow as tf
 
-from halftone.models import alternating_flip
+from halftone.models import alternating_flip, resized_crop
 from halftone.models.colours import RandomColour
 from halftone.models.erasing import Cutout, RandomErasing
 from halftone.models.padded_crop import RandomPaddedCrop
@@ -39,11 +40,14 @@ def add_augmentation(
     saturation_fraction: float,
     cutout_px: int,
     erase_probability: float,
+    random_resized_crop_min_area: Optional[float],
+    input_size: tuple[int, int],
     means: Optional[Sequence[float]] = None,
 ) -> tf.Tensor:
     """Add a layer for each augmentation; the parameters are those of the config's `Augment`.
 
     Args:
+        input_size: height and width to which images are resized.
         means: grey level of each channel of the train split, which `cutout_px` needs.
 
     Raises:
@@ -53,6 +57,10 @@ def add_augmentation(
         x = alternating_flip.AlternatingFlip()(x)
     elif flip != "none":
         x = tf.keras.layers.RandomFlip(_FLIPS[flip], dtype=DTYPE)(x)
+    if random_resized_crop_min_area is None:
+        x = resized_crop.add_resizing(x, input_size)
+    else:
+        x = resized_crop.RandomResizedCrop(random_resized_crop_min_area, input_size)(x)
     if shift_fraction or rotate_degrees or zoom_fraction:
         x = RandomPlacement(shift_fraction, rotate_degrees, zoom_fraction)(x)
     if crop_padding_px:

@@ -30,6 +30,7 @@ def build_network(config: Config, manifest: Manifest, augments: bool) -> tf.kera
         settings.normalise,
         statistics=manifest.pixel_statistics(TRAIN) if settings.needs_statistics else None,
         augment=settings.augment.image_settings() if augments else None,
+        input_size=settings.input_size(manifest.shape()),
     )
 
 
