@@ -261,7 +261,9 @@ def check_training_fingerprint(output: str, old: dict[str, Any], new: dict[str, 
     """Raise InputError if the training at `output` has another fingerprint than the new one."""
     # A setting that did not exist yet had the effect of its default.
     defaults = result_settings(TrainSettings())
-    old = {**old, "train": {**defaults, **old["train"]}}
+    train = {**defaults, **old["train"]}
+    train["augment"] = {**defaults["augment"], **train["augment"]}
+    old = {**old, "train": train}
     changes = [
         f"{key}: {before!r} there, {now!r} now" for key, before, now in diff_settings(old, new)
     ]

@@ -39,9 +39,14 @@ RESULT_NAMES = """
     train.model.architecture train.model.weights train.model.head.pooling
     train.model.head.dense train.model.head.dropout train.model.build train.model.args
     train.model.output train.normalise
-    train.augment.flip train.augment.shift_fraction train.augment.rotate_degrees
+    train.augment.flip train.augment.shift_fraction train.augment.crop_padding_px
+    train.augment.rotate_degrees
     train.augment.zoom_fraction train.augment.brightness_fraction
-    train.augment.contrast_fraction train.cache train.shuffle train.batch_size
+    train.augment.contrast_fraction train.augment.hue_fraction train.augment.cutout_px
+    train.augment.saturation_fraction train.augment.erase_probability
+    train.augment.mixup_alpha train.augment.cutmix_alpha
+    train.augment.random_resized_crop_min_area train.input_px
+    train.cache train.shuffle train.batch_size
     train.optimizer train.learning_rate train.bias_learning_rate_factor train.momentum
     train.scale_learning_rate
     train.nesterov train.decay_epochs train.decay_factor train.decay_patience

@@ -201,7 +201,8 @@ def test_a_dataset_of_an_older_halftone_has_no_statistics(tmp_path: Path) -> Non
         manifest.read_manifest(str(tmp_path)).pixel_statistics("train")
     assert str(caught.value) == (
         "the train split of the dataset made from /images has no pixel statistics (written by an "
-        "older Halftone); run preprocess with a new --output, or use train.normalise 0..1"
+        "older Halftone); run preprocess with a new --output, or use train.normalise 0..1 "
+        "and train.augment.cutout_px 0"
     )
 
 

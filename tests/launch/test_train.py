@@ -331,7 +331,8 @@ def test_dataset_without_pixel_statistics_is_refused(
     path.write_text(json.dumps(raw_manifest))
     assert train_error(normalise="standard") == (
         "the train split of the dataset made from /images has no pixel statistics (written by an "
-        "older Halftone); run preprocess with a new --output, or use train.normalise 0..1"
+        "older Halftone); run preprocess with a new --output, or use train.normalise 0..1 "
+        "and train.augment.cutout_px 0"
     )
 
 

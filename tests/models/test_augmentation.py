@@ -25,14 +25,23 @@ ALL = {
     "zoom_fraction": 0.2,
     "brightness_fraction": 0.2,
     "contrast_fraction": 0.2,
+    "hue_fraction": 0.1,
+    "saturation_fraction": 0.3,
+    "cutout_px": 4,
+    "erase_probability": 0.9,
 }
-EACH = [{name: value} for name, value in ALL.items()]
+MEANS = [100.0, 120.0, 140.0]
+# In place of a shift.
+CROPS = [{"crop_padding_px": 2}, {"random_resized_crop_min_area": 0.3}]
+EACH = [*({name: value} for name, value in ALL.items()), *CROPS]
 
 
 def build_augmentation(shape: tuple[int, int, int], **augment: Any) -> tf.keras.Model:
     pixels = tf.keras.Input(shape, dtype="uint8")
+    settings = AugmentSettings(**augment).image_settings()
+    means = MEANS[: shape[2]]
     return tf.keras.Model(
-        pixels, augmentation.add_augmentation(pixels, **AugmentSettings(**augment).model_dump())
+        pixels, augmentation.add_augmentation(pixels, **settings, input_size=shape[:2], means=means)
     )
 
 
@@ -102,7 +111,7 @@ def test_rotation_is_about_the_centre_and_within_its_range() -> None:
 
 def test_rotation_by_90_degrees() -> None:
     layer = augmentation.RandomPlacement(0, 90, 0)
-    layer._draw_uniform = lambda *_: tf.constant([[1.0], [0], [0], [0]])
+    layer.draw_uniform = lambda *_: tf.constant([[1.0], [0], [0], [0]])
     images = layer(np.array([[[[1], [2]], [[3], [4]]]], np.uint8), training=True).numpy()
     np.testing.assert_allclose(images.reshape(2, 2), [[2, 4], [1, 3]], atol=1e-5)
 
@@ -150,19 +159,27 @@ def test_each_image_of_a_step_is_augmented_independently(augment: dict[str, Any]
     image = np.random.default_rng(0).integers(0, 256, (12, 12, 3))
     images = augment_copies(image, 64, **augment)
     num_different = len({augmented.tobytes() for augmented in images})
-    expected = {"flip": 4, "shift_fraction": 15}  # of 4 and of 25
+    # Of 4, 25, 25, 144; about a tenth of the images are not erased.
+    expected = {
+        "flip": 4,
+        "shift_fraction": 15,
+        "crop_padding_px": 15,
+        "cutout_px": 40,
+        "erase_probability": 40,
+        "random_resized_crop_min_area": 40,
+    }
     assert num_different >= expected.get(next(iter(augment)), 64)
 
 
 @pytest.mark.parametrize("augment", EACH, ids=str)
 def test_one_setting_adds_one_layer(augment: dict[str, Any]) -> None:
-    assert len(build_augmentation((8, 8, 1), **augment).layers) == 2  # the input layer and its own
+    assert len(build_augmentation((8, 8, 3), **augment).layers) == 2  # the input layer and its own
 
 
 def test_defaults_add_no_layer() -> None:
     assert len(build_augmentation((8, 8, 1)).layers) == 1
     arguments = [Convnet(filters=(2,), dense=()).model_dump(), (8, 8, 1), 2, "0..1"]
-    plain = models.build_model(*arguments, augment=AugmentSettings().model_dump())
+    plain = models.build_model(*arguments, augment=AugmentSettings().image_settings())
     assert len(plain.layers) == len(models.build_model(*arguments).layers)
 
 
@@ -176,8 +193,10 @@ def precision(request: pytest.FixtureRequest) -> Iterator[str]:
 def networks() -> tuple[tf.keras.Model, tf.keras.Model]:
     """The same network with and without augmentation."""
     family = Convnet(filters=(4,), batch_norm=True, dense=(8,), dense_dropout=0.5)
-    arguments = [family.model_dump(), (12, 10, 3), 3, "standard", ([100, 120, 140], [50, 60, 70])]
-    augmented, plain = models.build_model(*arguments, augment=ALL), models.build_model(*arguments)
+    arguments = [family.model_dump(), (12, 10, 3), 3, "standard", (MEANS, [50, 60, 70])]
+    augment = AugmentSettings(**ALL).image_settings()
+    augmented = models.build_model(*arguments, augment=augment)
+    plain = models.build_model(*arguments)
     plain.set_weights(augmented.get_weights())
     return augmented, plain
 
@@ -206,9 +225,8 @@ def test_augmentation_stays_float32_under_any_policy(precision: str) -> None:
 
 
 def test_parameters_are_the_fields_of_the_config() -> None:
-    assert set(inspect.signature(augmentation.add_augmentation).parameters) - {"x"} == set(
-        AugmentSettings.model_fields
-    )
+    parameters = set(inspect.signature(augmentation.add_augmentation).parameters)
+    assert parameters - {"x", "input_size", "means"} == set(AugmentSettings().image_settings())
 
 
 # Configures a process as a training does, and prints a digest of the pixels of two steps per seed.
@@ -220,7 +238,8 @@ from halftone.models import augmentation
 from halftone.feed.world import World
 determinism.configure_process(World(), 7, "mixed_bfloat16")
 pixels = tf.keras.Input((16, 16, 3), dtype="uint8")
-model = tf.keras.Model(pixels, augmentation.add_augmentation(pixels, **eval(sys.argv[1])))
+augmented = augmentation.add_augmentation(pixels, **eval(sys.argv[1]))
+model = tf.keras.Model(pixels, augmented)
 step = tf.function(lambda images: model(images, training=True))
 images = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), dtype=np.uint8)
 for seed in ("1:1:0", "1:2:0", "1:1:0"):
@@ -232,7 +251,9 @@ for seed in ("1:1:0", "1:2:0", "1:1:0"):
 
 
 def test_augmentation_is_reproducible_by_process_and_seed() -> None:
-    command = [sys.executable, "-c", _STEPS, repr(ALL)]
+    settings = AugmentSettings(**ALL).image_settings()
+    arguments = {**settings, "input_size": (16, 16), "means": MEANS}
+    command = [sys.executable, "-c", _STEPS, repr(arguments)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     runs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

@@ -24,6 +24,7 @@ ONE_CYCLE = {
     "decay": "one_cycle",
     "weight_decay": 0.001,
     "label_smoothing": 0.1,
+    "augment": {"flip": "alternating", "mixup_alpha": 0.4, "cutmix_alpha": 1.0},
     "class_weights": "balanced",
     "average_weights": 0.9,
     "best_by": "val_auc",
@@ -35,6 +36,8 @@ PLATEAU = {
     "decay_patience": 1,
     "decay_factor": 0.5,
     "loss": "focal",
+    "input_px": [12, 14],
+    "augment": {"random_resized_crop_min_area": 0.5, "cutout_px": 4, "erase_probability": 0.5},
     "sampling": "balanced",
     "average_weights": 0.9,
     "best_by": "val_f1",
@@ -75,6 +78,9 @@ def test_stopped_training_resumes_to_the_bit(
     best = epochs[info.best_epoch - 1]
     assert best[best_by] == max(entry[best_by] for entry in epochs)
     network = tf.keras.models.load_model(undisturbed / info.network)
+    assert network.input_shape == (None, 16, 16, 1)
+    layers = {layer.name: layer.output_shape[1:3] for layer in network.layers}
+    assert layers.get("resize", (16, 16)) == tuple(settings.get("input_px", (16, 16)))
     if info.best_epoch == EPOCHS:
         for left, right in zip(network.get_weights(), expected.averages):
             np.testing.assert_array_equal(left, right)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from halftone.config import TrainSettings
+from halftone.config import AugmentSettings, TrainSettings
 from halftone.training import losses
 
 LABELS = np.array([[1], [0], [2]], np.int32)
@@ -36,6 +36,35 @@ def test_smoothing_divides_a_part_of_the_label_among_all_classes() -> None:
     targets = np.array([[0.15, 0.85], [0.85, 0.15], [0.15, 0.85]])
     expected = -(targets * np.log(both)).sum(axis=1).mean()
     assert mean_loss(2, label_smoothing=0.3) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_targets_in_place_of_labels(smoothing: float) -> None:
+    settings = TrainSettings(label_smoothing=smoothing, augment=AugmentSettings(mixup_alpha=0.2))
+    targets = np.array([[0.25, 0.75, 0], [1, 0, 0], [0, 0.5, 0.5]])
+    smoothed = (1 - smoothing) * targets + smoothing / 3
+    expected = -(smoothed * np.log(PROBABILITIES)).sum(axis=1).mean()
+    loss = losses.build_loss(settings, 3)
+    value = loss(tf.constant(targets, tf.float32), tf.constant(PROBABILITIES))
+    assert float(value) == pytest.approx(expected, abs=1e-6)
+
+    targets = np.array([[0.25, 0.75], [1, 0], [0.5, 0.5]])
+    smoothed = (1 - smoothing) * targets + smoothing / 2
+    both = np.hstack([1 - BINARY_PROBABILITIES, BINARY_PROBABILITIES])
+    expected = -(smoothed * np.log(both)).sum(axis=1).mean()
+    loss = losses.build_loss(settings, 2)
+    value = loss(tf.constant(targets, tf.float32), tf.constant(BINARY_PROBABILITIES))
+    assert float(value) == pytest.approx(expected, abs=1e-6)
+
+
+def test_focal_loss_of_targets_is_the_sum_over_classes() -> None:
+    settings = TrainSettings(loss="focal", augment=AugmentSettings(cutmix_alpha=1.0))
+    targets = np.array([[0.25, 0.75, 0], [1, 0, 0], [0, 0.5, 0.5]])
+    each = -targets * (1 - PROBABILITIES) ** 2 * np.log(PROBABILITIES)
+    value = losses.build_loss(settings, 3)(
+        tf.constant(targets, tf.float32), tf.constant(PROBABILITIES)
+    )
+    assert float(value) == pytest.approx(each.sum(axis=1).mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])

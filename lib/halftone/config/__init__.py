@@ -5,6 +5,7 @@ together in one `ConfigError`, with file, key, value and valid choices, before a
 """
 
 from halftone.config.application import Application
+from halftone.config.augment import AugmentSettings
 from halftone.config.base import ConfigError, ConfigSection
 from halftone.config.custom import Custom
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
@@ -24,7 +25,7 @@ from halftone.config.retrain import DriftSettings, GateSettings, RetentionSettin
 from halftone.config.root import Config, Paths, SparkSettings, TrackingSettings
 from halftone.config.score import ScoreSettings
 from halftone.config.storage import StorageSettings
-from halftone.config.train import AugmentSettings, TrainSettings
+from halftone.config.train import TrainSettings
 from halftone.config.yaml_text import read_yaml
 from halftone.config.yaml_values import fit_section
 

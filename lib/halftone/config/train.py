@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional
+from typing import Annotated, Literal, Optional
 
 from pydantic import (
     Field,
+    PositiveInt,
     model_validator,
 )
 
 from halftone.config.application import Application
-from halftone.config.base import ConfigSection
+from halftone.config.augment import AugmentSettings
+from halftone.config.base import ConfigError, ConfigSection
 from halftone.config.effects import NOTHING, RESUMABLE
 from halftone.config.families import AnyNetwork
 from halftone.config.model import Convnet
+from halftone.config.network import OneOrPerLayer
 from halftone.config.objective import ObjectiveSettings
 from halftone.config.optimisation import OptimisationSettings
-
-
-class AugmentSettings(ConfigSection):
-    """Random augmentation of the images in training; each limit applies in both directions."""
-
-    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
-        "none", description="directions in which images are flipped at random"
-    )
-    shift_fraction: float = Field(
-        0.0,
-        ge=0.0,
-        le=0.5,
-        description="largest shift, as a fraction of each side; shifts are by whole pixels",
-    )
-    rotate_degrees: float = Field(0.0, ge=0.0, le=180.0, description="largest rotation")
-    zoom_fraction: float = Field(
-        0.0,
-        ge=0.0,
-        le=0.9,
-        description="largest zoom in or out, as a fraction of the visible side",
-    )
-    brightness_fraction: float = Field(
-        0.0, ge=0.0, le=1.0, description="largest change of brightness, of the full range"
-    )
-    contrast_fraction: float = Field(0.0, ge=0.0, le=1.0, description="largest change of contrast")
 
 
 class NetworkInputSettings(ConfigSection):
     """The network, and how rows of the dataset become its input."""
 
     model: AnyNetwork = Field(Convnet(), discriminator="name")
+    input_px: Optional[Annotated[OneOrPerLayer[PositiveInt], Field(max_length=2)]] = Field(
+        None,
+        description="side, or [height, width], to which the network resizes the images of the "
+        "dataset; default: their size",
+    )
     normalise: Literal["0..1", "-0.5..0.5", "standard"] = Field(
         "0..1",
         description="range of the pixel values after the model's first layer; standard: mean 0 "
@@ -152,9 +135,44 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings, NetworkInputSetting
                 f"shuffle {str(self.shuffle).lower()}. Use cache auto or memory and shuffle true, "
                 "or class_weights balanced"
             )
+        if self.augment.mixes_rows and self.batch_size == self.ranks:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, which is 1 row for each of {self.ranks} ranks, "
+                "but augment.mixup_alpha and cutmix_alpha mix the rows of a rank's batch; use a "
+                f"batch_size of {2 * self.ranks} or more, or 0 for both"
+            )
         if self.launcher == "process" and self.ranks > 1:
             raise ValueError(
                 f"launcher process runs 1 rank, ranks is {self.ranks}; "
                 "use launcher auto, horovodrun or spark"
             )
         return self
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether mean and standard deviation of the train split's pixels are used."""
+        return self.normalise == "standard" or self.augment.cutout_px > 0
+
+    def input_size(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+        """Return the height and width of the network's input for images of a shape."""
+        return shape[:2] if self.input_px is None else (self.input_px[0], self.input_px[-1])
+
+    def check_images(self, height_px: int, width_px: int, channels: int) -> None:
+        """Check that network and augmentation can take images of this shape.
+
+        Raises:
+            ConfigError: a setting does not fit them.
+        """
+        size = self.input_size((height_px, width_px, channels))
+        if size[0] > height_px or size[1] > width_px:
+            raise ConfigError(
+                f"train.input_px is {size[0]}x{size[1]}, but the images of the dataset are "
+                f"{height_px}x{width_px} px; use at most their size, or preprocess to a larger one"
+            )
+        try:
+            self.model.check_image_size(*size)
+            self.augment.check_images(*size, channels)
+        except ConfigError as error:
+            if self.input_px is None:
+                raise
+            raise ConfigError(f"{error}. The size is that of train.input_px") from None

@@ -113,7 +113,7 @@ class Manifest(BaseModel):
         if not totals.sums:
             raise InputError(
                 f"{subject} has no pixel statistics (written by an older Halftone); run preprocess "
-                "with a new --output, or use train.normalise 0..1"
+                "with a new --output, or use train.normalise 0..1 and train.augment.cutout_px 0"
             )
         num_pixels = totals.rows * self.pixels.height_px * self.pixels.width_px
         return pixel_statistics.statistics_from_sums(

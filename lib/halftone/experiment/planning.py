@@ -136,7 +136,7 @@ class RunPlanner:
             raw = overlay_settings(raw, {"splits.folds": self._spec.folds, "splits.fold": 0})
         source = f"{self._location(stage)}: {kind}" + f" {run.name}" * (kind == "run")
         trial_config = _check_config(raw, source)
-        _check_image_size(trial_config, source)
+        _check_images(trial_config, source)
         self._check_ranks(trial_config, source)
         if self._spec.on == "spark":
             # Each training starts a local Spark with default settings on its executor's machine.
@@ -217,10 +217,8 @@ def _check_config(raw: Mapping[str, Any], source: str) -> Config:
     return parsed
 
 
-def _check_image_size(trial_config: Config, source: str) -> None:
+def _check_images(trial_config: Config, source: str) -> None:
     try:
-        trial_config.train.model.check_image_size(
-            trial_config.pixels.height_px, trial_config.pixels.width_px
-        )
+        trial_config.train.check_images(*trial_config.pixels.shape)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None

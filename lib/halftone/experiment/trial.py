@@ -102,7 +102,11 @@ def _count_parameters(card: Any) -> int:
     settings = card.config.train
     # The normalisation of pixels has no parameters, so any kind gives the same count.
     network = models.build_model(
-        settings.model.model_dump(), card.shape(), len(card.labels), "0..1"
+        settings.model.model_dump(),
+        card.shape(),
+        len(card.labels),
+        "0..1",
+        input_size=settings.input_size(card.shape()),
     )
     return int(network.count_params())
 

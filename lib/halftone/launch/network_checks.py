@@ -25,7 +25,7 @@ def with_absolute_urls(config: Config) -> Config:
 
 def check_network_settings(settings: TrainSettings, manifest: Manifest, dataset: str) -> None:
     """Raise InputError unless network, dataset and the weights to start from fit together."""
-    settings.model.check_image_size(*manifest.shape()[:2])
+    settings.check_images(*manifest.shape())
     if isinstance(settings.model, Custom):
         _check_module(settings.model)
     if isinstance(settings.model, Application):

@@ -212,7 +212,7 @@ def _check_settings(settings: TrainSettings, manifest: Manifest, dataset: str) -
             f"train.ranks is {settings.ranks}, but the train split of {dataset} has {rows} "
             f"row{'s' * (rows > 1)}; use train.ranks={rows}"
         )
-    if settings.normalise == "standard":
+    if settings.needs_statistics:
         manifest.pixel_statistics(TRAIN)  # raises if the dataset has none; the ranks need them
     _check_validation(settings, manifest, dataset)
     class_balance.check_sampling(settings, manifest)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from halftone.config import TrainSettings
 from halftone.training import collectives, losses, optimizers
+from halftone.training.mixing import MixedNetwork
 from halftone.training.weight_average import WeightAverage
 
 _COMPRESSIONS = {"none": hvd.Compression.none, "fp16": hvd.Compression.fp16}
@@ -52,6 +53,7 @@ class DistributedModel(tf.keras.Model):
                 The loss of a step is divided by its rows and not by their weights, so that the
                 mean over ranks is exact.
         """
+        self._num_classes = num_classes
         self._class_weights = None if class_weights is None else tf.constant(class_weights)
         self._compression = _COMPRESSIONS[settings.compression]
         self.aggregate_steps = settings.aggregate_steps
@@ -77,6 +79,10 @@ class DistributedModel(tf.keras.Model):
         self.optimizer.build(self.trainable_variables)
         decay = settings.average_weights
         self._average = None if decay is None else WeightAverage(self.weights, decay)
+        mixes_rows = settings.augment.mixes_rows
+        self._mixed_network = MixedNetwork(self, settings.augment) if mixes_rows else None
+        if self._mixed_network:
+            self._mixer = self._mixed_network.mixer  # a layer, so that its generator is found
 
     @property
     def optimizer_variables(self) -> list[tf.Variable]:
@@ -169,9 +175,14 @@ class DistributedModel(tf.keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         pixels, labels, weights = data
         with tf.GradientTape() as tape:
-            probabilities = self(pixels, training=True)
+            targets = labels
+            if self._mixed_network:
+                probabilities, mix = self._mixed_network(pixels, weights)
+                targets, labels = mix.targets(labels, self._num_classes), mix.main_labels(labels)
+            else:
+                probabilities = self(pixels, training=True)
             loss = self.compute_loss(
-                pixels, labels, probabilities, self._weights_in_loss(labels, weights)
+                pixels, targets, probabilities, self._weights_in_loss(targets, weights)
             )
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         gradients = tape.gradient(scaled, self.trainable_variables)
@@ -193,10 +204,13 @@ class DistributedModel(tf.keras.Model):
         self.compute_metrics(pixels, labels, probabilities, weights)
         return probabilities
 
-    def _weights_in_loss(self, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def _weights_in_loss(self, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """Return the weights (N,) of rows with labels (N, 1), or with shares (N, classes)."""
         if self._class_weights is None:
             return weights
-        return weights * tf.gather(self._class_weights, labels[:, 0])
+        if targets.dtype.is_floating:
+            return weights * tf.linalg.matvec(targets, self._class_weights)
+        return weights * tf.gather(self._class_weights, targets[:, 0])
 
     def _count_step(self, loss: tf.Tensor) -> None:
         state = self._state

@@ -21,7 +21,7 @@ from halftone.feed import pipeline
 from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.world import World
 from halftone.model_directory import STOP_FILE, best_epoch
-from halftone.models import layer_weights
+from halftone.models import alternating_flip, layer_weights
 from halftone.progress import StepProgress
 from halftone.training import (
     checkpoint,
@@ -173,6 +173,7 @@ class _RankTraining:
         """Train for the steps of an epoch that are left; all ranks may stop early."""
         seed_text = f"{self._config.seed}:{epoch}:{self._world.rank}"
         determinism.reseed(self._model, seed_text)
+        alternating_flip.set_epoch(self._model, epoch)
         first_step = partial_epoch.step if partial_epoch else 0
         if partial_epoch:
             determinism.restore_random_states(

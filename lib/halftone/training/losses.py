@@ -17,7 +17,8 @@ _EPSILON = 1e-7  # as in Keras: the smallest probability
 
 def build_loss(settings: TrainSettings, num_classes: int) -> tf.keras.losses.Loss:
     """Return the loss of a training; its mean is over all rows of a step, as Keras does."""
-    if settings.loss == "focal" or (settings.label_smoothing and num_classes > 2):
+    is_smoothed = settings.label_smoothing > 0 and num_classes > 2
+    if settings.loss == "focal" or is_smoothed or settings.augment.mixes_rows:
         gamma = settings.focal_gamma if settings.loss == "focal" else None
         return TargetLoss(num_classes, settings.label_smoothing, gamma)
     if num_classes == 2:
@@ -27,6 +28,9 @@ def build_loss(settings: TrainSettings, num_classes: int) -> tf.keras.losses.Los
 
 class TargetLoss(tf.keras.losses.Loss):
     """Cross-entropy, or focal loss, with a target for each class.
+
+    In place of labels it also takes targets: (N, classes) float32 that add up to 1, for rows that
+    are mixed from several. They are smoothed as labels are.
 
     Args:
         label_smoothing: s: the target of a label is 1 - s, and all classes share s equally, from
@@ -43,7 +47,8 @@ class TargetLoss(tf.keras.losses.Loss):
         self._focal_gamma = focal_gamma
 
     def call(self, labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-        targets = tf.one_hot(labels[:, 0], self._num_classes)
+        is_target = labels.dtype.is_floating
+        targets = labels if is_target else tf.one_hot(labels[:, 0], self._num_classes)
         targets = (1 - self._label_smoothing) * targets + self._label_smoothing / self._num_classes
         if self._focal_gamma is None:
             return _cross_entropy(targets, probabilities)

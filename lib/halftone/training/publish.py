@@ -23,14 +23,14 @@ from halftone.training.checkpoint import Checkpoint
 def build_network(config: Config, manifest: Manifest, augments: bool) -> tf.keras.Model:
     """Build the network of a config, with its augmentation layers if `augments`."""
     settings = config.train
-    is_standard = settings.normalise == "standard"
     return models.build_model(
         settings.model.model_dump(),
         manifest.shape(),
         len(manifest.labels),
         settings.normalise,
-        statistics=manifest.pixel_statistics(TRAIN) if is_standard else None,
-        augment=settings.augment.model_dump() if augments else None,
+        statistics=manifest.pixel_statistics(TRAIN) if settings.needs_statistics else None,
+        augment=settings.augment.image_settings() if augments else None,
+        input_size=settings.input_size(manifest.shape()),
     )
 
 
