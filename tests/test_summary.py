@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from example_card import card
 from example_manifest import example
 from halftone import storage, summary
@@ -197,6 +199,26 @@ def test_scores() -> None:
         "test: 1,200 rows  accuracy 0.7500  precision 0.5000  recall 0.2500  f1 0.3333  "
         "loss 0.5000",
         "precision, recall and f1: class dog",
+        "report: /scores/report.html",
+        "scores: /scores",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("views", "lines"),
+    [
+        ("none", []),
+        ("flip", ["probabilities are means over views of each image (flip)"]),
+    ],
+)
+def test_scores_of_views(views: str, lines: list[str]) -> None:
+    scores = SplitScores(
+        **metrics_of(), **PROVENANCE, split="test", fingerprint="f", predictions=[], views=views
+    )
+    end = summary.format_scores_summary(scores, "/scores").splitlines()[6:]
+    assert end == [
+        "precision, recall and f1: class dog",
+        *lines,
         "report: /scores/report.html",
         "scores: /scores",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from halftone import printable, storage
 from halftone.dataset import remarks
@@ -173,6 +173,7 @@ def format_scores_summary(scores: SplitScores, output: str) -> str:
             "",
             f"{scores.split}: {scores.rows:,} rows  {_overall_text(scores)}",
             f"precision, recall and f1: {scores.average}",
+            *_views_lines(scores.views),
             f"report: {storage.join(output, 'report.html')}",
             f"scores: {output}",
         ]
@@ -196,9 +197,15 @@ def format_image_scores_summary(scores: ImageScores, output: str) -> str:
     lines += _ignored_lines(scores.ignored)
     if scores.metrics is not None:
         lines.append(f"{scores.labelled:,} have a label: {_overall_text(scores.metrics)}")
+    lines += _views_lines(scores.views)
     lines.append(f"model version {scores.model_version}")
     lines.append(f"scores: {output}")
     return _join_lines(lines)
+
+
+def _views_lines(views: Optional[str]) -> list[str]:
+    is_averaged = views not in (None, "none")
+    return [f"probabilities are means over views of each image ({views})"] if is_averaged else []
 
 
 def _overall_text(metrics: Metrics) -> str:
