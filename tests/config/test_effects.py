@@ -44,6 +44,7 @@ RESULT_NAMES = """
     train.one_cycle_rise_fraction train.one_cycle_start_factor train.one_cycle_end_factor
     train.average_weights train.loss train.focal_gamma train.label_smoothing
     train.class_weights train.best_by train.sampling
+    train.freeze train.unfreeze_after_epochs train.unfreeze_learning_rate
     train.warmup_epochs train.decay train.weight_decay train.clip_norm train.precision
     train.compression train.aggregate_steps train.start_from score.threshold
     score.wanted_precision score.calibrate score.views retrain.registered_model retrain.start
