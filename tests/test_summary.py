@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from example_card import card
 from example_manifest import example
 from halftone import storage, summary
-from halftone.config import PreprocessSettings
+from halftone.config import Config, PreprocessSettings
 from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.model_directory import ModelInfo, Restart
 
@@ -125,6 +127,34 @@ def test_a_model(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("train", "counts", "line"),
+    [
+        (
+            {"freeze": "all"},
+            (18, 18),
+            "layers were frozen (train.freeze all): 18 parameters were trained",
+        ),
+        (
+            {"freeze": 2, "unfreeze_after_epochs": 1, "unfreeze_learning_rate": 1e-5},
+            (1018, 23456),
+            "layers were frozen (train.freeze 2): 1,018 parameters were trained, and from epoch 2 "
+            "on 23,456",
+        ),
+    ],
+)
+def test_a_model_with_frozen_layers(
+    tmp_path: Path, train: dict[str, Any], counts: tuple[int, int], line: str
+) -> None:
+    history = [epoch(number, trainable_parameters=count) for number, count in enumerate(counts, 1)]
+    config = Config.model_validate({"train": {"start_from": "/m", **train}})
+    info = card().model_copy(update={"config": config})
+    lines = format_model(tmp_path, history, info)
+    assert lines[0].split() == ["epoch", "loss", "trained", "images/s"]
+    assert lines[3].split() == ["2", "0.5000", f"{counts[1]:,}", "1,234"]
+    assert lines[5:7] == ["* the best epoch, kept as version v", line]
+
+
 def test_the_table_has_the_values_that_every_epoch_has_as_numbers(tmp_path: Path) -> None:
     history = [
         epoch(1, only_now=1.0, learning_rate=0.00123, gpus={"0": 0.5}, note="x", whole=True),
@@ -197,6 +227,26 @@ def test_scores() -> None:
         "test: 1,200 rows  accuracy 0.7500  precision 0.5000  recall 0.2500  f1 0.3333  "
         "loss 0.5000",
         "precision, recall and f1: class dog",
+        "report: /scores/report.html",
+        "scores: /scores",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("views", "lines"),
+    [
+        ("none", []),
+        ("flip", ["probabilities are means over views of each image (flip)"]),
+    ],
+)
+def test_scores_of_views(views: str, lines: list[str]) -> None:
+    scores = SplitScores(
+        **metrics_of(), **PROVENANCE, split="test", fingerprint="f", predictions=[], views=views
+    )
+    end = summary.format_scores_summary(scores, "/scores").splitlines()[6:]
+    assert end == [
+        "precision, recall and f1: class dog",
+        *lines,
         "report: /scores/report.html",
         "scores: /scores",
     ]

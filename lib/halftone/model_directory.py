@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
@@ -175,23 +176,7 @@ def check_network(root: str, info: ModelInfo) -> None:
 
     This reads the file without TensorFlow, which takes seconds to import.
     """
-    import h5py  # here: it takes a tenth of a second to import
-
-    url = storage.join(root, info.network)
-    try:
-        with (
-            zipfile.ZipFile(io.BytesIO(storage.read_bytes(url))) as archive,
-            archive.open(_KERAS_WEIGHTS) as content,
-            h5py.File(content, "r") as weights,
-        ):
-            arrays: dict[str, Any] = {}
-            weights.visititems(
-                lambda name, item: (
-                    arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-                )
-            )
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
-        raise InputError(f"{url} is damaged ({error}); restore it, or train again") from None
+    arrays, url = _read_network_arrays(root, info), storage.join(root, info.network)
     damaged = [
         name
         for name, array in arrays.items()
@@ -204,6 +189,37 @@ def check_network(root: str, info: ModelInfo) -> None:
             "diverged, and the model predicts nothing. Train again with a lower "
             "train.learning_rate or with train.clip_norm"
         )
+
+
+def count_layers_with_weights(root: str, info: ModelInfo) -> int:
+    """Return the number of layers of the network that have weights of their own."""
+    return len({name.rpartition("/")[0] for name in _read_network_arrays(root, info)})
+
+
+def _read_network_arrays(root: str, info: ModelInfo) -> dict[str, npt.NDArray[Any]]:
+    """Read the weights in the network file: by layer, `vars` and number, as in `conv2d/vars/0`.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    import h5py  # here: it takes a tenth of a second to import
+
+    url = storage.join(root, info.network)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    try:
+        with (
+            zipfile.ZipFile(io.BytesIO(storage.read_bytes(url))) as archive,
+            archive.open(_KERAS_WEIGHTS) as content,
+            h5py.File(content, "r") as weights,
+        ):
+            weights.visititems(
+                lambda name, item: (
+                    arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+                )
+            )
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise InputError(f"{url} is damaged ({error}); restore it, or train again") from None
+    return arrays
 
 
 def check_model_fits(info: ModelInfo, manifest: Manifest, model: str, dataset: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from halftone import printable, storage
 from halftone.dataset import remarks
@@ -113,6 +113,7 @@ def format_model_summary(model_info: ModelInfo, output: str) -> str:
         "",
         f"* the best epoch{_rule_text(model_info)}, kept as version {model_info.version}",
     ]
+    lines += _freezing_lines(model_info, history)
     if model_info.restarts:
         times = f"{len(model_info.restarts)} time{'s' * (len(model_info.restarts) > 1)}"
         lines.append(f"restarted {times}: {'; '.join(map(_restart_text, model_info.restarts))}")
@@ -122,8 +123,16 @@ def format_model_summary(model_info: ModelInfo, output: str) -> str:
 
 
 # Formats and headings of the last columns of a training's table.
-_LAST_COLUMNS = {"learning_rate": "{:.2g}", "images_per_sec": "{:,.0f}"}
-_HEADINGS = {"learning_rate": "learning rate", "images_per_sec": "images/s"}
+_LAST_COLUMNS = {
+    "trainable_parameters": "{:,}",
+    "learning_rate": "{:.2g}",
+    "images_per_sec": "{:,.0f}",
+}
+_HEADINGS = {
+    "trainable_parameters": "trained",
+    "learning_rate": "learning rate",
+    "images_per_sec": "images/s",
+}
 
 
 def _column_formats(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -141,6 +150,19 @@ def _column_formats(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         **metrics,
         **{name: template for name, template in _LAST_COLUMNS.items() if name in names},
     }
+
+
+def _freezing_lines(model_info: ModelInfo, history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say how many parameters were trained, if layers were frozen."""
+    train = model_info.config.train
+    if train.freeze == "none":
+        return []
+    counts = [f"{entry['trainable_parameters']:,}" for entry in history]
+    line = f"layers were frozen (train.freeze {train.freeze}): {counts[0]} parameters were trained"
+    after = train.unfreeze_after_epochs
+    if after is not None and len(history) > after:
+        line += f", and from epoch {after + 1} on {counts[-1]}"
+    return [line]
 
 
 def _rule_text(model_info: ModelInfo) -> str:
@@ -173,6 +195,7 @@ def format_scores_summary(scores: SplitScores, output: str) -> str:
             "",
             f"{scores.split}: {scores.rows:,} rows  {_overall_text(scores)}",
             f"precision, recall and f1: {scores.average}",
+            *_views_lines(scores.views),
             f"report: {storage.join(output, 'report.html')}",
             f"scores: {output}",
         ]
@@ -196,9 +219,15 @@ def format_image_scores_summary(scores: ImageScores, output: str) -> str:
     lines += _ignored_lines(scores.ignored)
     if scores.metrics is not None:
         lines.append(f"{scores.labelled:,} have a label: {_overall_text(scores.metrics)}")
+    lines += _views_lines(scores.views)
     lines.append(f"model version {scores.model_version}")
     lines.append(f"scores: {output}")
     return _join_lines(lines)
+
+
+def _views_lines(views: Optional[str]) -> list[str]:
+    is_averaged = views not in (None, "none")
+    return [f"probabilities are means over views of each image ({views})"] if is_averaged else []
 
 
 def _overall_text(metrics: Metrics) -> str:

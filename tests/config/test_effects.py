@@ -11,6 +11,7 @@ from halftone.config.effects import (
     METRICS,
     RESUMABLE,
     ROWS,
+    drop_added_defaults,
     effect_of,
     reset_neutral_settings,
     result_settings,
@@ -53,9 +54,10 @@ RESULT_NAMES = """
     train.one_cycle_rise_fraction train.one_cycle_start_factor train.one_cycle_end_factor
     train.average_weights train.loss train.focal_gamma train.label_smoothing
     train.class_weights train.best_by train.sampling
+    train.freeze train.unfreeze_after_epochs train.unfreeze_learning_rate
     train.warmup_epochs train.decay train.weight_decay train.clip_norm train.precision
     train.compression train.aggregate_steps train.start_from score.threshold
-    score.wanted_precision score.calibrate retrain.registered_model retrain.start
+    score.wanted_precision score.calibrate score.views retrain.registered_model retrain.start
     retrain.gate.measure
     retrain.gate.confidence retrain.gate.max_class_drop retrain.gate.floor
     retrain.drift.warn retrain.drift.stop retrain.drift.confidence
@@ -120,8 +122,19 @@ def test_result_settings_leave_out_the_others() -> None:
     added = {name: with_resumable[name] for name in set(with_resumable) - set(without)}
     assert added == {"epochs": 3, "ranks": 2, "patience": None}
     assert list(result_settings(Config().score, ROWS, METRICS)) == [
-        *("split", "threshold", "wanted_precision", "calibrate", "top_ks", "catalogue"),
+        *("split", "views", "threshold", "wanted_precision", "calibrate", "top_ks", "catalogue"),
     ]
+
+
+def test_a_setting_that_was_added_is_part_of_a_digest_unless_it_has_its_default() -> None:
+    before = {"views": "none", "calibrate": False}
+    assert drop_added_defaults(Config(), {"score": before, "seed": 0}) == {
+        "score": {"calibrate": False},
+        "seed": 0,
+    }
+    flipped = Config(score={"views": "flip"})
+    values = {"score": {"views": "flip", "calibrate": False}}
+    assert drop_added_defaults(flipped, values) == values
 
 
 def test_a_section_inside_a_section_is_reduced_too() -> None:

@@ -22,7 +22,8 @@ METRICS_KEYS = [
 def split_scores(labels: list[str]) -> dict[str, Any]:
     """Return the content of metrics.json of a scored split."""
     return {
-        **{"run": "0123456789abcdef", "basis": "fedcba9876543210", "split": "test"},
+        **{"run": "0123456789abcdef", "basis": "fedcba9876543210", "views": "flip"},
+        **{"split": "test"},
         **drawn_metrics(labels, 500, ("best_f1", 0.4), 1.25).to_json(),
         **{"model_version": "v1", "fingerprint": "d47f2ba86d75"},
         **{"predictions": ["predictions/r/a.parquet"], "shards": ["d1"]},
@@ -33,7 +34,8 @@ def split_scores(labels: list[str]) -> dict[str, Any]:
 def image_scores(metrics: Any) -> dict[str, Any]:
     """Return the content of metrics.json of scored raw images."""
     return {
-        **{"run": "0123456789abcdef", "basis": "fedcba9876543210", "images": "/new"},
+        **{"run": "0123456789abcdef", "basis": "fedcba9876543210", "views": "none"},
+        **{"images": "/new"},
         **{"inputs": 502, "scored_now": 502, "rows": 500, "rejects": 2},
         **{"rejects_by_reason": {"empty": 2}, "ignored": {".txt": 1}, "predicted": {"a": 500}},
         **{"labelled": 500, "metrics": metrics, "model_version": "v1"},
@@ -52,7 +54,7 @@ def test_metrics_json_of_a_split_is_the_same_after_reading_and_writing(
     storage.write_json(after, scores.to_json())
     assert storage.read_bytes(after) == storage.read_bytes(before)
     assert list(scores.to_json()) == [
-        *("run", "basis", "split"),
+        *("run", "basis", "views", "split"),
         *METRICS_KEYS,
         *("model_version", "fingerprint", "predictions", "shards", "scored_at", "secs"),
     ]

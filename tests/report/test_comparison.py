@@ -155,6 +155,7 @@ def test_a_class_without_rows_has_no_recall_to_compare() -> None:
             "threshold 0.5000 here, 0.2500 there",
         ),
         ({"temperature": 1.5}, "temperature 1.0000 here, 1.5000 there"),
+        ({"views": "flip"}, "views none here, flip there"),
     ],
 )
 def test_other_differences_between_the_runs_are_listed(changes: dict[str, Any], words: str) -> None:

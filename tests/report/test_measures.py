@@ -161,6 +161,25 @@ def test_threshold_and_temperature_are_described_unless_they_are_the_defaults(
     assert all(sentence in words for sentence in sentences)
 
 
+@pytest.mark.parametrize(
+    ("views", "sentences"),
+    [
+        (None, []),
+        ("none", []),
+        (
+            "flip",
+            ["Probabilities are means over views of each image: the image and its mirror image."],
+        ),
+    ],
+)
+def test_views_are_described(views: Optional[str], sentences: list[str]) -> None:
+    scores = old_metrics(spread(2), FACES, views=views)
+    assert measures.describe_views(scores) == sentences
+    words = read(FACES, metrics=scores).words()
+    assert ("means over views" in words) == bool(sentences)
+    assert all(sentence in words for sentence in sentences)
+
+
 # --- cautions -------------------------------------------------------------------------------------
 
 

@@ -129,6 +129,31 @@ def test_the_temperature_is_that_of_the_validation_split(score: Score) -> None:
     assert result["confusion"] == plain["confusion"]
 
 
+@pytest.mark.slow
+def test_temperature_and_threshold_are_fitted_on_the_same_views(
+    score: Score, tmp_path: Path
+) -> None:
+    views = "flip_translate"
+    _, labels, probabilities, _ = score(split="validation", views=views)
+    slopes = partial(calibration.cross_entropy_slopes, labels, probabilities)
+    temperature = calibration.fit_temperature(slopes, len(labels))
+    plain, _, unscaled, _ = score(calibrate=True)
+    assert plain["temperature"] != pytest.approx(temperature, rel=1e-4)
+    assert plain["views"] == "none"
+    # Neither the predictions of the test split nor those of the validation split are used again.
+    result, _, scaled, _ = score(calibrate=True, threshold="best_f1", views=views, only_new=True)
+    assert result["temperature"] == pytest.approx(temperature, rel=1e-9)
+    assert np.abs(scaled - unscaled).max() > 1e-4
+    assert result["basis"] != plain["basis"]
+    assert result["views"] == views
+    metadata = pq.read_schema(tmp_path / "scores" / result["predictions"][0]).metadata
+    assert metadata == {b"views": views.encode()}
+    scaled_scores = calibration.apply_temperature(probabilities, temperature)[:, 1]
+    counts = count_scores(scaled_scores, labels == 1, max_codes=2 * len(labels))
+    best = thresholds.best_f1_threshold([counts], int(labels.sum()))
+    assert result["threshold"]["value"] == pytest.approx(best, rel=1e-6)
+
+
 def test_a_threshold_that_cannot_be_chosen_is_an_input_error(
     score: Score, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -297,7 +297,12 @@ def test_the_threshold_may_come_from_a_dataset(
     folder = draw_images(each=30)
     settings = config(splits={"validation_fraction": 0.4})
     preprocess(settings, str(folder), str(tmp_path / "dataset"), lambda: spark)
-    result = run(folder, dataset=tmp_path / "dataset", threshold="best_f1", calibrate=True)
+    result = run(
+        folder, dataset=tmp_path / "dataset", threshold="best_f1", calibrate=True, views="flip"
+    )
+    assert result["views"] == "flip"
+    for file in result["predictions"]:
+        assert pq.read_schema(tmp_path / "scores" / file).metadata == {b"views": b"flip"}
     measured = result["metrics"]
     assert measured["threshold"]["rule"] == "best_f1"
     assert measured["threshold"]["value"] != 0.5

@@ -10,6 +10,7 @@ import pytest
 from example_card import card
 from halftone import storage
 from halftone.config import ScoreSettings
+from halftone.config.effects import drop_added_defaults
 from halftone.errors import InputError
 from halftone.metrics.model import ImageScores, SplitScores
 from halftone.scoring import scores_directory
@@ -80,6 +81,9 @@ def test_something_else_is_not_overwritten(tmp_path: Path) -> None:
         ({"only_new": True}, True),
         ({"catalogue": "list.csv"}, True),
         ({"threshold": 0.4}, False),
+        ({"views": "none"}, True),
+        ({"views": "flip"}, False),
+        ({"views": "flip_translate"}, False),
         ({"calibrate": True}, False),
         ({"threshold": "best_f1"}, False),
     ],
@@ -89,6 +93,16 @@ def test_which_settings_a_prediction_depends_on(settings: dict[str, Any], is_sam
     assert (
         scores_directory.scoring_fingerprint(card(), ScoreSettings(**settings), None) == base
     ) is is_same
+
+
+def test_scores_of_versions_without_views_stay_valid() -> None:
+    assert [
+        scores_directory.scoring_fingerprint(card(), ScoreSettings(), dataset)
+        for dataset in (None, "f")
+    ] == ["afa7db562630a0ad", "3e4bfd81d0bf4744"]
+    settings = ScoreSettings()
+    values = drop_added_defaults(settings, settings.model_dump(mode="json"))
+    assert scores_directory.hash_parts(values) == "16d00ef446588790"
 
 
 def test_a_prediction_depends_on_model_and_dataset() -> None:

@@ -121,18 +121,28 @@ def test_body_of_a_model_of_other_classes(
     preprocess(settings, str(images), str(tmp_path / "dataset"), lambda: spark)
     first = str(tmp_path / "two")
     # Two ranks: rank 0 alone reads the weights. The learning rate is too small to change them.
-    train = {"epochs": 1, "learning_rate": 1e-9, "model": model, "start_from": first, "ranks": 2}
+    train = {"learning_rate": 1e-9, "model": model, "start_from": first, "ranks": 2}
+    # The ranks agree on the phase when they resume: the optimizers differ in their variables.
+    train |= {"freeze": "all", "unfreeze_after_epochs": 1, "unfreeze_learning_rate": 1e-10}
+    train |= {"epochs": 2, "average_weights": 0.9}
     output = finish(start("three_classes", **train))
     assert (
         f"starting from the body of {first}, 2 layers with weights; the output layer (probability) "
         "is new, as the classes are lying, upright there and lying, rising, upright here\n"
     ) in output
+    assert "2 layers are frozen until epoch 1 (train.freeze all): 27 of 1,643 parameters" in output
+    assert "from epoch 2 on all layers are trained, 1,643 of 1,643 parameters" in output
+    resumed = finish(start("three_classes", **{**train, "epochs": 3}))
+    assert f"resuming after epoch 2, from {tmp_path}/three_classes" in resumed
     there, here = (published_weights(tmp_path / name) for name in ("two", "three_classes"))
     assert len(here) == len(there) == 6
     for expected, actual in zip(there[:-2], here[:-2]):
         np.testing.assert_allclose(actual, expected, atol=1e-6)
     assert [weight.shape for weight in here[-2:]] == [(8, 3), (3,)]
-    assert len(history(tmp_path / "three_classes")) == 1
+    entries = history(tmp_path / "three_classes")
+    assert [entry["trainable_parameters"] for entry in entries] == [27, 1643, 1643]
+    rates = [entry["learning_rate"] for entry in entries]
+    assert rates == pytest.approx([1e-9, 1e-10, 1e-10], rel=1e-6)
 
 
 def published_weights(folder: Path) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ do again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from halftone.config.base import ConfigSection
@@ -23,6 +24,10 @@ ROWS: dict[str, Any] = {_KEY: "rows"}
 METRICS: dict[str, Any] = {_KEY: "metrics"}
 # How the work is done, or where its output goes.
 NOTHING: dict[str, Any] = {_KEY: "nothing"}
+_ADDED = "added"
+# A setting that changes a result, and that older versions of Halftone did not have. While it has
+# its default, digests of the settings are as in these versions, so that their results stay valid.
+ADDED: dict[str, Any] = {_ADDED: True}
 
 
 def effect_of(section: type[ConfigSection], name: str) -> str:
@@ -54,6 +59,25 @@ def reset_neutral_settings(section: _Section) -> _Section:
         elif isinstance(value, ConfigSection):
             values[name] = reset_neutral_settings(value)
     return section.model_copy(update=values)
+
+
+def drop_added_defaults(section: ConfigSection, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a digest is made of: settings without those marked ADDED that have defaults.
+
+    Args:
+        values: settings of the section, or some of them, as `model_dump` or `result_settings`
+            returns them.
+    """
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        setting, field = getattr(section, name), type(section).model_fields[name]
+        extra = field.json_schema_extra
+        is_added = isinstance(extra, dict) and _ADDED in extra
+        if isinstance(setting, ConfigSection):
+            kept[name] = drop_added_defaults(setting, value)
+        elif not (is_added and setting == field.get_default(call_default_factory=True)):
+            kept[name] = value
+    return kept
 
 
 def _select(section: ConfigSection, effects: set[str]) -> dict[str, Any]:

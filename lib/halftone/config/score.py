@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection
-from halftone.config.effects import METRICS, NOTHING, ROWS
+from halftone.config.effects import ADDED, METRICS, NOTHING, ROWS
 
 
 class ScoreSettings(ConfigSection):
@@ -22,7 +22,17 @@ class ScoreSettings(ConfigSection):
         "test", description="split to score", json_schema_extra=ROWS
     )
     batch_size: int = Field(
-        256, ge=1, description="images per forward pass", json_schema_extra=NOTHING
+        256,
+        ge=1,
+        description="images per forward pass; each of their views counts",
+        json_schema_extra=NOTHING,
+    )
+    views: Literal["none", "flip", "flip_translate"] = Field(
+        "none",
+        description="views of an image whose probabilities are averaged. flip: the image and its "
+        "mirror image; flip_translate: with weight 1/2 also both after a translation by a pixel up "
+        "and to the left, and by one down and to the right",
+        json_schema_extra=ADDED,
     )
     threshold: Union[float, Literal["best_f1", "precision"]] = Field(
         0.5,

@@ -10,15 +10,16 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.application import Application
+from halftone.config.application import NO_WEIGHTS, Application
 from halftone.config.augment import AugmentSettings
 from halftone.config.base import ConfigError, ConfigSection
+from halftone.config.custom import Custom
 from halftone.config.effects import NOTHING, RESUMABLE
 from halftone.config.families import AnyNetwork
+from halftone.config.freezing import FreezingSettings
 from halftone.config.model import Convnet
 from halftone.config.network import OneOrPerLayer
 from halftone.config.objective import ObjectiveSettings
-from halftone.config.optimisation import OptimisationSettings
 
 
 class NetworkInputSettings(ConfigSection):
@@ -50,7 +51,7 @@ class NetworkInputSettings(ConfigSection):
 
 
 # The fields of the last base class come first in files and reports.
-class TrainSettings(OptimisationSettings, ObjectiveSettings, NetworkInputSettings):
+class TrainSettings(FreezingSettings, ObjectiveSettings, NetworkInputSettings):
     """How a model is trained on a dataset."""
 
     batch_size: int = Field(64, ge=1, description="rows per step, over all ranks together")
@@ -117,6 +118,19 @@ class TrainSettings(OptimisationSettings, ObjectiveSettings, NetworkInputSetting
             raise ValueError(
                 f"normalise is {self.normalise}, but model.name application scales its input as "
                 f"{self.model.architecture} needs it; remove normalise"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_weights_were_trained(self) -> TrainSettings:
+        # A function of the user's own may load weights.
+        has_weights = isinstance(self.model, Custom) or (
+            isinstance(self.model, Application) and self.model.weights != NO_WEIGHTS
+        )
+        if self.freeze != "none" and self.start_from is None and not has_weights:
+            raise ValueError(
+                f"freeze is {self.freeze}, but all weights are random; set start_from to a model, "
+                "or model.weights of model.name application to a weights file, or remove freeze"
             )
         return self
 

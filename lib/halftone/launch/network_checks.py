@@ -9,6 +9,7 @@ from halftone.config import Application, Config, Custom, TrainSettings, diff_set
 from halftone.config.application import NO_WEIGHTS
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
+from halftone.model_directory import ModelInfo
 
 
 def with_absolute_urls(config: Config) -> Config:
@@ -75,3 +76,18 @@ def _check_start_weights(settings: TrainSettings, manifest: Manifest, dataset: s
             f"train.start_from: the network at {url} differs: {'; '.join(changes)}. Use its "
             "train.model and train.normalise, or leave start_from out"
         )
+    _check_number_of_frozen_layers(settings, url, info)
+
+
+def _check_number_of_frozen_layers(settings: TrainSettings, url: str, info: ModelInfo) -> None:
+    """Raise InputError if more layers are to be frozen than the body of `start_from` has.
+
+    Ranks check it for the weights file of an application and for networks of the user's own.
+    """
+    if not isinstance(settings.freeze, int) or isinstance(settings.model, Custom):
+        return
+    num_layers = model_directory.count_layers_with_weights(url, info) - 1  # the output layer
+    if isinstance(settings.model, Application):
+        num_layers -= len(settings.model.head.dense)
+    if settings.freeze > num_layers:
+        raise InputError(settings.too_few_layers_message(num_layers))

@@ -107,14 +107,20 @@ def _add_head(x: tf.Tensor, *, pooling: str, dense: Sequence[int], dropout: floa
     return x
 
 
+def find_backbone(network: tf.keras.Model) -> tf.keras.Model:
+    """Return the part of a network that is of keras.applications: all layers with weights but the
+    head's."""
+    (backbone,) = (layer for layer in network.layers if isinstance(layer, tf.keras.Model))
+    return backbone
+
+
 def load_weights(network: tf.keras.Model, architecture: str, url: str) -> None:
     """Set the weights of all layers but the head's to those of a file of Keras.
 
     Raises:
         InputError: there is no such file, or it is of another architecture or has a head.
     """
-    (body,) = (layer for layer in network.layers if isinstance(layer, tf.keras.Model))
-    ours = layer_weights.group_by_top_layer(body)
+    ours = layer_weights.group_by_top_layer(find_backbone(network))
     theirs = weights_file.read_layers(url)
     difference = layer_weights.differing_layer(theirs, ours)
     if difference:

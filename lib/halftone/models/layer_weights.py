@@ -37,16 +37,41 @@ def nested_layers(layer: tf.keras.layers.Layer) -> list[tf.keras.layers.Layer]:
     return list(layer._flatten_layers())
 
 
+def layers_with_weights(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
+    """Return the layers that have weights of their own, in the order of `group_by_layer`."""
+    owners = _layers_by_variable(model)
+    layers = {id(owners[id(variable)]): owners[id(variable)] for variable in model.weights}
+    return list(layers.values())
+
+
+def frozen_variables(model: tf.keras.Model) -> list[tf.Variable]:
+    """Return the weights of layers whose `trainable` is false: training changes none of them."""
+    return [
+        variable
+        for layer in nested_layers(model)
+        if not layer.trainable
+        for variable in _own_variables(layer)
+    ]
+
+
+def _layers_by_variable(model: tf.keras.Model) -> dict[int, tf.keras.layers.Layer]:
+    """Return the layer that has a variable, by the identity of the variable."""
+    return {
+        id(variable): layer for layer in nested_layers(model) for variable in _own_variables(layer)
+    }
+
+
+def _own_variables(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
+    """Return the weights of a layer without those of layers inside it."""
+    return [*layer._trainable_weights, *layer._non_trainable_weights]
+
+
 def group_by_layer(model: tf.keras.Model) -> list[LayerWeights]:
     """Return the layers that have weights, also those of models inside `model`.
 
     The last one is the output layer, if the model is functional.
     """
-    owners = {
-        id(variable): layer
-        for layer in nested_layers(model)
-        for variable in [*layer._trainable_weights, *layer._non_trainable_weights]
-    }
+    owners = _layers_by_variable(model)
     groups: dict[int, LayerWeights] = {}
     for variable in model.weights:
         layer = owners[id(variable)]

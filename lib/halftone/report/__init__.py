@@ -69,7 +69,10 @@ def render_report(inputs: ReportInputs) -> str:
         verdict=measures.summarise_accuracy(scores),
         measures=measures.list_measures(scores),
         classes=measures.build_class_table(scores),
-        decision=measures.describe_decision_rule(scores),
+        decision=[
+            *measures.describe_decision_rule(scores),
+            *measures.describe_views(scores),
+        ],
         matrix=confusions.build_confusion_matrix(scores),
         pairs=confusions.list_top_confusions(scores),
         areas=areas.draw_curves(scores),

@@ -11,6 +11,7 @@ from halftone.report.measures import (
     decision_temperature,
     decision_threshold,
     list_measures,
+    score_views,
 )
 from halftone.report.words import count, ratio
 
@@ -102,6 +103,8 @@ def _list_differences(scores: SplitScores, earlier: SplitScores) -> list[str]:
         here, there = value_of(scores), value_of(earlier)
         if here != there:
             differences.append(f"{title} {ratio(here)} here, {ratio(there)} there")
+    if score_views(scores) != score_views(earlier):
+        differences.append(f"views {score_views(scores)} here, {score_views(earlier)} there")
     return differences
 
 

@@ -25,10 +25,17 @@ _TITLES = {
     "brier": "Brier score",
     "ece": "Calibration error (ECE)",
 }
+DEFAULT_VIEWS = "none"
 _LOWER_IS_BETTER = {"loss", "brier", "ece"}
 _RULES = {
     "best_f1": "where F1 is best on the validation split",
     "precision": "the lowest with the wanted precision on the validation split",
+}
+
+_VIEWS = {
+    "flip": "the image and its mirror image",
+    "flip_translate": "the image and its mirror image, and both moved by a pixel up and to the "
+    "left, and down and to the right",
 }
 
 
@@ -110,6 +117,13 @@ def describe_decision_rule(metrics: Metrics) -> list[str]:
     return sentences
 
 
+def describe_views(scores: SplitScores) -> list[str]:
+    """Describe what probabilities are averaged over, unless they are those of the image alone."""
+    if score_views(scores) == DEFAULT_VIEWS:
+        return []
+    return [f"Probabilities are means over views of each image: {_VIEWS[score_views(scores)]}."]
+
+
 def describe_caution(
     model_info: ModelInfo, manifest: Manifest, scores: SplitScores
 ) -> Optional[str]:
@@ -144,6 +158,11 @@ def decision_threshold(metrics: Metrics) -> float:
 def decision_temperature(metrics: Metrics) -> float:
     """Return the temperature by which probabilities were scaled; 1 if there was none."""
     return 1.0 if metrics.temperature is None else metrics.temperature
+
+
+def score_views(scores: SplitScores) -> str:
+    """Return the setting score.views of the scores."""
+    return DEFAULT_VIEWS if scores.views is None else scores.views
 
 
 def _confidence_intervals(metrics: Metrics) -> Mapping[str, Optional[Interval]]:

@@ -8,7 +8,11 @@ from pyspark.sql import SparkSession
 
 from halftone import storage
 from halftone.config import Config, RetrainSettings, require_path
-from halftone.config.effects import reset_neutral_settings, result_settings
+from halftone.config.effects import (
+    drop_added_defaults,
+    reset_neutral_settings,
+    result_settings,
+)
 from halftone.errors import InputError
 from halftone.retrain import notify
 from halftone.retrain.registry import ModelRegistry
@@ -44,8 +48,10 @@ class RetrainJob(NamedTuple):
             config.seed,
             result_settings(self.settings),
             self.registry.name,
-            config.train.model_dump(mode="json"),
-            config.score.model_dump(mode="json"),
+            *(
+                drop_added_defaults(section, section.model_dump(mode="json"))
+                for section in (config.train, config.score)
+            ),
         )
 
 

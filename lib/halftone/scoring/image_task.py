@@ -52,7 +52,8 @@ def score_block(
         rows, rejects = _score_entries(predictor, job, entries)
         if rejects.num_rows:
             storage.write_table(rejects_url, rejects)
-        storage.write_table(target, rows)  # last: it marks the block as done
+        # Last: it marks the block as done.
+        storage.write_table(target, predictions.with_views(predictor, rows))
     return predictions.summarise_predictions(predictor, rows, rejects[schema.REASON].to_pylist())
 
 

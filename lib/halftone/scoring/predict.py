@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from halftone.errors import RunError
 from halftone.metrics import calibration, thresholds
+from halftone.scoring.views import NO_VIEWS, VIEWS, predict_views
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -22,10 +23,11 @@ class PredictorSettings(NamedTuple):
     version: str  # of the model
     labels: tuple[str, ...]
     shape: tuple[int, int, int]  # height, width, channels
-    batch_size: int
+    batch_size: int  # views of images per forward pass
     threads: int  # cores per Spark task
     temperature: float = 1.0  # by which probabilities are scaled
     threshold: float = thresholds.DEFAULT_THRESHOLD  # between two classes
+    views: str = NO_VIEWS  # key of VIEWS: their mean probabilities are the prediction
 
 
 def predict_probabilities(
@@ -38,12 +40,14 @@ def predict_probabilities(
     """
     if not len(images):
         return np.empty((0, len(predictor.labels)), np.float32)
-    network = _load_network(predictor.network, predictor.threads)
+    network = _load_network(predictor.network, predictor.threads, predictor.views)
+    # All views of an image are in one forward pass, which needs no more memory than without views.
+    batch_size = max(1, predictor.batch_size // len(VIEWS[predictor.views]))
     outputs: list[Probabilities] = []
-    for start in range(0, len(images), predictor.batch_size):
-        batch = images[start : start + predictor.batch_size]
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
         # All batches have the same size: TensorFlow would trace the network again for another one.
-        filler = np.zeros((predictor.batch_size - len(batch), *predictor.shape), np.uint8)
+        filler = np.zeros((batch_size - len(batch), *predictor.shape), np.uint8)
         outputs.append(network(np.concatenate([batch, filler]))[: len(batch)])
     output = np.concatenate(outputs)
     num_nonfinite = int((~np.isfinite(output)).any(axis=1).sum())
@@ -59,7 +63,9 @@ def predict_probabilities(
 
 
 @lru_cache(maxsize=1)
-def _load_network(url: str, threads: int) -> Callable[[npt.NDArray[np.uint8]], Probabilities]:
+def _load_network(
+    url: str, threads: int, views: str
+) -> Callable[[npt.NDArray[np.uint8]], Probabilities]:
     """Load a network from storage; the worker keeps it for all its tasks."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf  # here, because only workers need it
@@ -69,7 +75,7 @@ def _load_network(url: str, threads: int) -> Callable[[npt.NDArray[np.uint8]], P
     from halftone.models import saved_model
 
     model: Any = saved_model.load_network(url)
-    forward = tf.function(lambda batch: model(batch, training=False))
+    forward = tf.function(lambda batch: predict_views(model, batch, VIEWS[views]))
 
     def predict(batch: npt.NDArray[np.uint8]) -> Probabilities:
         return np.asarray(forward(tf.constant(batch)))

@@ -20,6 +20,8 @@ from halftone.metrics.accumulator import MetricsAccumulator
 from halftone.metrics.examples import Examples
 from halftone.scoring.predict import PredictorSettings, Probabilities
 
+VIEWS_METADATA = "views"  # in a file of predictions
+
 
 class PredictionSummary(NamedTuple):
     """Counts of predictions. Add two with `+`, many with `merge_summaries`."""
@@ -76,6 +78,11 @@ def prediction_table(
         ),
     }
     return pa.table(list(columns.values()), schema=schema.PREDICTIONS)
+
+
+def with_views(predictor: PredictorSettings, prediction_rows: pa.Table) -> pa.Table:
+    """Return rows with the setting `score.views` in the metadata of their schema."""
+    return prediction_rows.replace_schema_metadata({VIEWS_METADATA: predictor.views})
 
 
 def summarise_predictions(

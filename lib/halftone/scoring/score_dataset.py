@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Optional
 
 from halftone import model_directory, report, storage
 from halftone.config import Config
+from halftone.config.effects import drop_added_defaults
 from halftone.dataset import integrity, manifest, previews
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.shard_files import ShardFile
@@ -83,7 +84,7 @@ def _prepare(config: Config, dataset: str, model: str, output: str) -> _SplitJob
         fingerprint,
         data.fingerprint,
         data.images,
-        settings.model_dump(mode="json"),
+        drop_added_defaults(settings, settings.model_dump(mode="json")),
         None if baseline is None else {**baseline.scores.to_json(), "name": baseline.name},
     )
     history = model_directory.read_history(job.model)
@@ -121,6 +122,7 @@ def _score(split_job: _SplitJob, session: SessionFactory, lock: Lock) -> SplitSc
     scores = SplitScores(
         run=split_job.run,
         basis=fingerprint,
+        views=settings.views,
         split=settings.split,
         **dict(metrics),
         fingerprint=data.fingerprint,

@@ -192,6 +192,7 @@ def _build_scores(
     return ImageScores(
         run=run.name,
         basis=fingerprint,
+        views=run.job.settings.views,
         images=run.images.root,
         inputs=run.num_inputs,
         scored_now=run.delta.num_read,

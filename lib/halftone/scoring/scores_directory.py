@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from halftone import storage
 from halftone.config import ScoreSettings
-from halftone.config.effects import result_settings
+from halftone.config.effects import drop_added_defaults, result_settings
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.locking.lock import LOCK_FOLDER
@@ -56,7 +56,7 @@ def scoring_fingerprint(
         model_info.version,
         model_info.labels,
         model_info.pixels.identity(),
-        result_settings(settings),
+        drop_added_defaults(settings, result_settings(settings)),
         dataset_fingerprint,
     )
 

@@ -14,9 +14,10 @@ from halftone.config import Config, ScoreSettings
 from halftone.dataset.manifest import Manifest
 from halftone.errors import RunError
 from halftone.model_directory import ModelInfo
-from halftone.scoring import fit_thresholds, scores_directory, spark_scorer
+from halftone.scoring import fit_thresholds, scores_directory, spark_scorer, views
 from halftone.scoring.scores_directory import PREDICTIONS
 from halftone.scoring.spark_scorer import SparkScorer
+from halftone.scoring.views import NO_VIEWS
 
 SessionFactory = Callable[[], SparkSession]
 
@@ -56,15 +57,17 @@ class ScoringJob:
             data: needed if threshold or temperature are fitted.
         """
         scorer = spark_scorer.build_scorer(
-            spark, dataset, self.model_info, self.model, self.settings.batch_size
+            spark, dataset, self.model_info, self.model, self.settings
         )
         folder = storage.join(self.output, PREDICTIONS, self._validation_name(data))
         return fit_thresholds.fit_scorer(scorer, self.settings, data, folder)
 
     def _validation_name(self, data: Optional[Manifest]) -> str:
         """Return a folder name for predictions that are not scaled, of the validation split."""
-        version, fingerprint = self.model_info.version, data.fingerprint if data else None
-        return f"validation-{scores_directory.hash_parts(version, fingerprint)}"
+        parts = [self.model_info.version, data.fingerprint if data else None]
+        if self.settings.views != NO_VIEWS:
+            parts.append(self.settings.views)
+        return f"validation-{scores_directory.hash_parts(*parts)}"
 
     def count_mismatch(self, message: str) -> RunError:
         """Return the error for predictions that are not as many as there are images: a bug.
@@ -89,10 +92,12 @@ def start_scoring(config: Config, model: str, output: str) -> ScoringJob:
     """Read the model at `model`, and start the clock.
 
     Raises:
-        InputError: there is no model, or its weights are not finite.
+        InputError: there is no model, its weights are not finite, or its images are too small for
+            score.views.
     """
     started = time.monotonic()
     model, output = map(storage.normalise_url, (model, output))
     model_info = model_directory.read_model_info(model)
+    views.check_image_size(config.score.views, *model_info.shape()[:2])
     model_directory.check_network(model, model_info)
     return ScoringJob(config, model, model_info, output, started)

@@ -49,5 +49,5 @@ def score_shard(
         table = predictions.prediction_table(
             predictor, rows[schema.KEY], rows[schema.LABEL], probabilities, fingerprint
         )
-        storage.write_table(target, table)
+        storage.write_table(target, predictions.with_views(predictor, table))
     return predictions.summarise_predictions(predictor, table, pixels=pixels)

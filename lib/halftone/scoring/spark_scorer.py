@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 
 from halftone import storage
+from halftone.config import ScoreSettings
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.shard_files import ShardFile
 from halftone.model_directory import ModelInfo
@@ -88,7 +89,11 @@ def _count_rows(shards: Sequence[ShardFile]) -> int:
 
 
 def build_scorer(
-    spark: SparkSession, dataset: str, model_info: ModelInfo, model: str, batch_size: int
+    spark: SparkSession,
+    dataset: str,
+    model_info: ModelInfo,
+    model: str,
+    settings: ScoreSettings,
 ) -> SparkScorer:
     """Return a scorer with the model at `model`, a threshold of 0.5 and a temperature of 1."""
     predictor = PredictorSettings(
@@ -96,8 +101,9 @@ def build_scorer(
         version=model_info.version,
         labels=tuple(model_info.labels),
         shape=model_info.shape(),
-        batch_size=batch_size,
+        batch_size=settings.batch_size,
         threads=int(spark.conf.get("spark.task.cpus", "1") or 1),
+        views=settings.views,
     )
     return SparkScorer(spark, dataset, predictor)
 

@@ -75,7 +75,8 @@ def predict_shard(
         images = StoredImages(rows[schema.IMAGE], stored, source).pixels()
         probabilities = predict.predict_probabilities(predictor, images)
         columns = [rows[schema.LABEL_ID], predictions.probability_column(probabilities)]
-        storage.write_table(target, pa.table(columns, schema=VALIDATION_PREDICTIONS))
+        table = pa.table(columns, schema=VALIDATION_PREDICTIONS)
+        storage.write_table(target, predictions.with_views(predictor, table))
     return [(len(label_ids), int(np.count_nonzero(label_ids == 1)))]
 
 

@@ -41,7 +41,7 @@ class Checkpoint(NamedTuple):
     """The state of a training."""
 
     weights: list[npt.NDArray[Any]]
-    optimizer: list[npt.NDArray[Any]]
+    optimizer: list[npt.NDArray[Any]]  # empty if the next epoch has a new one
     history: History
     fingerprint: dict[str, Any]  # of the training; one with another fingerprint must not resume it
     partial_epoch: Optional[PartialEpoch] = None
@@ -61,6 +61,12 @@ class Checkpoint(NamedTuple):
     def position(self) -> tuple[int, int]:
         """Number of finished epochs, and of finished steps in the next one."""
         return self.epoch, self.partial_epoch.step if self.partial_epoch else 0
+
+    @property
+    def place(self) -> str:
+        """`position` in words."""
+        step = f", step {self.partial_epoch.step} of the next" if self.partial_epoch else ""
+        return f"after epoch {self.epoch}{step}"
 
 
 def write_checkpoint(folder: str, checkpoint: Checkpoint) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import compress
 from typing import Any, Optional
 
 import horovod.tensorflow as hvd
+import numpy.typing as npt
 import tensorflow as tf
 
 from halftone.config import TrainSettings
+from halftone.models import layer_weights
 from halftone.training import collectives, losses, optimizers
 from halftone.training.mixing import MixedNetwork
 from halftone.training.weight_average import WeightAverage
@@ -33,8 +37,30 @@ class _StepState:
         ]
 
 
+class _AsBuilt:
+    """A network before any of its layers was frozen, in a class that hides it from Keras.
+
+    Keras orders the weights of a layer with layers inside by whether they are trained, so the order
+    changes when some are frozen. That of checkpoints and of the published network must not.
+    """
+
+    def __init__(self, network: tf.keras.Model) -> None:
+        self.weights: list[tf.Variable] = list(network.weights)
+        self.trainable_variables: list[tf.Variable] = list(network.trainable_variables)
+        layers = layer_weights.nested_layers(network)
+        self._flags = [(layer, layer.trainable) for layer in layers]
+
+    def restore_flags(self) -> None:
+        """Make the layers trainable that were; a function of the user's own may freeze some."""
+        for layer, is_trainable in self._flags:  # each comes before the layers inside it
+            layer.trainable = is_trainable
+
+
 class DistributedModel(tf.keras.Model):
     """A model whose step uses the gradients of all ranks."""
+
+    _as_built: Optional[_AsBuilt] = None
+    _average: Optional[WeightAverage] = None
 
     def compile_for_training(
         self,
@@ -42,32 +68,44 @@ class DistributedModel(tf.keras.Model):
         num_classes: int,
         steps_per_epoch: int,
         class_weights: Optional[Sequence[float]] = None,
+        frozen_layers: Sequence[tf.keras.layers.Layer] = (),
+        epochs_before: int = 0,
     ) -> None:
         """Compile for `num_classes` classes and epochs of `steps_per_epoch` steps.
 
         The last update of an epoch may have fewer than `settings.aggregate_steps` steps. Its
         gradients are weighted as in all others, so each row has the same weight.
 
+        To train other layers, compile again: optimizer and schedule are then new, weights and their
+        moving average stay.
+
         Args:
             class_weights: of a row in the loss, by label id; None: 1. They do not change metrics.
                 The loss of a step is divided by its rows and not by their weights, so that the
                 mean over ranks is exact.
+            frozen_layers: layers that are not trained. Their batch normalisation works as in
+                inference.
+            epochs_before: number of epochs of earlier compilations, which count as updates of the
+                moving average.
         """
         self._num_classes = num_classes
+        if self._as_built is None:
+            self._as_built = _AsBuilt(self)
+        self._as_built.restore_flags()
+        for layer in frozen_layers:
+            layer.trainable = False
         self._class_weights = None if class_weights is None else tf.constant(class_weights)
         self._compression = _COMPRESSIONS[settings.compression]
         self.aggregate_steps = settings.aggregate_steps
         self._steps_per_epoch = steps_per_epoch
         accumulated = self.trainable_variables if settings.aggregate_steps > 1 else []
         self._state = _StepState(accumulated)
+        updates_per_epoch = -(-steps_per_epoch // self.aggregate_steps)
+        self._updates_before = epochs_before * updates_per_epoch
         prefix = "Binary" if num_classes == 2 else "SparseCategorical"
         float64 = {"dtype": "float64"}  # exact sums over millions of rows
         self.compile(
-            optimizers.build_optimizer(
-                settings,
-                -(-steps_per_epoch // self.aggregate_steps),
-                self._state.plateau_factor,
-            ),
+            optimizers.build_optimizer(settings, updates_per_epoch, self._state.plateau_factor),
             loss=losses.build_loss(settings, num_classes),
             weighted_metrics=[
                 getattr(tf.keras.metrics, f"{prefix}Crossentropy")(name="cross_entropy", **float64),
@@ -77,12 +115,38 @@ class DistributedModel(tf.keras.Model):
         # mixed_float16: compile() wraps the optimizer, so that small gradients do not vanish.
         self._scales_loss = isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         self.optimizer.build(self.trainable_variables)
-        decay = settings.average_weights
-        self._average = None if decay is None else WeightAverage(self.weights, decay)
+        if self._average is None and settings.average_weights is not None:
+            self._average = WeightAverage(self._as_built.weights, settings.average_weights)
         mixes_rows = settings.augment.mixes_rows
         self._mixed_network = MixedNetwork(self, settings.augment) if mixes_rows else None
         if self._mixed_network:
             self._mixer = self._mixed_network.mixer  # a layer, so that its generator is found
+
+    @property
+    def ordered_weights(self) -> list[tf.Variable]:
+        """The weights in the order of the network as it was built, also while layers are frozen."""
+        assert self._as_built is not None
+        return self._as_built.weights
+
+    def get_weights(self) -> list[npt.NDArray[Any]]:
+        """Return the values of `ordered_weights`."""
+        return [weight.numpy() for weight in self.ordered_weights]
+
+    def set_weights(self, weights: Sequence[npt.NDArray[Any]]) -> None:
+        """Set `ordered_weights`."""
+        for variable, value in zip(self.ordered_weights, weights):
+            variable.assign(value)
+        layer_weights.finalize_layers(self)
+
+    @property
+    def num_trainable_parameters(self) -> int:
+        return sum(math.prod(variable.shape) for variable in self.trainable_variables)
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of trainable parameters if no layer is frozen."""
+        assert self._as_built is not None
+        return sum(math.prod(variable.shape) for variable in self._as_built.trainable_variables)
 
     @property
     def optimizer_variables(self) -> list[tf.Variable]:
@@ -110,7 +174,7 @@ class DistributedModel(tf.keras.Model):
     def state_variables(self) -> list[tf.Variable]:
         """All that must be equal on all ranks when a training starts or resumes."""
         averages = self._average.variables if self._average else []
-        return [*self.variables, *self.optimizer_variables, *averages]
+        return [*self.ordered_weights, *self.optimizer_variables, *averages]
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -129,12 +193,25 @@ class DistributedModel(tf.keras.Model):
         """Give all ranks the mean of their batch statistics, and of their moving averages."""
         if collectives.num_ranks() == 1:
             return
-        pairs = zip(self.weights, self._average.variables if self._average else [])
-        averages = [average for weight, average in pairs if not weight.trainable]
         # Horovod: each rank has its own batch statistics; all must validate the same network.
-        for variable in [*self.non_trainable_variables, *averages]:
-            if variable.dtype.is_floating:
-                variable.assign(collectives.all_reduce(variable, collectives.AVERAGE))
+        for variable in self.rank_statistics():
+            variable.assign(collectives.all_reduce(variable, collectives.AVERAGE))
+
+    def rank_statistics(self) -> list[tf.Variable]:
+        """Return what training gives other values on each rank: statistics, and their averages.
+
+        Those of frozen layers do not change: the mean of equal values may differ by rounding.
+        """
+        frozen = {id(variable) for variable in layer_weights.frozen_variables(self)}
+        is_statistic = [
+            not weight.trainable and weight.dtype.is_floating and id(weight) not in frozen
+            for weight in self.ordered_weights
+        ]
+        averages = self._average.variables if self._average else []
+        return [
+            *compress(self.ordered_weights, is_statistic),
+            *compress(averages, is_statistic),
+        ]
 
     @property
     def learning_rate(self) -> float:
@@ -243,4 +320,4 @@ class DistributedModel(tf.keras.Model):
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
         if self._average is not None:
-            self._average.update(self.optimizer.iterations)
+            self._average.update(self._updates_before + self.optimizer.iterations)

@@ -8,8 +8,9 @@ one would have done.
 from __future__ import annotations
 
 import time
-from typing import Optional
+from typing import Any, Optional
 
+import numpy.typing as npt
 import tensorflow as tf
 
 from halftone import model_directory, printable, storage
@@ -30,6 +31,7 @@ from halftone.training import (
     determinism,
     divergence,
     epoch_metrics,
+    freezing,
     initial_kernels,
     schedules,
     start_weights,
@@ -39,6 +41,7 @@ from halftone.training.checkpoint_writer import CheckpointWriter
 from halftone.training.distributed_model import DistributedModel
 from halftone.training.epoch_callback import EpochCallback
 from halftone.training.epoch_metrics import MetricSums
+from halftone.training.freezing import Phase
 from halftone.training.publish import build_network, publish_model
 from halftone.training.rank_feed import RankFeed
 from halftone.training.stop_flag import StopFlag
@@ -93,16 +96,12 @@ class _RankTraining:
         self._feed = RankFeed(config, manifest, dataset, world)
         network = build_network(config, manifest, augments=True)
         self._model = DistributedModel(network.inputs, network.outputs)
-        self._model.compile_for_training(
-            self._settings,
-            len(manifest.labels),
-            self._feed.plan_train(1).steps,
-            class_balance.class_weights(self._settings, manifest),
-        )
         best_by = self._settings.best_by
-        self._validator = Validator(self._model, manifest.labels, best_by)
         self._writer = CheckpointWriter(output, self._settings.keep_checkpoints, best_by)
-        self._history, self._partial_epoch = self._restore_or_initialise()
+        self._history: History = []
+        self._partial_epoch: Optional[PartialEpoch] = None
+        self._phase: Optional[Phase] = None
+        self._restore_or_initialise()
 
     def is_finished(self) -> bool:
         """Whether all epochs are done, or none was better (train.best_by) for too long."""
@@ -110,16 +109,42 @@ class _RankTraining:
         if num_epochs >= self._settings.epochs:
             return True
         best = best_epoch(self._history, self._settings.best_by)
-        return best is not None and patience is not None and num_epochs - best >= patience
+        if best is None or patience is None:
+            return False
+        # Frozen layers that are to be trained get their turn, and `patience` epochs for it.
+        last_start = freezing.phase_after(self._settings, self._settings.epochs).epochs_before
+        return num_epochs - max(best, last_start) >= patience
+
+    def _enter_phase(self) -> Phase:
+        """Compile the model for the phase of the next epoch, unless it is in it, and return it."""
+        phase = freezing.phase_after(self._settings, len(self._history))
+        if phase == self._phase:
+            return phase
+        self._phase = phase
+        self._model.compile_for_training(
+            phase.settings,
+            len(self._manifest.labels),
+            self._feed.plan_train(1).steps,
+            class_balance.class_weights(self._settings, self._manifest),
+            freezing.frozen_layers(self._model, self._settings) if phase.is_frozen else (),
+            phase.epochs_before,
+        )
+        self._validator = Validator(self._model, self._manifest.labels, self._settings.best_by)
+        line = freezing.describe_phase(self._model, self._settings, phase)
+        if line and self._world.is_first:
+            printable.print_line(line)
+        return phase
 
     def run_epoch(self) -> None:
         """Train for one epoch, validate, and write a checkpoint."""
         epoch = len(self._history) + 1
+        phase = self._enter_phase()
         plan = self._feed.plan_train(epoch)
         partial_epoch, self._partial_epoch = self._partial_epoch, None
         if self._settings.decay == "plateau":
             ranks = model_directory.rank_epochs(self._history, self._settings.best_by)
-            self._model.set_plateau_factor(schedules.reduce_on_plateau(ranks, self._settings))
+            factor = schedules.reduce_on_plateau(ranks[phase.epochs_before :], phase.settings)
+            self._model.set_plateau_factor(factor)
         started_secs = time.monotonic()
         callback = self._train_epoch(epoch, plan, partial_epoch)
         secs = self._max_over_ranks(time.monotonic() - started_secs)
@@ -133,7 +158,7 @@ class _RankTraining:
             "epoch": epoch,
             **train_metrics,
             **(self._validate() if self._feed.rows[VALIDATION] else {}),
-            **self._learning_rate_entry(),
+            **self._changing_entries(),
             "secs": round(secs, 3),
             "images_per_sec": round(self._feed.rows[TRAIN] * steps / plan.steps / secs, 1),
         }
@@ -150,11 +175,16 @@ class _RankTraining:
                 f"the checkpoint of epoch {epoch} is in {self._writer.folder}; {_RESUME_HINT}"
             )
 
-    def _learning_rate_entry(self) -> dict[str, float]:
-        """The learning rate of the epoch's last update, unless it is constant."""
-        return (
-            {} if self._settings.decay == "none" else {"learning_rate": self._model.learning_rate}
-        )
+    def _changing_entries(self) -> dict[str, float]:
+        """Values of an epoch that are in the history unless they are the same in all epochs."""
+        settings = self._settings
+        entries: dict[str, float] = {}
+        if settings.freeze != "none":
+            entries["trainable_parameters"] = self._model.num_trainable_parameters
+        if settings.decay != "none" or settings.unfreeze_after_epochs:
+            # That of the last update.
+            entries["learning_rate"] = self._model.learning_rate
+        return entries
 
     def _check_is_finite(self, epoch: int, callback: EpochCallback) -> None:
         """Raise RunError if the loss of a step was not finite on any rank, or weights are not."""
@@ -220,19 +250,15 @@ class _RankTraining:
     def _max_over_ranks(self, secs: float) -> float:
         return float(collectives.all_reduce(tf.constant(secs, tf.float64), collectives.MAX))
 
-    def _restore_or_initialise(self) -> tuple[History, Optional[PartialEpoch]]:
-        """Give all ranks the same weights: the last checkpoint, `start_from`, or those of rank 0.
-
-        Returns:
-            The history of the epochs that are done, and the state of the unfinished one.
-        """
-        history: History = []
-        partial_epoch: Optional[PartialEpoch] = None
+    def _restore_or_initialise(self) -> None:
+        """Give all ranks the same state: the last checkpoint, `start_from`, or that of rank 0."""
+        last: Optional[Checkpoint] = None
         if self._world.is_first:
             last = checkpoint.read_last_checkpoint(self._writer.folder, self._world.size)
             if last is not None:
-                self._restore(last)
-                history, partial_epoch = last.history, last.partial_epoch
+                self._check_checkpoint(last)
+                printable.print_line(f"resuming {last.place}, from {self._writer.folder}")
+                self._history, self._partial_epoch = last.history, last.partial_epoch
             else:
                 initial_kernels.set_initial_kernels(
                     self._model, self._settings, self._manifest, self._dataset
@@ -241,15 +267,21 @@ class _RankTraining:
                 origin = start_weights.set_start_weights(self._model, self._settings, labels)
                 if origin:
                     printable.print_line(origin)
-                if self._model.average:
-                    self._model.average.restart()
-        # Horovod: rank 0 may be the only one that can read the folder.
+        # Horovod: rank 0 may be the only one that can read the folder. The number of the
+        # optimizer's variables depends on the phase, and so on the history.
+        self._history, self._partial_epoch = collectives.broadcast(
+            (self._history, self._partial_epoch)
+        )
+        self._enter_phase()
+        if last is not None:
+            self._restore(last)
+        elif self._model.average:
+            self._model.average.restart()
         collectives.broadcast_variables(self._model.state_variables)
         layer_weights.finalize_layers(self._model)
-        return collectives.broadcast((history, partial_epoch))
 
-    def _restore(self, last: Checkpoint) -> None:
-        """Set the variables of model and optimizer to those of a checkpoint."""
+    def _check_checkpoint(self, last: Checkpoint) -> None:
+        """Raise InputError unless the training can resume from a checkpoint."""
         model_directory.check_training_fingerprint(
             self._output, last.fingerprint, self._fingerprint
         )
@@ -259,16 +291,20 @@ class _RankTraining:
                 "finite, so the training cannot resume from it; remove this file to resume from an "
                 "older checkpoint"
             )
+
+    def _restore(self, last: Checkpoint) -> None:
+        """Set the variables of model and optimizer to those of a checkpoint."""
         self._model.set_weights(last.weights)
         for variable, value in zip(self._model.optimizer_variables, last.optimizer):
             variable.assign(value)
         if self._model.average:
             self._model.average.load(last.averages)
-        step = f", step {last.partial_epoch.step} of the next" if last.partial_epoch else ""
-        printable.print_line(f"resuming after epoch {last.epoch}{step}, from {self._writer.folder}")
 
     def _make_checkpoint(self, partial_epoch: Optional[PartialEpoch] = None) -> Checkpoint:
-        optimizer = [variable.numpy() for variable in self._model.optimizer_variables]
+        optimizer: list[npt.NDArray[Any]] = []
+        # The optimizer of another phase is new.
+        if freezing.phase_after(self._settings, len(self._history)) == self._phase:
+            optimizer = [variable.numpy() for variable in self._model.optimizer_variables]
         weights = self._model.get_weights()
         averages = self._model.average.values() if self._model.average else []
         return Checkpoint(
