@@ -25,7 +25,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
-from halftone.config import Config, PixelSpec, TrainSettings, diff_settings
+from halftone.config import FAMILIES, Config, PixelSpec, TrainSettings, diff_settings
 from halftone.config.effects import result_settings
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.schema import SCHEMA_VERSION
@@ -279,6 +279,8 @@ def check_training_fingerprint(output: str, old: dict[str, Any], new: dict[str, 
     defaults = result_settings(TrainSettings())
     train = {**defaults, **old["train"]}
     train["augment"] = {**defaults["augment"], **train["augment"]}
+    family = FAMILIES[train["model"]["name"]]
+    train["model"] = {**family.model_construct().model_dump(mode="json"), **train["model"]}
     old = {**old, "train": train}
     changes = [
         f"{key}: {before!r} there, {now!r} now" for key, before, now in diff_settings(old, new)

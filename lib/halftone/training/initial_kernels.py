@@ -58,7 +58,7 @@ def identity_kernel(kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """
     height_px, width_px, inputs, filters = kernel.shape
     num_copies = min(inputs, filters)
-    copied = kernel.copy()
+    copied: npt.NDArray[np.float32] = kernel.copy()
     copied[..., :num_copies] = 0
     # Of an even side, the pixel that TensorFlow's padding centres the kernel on.
     centre = copied[(height_px - 1) // 2, (width_px - 1) // 2]
@@ -86,8 +86,8 @@ def whitening_kernel(
         num_patches += len(patches)
     variances, vectors = np.linalg.eigh(moments / num_patches)
     filters = (vectors / np.sqrt(variances + _EPSILON))[:, ::-1]
-    kernel = np.concatenate([filters, -filters], axis=1)
-    return kernel.reshape(side_px, side_px, channels, 2 * num_values).astype(np.float32)
+    kernel: npt.NDArray[np.float32] = np.hstack([filters, -filters]).astype(np.float32)
+    return kernel.reshape(side_px, side_px, channels, 2 * num_values)
 
 
 def _patches(
@@ -110,12 +110,12 @@ def _patches(
 
 
 def _read_first_rows(manifest: Manifest, dataset: str) -> npt.NDArray[np.uint8]:
-    shape = manifest.shape()
-    num_left = min(_MAX_ROWS, max(1, _MAX_PIXEL_BYTES // int(np.prod(shape))))
+    spec = manifest.pixels
+    num_left = min(_MAX_ROWS, max(1, _MAX_PIXEL_BYTES // spec.image_bytes))
     slices = []
     for shard in read_shards(dataset, manifest, TRAIN):
         if num_left:
             slices.append(ShardSlice(shard, 0, min(shard.rows, num_left)))
             num_left -= slices[-1].rows
-    parts = [images for images, _ in rank_batches.read_slices(dataset, shape, slices)]
+    parts = [images.pixels() for images, _ in rank_batches.read_slices(dataset, spec, slices)]
     return np.concatenate(parts)
