@@ -2,8 +2,8 @@
 
 The mirror image: "Very Deep Convolutional Networks for Large-Scale Image Recognition" (Simonyan and
 Zisserman, 2014, section 3.2). Translations by a pixel, and the weights: "94% on CIFAR-10 in 3.29
-Seconds on a Single GPU" (Jordan, 2024, section 3.7), which averages logits; here, as in the first,
-probabilities are averaged.
+Seconds on a Single GPU" (Jordan, 2024), which averages logits; here, as in the first, probabilities
+are averaged.
 """
 
 from __future__ import annotations
