@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from halftone import storage
+from halftone.config import PixelSpec
 from halftone.dataset import manifest
 from halftone.retrain.drift import count_rows
 from halftone.retrain.drift.count_rows import count_dataset_rows
@@ -38,8 +39,9 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]
             SimpleNamespace(path=name, digest=f"digest of {name}", rows=len(shards[name]))
             for name in names_of_version
         ]
-    monkeypatch.setattr(manifest, "read_manifest", lambda url: files[url])
-    monkeypatch.setattr(manifest, "read_shards", lambda _, shards: shards)
+    pixels = PixelSpec(height_px=4, width_px=4, channels=1)
+    monkeypatch.setattr(manifest, "read_manifest", lambda _: SimpleNamespace(pixels=pixels))
+    monkeypatch.setattr(manifest, "read_shards", lambda url, _: files[url])
     return f"{tmp_path}/now", f"{tmp_path}/before"
 
 
