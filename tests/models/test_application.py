@@ -116,6 +116,7 @@ def test_head() -> None:
 def test_augmentation_comes_before_the_scaling() -> None:
     model = Application(architecture=SMALL).model_dump()
     augment = AugmentSettings(flip="horizontal").image_settings()
+    tf.keras.backend.clear_session()  # Keras numbers layers of one type
     network = models.build_model(model, (32, 32, 1), 3, "0..1", augment=augment)
     assert [layer.name for layer in network.layers[:5]] == [
         *("pixels", "random_flip", "three_channels", "normalise", "MobilenetV3small"),
