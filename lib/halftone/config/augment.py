@@ -76,7 +76,6 @@ class AugmentSettings(ConfigSection):
         description="probability that a random rectangle is set to random values: 2 to 33 % of the "
         "image",
     )
-
     mixup_alpha: float = Field(
         0.0,
         ge=0.0,

@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection, check_one_group
-from halftone.config.effects import NOTHING
+from halftone.config.effects import ADDED, NOTHING, drop_added_defaults
 
 # fmt: off
 _IMAGE_SUFFIXES = (
@@ -19,8 +19,6 @@ _IMAGE_SUFFIXES = (
     "pbm", "pgm", "ppm", "pnm",
 )
 # fmt: on
-
-
 _JPEG_QUALITY = 95
 
 
@@ -50,9 +48,14 @@ class PixelSpec(ConfigSection):
         "raw",
         description="how a dataset stores the resized images: raw uint8, which is read fastest, "
         "png, the same pixels in fewer bytes, or jpeg, much smaller and not quite the same pixels",
+        json_schema_extra=ADDED,
     )
     jpeg_quality: int = Field(
-        _JPEG_QUALITY, ge=1, le=100, description="of encoding jpeg; colour is not subsampled"
+        _JPEG_QUALITY,
+        ge=1,
+        le=100,
+        description="of encoding jpeg; colour is not subsampled",
+        json_schema_extra=ADDED,
     )
 
     @property
@@ -70,9 +73,8 @@ class PixelSpec(ConfigSection):
         return self.model_copy(update={"encoding": "raw"}) if self.encoding == "png" else self
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings for a digest. It is older than the encodings, so raw has no entry."""
-        new = {"encoding", "jpeg_quality"} if self.encoding == "raw" else None
-        return self.model_dump(mode="json", exclude=new)
+        """Return the settings for a digest."""
+        return drop_added_defaults(self, self.model_dump(mode="json"))
 
     @model_validator(mode="after")
     def _has_a_quality_only_for_jpeg(self) -> PixelSpec:
