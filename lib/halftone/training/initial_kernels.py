@@ -38,7 +38,8 @@ def set_initial_kernels(
     manifest, so they are the same for any number of ranks.
     """
     model = settings.model
-    if not isinstance(model, Convnet):
+    # The weights of `start_from` replace all of them.
+    if not isinstance(model, Convnet) or settings.start_from:
         return
     if model.identity_start:
         for layer in network.layers:
