@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional, Union
+from typing import Final, Literal, Optional, Union
 
 from pydantic import (
     Field,
@@ -13,6 +13,8 @@ from pydantic import (
 
 from halftone.config.base import ConfigSection
 from halftone.config.effects import ADDED, METRICS, NOTHING, ROWS
+
+NO_VIEWS: Final = "none"
 
 
 class ScoreSettings(ConfigSection):
@@ -28,7 +30,7 @@ class ScoreSettings(ConfigSection):
         json_schema_extra=NOTHING,
     )
     views: Literal["none", "flip", "flip_translate"] = Field(
-        "none",
+        NO_VIEWS,
         description="views of an image whose probabilities are averaged. flip: the image and its "
         "mirror image; flip_translate: with weight 1/2 also both after a translation by a pixel up "
         "and to the left, and by one down and to the right",

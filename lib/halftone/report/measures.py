@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
+from halftone.config.score import NO_VIEWS
 from halftone.dataset import splits
 from halftone.dataset.manifest import Manifest
 from halftone.metrics.model import Interval, Metrics, SplitScores
@@ -25,7 +26,6 @@ _TITLES = {
     "brier": "Brier score",
     "ece": "Calibration error (ECE)",
 }
-DEFAULT_VIEWS = "none"
 _LOWER_IS_BETTER = {"loss", "brier", "ece"}
 _RULES = {
     "best_f1": "where F1 is best on the validation split",
@@ -119,7 +119,7 @@ def describe_decision_rule(metrics: Metrics) -> list[str]:
 
 def describe_views(scores: SplitScores) -> list[str]:
     """Describe what probabilities are averaged over, unless they are those of the image alone."""
-    if score_views(scores) == DEFAULT_VIEWS:
+    if score_views(scores) == NO_VIEWS:
         return []
     return [f"Probabilities are means over views of each image: {_VIEWS[score_views(scores)]}."]
 
@@ -162,7 +162,7 @@ def decision_temperature(metrics: Metrics) -> float:
 
 def score_views(scores: SplitScores) -> str:
     """Return the setting score.views of the scores."""
-    return DEFAULT_VIEWS if scores.views is None else scores.views
+    return NO_VIEWS if scores.views is None else scores.views
 
 
 def _confidence_intervals(metrics: Metrics) -> Mapping[str, Optional[Interval]]:

@@ -9,9 +9,10 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from halftone.config.score import NO_VIEWS
 from halftone.errors import RunError
 from halftone.metrics import calibration, thresholds
-from halftone.scoring.views import NO_VIEWS, VIEWS, predict_views
+from halftone.scoring.views import VIEWS, predict_views
 
 Probabilities = npt.NDArray[np.float32]
 

@@ -11,13 +11,13 @@ from pyspark.sql import SparkSession
 
 from halftone import model_directory, storage
 from halftone.config import Config, ScoreSettings
+from halftone.config.score import NO_VIEWS
 from halftone.dataset.manifest import Manifest
 from halftone.errors import RunError
 from halftone.model_directory import ModelInfo
 from halftone.scoring import fit_thresholds, scores_directory, spark_scorer, views
 from halftone.scoring.scores_directory import PREDICTIONS
 from halftone.scoring.spark_scorer import SparkScorer
-from halftone.scoring.views import NO_VIEWS
 
 SessionFactory = Callable[[], SparkSession]
 

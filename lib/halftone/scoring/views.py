@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from halftone.config.score import NO_VIEWS
 from halftone.errors import InputError
 
-NO_VIEWS = "none"
 _PAD_PX = 1  # on each side, by reflection: the edge itself is not repeated
 
 
