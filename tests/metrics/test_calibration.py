@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from drawn_predictions import calibrated
-from halftone.metrics import calibration
+from halftone.metrics import calibration, temperature_fit
 
 
 def cross_entropy(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
@@ -20,7 +20,7 @@ def cross_entropy(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
 
 def fit(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
     slopes = partial(calibration.cross_entropy_slopes, label_ids, probabilities)
-    return calibration.fit_temperature(slopes, len(label_ids))
+    return temperature_fit.fit_temperature(slopes, len(label_ids))
 
 
 def test_a_temperature_by_hand() -> None:

@@ -19,7 +19,7 @@ from halftone import model_directory
 from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.errors import InputError
-from halftone.metrics import calibration, thresholds
+from halftone.metrics import calibration, temperature_fit, thresholds
 from halftone.metrics.score_counts import count_scores
 from halftone.model_directory import ModelInfo
 from halftone.preprocess.run import preprocess
@@ -120,7 +120,7 @@ def test_the_threshold_is_the_best_of_the_validation_split(score: Score, tmp_pat
 def test_the_temperature_is_that_of_the_validation_split(score: Score) -> None:
     _, labels, probabilities, _ = score(split="validation")
     slopes = partial(calibration.cross_entropy_slopes, labels, probabilities)
-    temperature = calibration.fit_temperature(slopes, len(labels))
+    temperature = temperature_fit.fit_temperature(slopes, len(labels))
     plain, _, before, _ = score()
     result, _, after, _ = score(calibrate=True)
     assert result["temperature"] == pytest.approx(temperature, rel=1e-9)
@@ -136,7 +136,7 @@ def test_temperature_and_threshold_are_fitted_on_the_same_views(
     views = "flip_translate"
     _, labels, probabilities, _ = score(split="validation", views=views)
     slopes = partial(calibration.cross_entropy_slopes, labels, probabilities)
-    temperature = calibration.fit_temperature(slopes, len(labels))
+    temperature = temperature_fit.fit_temperature(slopes, len(labels))
     plain, _, unscaled, _ = score(calibrate=True)
     assert plain["temperature"] != pytest.approx(temperature, rel=1e-4)
     assert plain["views"] == "none"

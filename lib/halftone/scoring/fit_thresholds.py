@@ -21,7 +21,7 @@ from halftone.config import ScoreSettings
 from halftone.dataset.manifest import Manifest, read_shards
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
-from halftone.metrics import calibration, thresholds
+from halftone.metrics import temperature_fit, thresholds
 from halftone.metrics.calibration import Numbers
 from halftone.scoring import spark_scorer, validation_task
 from halftone.scoring.spark_scorer import SparkScorer
@@ -81,7 +81,7 @@ def fit_scorer(
     rows = _predict_validation(scorer, data, folder)
     temperature = 1.0
     if settings.calibrate:
-        temperature = calibration.fit_temperature(partial(_sum_slopes, rows), rows.num_rows)
+        temperature = temperature_fit.fit_temperature(partial(_sum_slopes, rows), rows.num_rows)
     if isinstance(settings.threshold, str):
         min_precision = settings.wanted_precision or 0.0
         threshold = _choose_threshold(
