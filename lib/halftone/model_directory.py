@@ -40,6 +40,8 @@ LOGS = "logs"
 RESTARTS = "restarts.json"
 STOP_FILE = "stop"  # while it exists, ranks write a checkpoint and end
 TRACKING = "mlflow.json"
+# The folder of models that were fetched from MLflow, with one folder for each version.
+FETCHED_MODELS = "model"
 _KERAS_WEIGHTS = "model.weights.h5"  # in a .keras file
 # Names that may exist before the first checkpoint.
 _NAMES_BEFORE_CHECKPOINT = {LOCK_FOLDER, LOGS, RESTARTS, STOP_FILE, TRACKING}

@@ -28,10 +28,9 @@ from halftone.errors import InputError
 from halftone.locking.lock import LOCK_FOLDER
 from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.metrics.summarise import summarise
-from halftone.model_directory import ModelInfo
+from halftone.model_directory import FETCHED_MODELS, ModelInfo
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
-from halftone.tracking.mlflow_model import FETCHED_MODELS
 
 METRICS = "metrics.json"
 REPORT = "report.html"

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from halftone import model_directory, storage
 from halftone.config import TrackingSettings
 from halftone.errors import InputError
-from halftone.model_directory import HISTORY, MODEL_INFO
+from halftone.model_directory import FETCHED_MODELS, HISTORY, MODEL_INFO
 from halftone.tracking import tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FETCHED_MODELS = "model"  # the folder of fetched models, with one folder for each version
 _REGISTERED_PREFIX, _RUN_PREFIX = "models:/", "runs:/"
 
 
