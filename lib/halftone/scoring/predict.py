@@ -1,10 +1,10 @@
-"""Predicts probabilities of images in Spark's Python workers; each loads the model once."""
+"""Predicts probabilities of images, in Spark's Python workers and for MLflow's clients."""
 
 from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from halftone.metrics import calibration, thresholds
 from halftone.scoring.views import VIEWS, predict_views
 
 Probabilities = npt.NDArray[np.float32]
+# From a batch (N, H, W, C) uint8 to the network's outputs (N, F).
+Network = Callable[[npt.NDArray[np.uint8]], Probabilities]
 
 
 class PredictorSettings(NamedTuple):
@@ -36,12 +38,23 @@ def predict_probabilities(
 ) -> Probabilities:
     """Return the probabilities (rows, classes) of images (rows, H, W, C).
 
+    The process loads the network once, for all calls until one with another network.
+
     Raises:
         RunError: a probability is not finite.
     """
-    if not len(images):
+    if not len(images):  # without loading the network
         return np.empty((0, len(predictor.labels)), np.float32)
     network = _load_network(predictor.network, predictor.threads, predictor.views)
+    return run_network(network, predictor, images)
+
+
+def run_network(
+    network: Network, predictor: PredictorSettings, images: npt.NDArray[np.uint8]
+) -> Probabilities:
+    """Do what `predict_probabilities` does, with a network that is already loaded."""
+    if not len(images):
+        return np.empty((0, len(predictor.labels)), np.float32)
     # All views of an image are in one forward pass, which needs no more memory than without views.
     batch_size = max(1, predictor.batch_size // len(VIEWS[predictor.views]))
     outputs: list[Probabilities] = []
@@ -64,15 +77,27 @@ def predict_probabilities(
 
 
 @lru_cache(maxsize=1)
-def _load_network(
-    url: str, threads: int, views: str
-) -> Callable[[npt.NDArray[np.uint8]], Probabilities]:
+def _load_network(url: str, threads: int, views: str) -> Network:
     """Load a network from storage; the worker keeps it for all its tasks."""
+    return load_network(url, views, threads)
+
+
+def load_network(url: str, views: str, threads: Optional[int] = None) -> Network:
+    """Load a network from storage.
+
+    Args:
+        views: key of VIEWS.
+        threads: cores that TensorFlow uses in this process; None: as many as it decides.
+
+    Raises:
+        RuntimeError: TensorFlow already computes in this process with another number of threads.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf  # here, because only workers need it
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
     from halftone.models import saved_model
 
     model: Any = saved_model.load_network(url)
