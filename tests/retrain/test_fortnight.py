@@ -55,7 +55,9 @@ WHY = {
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_two_weeks_of_runs(tmp_path: Path) -> None:
-    serving = subprocess.Popen([sys.executable, str(HERE / "serving.py"), str(tmp_path), NAME])
+    serving = subprocess.Popen(
+        [sys.executable, str(HERE / "champion_reader.py"), str(tmp_path), NAME]
+    )
     try:
         calls = run("fortnight.py", tmp_path)
     finally:

@@ -1,6 +1,6 @@
 """Serves models:/NAME@champion in a loop, until a file `stop` exists.
 
-    python tests/serving.py FOLDER NAME
+    python tests/champion_reader.py FOLDER NAME
 
 At the end it writes served.json: the versions of the models in the order in which they were first
 served, the number of predictions, and all failures.
