@@ -21,8 +21,11 @@ LAYERS = (
     ("dataset",),
     ("listing",),
     ("preprocess", "feed", "model_directory"),
-    ("training", "tracking", "report", "summary"),
-    ("launch", "scoring", "export", "preflight"),
+    ("training", "report", "summary"),
+    ("scoring", "export"),
+    ("serving",),
+    ("tracking",),
+    ("launch", "preflight"),
     ("cli", "notebook", "experiment", "retrain"),
 )
 # The packages that may import a library. `sample` draws pictures.
@@ -32,7 +35,7 @@ USERS = {
     "cv2": {"images", "sample"},
     "simplejpeg": {"images"},
     "tensorflow": {"export", "feed", "models", "scoring", "training"},
-    "mlflow": {"retrain", "tracking"},
+    "mlflow": {"retrain", "serving", "tracking"},
     "optuna": {"experiment"},
     "sklearn": {"experiment"},
     "IPython": {"notebook"},
@@ -129,9 +132,9 @@ def test_preprocess_loads_no_training_library(library: str) -> None:
     assert not {package_of(name) for name in reach("halftone.preprocess.run")} & USERS[library]
 
 
-@pytest.mark.parametrize("package", ["images", "feed", "training"])
+@pytest.mark.parametrize("package", ["images", "feed", "training", "serving"])
 def test_work_on_images_and_ranks_needs_no_spark(package: str) -> None:
-    """Nor does a Spark worker import PySpark for what it decodes or predicts."""
+    """Nor does a Spark worker import PySpark for what it decodes or predicts, nor a server."""
     modules = {name for name in MODULES if package_of(name) == package}
     modules |= {"halftone.preprocess.decode_block", "halftone.scoring.image_task"}
     needed = modules.union(*map(reach, modules))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -9,13 +10,29 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zipfile
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from halftone import storage
+from halftone import model_directory, storage
+from halftone.config import Config, PixelSpec
+from halftone.model_directory import ModelInfo
+
+# Of the model that `publish` writes, besides the code.
+MLFLOW_MODEL_FILES = [
+    "MLmodel",
+    "conda.yaml",
+    "history.json",
+    "input_example.json",
+    "model.json",
+    "network-abc.keras",
+    "python_env.yaml",
+    "requirements.txt",
+    "serving_input_example.json",
+]
 
 
 def learn(output: Path, epochs: int) -> None:
@@ -33,12 +50,30 @@ def learn(output: Path, epochs: int) -> None:
     storage.write_json(str(output / "history.json"), {"best_epoch": 1, "epochs": entries})
 
 
-def publish(output: Path, **fields: object) -> None:
-    """Write the files of a finished training."""
-    info = {"version": "abc", "best_epoch": 2, "network": "network-abc.keras", **fields}
-    storage.write_json(str(output / "model.json"), info)
-    for name in ("network-abc.keras", "curves.png", "logs/rank-0.log", "checkpoints/last"):
+def publish(output: Path, **fields: Any) -> None:
+    """Write the files of a finished training; the network is an empty one."""
+    info = ModelInfo(
+        schema_version=1,
+        halftone_version="0.1.0",
+        created="2026-01-02T03:04:05+00:00",
+        version="abc",
+        network="network-abc.keras",
+        labels=["comic", "face"],
+        pixels=PixelSpec(),
+        fingerprint="f00",
+        best_epoch=2,
+        ranks=1,
+        train_secs=1.0,
+        origin={},
+        config=Config(),
+        **fields,
+    )
+    for name in ("curves.png", "logs/rank-0.log", "checkpoints/last"):
         storage.write_bytes(str(output / name), name.encode())
+    network = io.BytesIO()
+    with zipfile.ZipFile(network, "w") as archive:
+        archive.writestr("config.json", "{}")
+    model_directory.write_model(str(output), info, network.getvalue())
 
 
 def wait_for(condition: Callable[[], object], secs: float = 60) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 import pytest
 
 import saved_model
@@ -19,7 +21,9 @@ from retrained import NAME, draw, outcomes, write_config
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.odd_folder
-def test_run_that_is_killed_at_each_step_resumes_without_repeating_steps(tmp_path: Path) -> None:
+def test_run_that_is_killed_at_each_step_resumes_without_repeating_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw(tmp_path / "images", "a", 150, 1000)
     path = write_config(tmp_path, epochs=6)
     # The first champion has a different network, so that training starts from scratch.
@@ -50,3 +54,11 @@ def test_run_that_is_killed_at_each_step_resumes_without_repeating_steps(tmp_pat
     assert (first["outcome"], first["champion_before"], first["champion"]) == ("promoted", "1", "2")
     assert second["outcome"] == "nothing"
     assert len(registry.versions()) == 2
+
+    # The model that was registered opens in MLflow's own client.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    champion = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+    held_out = draw(tmp_path / "held-out", "h", 20, 9000)
+    answer = champion.predict(pd.DataFrame({"url": list(map(str, held_out))}))
+    right = [path.parent.name == label for path, label in zip(held_out, answer["label"])]
+    assert sum(right) > 0.8 * len(right)

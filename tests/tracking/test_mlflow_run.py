@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from mlflow import MlflowClient
 
 from halftone import storage
 from halftone.tracking.mlflow_run import MlflowRun
-from tracked import by_epoch, files, learn, only_run, publish
+from tracked import MLFLOW_MODEL_FILES, by_epoch, files, learn, only_run, publish
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +49,15 @@ def test_model_directory_may_be_a_url(uri: str, tmp_path: Path) -> None:
     run.close("FINISHED")
     run_entity = only_run(uri)
     assert by_epoch(uri, run_entity, "loss") == [(1, 1.0), (2, 0.5)]
-    assert files(uri, run_entity)[-3:] == [
-        "model/model.json",
-        "model/network-abc.keras",
+    sent = [path for path in files(uri, run_entity) if path.startswith("model")]
+    assert [path for path in sent if not path.startswith("model/code/")] == [
+        *(f"model/{name}" for name in MLFLOW_MODEL_FILES),
         "model.json",
     ]
+    assert "model/code/halftone/serving/pyfunc_model.py" in sent
+    (logged,) = json.loads(run_entity.data.tags["mlflow.log-model.history"])
+    assert (logged["artifact_path"], logged["run_id"]) == ("model", run_entity.info.run_id)
+    assert sorted(logged["flavors"]) == ["python_function", "tensorflow"]
     assert storage.read_json("memory://tracked/model/mlflow.json") == {
         "tracking_uri": uri,
         "run_id": run_entity.info.run_id,

@@ -20,7 +20,16 @@ from example_manifest import example
 from halftone.config import Config, config_from_mapping
 from halftone.errors import RunError, StoppedError
 from halftone.tracking import tracking
-from tracked import Server, by_epoch, files, learn, only_run, publish, wait_for
+from tracked import (
+    MLFLOW_MODEL_FILES,
+    Server,
+    by_epoch,
+    files,
+    learn,
+    only_run,
+    publish,
+    wait_for,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +87,7 @@ def test_training_has_one_run_for_all_its_attempts(
     with track(output, train={"epochs": 20}):
         wait_for(lambda: only_run(uri).info.status == "RUNNING")
         learn(output, epochs=3)
-        publish(output, restarts=[{}, {}])
+        publish(output, restarts=[{"epoch": 1, "message": "rank 1 was killed"}] * 2)
     run = only_run(uri)
     assert (run.info.status, run.info.run_id) == ("FINISHED", killed.info.run_id)
     assert by_epoch(uri, run, "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
@@ -87,13 +96,11 @@ def test_training_has_one_run_for_all_its_attempts(
     assert (run.data.metrics["best_epoch"], run.data.metrics["restarts"]) == (2, 2)
     assert "error" not in run.data.tags
     assert run.data.tags["model_version"] == "abc"
-    assert files(uri, run) == [
+    assert [path for path in files(uri, run) if not path.startswith("model/code/")] == [
         "curves.png",
         "history.json",
         "logs/rank-0.log",
-        "model/history.json",
-        "model/model.json",
-        "model/network-abc.keras",
+        *(f"model/{name}" for name in MLFLOW_MODEL_FILES),
         "model.json",
     ]
     assert MlflowClient(uri).get_experiment(run.info.experiment_id).artifact_location == (

@@ -6,16 +6,13 @@ version or the new one.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from halftone import model_directory, storage
 from halftone.config import TrackingSettings
 from halftone.errors import InputError, RunError
-from halftone.model_directory import HISTORY, MODEL_INFO
 from halftone.tracking import mlflow_model, tracking
 
 if TYPE_CHECKING:
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _RUN_TAG = "halftone.night"  # tag of a version: the folder of the retraining run that made it
-_ARTIFACT_PATH = "model"  # of the model's files in an MLflow run, the same as for trainings
 
 
 class ModelVersion(NamedTuple):
@@ -119,13 +115,15 @@ class ModelRegistry:
         """Remove a version and its files, unless it has an alias. Its MLflow run stays."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+        from halftone.serving.upload import ARTIFACT_PATH
+
         with self._connected_client() as client, _none_if_missing():
             if client.get_model_version(self.name, version.number).aliases:
                 return
             client.delete_model_version(self.name, version.number)
             artifacts = client.get_run(version.run_id).info.artifact_uri
             with suppress(NotImplementedError):  # some artifact stores cannot delete
-                get_artifact_repository(artifacts).delete_artifacts(_ARTIFACT_PATH)  # type: ignore[no-untyped-call]
+                get_artifact_repository(artifacts).delete_artifacts(ARTIFACT_PATH)  # type: ignore[no-untyped-call]
 
     def _search_versions(self, client: MlflowClient) -> Iterator[Any]:
         token: Optional[str] = None
@@ -137,23 +135,18 @@ class ModelRegistry:
                 return
 
     def _store_files(self, client: MlflowClient, model: str, experiment: str) -> tuple[str, str]:
-        """Upload files that are missing in the training's run, or in a new run if it has none.
+        """Upload the model to the training's run unless it has it, or to a new run.
 
         Returns:
             The run's id and the URL of its model files.
         """
+        from halftone.serving import upload  # imported here because it takes seconds
+
         run_id = _find_training_run(client, model, self._uri) or self._create_mlflow_run(
             client, experiment
         )
-        model_info = model_directory.read_model_info(model)
-        uploaded = {file.path for file in client.list_artifacts(run_id, _ARTIFACT_PATH)}
-        with tempfile.TemporaryDirectory() as folder:  # log_artifact accepts only local files
-            for name in (model_info.network, HISTORY, MODEL_INFO):
-                if f"{_ARTIFACT_PATH}/{name}" not in uploaded:
-                    path = Path(folder, name)
-                    path.write_bytes(storage.read_bytes(storage.join(model, name)))
-                    client.log_artifact(run_id, str(path), _ARTIFACT_PATH)
-        return run_id, f"{client.get_run(run_id).info.artifact_uri}/{_ARTIFACT_PATH}"
+        upload.upload_model(client, run_id, model)
+        return run_id, f"{client.get_run(run_id).info.artifact_uri}/{upload.ARTIFACT_PATH}"
 
     def _create_mlflow_run(self, client: MlflowClient, experiment: str) -> str:
         from halftone.tracking import mlflow_store

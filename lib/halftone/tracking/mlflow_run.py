@@ -18,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from halftone import storage
 from halftone.model_directory import CURVES, HISTORY, LOGS, MODEL_INFO, TRACKING
+from halftone.serving.upload import upload_model
 from halftone.tracking import mlflow_store
 from halftone.tracking.tracking import SQLITE_PREFIX, mask_passwords
 
@@ -88,13 +89,15 @@ class MlflowRun:
             self._log_metrics(counts, step=max(self._sent_epochs))
 
     def send_files(self) -> None:
-        """Send the files that exist in the model directory."""
+        """Send the files that exist in the model directory, and the model as an MLflow model."""
         with tempfile.TemporaryDirectory() as folder:  # log_artifacts accepts only local files
             for artifact, name in self._artifact_files().items():
                 path = Path(folder, artifact)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(storage.read_bytes(storage.join(self._output, name)))
             self._client.log_artifacts(self._run_id, folder)
+        if self._file_names is None and self._read_model_info():
+            upload_model(self._client, self._run_id, self._output)
 
     def close(self, status: str) -> None:
         """Set the run's final status: FINISHED, FAILED or KILLED."""
@@ -190,12 +193,7 @@ class MlflowRun:
         logs = storage.list_names(storage.join(self._output, LOGS))
         names = [name for name in (MODEL_INFO, HISTORY, CURVES) if name in existing]
         names += [f"{LOGS}/{name}" for name in logs if name.endswith(".log")]
-        files = {name: name for name in names}
-        if MODEL_INFO in existing:
-            # Artifact `model` is a model directory that scoring can read.
-            model_files = (MODEL_INFO, HISTORY, self._read_model_info()["network"])
-            files.update({f"model/{name}": name for name in model_files})
-        return files
+        return {name: name for name in names}
 
     def _read_model_info(self) -> dict[str, Any]:
         return _read_json(storage.join(self._output, MODEL_INFO))
