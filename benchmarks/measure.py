@@ -41,7 +41,7 @@ def run(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(environment),
-            start_new_session=True,  # a process group of its own, for _kill_group
+            start_new_session=True,  # a process group of its own, for kill_group
         )
         memory = _Memory(process.pid)
         try:
@@ -51,11 +51,11 @@ def run(
         finally:
             secs = time.perf_counter() - start
             memory.stop()
-            _kill_group(process)
+            kill_group(process)
     return Run(secs, exit_code, memory.python_bytes / _MIB, memory.jvm_bytes / _MIB)
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill the rest of the process group, so that it cannot disturb the next run."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -86,8 +86,9 @@ def model_server(folder: Path, **environment: str) -> Iterator[ModelClient]:
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder)]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    # What is in the model is used, not this checkout.
-    environment = {**os.environ, "PYTHONPATH": "", **environment}
+    # MLflow looks for uvicorn in PATH. What is in the model is used, not this checkout.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": "", **environment}
     process = subprocess.Popen(
         command,
         cwd=folder.parent,
