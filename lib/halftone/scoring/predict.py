@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,25 +79,32 @@ def run_network(
 @lru_cache(maxsize=1)
 def _load_network(url: str, threads: int, views: str) -> Network:
     """Load a network from storage; the worker keeps it for all its tasks."""
-    return load_network(url, views, threads)
+    limit_threads(threads)
+    return load_network(url, views)
 
 
-def load_network(url: str, views: str, threads: Optional[int] = None) -> Network:
-    """Load a network from storage.
-
-    Args:
-        views: key of VIEWS.
-        threads: cores that TensorFlow uses in this process; None: as many as it decides.
+def limit_threads(threads: int) -> None:
+    """Set the number of cores that TensorFlow uses in this process.
 
     Raises:
-        RuntimeError: TensorFlow already computes in this process with another number of threads.
+        RuntimeError: it has computed something already, with another number of them.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf  # here, because only workers need it
 
-    if threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def load_network(url: str, views: str) -> Network:
+    """Load a network from storage.
+
+    Args:
+        views: key of VIEWS.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
     from halftone.models import saved_model
 
     model: Any = saved_model.load_network(url)

@@ -72,7 +72,7 @@ def write_mlflow_model(model: str, folder: Path, run_id: str, artifact_path: str
             "tensorflow", data=model_info.network, model_type="keras", save_format="keras"
         )
     mlflow_model.model_size_bytes = sum(
-        path.stat().st_size for path in folder.rglob("*") if path.is_file()
+        path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != MLMODEL
     )
     mlflow_model.save(str(folder / MLMODEL))
     return mlflow_model

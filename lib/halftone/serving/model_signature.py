@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType, Map
 
 from halftone import images
@@ -34,12 +34,12 @@ def build_signature(settings: ScoreSettings) -> ModelSignature:
     """
     # Pixels are of any type in MLflow's eyes: it would check an array of arrays of arrays row by
     # row, in 0.1 ms for each pixel of an image. The model checks them itself.
-    inputs = [
+    inputs: list[Union[ColSpec, TensorSpec]] = [
         ColSpec(DataType.binary, IMAGE, required=False),
         ColSpec(DataType.string, URL, required=False),
-        ColSpec(AnyType(), PIXELS, required=False),
+        ColSpec(AnyType(), PIXELS, required=False),  # type: ignore[no-untyped-call]
     ]
-    outputs = [
+    outputs: list[Union[ColSpec, TensorSpec]] = [
         ColSpec(DataType.string, LABEL, required=False),
         ColSpec(Map(DataType.float), PROBABILITY),
         ColSpec(DataType.string, REASON, required=False),

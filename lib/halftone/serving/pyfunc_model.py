@@ -38,6 +38,13 @@ from halftone.storage.clients import AccessDeniedError, StoreError
 THRESHOLD, TEMPERATURE = "threshold", "temperature"
 LABEL, PROBABILITY, REASON, DETAIL = "label", "probability", "reason", "detail"
 DEFAULT_TEMPERATURE = 1.0
+# MLflow's code of an error; the first kind that fits counts.
+_ERROR_CODES = (
+    (InputError, INVALID_PARAMETER_VALUE),  # HTTP status 400
+    (AccessDeniedError, PERMISSION_DENIED),  # 403
+    (StoreError, TEMPORARILY_UNAVAILABLE),  # 503
+    (RunError, INTERNAL_ERROR),  # 500
+)
 
 
 def _load_pyfunc(
@@ -74,7 +81,9 @@ class ImageClassifier:
         height_px, width_px, _ = model.pixels.shape
         views.check_image_size(settings.views, height_px, width_px)
         network = os.path.join(folder, model.network)
-        self._network = predict.load_network(network, settings.views, settings.threads)
+        if settings.threads:
+            _limit_threads(settings.threads)
+        self._network = predict.load_network(network, settings.views)
         self._predictor = PredictorSettings(
             network=network,
             version=model.version,
@@ -171,12 +180,22 @@ class ImageClassifier:
         return min(self._settings.batch_size, rounded * num_views)
 
 
-def _to_table(rows: Sequence[tuple[Any, ...]], index: pd.Index) -> pd.DataFrame:
+def _limit_threads(threads: int) -> None:
+    try:
+        predict.limit_threads(threads)
+    except RuntimeError:
+        raise InputError(
+            f"model_config: threads is {threads}, but TensorFlow has computed in this process "
+            "already, with another number of threads; leave threads out, or load the model first"
+        ) from None
+
+
+def _to_table(rows: Sequence[tuple[Any, ...]], index: pd.Index[Any]) -> pd.DataFrame:
     label, probability, reason, detail = zip(*rows) if rows else ((), (), (), ())
     return pd.DataFrame(
         {
             LABEL: text_column(label),
-            PROBABILITY: pd.Series(list(probability), index, object),
+            PROBABILITY: list(probability),
             REASON: text_column(reason),
             DETAIL: text_column(detail),
         },
@@ -189,11 +208,6 @@ def _mlflow_errors() -> Iterator[None]:
     """Turn errors into those of MLflow, whose server answers them with the right HTTP status."""
     try:
         yield
-    except InputError as error:
-        raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error  # 400
-    except AccessDeniedError as error:
-        raise MlflowException(str(error), PERMISSION_DENIED) from error  # 403
-    except StoreError as error:
-        raise MlflowException(str(error), TEMPORARILY_UNAVAILABLE) from error  # 503
-    except RunError as error:
-        raise MlflowException(str(error), INTERNAL_ERROR) from error  # 500
+    except (InputError, RunError) as error:
+        code = next(code for kind, code in _ERROR_CODES if isinstance(error, kind))
+        raise MlflowException(str(error), code) from error  # type: ignore[no-untyped-call]

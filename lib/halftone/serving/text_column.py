@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 
@@ -18,11 +19,15 @@ class TextColumn(pd.arrays.StringArray):
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         if isinstance(dtype, np.dtype) and dtype.kind == "U":
-            return self.to_numpy(object, na_value=None)
+            return self._with_none()
         return super().astype(dtype, copy)
 
     def __iter__(self) -> Iterator[Optional[str]]:
-        return iter(self.to_numpy(object, na_value=None))
+        return iter(self._with_none())
+
+    def _with_none(self) -> npt.NDArray[Any]:
+        # The stubs do not know that None is allowed.
+        return self.to_numpy(object, na_value=None)  # type: ignore[arg-type]
 
 
 def text_column(values: Sequence[Optional[str]]) -> TextColumn:
