@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -54,6 +56,22 @@ def test_packages_can_be_completed_by_an_installed_halftone(tmp_path: Path) -> N
     init = (package / "images" / "__init__.py").read_text()
     assert init.startswith((PACKAGE / "images" / "__init__.py").read_text())
     assert init.endswith('__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n')
+
+
+def test_a_process_with_a_models_code_can_import_all_of_halftone(tmp_path: Path) -> None:
+    code_files.write_code(tmp_path)
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import halftone.images; "
+        "import halftone.locking.lock, halftone.images.preview; "
+        "print(halftone.images.__file__, halftone.locking.lock.__file__)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert output.stdout.split() == [
+        f"{tmp_path}/halftone/images/__init__.py",
+        f"{PACKAGE}/locking/lock.py",
+    ]
 
 
 def test_sources_are_found_in_a_zip_archive(
