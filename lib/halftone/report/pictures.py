@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 from halftone.metrics.examples import Example
 from halftone.report import plots
+from halftone.report.heat_maps import HeatMap, embed_heat_map
 from halftone.report.words import relative_path
 
 _DISPLAY_SIDE_PX = 128  # the longer side of a picture on the page, in CSS pixels
@@ -43,9 +44,17 @@ class EmbeddedPicture(NamedTuple):
 
 
 def embed_examples(
-    examples: Sequence[Example], folder: str, max_side_px: int
+    examples: Sequence[Example],
+    folder: str,
+    max_side_px: int,
+    maps: Mapping[str, HeatMap],
 ) -> list[dict[str, Any]]:
-    """Return examples in the given order, with picture and path below the folder of images."""
+    """Return examples in the given order, with picture, heat map and path below the folder.
+
+    Args:
+        folder: of images.
+        maps: heat maps by the key of the image; some or all may be missing.
+    """
     return [
         {
             "label": example.label,
@@ -54,6 +63,10 @@ def embed_examples(
             "margin": example.margin,
             "path": relative_path(example.key, folder),
             "shown": embed_picture(example.pixels, max_side_px),
+            "has_heat_map": example.key in maps,
+            "overlay": embed_heat_map(maps[example.key], *example.pixels.shape[:2])
+            if example.key in maps
+            else None,
         }
         for example in examples
     ]

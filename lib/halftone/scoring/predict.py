@@ -67,18 +67,26 @@ def predict_probabilities(
 def _load_network(
     url: str, threads: int, views: str
 ) -> Callable[[npt.NDArray[np.uint8]], Probabilities]:
-    """Load a network from storage; the worker keeps it for all its tasks."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    """Return a function that predicts a batch; the worker keeps it for all its tasks."""
+    model = load_model(url, threads)
     import tensorflow as tf  # here, because only workers need it
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    from halftone.models import saved_model
-
-    model: Any = saved_model.load_network(url)
     forward = tf.function(lambda batch: predict_views(model, batch, VIEWS[views]))
 
     def predict(batch: npt.NDArray[np.uint8]) -> Probabilities:
         return np.asarray(forward(tf.constant(batch)))
 
     return predict
+
+
+@lru_cache(maxsize=1)
+def load_model(url: str, threads: int) -> Any:
+    """Load a Keras model from storage; the worker keeps it for all its tasks."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    from halftone.models import saved_model
+
+    return saved_model.load_network(url)
