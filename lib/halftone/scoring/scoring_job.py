@@ -64,15 +64,20 @@ class ScoringJob:
         return fit_thresholds.fit_scorer(scorer, self.settings, data, folder)
 
     def repeated_scorer(
-        self, spark: SparkSession, dataset: str, data: Optional[Manifest], metrics: Metrics
+        self,
+        spark: SparkSession,
+        dataset: str,
+        data: Optional[Manifest],
+        metrics: Optional[Metrics],
     ) -> SparkScorer:
         """Return the scorer that earlier scores with the same settings are of.
 
         Args:
             dataset, data: as for `fitted_scorer`.
-            metrics: of these scores. What they do not state is fitted again.
+            metrics: of these scores; None if no label is known. What they do not state is fitted
+                again.
         """
-        if metrics.temperature is None:
+        if metrics is None or metrics.temperature is None:
             return self.fitted_scorer(spark, dataset, data)
         scorer = spark_scorer.build_scorer(
             spark, dataset, self.model_info, self.model, self.settings
