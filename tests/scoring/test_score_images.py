@@ -209,12 +209,12 @@ def test_the_page_shows_all_current_scores(
     (folder / "lying" / "half.png").write_bytes(half)
     first = run(folder, only_new=True)
     assert first["heat_maps"] is True
-    draw_images(classes=("lying", "<b>later</b>"), each=7, start=5)
+    draw_images(classes=("lying", "<b>later</b>"), each=6, start=5)
     (folder / "lying" / "0000.png").unlink()
     result = run(folder, only_new=True)
     page = page_of(tmp_path)
-    assert "15 images = 14 predictions + 1 rejects." in page.words()
-    assert ["Read in the last run", "4"] in page.rows
+    assert "13 images = 12 predictions + 1 rejects." in page.words()
+    assert ["Read in the last run", "2"] in page.rows
     for label, number in result["predicted"].items():
         assert (f"{label}, {number} of {number} image" in page.words()) == (number > 0)
     rows = rows_of(tmp_path, result)
