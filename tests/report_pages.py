@@ -23,7 +23,7 @@ TEN = [f"class {number}" for number in range(10)]
 HUNDRED = [f"class {number:02d}" for number in range(100)]
 HOSTILE = ["<script>alert(1)</script>", "a \"very\" 'long' & unbroken_" + "label" * 30]
 # Tags that never close.
-VOID = {"meta", "link", "img", "source", "br", "wbr"}
+VOID = {"meta", "link", "img", "input", "source", "br", "wbr"}
 _SVG = "data:image/svg+xml;base64,"
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
+import numpy as np
 import tensorflow as tf
 
 from halftone import model_directory
@@ -24,13 +25,40 @@ def network(shape: tuple[int, int, int], classes: int, bias: float = 0.0) -> tf.
     return tf.keras.Model(pixels, x)
 
 
-def save(folder: Path, config: Config, labels: list[str], bias: float = 0.0, **info: Any) -> Path:
+def one_place_network(
+    shape: tuple[int, int, int], classes: int, bias: float = 0.0
+) -> tf.keras.Model:
+    """Build a network that reads one place: brightness there is a score for the last class.
+
+    Its feature map is the pixels; the place is the middle.
+    """
+    pixels = tf.keras.Input(shape, dtype="uint8")
+    x = tf.keras.layers.Rescaling(1 / 255)(pixels)
+    x = tf.keras.layers.Conv2D(1, 1, kernel_initializer="ones")(x)
+    height_px, width_px, _ = shape
+    weights = np.zeros((height_px * width_px, classes), np.float32)
+    weights[height_px // 2 * width_px + width_px // 2, -1] = 1.0
+    biases = [bias, *[0.0] * (classes - 1)]
+    dense = tf.keras.layers.Dense(classes, activation="softmax")
+    network = tf.keras.Model(pixels, dense(tf.keras.layers.Flatten()(x)))
+    dense.set_weights([weights, np.array(biases, np.float32)])
+    return network
+
+
+def save(
+    folder: Path,
+    config: Config,
+    labels: list[str],
+    bias: float = 0.0,
+    build: Callable[..., tf.keras.Model] = network,
+    **info: Any,
+) -> Path:
     """Write it to `folder` as version v<bias>; `info` overrides fields of ModelInfo."""
     folder.mkdir(exist_ok=True)
     pixels = config.pixels
     shape = (pixels.height_px, pixels.width_px, pixels.channels)
     network_path = folder.parent / "network.keras"
-    network(shape, len(labels), bias).save(network_path)
+    build(shape, len(labels), bias).save(network_path)
     fields: dict[str, Any] = {
         "schema_version": 1,
         "halftone_version": "0.1.0",

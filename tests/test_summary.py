@@ -279,6 +279,7 @@ def test_new_images() -> None:
         "ignored, because their names are not those of images (preprocess.suffixes): 1 .md",
         "2 have a label: accuracy 0.5000  precision 0.5000  recall 1.0000  f1 0.6667  loss 0.2500",
         "model version v",
+        "report: /scores/report.html",
         "scores: /scores",
     ]
     bare = scores.model_copy(
@@ -287,5 +288,6 @@ def test_new_images() -> None:
     assert summary.format_image_scores_summary(bare, "/scores").splitlines()[5:] == [
         "1,204 images = 1,201 predictions + 3 rejects; scored in this run: 4",
         "model version v",
+        "report: /scores/report.html",
         "scores: /scores",
     ]

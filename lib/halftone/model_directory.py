@@ -193,6 +193,11 @@ def check_network(root: str, info: ModelInfo) -> None:
         )
 
 
+def has_convolution(root: str, info: ModelInfo) -> bool:
+    """Return whether a layer of the network has a kernel (height, width, inputs, outputs)."""
+    return any(array.ndim == 4 for array in _read_network_arrays(root, info).values())
+
+
 def count_layers_with_weights(root: str, info: ModelInfo) -> int:
     """Return the number of layers of the network that have weights of their own."""
     return len({name.rpartition("/")[0] for name in _read_network_arrays(root, info)})

@@ -221,6 +221,7 @@ def format_image_scores_summary(scores: ImageScores, output: str) -> str:
         lines.append(f"{scores.labelled:,} have a label: {_overall_text(scores.metrics)}")
     lines += _views_lines(scores.views)
     lines.append(f"model version {scores.model_version}")
+    lines.append(f"report: {storage.join(output, 'report.html')}")
     lines.append(f"scores: {output}")
     return _join_lines(lines)
 

@@ -80,6 +80,9 @@ ROWS_NAMES = """
 METRICS_NAMES = """
     score.top_ks
 """
+SHOWN_NAMES = """
+    score.heat_maps
+"""
 
 
 def sections_of(annotation: Any) -> list[type[ConfigSection]]:
@@ -107,6 +110,7 @@ def test_every_setting_has_a_known_effect() -> None:
             ("resumable", RESUMABLE_NAMES),
             ("rows", ROWS_NAMES),
             ("metrics", METRICS_NAMES),
+            ("shown", SHOWN_NAMES),
         )
         for name in names.split()
     }

@@ -22,7 +22,8 @@ from halftone.locking.lock import LockHeldError
 from halftone.locking.output import hold_output
 from halftone.preprocess import staging
 from halftone.preprocess.run import preprocess
-from halftone.scoring import score_images
+from halftone.scoring import image_page, score_images
+from report_pages import Page
 
 MakeConfig = Callable[..., Config]
 LABELS = ["lying", "upright"]
@@ -55,6 +56,12 @@ def run(spark: SparkSession, tmp_path: Path, config: MakeConfig, model: Path) ->
 Run = Callable[..., dict[str, Any]]
 
 
+@pytest.fixture
+def plain_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that takes no time, for tests of something else."""
+    monkeypatch.setattr(image_page, "render_page", lambda *_: "a page")
+
+
 def no_spark() -> SparkSession:
     raise AssertionError("Spark was started")
 
@@ -63,6 +70,10 @@ def tree(tmp_path: Path) -> dict[Path, int]:
     """Return the files of the scores, but for those of locks, and when they were written."""
     files = [path for path in (tmp_path / "scores").rglob("*.*") if path.parent.name != "_lock"]
     return {path: path.stat().st_mtime_ns for path in files}
+
+
+def page_of(tmp_path: Path) -> Page:
+    return Page((tmp_path / "scores" / "report.html").read_text())
 
 
 def rows_of(tmp_path: Path, result: dict[str, Any], kind: str = "predictions") -> dict[str, Any]:
@@ -124,7 +135,7 @@ def test_every_image_is_a_prediction_or_a_reject(
         str(path.relative_to(tmp_path / "scores")) for path in (tmp_path / "scores").rglob("*.*")
     }
     named = {*result["predictions"], *result["rejects_files"]}
-    assert files == {"metrics.json", "_lock/000001.json", *named}
+    assert files == {"metrics.json", "report.html", "_lock/000001.json", *named}
     before = tree(tmp_path)
     assert run(folder, only_new=True) == result
     assert tree(tmp_path) == before
@@ -135,6 +146,7 @@ def test_every_image_is_a_prediction_or_a_reject(
     assert set(rows_of(tmp_path, more, "rejects_files")) == set(rejected)
 
 
+@pytest.mark.usefixtures("plain_page")
 def test_scoring_again_writes_nothing(run: Run, draw_images: DrawImages, tmp_path: Path) -> None:
     folder = draw_images()
     first, before = run(folder), tree(tmp_path)
@@ -143,6 +155,7 @@ def test_scoring_again_writes_nothing(run: Run, draw_images: DrawImages, tmp_pat
     assert tree(tmp_path) == before
 
 
+@pytest.mark.usefixtures("plain_page")
 @pytest.mark.parametrize("only_new", [False, True])
 def test_files_that_were_removed_are_made_again(
     run: Run,
@@ -177,11 +190,95 @@ def test_files_that_were_removed_are_made_again(
     assert again["metrics"] == first["metrics"]
 
 
-def test_without_labels_there_are_no_metrics(run: Run, draw_images: DrawImages) -> None:
+def test_without_labels_there_are_no_metrics(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
     result = run(draw_images(classes=("x",), each=4))
     assert (result["rows"], result["labelled"], result["metrics"]) == (4, 0, None)
+    page = page_of(tmp_path)
+    assert page.headings() == ["images", "classes", "uncertain", "run"]
+    assert "4 images = 4 predictions + 0 rejects." in page.words()
 
 
+def test_the_page_shows_all_current_scores(
+    run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predictions of two runs, one of whose images is gone; damaged and hostile files."""
+    folder = draw_images(classes=("lying", "<b>later</b>"), each=5)
+    half = (folder / "lying" / "0001.png").read_bytes()[:300]
+    (folder / "lying" / "half.png").write_bytes(half)
+    first = run(folder, only_new=True)
+    assert first["heat_maps"] is True
+    draw_images(classes=("lying", "<b>later</b>"), each=6, start=5)
+    (folder / "lying" / "0000.png").unlink()
+    result = run(folder, only_new=True)
+    page = page_of(tmp_path)
+    assert "13 images = 12 predictions + 1 rejects." in page.words()
+    assert ["Read in the last run", "2"] in page.rows
+    for label, number in result["predicted"].items():
+        assert (f"{label}, {number} of {number} image" in page.words()) == (number > 0)
+    rows = rows_of(tmp_path, result)
+    shown = [alt for alt in page.alts() if alt.startswith("An image taken for ")]
+    sheets = [alt for alt in shown if ": " in alt]
+    assert sorted(sheets) == sorted(
+        f"An image taken for {row['prediction']}: {name}"
+        for name, row in rows.items()
+        if name != "lying/0000.png"
+    )
+    # In a class, among the least certain, and perhaps among the mistakes.
+    assert "lying/0000.png cannot be read any more" in page.words()
+    assert "<b>later" not in (tmp_path / "scores" / "report.html").read_text()
+    assert "truncated: " in page.words()
+    assert page.alts()[-1] == "The readable part of an image that was rejected as truncated"
+    wrong = [row for row in rows.values() if row["label"] not in (None, row["prediction"])]
+    assert page.words().count("There are no heat maps: the network has no convolution") == (
+        1 + bool(wrong)
+    )
+
+    text, before = (tmp_path / "scores" / "report.html").read_text(), tree(tmp_path)
+    assert run(folder, only_new=True) == result
+    assert tree(tmp_path) == before
+    (tmp_path / "scores" / "report.html").unlink()
+    monkeypatch.setattr(score_images, "_score", no_spark)
+    assert run(folder, only_new=True) == result
+    assert (tmp_path / "scores" / "report.html").read_text() == text
+    after = tree(tmp_path)
+    assert {path for path in before if after[path] != before[path]} == {
+        tmp_path / "scores" / "report.html"
+    }
+    assert run(folder, only_new=True, heat_maps=False) == {**result, "heat_maps": False}
+    assert "heat maps" not in page_of(tmp_path).words()
+
+
+def test_heat_maps_of_raw_images(
+    run: Run, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
+) -> None:
+    saved_model.save(tmp_path / "model", config(), LABELS, 0.5, build=saved_model.one_place_network)
+    result = run(draw_images(classes=("x",), each=12))
+    alts = [
+        alt for alt in page_of(tmp_path).alts() if alt.startswith("What speaks for upright is ")
+    ]
+    assert len(alts) == result["predicted"]["upright"] > 0
+    assert (
+        page_of(tmp_path).words().count("no place speaks for the prediction")
+        == (result["predicted"]["lying"])
+    )
+
+
+def test_no_image_that_can_be_decoded(run: Run, draw_images: DrawImages, tmp_path: Path) -> None:
+    folder = draw_images(classes=("x",), each=1)
+    (folder / "x" / "0000.png").write_bytes(b"no image")
+    result = run(folder)
+    assert (result["rows"], result["rejects_by_reason"]) == (0, {"not_an_image": 1})
+    page = page_of(tmp_path)
+    assert "0 of 1 image is scored." in page.words()
+    assert page.headings() == ["images", "rejects", "run"]
+    before = tree(tmp_path)
+    assert run(folder) == result
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.usefixtures("plain_page")
 def test_only_what_is_new_or_changed_is_scored(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
@@ -221,6 +318,7 @@ def test_only_what_is_new_or_changed_is_scored(
     }
 
 
+@pytest.mark.usefixtures("plain_page")
 def test_predictions_of_another_model_are_not_kept(
     run: Run, draw_images: DrawImages, tmp_path: Path, config: MakeConfig
 ) -> None:
@@ -232,6 +330,7 @@ def test_predictions_of_another_model_are_not_kept(
     assert result["predicted"] == {"lying": 20, "upright": 0}
 
 
+@pytest.mark.usefixtures("plain_page")
 def test_a_killed_run_publishes_nothing_and_the_next_one_scores_the_rest(
     run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,10 +353,12 @@ def test_a_killed_run_publishes_nothing_and_the_next_one_scores_the_rest(
     result = run(folder)
     assert {scores / path for path in result["predictions"]} == set(stamps)
     assert not (scores / "_staging").exists()
+    assert (scores / "report.html").exists()
     assert [path.name for path in stamps if path.stat().st_mtime_ns != stamps[path]] == [lost.name]
     assert result["rows"] == 80
 
 
+@pytest.mark.usefixtures("plain_page")
 def test_a_catalogue_lists_images_and_their_labels(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
@@ -287,6 +388,7 @@ def test_a_catalogue_lists_images_and_their_labels(
     )
 
 
+@pytest.mark.usefixtures("plain_page")
 def test_the_threshold_may_come_from_a_dataset(
     run: Run,
     draw_images: DrawImages,

@@ -62,6 +62,14 @@ def test_an_empty_folder_and_one_of_a_killed_run_hold_no_scores(tmp_path: Path) 
     assert scores_directory.read_previous_scores(str(tmp_path), SplitScores) is None
 
 
+def test_a_report_of_a_killed_run_is_its_own(tmp_path: Path) -> None:
+    write(tmp_path, "predictions/one/a.parquet", "report.html")
+    assert scores_directory.read_previous_scores(str(tmp_path), ImageScores) is None
+    write(tmp_path / "other", "report.html")
+    with pytest.raises(InputError, match=r"it holds report\.html"):
+        scores_directory.read_previous_scores(str(tmp_path / "other"), ImageScores)
+
+
 def test_something_else_is_not_overwritten(tmp_path: Path) -> None:
     write(tmp_path, "a.doc", "b.doc", "c.doc", "d.doc", "predictions/one/a.parquet")
     with pytest.raises(InputError) as caught:
@@ -79,6 +87,7 @@ def test_something_else_is_not_overwritten(tmp_path: Path) -> None:
         ({"batch_size": 7}, True),
         ({"top_ks": (3,)}, True),
         ({"only_new": True}, True),
+        ({"heat_maps": False}, True),
         ({"catalogue": "list.csv"}, True),
         ({"threshold": 0.4}, False),
         ({"views": "none"}, True),

@@ -2,8 +2,8 @@
 
 A field without a mark changes the result of its stage: the rows of a dataset, the weights of a
 training after each epoch, the prediction for an image. A field with `json_schema_extra=NOTHING`
-(or RESUMABLE, ROWS, METRICS) does not, and a stage that ran with another value of it has nothing to
-do again.
+(or RESUMABLE, ROWS, METRICS, SHOWN) does not, and a stage that ran with another value of it has
+nothing to do again, but for the report.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ RESUMABLE: dict[str, Any] = {_KEY: "resumable"}
 ROWS: dict[str, Any] = {_KEY: "rows"}
 # What metrics.json contains; not the predictions.
 METRICS: dict[str, Any] = {_KEY: "metrics"}
+# What the report shows; neither the predictions nor metrics.json.
+SHOWN: dict[str, Any] = {_KEY: "shown"}
 # How the work is done, or where its output goes.
 NOTHING: dict[str, Any] = {_KEY: "nothing"}
 _ADDED = "added"
@@ -50,14 +52,20 @@ def result_settings(
 
 
 def reset_neutral_settings(section: _Section) -> _Section:
-    """Return a section in which each setting that changes nothing has its default value."""
+    """Return a section in which settings that change nothing, or a report, have their defaults."""
+    return reset_settings(section, NOTHING, SHOWN)
+
+
+def reset_settings(section: _Section, *marks: dict[str, Any]) -> _Section:
+    """Return a section in which each setting with one of the marks has its default value."""
+    effects = {str(mark[_KEY]) for mark in marks}
     values: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        if effect_of(type(section), name) == NOTHING[_KEY]:
+        if effect_of(type(section), name) in effects:
             values[name] = field.get_default(call_default_factory=True)
         elif isinstance(value, ConfigSection):
-            values[name] = reset_neutral_settings(value)
+            values[name] = reset_settings(value, *marks)
     return section.model_copy(update=values)
 
 

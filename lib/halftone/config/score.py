@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection
-from halftone.config.effects import ADDED, METRICS, NOTHING, ROWS
+from halftone.config.effects import ADDED, METRICS, NOTHING, ROWS, SHOWN
 
 NO_VIEWS: Final = "none"
 
@@ -60,6 +60,12 @@ class ScoreSettings(ConfigSection):
         False,
         description="reuse the predictions of images that the same model has scored before",
         json_schema_extra=NOTHING,
+    )
+    heat_maps: bool = Field(
+        True,
+        description="show in the report what speaks for the prediction in misclassified and least "
+        "certain images (Grad-CAM)",
+        json_schema_extra={**SHOWN, **ADDED},
     )
     catalogue: Optional[str] = Field(
         None,

@@ -55,7 +55,7 @@ def select_examples(
         threshold: between two classes; not used for more.
     """
     certainty = probabilities[np.arange(len(predictions)), predictions]
-    margins = _margins(probabilities, threshold)
+    margins = predicted_margins(probabilities, threshold)
 
     def build_example(row: int) -> Example:
         return Example(
@@ -75,7 +75,13 @@ def select_examples(
     )
 
 
-def _margins(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[Any]:
+def predicted_margins(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[Any]:
+    """Return by how much each prediction won, as in Example.
+
+    Args:
+        probabilities: (N, classes) float32.
+        threshold: between two classes; not used for more.
+    """
     if probabilities.shape[1] == 2:
         return np.asarray(np.abs(probabilities[:, 1].astype(np.float64) - threshold))
     top_two = np.partition(probabilities, -2, axis=1)[:, -2:]

@@ -123,13 +123,14 @@ class _ScoringDocument(_Document):
     run: str  # names everything that the scores depend on
     basis: Optional[str] = None  # names what a single prediction depends on besides its image
     views: Optional[str] = None  # of an image, averaged: the setting score.views; None is none
+    heat_maps: Optional[bool] = None  # of the report: the setting score.heat_maps; None is false
 
 
 class _SplitDocument(_ScoringDocument):
     split: str
 
 
-# Pydantic takes fields from the last base to the first: run, basis, views, split, rows, ..., curves
+# Pydantic takes fields from the last base to the first: run, ..., split, rows, ..., curves
 class SplitScores(Metrics, _SplitDocument):
     """metrics.json of a scored split of a dataset."""
 

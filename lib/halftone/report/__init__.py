@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Optional
 
 from halftone.dataset.manifest import Manifest
@@ -28,10 +29,11 @@ from halftone.report import (
     templates,
 )
 from halftone.report.comparison import Baseline
+from halftone.report.heat_maps import HeatMaps
 from halftone.report.pictures import ReportReject
 from halftone.report.words import percent
 
-__all__ = ["Baseline", "ReportInputs", "ReportReject", "percent", "render_report"]
+__all__ = ["Baseline", "HeatMaps", "ReportInputs", "ReportReject", "percent", "render_report"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class ReportInputs:
     manifest: Manifest  # of the dataset that was scored
     scores: SplitScores  # of this version of Halftone or an older one
     examples: Examples  # may be a selection of all mistakes and uncertain images
+    heat_maps: Optional[HeatMaps] = None  # of the examples; None if they are turned off
     rejects: Sequence[ReportReject] = ()
     contact_sheet: Optional[bytes] = None  # of the dataset, a PNG
     baseline: Optional[Baseline] = None
@@ -57,7 +60,11 @@ def render_report(inputs: ReportInputs) -> str:
     history, examples = inputs.history, inputs.examples
     example_pixels = [each.pixels for each in (*examples.mistakes, *examples.least_certain)]
     reject_pixels = [each.pixels for each in inputs.rejects if each.pixels is not None]
+    maps = {} if inputs.heat_maps is None else inputs.heat_maps.maps
     max_side_px = pictures.choose_max_side_px(example_pixels + reject_pixels)
+    embed = partial(
+        pictures.embed_examples, folder=manifest.images, max_side_px=max_side_px, maps=maps
+    )
     return templates.render_page(
         "page.html.j2",
         halftone_version=model_info.halftone_version,
@@ -65,6 +72,11 @@ def render_report(inputs: ReportInputs) -> str:
         history=history,
         manifest=manifest,
         metrics=scores,
+        scores=scores,
+        subject=f"of the {scores.split} split",
+        is_binary=scores.is_binary,
+        num_rejects=manifest.rejects,
+        trained_on="" if scores.fingerprint == model_info.fingerprint else model_info.fingerprint,
         caution=measures.describe_caution(model_info, manifest, scores),
         verdict=measures.summarise_accuracy(scores),
         measures=measures.list_measures(scores),
@@ -83,8 +95,9 @@ def render_report(inputs: ReportInputs) -> str:
         curves=learning.draw_learning_curves(model_info.best_epoch, history),
         with_validation=learning.has_validation(history),
         images_per_sec=learning.median_images_per_sec(history),
-        mistakes=pictures.embed_examples(examples.mistakes, manifest.images, max_side_px),
-        least_certain=pictures.embed_examples(examples.least_certain, manifest.images, max_side_px),
+        mistakes=embed(examples.mistakes),
+        least_certain=embed(examples.least_certain),
+        heat_maps=inputs.heat_maps,
         data=dataset.summarise_counts(manifest),
         rejects=pictures.embed_rejects(inputs.rejects, manifest.images, max_side_px),
         sheet=pictures.embed_contact_sheet(inputs.contact_sheet),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Optional
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -31,10 +32,7 @@ def draw_score_histograms(metrics: Metrics) -> Optional[ThemedFigure]:
         for axes, (name, counts), colour in zip(panels, groups.items(), theme.lines):
             axes.bar(edges[:-1], counts, widths, align="edge", color=colour)
             plots.style_axes(axes, theme, plots.printable_label(name))
-            # A single wrong image must be visible beside thousands of right ones.
-            axes.set_yscale("symlog", linthresh=1)
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-            axes.set_ylabel("images (log)")
+            _set_log_y(axes)
             if threshold is not None:
                 axes.axvline(
                     threshold, color=theme.ink, linestyle=":", label=f"threshold {threshold:.4g}"
@@ -51,6 +49,34 @@ def draw_score_histograms(metrics: Metrics) -> Optional[ThemedFigure]:
     return plots.draw_themed(
         (4.6, 4.2), draw, f"Histograms of the probability of {label}, {by}. {medians}."
     )
+
+
+def draw_confidence_histogram(counts: Sequence[int]) -> ThemedFigure:
+    """Draw the number of images by their highest probability.
+
+    Args:
+        counts: in bins of equal width from 0 to 1.
+    """
+    edges = [number / len(counts) for number in range(len(counts) + 1)]
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        widths = [1 / len(counts)] * len(counts)
+        axes.bar(edges[:-1], counts, widths, align="edge", color=theme.lines[0])
+        plots.style_axes(axes, theme, "All images")
+        _set_log_y(axes)
+        axes.set(ylim=(0, None), xlim=(-0.02, 1.02))
+        axes.set_xlabel("probability of the most probable class")
+
+    alt = f"Histogram of the highest probability. {_describe_median(counts, edges)}."
+    return plots.draw_themed((4.6, 3.0), draw, alt)
+
+
+def _set_log_y(axes: Axes) -> None:
+    """Count images on a logarithmic scale: a single one must be visible beside thousands."""
+    axes.set_yscale("symlog", linthresh=1)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_ylabel("images (log)")
 
 
 def _describe_median(counts: Sequence[int], edges: Sequence[float]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Optional
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Optional, Union
 
 from halftone.config.score import NO_VIEWS
 from halftone.dataset import splits
 from halftone.dataset.manifest import Manifest
-from halftone.metrics.model import Interval, Metrics, SplitScores
+from halftone.metrics.model import ImageScores, Interval, Metrics, SplitScores
 from halftone.metrics.summarise import wilson_interval
 from halftone.metrics.thresholds import DEFAULT_THRESHOLD
 from halftone.model_directory import ModelInfo
@@ -100,14 +100,27 @@ def build_class_table(metrics: Metrics) -> dict[str, Any]:
 
 def describe_decision_rule(metrics: Metrics) -> list[str]:
     """Describe how probabilities became classes, unless threshold and temperature are defaults."""
+    rule = str(DEFAULT_THRESHOLD) if metrics.threshold is None else metrics.threshold.rule
+    return describe_rule(
+        metrics.labels, (decision_threshold(metrics), rule), decision_temperature(metrics)
+    )
+
+
+def describe_rule(
+    labels: Sequence[str], threshold: tuple[float, str], temperature: float
+) -> list[str]:
+    """Describe how probabilities became classes, unless threshold and temperature are defaults.
+
+    Args:
+        threshold: between two classes, and the setting score.threshold.
+    """
     sentences = []
-    if metrics.threshold is not None and metrics.threshold.value != DEFAULT_THRESHOLD:
-        rule = _RULES.get(metrics.threshold.rule, "set by hand")
+    value, rule = threshold
+    if value != DEFAULT_THRESHOLD:
         sentences.append(
-            f"An image is assigned to class {metrics.labels[1]} from a probability of "
-            f"{ratio(metrics.threshold.value)} on: {rule}."
+            f"An image is assigned to class {labels[1]} from a probability of {ratio(value)} on: "
+            f"{_RULES.get(rule, 'set by hand')}."
         )
-    temperature = decision_temperature(metrics)
     if temperature != 1.0:
         tendency = "overconfident" if temperature > 1 else "underconfident"
         sentences.append(
@@ -117,7 +130,7 @@ def describe_decision_rule(metrics: Metrics) -> list[str]:
     return sentences
 
 
-def describe_views(scores: SplitScores) -> list[str]:
+def describe_views(scores: Union[SplitScores, ImageScores]) -> list[str]:
     """Describe what probabilities are averaged over, unless they are those of the image alone."""
     if score_views(scores) == NO_VIEWS:
         return []
@@ -160,7 +173,7 @@ def decision_temperature(metrics: Metrics) -> float:
     return 1.0 if metrics.temperature is None else metrics.temperature
 
 
-def score_views(scores: SplitScores) -> str:
+def score_views(scores: Union[SplitScores, ImageScores]) -> str:
     """Return the setting score.views of the scores."""
     return NO_VIEWS if scores.views is None else scores.views
 

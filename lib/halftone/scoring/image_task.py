@@ -54,7 +54,7 @@ def score_block(
             storage.write_table(rejects_url, rejects)
         # Last: it marks the block as done.
         storage.write_table(target, predictions.with_views(predictor, rows))
-    return predictions.summarise_predictions(predictor, rows, rejects[schema.REASON].to_pylist())
+    return predictions.summarise_images(predictor, rows, rejects[schema.REASON].to_pylist())
 
 
 def _score_entries(
@@ -98,8 +98,8 @@ def keep_file(
     if is_rejects:
         none = arrow.empty_table(schema.IMAGE_PREDICTIONS)
         reasons = table[schema.REASON].to_pylist()
-        return predictions.summarise_predictions(predictor, none, reasons)
-    return predictions.summarise_predictions(predictor, table)
+        return predictions.summarise_images(predictor, none, reasons)
+    return predictions.summarise_images(predictor, table)
 
 
 def _predict_part(predictor: PredictorSettings, job: DecodeJob, part: pa.Table) -> pa.Table:

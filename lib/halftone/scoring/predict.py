@@ -78,9 +78,17 @@ def run_network(
 
 @lru_cache(maxsize=1)
 def _load_network(url: str, threads: int, views: str) -> Network:
-    """Load a network from storage; the worker keeps it for all its tasks."""
+    """Return a function that predicts a batch; the worker keeps it for all its tasks."""
+    return _compile_network(load_model(url, threads), views)
+
+
+@lru_cache(maxsize=1)
+def load_model(url: str, threads: int) -> Any:
+    """Load a Keras model from storage; the worker keeps it for all its tasks."""
     limit_threads(threads)
-    return load_network(url, views)
+    from halftone.models import saved_model
+
+    return saved_model.load_network(url)
 
 
 def limit_threads(threads: int) -> None:
@@ -97,17 +105,20 @@ def limit_threads(threads: int) -> None:
 
 
 def load_network(url: str, views: str) -> Network:
-    """Load a network from storage.
+    """Load a network from storage, which no other caller shares.
 
     Args:
         views: key of VIEWS.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
     from halftone.models import saved_model
 
-    model: Any = saved_model.load_network(url)
+    return _compile_network(saved_model.load_network(url), views)
+
+
+def _compile_network(model: Any, views: str) -> Network:
+    import tensorflow as tf
+
     forward = tf.function(lambda batch: predict_views(model, batch, VIEWS[views]))
 
     def predict(batch: npt.NDArray[np.uint8]) -> Probabilities:

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from halftone import arrow
 from halftone.arrow import Column
 from halftone.dataset import schema
-from halftone.metrics import accumulator, calibration, examples, thresholds
+from halftone.metrics import accumulator, calibration, examples, samples, thresholds
 from halftone.metrics.accumulator import MetricsAccumulator
 from halftone.metrics.examples import Examples
+from halftone.metrics.samples import Samples
 from halftone.scoring.predict import PredictorSettings, Probabilities
 
 VIEWS_METADATA = "views"  # in a file of predictions
@@ -31,6 +32,7 @@ class PredictionSummary(NamedTuple):
     counts_by_class: Counter[str]  # rows by prediction
     counts_by_reason: Counter[str]  # images that gave no row, by reason
     examples: Examples
+    samples: Samples = Samples()  # for the page of raw images
 
     def __add__(self, other: Any) -> PredictionSummary:
         return PredictionSummary(*map(add, self, other))
@@ -119,6 +121,23 @@ def summarise_predictions(
         Counter(reject_reasons),
         selected,
     )
+
+
+def summarise_images(
+    predictor: PredictorSettings, prediction_rows: pa.Table, reject_reasons: Sequence[str] = ()
+) -> PredictionSummary:
+    """Summarise predictions of raw images: as `summarise_predictions`, with samples."""
+    summary = summarise_predictions(predictor, prediction_rows, reject_reasons)
+    probabilities = read_probabilities(prediction_rows[schema.PROBABILITY], len(predictor.labels))
+    selected = samples.select_samples(
+        prediction_rows[schema.KEY].to_pylist(),
+        prediction_rows[schema.LABEL].to_pylist(),
+        thresholds.predict_classes(probabilities, predictor.threshold),
+        probabilities,
+        predictor.labels,
+        predictor.threshold,
+    )
+    return summary._replace(samples=selected)
 
 
 def probability_column(probabilities: Probabilities) -> pa.ListArray:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Optional
 
 from halftone import model_directory, report, storage
 from halftone.config import Config
-from halftone.config.effects import drop_added_defaults
+from halftone.config.effects import SHOWN, drop_added_defaults, reset_settings
 from halftone.dataset import integrity, manifest, previews
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.shard_files import ShardFile
@@ -20,8 +20,8 @@ from halftone.locking.lock import Lock
 from halftone.locking.output import hold_output
 from halftone.metrics.examples import Examples
 from halftone.metrics.model import SplitScores
-from halftone.report import Baseline, ReportInputs, ReportReject
-from halftone.scoring import scores_directory, scoring_job, spark_scorer
+from halftone.report import Baseline, HeatMaps, ReportInputs, ReportReject
+from halftone.scoring import heat_maps, scores_directory, scoring_job, spark_scorer
 from halftone.scoring.fit_thresholds import check_dataset, needs_validation_split
 from halftone.scoring.scores_directory import PREDICTIONS, REPORT
 from halftone.scoring.scoring_job import ScoringJob, SessionFactory
@@ -67,7 +67,7 @@ def score_dataset(
 def _prepare(config: Config, dataset: str, model: str, output: str) -> _SplitJob:
     data = manifest.read_manifest(dataset)
     job = scoring_job.start_scoring(config, model, output)
-    settings = job.settings
+    settings = reset_settings(job.settings, SHOWN)
     model_directory.check_model_fits(job.model_info, data, job.model, dataset)
     shards = manifest.read_shards(dataset, data, settings.split)
     if not shards:
@@ -92,10 +92,15 @@ def _prepare(config: Config, dataset: str, model: str, output: str) -> _SplitJob
 
 
 def _read_standing_scores(split_job: _SplitJob) -> Optional[SplitScores]:
-    """Return the scores of this job if they are at its output, with all their files."""
+    """Return the scores of this job if they are at its output, with all their files.
+
+    None too if only the report is missing or of other settings: its predictions are used again.
+    """
     output = split_job.job.output
     scores = scores_directory.read_previous_scores(output, SplitScores)
     if scores is None or scores.run != split_job.run:
+        return None
+    if bool(scores.heat_maps) != split_job.job.settings.heat_maps:
         return None
     expected: list[Optional[int]] = [shard.rows for shard in split_job.shards]
     has_rows = scores_directory.count_rows(output, scores.predictions) == expected
@@ -106,7 +111,10 @@ def _score(split_job: _SplitJob, session: SessionFactory, lock: Lock) -> SplitSc
     job, data, shards = split_job.job, split_job.data, split_job.shards
     settings, fingerprint = job.settings, split_job.fingerprint
     previous = scores_directory.read_previous_scores(job.output, SplitScores)
-    scorer = job.fitted_scorer(session(), split_job.dataset, data)
+    if previous is not None and previous.run == split_job.run:
+        scorer = job.repeated_scorer(session(), split_job.dataset, data, previous)
+    else:
+        scorer = job.fitted_scorer(session(), split_job.dataset, data)
     reusable = previous if previous is not None and previous.basis == fingerprint else None
     files = _prediction_files(shards, split_job.run, reusable if settings.only_new else None)
     predictions = scorer.write_predictions(
@@ -123,6 +131,7 @@ def _score(split_job: _SplitJob, session: SessionFactory, lock: Lock) -> SplitSc
         run=split_job.run,
         basis=fingerprint,
         views=settings.views,
+        heat_maps=settings.heat_maps,
         split=settings.split,
         **dict(metrics),
         fingerprint=data.fingerprint,
@@ -130,7 +139,8 @@ def _score(split_job: _SplitJob, session: SessionFactory, lock: Lock) -> SplitSc
         shards=[shard.digest for shard in shards],
         **job.provenance(),
     )
-    page = _render_report(split_job, scores, predictions.examples)
+    maps = heat_maps.explain_examples(job, scorer, predictions.examples)
+    page = _render_report(split_job, scores, predictions.examples, maps)
     lock.check()
     storage.write_bytes(storage.join(job.output, REPORT), page.encode())
     scores_directory.publish_scores(job.output, scores, files)
@@ -166,7 +176,12 @@ def _prediction_files(
     ]
 
 
-def _render_report(split_job: _SplitJob, scores: SplitScores, examples: Examples) -> str:
+def _render_report(
+    split_job: _SplitJob,
+    scores: SplitScores,
+    examples: Examples,
+    maps: Optional[HeatMaps],
+) -> str:
     dataset, data = split_job.dataset, split_job.data
     rejects = previews.read_reject_previews(
         [storage.join(dataset, file) for file in data.rejects_files],
@@ -180,6 +195,7 @@ def _render_report(split_job: _SplitJob, scores: SplitScores, examples: Examples
             manifest=data,
             scores=scores,
             examples=examples,
+            heat_maps=maps,
             rejects=[ReportReject(*reject) for reject in rejects],
             contact_sheet=_read_contact_sheet(dataset, data),
             baseline=split_job.baseline,

@@ -1,4 +1,4 @@
-"""Scores raw images: decodes them as for training, and writes predictions, in one pass.
+"""Scores raw images: decodes them as for training, and writes predictions and a page, in one pass.
 
 Every image ends as a prediction or as a reject. With `score.only_new`, predictions of an earlier
 run with the same model are kept. What a step knows of single images is in files below the scores
@@ -20,13 +20,20 @@ from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
 from halftone.listing import ListingPlan, plan_listing
+from halftone.locking.lock import Lock
 from halftone.locking.output import check_free, hold_output
 from halftone.metrics.model import ImageScores
 from halftone.preprocess import changes
 from halftone.preprocess.decode_block import PART_NAME, DecodeJob
 from halftone.preprocess.delta import Delta
 from halftone.progress import print_notes
-from halftone.scoring import image_listing, previous_predictions, scores_directory, scoring_job
+from halftone.scoring import (
+    image_listing,
+    image_page,
+    previous_predictions,
+    scores_directory,
+    scoring_job,
+)
 from halftone.scoring.fit_thresholds import (
     check_dataset,
     check_num_classes,
@@ -37,7 +44,7 @@ from halftone.scoring.image_task import REJECTS_PREFIX
 from halftone.scoring.predictions import PredictionSummary
 from halftone.scoring.previous_predictions import KeptFile
 from halftone.scoring.score_blocks import score_blocks
-from halftone.scoring.scores_directory import PREDICTIONS, STAGING
+from halftone.scoring.scores_directory import PREDICTIONS, REPORT, STAGING
 from halftone.scoring.scoring_job import ScoringJob, SessionFactory
 from halftone.scoring.spark_scorer import SparkScorer
 
@@ -93,13 +100,13 @@ def score_images(
     with hold_output(job.output, "score") as lock:
         staging = storage.join(job.output, STAGING)
         run = _plan_run(job, session, plan, staging, job.fingerprint(data))
-        if run.standing is None:
-            scores = _score(run, session(), data)
-            lock.check()
-            files = [*scores.predictions, *scores.rejects_files]
-            scores_directory.publish_scores(job.output, scores, files)
+        scores = run.standing
+        if scores is None:
+            scores = _score(run, session(), data, lock)
+        elif not _has_page(job, scores):
+            scores = _renew_page(run, scores, session(), data, lock)
         storage.remove(staging)
-        return run.standing or scores
+        return scores
 
 
 def _plan_run(
@@ -151,23 +158,68 @@ def _has_all_files(output: str, scores: ImageScores) -> bool:
     ) and scores_directory.holds_rows(output, scores.rejects_files, scores.rejects)
 
 
-def _score(run: _ImageRun, spark: SparkSession, data: Optional[Manifest]) -> ImageScores:
+def _has_page(job: ScoringJob, scores: ImageScores) -> bool:
+    """Return whether there is a page, with heat maps if the settings ask for them."""
+    is_same = bool(scores.heat_maps) == job.settings.heat_maps
+    return is_same and REPORT in storage.list_names(job.output)
+
+
+def _score(
+    run: _ImageRun, spark: SparkSession, data: Optional[Manifest], lock: Lock
+) -> ImageScores:
+    """Score, and publish the scores with their page."""
     job = run.job
     if run.is_damaged:
         # What is left may belong to other blocks.
         storage.remove(run.folder)
     dataset = storage.normalise_url(job.config.paths.dataset or "")
     scorer = job.fitted_scorer(spark, dataset, data)
-    decode_job = DecodeJob(
+    summary = score_blocks(
+        scorer,
+        _decode_job(run),
+        run.delta.read_work(spark),
+        run.num_entries,
+        job.output,
+        run.kept,
+    )
+    scores = _build_scores(run, job.fingerprint(data), scorer, summary)
+    page = image_page.render_page(job, scorer, scores, summary.samples)
+    lock.check()
+    storage.write_bytes(storage.join(job.output, REPORT), page.encode())
+    files = [*scores.predictions, *scores.rejects_files]
+    scores_directory.publish_scores(job.output, scores, files)
+    return scores
+
+
+def _renew_page(
+    run: _ImageRun, scores: ImageScores, spark: SparkSession, data: Optional[Manifest], lock: Lock
+) -> ImageScores:
+    """Write the page of scores whose files are complete; return them with its setting."""
+    job = run.job
+    dataset = storage.normalise_url(job.config.paths.dataset or "")
+    scorer = job.repeated_scorer(spark, dataset, data, scores.metrics)
+    files = previous_predictions.list_files(job.output, scores)
+    kept = previous_predictions.plan_kept_files(files, {}, run.name)
+    summary = score_blocks(
+        scorer, _decode_job(run), run.images.read_entries(spark), 0, job.output, kept
+    )
+    renewed = scores.model_copy(update={"heat_maps": job.settings.heat_maps})
+    page = image_page.render_page(job, scorer, renewed, summary.samples)
+    lock.check()
+    storage.write_bytes(storage.join(job.output, REPORT), page.encode())
+    if renewed != scores:
+        names = [*scores.predictions, *scores.rejects_files]
+        scores_directory.publish_scores(job.output, renewed, names)
+    return renewed
+
+
+def _decode_job(run: _ImageRun) -> DecodeJob:
+    return DecodeJob(
         root=run.images.root,
         parts=run.folder,
-        pixels=job.model_info.pixels,
-        read_threads=job.config.preprocess.read_threads,
+        pixels=run.job.model_info.pixels,
+        read_threads=run.job.config.preprocess.read_threads,
     )
-    summary = score_blocks(
-        scorer, decode_job, run.delta.read_work(spark), run.num_entries, job.output, run.kept
-    )
-    return _build_scores(run, job.fingerprint(data), scorer, summary)
 
 
 def _build_scores(
@@ -193,6 +245,7 @@ def _build_scores(
         run=run.name,
         basis=fingerprint,
         views=run.job.settings.views,
+        heat_maps=run.job.settings.heat_maps,
         images=run.images.root,
         inputs=run.num_inputs,
         scored_now=run.delta.num_read,

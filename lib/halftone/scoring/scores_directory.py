@@ -1,7 +1,7 @@
 """The scores directory: prediction files, and which of them count.
 
 metrics.json              the metrics; names the prediction files, and is written last
-report.html               for people
+report.html               for people; of raw images too
 predictions/RUN/*.parquet a row per image, see schema.PREDICTIONS
 predictions/RUN/rejects-* raw images that gave no row, see schema.REJECTS
 predictions/validation-*  predictions of a validation split, until the scores are published
@@ -102,7 +102,9 @@ def read_previous_scores(output: str, kind: type[Scores]) -> Optional[Scores]:
             return kind.model_validate(storage.read_json(storage.join(output, METRICS)))
         except ValidationError:
             return None
-    own_names = (PREDICTIONS, FETCHED_MODELS, LOCK_FOLDER, STAGING)
+    own_names = [PREDICTIONS, FETCHED_MODELS, LOCK_FOLDER, STAGING]
+    if PREDICTIONS in names:
+        own_names.append(REPORT)  # of a run that was killed before it wrote METRICS
     others = [name for name in names if name not in own_names]
     if others:
         raise InputError(

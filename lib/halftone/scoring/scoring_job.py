@@ -14,6 +14,7 @@ from halftone.config import Config, ScoreSettings
 from halftone.config.score import NO_VIEWS
 from halftone.dataset.manifest import Manifest
 from halftone.errors import RunError
+from halftone.metrics.model import Metrics
 from halftone.model_directory import ModelInfo
 from halftone.scoring import fit_thresholds, scores_directory, spark_scorer, views
 from halftone.scoring.scores_directory import PREDICTIONS
@@ -61,6 +62,30 @@ class ScoringJob:
         )
         folder = storage.join(self.output, PREDICTIONS, self._validation_name(data))
         return fit_thresholds.fit_scorer(scorer, self.settings, data, folder)
+
+    def repeated_scorer(
+        self,
+        spark: SparkSession,
+        dataset: str,
+        data: Optional[Manifest],
+        metrics: Optional[Metrics],
+    ) -> SparkScorer:
+        """Return the scorer that earlier scores with the same settings are of.
+
+        Args:
+            dataset, data: as for `fitted_scorer`.
+            metrics: of these scores; None if no label is known. What they do not state is fitted
+                again.
+        """
+        if metrics is None or metrics.temperature is None:
+            return self.fitted_scorer(spark, dataset, data)
+        scorer = spark_scorer.build_scorer(
+            spark, dataset, self.model_info, self.model, self.settings
+        )
+        predictor = scorer.predictor._replace(temperature=metrics.temperature)
+        if metrics.threshold is not None:
+            predictor = predictor._replace(threshold=metrics.threshold.value)
+        return scorer._replace(predictor=predictor)
 
     def _validation_name(self, data: Optional[Manifest]) -> str:
         """Return a folder name for predictions that are not scaled, of the validation split."""

@@ -1,0 +1,108 @@
+"""Decodes selected raw images for the page, and computes their heat maps.
+
+Runs in Spark's Python workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Optional
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from PIL import Image
+
+from halftone import arrow, images, storage
+from halftone.config import PixelSpec
+from halftone.dataset import schema
+from halftone.preprocess.decode_block import MAX_FILE_BYTES
+from halftone.scoring import heat_map_task
+from halftone.scoring.heat_map_task import CLASS_ID, Map
+from halftone.scoring.predict import PredictorSettings
+
+IS_EXPLAINED, SIDE_PX = "is_explained", "side_px"
+# Images to show.
+WANTED = pa.schema(
+    [
+        pa.field(schema.KEY, pa.string()),
+        pa.field(CLASS_ID, pa.int32()),  # the prediction
+        pa.field(IS_EXPLAINED, pa.bool_()),  # whether a heat map is wanted
+        pa.field(SIDE_PX, pa.int32()),  # the longer side of a picture that is larger
+    ]
+)
+# What can be shown of them.
+PICTURES = pa.schema(
+    [
+        pa.field(schema.KEY, pa.string()),
+        pa.field("height_px", pa.int32()),
+        pa.field("width_px", pa.int32()),
+        pa.field("pixels", pa.binary()),  # (height_px, width_px, channels); empty if it is gone
+        pa.field("map_height", pa.int32()),
+        pa.field("map_width", pa.int32()),
+        pa.field("map", pa.binary()),  # (map_height, map_width) float32; empty if there is none
+        pa.field("problem", pa.string()),  # why there is no heat map, or ""
+    ]
+)
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def draw_pictures(
+    predictor: PredictorSettings, spec: PixelSpec, tables: Iterable[pa.Table]
+) -> Iterator[pa.Table]:
+    """Yield PICTURES for tables of WANTED.
+
+    Args:
+        spec: how images are decoded for the model.
+    """
+    for table in tables:
+        wanted = list(arrow.iter_rows(table, *WANTED.names))
+        decoded = [_decode(key, spec) for key, *_ in wanted]
+        maps, problem = _explain(predictor, wanted, decoded)
+        rows = []
+        for (key, _, _, side_px), pixels in zip(wanted, decoded):
+            shown = np.empty((0, 0, 1), np.uint8) if pixels is None else _reduce(pixels, side_px)
+            values = maps.get(key, np.empty((0, 0), np.float32))
+            rows.append(
+                (key, *shown.shape[:2], shown.tobytes(), *values.shape, values.tobytes(), problem)
+            )
+        columns = [
+            arrow.make_array(column, field.type) for column, field in zip(zip(*rows), PICTURES)
+        ]
+        yield pa.table(columns, schema=PICTURES)
+
+
+def _decode(key: str, spec: PixelSpec) -> Optional[Pixels]:
+    """Decode a file; None if it is gone or has changed since it was scored."""
+    (data,) = storage.read_files([key], MAX_FILE_BYTES)
+    if isinstance(data, OSError):
+        return None
+    try:
+        return images.decode(data, spec).pixels
+    except images.ImageRejectedError:
+        return None
+
+
+def _explain(
+    predictor: PredictorSettings, wanted: list[Any], decoded: list[Optional[Pixels]]
+) -> tuple[dict[str, Map], str]:
+    """Return heat maps by key, and why there are none."""
+    explained = [
+        (key, class_id, pixels)
+        for (key, class_id, is_explained, _), pixels in zip(wanted, decoded)
+        if is_explained and pixels is not None
+    ]
+    if not explained:
+        return {}, ""
+    keys, class_ids, pixels = zip(*explained)
+    maps, problem = heat_map_task.explain_images(predictor, np.stack(pixels), class_ids)
+    return dict(zip(keys, maps)), problem
+
+
+def _reduce(pixels: Pixels, side_px: int) -> Pixels:
+    if max(pixels.shape) <= side_px:
+        return pixels
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    image.thumbnail((side_px, side_px))
+    return np.asarray(image).reshape(image.height, image.width, pixels.shape[2])
