@@ -34,7 +34,7 @@ USERS = {
     "tensorflow": {"export", "feed", "models", "scoring", "training"},
     "mlflow": {"retrain", "tracking"},
     "optuna": {"experiment"},
-    "sklearn": {"experiment"},
+    "sklearn": {"experiment", "retrain"},
     "IPython": {"notebook"},
     "jobs": set(),
     "notebooks": set(),

@@ -68,11 +68,7 @@ def _load_network(
     url: str, threads: int, views: str
 ) -> Callable[[npt.NDArray[np.uint8]], Probabilities]:
     """Load a network from storage; the worker keeps it for all its tasks."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf  # here, because only workers need it
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf = import_tensorflow(threads)
     from halftone.models import saved_model
 
     model: Any = saved_model.load_network(url)
@@ -82,3 +78,13 @@ def _load_network(
         return np.asarray(forward(tf.constant(batch)))
 
     return predict
+
+
+def import_tensorflow(threads: int) -> Any:
+    """Import TensorFlow, which only workers need, and limit its threads."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    return tf
