@@ -37,7 +37,7 @@ USERS = {
     "tensorflow": {"export", "feed", "models", "scoring", "training"},
     "mlflow": {"retrain", "serving", "tracking"},
     "optuna": {"experiment"},
-    "sklearn": {"experiment"},
+    "sklearn": {"experiment", "retrain"},
     "IPython": {"notebook"},
     "jobs": set(),
     "notebooks": set(),

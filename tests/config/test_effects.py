@@ -61,6 +61,7 @@ RESULT_NAMES = """
     retrain.gate.measure
     retrain.gate.confidence retrain.gate.max_class_drop retrain.gate.floor
     retrain.drift.warn retrain.drift.stop retrain.drift.confidence
+    retrain.drift.embeddings retrain.drift.embedding_warn retrain.drift.embedding_stop
 """
 NOTHING_NAMES = """
     name paths splits.allow_ungrouped

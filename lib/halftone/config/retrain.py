@@ -10,7 +10,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection
-from halftone.config.effects import NOTHING
+from halftone.config.effects import ADDED, NOTHING
 
 
 class GateSettings(ConfigSection):
@@ -34,7 +34,9 @@ class GateSettings(ConfigSection):
 
 
 class DriftSettings(ConfigSection):
-    """Limits on the drift of new images: the population stability index (PSI)."""
+    """Limits on the drift of new images: the population stability index (PSI) of image properties,
+    and how well a classifier tells the champion's embeddings of new and of earlier images apart.
+    """
 
     warn: float = Field(0.1, gt=0.0, description="PSI from which drift is reported")
     stop: float = Field(0.25, gt=0.0, description="PSI from which drift blocks training")
@@ -42,14 +44,39 @@ class DriftSettings(ConfigSection):
         0.999,
         gt=0.5,
         lt=1.0,
-        description="confidence level: a PSI counts only if it is unlikely to occur by chance for "
-        "that number of images",
+        description="confidence level: a drift counts only if it is unlikely to occur by chance "
+        "for that number of images",
+    )
+    embeddings: bool = Field(
+        True,
+        description="whether the embeddings of new images are compared, which takes a forward pass "
+        "of the champion for a sample of at most 4,000 images",
+        json_schema_extra=ADDED,
+    )
+    embedding_warn: float = Field(
+        0.65,
+        ge=0.5,
+        le=1.0,
+        description="accuracy of the classifier of embeddings from which drift is reported; 0.5 is "
+        "chance",
+        json_schema_extra=ADDED,
+    )
+    embedding_stop: float = Field(
+        0.9,
+        ge=0.5,
+        le=1.0,
+        description="accuracy of the classifier of embeddings from which drift blocks training",
+        json_schema_extra=ADDED,
     )
 
     @model_validator(mode="after")
     def _warns_first(self) -> DriftSettings:
-        if self.stop < self.warn:
-            raise ValueError(f"stop {self.stop:g} is below warn {self.warn:g}; warn comes first")
+        for name in ("", "embedding_"):
+            warn, stop = getattr(self, f"{name}warn"), getattr(self, f"{name}stop")
+            if stop < warn:
+                raise ValueError(
+                    f"{name}stop {stop:g} is below {name}warn {warn:g}; {name}warn comes first"
+                )
         return self
 
 

@@ -10,7 +10,7 @@ from halftone import storage
 from halftone.retrain import steps
 from halftone.retrain.drift.step import STATISTICS_NAME
 from halftone.retrain.gate.compare import SCORES
-from halftone.retrain.job import RetrainJob
+from halftone.retrain.job import CHAMPION_FOLDER, RetrainJob
 from halftone.retrain.registry import ModelVersion
 from halftone.retrain.state import history, journal, retention, snapshot
 from halftone.retrain.state.journal import BEGIN, Journal
@@ -53,7 +53,7 @@ def remove_obsolete(job: RetrainJob) -> dict[str, Any]:
     for url in datasets:
         storage.remove(url)
     # The next run fetches the champion from MLflow again.
-    storage.remove(storage.join(job.root, steps.CHAMPION_FOLDER))
+    storage.remove(storage.join(job.root, CHAMPION_FOLDER))
     return {
         "nights": [int(number) for number in removable],
         "versions": [number for number in removed_versions if number],

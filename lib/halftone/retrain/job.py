@@ -15,8 +15,10 @@ from halftone.config.effects import (
 )
 from halftone.errors import InputError
 from halftone.retrain import notify
-from halftone.retrain.registry import ModelRegistry
+from halftone.retrain.registry import ModelRegistry, ModelVersion
 from halftone.scoring import scores_directory
+
+CHAMPION_FOLDER = "champion"  # copies of champions, below the root
 
 
 class RetrainJob(NamedTuple):
@@ -40,13 +42,17 @@ class RetrainJob(NamedTuple):
         """
         return self.config.model_copy(update={"retrain": RetrainSettings()})
 
+    def fetch_model(self, version: ModelVersion) -> str:
+        """Copy the model of a version below the root, once; return the URL of the copy."""
+        return self.registry.fetch(version, storage.join(self.root, CHAMPION_FOLDER))
+
     def fingerprint(self, dataset_fingerprint: str) -> str:
         """Hash everything that the result of a run depends on, except the champion."""
         config = reset_neutral_settings(self.config)
         return scores_directory.hash_parts(
             dataset_fingerprint,
             config.seed,
-            result_settings(self.settings),
+            drop_added_defaults(self.settings, result_settings(self.settings)),
             self.registry.name,
             *(
                 drop_added_defaults(section, section.model_dump(mode="json"))

@@ -16,7 +16,6 @@ from halftone.retrain.state import snapshot
 from halftone.retrain.state.journal import JournalEntry
 
 MODEL = "model"
-CHAMPION_FOLDER = "champion"
 
 
 def read_initial_state(job: RetrainJob) -> JournalEntry:
@@ -57,7 +56,7 @@ def choose_start_weights(job: RetrainJob, dataset: str) -> JournalEntry:
     champion = job.registry.champion()
     if champion is None:
         return {"champion": None, "weights": None, "why": "there is no champion yet"}
-    copy = _fetch_model(job, champion)
+    copy = job.fetch_model(champion)
     why = "retrain.start is scratch"
     if job.settings.start == "champion":
         why = compare.weights_mismatch_reason(job, copy, dataset)
@@ -101,7 +100,7 @@ def score_models(
 ) -> JournalEntry:
     """Score champion and challenger on the same rows."""
     version = _find_version(job, champion)
-    champion_copy = _fetch_model(job, version) if version else None
+    champion_copy = job.fetch_model(version) if version else None
     score_entry = compare.score_pair(job, folder, dataset, model, champion_copy)
     return {**score_entry, "measures": compare.read_measures(score_entry)}
 
@@ -154,10 +153,6 @@ def set_champion(
 
 def _find_version(job: RetrainJob, number: Optional[str]) -> Optional[ModelVersion]:
     return job.registry.version(number) if number else None
-
-
-def _fetch_model(job: RetrainJob, champion: ModelVersion) -> str:
-    return job.registry.fetch(champion, storage.join(job.root, CHAMPION_FOLDER))
 
 
 def _dataset_counts(dataset: str) -> JournalEntry:

@@ -58,6 +58,7 @@ def test_all_rows_of_a_first_dataset_are_new(
     assert counts.before.classes == {}
     assert counts.new.classes == {"comic": 2, "photo": 3}
     assert counts.new.histograms["pixel mean"][25] == 5
+    assert counts.new_rows == [(f"{before}/goes", [0, 1, 2]), (f"{before}/stays", [0, 1])]
 
 
 def test_rows_of_a_removed_shard_are_not_new(
@@ -76,4 +77,5 @@ def test_rows_of_a_removed_shard_are_not_new(
     assert counts.before.classes == {"comic": 2, "photo": 3}
     assert counts.new.classes == {"comic": 1, "photo": 1}  # f, and d, whose file has changed
     assert sum(counts.new.histograms["file size"]) == 2
+    assert counts.new_rows == [(f"{now}/comes", [0, 1])]
     assert count_dataset_rows(now, now, counts.by_shard, no_session).new.classes == {}

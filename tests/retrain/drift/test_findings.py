@@ -121,3 +121,7 @@ def test_stop_below_warn_is_refused() -> None:
     assert error({"drift": {"warn": 0.3, "stop": 0.2}}) == (
         "test: 1 mistake\n  retrain.drift: stop 0.2 is below warn 0.3; warn comes first"
     )
+    assert error({"drift": {"embedding_warn": 0.8, "embedding_stop": 0.7}}) == (
+        "test: 1 mistake\n  retrain.drift: embedding_stop 0.7 is below embedding_warn 0.8; "
+        "embedding_warn comes first"
+    )

@@ -15,7 +15,8 @@ from halftone import storage
 from halftone.config import PixelSpec
 from halftone.dataset import manifest
 from halftone.dataset.shard_files import ShardFile
-from halftone.retrain.drift import known_rows, statistics
+from halftone.retrain.drift import known_rows, row_samples, statistics
+from halftone.retrain.drift.row_samples import RowSample
 from halftone.retrain.drift.statistics import ImageStatistics
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, create_frame, expand_rows, map_tables
@@ -32,6 +33,13 @@ class DriftStatistics(NamedTuple):
     by_shard: ShardStatistics
     before: ImageStatistics  # of all rows of the earlier version
     new: ImageStatistics  # of the rows that the earlier version does not have
+    new_rows: list[RowSample]  # a sample of these rows
+
+
+class _ShardCounts(NamedTuple):
+    by_shard: dict[int, ImageStatistics]  # by the index of its URL
+    new: list[ImageStatistics]  # of new rows, in parts
+    new_rows: dict[int, list[int]]  # numbers of some new rows, by the index of the URL
 
 
 def count_dataset_rows(
@@ -58,21 +66,23 @@ def count_dataset_rows(
         for file in files
         if file.digest in known_statistics
     }
-    new = [statistics.EMPTY]
+    counts = _ShardCounts({}, [statistics.EMPTY], {})
+    urls = [storage.join(dataset, file.path) for file in unread]
     if unread:
-        of_shards, of_new_rows = _count_shards(
+        counts = _count_shards(
             session(),
             data.pixels,
-            [storage.join(dataset, file.path) for file in unread],
+            urls,
             [storage.join(str(previous_dataset), file.path) for file in removed],
             sum(file.rows for file in (*unread, *removed)),
         )
-        by_shard.update({file.digest: of_shards[n] for n, file in enumerate(unread)})
-        new += of_new_rows
+        by_shard.update({file.digest: counts.by_shard[n] for n, file in enumerate(unread)})
+    new_rows = [RowSample(urls[n], rows) for n, rows in counts.new_rows.items()]
     return DriftStatistics(
         by_shard,
         statistics.sum_statistics(known_statistics[file.digest] for file in before),
-        statistics.sum_statistics(new),
+        statistics.sum_statistics(counts.new),
+        row_samples.limit_samples(new_rows),
     )
 
 
@@ -88,11 +98,12 @@ def _removed_shards(before: list[ShardFile], files: list[ShardFile]) -> list[Sha
 
 def _count_shards(
     spark: SparkSession, pixels: PixelSpec, urls: list[str], removed: list[str], num_rows: int
-) -> tuple[dict[int, ImageStatistics], list[ImageStatistics]]:
-    """Return the statistics of each shard by its index in `urls`, and those of new rows, in parts.
+) -> _ShardCounts:
+    """Count the rows of shards.
 
     Args:
         pixels: how the dataset stores its images.
+        urls: URLs of the shards.
         removed: URLs of the earlier version's shards whose rows are not new.
         num_rows: rows of all these shards.
     """
@@ -102,19 +113,20 @@ def _count_shards(
     if removed:
         known = _find_known_rows(spark, urls, removed, num_rows)
         rows = rows.union(known).repartition(num_tasks, known_rows.SHARD)
-    counts = collect_rows(
-        map_tables(rows, partial(statistics.count_shards, pixels), statistics.COUNTS),
+    count = partial(statistics.count_shards, pixels, row_samples.max_rows_per_shard(len(urls)))
+    collected = collect_rows(
+        map_tables(rows, count, statistics.COUNTS),
         ActionProgress("drift", "count the rows of new shards"),
     )
-    by_shard: dict[int, ImageStatistics] = {}
-    new = []
-    for row in counts:
+    counts = _ShardCounts({}, [], {})
+    for row in sorted(collected, key=lambda row: row.shard):
         part = ImageStatistics(**json.loads(row.statistics))
         if row.shard == statistics.NEW_ROWS:
-            new.append(part)
+            counts.new.append(part)
         else:
-            by_shard[row.shard] = part
-    return by_shard, new
+            counts.by_shard[row.shard] = part
+            counts.new_rows[row.shard] = list(row.new_rows)
+    return counts
 
 
 def _find_known_rows(

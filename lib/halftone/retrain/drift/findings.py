@@ -9,7 +9,7 @@ from halftone.config import DriftSettings
 from halftone.retrain.drift import psi
 from halftone.retrain.drift.statistics import ImageStatistics
 
-OK, WARN, STOP = "ok", "warn", "stop"
+LEVELS = OK, WARN, STOP = "ok", "warn", "stop"
 
 
 class RejectCounts(NamedTuple):
@@ -71,7 +71,7 @@ def find_new_classes(before: ImageStatistics, new: ImageStatistics) -> list[str]
 
 def worst_level(findings: Sequence[DriftFinding]) -> str:
     """Return the highest level of all findings."""
-    return max((finding.level for finding in findings), key=[OK, WARN, STOP].index, default=OK)
+    return max((finding.level for finding in findings), key=LEVELS.index, default=OK)
 
 
 def describe_findings(findings: Sequence[DriftFinding], level: str) -> str:

@@ -32,8 +32,15 @@ _COLUMNS = [
     *("source_height_px", "source_width_px", "source_bytes"),
 ]
 
-# Statistics as JSON: of a shard, or under the number NEW_ROWS those of the new rows of a task.
-COUNTS = pa.schema([pa.field(SHARD, pa.int64()), pa.field("statistics", pa.string())])
+# Statistics as JSON: of a shard, or under the number NEW_ROWS those of the new rows of a task. A
+# shard also has the numbers of some of its new rows.
+COUNTS = pa.schema(
+    [
+        pa.field(SHARD, pa.int64()),
+        pa.field("statistics", pa.string()),
+        pa.field("new_rows", pa.list_(pa.int64())),
+    ]
+)
 NEW_ROWS = -1
 
 # For each measure the number of rows in each of the BINS bins.
@@ -64,11 +71,15 @@ def sum_statistics(parts: Iterable[ImageStatistics]) -> ImageStatistics:
     )
 
 
-def count_shards(pixels: PixelSpec, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def count_shards(
+    pixels: PixelSpec, num_sampled: int, tables: Iterator[pa.Table]
+) -> Iterator[pa.Table]:
     """Count the rows of shards; yield tables of COUNTS.
 
     Args:
         pixels: how the dataset stores its images.
+        num_sampled: of how many new rows of a shard the numbers are returned: the first ones, as
+            the order of rows is random.
         tables: tables of known_rows.ROWS: shards, and which of their rows are not new.
     """
     urls: dict[int, str] = {}
@@ -83,15 +94,18 @@ def count_shards(pixels: PixelSpec, tables: Iterator[pa.Table]) -> Iterator[pa.T
     for shard, url in urls.items():
         of_shard, new_of_shard = count_shard(pixels, url, known[shard])
         new.append(new_of_shard)
-        yield _counts_table(shard, of_shard)
-    yield _counts_table(NEW_ROWS, sum_statistics(new))
+        yield _counts_table(shard, of_shard, _new_rows(of_shard, known[shard])[:num_sampled])
+    yield _counts_table(NEW_ROWS, sum_statistics(new), [])
 
 
-def _counts_table(shard: int, counts: ImageStatistics) -> pa.Table:
-    text = json.dumps(counts._asdict())
-    return pa.table(
-        [arrow.number_array([shard], pa.int64()), arrow.string_array([text])], schema=COUNTS
-    )
+def _new_rows(of_shard: ImageStatistics, known: Sequence[int]) -> list[int]:
+    return sorted(set(range(sum(of_shard.classes.values()))) - set(known))
+
+
+def _counts_table(shard: int, counts: ImageStatistics, new_rows: Sequence[int]) -> pa.Table:
+    values = (shard, json.dumps(counts._asdict()), new_rows)
+    columns = [arrow.make_array([value], field.type) for value, field in zip(values, COUNTS)]
+    return pa.table(columns, schema=COUNTS)
 
 
 def count_shard(

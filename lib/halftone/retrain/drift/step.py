@@ -6,7 +6,13 @@ from typing import Any, Optional
 
 from halftone import storage
 from halftone.retrain.drift import count_rows, statistics
+from halftone.retrain.drift.embeddings import (
+    EmbeddingDrift,
+    describe_embedding_drift,
+    find_embedding_drift,
+)
 from halftone.retrain.drift.findings import (
+    LEVELS,
     OK,
     STOP,
     DriftFinding,
@@ -16,6 +22,7 @@ from halftone.retrain.drift.findings import (
     find_new_classes,
     worst_level,
 )
+from halftone.retrain.drift.row_samples import RowSample
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import journal
 from halftone.retrain.state.journal import Journal, JournalEntry
@@ -52,8 +59,8 @@ def check_drift(
         dataset: URL of the snapshot.
 
     Returns:
-        `level` (a level of findings.py, or ACCEPTED), `reason`, `findings`, `new_rows`,
-        `new_by_class` and `dataset`.
+        `level` (a level of findings.py, or ACCEPTED), `reason`, `findings`, `embeddings` (an
+        EmbeddingDrift, or None), `new_rows`, `new_by_class` and `dataset`.
     """
     last_run = _find_last_trained_run(job.root, run_number)
     known_statistics = count_rows.ShardStatistics()
@@ -70,7 +77,24 @@ def check_drift(
         counts.before, counts.new, *reject_counts(before, after), job.settings.drift
     )
     new_classes = find_new_classes(counts.before, counts.new)
-    return summarise_findings(findings, new_classes, job.accept_drift, dataset, counts.new)
+    embeddings = None
+    if previous_dataset and counts.new_rows and job.settings.drift.embeddings:
+        embeddings = _compare_embeddings(job, previous_dataset, counts.new_rows)
+    return summarise_findings(
+        findings, new_classes, job.accept_drift, dataset, counts.new, embeddings
+    )
+
+
+def _compare_embeddings(
+    job: RetrainJob, previous_dataset: str, new_rows: list[RowSample]
+) -> Optional[EmbeddingDrift]:
+    """Return the drift of the champion's embeddings; None without a champion."""
+    champion = job.registry.champion()
+    if champion is None:
+        return None
+    return find_embedding_drift(
+        previous_dataset, new_rows, job.fetch_model(champion), job.settings.drift, job.session
+    )
 
 
 def summarise_findings(
@@ -79,11 +103,15 @@ def summarise_findings(
     is_accepted: bool,
     dataset: Optional[str] = None,
     new_statistics: statistics.ImageStatistics = statistics.EMPTY,
+    embeddings: Optional[EmbeddingDrift] = None,
 ) -> JournalEntry:
     """Return the drift entry for the journal. New classes stop a run like a large drift does."""
-    level = STOP if new_classes else worst_level(findings)
+    levels = [worst_level(findings), embeddings.level if embeddings else OK]
+    level = STOP if new_classes else max(levels, key=LEVELS.index)
     reasons = [f"{len(new_classes)} new classes: {', '.join(new_classes)}"] if new_classes else []
     reasons += [describe_findings(findings, level)] if worst_level(findings) == level else []
+    if embeddings and embeddings.level == level:
+        reasons.append(describe_embedding_drift(embeddings))
     reason = "; ".join(reasons) if level != OK else ""
     if level == STOP and is_accepted:
         level = ACCEPTED
@@ -91,6 +119,7 @@ def summarise_findings(
         "level": level,
         "reason": reason,
         "findings": [finding._asdict() for finding in findings],
+        "embeddings": embeddings._asdict() if embeddings else None,
         "new_rows": sum(new_statistics.classes.values()),
         "new_by_class": new_statistics.classes,
         "dataset": dataset,
