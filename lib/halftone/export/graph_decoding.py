@@ -24,8 +24,8 @@ from halftone.images.orientation import MIRRORED_COLUMNS, MIRRORED_ROWS, SIDEWAY
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SCALES = (1, 2, 4, 8)  # eighths, of libjpeg
-# Red, green and blue by ITU-R 601, in 1 / 2^14 as in OpenCV, which rounds in the same way.
-_LUMA, _LUMA_BITS = (4899, 9617, 1868), 14
+# Red, green and blue by ITU-R 601, in 1 / 2^15 as in OpenCV, which rounds in the same way.
+_LUMA, _LUMA_BITS = (9798, 19235, 3735), 15
 
 
 def decode_in_graph(data: tf.Tensor, spec: PixelSpec) -> tf.Tensor:
