@@ -1,5 +1,6 @@
-"""Convert a dataset to TFRecord files, for tf.data on a TPU.
+"""Export a trained model for other runtimes, or a dataset as TFRecord files for tf.data.
 
+python jobs/export.py --config conf/local.yaml --format savedmodel --output out/demo/savedmodel
 python jobs/export.py --config conf/local.yaml --output out/demo/tfrecord
 spark-submit --py-files dist/halftone.zip jobs/export.py --config conf/faces.yaml --output gs://B/P
 """
@@ -10,21 +11,16 @@ if __name__ == "__main__":
     job_process.start()  # before the imports below, which take seconds
 
 import argparse
-from contextlib import ExitStack
-from functools import partial
 
 from halftone import cli, config
-from halftone.export import tfrecord
-from halftone.spark.session import spark_session
+from halftone.export import command
 from halftone.storage import clients
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
-    parser.add_argument("--dataset", metavar="URL", help="overrides paths.dataset")
-    parser.add_argument("--output", required=True, metavar="URL", help="folder of the new files")
-    parser.add_argument("--gzip", action="store_true", help="compress the files")
+    command.add_flags(parser)
     parser.add_argument(
         "--set",
         action="append",
@@ -35,16 +31,10 @@ def main() -> int:
     args = parser.parse_args()
 
     def job() -> None:
-        settings = config.load_config(args.config, args.set, {"dataset": args.dataset})
+        paths = {"dataset": args.dataset, "model": args.model}
+        settings = config.load_config(args.config, args.set, paths)
         clients.set_options(settings.storage.options)
-        dataset = config.require_path(settings.paths.dataset, "dataset", "--dataset")
-        with ExitStack() as stack:
-            session = partial(
-                stack.enter_context, spark_session(f"{settings.name}: export", settings.spark)
-            )
-            compression = "GZIP" if args.gzip else ""
-            result = tfrecord.export_dataset(dataset, args.output, compression, session)
-        print(tfrecord.format_summary(result, args.output))
+        print(command.run_export(settings, args))
 
     return cli.run_with_exit_code(job)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -14,29 +13,9 @@ from halftone.config import PixelSpec
 from halftone.images import decode
 from halftone.images.fitting import place
 from halftone.images.jpeg_scale import choose_scale
+from large_pictures import MAX_SIDE_PX, drawing, texture
 
 MAX_MEAN_DIFFERENCE = 2.5  # grey levels; halftone.images.jpeg_scale promises it
-MAX_SIDE_PX = 1200
-
-
-def drawing(rng: np.random.Generator) -> np.ndarray:
-    """Rectangles with sharp edges."""
-    image = np.full((MAX_SIDE_PX, MAX_SIDE_PX, 3), 255, np.uint8)
-    for _ in range(2000):
-        x, y = (int(value) for value in rng.integers(0, MAX_SIDE_PX, 2))
-        side_x, side_y = (int(value) for value in rng.integers(1, 120, 2))
-        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
-        cv2.rectangle(image, (x, y), (x + side_x, y + side_y), colour, -1)
-    return image
-
-
-def texture(rng: np.random.Generator) -> np.ndarray:
-    """Detail at every size, as in a photograph."""
-    image = np.full((MAX_SIDE_PX, MAX_SIDE_PX, 3), 127, np.float32)
-    for octave in range(9):
-        coarse = rng.normal(0, 55 / 1.5**octave, (4 << octave, 4 << octave, 3)).astype(np.float32)
-        image += cv2.resize(coarse, image.shape[:2], interpolation=cv2.INTER_CUBIC)
-    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def encoded(stored: np.ndarray, orientation: int, subsampling: int) -> tuple[bytes, bytes]:

@@ -14,26 +14,13 @@ from PIL import Image, ImageOps
 from halftone.config import PixelSpec
 from halftone.images import decode
 from halftone.images.orientation import read_orientation
+from picture_files.exif import BYTE, LONG, SHORT, SIGNED_SHORT, exif_segment, exif_tiff
 
-BYTE, SHORT, LONG, SIGNED_SHORT = 1, 3, 4, 8
 SPEC = PixelSpec(height_px=32, width_px=48, channels=3)
 UPRIGHT = np.repeat(
     np.repeat(np.uint8([[[250, 9, 9], [9, 250, 9], [9, 9, 250]], [[9, 9, 9]] * 3]), 16, 0), 16, 1
 )
 SIDEWAYS = np.ascontiguousarray(np.rot90(UPRIGHT))  # upright again by orientation 6
-
-
-def exif_tiff(orientation: int, kind: int, order: str = "<") -> bytes:
-    """A TIFF header and a directory with the orientation alone, as a value of type `kind`."""
-    value_format = {BYTE: "B3x", SHORT: "H2x", LONG: "I", SIGNED_SHORT: "h2x"}[kind]
-    value = struct.pack(order + value_format, orientation)
-    mark = b"II*\0" if order == "<" else b"MM\0*"
-    return mark + struct.pack(order + "IHHHI", 8, 1, 0x0112, kind, 1) + value + bytes(4)
-
-
-def exif_segment(tiff: bytes) -> bytes:
-    body = b"Exif\0\0" + tiff
-    return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:

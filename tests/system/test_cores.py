@@ -63,3 +63,15 @@ def test_number_of_threads_with_and_without_pinning(
     monkeypatch.setattr(os, "cpu_count", lambda: machine)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(usable)))
     assert cores.num_threads(local_size) == expected
+
+
+def test_pinning_leaves_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[list[int]] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 5, 3})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, c: pinned.append(c))
+    monkeypatch.setattr(cores, "_CAN_PIN", True)
+    assert cores.pin_to_one_core() is True
+    assert pinned == [[5]]
+    monkeypatch.setattr(cores, "_CAN_PIN", False)
+    assert cores.pin_to_one_core() is False
+    assert pinned == [[5]]

@@ -11,18 +11,22 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any, Callable
 
 from pyspark.sql import SparkSession
 
-import halftone
-from halftone import config, storage, summary
+from halftone import storage, summary
 from halftone.dataset import integrity, manifest
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.shard_files import ShardFile
-from halftone.errors import InputError, RunError
+from halftone.errors import RunError
+from halftone.export.export_file import (
+    EXPORT_FILE,
+    TFRECORD,
+    describe_origin,
+    read_previous_export,
+)
 from halftone.export.tfrecord_shard import (
     COUNT,
     FILES,
@@ -30,17 +34,14 @@ from halftone.export.tfrecord_shard import (
     describe_features,
     write_shards,
 )
-from halftone.locking.lock import LOCK_FOLDER
 from halftone.locking.output import hold_output
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, create_frame, map_tables
 from halftone.spark.session import num_cores
 
-EXPORT_FILE, RECORDS_FOLDER = "export.json", "records"
+RECORDS_FOLDER = "records"
 # Increased when readers of the older version would misread the new one.
 _SCHEMA_VERSION = 1
-# Of each export; that of encoded images has the encoding too.
-_SETTINGS = ("schema", "fingerprint", "compression")
 _TASKS_PER_CORE = 2  # few are enough because shards have equal sizes
 
 
@@ -71,8 +72,9 @@ def export_dataset(
     }
     if data.pixels.encoding != "raw":  # an older Halftone exported no other
         settings["encoding"] = data.pixels.encoding
-    previous_export = _read_previous_export(output, settings)
+    previous_export = read_previous_export(output, settings, [RECORDS_FOLDER])
     digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8)
+    settings["format"] = TFRECORD  # not in the digest: folders of an older Halftone keep their name
     folder = storage.join(RECORDS_FOLDER, digest.hexdigest())
     shards = manifest.read_shards(dataset, data)
     files = _record_files(shards, folder, compression)
@@ -80,7 +82,8 @@ def export_dataset(
         return previous_export
     integrity.check_shards(dataset, data)
     with hold_output(output, "export") as lock:
-        _read_previous_export(output, settings)  # another process may have written since
+        # Another process may have written since.
+        read_previous_export(output, settings, [RECORDS_FOLDER])
         missing = _missing_records(shards, output, folder, files)
         if missing:
             _write_records(dataset, ExportSettings(data.pixels, compression), missing, session())
@@ -110,8 +113,7 @@ def _describe_export(
 ) -> dict[str, Any]:
     """Return the fields of export.json that readers need."""
     return {
-        "halftone_version": halftone.__version__,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **describe_origin(),
         "features": describe_features(data.pixels),
         "labels": data.labels,
         "shape": list(data.shape()),
@@ -136,39 +138,6 @@ def format_summary(export_info: dict[str, Any], output: str) -> str:
     lines.append(f"{export_info['rows']:,} rows in {num_files:,} TFRecord files{compression}")
     lines.append(f"fingerprint {export_info['fingerprint']}, written {export_info['created']}")
     return "\n".join([*lines, f"export: {storage.normalise_url(output)}"])
-
-
-def _read_previous_export(output: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the export.json at `output`; {} if there is no export or only a part of one."""
-    names = storage.list_names(output)
-    if EXPORT_FILE in names:
-        url = storage.join(output, EXPORT_FILE)
-        try:
-            export_info = storage.read_json(url)
-            previous_settings = {key: export_info[key] for key in _SETTINGS}
-            if "encoding" in export_info:
-                previous_settings["encoding"] = export_info["encoding"]
-        except (ValueError, KeyError, TypeError):
-            raise InputError(
-                f"{url}: not the export.json of an export; give another --output"
-            ) from None
-        changes = [
-            f"{key} {old!r} there, {new!r} now"
-            for key, old, new in config.diff_settings(previous_settings, settings)
-        ]
-        if changes:
-            raise InputError(
-                f"{output}: contains another export, which is not overwritten: "
-                f"{'; '.join(changes)}. Give another --output, or remove it"
-            )
-        return dict(export_info)
-    others = [name for name in names if name not in (RECORDS_FOLDER, LOCK_FOLDER)]
-    if others:
-        raise InputError(
-            f"{output}: exists and is not an export (it contains {', '.join(others[:3])}"
-            f"{', ...' if len(others) > 3 else ''}); give another --output"
-        )
-    return {}
 
 
 def _record_files(shards: Sequence[ShardFile], folder: str, compression: str) -> list[str]:

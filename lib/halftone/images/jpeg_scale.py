@@ -16,7 +16,7 @@ from __future__ import annotations
 from halftone.images.fitting import Placement
 
 FULL_SCALE = 8
-_MIN_REDUCED_PX = {1: 3, 2: 3, 4: 2}  # per pixel of the result in each direction, by scale
+MIN_REDUCED_PX = {1: 3, 2: 3, 4: 2}  # per pixel of the result in each direction, by scale
 
 
 def choose_scale(height_px: int, width_px: int, placement: Placement) -> int:
@@ -38,7 +38,7 @@ def choose_scale(height_px: int, width_px: int, placement: Placement) -> int:
 def _smallest_scale(start_px: int, part_px: int, shown_px: int) -> int:
     if start_px % FULL_SCALE == 0 and part_px % (FULL_SCALE * shown_px) == 0:
         return 1
-    for scale, min_reduced_px in _MIN_REDUCED_PX.items():
+    for scale, min_reduced_px in MIN_REDUCED_PX.items():
         if part_px * scale >= FULL_SCALE * min_reduced_px * shown_px:
             return scale
     return FULL_SCALE

@@ -38,3 +38,10 @@ def pin_to_rank_cores(local_rank: int, local_size: int) -> None:
     """
     if _CAN_PIN:
         os.sched_setaffinity(0, rank_cores(list(os.sched_getaffinity(0)), local_rank, local_size))
+
+
+def pin_to_one_core() -> bool:
+    """Pin this process to one of its cores, and return whether that is possible here."""
+    if _CAN_PIN:
+        os.sched_setaffinity(0, rank_cores(list(os.sched_getaffinity(0)), 0, 1)[-1:])
+    return _CAN_PIN

@@ -1,0 +1,89 @@
+"""The command line of the job that exports: its flags, and what they select."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+
+from halftone.config import Config, require_path
+from halftone.errors import InputError
+from halftone.export.export_file import FLOAT, FORMATS, INT8, QUANTISATIONS, TFLITE, TFRECORD
+from halftone.spark.session import spark_session
+from halftone.tracking import mlflow_model
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that `run_export` reads."""
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=TFRECORD,
+        help="tfrecord exports the dataset (default); the others export the model",
+    )
+    parser.add_argument("--dataset", metavar="URL", help="overrides paths.dataset")
+    parser.add_argument("--model", metavar="URL", help="overrides paths.model")
+    parser.add_argument("--output", required=True, metavar="URL", help="folder of the new files")
+    parser.add_argument("--gzip", action="store_true", help="tfrecord: compress the files")
+    parser.add_argument(
+        "--quantise",
+        choices=QUANTISATIONS,
+        default=FLOAT,
+        help="tflite: int8 computes in 8-bit integers, calibrated on validation rows",
+    )
+
+
+def run_export(config: Config, args: argparse.Namespace) -> str:
+    """Export what the flags select; return the summary.
+
+    Raises:
+        InputError: flags, config or inputs are wrong.
+        LockHeldError: another process writes to the output.
+        RunError: the export failed.
+    """
+    _check_flags(args)
+    if args.format == TFRECORD:
+        return _export_dataset(config, args)
+    return _export_model(config, args)
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    for flag, is_set, export_format in (
+        ("--gzip", args.gzip, TFRECORD),
+        ("--quantise int8", args.quantise == INT8, TFLITE),
+    ):
+        if is_set and args.format != export_format:
+            raise InputError(
+                f"{flag} is for --format {export_format}, and the format is {args.format}; remove "
+                "it, or change the format"
+            )
+
+
+def _export_dataset(config: Config, args: argparse.Namespace) -> str:
+    from halftone.export import tfrecord
+
+    dataset = require_path(config.paths.dataset, "dataset", "--dataset")
+    with ExitStack() as stack:
+        name = f"{config.name}: export"
+        session = partial(stack.enter_context, spark_session(name, config.spark))
+        compression = "GZIP" if args.gzip else ""
+        result = tfrecord.export_dataset(dataset, args.output, compression, session)
+    return tfrecord.format_summary(result, args.output)
+
+
+def _export_model(config: Config, args: argparse.Namespace) -> str:
+    model = require_path(config.paths.model, "model", "--model")
+    with tempfile.TemporaryDirectory() as folder:
+        if mlflow_model.is_mlflow_uri(model):
+            # Only this process reads the model, so no copy of it stays.
+            model = mlflow_model.fetch_model(model, folder, config.tracking)
+        # They import TensorFlow, which takes seconds, and logs what it finds on the machine.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        from halftone.export import export_model, model_summary
+
+        export = export_model.export_model(
+            model, args.output, args.format, config.paths.dataset, args.quantise
+        )
+    return model_summary.format_model_export(export, args.output)
