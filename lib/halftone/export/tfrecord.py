@@ -72,9 +72,9 @@ def export_dataset(
     }
     if data.pixels.encoding != "raw":  # an older Halftone exported no other
         settings["encoding"] = data.pixels.encoding
-    previous_export = read_previous_export(output, settings, [RECORDS_FOLDER])
     digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8)
     settings["format"] = TFRECORD  # not in the digest: folders of an older Halftone keep their name
+    previous_export = read_previous_export(output, settings, [RECORDS_FOLDER])
     folder = storage.join(RECORDS_FOLDER, digest.hexdigest())
     shards = manifest.read_shards(dataset, data)
     files = _record_files(shards, folder, compression)
