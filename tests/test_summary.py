@@ -11,6 +11,7 @@ from halftone import storage, summary
 from halftone.config import Config, PreprocessSettings
 from halftone.metrics.model import ImageScores, Metrics, SplitScores
 from halftone.model_directory import ModelInfo, Restart
+from report_pages import some_slices
 
 
 def test_a_table_is_laid_out() -> None:
@@ -227,6 +228,27 @@ def test_scores() -> None:
         "test: 1,200 rows  accuracy 0.7500  precision 0.5000  recall 0.2500  f1 0.3333  "
         "loss 0.5000",
         "precision, recall and f1: class dog",
+        "report: /scores/report.html",
+        "scores: /scores",
+    ]
+
+
+def test_the_worst_slices_of_each_column() -> None:
+    scores = SplitScores(
+        **metrics_of(), **PROVENANCE, split="test", fingerprint="f", predictions=[]
+    )
+    scores = scores.model_copy(update={"slices": some_slices(["cat", "dog"], 12)})
+    lines = summary.format_scores_summary(scores, "/scores").splitlines()[6:]
+    assert lines == [
+        "precision, recall and f1: class dog",
+        "",
+        "worst slices  accuracy      95% interval      f1  rows",
+        "------------  --------  ----------------  ------  ----",
+        "camera: v0      0.1000  0.0552 to 0.1744  0.2500   100",
+        "camera: v1      0.1100  0.0625 to 0.1863  0.2500   100",
+        "camera: v2      0.1200  0.0700 to 0.1981  0.2500   100",
+        "slices: 13 by camera; all are in /scores/metrics.json",
+        "",
         "report: /scores/report.html",
         "scores: /scores",
     ]

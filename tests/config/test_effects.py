@@ -78,7 +78,7 @@ ROWS_NAMES = """
     score.split score.catalogue
 """
 METRICS_NAMES = """
-    score.top_ks
+    score.top_ks score.slices score.slice_catalogue
 """
 
 
@@ -123,6 +123,7 @@ def test_result_settings_leave_out_the_others() -> None:
     assert added == {"epochs": 3, "ranks": 2, "patience": None}
     assert list(result_settings(Config().score, ROWS, METRICS)) == [
         *("split", "views", "threshold", "wanted_precision", "calibrate", "top_ks", "catalogue"),
+        *("slices", "slice_catalogue"),
     ]
 
 

@@ -39,6 +39,8 @@ from halftone.scoring.previous_predictions import KeptFile
 from halftone.scoring.score_blocks import score_blocks
 from halftone.scoring.scores_directory import PREDICTIONS, STAGING
 from halftone.scoring.scoring_job import ScoringJob, SessionFactory
+from halftone.scoring.slice_counts import compute_slices
+from halftone.scoring.slice_plan import SlicePlan, has_planned_slices, plan_slices
 from halftone.scoring.spark_scorer import SparkScorer
 
 
@@ -90,16 +92,18 @@ def score_images(
         storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes
     )
     print_notes(plan.notes)
+    slices = plan_slices(config.score, config.score.catalogue, plan.root)
     with hold_output(job.output, "score") as lock:
         staging = storage.join(job.output, STAGING)
         run = _plan_run(job, session, plan, staging, job.fingerprint(data))
-        if run.standing is None:
-            scores = _score(run, session(), data)
+        scores = run.standing or _score(run, session(), data)
+        scores = _with_slices(scores, slices, session, job)
+        if scores is not run.standing:
             lock.check()
             files = [*scores.predictions, *scores.rejects_files]
             scores_directory.publish_scores(job.output, scores, files)
         storage.remove(staging)
-        return run.standing or scores
+        return scores
 
 
 def _plan_run(
@@ -168,6 +172,24 @@ def _score(run: _ImageRun, spark: SparkSession, data: Optional[Manifest]) -> Ima
         scorer, decode_job, run.delta.read_work(spark), run.num_entries, job.output, run.kept
     )
     return _build_scores(run, job.fingerprint(data), scorer, summary)
+
+
+def _with_slices(
+    scores: ImageScores, plan: Optional[SlicePlan], session: SessionFactory, job: ScoringJob
+) -> ImageScores:
+    """Return the scores with the slices of a plan; the same object if it has them already."""
+    metrics = scores.metrics
+    if metrics is None or has_planned_slices(scores.slices, plan):
+        return scores
+    if plan is None:
+        return ImageScores.model_validate(
+            {name: value for name, value in scores.to_json().items() if name != "slices"}
+        )
+    urls = [storage.join(job.output, file) for file in scores.predictions]
+    slices = compute_slices(
+        session(), plan, urls, metrics.labels, metrics.rows, metrics.num_correct
+    )
+    return scores.model_copy(update={"slices": slices})
 
 
 def _build_scores(

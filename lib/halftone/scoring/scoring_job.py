@@ -14,6 +14,7 @@ from halftone.config import Config, ScoreSettings
 from halftone.config.score import NO_VIEWS
 from halftone.dataset.manifest import Manifest
 from halftone.errors import RunError
+from halftone.metrics.model import Metrics
 from halftone.model_directory import ModelInfo
 from halftone.scoring import fit_thresholds, scores_directory, spark_scorer, views
 from halftone.scoring.scores_directory import PREDICTIONS
@@ -48,17 +49,24 @@ class ScoringJob:
         return scores_directory.scoring_fingerprint(self.model_info, self.settings, dataset)
 
     def fitted_scorer(
-        self, spark: SparkSession, dataset: str, data: Optional[Manifest]
+        self,
+        spark: SparkSession,
+        dataset: str,
+        data: Optional[Manifest],
+        fitted: Optional[Metrics] = None,
     ) -> SparkScorer:
         """Return a scorer with the temperature and the threshold that the settings ask for.
 
         Args:
             dataset: URL of `data`, or empty.
             data: needed if threshold or temperature are fitted.
+            fitted: metrics with the same `fingerprint`, whose threshold and temperature are used.
         """
         scorer = spark_scorer.build_scorer(
             spark, dataset, self.model_info, self.model, self.settings
         )
+        if fitted is not None and fitted.temperature is not None:
+            return fit_thresholds.use_fitted(scorer, fitted.threshold, fitted.temperature)
         folder = storage.join(self.output, PREDICTIONS, self._validation_name(data))
         return fit_thresholds.fit_scorer(scorer, self.settings, data, folder)
 
