@@ -60,6 +60,7 @@ RESULT_NAMES = """
     score.wanted_precision score.calibrate score.views retrain.registered_model retrain.start
     retrain.gate.measure
     retrain.gate.confidence retrain.gate.max_class_drop retrain.gate.floor
+    retrain.gate.slice_floor retrain.gate.max_slice_drop retrain.gate.slice_min_rows
     retrain.drift.warn retrain.drift.stop retrain.drift.confidence
 """
 NOTHING_NAMES = """

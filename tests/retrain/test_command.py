@@ -81,13 +81,18 @@ def register(tmp_path: Path, registry: ModelRegistry, config: Config, count: int
             "splits.test_fraction is 0, which leaves no test rows to compare models on; raise it",
         ),
         (
+            ["retrain.gate.slice_floor=0.5"],
+            "retrain.gate.slice_floor or max_slice_drop is set, and score.slices names no columns; "
+            "name them, or leave these settings out",
+        ),
+        (
             ["retrain.gate.floor=2"],
             "1 mistake\n  retrain.gate.floor = 2: must be less than or equal to 1",
         ),
         (
             ["retrain.gate.flor=0.5"],
             "1 mistake\n  retrain.gate.flor: unknown key; did you mean floor? valid here: measure, "
-            "confidence, max_class_drop, floor",
+            "confidence, max_class_drop, floor, slice_floor, max_slice_drop, slice_min_rows",
         ),
     ],
 )
@@ -98,6 +103,26 @@ def test_config_mistakes_are_reported_before_any_work(
     message = message if "mistake" not in message else f"{tmp_path}/retrain.yaml: {message}"
     assert (code, err) == (2, f"error: {message}\n")
     assert last == {"outcome": "input", "reason": message, "exit_code": 2}
+    assert not (tmp_path / "retrain").exists()
+
+
+def test_a_column_of_slices_that_is_missing_is_reported_before_any_work(
+    call: Call, tmp_path: Path
+) -> None:
+    catalogue = tmp_path / "cameras.csv"
+    catalogue.write_text("path,camera\n")
+    columns = "score.slices=[lens]"
+    code, _, err = call(overrides=[columns, f"score.slice_catalogue={catalogue}"])
+    assert (code, err) == (
+        2,
+        f"error: {catalogue}: has no column lens; it has 'path', 'camera'. Correct score.slices, "
+        "or give another score.slice_catalogue\n",
+    )
+    code, _, err = call(overrides=[columns])
+    assert (code, err.split(": the images of")[0]) == (
+        2,
+        "error: score.slices is lens, and no catalogue has these columns",
+    )
     assert not (tmp_path / "retrain").exists()
 
 

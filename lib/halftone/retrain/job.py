@@ -17,6 +17,7 @@ from halftone.errors import InputError
 from halftone.retrain import notify
 from halftone.retrain.registry import ModelRegistry
 from halftone.scoring import scores_directory
+from halftone.scoring.slice_plan import plan_slices
 
 
 class RetrainJob(NamedTuple):
@@ -46,7 +47,7 @@ class RetrainJob(NamedTuple):
         return scores_directory.hash_parts(
             dataset_fingerprint,
             config.seed,
-            result_settings(self.settings),
+            drop_added_defaults(self.settings, result_settings(self.settings)),
             self.registry.name,
             *(
                 drop_added_defaults(section, section.model_dump(mode="json"))
@@ -71,7 +72,8 @@ def create_job(
         dry_run: whether the run ends before promotion.
 
     Raises:
-        InputError: a setting is missing or not suitable for retraining.
+        InputError: a setting is missing or not suitable for retraining, or the catalogue of
+            score.slices lacks a column.
     """
     settings = config.retrain
     if not settings.folder:
@@ -87,11 +89,18 @@ def create_job(
         raise InputError(
             "splits.test_fraction is 0, which leaves no test rows to compare models on; raise it"
         )
+    images = storage.normalise_url(require_path(config.paths.images, "images", "--input"))
+    if settings.gate.uses_slices and not config.score.slices:
+        raise InputError(
+            "retrain.gate.slice_floor or max_slice_drop is set, and score.slices names no columns; "
+            "name them, or leave these settings out"
+        )
+    plan_slices(config.score, config.preprocess.catalogue, images)
     notify.check_webhook(settings)
     return RetrainJob(
         config,
         storage.normalise_url(settings.folder),
-        storage.normalise_url(require_path(config.paths.images, "images", "--input")),
+        images,
         storage.normalise_url(require_path(config.paths.dataset, "dataset", "--output")),
         ModelRegistry(config.tracking, settings.registered_model or config.name),
         session,
