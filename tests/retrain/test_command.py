@@ -379,6 +379,28 @@ def test_repeating_a_killed_rollback_goes_back_only_one_step(
     assert champion(registry) == "1"
 
 
+def test_a_promotion_that_dies_after_it_moved_the_alias_is_recorded_once(
+    call: Call, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    def move_and_die(set_alias: Callable[..., None], held: lock.Lock, version: Any) -> None:
+        steps.set_champion(set_alias, held, version)
+        kill()
+
+    register(tmp_path, registry, configs.load_config(str(tmp_path / "retrain.yaml")), 2)
+    assert call(promote="1")[0] == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manual, "set_champion", move_and_die)
+        assert in_a_process(lambda: call(promote="2")) == -9
+    assert champion(registry) == "2"
+    assert len(outcomes(tmp_path)) == 1
+    code, last, _ = call(promote="2")
+    assert (code, last["outcome"], last["champion"]) == (0, "promoted", "2")
+    assert [(entry["kind"], entry["champion"]) for entry in outcomes(tmp_path)] == [
+        ("hand", "1"),
+        ("hand", "2"),
+    ]
+
+
 def test_history_before_the_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_config(tmp_path)
     assert command.main(RetrainArguments(str(path), history=True)) == 0
