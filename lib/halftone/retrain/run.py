@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from halftone import printable
 from halftone.errors import RunError
 from halftone.locking.lock import Lock, LockLostError
-from halftone.retrain import cleanup, notify, page, steps
+from halftone.retrain import cleanup, comparison_page, notify, page, steps
 from halftone.retrain.drift import statistics
 from halftone.retrain.drift.findings import STOP, find_drift
 from halftone.retrain.drift.step import check_drift, reject_counts, summarise_findings
@@ -81,7 +81,7 @@ class RetrainRun(NamedTuple):
     def finish(self, outcome: JournalEntry) -> None:
         """Do the steps after the outcome, which cannot change it: page, notify, tidy."""
         if outcome["outcome"] != NOTHING_NEW:
-            self._try_step("page", lambda: page.write_page(self.job))
+            self._try_step("page", lambda: self._write_pages(outcome))
         self._try_step(
             "notify",
             lambda: notify.send_outcome(self.job.settings, self.job.registry.name, outcome),
@@ -89,6 +89,14 @@ class RetrainRun(NamedTuple):
         if outcome["outcome"] != NOTHING_NEW:
             self._try_step("tidy", lambda: cleanup.remove_obsolete(self.job))
         self.journal.run_step(ENDED, dict)
+
+    def _write_pages(self, outcome: JournalEntry) -> str:
+        """Write the page of this run's comparison, if there was one, and that of all runs."""
+        try:
+            comparison_page.write_comparison(self.job, self.journal, outcome)
+        finally:
+            url = page.write_page(self.job)
+        return url
 
     def _run_steps(self) -> JournalEntry:
         job, step, folder = self.job, self.journal.run_step, self.journal.folder
