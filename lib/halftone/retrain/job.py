@@ -72,8 +72,7 @@ def create_job(
         dry_run: whether the run ends before promotion.
 
     Raises:
-        InputError: a setting is missing or not suitable for retraining, or the catalogue of
-            score.slices lacks a column.
+        InputError: a setting is missing or not suitable for retraining.
     """
     settings = config.retrain
     if not settings.folder:
@@ -89,21 +88,27 @@ def create_job(
         raise InputError(
             "splits.test_fraction is 0, which leaves no test rows to compare models on; raise it"
         )
-    images = storage.normalise_url(require_path(config.paths.images, "images", "--input"))
     if settings.gate.uses_slices and not config.score.slices:
         raise InputError(
             "retrain.gate.slice_floor or max_slice_drop is set, and score.slices names no columns; "
             "name them, or leave these settings out"
         )
-    plan_slices(config.score, config.preprocess.catalogue, images)
     notify.check_webhook(settings)
     return RetrainJob(
         config,
         storage.normalise_url(settings.folder),
-        images,
+        storage.normalise_url(require_path(config.paths.images, "images", "--input")),
         storage.normalise_url(require_path(config.paths.dataset, "dataset", "--output")),
         ModelRegistry(config.tracking, settings.registered_model or config.name),
         session,
         accept_drift,
         dry_run,
     )
+
+
+def check_slices(job: RetrainJob) -> None:
+    """Raise InputError if there is no catalogue with the columns of score.slices.
+
+    A run would find that after its training. Promotions by hand need no catalogue.
+    """
+    plan_slices(job.config.score, job.config.preprocess.catalogue, job.images)
