@@ -8,7 +8,14 @@ from typing import Any, Optional
 from halftone import printable, storage
 from halftone.dataset import remarks
 from halftone.dataset.manifest import MANIFEST_NAME, Manifest
-from halftone.metrics.model import ImageScores, Metrics, SliceScores, SplitScores
+from halftone.metrics.model import (
+    ColumnSlices,
+    ImageScores,
+    Metrics,
+    SliceScores,
+    SplitScores,
+)
+from halftone.metrics.slices import OTHERS
 from halftone.model_directory import CURVES, HISTORY, ModelInfo, Restart
 
 
@@ -250,9 +257,15 @@ def _slice_lines(scores: Optional[SliceScores], metrics_url: str) -> list[str]:
         for column in scores.columns
         for each in column.slices[:_NUM_WORST_SLICES]
     ]
-    counts = ", ".join(f"{len(column.slices):,} by {column.column}" for column in scores.columns)
+    counts = ", ".join(map(_slice_count, scores.columns))
     table = format_table(["worst slices", "accuracy", "95% interval", "f1", "rows"], rows)
     return ["", table, f"slices: {counts}; all are in {metrics_url}", ""]
+
+
+def _slice_count(column: ColumnSlices) -> str:
+    others = [each for each in column.slices if each.kind == OTHERS]
+    text = f"{len(column.slices):,} by {column.column}"
+    return f"{text} (one is of {others[0].num_values:,} other values)" if others else text
 
 
 def _overall_text(metrics: Metrics) -> str:

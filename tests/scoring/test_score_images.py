@@ -383,7 +383,7 @@ def test_slices_of_raw_images(
 
 
 def test_slices_of_raw_images_are_columns_of_their_catalogue(
-    run: Run, draw_images: DrawImages, tmp_path: Path
+    run: Run, draw_images: DrawImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = draw_images(classes=("x",), each=4)
     catalogue = tmp_path / "list.csv"
@@ -395,3 +395,8 @@ def test_slices_of_raw_images_are_columns_of_their_catalogue(
     assert result["slices"]["catalogue"] == str(catalogue)
     with pytest.raises(InputError, match=r"list\.csv: has no column lens; "):
         run(folder, session=no_spark, catalogue=str(catalogue), slices=("lens",))
+    unlabelled = [line.replace("lying", "") for line in lines]
+    catalogue.write_text("\n".join(["path,label,site", *unlabelled]))
+    capsys.readouterr()
+    assert "slices" not in run(folder, catalogue=str(catalogue), slices=("site",))
+    assert "score.slices: no image has a label, so there are no slices" in capsys.readouterr().out

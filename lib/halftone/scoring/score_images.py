@@ -179,6 +179,8 @@ def _with_slices(
 ) -> ImageScores:
     """Return the scores with the slices of a plan; the same object if it has them already."""
     metrics = scores.metrics
+    if metrics is None and plan is not None:
+        print_notes(["score.slices: no image has a label, so there are no slices"])
     if metrics is None or has_planned_slices(scores.slices, plan):
         return scores
     if plan is None:
