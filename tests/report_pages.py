@@ -13,7 +13,8 @@ from halftone import report
 from halftone.config import Config
 from halftone.dataset.manifest import Manifest
 from halftone.metrics.examples import Example, Examples
-from halftone.metrics.model import Metrics, SplitScores
+from halftone.metrics.model import Metrics, SliceScores, SplitScores
+from halftone.metrics.slices import SliceCounts, build_column
 from halftone.metrics.summarise import confusion_metrics, summarise
 from halftone.model_directory import ModelInfo
 from halftone.report import Baseline, ReportInputs, ReportReject
@@ -176,6 +177,18 @@ def spread(classes: int) -> list[list[int]]:
         confusion[number][number] = 180
         confusion[number][(number + 1) % classes] = 20
     return confusion
+
+
+def some_slices(labels: list[str], num_values: int = 2, column: str = "camera") -> SliceScores:
+    """Value n of a column has n + 10 of 100 rows correct; ten rows are in no catalogue."""
+    values = [
+        SliceCounts("value", f"v{number}", 100, number + 10, 0.25, labels[0], 0.125, 40)
+        for number in range(num_values)
+    ]
+    missing = SliceCounts("not in the catalogue", None, 10, 10, 1.0, labels[1], 1.0, 10)
+    slices = build_column(column, [*values, missing], num_values)
+    rows = sum(each.rows for each in slices.slices)
+    return SliceScores(catalogue="/c.csv", digest="d", rows=rows, columns=[slices])
 
 
 def some_mistakes(labels: list[str], side_px: int = 64, channels: int = 1) -> list[Example]:

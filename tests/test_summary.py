@@ -9,8 +9,10 @@ from example_card import card
 from example_manifest import example
 from halftone import storage, summary
 from halftone.config import Config, PreprocessSettings
-from halftone.metrics.model import ImageScores, Metrics, SplitScores
+from halftone.metrics.model import ImageScores, Metrics, SliceScores, SplitScores
+from halftone.metrics.slices import SliceCounts, build_column
 from halftone.model_directory import ModelInfo, Restart
+from report_pages import some_slices
 
 
 def test_a_table_is_laid_out() -> None:
@@ -230,6 +232,42 @@ def test_scores() -> None:
         "report: /scores/report.html",
         "scores: /scores",
     ]
+
+
+def test_the_worst_slices_of_each_column() -> None:
+    scores = SplitScores(
+        **metrics_of(), **PROVENANCE, split="test", fingerprint="f", predictions=[]
+    )
+    scores = scores.model_copy(update={"slices": some_slices(["cat", "dog"], 12)})
+    lines = summary.format_scores_summary(scores, "/scores").splitlines()[6:]
+    assert lines == [
+        "precision, recall and f1: class dog",
+        "",
+        "worst slices  accuracy      95% interval      f1  rows",
+        "------------  --------  ----------------  ------  ----",
+        "camera: v0      0.1000  0.0552 to 0.1744  0.2500   100",
+        "camera: v1      0.1100  0.0625 to 0.1863  0.2500   100",
+        "camera: v2      0.1200  0.0700 to 0.1981  0.2500   100",
+        "slices: 13 by camera; all are in /scores/metrics.json",
+        "",
+        "report: /scores/report.html",
+        "scores: /scores",
+    ]
+
+
+def test_values_that_are_counted_together_are_told() -> None:
+    counts = [
+        SliceCounts("value", "a", 9, 8, 0.5, "cat", 0.5, 4),
+        SliceCounts("other values", None, 7, 6, 0.5, "cat", 0.5, 4),
+    ]
+    columns = [build_column("id", counts, 1503)]
+    scores = SplitScores(
+        **metrics_of(), **PROVENANCE, split="test", fingerprint="f", predictions=[]
+    ).model_copy(
+        update={"slices": SliceScores(catalogue="c", digest="d", rows=16, columns=columns)}
+    )
+    lines = summary.format_scores_summary(scores, "/scores").splitlines()
+    assert "slices: 2 by id (one is of 503 other values); all are in /scores/metrics.json" in lines
 
 
 @pytest.mark.parametrize(

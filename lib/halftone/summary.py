@@ -8,7 +8,14 @@ from typing import Any, Optional
 from halftone import printable, storage
 from halftone.dataset import remarks
 from halftone.dataset.manifest import MANIFEST_NAME, Manifest
-from halftone.metrics.model import ImageScores, Metrics, SplitScores
+from halftone.metrics.model import (
+    ColumnSlices,
+    ImageScores,
+    Metrics,
+    SliceScores,
+    SplitScores,
+)
+from halftone.metrics.slices import OTHERS
 from halftone.model_directory import CURVES, HISTORY, ModelInfo, Restart
 
 
@@ -196,6 +203,7 @@ def format_scores_summary(scores: SplitScores, output: str) -> str:
             f"{scores.split}: {scores.rows:,} rows  {_overall_text(scores)}",
             f"precision, recall and f1: {scores.average}",
             *_views_lines(scores.views),
+            *_slice_lines(scores.slices, metrics_url),
             f"report: {storage.join(output, 'report.html')}",
             f"scores: {output}",
         ]
@@ -220,6 +228,7 @@ def format_image_scores_summary(scores: ImageScores, output: str) -> str:
     if scores.metrics is not None:
         lines.append(f"{scores.labelled:,} have a label: {_overall_text(scores.metrics)}")
     lines += _views_lines(scores.views)
+    lines += _slice_lines(scores.slices, storage.join(output, "metrics.json"))
     lines.append(f"model version {scores.model_version}")
     lines.append(f"report: {storage.join(output, 'report.html')}")
     lines.append(f"scores: {output}")
@@ -229,6 +238,35 @@ def format_image_scores_summary(scores: ImageScores, output: str) -> str:
 def _views_lines(views: Optional[str]) -> list[str]:
     is_averaged = views not in (None, "none")
     return [f"probabilities are means over views of each image ({views})"] if is_averaged else []
+
+
+_NUM_WORST_SLICES = 3  # of each column
+
+
+def _slice_lines(scores: Optional[SliceScores], metrics_url: str) -> list[str]:
+    """Return a table of the worst slices of each column."""
+    if scores is None:
+        return []
+    rows = [
+        [
+            f"{column.column}: {each.title}",
+            f"{each.accuracy:.4f}",
+            "{:.4f} to {:.4f}".format(*each.interval),
+            f"{each.f1:.4f}",
+            f"{each.rows:,}",
+        ]
+        for column in scores.columns
+        for each in column.slices[:_NUM_WORST_SLICES]
+    ]
+    counts = ", ".join(map(_slice_count, scores.columns))
+    table = format_table(["worst slices", "accuracy", "95% interval", "f1", "rows"], rows)
+    return ["", table, f"slices: {counts}; all are in {metrics_url}", ""]
+
+
+def _slice_count(column: ColumnSlices) -> str:
+    others = [each for each in column.slices if each.kind == OTHERS]
+    text = f"{len(column.slices):,} by {column.column}"
+    return f"{text} (one is of {others[0].num_values:,} other values)" if others else text
 
 
 def _overall_text(metrics: Metrics) -> str:

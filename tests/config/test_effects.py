@@ -60,6 +60,7 @@ RESULT_NAMES = """
     score.wanted_precision score.calibrate score.views retrain.registered_model retrain.start
     retrain.gate.measure
     retrain.gate.confidence retrain.gate.max_class_drop retrain.gate.floor
+    retrain.gate.slice_floor retrain.gate.max_slice_drop retrain.gate.slice_min_rows
     retrain.drift.warn retrain.drift.stop retrain.drift.confidence
     retrain.drift.embeddings retrain.drift.embedding_warn retrain.drift.embedding_stop
 """
@@ -79,7 +80,7 @@ ROWS_NAMES = """
     score.split score.catalogue
 """
 METRICS_NAMES = """
-    score.top_ks
+    score.top_ks score.slices score.slice_catalogue
 """
 SHOWN_NAMES = """
     score.heat_maps
@@ -128,6 +129,7 @@ def test_result_settings_leave_out_the_others() -> None:
     assert added == {"epochs": 3, "ranks": 2, "patience": None}
     assert list(result_settings(Config().score, ROWS, METRICS)) == [
         *("split", "views", "threshold", "wanted_precision", "calibrate", "top_ks", "catalogue"),
+        *("slices", "slice_catalogue"),
     ]
 
 

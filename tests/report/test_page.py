@@ -33,12 +33,14 @@ from report_pages import (
     noise,
     old_metrics,
     some_mistakes,
+    some_slices,
 )
 
 
 def rich(labels: list[str], **changes: Any) -> dict[str, Any]:
     """Return the arguments of a page with every section."""
-    metrics = full_metrics(labels, **changes)
+    slices = some_slices(labels, 60, column=labels[0])
+    metrics = full_metrics(labels, slices=slices, **changes)
     pixels = noise(3, 24, 3)
     return {
         "labels": labels,
@@ -246,7 +248,7 @@ def test_sections() -> None:
     whole = ["test", "training", "mistakes", "data", "run"]
     assert page("two classes").headings() == whole
     assert page("rich, two classes").headings() == [
-        *("test", "comparison", "training", "mistakes", "uncertain", "data", "run"),
+        *("test", "comparison", "slices", "training", "mistakes", "uncertain", "data", "run"),
     ]
     for case in ("no mistakes", "no history"):
         assert page(case).headings() == whole

@@ -81,13 +81,18 @@ def register(tmp_path: Path, registry: ModelRegistry, config: Config, count: int
             "splits.test_fraction is 0, which leaves no test rows to compare models on; raise it",
         ),
         (
+            ["retrain.gate.slice_floor=0.5"],
+            "retrain.gate.slice_floor or max_slice_drop is set, and score.slices names no columns; "
+            "name them, or leave these settings out",
+        ),
+        (
             ["retrain.gate.floor=2"],
             "1 mistake\n  retrain.gate.floor = 2: must be less than or equal to 1",
         ),
         (
             ["retrain.gate.flor=0.5"],
             "1 mistake\n  retrain.gate.flor: unknown key; did you mean floor? valid here: measure, "
-            "confidence, max_class_drop, floor",
+            "confidence, max_class_drop, floor, slice_floor, max_slice_drop, slice_min_rows",
         ),
     ],
 )
@@ -99,6 +104,27 @@ def test_config_mistakes_are_reported_before_any_work(
     assert (code, err) == (2, f"error: {message}\n")
     assert last == {"outcome": "input", "reason": message, "exit_code": 2}
     assert not (tmp_path / "retrain").exists()
+
+
+def test_a_column_of_slices_that_is_missing_is_reported_before_any_work(
+    call: Call, tmp_path: Path
+) -> None:
+    catalogue = tmp_path / "cameras.csv"
+    catalogue.write_text("path,camera\n")
+    columns = "score.slices=[lens]"
+    code, _, err = call(overrides=[columns, f"score.slice_catalogue={catalogue}"])
+    assert (code, err) == (
+        2,
+        f"error: {catalogue}: has no column lens; it has 'path', 'camera'. Correct score.slices, "
+        "or give another score.slice_catalogue\n",
+    )
+    code, _, err = call(overrides=[columns])
+    assert (code, err.split(": the images of")[0]) == (
+        2,
+        "error: score.slices is lens, and no catalogue has these columns",
+    )
+    # A promotion by hand needs no slices.
+    assert "--promote 7: " in call(promote="7", overrides=[columns])[2]
 
 
 def test_concurrent_call_is_refused_and_names_the_lock_owner(call: Call, tmp_path: Path) -> None:
@@ -352,6 +378,28 @@ def test_repeating_a_killed_rollback_goes_back_only_one_step(
     assert kinds == (["promoted"] if killed_rollback else ["failed", "promoted"])
     assert call(rollback=True)[0] == 0
     assert champion(registry) == "1"
+
+
+def test_a_promotion_that_dies_after_it_moved_the_alias_is_recorded_once(
+    call: Call, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    def move_and_die(set_alias: Callable[..., None], held: lock.Lock, version: Any) -> None:
+        steps.set_champion(set_alias, held, version)
+        kill()
+
+    register(tmp_path, registry, configs.load_config(str(tmp_path / "retrain.yaml")), 2)
+    assert call(promote="1")[0] == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manual, "set_champion", move_and_die)
+        assert in_a_process(lambda: call(promote="2")) == -9
+    assert champion(registry) == "2"
+    assert len(outcomes(tmp_path)) == 1
+    code, last, _ = call(promote="2")
+    assert (code, last["outcome"], last["champion"]) == (0, "promoted", "2")
+    assert [(entry["kind"], entry["champion"]) for entry in outcomes(tmp_path)] == [
+        ("hand", "1"),
+        ("hand", "2"),
+    ]
 
 
 def test_history_before_the_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

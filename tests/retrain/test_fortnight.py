@@ -96,6 +96,12 @@ def test_two_weeks_of_runs(tmp_path: Path) -> None:
     assert table[-1] == "champion: version 2"
     assert all(line.endswith(entry["reason"]) for line, entry in zip(table[2:], past))
 
+    # Each run that compared two models has a page, which the page of all runs links to.
+    pages = sorted((tmp_path / "retrain").glob("nights/*/comparison.html"))
+    assert [int(path.parent.name) for path in pages] == [3, 4, 7, 8, 9, 12, 13]
+    index = (tmp_path / "retrain" / "index.html").read_text()
+    assert all(f'href="nights/{path.parent.name}/comparison.html"' in index for path in pages)
+
     # The run that was killed in training was resumed.
     run_folder = tmp_path / "retrain" / "nights" / "000013"
     assert (run_folder / "attempt-2.json").exists()

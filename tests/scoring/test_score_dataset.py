@@ -22,6 +22,7 @@ from halftone.locking.lock import LockHeldError, LockLostError
 from halftone.locking.output import hold_output
 from halftone.preprocess.run import preprocess
 from halftone.scoring import score_dataset
+from halftone.scoring.spark_scorer import SparkScorer
 
 MakeConfig = Callable[..., Config]
 SPLITS = {"validation_fraction": 0.2, "test_fraction": 0.4}
@@ -406,4 +407,77 @@ def test_an_output_that_holds_other_files_is_refused(
     assert error_of(run, save_model()) == (
         f"{tmp_path}/scores: exists and holds no scores (it holds thesis.doc); give another "
         "--output"
+    )
+
+
+SLICES = ("camera",)
+
+
+def write_cameras(dataset: Path, path: Path, names: str = "xyz") -> Path:
+    """Write a catalogue in which every fourth test image is missing; return its path."""
+    root = manifest.read_manifest(str(dataset)).images
+    rows = sorted(row["key"].removeprefix(f"{root}/") for row in shard_rows(dataset, "test"))
+    lines = [f"{key},{names[i % 3]}" for i, key in enumerate(rows) if i % 4]
+    path.write_text("\n".join(["path,camera", *lines]))
+    return path
+
+
+def rows_by_slice(result: dict[str, Any]) -> dict[str, int]:
+    (column,) = result["slices"]["columns"]
+    return {each["value"] or each["kind"]: each["rows"] for each in column["slices"]}
+
+
+def test_other_slices_are_computed_from_the_predictions_that_exist(
+    run: Run,
+    save_model: SaveModel,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, catalogue = save_model(), write_cameras(dataset, tmp_path / "cameras.csv")
+    first = run(model, calibrate=True)
+    assert "slices" not in first
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").rglob("*.parquet")}
+
+    def fail(*_: object) -> None:
+        raise AssertionError("the validation split is predicted")
+
+    monkeypatch.setattr(SparkScorer, "predict_validation", fail)
+    sliced = run(model, calibrate=True, slices=SLICES, slice_catalogue=str(catalogue))
+    assert {**sliced, "slices": None, "scored_at": None, "secs": None} == {
+        **first,
+        **{"slices": None, "scored_at": None, "secs": None},
+    }
+    counts = rows_by_slice(sliced)
+    num_missing = -(-first["rows"] // 4)
+    assert counts["not in the catalogue"] == num_missing
+    assert sum(counts.values()) == first["rows"]
+    assert set(counts) == {"x", "y", "z", "not in the catalogue"}
+    report = (tmp_path / "scores" / "report.html").read_text()
+    assert 'id="slices"' in report
+    again = run(model, no_spark, calibrate=True, slices=SLICES, slice_catalogue=str(catalogue))
+    assert again == sliced
+    write_cameras(dataset, catalogue, "uvw")  # as many bytes
+    changed = run(model, calibrate=True, slices=SLICES, slice_catalogue=str(catalogue))
+    assert set(rows_by_slice(changed)) == {"u", "v", "w", "not in the catalogue"}
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").rglob("*.parquet")}
+    assert after == written
+
+
+def test_slices_without_their_column_or_a_catalogue_are_refused_before_spark_starts(
+    run: Run, save_model: SaveModel, dataset: Path, tmp_path: Path
+) -> None:
+    model, catalogue = save_model(), write_cameras(dataset, tmp_path / "cameras.csv")
+    with pytest.raises(InputError) as caught:
+        run(model, no_spark, slices=("lens",), slice_catalogue=str(catalogue))
+    assert str(caught.value) == (
+        f"{catalogue}: has no column lens; it has 'path', 'camera'. Correct score.slices, or give "
+        "another score.slice_catalogue"
+    )
+    with pytest.raises(InputError) as caught:
+        run(model, no_spark, slices=SLICES)
+    assert str(caught.value) == (
+        "score.slices is camera, and no catalogue has these columns: the images of "
+        f"{manifest.read_manifest(str(dataset)).images} were listed without one. Give one as "
+        "score.slice_catalogue"
     )

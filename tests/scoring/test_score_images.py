@@ -457,3 +457,48 @@ def test_a_table_that_names_an_image_twice_is_refused(
     assert error_of(run, draw_images(each=3), catalogue=str(table)) == (
         f"{table}: names 1 paths more than once, such as lying/0000.png"
     )
+
+
+def test_slices_of_raw_images(
+    run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = draw_images(classes=("lying", "upright", "later"), each=6)
+    lines = [f"{name}/{n:04d}.png,c{n % 2}" for name in ("lying", "later") for n in range(6)]
+    catalogue = tmp_path / "cameras.csv"
+    catalogue.write_text("\n".join(["path,camera", *lines]))
+    first = run(folder)
+    assert "slices" not in first
+    monkeypatch.setattr(score_images, "_score", lambda *_: pytest.fail("images are scored"))
+    sliced = run(folder, slices=("camera",), slice_catalogue=str(catalogue))
+    # Images without a label are in no slice.
+    (column,) = sliced["slices"]["columns"]
+    assert {each["value"] or each["kind"]: each["rows"] for each in column["slices"]} == {
+        "c0": 3,
+        "c1": 3,
+        "not in the catalogue": 6,
+    }
+    assert {name: sliced[name] for name in first} == first
+    before = tree(tmp_path)
+    assert run(folder, slices=("camera",), slice_catalogue=str(catalogue)) == sliced
+    assert tree(tmp_path) == before
+    assert run(folder) == first
+
+
+def test_slices_of_raw_images_are_columns_of_their_catalogue(
+    run: Run, draw_images: DrawImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = draw_images(classes=("x",), each=4)
+    catalogue = tmp_path / "list.csv"
+    lines = [f"x/{n:04d}.png,{'lying' if n < 3 else ''},site {n % 2}" for n in range(4)]
+    catalogue.write_text("\n".join(["path,label,site", *lines]))
+    result = run(folder, catalogue=str(catalogue), slices=("site",))
+    (column,) = result["slices"]["columns"]
+    assert {each["value"]: each["rows"] for each in column["slices"]} == {"site 0": 2, "site 1": 1}
+    assert result["slices"]["catalogue"] == str(catalogue)
+    with pytest.raises(InputError, match=r"list\.csv: has no column lens; "):
+        run(folder, session=no_spark, catalogue=str(catalogue), slices=("lens",))
+    unlabelled = [line.replace("lying", "") for line in lines]
+    catalogue.write_text("\n".join(["path,label,site", *unlabelled]))
+    capsys.readouterr()
+    assert "slices" not in run(folder, catalogue=str(catalogue), slices=("site",))
+    assert "score.slices: no image has a label, so there are no slices" in capsys.readouterr().out

@@ -131,6 +131,16 @@ def test_listing_a_missing_folder_or_a_file(root: str) -> None:
         storage.list_files(storage.join(root, "file"))
 
 
+def test_size_and_time_of_a_single_file(root: str) -> None:
+    url = storage.join(root, "a/b.bin")
+    storage.write_bytes(url, b"12345")
+    (listed,) = storage.list_files(root)
+    assert storage.file_info(url) == listed._replace(path="")
+    assert (listed.size_bytes, listed.modified > 1.7e9) == (5, True)
+    assert storage.file_info(storage.join(root, "a")) is None
+    assert storage.file_info(storage.join(root, "nowhere")) is None
+
+
 def test_names_directly_below_a_folder(root: str) -> None:
     assert storage.list_names(root) == []
     storage.write_bytes(storage.join(root, "b", "c"), b"")

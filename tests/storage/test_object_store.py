@@ -52,7 +52,11 @@ def test_written_files_are_read_listed_and_removed(root: str) -> None:
         ("b/1.jpg", 7),
         ("b/2.jpg", 7),
     ]
-    assert all(file.modified > 1.7e9 for file in storage.list_files(root))
+    files_there = storage.list_files(root)
+    assert all(file.modified > 1.7e9 for file in files_there)
+    for file in files_there:
+        assert storage.file_info(f"{root}/{file.path}") == file._replace(path="")
+    assert storage.file_info(f"{root}/nowhere") is None
     assert storage.list_names(root) == ["a1.txt", "a[1].txt", "b"]
     assert storage.list_names(f"{root}/b/1.jpg") == []
     assert storage.read_files([f"{root}/a[1].txt", f"{root}/b/1.jpg"]) == [b"a[1].txt", b"b/1.jpg"]

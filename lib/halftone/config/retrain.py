@@ -31,6 +31,31 @@ class GateSettings(ConfigSection):
     floor: float = Field(
         0.0, ge=0.0, le=1.0, description="a challenger with a lower measure is never promoted"
     )
+    slice_floor: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="a challenger with a lower measure in any slice of score.slices is never "
+        "promoted; 0: off",
+        json_schema_extra=ADDED,
+    )
+    max_slice_drop: float = Field(
+        1.0,
+        ge=0.0,
+        le=1.0,
+        description="largest accepted drop of the measure in any slice; 1: off",
+        json_schema_extra=ADDED,
+    )
+    slice_min_rows: int = Field(
+        50,
+        ge=1,
+        description="slices with fewer rows are not held against a challenger",
+        json_schema_extra=ADDED,
+    )
+
+    @property
+    def uses_slices(self) -> bool:
+        return self.slice_floor > 0 or self.max_slice_drop < 1
 
 
 class DriftSettings(ConfigSection):

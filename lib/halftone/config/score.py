@@ -74,6 +74,30 @@ class ScoreSettings(ConfigSection):
         json_schema_extra=ROWS,
     )
 
+    slices: tuple[str, ...] = Field(
+        (),
+        description="columns of a catalogue, such as camera or site: metrics are also computed for "
+        "the images of each of their values",
+        json_schema_extra={**METRICS, **ADDED},
+    )
+    slice_catalogue: Optional[str] = Field(
+        None,
+        description="CSV file, Parquet file or folder of Parquet files with a column path and the "
+        "columns of slices; default: the catalogue that the dataset was made from, or "
+        "score.catalogue for raw images",
+        json_schema_extra={**METRICS, **ADDED},
+    )
+
+    @field_validator("slices")
+    @classmethod
+    def _are_different_columns(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        cleaned = [name.strip().casefold() for name in names]
+        if "" in cleaned or "path" in cleaned:
+            raise ValueError("must be names of columns other than path")
+        if len({*cleaned}) < len(cleaned):
+            raise ValueError("names a column twice; case does not matter")
+        return names
+
     @field_validator("threshold")
     @classmethod
     def _is_probability(cls, threshold: Union[float, str]) -> Union[float, str]:
@@ -85,4 +109,10 @@ class ScoreSettings(ConfigSection):
     def _precision_has_a_threshold(self) -> ScoreSettings:
         if (self.threshold == "precision") != (self.wanted_precision is not None):
             raise ValueError("threshold precision and wanted_precision go together; give both")
+        return self
+
+    @model_validator(mode="after")
+    def _has_slices_of_its_catalogue(self) -> ScoreSettings:
+        if self.slice_catalogue is not None and not self.slices:
+            raise ValueError("slice_catalogue is set and slices is empty; name its columns there")
         return self

@@ -19,6 +19,7 @@ from halftone.listing.plan import (
     summarise_listing,
 )
 from halftone.listing.remarks import UnitRemarks
+from halftone.listing.slice_table import VALUE_ROWS, SliceTable, open_slice_table
 
 __all__ = [
     "DETAIL",
@@ -29,10 +30,13 @@ __all__ = [
     "UNITS",
     "UNKNOWN_BYTES",
     "UNREADABLE",
+    "VALUE_ROWS",
     "ListingPlan",
     "ListingSummary",
+    "SliceTable",
     "UnitRemarks",
     "list_unit",
+    "open_slice_table",
     "plan_listing",
     "repeated_paths_error",
     "summarise_listing",

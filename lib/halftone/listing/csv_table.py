@@ -42,7 +42,7 @@ class CsvTable(NamedTuple):
     url: str
     root: str  # the folder of images
     num_columns: int
-    columns: Mapping[int, str]  # names in TABLE_COLUMNS, by the index of the column
+    columns: Mapping[int, str]  # names of those to read, by the index of the column
     skip_spaces: bool
 
     def plan_units(self) -> list[None]:
@@ -56,21 +56,47 @@ class CsvTable(NamedTuple):
             InputError: the file is no such CSV file, or as `make_relative`.
         """
         num_rows = 0
+        for table in self.read_texts():
+            rows = fill_columns(self.url, table)
+            yield make_relative(self.url, self.root, num_rows, rows, remarks)
+            num_rows += table.num_rows
+
+    def read_texts(self) -> Iterator[pa.Table]:
+        """Yield tables of `columns` as text, of up to SLICE_ROWS rows.
+
+        Raises:
+            InputError: the file is no such CSV file.
+        """
         with _opened(self.url) as file:
             records = _read_records(file, self.skip_spaces)
             next(records, None)  # the header
-            for table in _read_slices(self.url, records, self.num_columns, self.columns):
-                rows = fill_columns(self.url, table)
-                yield make_relative(self.url, self.root, num_rows, rows, remarks)
-                num_rows += table.num_rows
+            yield from _read_slices(self.url, records, self.num_columns, self.columns)
+
+
+class CsvHeader(NamedTuple):
+    names: list[str]  # as they are written
+    skip_spaces: bool  # whether spaces follow the commas
 
 
 def open_csv(url: str, root: str) -> tuple[CsvTable, KnownColumns]:
-    """Read the header of a CSV file.
+    """Open a CSV file, and find the columns of TABLE_COLUMNS.
 
     Raises:
         FileNotFoundError: there is no such file.
         InputError: the file is no such CSV file, or as `find_columns`.
+    """
+    header = read_header(url)
+    known = find_columns(url, header.names)
+    table = CsvTable(url, root, len(header.names), known.by_index, header.skip_spaces)
+    return table, known
+
+
+def read_header(url: str) -> CsvHeader:
+    """Read the header of a CSV file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: the file is no such CSV file.
     """
     with _opened(url) as file:
         start = file.peek(len(_PARQUET_MARK))
@@ -84,8 +110,7 @@ def open_csv(url: str, root: str) -> tuple[CsvTable, KnownColumns]:
         with _opened(url) as file:
             _, header = next(_read_records(file, skip_spaces), (0, [""]))
     _check_delimiter(url, header)
-    known = find_columns(url, header)
-    return CsvTable(url, root, len(header), known.by_index, skip_spaces), known
+    return CsvHeader(header, skip_spaces)
 
 
 @contextmanager
@@ -138,7 +163,7 @@ def _read_slices(
         yield pa.table(
             {
                 name: arrow.string_array(
-                    [record[index] or EMPTY_TEXTS[name] for _, record in numbered]
+                    [record[index] or EMPTY_TEXTS.get(name, "") for _, record in numbered]
                 )
                 for index, name in columns.items()
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import pyarrow as pa
 
@@ -57,22 +57,41 @@ class ParquetTable(NamedTuple):
 
     def _read_part(self, part: ParquetPart) -> Iterator[tuple[int, pa.Table]]:
         """Yield tables with the known columns; with each, the number of rows before it."""
-        with parquet_errors(part.url), storage.open_parquet(part.url) as file:
-            header = file.schema_arrow.names
-            names: Mapping[int, str] = find_columns(part.url, header).by_index
-            if set(names.values()) != self.columns:
-                raise InputError(
-                    f"{part.url}: has the columns {', '.join(sorted(names.values()))}, and another "
-                    f"file of the table {', '.join(sorted(self.columns))}; write all files with "
-                    "the same columns"
-                )
-            groups = part_of_groups(file.num_row_groups, part)
-            first_row = sum(file.metadata.row_group(group).num_rows for group in range(groups[0]))
-            for batch in file.iter_batches(
-                SLICE_ROWS, list(range(*groups)), [header[index] for index in names]
-            ):
-                yield first_row, pa.Table.from_batches([batch]).rename_columns([*names.values()])
-                first_row += batch.num_rows
+        yield from read_part(part, self._find_columns)
+
+    def _find_columns(self, url: str, header: Sequence[str]) -> Mapping[int, str]:
+        names = find_columns(url, header).by_index
+        if set(names.values()) != self.columns:
+            raise InputError(
+                f"{url}: has the columns {', '.join(sorted(names.values()))}, and another file of "
+                f"the table {', '.join(sorted(self.columns))}; write all files with the same "
+                "columns"
+            )
+        return names
+
+
+def read_part(
+    part: ParquetPart, find: Callable[[str, Sequence[str]], Mapping[int, str]]
+) -> Iterator[tuple[int, pa.Table]]:
+    """Yield tables of a part of a file; with each, the number of rows of the file before it.
+
+    Args:
+        find: gets the URL and the names of the file's columns; returns the names that columns get
+            in the tables, by their index. Others are not read.
+
+    Raises:
+        InputError: it is no Parquet file.
+    """
+    with parquet_errors(part.url), storage.open_parquet(part.url) as file:
+        header = file.schema_arrow.names
+        names = find(part.url, header)
+        groups = part_of_groups(file.num_row_groups, part)
+        first_row = sum(file.metadata.row_group(group).num_rows for group in range(groups[0]))
+        for batch in file.iter_batches(
+            SLICE_ROWS, list(range(*groups)), [header[index] for index in names]
+        ):
+            yield first_row, pa.Table.from_batches([batch]).rename_columns([*names.values()])
+            first_row += batch.num_rows
 
 
 def plan_parts(files: Sequence[tuple[str, int]]) -> list[list[ParquetPart]]:

@@ -32,7 +32,7 @@ def find_columns(url: str, header: Sequence[str]) -> KnownColumns:
     Raises:
         InputError: two columns have the same name, or there is no column `path`.
     """
-    names = [_clean_name(name) for name in header]
+    names = [clean_name(name) for name in header]
     repeated = [name for name, count in Counter(names).items() if name and count > 1]
     if repeated:
         same = [repr(raw) for raw, name in zip(header, names) if name == repeated[0]]
@@ -51,5 +51,30 @@ def find_columns(url: str, header: Sequence[str]) -> KnownColumns:
     )
 
 
-def _clean_name(name: str) -> str:
+def find_value_columns(url: str, header: Sequence[str], wanted: Sequence[str]) -> dict[int, str]:
+    """Find the column `path` and those of any other names, as in `find_columns`.
+
+    Args:
+        wanted: the names of columns.
+
+    Returns:
+        By index: `path`, and the number in `wanted` as a text.
+
+    Raises:
+        InputError: a column is missing, or as `find_columns`.
+    """
+    find_columns(url, header)
+    names = [clean_name(name) for name in header]
+    missing = [name for name in wanted if clean_name(name) not in names]
+    if missing:
+        raise InputError(
+            f"{url}: has no column {', '.join(missing)}; it has {', '.join(map(repr, header))}. "
+            "Correct score.slices, or give another score.slice_catalogue"
+        )
+    indices = {names.index(clean_name(name)): str(number) for number, name in enumerate(wanted)}
+    return {names.index(schema.PATH): schema.PATH, **indices}
+
+
+def clean_name(name: str) -> str:
+    """Return a name of a column without what does not matter in it."""
     return name.strip(_BYTE_ORDER_MARKS).strip().strip(_BYTE_ORDER_MARKS).strip().casefold()

@@ -8,7 +8,7 @@ version does not know are kept.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict
 
@@ -119,6 +119,62 @@ class Metrics(ConfusionMetrics):
     curves: Optional[MetricCurves] = None
 
 
+class SliceClass(_Document):
+    """The class of a slice with the lowest recall."""
+
+    label: str
+    recall: float
+    rows: int  # of the slice with this label
+
+
+SliceKind = Literal["value", "empty", "not in the catalogue", "other values"]
+
+
+class SliceMetrics(_Document):
+    """Metrics of the rows of one value of a column."""
+
+    kind: SliceKind
+    value: Optional[str]  # None if the kind is not value
+    num_values: int = 1  # of other values: how many are counted together
+    rows: int
+    correct: int
+    accuracy: float
+    interval: Interval  # of the accuracy, after Wilson
+    f1: float  # of the same kind as that of all rows
+    worst_class: SliceClass
+
+    @property
+    def key(self) -> tuple[str, Optional[str]]:
+        """Return what identifies the slice among those of its column."""
+        return self.kind, self.value
+
+    @property
+    def title(self) -> str:
+        """Return what a user sees as the name of the slice."""
+        if self.kind == "value":
+            return self.value or ""
+        if self.kind == "other values":
+            return f"({self.num_values:,} other values)"
+        return f"({self.kind})"
+
+
+class ColumnSlices(_Document):
+    """The slices of a column, the worst first; their rows add up to all rows with a label."""
+
+    column: str
+    num_values: int  # different ones that rows have
+    slices: list[SliceMetrics]
+
+
+class SliceScores(_Document):
+    """Metrics by columns of a catalogue, see the setting score.slices."""
+
+    catalogue: str  # URL
+    digest: str  # names the columns and the state of the catalogue's files
+    rows: int  # of each column
+    columns: list[ColumnSlices]
+
+
 class _ScoringDocument(_Document):
     run: str  # names everything that the scores depend on
     basis: Optional[str] = None  # names what a single prediction depends on besides its image
@@ -140,6 +196,7 @@ class SplitScores(Metrics, _SplitDocument):
     shards: Optional[list[str]] = None  # digests of the shards, in the same order
     scored_at: str  # UTC
     secs: float
+    slices: Optional[SliceScores] = None  # absent without score.slices
 
 
 class ImageScores(_ScoringDocument):
@@ -160,3 +217,4 @@ class ImageScores(_ScoringDocument):
     rejects_files: list[str]
     scored_at: str  # UTC
     secs: float
+    slices: Optional[SliceScores] = None  # absent without score.slices

@@ -26,6 +26,7 @@ from halftone.report import (
     pictures,
     reliability,
     run,
+    slices,
     templates,
 )
 from halftone.report.comparison import Baseline
@@ -92,6 +93,7 @@ def render_report(inputs: ReportInputs) -> str:
         sureness=reliability.describe_confidence(scores),
         distribution=distribution.draw_score_histograms(scores),
         comparison=comparison.compare_metrics(scores, inputs.baseline),
+        slices=slices.list_slices(scores.slices),
         curves=learning.draw_learning_curves(model_info.best_epoch, history),
         with_validation=learning.has_validation(history),
         images_per_sec=learning.median_images_per_sec(history),

@@ -84,6 +84,8 @@ def run_command(config: Config, arguments: RetrainArguments) -> int:
         retrain_job = job.create_job(
             config, session, accept_drift=arguments.accept_drift, dry_run=arguments.dry_run
         )
+        if arguments.promote is None and not arguments.rollback:
+            job.check_slices(retrain_job)
         try:
             outcome = _run_locked(retrain_job, partial(_dispatch, retrain_job, arguments))
         except Exception as error:

@@ -17,6 +17,7 @@ from halftone.errors import InputError
 from halftone.retrain import notify
 from halftone.retrain.registry import ModelRegistry, ModelVersion
 from halftone.scoring import scores_directory
+from halftone.scoring.slice_plan import plan_slices
 
 CHAMPION_FOLDER = "champion"  # copies of champions, below the root
 
@@ -93,6 +94,11 @@ def create_job(
         raise InputError(
             "splits.test_fraction is 0, which leaves no test rows to compare models on; raise it"
         )
+    if settings.gate.uses_slices and not config.score.slices:
+        raise InputError(
+            "retrain.gate.slice_floor or max_slice_drop is set, and score.slices names no columns; "
+            "name them, or leave these settings out"
+        )
     notify.check_webhook(settings)
     return RetrainJob(
         config,
@@ -104,3 +110,11 @@ def create_job(
         accept_drift,
         dry_run,
     )
+
+
+def check_slices(job: RetrainJob) -> None:
+    """Raise InputError if there is no catalogue with the columns of score.slices.
+
+    A run would find that after its training. Promotions by hand need no catalogue.
+    """
+    plan_slices(job.config.score, job.config.preprocess.catalogue, job.images)

@@ -17,9 +17,19 @@ from halftone.retrain.steps import set_champion
 def promote(job: RetrainJob, lock: Lock, version_number: str) -> dict[str, Any]:
     """Make a version champion; return the outcome.
 
+    If an earlier promotion of the same version was killed after it changed the champion, this call
+    only completes it.
+
     Raises:
         InputError: there is no such version.
     """
+    interrupted = _close_interrupted(job, lock)
+    if (
+        interrupted
+        and _is_promotion(interrupted, BY_HAND)
+        and interrupted["champion"] == version_number
+    ):
+        return interrupted
     return _promote_version(job, lock, version_number, BY_HAND, f"--promote {version_number}")
 
 
@@ -32,12 +42,9 @@ def rollback(job: RetrainJob, lock: Lock) -> dict[str, Any]:
     Raises:
         InputError: there is no previous champion.
     """
-    interrupted_outcome = _close_interrupted(job, lock)
-    if interrupted_outcome and (interrupted_outcome["kind"], interrupted_outcome["outcome"]) == (
-        BY_ROLLBACK,
-        PROMOTED,
-    ):
-        return interrupted_outcome
+    interrupted = _close_interrupted(job, lock)
+    if interrupted and _is_promotion(interrupted, BY_ROLLBACK):
+        return interrupted
     champion = job.registry.champion()
     current = champion.number if champion else None
     previous = history.previous_champion(history.read_outcomes(job.root), current)
@@ -46,12 +53,21 @@ def rollback(job: RetrainJob, lock: Lock) -> dict[str, Any]:
 
 
 def _close_interrupted(job: RetrainJob, lock: Lock) -> Optional[dict[str, Any]]:
-    """Close an interrupted manual promotion; return its outcome, or None if there is none."""
+    """Close a manual promotion, or a run that has promoted its challenger, that was killed.
+
+    Returns:
+        Its outcome; None if there is none, or a run that has not promoted, which may be resumed.
+    """
     unfinished = journal.find_unfinished_run(job.root, lock)
     if unfinished is None:
         return None
+    run = RetrainRun(job, unfinished, lock)
     reason = manual_interruption_reason(unfinished.read(BEGIN) or {})
-    return RetrainRun(job, unfinished, lock).close(reason) if reason else None
+    return run.close(reason) if reason or run.has_promoted() else None
+
+
+def _is_promotion(outcome: dict[str, Any], kind: str) -> bool:
+    return (outcome["kind"], outcome["outcome"]) == (kind, PROMOTED)
 
 
 def _promote_version(

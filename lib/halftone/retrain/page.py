@@ -5,7 +5,7 @@ The page is self-contained.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ from halftone import storage
 from halftone.report import plots, templates
 from halftone.report.plots import Theme, ThemedFigure
 from halftone.report.words import ratio
+from halftone.retrain.comparison_page import list_compared_runs
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import history
 from halftone.retrain.state.history import KEPT, PROMOTED, REFUSED, RetrainOutcome
@@ -29,18 +30,26 @@ def write_page(job: RetrainJob) -> str:
     url = storage.join(job.root, NAME)
     outcomes = history.read_outcomes(job.root)
     gate = job.settings.gate
-    text = render_page(job.registry.name, outcomes, gate.measure, gate.floor)
+    compared = list_compared_runs(job.root, outcomes)
+    text = render_page(job.registry.name, outcomes, gate.measure, gate.floor, compared)
     storage.write_bytes(url, text.encode())
     return url
 
 
-def render_page(name: str, outcomes: Sequence[RetrainOutcome], measure: str, floor: float) -> str:
+def render_page(
+    name: str,
+    outcomes: Sequence[RetrainOutcome],
+    measure: str,
+    floor: float,
+    compared: Mapping[int, str] = {},
+) -> str:
     """Return the page as HTML. The same arguments give the same text.
 
     Args:
         name: name of the registered model.
         outcomes: outcomes of all runs, in order.
         measure, floor: settings of the gate.
+        compared: paths of the pages of runs that compared models, by run number.
     """
     promoted = (outcome for outcome in reversed(outcomes) if outcome["outcome"] == PROMOTED)
     return templates.render_page(
@@ -49,6 +58,7 @@ def render_page(name: str, outcomes: Sequence[RetrainOutcome], measure: str, flo
         name=name,
         measure=measure,
         past=outcomes,
+        compared=compared,
         champion=history.last_champion(outcomes),
         last_promoted=next(promoted, None),
         figure=champion_figure(outcomes, measure, floor),

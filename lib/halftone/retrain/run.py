@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from halftone import printable
 from halftone.errors import RunError
 from halftone.locking.lock import Lock, LockLostError
-from halftone.retrain import cleanup, notify, page, steps
+from halftone.retrain import cleanup, comparison_page, notify, page, steps
 from halftone.retrain.drift import statistics
 from halftone.retrain.drift.findings import STOP, find_drift
 from halftone.retrain.drift.step import check_drift, reject_counts, summarise_findings
@@ -70,9 +70,10 @@ class RetrainRun(NamedTuple):
         outcome = self.journal.read(OUTCOME)
         if outcome is None:
             overrides = {} if exit_code is None else {"exit_code": exit_code}
-            new_outcome = self._find_completed_promotion() or self._build_outcome(
-                FAILED, reason, overrides
-            )
+            if self.has_promoted():
+                new_outcome = self._promotion_outcome()
+            else:
+                new_outcome = self._build_outcome(FAILED, reason, overrides)
             outcome = self.journal.record(OUTCOME, new_outcome)
         self.finish(outcome)
         return outcome
@@ -80,7 +81,7 @@ class RetrainRun(NamedTuple):
     def finish(self, outcome: JournalEntry) -> None:
         """Do the steps after the outcome, which cannot change it: page, notify, tidy."""
         if outcome["outcome"] != NOTHING_NEW:
-            self._try_step("page", lambda: page.write_page(self.job))
+            self._try_step("page", lambda: self._write_pages(outcome))
         self._try_step(
             "notify",
             lambda: notify.send_outcome(self.job.settings, self.job.registry.name, outcome),
@@ -88,6 +89,14 @@ class RetrainRun(NamedTuple):
         if outcome["outcome"] != NOTHING_NEW:
             self._try_step("tidy", lambda: cleanup.remove_obsolete(self.job))
         self.journal.run_step(ENDED, dict)
+
+    def _write_pages(self, outcome: JournalEntry) -> str:
+        """Write the page of this run's comparison, if there was one, and that of all runs."""
+        try:
+            comparison_page.write_comparison(self.job, self.journal, outcome)
+        finally:
+            url = page.write_page(self.job)
+        return url
 
     def _run_steps(self) -> JournalEntry:
         job, step, folder = self.job, self.journal.run_step, self.journal.folder
@@ -175,8 +184,9 @@ class RetrainRun(NamedTuple):
             **{name: preprocess[name] for name in _PREPROCESS_FIELDS if name in preprocess},
             **(fields or {}),
         }
+        kind = (begin.get("by_hand") or {}).get("kind", BY_RUN)
         return history.build_outcome(
-            self.journal.run_number, BY_RUN, result, reason, self._find_champion(result), overrides
+            self.journal.run_number, kind, result, reason, self._find_champion(result), overrides
         )
 
     def _find_champion(self, result: str) -> Optional[str]:
@@ -190,22 +200,27 @@ class RetrainRun(NamedTuple):
                     raise
         return history.last_champion(history.read_outcomes(self.job.root))
 
-    def _find_completed_promotion(self) -> Optional[JournalEntry]:
-        """Return the outcome of a promotion that was done but killed before it was recorded."""
-        manual_outcome: Optional[JournalEntry] = (self.journal.read(BEGIN) or {}).get("by_hand")
+    def has_promoted(self) -> bool:
+        """Return whether the champion is the version that the run, or a user by it, promotes.
+
+        If the run has no outcome, it was killed before it recorded that.
+        """
+        manual_outcome = self._manual_outcome()
         if manual_outcome:
-            is_done = self._find_champion(PROMOTED) == manual_outcome["champion"]
-            return manual_outcome if is_done else None
+            return self._find_champion(PROMOTED) == manual_outcome["champion"]
         decision, registration = self.journal.read("gate"), self.journal.read("register")
-        if (
-            self.job.dry_run
-            or not decision
-            or not registration
-            or decision["action"] != PROMOTE
-            or self._find_champion(PROMOTED) != str(registration["version"])
-        ):
-            return None
-        return self._run_steps()
+        if not decision or not registration or decision["action"] != PROMOTE:
+            return False
+        return self._find_champion(PROMOTED) == str(registration["version"])
+
+    def _promotion_outcome(self) -> JournalEntry:
+        """Return the outcome of a promotion that is done, also if this call is a dry run."""
+        job = self.job._replace(dry_run=False)
+        return self._manual_outcome() or self._replace(job=job)._run_steps()
+
+    def _manual_outcome(self) -> Optional[JournalEntry]:
+        """Return the outcome of a promotion by hand if it is done; None for a retraining run."""
+        return (self.journal.read(BEGIN) or {}).get("by_hand")
 
     def _try_step(self, name: str, work: Callable[[], Any]) -> None:
         """Do a step that nothing else depends on: a failure is printed and recorded."""

@@ -23,6 +23,7 @@ from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
 from halftone.metrics import temperature_fit, thresholds
 from halftone.metrics.calibration import Numbers
+from halftone.metrics.model import DecisionThreshold
 from halftone.scoring import spark_scorer, validation_task
 from halftone.scoring.spark_scorer import SparkScorer
 from halftone.scoring.validation_task import (
@@ -90,6 +91,19 @@ def fit_scorer(
     else:
         threshold = float(settings.threshold)
     predictor = scorer.predictor._replace(temperature=temperature, threshold=threshold)
+    return scorer._replace(predictor=predictor)
+
+
+def use_fitted(
+    scorer: SparkScorer, threshold: Optional[DecisionThreshold], temperature: float
+) -> SparkScorer:
+    """Return the scorer with values that were fitted before.
+
+    Args:
+        threshold: None for more than two classes.
+    """
+    value = thresholds.DEFAULT_THRESHOLD if threshold is None else threshold.value
+    predictor = scorer.predictor._replace(temperature=temperature, threshold=value)
     return scorer._replace(predictor=predictor)
 
 

@@ -25,6 +25,13 @@ from halftone.scoring import heat_maps, scores_directory, scoring_job, spark_sco
 from halftone.scoring.fit_thresholds import check_dataset, needs_validation_split
 from halftone.scoring.scores_directory import PREDICTIONS, REPORT
 from halftone.scoring.scoring_job import ScoringJob, SessionFactory
+from halftone.scoring.slice_counts import compute_slices
+from halftone.scoring.slice_plan import (
+    SLICE_SETTINGS,
+    SlicePlan,
+    has_planned_slices,
+    plan_slices,
+)
 from halftone.system import machine
 
 
@@ -38,7 +45,8 @@ class _SplitJob(NamedTuple):
     baseline: Optional[Baseline]
     history: list[dict[str, Any]]  # of the model
     fingerprint: str  # names what a single prediction depends on besides its image
-    run: str  # names what the scores depend on
+    run: str  # names what the scores depend on, except slices
+    slices: Optional[SlicePlan]
 
 
 def score_dataset(
@@ -78,17 +86,18 @@ def _prepare(config: Config, dataset: str, model: str, output: str) -> _SplitJob
     check_dataset(settings, data)
     splits = [settings.split, *([VALIDATION] if needs_validation_split(settings) else [])]
     integrity.check_shards(dataset, data, splits)
+    slices = plan_slices(settings, data.preprocess.catalogue, data.images)
     baseline = _read_baseline(config.paths.baseline)
     fingerprint = job.fingerprint(data)
     run = scores_directory.hash_parts(
         fingerprint,
         data.fingerprint,
         data.images,
-        drop_added_defaults(settings, settings.model_dump(mode="json")),
+        drop_added_defaults(settings, settings.model_dump(mode="json", exclude=SLICE_SETTINGS)),
         None if baseline is None else {**baseline.scores.to_json(), "name": baseline.name},
     )
     history = model_directory.read_history(job.model)
-    return _SplitJob(job, dataset, data, shards, baseline, history, fingerprint, run)
+    return _SplitJob(job, dataset, data, shards, baseline, history, fingerprint, run, slices)
 
 
 def _read_standing_scores(split_job: _SplitJob) -> Optional[SplitScores]:
@@ -102,6 +111,8 @@ def _read_standing_scores(split_job: _SplitJob) -> Optional[SplitScores]:
         return None
     if bool(scores.heat_maps) != split_job.job.settings.heat_maps:
         return None
+    if not has_planned_slices(scores.slices, split_job.slices):
+        return None
     expected: list[Optional[int]] = [shard.rows for shard in split_job.shards]
     has_rows = scores_directory.count_rows(output, scores.predictions) == expected
     return scores if has_rows and REPORT in storage.list_names(output) else None
@@ -111,12 +122,13 @@ def _score(split_job: _SplitJob, session: SessionFactory, lock: Lock) -> SplitSc
     job, data, shards = split_job.job, split_job.data, split_job.shards
     settings, fingerprint = job.settings, split_job.fingerprint
     previous = scores_directory.read_previous_scores(job.output, SplitScores)
-    if previous is not None and previous.run == split_job.run:
-        scorer = job.repeated_scorer(session(), split_job.dataset, data, previous)
-    else:
-        scorer = job.fitted_scorer(session(), split_job.dataset, data)
     reusable = previous if previous is not None and previous.basis == fingerprint else None
-    files = _prediction_files(shards, split_job.run, reusable if settings.only_new else None)
+    is_same_run = reusable is not None and reusable.run == split_job.run
+    spark = session()
+    scorer = job.fitted_scorer(spark, split_job.dataset, data, reusable)
+    # Other slices of the same predictions need no new ones.
+    is_reused = settings.only_new or is_same_run
+    files = _prediction_files(shards, split_job.run, reusable if is_reused else None)
     predictions = scorer.write_predictions(
         data, shards, [storage.join(job.output, file) for file in files]
     )
@@ -139,6 +151,12 @@ def _score(split_job: _SplitJob, session: SessionFactory, lock: Lock) -> SplitSc
         shards=[shard.digest for shard in shards],
         **job.provenance(),
     )
+    if split_job.slices is not None:
+        urls = [storage.join(job.output, file) for file in files]
+        slices = compute_slices(
+            spark, split_job.slices, urls, scores.labels, scores.rows, scores.num_correct
+        )
+        scores = scores.model_copy(update={"slices": slices})
     maps = heat_maps.explain_examples(job, scorer, predictions.examples)
     page = _render_report(split_job, scores, predictions.examples, maps)
     lock.check()

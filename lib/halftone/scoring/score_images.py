@@ -46,6 +46,8 @@ from halftone.scoring.previous_predictions import KeptFile
 from halftone.scoring.score_blocks import score_blocks
 from halftone.scoring.scores_directory import PREDICTIONS, REPORT, STAGING
 from halftone.scoring.scoring_job import ScoringJob, SessionFactory
+from halftone.scoring.slice_counts import compute_slices
+from halftone.scoring.slice_plan import SlicePlan, has_planned_slices, plan_slices
 from halftone.scoring.spark_scorer import SparkScorer
 
 
@@ -97,14 +99,16 @@ def score_images(
         storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes
     )
     print_notes(plan.notes)
+    slices = plan_slices(config.score, config.score.catalogue, plan.root)
     with hold_output(job.output, "score") as lock:
         staging = storage.join(job.output, STAGING)
         run = _plan_run(job, session, plan, staging, job.fingerprint(data))
-        scores = run.standing
-        if scores is None:
-            scores = _score(run, session(), data, lock)
-        elif not _has_page(job, scores):
-            scores = _renew_page(run, scores, session(), data, lock)
+        if run.standing is None:
+            scores = _score(run, slices, session(), data, lock)
+        else:
+            scores = _with_slices(run.standing, slices, session, job)
+            if scores is not run.standing or not _has_page(job, scores):
+                scores = _renew_page(run, scores, session(), data, lock)
         storage.remove(staging)
         return scores
 
@@ -165,7 +169,11 @@ def _has_page(job: ScoringJob, scores: ImageScores) -> bool:
 
 
 def _score(
-    run: _ImageRun, spark: SparkSession, data: Optional[Manifest], lock: Lock
+    run: _ImageRun,
+    slices: Optional[SlicePlan],
+    spark: SparkSession,
+    data: Optional[Manifest],
+    lock: Lock,
 ) -> ImageScores:
     """Score, and publish the scores with their page."""
     job = run.job
@@ -183,6 +191,7 @@ def _score(
         run.kept,
     )
     scores = _build_scores(run, job.fingerprint(data), scorer, summary)
+    scores = _with_slices(scores, slices, lambda: spark, job)
     page = image_page.render_page(job, scorer, scores, summary.samples)
     lock.check()
     storage.write_bytes(storage.join(job.output, REPORT), page.encode())
@@ -197,7 +206,7 @@ def _renew_page(
     """Write the page of scores whose files are complete; return them with its setting."""
     job = run.job
     dataset = storage.normalise_url(job.config.paths.dataset or "")
-    scorer = job.repeated_scorer(spark, dataset, data, scores.metrics)
+    scorer = job.fitted_scorer(spark, dataset, data, scores.metrics)
     files = previous_predictions.list_files(job.output, scores)
     kept = previous_predictions.plan_kept_files(files, {}, run.name)
     summary = score_blocks(
@@ -207,7 +216,7 @@ def _renew_page(
     page = image_page.render_page(job, scorer, renewed, summary.samples)
     lock.check()
     storage.write_bytes(storage.join(job.output, REPORT), page.encode())
-    if renewed != scores:
+    if renewed != run.standing:
         names = [*scores.predictions, *scores.rejects_files]
         scores_directory.publish_scores(job.output, renewed, names)
     return renewed
@@ -220,6 +229,26 @@ def _decode_job(run: _ImageRun) -> DecodeJob:
         pixels=run.job.model_info.pixels,
         read_threads=run.job.config.preprocess.read_threads,
     )
+
+
+def _with_slices(
+    scores: ImageScores, plan: Optional[SlicePlan], session: SessionFactory, job: ScoringJob
+) -> ImageScores:
+    """Return the scores with the slices of a plan; the same object if it has them already."""
+    metrics = scores.metrics
+    if metrics is None and plan is not None:
+        print_notes(["score.slices: no image has a label, so there are no slices"])
+    if metrics is None or has_planned_slices(scores.slices, plan):
+        return scores
+    if plan is None:
+        return ImageScores.model_validate(
+            {name: value for name, value in scores.to_json().items() if name != "slices"}
+        )
+    urls = [storage.join(job.output, file) for file in scores.predictions]
+    slices = compute_slices(
+        session(), plan, urls, metrics.labels, metrics.rows, metrics.num_correct
+    )
+    return scores.model_copy(update={"slices": slices})
 
 
 def _build_scores(

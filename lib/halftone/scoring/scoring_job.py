@@ -49,43 +49,26 @@ class ScoringJob:
         return scores_directory.scoring_fingerprint(self.model_info, self.settings, dataset)
 
     def fitted_scorer(
-        self, spark: SparkSession, dataset: str, data: Optional[Manifest]
+        self,
+        spark: SparkSession,
+        dataset: str,
+        data: Optional[Manifest],
+        fitted: Optional[Metrics] = None,
     ) -> SparkScorer:
         """Return a scorer with the temperature and the threshold that the settings ask for.
 
         Args:
             dataset: URL of `data`, or empty.
             data: needed if threshold or temperature are fitted.
+            fitted: metrics with the same `fingerprint`, whose threshold and temperature are used.
         """
         scorer = spark_scorer.build_scorer(
             spark, dataset, self.model_info, self.model, self.settings
         )
+        if fitted is not None and fitted.temperature is not None:
+            return fit_thresholds.use_fitted(scorer, fitted.threshold, fitted.temperature)
         folder = storage.join(self.output, PREDICTIONS, self._validation_name(data))
         return fit_thresholds.fit_scorer(scorer, self.settings, data, folder)
-
-    def repeated_scorer(
-        self,
-        spark: SparkSession,
-        dataset: str,
-        data: Optional[Manifest],
-        metrics: Optional[Metrics],
-    ) -> SparkScorer:
-        """Return the scorer that earlier scores with the same settings are of.
-
-        Args:
-            dataset, data: as for `fitted_scorer`.
-            metrics: of these scores; None if no label is known. What they do not state is fitted
-                again.
-        """
-        if metrics is None or metrics.temperature is None:
-            return self.fitted_scorer(spark, dataset, data)
-        scorer = spark_scorer.build_scorer(
-            spark, dataset, self.model_info, self.model, self.settings
-        )
-        predictor = scorer.predictor._replace(temperature=metrics.temperature)
-        if metrics.threshold is not None:
-            predictor = predictor._replace(threshold=metrics.threshold.value)
-        return scorer._replace(predictor=predictor)
 
     def _validation_name(self, data: Optional[Manifest]) -> str:
         """Return a folder name for predictions that are not scaled, of the validation split."""

@@ -17,6 +17,7 @@ from halftone.storage.files import (
 from halftone.storage.listing import (
     check_folder,
     exists,
+    file_info,
     file_size,
     find_files,
     iter_objects,
@@ -47,6 +48,7 @@ __all__ = [
     "count_rows",
     "create_file",
     "exists",
+    "file_info",
     "file_size",
     "find_files",
     "is_local",

@@ -134,6 +134,25 @@ def exists(url: str) -> bool:
         return bool(filesystem.exists(path))
 
 
+def file_info(url: str) -> Optional[FileInfo]:
+    """Return size and time of modification of a file, with the path ""; None if there is none."""
+    if is_local(url):
+        if not os.path.isfile(url):
+            return None
+        stat = os.stat(url)
+        return FileInfo("", stat.st_size, stat.st_mtime)
+    filesystem, path = clients.open_filesystem(url)
+    try:
+        with clients.translate_errors(url):
+            if url.startswith(S3_PREFIX):
+                return _object_info("", filesystem.object_info(path))
+            info = filesystem.info(path)
+    except FileNotFoundError:
+        return None
+    is_file = info["type"] == "file"
+    return FileInfo("", int(info["size"]), _modification_time(info)) if is_file else None
+
+
 def file_size(url: str) -> Optional[int]:
     """Return the size of a file in bytes; None if there is no such file, or it is a folder.
 

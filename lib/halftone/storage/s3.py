@@ -80,9 +80,21 @@ class S3Store(s3fs.S3FileSystem):
         Raises:
             FileNotFoundError: there is no object with this key.
         """
+        return int(self._head_object(path)["ContentLength"])
+
+    def object_info(self, path: str) -> dict[str, Any]:
+        """Return Size and LastModified of the object at `path`, as `list_page` does.
+
+        Raises:
+            FileNotFoundError: there is no object with this key.
+        """
+        found = self._head_object(path)
+        return {"Size": found["ContentLength"], "LastModified": found["LastModified"]}
+
+    def _head_object(self, path: str) -> dict[str, Any]:
         bucket, key, _ = self.split_path(path)
-        found = self.call_s3("head_object", Bucket=bucket, Key=key, **self.req_kw)
-        return int(found["ContentLength"])
+        found: dict[str, Any] = self.call_s3("head_object", Bucket=bucket, Key=key, **self.req_kw)
+        return found
 
     def delete_tree(self, path: str) -> None:
         """Delete the object at `path` and all below it as a folder, if they exist.

@@ -10,10 +10,12 @@ from halftone.retrain.gate.decision import (
     KEEP,
     PROMOTE,
     REFUSE,
+    SlicePair,
     decide_promotion,
     decide_without_comparison,
 )
 from halftone.retrain.gate.paired_counts import CellCounts, PairedCounts
+from report_pages import some_slices
 
 LABELS = ["comic", "photo"]
 SAME = Counter({(0, 0, 0): 40, (1, 1, 1): 40, (0, 1, 1): 10, (1, 0, 0): 10})
@@ -111,3 +113,31 @@ def test_first_model_is_promoted_if_it_reaches_the_floor(
 ) -> None:
     decision = decide_without_comparison(accuracy, GateSettings(floor=0.6), "the first model")
     assert (decision.action, decision.reason, decision.rows) == (*expected, None)
+
+
+def test_a_better_challenger_with_a_bad_slice_is_refused() -> None:
+    # Of camera v0, 10 of 100 rows are correct.
+    slices = SlicePair(champion=some_slices(LABELS), challenger=some_slices(LABELS))
+    reason = "accuracy 0.1000 on the 100 rows of camera v0 is below 0.2 (retrain.gate.slice_floor)"
+    settings = GateSettings(slice_floor=0.2)
+    decision = decide_promotion(PairedCounts(BETTER, Counter()), LABELS, settings, slices)
+    assert (decision.action, decision.reason) == (REFUSE, reason)
+    first = decide_without_comparison(0.9, settings, "the first model", slices.challenger)
+    assert (first.action, first.reason) == (REFUSE, reason)
+    assert decide_without_comparison(0.9, settings, "the first model").action == PROMOTE
+
+
+def test_a_better_challenger_that_loses_a_slice_is_refused() -> None:
+    now = some_slices(LABELS)
+    (column,) = now.columns
+    before = [each.model_copy(update={"accuracy": each.accuracy + 0.05}) for each in column.slices]
+    champion = now.model_copy(update={"columns": [column.model_copy(update={"slices": before})]})
+    counts, slices = PairedCounts(BETTER, Counter()), SlicePair(champion, now)
+    settings = GateSettings(max_slice_drop=0.04)
+    decision = decide_promotion(counts, LABELS, settings, slices)
+    assert (decision.action, decision.reason) == (
+        REFUSE,
+        "accuracy on the 100 rows of camera v0 falls from 0.1500 to 0.1000, by more than 0.04 "
+        "(retrain.gate.max_slice_drop)",
+    )
+    assert decide_promotion(counts, LABELS, GateSettings(), slices).action == PROMOTE

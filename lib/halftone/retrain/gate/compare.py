@@ -10,7 +10,7 @@ from halftone.errors import InputError
 from halftone.metrics.model import SplitScores
 from halftone.model_directory import ModelInfo
 from halftone.retrain.gate import decision, paired_counts
-from halftone.retrain.gate.decision import GateDecision
+from halftone.retrain.gate.decision import GateDecision, SlicePair
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.registry import ModelVersion
 from halftone.scoring import score_dataset, scores_directory
@@ -64,7 +64,9 @@ def compare_models(
     challenger_scores = scores_directory.read_split_scores(score_entry["challenger"])
     if champion is None:
         value = getattr(challenger_scores, settings.measure)
-        return decision.decide_without_comparison(value, settings, "the first model")
+        return decision.decide_without_comparison(
+            value, settings, "the first model", challenger_scores.slices
+        )
     if score_entry["misfit"]:
         return GateDecision(
             decision.KEEP,
@@ -75,14 +77,16 @@ def compare_models(
     if champion.retrain_run_folder:
         own_test = _scores_folder(champion.retrain_run_folder, CHALLENGER)
         if storage.exists(storage.join(own_test, scores_directory.METRICS)):
-            known = paired_counts.read_keys(_prediction_files(own_test))
+            known = paired_counts.read_keys(prediction_files(own_test))
     both = paired_counts.count_pairs(
         challenger_scores.labels,
-        _prediction_files(score_entry["champion"]),
-        _prediction_files(score_entry["challenger"]),
+        prediction_files(score_entry["champion"]),
+        prediction_files(score_entry["challenger"]),
         known,
     )
-    return decision.decide_promotion(both, challenger_scores.labels, settings)
+    champion_scores = scores_directory.read_split_scores(score_entry["champion"])
+    slices = SlicePair(champion_scores.slices, challenger_scores.slices)
+    return decision.decide_promotion(both, challenger_scores.labels, settings, slices)
 
 
 def read_measures(score_entry: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +137,7 @@ def _score_model(
     print(summary.format_scores_summary(result, output), flush=True)
 
 
-def _prediction_files(folder: str) -> list[str]:
+def prediction_files(folder: str) -> list[str]:
     """Return the URLs of the predictions in a folder of scores, in the order of the shards."""
     files = scores_directory.read_split_scores(folder).predictions
     return [storage.join(folder, file) for file in files]

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 from halftone.config import GateSettings
+from halftone.metrics.model import SliceScores
 from halftone.retrain.gate import paired_tests
 from halftone.retrain.gate.paired_counts import PairedCounts
 from halftone.retrain.gate.paired_tests import BETTER, WORSE, PairedComparison
+from halftone.retrain.gate.slices import slice_drop_reason, slice_floor_reason
 
 PROMOTE, KEEP, REFUSE = "promote", "keep", "refuse"
 
@@ -22,20 +24,36 @@ class GateDecision(NamedTuple):
     known_rows: Optional[PairedComparison] = None  # on the rows of the champion's own test
 
 
-def decide_without_comparison(value: float, settings: GateSettings, reason: str) -> GateDecision:
-    """Decide on a challenger without a champion to compare it with: only the floor counts.
+class SlicePair(NamedTuple):
+    """The slices of both models on the same rows; None without score.slices."""
+
+    champion: Optional[SliceScores] = None
+    challenger: Optional[SliceScores] = None
+
+
+_NO_SLICES = SlicePair()
+
+
+def decide_without_comparison(
+    value: float, settings: GateSettings, reason: str, slices: Optional[SliceScores] = None
+) -> GateDecision:
+    """Decide on a challenger without a champion to compare it with: only the floors count.
 
     Args:
         value: the challenger's measure, see retrain.gate.measure.
         settings: section `retrain.gate`.
         reason: why there is no comparison.
+        slices: of the challenger.
     """
-    below = _below_floor_reason(value, settings)
+    below = _below_floor_reason(value, settings) or slice_floor_reason(slices, settings)
     return GateDecision(REFUSE, below) if below else GateDecision(PROMOTE, reason)
 
 
 def decide_promotion(
-    counts: PairedCounts, labels: Sequence[str], settings: GateSettings
+    counts: PairedCounts,
+    labels: Sequence[str],
+    settings: GateSettings,
+    slices: SlicePair = _NO_SLICES,
 ) -> GateDecision:
     """Decide on a challenger by a paired comparison with the champion.
 
@@ -49,7 +67,7 @@ def decide_promotion(
         if counts.known_rows
         else None
     )
-    action, reason = _choose_action(counts, rows, known, labels, settings)
+    action, reason = _choose_action(counts, rows, known, labels, settings, slices)
     return GateDecision(action, reason, rows, known)
 
 
@@ -59,8 +77,10 @@ def _choose_action(
     known_rows: Optional[PairedComparison],
     labels: Sequence[str],
     settings: GateSettings,
+    slices: SlicePair,
 ) -> tuple[str, str]:
     below = _below_floor_reason(rows.now, settings)
+    below = below or slice_floor_reason(slices.challenger, settings)
     if below:
         return REFUSE, below
     if rows.verdict == WORSE:
@@ -72,9 +92,10 @@ def _choose_action(
         )
     if rows.verdict != BETTER:
         return KEEP, f"not better by more than chance: {_describe_comparison(rows, settings)}"
-    class_drop = _class_drop_reason(counts, labels, settings)
-    if class_drop:
-        return REFUSE, class_drop
+    drop = _class_drop_reason(counts, labels, settings)
+    drop = drop or slice_drop_reason(slices.champion, slices.challenger, settings)
+    if drop:
+        return REFUSE, drop
     return PROMOTE, f"better by more than chance: {_describe_comparison(rows, settings)}"
 
 

@@ -50,10 +50,7 @@ def count_pairs(
             storage.read_table(url, _COLUMNS) for url in (champion_file, challenger_file)
         )
         if champion_rows[schema.KEY] != challenger_rows[schema.KEY]:
-            raise RunError(
-                f"{champion_file} and {challenger_file} contain different rows; "
-                "remove both folders of scores, and run again"
-            )
+            raise different_rows_error(champion_file, challenger_file)
         codes = np.column_stack(
             [
                 arrow.index_in(column, class_names)
@@ -69,6 +66,13 @@ def count_pairs(
         is_known = np.fromiter((key in known_keys for key in keys), bool, len(keys))
         pairs.known_rows.update(_count_cells(codes[is_known]))
     return pairs
+
+
+def different_rows_error(champion_file: str, challenger_file: str) -> RunError:
+    return RunError(
+        f"{champion_file} and {challenger_file} contain different rows; remove both folders of "
+        "scores, and run again"
+    )
 
 
 def read_keys(files: Iterable[str]) -> set[str]:

@@ -106,7 +106,12 @@ class Journal:
 
 
 def run_folder(root: str, run_number: int) -> str:
-    return storage.join(root, RUNS_FOLDER, f"{run_number:06d}")
+    return storage.join(root, run_path(run_number))
+
+
+def run_path(run_number: int) -> str:
+    """Return the path of a run's folder below the root."""
+    return storage.join(RUNS_FOLDER, f"{run_number:06d}")
 
 
 def list_runs(root: str) -> list[int]:
