@@ -21,6 +21,7 @@ from halftone.report import (
     pictures,
     reliability,
     run,
+    slices,
     templates,
 )
 from halftone.report.heat_maps import HeatMaps
@@ -115,5 +116,6 @@ def render_image_report(inputs: ImageReportInputs) -> str:
             reliability=reliability.draw_reliability_diagram(metrics),
             sureness=reliability.describe_confidence(metrics),
             distribution=distribution.draw_score_histograms(metrics),
+            slices=slices.list_slices(scores.slices),
         )
     return templates.render_page("image_page.html.j2", **values)
