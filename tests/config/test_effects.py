@@ -11,9 +11,11 @@ from halftone.config.effects import (
     METRICS,
     RESUMABLE,
     ROWS,
+    SHOWN,
     drop_added_defaults,
     effect_of,
     reset_neutral_settings,
+    reset_settings,
     result_settings,
 )
 
@@ -158,8 +160,15 @@ def test_neutral_settings_are_reset_and_others_stay() -> None:
             "spark": {"master": "local[3]"},
             "preprocess": {"read_threads": 3, "near_distance": 5},
             "train": {"cycle_ms": 5, "ranks": 2},
+            "score": {"heat_maps": False, "batch_size": 7, "top_ks": [3]},
         },
         "test",
     )
-    expected = {"preprocess": {"near_distance": 5}, "train": {"ranks": 2}}
+    expected = {
+        "preprocess": {"near_distance": 5},
+        "train": {"ranks": 2},
+        "score": {"top_ks": (3,)},
+    }
     assert reset_neutral_settings(config).model_dump(exclude_defaults=True) == expected
+    shown = reset_settings(config.score, SHOWN).model_dump(exclude_defaults=True)
+    assert shown == {"batch_size": 7, "top_ks": (3,)}

@@ -276,8 +276,9 @@ def test_a_page_of_many_large_pictures_stays_small() -> None:
 
 
 @pytest.mark.needs("chromium")
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("case", ["two classes", "hostile"])
+@pytest.mark.parametrize(
+    ("case", "width"), [("two classes", 390), ("two classes", 1280), ("hostile", 390)]
+)
 def test_in_a_browser_it_fits_and_all_pictures_show(case: str, width: int, tmp_path: Path) -> None:
     text = text_of(case)
     assert browser.measure_layout(text, width, tmp_path) == {

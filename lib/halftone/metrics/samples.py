@@ -102,7 +102,7 @@ def _first_of_classes(keys: Sequence[str], predictions: npt.NDArray[Any]) -> npt
     order = np.lexsort((hashes, predictions))
     ordered = predictions[order]
     ranks = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    return order[ranks < MAX_OF_CLASS]
+    return np.asarray(order[ranks < MAX_OF_CLASS])
 
 
 def _lowest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

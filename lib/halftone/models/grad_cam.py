@@ -107,7 +107,7 @@ class GradCam:
             for each in self._differentiate(tf.constant(images), tf.constant(class_ids, tf.int32))
         )
         weights = gradients.mean(axis=(1, 2), keepdims=True) / np.float32(_GRADIENT_SCALE)
-        return np.maximum((weights * maps).sum(axis=-1), 0)
+        return np.asarray(np.maximum((weights * maps).sum(axis=-1), 0))
 
     def _find_gradients(self, images: Any, class_ids: Any) -> tuple[Any, Any]:
         """Return the feature maps (N, h, w, K), and the gradients of the scores by them, scaled."""
@@ -201,7 +201,7 @@ def _recorded(network: tf.keras.Model, recording: _Recording) -> Iterator[None]:
     with ExitStack() as stack:
         for layer in layers:
             stack.enter_context(_replaced(layer, "call", _record_call(layer, recording)))
-            activation = getattr(layer, "activation", None)
+            activation: Any = getattr(layer, "activation", None)
             if activation in _ACTIVATIONS:
                 function = _record_activation(activation, recording)
                 stack.enter_context(_replaced(layer, "activation", function))
@@ -209,10 +209,9 @@ def _recorded(network: tf.keras.Model, recording: _Recording) -> Iterator[None]:
 
 
 def _record_call(layer: Any, recording: _Recording) -> Callable[..., Any]:
-    call = layer.call
+    call: Callable[..., Any] = layer.call
     is_softmax = isinstance(layer, tf.keras.layers.Softmax)
 
-    @tf.autograph.experimental.do_not_convert
     def record(inputs: Any, *args: Any, **kwargs: Any) -> Any:
         if is_softmax:
             recording.add_score(inputs)
@@ -220,7 +219,9 @@ def _record_call(layer: Any, recording: _Recording) -> Callable[..., Any]:
         recording.add_output(layer, output)
         return output
 
-    return record
+    # In a graph, Keras would translate the function; what it calls is translated already.
+    function: Callable[..., Any] = tf.autograph.experimental.do_not_convert(record)
+    return function
 
 
 def _record_activation(

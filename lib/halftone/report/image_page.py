@@ -63,10 +63,9 @@ class ImageReportInputs:
 def render_image_report(inputs: ImageReportInputs) -> str:
     """Return the page as HTML. Equal inputs give equal text."""
     scores, metrics = inputs.scores, inputs.scores.metrics
-    large = [*inputs.mistakes, *inputs.least_certain, *inputs.rejects]
-    max_side_px = pictures.choose_max_side_px(
-        [each.pixels for each in large if each.pixels is not None]
-    )
+    shown = [each.pixels for each in (*inputs.mistakes, *inputs.least_certain)]
+    shown += [reject.pixels for reject in inputs.rejects]
+    max_side_px = pictures.choose_max_side_px([each for each in shown if each is not None])
     maps = {} if inputs.heat_maps is None else inputs.heat_maps.maps
     embed = partial(
         pictures.embed_examples, folder=scores.images, max_side_px=max_side_px, maps=maps

@@ -59,7 +59,7 @@ def embed_examples(
     examples: Sequence[Union[Example, ReportPicture]],
     folder: str,
     max_side_px: int,
-    maps: Mapping[str, HeatMap],
+    maps: Optional[Mapping[str, HeatMap]] = None,
 ) -> list[dict[str, Any]]:
     """Return examples in the given order, with picture, heat map and path below the folder.
 
@@ -67,6 +67,7 @@ def embed_examples(
         folder: of images.
         maps: heat maps by the key of the image; some or all may be missing.
     """
+    maps = maps or {}
     return [
         {
             "label": example.label,
