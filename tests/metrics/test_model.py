@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from halftone import storage
 from halftone.metrics.model import ImageScores, Metrics, SplitScores
-from report_pages import FACES, TEN, drawn_metrics, old_metrics, spread
+from report_pages import FACES, TEN, drawn_metrics, old_metrics, some_slices, spread
 
 METRICS_KEYS = [
     *("rows", "accuracy", "precision", "recall", "f1", "average", "labels", "confusion"),
@@ -108,3 +108,16 @@ def test_metrics_cannot_be_changed() -> None:
     metrics = Metrics.model_validate(split_scores(FACES))
     with pytest.raises(ValidationError, match="frozen"):
         metrics.loss = 0.0  # type: ignore[misc]
+
+
+def test_slices_are_the_same_after_reading_and_writing() -> None:
+    before = {**split_scores(FACES), "slices": some_slices(FACES).to_json()}
+    scores = SplitScores.model_validate(before)
+    assert scores.to_json() == before
+    assert list(before["slices"]) == ["catalogue", "digest", "rows", "columns"]
+    assert before["slices"]["columns"][0]["slices"][0] == {
+        **{"kind": "value", "value": "v0", "num_values": 1, "rows": 100, "correct": 10},
+        **{"accuracy": 0.1, "interval": list(some_slices(FACES).columns[0].slices[0].interval)},
+        **{"f1": 0.25, "worst_class": {"label": FACES[0], "recall": 0.125, "rows": 40}},
+    }
+    assert SplitScores.model_validate(split_scores(FACES)).slices is None

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from halftone import arrow, storage
+from halftone.arrow import Column
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing.csv_table import CsvTable, read_header
@@ -141,7 +142,7 @@ def _find_columns(columns: Sequence[str], url: str, header: Sequence[str]) -> Ma
     return find_value_columns(url, header, columns)
 
 
-def _texts(url: str, table: pa.Table, name: str, title: str) -> Union[pa.Array, pa.ChunkedArray]:
+def _texts(url: str, table: pa.Table, name: str, title: str) -> Column:
     """Return a column as texts; a missing value is the empty text."""
     column = table[name]
     try:

@@ -220,7 +220,8 @@ class RetrainRun(NamedTuple):
 
     def _manual_outcome(self) -> Optional[JournalEntry]:
         """Return the outcome of a promotion by hand if it is done; None for a retraining run."""
-        return (self.journal.read(BEGIN) or {}).get("by_hand")
+        outcome: Optional[JournalEntry] = (self.journal.read(BEGIN) or {}).get("by_hand")
+        return outcome
 
     def _try_step(self, name: str, work: Callable[[], Any]) -> None:
         """Do a step that nothing else depends on: a failure is printed and recorded."""
