@@ -24,6 +24,7 @@ LAYERS = (
     ("training", "tracking", "report", "summary"),
     ("launch", "scoring", "export", "preflight"),
     ("cli", "notebook", "experiment", "retrain"),
+    ("label_errors",),
 )
 # The packages that may import a library. `sample` draws pictures.
 USERS = {
