@@ -29,6 +29,24 @@ def test_the_job_gets_the_config_with_flags_and_overrides(conf: str) -> None:
     assert (configs[0].seed, configs[0].train.epochs) == (3, 2)
 
 
+def test_an_option_overrides_its_setting(conf: str) -> None:
+    configs: list[Config] = []
+    for argv in ([], ["--set", "splits.folds=4"], ["--set", "splits.folds=4", "--folds", "3"]):
+        argv = ["--config", conf, *argv]
+        options = {"--folds": "splits.folds"}
+        assert cli.run_job(configs.append, "A job.", FLAGS, argv, options=options) == 0
+    assert [config.splits.folds for config in configs] == [None, 4, 3]
+
+
+def test_a_wrong_option_is_an_error_of_its_setting(
+    conf: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--config", conf, "--folds", "many"]
+    options = {"--folds": "splits.folds"}
+    assert cli.run_job(print, "A job.", FLAGS, argv, options=options) == 2
+    assert 'splits.folds = "many"' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [

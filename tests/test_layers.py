@@ -27,6 +27,7 @@ LAYERS = (
     ("tracking",),
     ("launch", "preflight"),
     ("cli", "notebook", "experiment", "retrain"),
+    ("label_errors",),
 )
 # The packages that may import a library. `sample` draws pictures.
 USERS = {

@@ -29,6 +29,7 @@ def run_job(
     argv: Optional[Sequence[str]] = None,
     switches: Mapping[str, str] = {},
     output_keys: Sequence[str] = (),
+    options: Mapping[str, str] = {},
 ) -> int:
     """Parse the command line, load the config, call `job`, and return the exit code.
 
@@ -39,13 +40,18 @@ def run_job(
             each as a keyword argument.
         output_keys: the settings in `flags` that name outputs of the job. If given, the job has a
             flag --check, which checks the cluster and does not run the job.
+        options: the job's own flags that override one setting each, such as
+            {"--folds": "splits.folds"}.
     """
-    args = _build_parser(description, flags, switches, bool(output_keys)).parse_args(argv)
+    parser = _build_parser(description, flags, options, switches, bool(output_keys))
+    args = parser.parse_args(argv)
     path_overrides = {key: getattr(args, key) for key in flags.values()}
     names = [switch.lstrip("-").replace("-", "_") for switch in switches]
 
     def load_and_run() -> None:
-        settings = config.load_config(args.config, args.set, path_overrides)
+        given = {key: getattr(args, key) for key in options.values()}
+        overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
+        settings = config.load_config(args.config, [*args.set, *overrides], path_overrides)
         clients.set_options(settings.storage.options)
         if output_keys and args.check:
             from halftone.preflight.check import check_cluster  # only --check needs it
@@ -98,12 +104,18 @@ def _end_process(error: LockLostError) -> None:
 
 
 def _build_parser(
-    description: str, flags: Mapping[str, str], switches: Mapping[str, str], has_check: bool
+    description: str,
+    flags: Mapping[str, str],
+    options: Mapping[str, str],
+    switches: Mapping[str, str],
+    has_check: bool,
 ) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
     for flag, key in flags.items():
         parser.add_argument(flag, dest=key, metavar="URL", help=f"overrides paths.{key}")
+    for flag, key in options.items():
+        parser.add_argument(flag, dest=key, metavar="VALUE", help=f"overrides {key}")
     if has_check:
         switches = {**switches, "--check": "only check driver, executors and paths"}
     for switch, switch_help in switches.items():

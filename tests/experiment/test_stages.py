@@ -14,6 +14,7 @@ from typing import Any, Callable, Optional
 import pytest
 import yaml
 from mlflow import MlflowClient
+from pyspark.sql import SparkSession
 
 from conftest import DrawImages
 from halftone.config import TrackingSettings, config_from_mapping
@@ -73,6 +74,24 @@ def base_settings(images: Path, **settings: Any) -> dict[str, Any]:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
+
+
+def test_folds_of_images_with_a_validation_split_are_refused_before_a_training(
+    spark: SparkSession, tmp_path: Path, draw_images: DrawImages
+) -> None:
+    for split in ("train", "validation"):
+        images = draw_images(f"images/{split}", each=4).parent
+    base = base_settings(images, splits={"from_path": "^(train|validation)/"})
+    experiment = {"name": "a", "folds": 2, "base": base, "runs": [{"name": "one"}]}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(experiment))
+    with pytest.raises(InputError) as error:
+        command.run_experiment(str(tmp_path / "a.yaml"), output=str(tmp_path / "out"))
+    assert str(error.value) == (
+        f"{images}: the images have a validation split of their own (by splits.from_path or a "
+        "table), so all 2 folds are the same; let splits.from_path and the table name only train "
+        "and test images"
+    )
+    assert not (tmp_path / "out" / "runs").exists()
 
 
 @pytest.mark.slow

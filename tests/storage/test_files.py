@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import fsspec
@@ -34,6 +35,20 @@ def test_bytes_come_back(root: str) -> None:
     assert storage.exists(url)
     with pytest.raises(FileNotFoundError):
         storage.read_bytes(storage.join(root, "other"))
+
+
+def test_a_file_written_in_pieces_appears_at_the_end_or_not_at_all(root: str) -> None:
+    url = storage.join(root, "deep", "file.bin")
+    with storage.open_new_file(url) as file:
+        file.write(b"one, ")
+        assert not storage.exists(url)
+        file.write(b"two")
+    assert storage.read_bytes(url) == b"one, two"
+    with suppress(ValueError), storage.open_new_file(url) as file:
+        file.write(b"three")
+        raise ValueError("no more")
+    assert storage.read_bytes(url) == b"one, two"
+    assert storage.list_names(storage.join(root, "deep")) == ["file.bin"]
 
 
 def test_writable_folder_is_created_and_left_empty(root: str) -> None:

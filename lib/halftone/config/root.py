@@ -33,6 +33,9 @@ class Paths(ConfigSection):
     baseline: Optional[str] = Field(
         None, description="scores of another run, which the report compares with"
     )
+    label_errors: Optional[str] = Field(
+        None, description="folds, the list of probably wrong labels, and their corrections"
+    )
 
 
 class SparkSettings(ConfigSection):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Callable, Optional
 
@@ -16,7 +16,7 @@ from halftone.experiment import output_folder, spec, table
 from halftone.experiment.datasets import DatasetCache
 from halftone.experiment.outcomes import ExperimentResults, StageOutcomes
 from halftone.experiment.places import ProcessLauncher, SparkLauncher, TrainingLauncher
-from halftone.experiment.planning import RunPlanner
+from halftone.experiment.planning import RunPlanner, Trial
 from halftone.experiment.run_job import StudyContext
 from halftone.experiment.spec import ExperimentSpec
 from halftone.experiment.stages import StageRunner, describe_failures
@@ -60,6 +60,31 @@ def run_experiment(
     clients.set_options(planner.base.storage.options)
     flags = {"--epochs": epochs, "--subset": subset}
     shrunk = [f"{flag} {value:,}" for flag, value in flags.items() if value is not None]
+    run_planned(experiment, planner, planned, output, subset, shrunk)
+
+
+def run_planned(
+    experiment: ExperimentSpec,
+    planner: RunPlanner,
+    planned: Mapping[str, Sequence[Trial]],
+    output: str,
+    subset: Optional[int] = None,
+    shrunk: Sequence[str] = (),
+) -> list[StageOutcomes]:
+    """Run an experiment, print its table, write it to `output`, and return its outcomes.
+
+    Args:
+        experiment: The experiment.
+        planner: Builds the configs of its runs.
+        planned: What `planner.plan_stages` returned.
+        output: URL of the folder of the experiment.
+        subset: Maximum number of images of each run, equally many of each class.
+        shrunk: The flags that made the experiment smaller, for the table.
+
+    Raises:
+        InputError: The images or the content of `output` is invalid.
+        LockHeldError, RunError, KeyboardInterrupt: As `run_experiment`.
+    """
     output_folder.check_output(output, experiment.name)
     with ExitStack() as stack:
         lock = stack.enter_context(hold_output(output, "experiment"))
@@ -86,6 +111,7 @@ def run_experiment(
                 )
             print(text, flush=True)
             _check_no_failures(stage_outcomes)
+    return stage_outcomes
 
 
 def _create_launcher(

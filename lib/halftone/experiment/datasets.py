@@ -53,6 +53,11 @@ def dataset_key(config: Config) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+def dataset_url(output: str, config: Config) -> str:
+    """Return the URL of the dataset of a config, below the output of the experiment."""
+    return storage.join(output, DATASETS_FOLDER, dataset_key(config))
+
+
 class DatasetCache:
     """The datasets of an experiment, each made or updated when it is first needed.
 
@@ -81,7 +86,7 @@ class DatasetCache:
                 key = dataset_key(config)
                 if key in self._datasets:
                     continue
-                url = storage.join(self._output, DATASETS_FOLDER, key)
+                url = dataset_url(self._output, config)
                 printable.print_line(f"dataset: {url}")
                 manifest, _ = preprocess(config, str(config.paths.images), url, session)
                 row_counts = {

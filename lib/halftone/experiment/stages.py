@@ -7,7 +7,7 @@ from typing import Optional
 
 from halftone import printable
 from halftone.config import Config
-from halftone.errors import RunError
+from halftone.errors import InputError, RunError
 from halftone.experiment import datasets, outcomes, study
 from halftone.experiment.datasets import DatasetCache
 from halftone.experiment.outcomes import RunOutcome, StageOutcomes
@@ -58,7 +58,8 @@ class StageRunner:
             earlier_stages: Outcomes of the stages before it.
 
         Raises:
-            InputError: The output has a run of the same name with different settings.
+            InputError: The output has a run of the same name with different settings, or all folds
+                of a run are the same.
             RunError: The stage that this one builds on has no finished run.
             KeyboardInterrupt: a signal was received.
         """
@@ -70,6 +71,7 @@ class StageRunner:
         self._dataset_cache.prepare(
             [config for trial in source.known_trials for config in trial.training_configs()]
         )
+        self._check_folds(source.known_trials)
         run_outcomes = study.run_trials(source, self._context, self._spec.parallel)
         best = outcomes.best_outcome(run_outcomes, stage.choose)
         return StageOutcomes(
@@ -84,6 +86,18 @@ class StageRunner:
                 for config in outcome.trial.training_configs()
             ],
         )
+
+    def _check_folds(self, trials: Sequence[Trial]) -> None:
+        """Raise InputError if the images bring a validation split: all folds are then the same."""
+        for trial in trials:
+            configs = trial.training_configs()
+            fingerprints = {self._dataset_cache.get(config).fingerprint for config in configs}
+            if len(configs) > len(fingerprints) == 1:
+                raise InputError(
+                    f"{trial.config.paths.images}: the images have a validation split of their own "
+                    f"(by splits.from_path or a table), so all {len(configs)} folds are the same; "
+                    "let splits.from_path and the table name only train and test images"
+                )
 
     def _inherited_layers(
         self, stage: StageSpec, earlier_stages: Sequence[StageOutcomes]

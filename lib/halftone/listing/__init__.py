@@ -1,5 +1,6 @@
 """List the images of a folder or a table in units that workers list at the same time."""
 
+from halftone.listing.corrections import ACCEPT, SUGGESTED_LABEL
 from halftone.listing.listed_rows import (
     DETAIL,
     GROUP,
@@ -22,10 +23,12 @@ from halftone.listing.remarks import UnitRemarks
 from halftone.listing.slice_table import VALUE_ROWS, SliceTable, open_slice_table
 
 __all__ = [
+    "ACCEPT",
     "DETAIL",
     "GROUP",
     "LISTED",
     "REASON",
+    "SUGGESTED_LABEL",
     "TABLE_COLUMNS",
     "UNITS",
     "UNKNOWN_BYTES",

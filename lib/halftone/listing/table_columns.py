@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.listing.corrections import CORRECTION_COLUMNS
 from halftone.listing.listed_rows import TABLE_COLUMNS
 
 _BYTE_ORDER_MARKS = "\ufeff\u200b"  # the latter has no width either
@@ -16,7 +17,7 @@ _BYTE_ORDER_MARKS = "\ufeff\u200b"  # the latter has no width either
 class KnownColumns(NamedTuple):
     """The columns of a table that have a meaning."""
 
-    by_index: dict[int, str]  # names in TABLE_COLUMNS
+    by_index: dict[int, str]  # names in TABLE_COLUMNS, and those of corrections
     unknown: list[str]  # the names of the others, as they are written
 
     @property
@@ -25,7 +26,7 @@ class KnownColumns(NamedTuple):
 
 
 def find_columns(url: str, header: Sequence[str]) -> KnownColumns:
-    """Find the columns of TABLE_COLUMNS by the names in a header.
+    """Find the columns of TABLE_COLUMNS, and those of corrections, by the names in a header.
 
     Spaces (also those that do not break), byte order marks and case do not matter.
 
@@ -45,7 +46,10 @@ def find_columns(url: str, header: Sequence[str]) -> KnownColumns:
             f"{url}: has no column {schema.PATH}; it has {', '.join(map(repr, header))}, and may "
             f"have {', '.join(TABLE_COLUMNS.names)}"
         )
-    by_index = {index: name for index, name in enumerate(names) if name in TABLE_COLUMNS.names}
+    known = {*TABLE_COLUMNS.names}
+    if {*names} >= CORRECTION_COLUMNS:
+        known |= CORRECTION_COLUMNS
+    by_index = {index: name for index, name in enumerate(names) if name in known}
     return KnownColumns(
         by_index, [raw for index, raw in enumerate(header) if index not in by_index]
     )

@@ -7,6 +7,7 @@ which is many times faster than fsspec for millions of small files.
 from halftone.storage.files import (
     create_file,
     open_file,
+    open_new_file,
     read_bytes,
     read_files,
     read_json,
@@ -59,6 +60,7 @@ __all__ = [
     "list_page",
     "normalise_url",
     "open_file",
+    "open_new_file",
     "open_parquet",
     "read_bytes",
     "read_column_names",

@@ -8,10 +8,11 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Optional, Union
+from typing import IO, Any, Optional, Union
 
 from halftone.errors import InputError
 from halftone.storage import clients, local_files
@@ -175,16 +176,45 @@ def _upload(url: str, data: Union[bytes, memoryview], mode: str) -> None:
 
 
 @contextmanager
+def open_new_file(url: str) -> Iterator[IO[bytes]]:
+    """Write a large file piece by piece: it appears when the body has ended without an error.
+
+    The pieces of a file on a store wait in a local temporary file.
+    """
+    if is_local(url):
+        with _temporary_path(url) as temporary:
+            with open(temporary, "wb") as local:
+                yield local
+                local.flush()
+                os.fsync(local.fileno())
+            os.replace(temporary, url)
+        return
+    with tempfile.NamedTemporaryFile() as pending:
+        yield pending
+        pending.flush()
+        filesystem, path = clients.open_filesystem(url)
+        with clients.translate_errors(url):
+            filesystem.put_file(pending.name, path)
+
+
+@contextmanager
 def _temporary_file(path: str, data: Union[bytes, memoryview]) -> Iterator[str]:
     """Write a file beside `path`, yield its name, and delete it unless it was renamed."""
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}-{name}")
-    try:
+    with _temporary_path(path) as temporary:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        yield temporary
+
+
+@contextmanager
+def _temporary_path(path: str) -> Iterator[str]:
+    """Yield the name of a new file beside `path`, and delete it unless it was renamed."""
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}-{name}")
+    try:
         yield temporary
     finally:
         if os.path.exists(temporary):

@@ -1,0 +1,1 @@
+"""Find labels that are probably wrong, by predictions of models that have not seen the images."""
