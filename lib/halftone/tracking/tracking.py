@@ -167,7 +167,7 @@ def _relay_output(lines: IO[str]) -> None:
 
 
 def _config_params(config: Config) -> dict[str, Any]:
-    return flatten_settings(config.model_dump(mode="json", exclude={"retrain"}))
+    return flatten_settings(config.model_dump(mode="json", exclude={"card", "retrain"}))
 
 
 def _build_job(

@@ -1,0 +1,92 @@
+"""Markdown in which texts of users, such as names of classes, show as they are.
+
+The text is read alike by GitHub, by Hugging Face and by the package Markdown, see `card.page`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+import yaml
+
+from halftone import printable
+
+# Characters that would begin emphasis, code, a link, HTML, a formula or a cell of a table.
+_MARKS = re.compile(r"[\\`*_\[\]]")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "~": "&#126;", "$": "&#36;"}
+_ENTITY_MARKS = re.compile("|".join(map(re.escape, _ENTITIES)))
+# What would make a heading, a list, a rule or a table of a paragraph that begins with it.
+_FIRST_MARK = re.compile(r"^(?:[#+-]|\d+(?=[.)]))")
+_BLANK_LINES = re.compile(r"\n[ \t]*\n")
+NOT_STATED = "not stated"
+
+
+def escape(text: str) -> str:
+    """Return a text on one line as Markdown that shows it; runs of spaces become one."""
+    text = _MARKS.sub(r"\\\g<0>", printable.escape_line(text))
+    text = _ENTITY_MARKS.sub(lambda match: _ENTITIES[match[0]], text)
+    first = _FIRST_MARK.match(text)
+    if first is None:
+        return text
+    end = first.end()
+    return f"{text[:end]}\\{text[end:]}" if first[0].isdigit() else f"\\{text}"
+
+
+def code(text: str) -> str:
+    """Return a name, a path or a digest in a typewriter font, if Markdown can show it so."""
+    line = printable.escape_line(text)
+    return f"`{line}`" if line and not set("`|\\") & set(line) else escape(text)
+
+
+def paragraphs(text: Optional[str], setting: str) -> str:
+    """Return a text of the section `card` of the config.
+
+    Args:
+        text: blank lines separate paragraphs; None if the setting is not set.
+        setting: its name, such as card.licence.
+    """
+    parts = [escape(part) for part in _BLANK_LINES.split((text or "").strip()) if part.strip()]
+    return "\n\n".join(parts) if parts else f"{NOT_STATED} ({code(setting)})"
+
+
+def bullets(items: Sequence[str]) -> str:
+    """Return a list of items, each of which is Markdown on one line."""
+    return "\n".join(f"- {item}" for item in items)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], num_texts: int = 1) -> str:
+    """Return a table.
+
+    Args:
+        header: Markdown on one line, as all cells.
+        num_texts: columns from the left that are texts; those after them are numbers.
+    """
+    rules = ["---" if column < num_texts else "---:" for column in range(len(header))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, rules, *rows])
+
+
+def yaml_block(values: Mapping[str, Any]) -> str:
+    """Return nested settings as a block of YAML."""
+    return f"```yaml\n{_dump(values)}```"
+
+
+def front_matter(values: Mapping[str, Any]) -> str:
+    """Return the metadata at the beginning of a card, which Hugging Face reads."""
+    return f"---\n{_dump(values)}---"
+
+
+def licence_metadata(licence: Optional[str]) -> dict[str, str]:
+    """Return the metadata for a licence: an identifier as on Hugging Face, or a name."""
+    if licence is None:
+        return {}
+    if re.fullmatch(r"[a-z][a-z0-9.+-]*", licence):
+        return {"license": licence}
+    return {"license": "other", "license_name": printable.escape_line(licence)}
+
+
+def _dump(values: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)
+    # A line of three backticks would end the block; YAML writes it only in a text of many lines.
+    return text.replace("```", "'''")
