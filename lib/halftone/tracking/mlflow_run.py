@@ -17,6 +17,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from halftone import storage
+from halftone.card.files import CARD_FILES
 from halftone.model_directory import CURVES, HISTORY, LOGS, MODEL_INFO, TRACKING
 from halftone.tracking import mlflow_store
 from halftone.tracking.tracking import SQLITE_PREFIX, mask_passwords
@@ -188,7 +189,7 @@ class MlflowRun:
         if self._file_names is not None:
             return {name: name for name in self._file_names if name in existing}
         logs = storage.list_names(storage.join(self._output, LOGS))
-        names = [name for name in (MODEL_INFO, HISTORY, CURVES) if name in existing]
+        names = [name for name in (MODEL_INFO, HISTORY, CURVES, *CARD_FILES) if name in existing]
         names += [f"{LOGS}/{name}" for name in logs if name.endswith(".log")]
         files = {name: name for name in names}
         if MODEL_INFO in existing:
