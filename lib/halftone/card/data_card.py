@@ -19,6 +19,7 @@ from halftone.card.markdown_text import (
     front_matter,
     licence_metadata,
     paragraphs,
+    stated,
     table,
     yaml_block,
 )
@@ -56,8 +57,8 @@ def render_data_card(manifest: Manifest) -> str:
         "## Uses",
         paragraphs(card.intended_use, "card.intended_use"),
         "## Licence and contact",
-        f"Licence of the images: {paragraphs(card.licence_of_data, 'card.licence')}",
-        f"Contact: {paragraphs(card.contact, 'card.contact')}",
+        f"Licence of the images: {stated(card.licence_of_data, 'card.licence')}",
+        f"Contact: {stated(card.contact, 'card.contact')}",
         "## Composition",
         count_table(manifest),
         f"{manifest.inputs:,} images = {manifest.rows:,} rows + {manifest.rejects:,} rejects + "

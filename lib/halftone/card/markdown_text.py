@@ -24,14 +24,9 @@ NOT_STATED = "not stated"
 
 
 def escape(text: str) -> str:
-    """Return a text on one line as Markdown that shows it; runs of spaces become one."""
+    """Return a text as Markdown that shows it, within a line; runs of spaces become one."""
     text = _MARKS.sub(r"\\\g<0>", printable.escape_line(text))
-    text = _ENTITY_MARKS.sub(lambda match: _ENTITIES[match[0]], text)
-    first = _FIRST_MARK.match(text)
-    if first is None:
-        return text
-    end = first.end()
-    return f"{text[:end]}\\{text[end:]}" if first[0].isdigit() else f"\\{text}"
+    return _ENTITY_MARKS.sub(lambda match: _ENTITIES[match[0]], text)
 
 
 def code(text: str) -> str:
@@ -41,14 +36,28 @@ def code(text: str) -> str:
 
 
 def paragraphs(text: Optional[str], setting: str) -> str:
-    """Return a text of the section `card` of the config.
+    """Return a text of the section `card` of the config as paragraphs.
 
     Args:
         text: blank lines separate paragraphs; None if the setting is not set.
         setting: its name, such as card.licence.
     """
-    parts = [escape(part) for part in _BLANK_LINES.split((text or "").strip()) if part.strip()]
-    return "\n\n".join(parts) if parts else f"{NOT_STATED} ({code(setting)})"
+    parts = [part for part in _BLANK_LINES.split(text or "") if part.strip()]
+    return "\n\n".join(map(_paragraph, parts)) or stated(None, setting)
+
+
+def stated(text: Optional[str], setting: str) -> str:
+    """Return a text of the section `card` of the config within a line, see `paragraphs`."""
+    return escape(text or "") or f"{NOT_STATED} ({code(setting)})"
+
+
+def _paragraph(text: str) -> str:
+    line = escape(text)
+    first = _FIRST_MARK.match(line)
+    if first is None:
+        return line
+    digits = first[0] if first[0].isdigit() else ""
+    return f"{digits}\\{line[len(digits) :]}"
 
 
 def bullets(items: Sequence[str]) -> str:

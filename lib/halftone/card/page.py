@@ -29,13 +29,15 @@ th, td { padding: .3rem 1.25rem .3rem 0; border-bottom: 1px solid var(--rule); t
   vertical-align: top; overflow-wrap: break-word; }
 th { color: var(--soft); font-size: .875rem; font-weight: 600; }
 th:last-child, td:last-child { padding-right: 0; }
+td[style] { white-space: nowrap; }  /* of numbers: aligned to the right */
 td:first-child { min-width: 6rem; max-width: 18rem; }
 code, pre { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, "Liberation Mono",
   monospace; font-size: .85em; }
 pre { padding: .75rem 1rem; overflow-x: auto; background: var(--panel); }
 pre code { font-size: .95em; }
 a { color: inherit; }
-@media (max-width: 30rem) { table { font-size: .875rem; } th, td { padding-right: .75rem; } }
+@media (max-width: 30rem) { table { font-size: .875rem; } th, td { padding-right: .6rem; }
+  pre { white-space: pre-wrap; } }
 @media print { @page { margin: 15mm; } body { max-width: none; padding: 0; font-size: 10pt; }
   h2 { break-after: avoid; } tr { break-inside: avoid; } }
 """

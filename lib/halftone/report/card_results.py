@@ -65,9 +65,9 @@ def class_table(scores: SplitScores) -> str:
     for label, values in classes:
         hits = scores.confusion[scores.labels.index(label)][scores.labels.index(label)]
         interval = wilson_interval(hits, values.support) if values.support else None
-        numbers = [ratio(values.precision), ratio(values.recall), _interval_text(interval)]
-        rows.append([escape(label), *numbers, ratio(values.f1), count(values.support)])
-    header = ["class", "precision", "recall", "interval of recall", "F1", "images"]
+        numbers = [ratio(value) for value in (values.precision, values.recall, values.f1)]
+        rows.append([escape(label), *numbers, count(values.support), _interval_text(interval)])
+    header = ["class", "precision", "recall", "F1", "images", "interval of recall"]
     return table(header, rows) + note
 
 

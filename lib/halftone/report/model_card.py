@@ -20,6 +20,7 @@ from halftone.card.markdown_text import (
     front_matter,
     licence_metadata,
     paragraphs,
+    stated,
     yaml_block,
 )
 from halftone.config import CardSettings
@@ -131,8 +132,8 @@ def _describe_model(inputs: ModelCardInputs) -> list[str]:
         lines.append(f"parameters: {count(info.num_parameters)}")
     size = "" if info.network_bytes is None else f", {mebibytes(info.network_bytes)}"
     lines.append(f"file: {code(info.network)}{size}, which Keras 2.15 loads")
-    lines.append(f"licence: {paragraphs(inputs.card.licence, 'card.licence')}")
-    lines.append(f"contact: {paragraphs(inputs.card.contact, 'card.contact')}")
+    lines.append(f"licence: {stated(inputs.card.licence, 'card.licence')}")
+    lines.append(f"contact: {stated(inputs.card.contact, 'card.contact')}")
     return lines
 
 
