@@ -15,6 +15,7 @@ from functools import partial
 
 from halftone import cli, config
 from halftone.export import tfrecord
+from halftone.lineage.job_run import report_job
 from halftone.spark.session import spark_session
 from halftone.storage import clients
 
@@ -24,7 +25,7 @@ def main() -> int:
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
     parser.add_argument("--dataset", metavar="URL", help="overrides paths.dataset")
     parser.add_argument("--output", required=True, metavar="URL", help="folder of the new files")
-    parser.add_argument("--gzip", action="store_true", help="compress the files")
+    parser.add_argument("--gzip", action="store_const", const="GZIP", help="compress the files")
     parser.add_argument(
         "--set",
         action="append",
@@ -42,8 +43,9 @@ def main() -> int:
             session = partial(
                 stack.enter_context, spark_session(f"{settings.name}: export", settings.spark)
             )
-            compression = "GZIP" if args.gzip else ""
-            result = tfrecord.export_dataset(dataset, args.output, compression, session)
+            urls = {"dataset": dataset}, {"export": args.output}
+            stack.enter_context(report_job(settings.name, "export", *urls))
+            result = tfrecord.export_dataset(dataset, args.output, args.gzip or "", session)
         print(tfrecord.format_summary(result, args.output))
 
     return cli.run_with_exit_code(job)

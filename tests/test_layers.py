@@ -22,7 +22,7 @@ LAYERS = (
     ("listing", "card"),
     ("preprocess", "feed", "model_directory"),
     ("training", "tracking", "report", "summary"),
-    ("launch", "scoring", "export", "preflight"),
+    ("launch", "scoring", "export", "preflight", "lineage"),
     ("cli", "notebook", "experiment", "retrain"),
 )
 # The packages that may import a library. `sample` draws pictures.
@@ -36,6 +36,7 @@ USERS = {
     "optuna": {"experiment"},
     "sklearn": {"experiment"},
     "markdown": {"card"},
+    "openlineage": {"lineage"},
     "IPython": {"notebook"},
     "jobs": set(),
     "notebooks": set(),
