@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND, INTERNAL_ERROR
 
+from example_manifest import example
 from halftone import storage
+from halftone.tracking.dataset_inputs import describe_inputs
 from halftone.tracking.mlflow_run import MlflowRun
 from tracked import by_epoch, files, learn, only_run, publish
 
@@ -29,6 +36,9 @@ def uri(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
     monkeypatch.chdir(tmp_path)
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+INPUTS = describe_inputs("faces", example(), "s3://bucket/faces")
 
 
 def open_run(uri: str, output: Path | str, **params: str) -> MlflowRun:
@@ -101,3 +111,47 @@ def test_changed_settings_become_a_tag_and_the_first_value_stays(uri: str, tmp_p
     run = only_run(uri)
     assert run.data.params == {"epochs": "4", "ranks": "1", "new": "x"}
     assert run.data.tags["changed"] == "epochs: 4, then 8; ranks: 1, then 2"
+
+
+def test_the_dataset_is_an_input_once_also_after_a_restart(uri: str, tmp_path: Path) -> None:
+    counts = {"train": {"cat": 1, "dog": 1}, "validation": {"cat": 1, "dog": 0}}
+    data = example().model_copy(update={"counts": counts})
+    inputs = describe_inputs("faces", data, "s3://bucket/faces")
+    for _ in range(2):
+        MlflowRun(uri, "faces", str(tmp_path / "model"), {}, {}, inputs=inputs)
+    found = only_run(uri).inputs.dataset_inputs
+    assert [
+        (each.dataset.name, each.dataset.digest, [(tag.key, tag.value) for tag in each.tags])
+        for each in found
+    ] == [
+        ("faces-train", "f", [("mlflow.data.context", "training")]),
+        ("faces-validation", "f", [("mlflow.data.context", "validation")]),
+    ]
+    dataset = found[0].dataset
+    assert (dataset.source_type, dataset.source) == ("s3", '{"uri": "s3://bucket/faces"}')
+    assert json.loads(dataset.profile)["rows_by_class"] == {"cat": 1, "dog": 1}
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        for table in ("inputs", "datasets"):
+            assert database.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (2,)
+
+
+def test_two_runs_share_a_dataset(uri: str, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        MlflowRun(uri, "faces", str(tmp_path / name), {}, {}, inputs=INPUTS)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        assert database.execute("SELECT COUNT(*) FROM inputs").fetchone() == (2,)
+        assert database.execute("SELECT COUNT(*) FROM datasets").fetchone() == (1,)
+
+
+def test_a_server_without_inputs_is_no_failure(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MlflowException("no such endpoint", error_code=code)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", refuse)
+    code = ENDPOINT_NOT_FOUND
+    MlflowRun(uri, "faces", str(tmp_path / "model"), {}, {}, inputs=INPUTS)
+    code = INTERNAL_ERROR
+    with pytest.raises(MlflowException, match="no such endpoint"):
+        MlflowRun(uri, "faces", str(tmp_path / "model"), {}, {}, inputs=INPUTS)

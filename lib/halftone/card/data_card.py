@@ -6,7 +6,7 @@ the questions that the manifest or the section `card` of the config answers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -23,7 +23,7 @@ from halftone.card.markdown_text import (
     table,
     yaml_block,
 )
-from halftone.config import Config, Paths, PixelSpec
+from halftone.config import CardSettings, Config, Paths, PixelSpec
 from halftone.dataset.manifest import Manifest
 
 MAX_CLASS_ROWS, NUM_LARGEST = 20, 10  # as in the summary that the job prints
@@ -76,9 +76,7 @@ def render_data_card(manifest: Manifest) -> str:
             ]
         ),
         "## Known limits",
-        *([paragraphs(card.limitations, "card.limitations")] if card.limitations else []),
-        bullets([escape(text) for text in limits.describe_limits(manifest)])
-        or "The numbers show none.",
+        *limit_blocks(card, limits.describe_limits(manifest)),
         "## Make it again",
         "From the same images, this config gives a dataset with the same fingerprint:",
         yaml_block(_config_of(manifest)),
@@ -107,6 +105,15 @@ def count_table(manifest: Manifest) -> str:
     totals = [sum(manifest.counts[split].values()) for split in splits]
     rows.append(["all", *_cells([*totals, sum(totals)])])
     return table(["class", *splits, "rows"], rows) + note
+
+
+def limit_blocks(card: CardSettings, sentences: Sequence[str]) -> list[str]:
+    """Return the limits that people state, and those that the numbers show."""
+    if not card.limitations:
+        return [bullets([escape(text) for text in sentences]) or "The numbers show none."]
+    stated_limits = paragraphs(card.limitations, "card.limitations")
+    found = bullets([escape(text) for text in sentences]) or "The numbers show no others."
+    return [stated_limits, found]
 
 
 def describe_pixels(pixels: PixelSpec) -> str:

@@ -57,9 +57,8 @@ def render_model_card(inputs: ModelCardInputs) -> str:
 
     Equal inputs give equal texts.
     """
-    model_info, scores, card = inputs.model_info, inputs.scores, inputs.card
+    model_info, card = inputs.model_info, inputs.card
     name = model_info.config.name
-    cautions = _list_limits(inputs)
     blocks = [
         front_matter(_metadata(inputs)),
         f"# Model card: {escape(name)}",
@@ -68,12 +67,11 @@ def render_model_card(inputs: ModelCardInputs) -> str:
         paragraphs(card.intended_use, "card.intended_use"),
         "## Model",
         bullets(_describe_model(inputs)),
-        *card_results.result_blocks(model_info, inputs.history, inputs.manifest, scores),
+        *card_results.result_blocks(model_info, inputs.history, inputs.manifest, inputs.scores),
         "## Data",
         *_data_blocks(inputs),
         "## Known limits",
-        *([paragraphs(card.limitations, "card.limitations")] if card.limitations else []),
-        bullets([escape(text) for text in cautions]) or "The numbers show none.",
+        *data_card.limit_blocks(card, _list_limits(inputs)),
         "## How it was made",
         bullets(_describe_training(inputs)),
         "This config and the commands below make it again. It holds the settings that differ from "
