@@ -9,7 +9,7 @@ from halftone.dataset import remarks
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import TEST, TRAIN, VALIDATION
 
-# With 30 rows, the 95 % interval of a share of 0.9 is 0.21 wide (Wilson); with 400 rows, 0.06.
+# With 30 rows, the 95 % interval of a share of 0.9 is 0.22 wide (Wilson); with 400 rows, 0.06.
 MIN_CLASS_ROWS = 30
 MIN_TEST_ROWS = 400
 CONFLICT = "conflict"  # the reason of a reject, see preprocess.entries
