@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from halftone import printable
 from halftone.card import limits
 from halftone.card.changed_settings import list_changed_settings
 from halftone.card.markdown_text import (
@@ -44,7 +45,7 @@ def render_data_card(manifest: Manifest) -> str:
     name = _dataset_name(manifest)
     metadata = {
         **licence_metadata(card.licence_of_data),
-        "pretty_name": name,
+        "pretty_name": printable.escape_line(name),
         "task_categories": ["image-classification"],
         "size_categories": [_size_category(manifest.rows)],
     }

@@ -13,8 +13,9 @@ import yaml
 
 from halftone import printable
 
-# Characters that would begin emphasis, code, a link, HTML, a formula or a cell of a table.
-_MARKS = re.compile(r"[\\`*_\[\]]")
+# Characters that would begin emphasis, code or a link, or that would end a heading.
+_MARKS = re.compile(r"[\\`*_\[\]]|#(?=#*$)")
+# Those of HTML, of a formula and of a cell of a table.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "~": "&#126;", "$": "&#36;"}
 _ENTITY_MARKS = re.compile("|".join(map(re.escape, _ENTITIES)))
 # What would make a heading, a list, a rule or a table of a paragraph that begins with it.
@@ -96,6 +97,15 @@ def licence_metadata(licence: Optional[str]) -> dict[str, str]:
 
 
 def _dump(values: Mapping[str, Any]) -> str:
-    text: str = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)
+    text = _dump_yaml(values, allow_unicode=True)
+    if yaml.safe_load(text) != values:  # such as a text with U+0085, which YAML takes for a newline
+        text = _dump_yaml(values, allow_unicode=False)
     # A line of three backticks would end the block; YAML writes it only in a text of many lines.
     return text.replace("```", "'''")
+
+
+def _dump_yaml(values: Mapping[str, Any], allow_unicode: bool) -> str:
+    text: str = yaml.safe_dump(
+        dict(values), sort_keys=False, allow_unicode=allow_unicode, width=100
+    )
+    return text
