@@ -63,6 +63,13 @@ def test_paragraphs_and_lines() -> None:
     assert markdown_text.stated(text, "s") == "one still one 2. two"
 
 
+def test_settings_as_a_block() -> None:
+    assert markdown_text.yaml_block({"seed": 3, "paths": {"images": "é"}}) == (
+        "```yaml\nseed: 3\npaths:\n  images: é\n```"
+    )
+    assert markdown_text.yaml_block({}) == "```yaml\n# all settings have their defaults\n```"
+
+
 def test_code_of_names_that_it_cannot_hold() -> None:
     assert markdown_text.code("/data/a b.png") == "`/data/a b.png`"
     assert markdown_text.code("a`b|c") == r"a\`b&#124;c"

@@ -79,7 +79,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], num_texts: int =
 
 def yaml_block(values: Mapping[str, Any]) -> str:
     """Return nested settings as a block of YAML."""
-    return f"```yaml\n{_dump(values)}```"
+    text = _dump(values) if values else "# all settings have their defaults\n"
+    return f"```yaml\n{text}```"
 
 
 def front_matter(values: Mapping[str, Any]) -> str:

@@ -37,7 +37,7 @@ pre { padding: .75rem 1rem; overflow-x: auto; background: var(--panel); }
 pre code { font-size: .95em; }
 a { color: inherit; }
 @media (max-width: 30rem) { table { font-size: .875rem; } th, td { padding-right: .6rem; }
-  pre { white-space: pre-wrap; } }
+  td:first-child { max-width: 9rem; } pre { white-space: pre-wrap; } }
 @media print { @page { margin: 15mm; } body { max-width: none; padding: 0; font-size: 10pt; }
   h2 { break-after: avoid; } tr { break-inside: avoid; } }
 """
