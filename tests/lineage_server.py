@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def running_server() -> Iterator[LineageServer]:
     with LineageServer() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         yield server
         server.shutdown()
 
