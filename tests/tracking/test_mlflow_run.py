@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -19,22 +16,14 @@ from example_manifest import example
 from halftone import storage
 from halftone.tracking.dataset_inputs import describe_inputs
 from halftone.tracking.mlflow_run import MlflowRun
-from tracked import by_epoch, files, learn, only_run, publish
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without runs, created in a subprocess because MLflow configures logging for it."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    make = f"from halftone.tracking import mlflow_store; mlflow_store.connect('sqlite:///{path}')"
-    subprocess.run([sys.executable, "-c", make], cwd=path.parent, check=True, capture_output=True)
-    return path
+from tracked import by_epoch, empty_store, files, learn, only_run, publish
 
 
 @pytest.fixture
-def uri(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store without runs."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    (tmp_path / "mlflow.db").write_bytes(empty_store())
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 

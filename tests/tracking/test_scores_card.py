@@ -12,7 +12,7 @@ from halftone.card.files import MODEL_CARD, write_card
 from halftone.config import TrackingSettings
 from halftone.tracking import mlflow_store
 from halftone.tracking.scores_card import send_scores_card
-from tracked import files, free_port
+from tracked import empty_store, files, free_port
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ def test_the_card_becomes_an_artifact_of_the_run(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     uri = f"sqlite:///{folder}/mlflow.db"
-    client = mlflow_store.connect(uri)
+    (folder / "mlflow.db").write_bytes(empty_store())
+    client = MlflowClient(uri)
     run = client.create_run(mlflow_store.get_or_create_experiment(client, uri, "faces"))
     know(folder, uri, run.info.run_id)
     capfd.readouterr()
