@@ -61,11 +61,14 @@ def forget_configuration() -> None:
 
 
 def plain_facets(facets: dict[str, Any]) -> dict[str, Any]:
-    """Return facets without the keys that all have: the producer and the URL of the schema."""
+    """Return facets without the keys that all have: the producer and the URL of the schema.
+
+    The client adds its version as a tag.
+    """
     return {
         name: {key: value for key, value in facet.items() if not key.startswith("_")}
         for name, facet in facets.items()
-        if name != "environmentVariables"
+        if name != "tags"
     }
 
 
