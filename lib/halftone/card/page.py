@@ -72,7 +72,7 @@ def render_page(text: str) -> str:
     """
     import markdown  # here: most jobs write no card before their end
 
-    body = markdown.markdown(
+    body: str = markdown.markdown(
         _FRONT_MATTER.sub("", text), extensions=["tables", "fenced_code", "sane_lists"]
     )
     body = body.replace("<table>", '<div class="scroll">\n<table>')

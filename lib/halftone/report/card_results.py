@@ -114,8 +114,9 @@ def _validation_table(
     for name, title in _EPOCH_TITLES.items():
         value = entry.get(f"val_{name}")
         if f"val_{name}" in entry or name in entry:
-            is_share = name == "accuracy" and num_rows and value is not None
-            interval = wilson_interval(round(value * num_rows), num_rows) if is_share else None
+            interval = None
+            if name == "accuracy" and num_rows and value is not None:
+                interval = wilson_interval(round(value * num_rows), num_rows)
             rows.append([title, ratio(entry.get(name)), ratio(value), _interval_text(interval)])
     if not rows:
         return [f"The history has no epoch {model_info.best_epoch}."]

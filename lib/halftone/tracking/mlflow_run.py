@@ -179,7 +179,7 @@ class MlflowRun:
         new = [
             DatasetInput(
                 Dataset(**{key: text for key, text in values.items() if key != "context"}),
-                [InputTag(MLFLOW_DATASET_CONTEXT, values["context"])],  # type: ignore[no-untyped-call]
+                [InputTag(MLFLOW_DATASET_CONTEXT, values["context"])],
             )
             for values in inputs
             if (values["name"], values["digest"]) not in known
