@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from conftest import DrawImages
+from halftone.card.files import CARD_FILES
 from halftone.dataset.schema import PREDICTIONS, ROWS
 from job_runs import PYTHON, ROOT, SUBMIT, environment, litter, results, run
 from lineage_server import LineageServer, datasets, running_server
@@ -75,6 +76,7 @@ def test_from_images_to_a_scored_model(
     (folder / "cut.jpg").write_bytes(cut_jpeg())
     assert run("preprocess", "--config", conf, by=launcher)[-1] == f"dataset: {out}/dataset"
     assert run("train", "--config", conf, by=launcher)[-1] == f"model: {out}/model"
+    assert set(CARD_FILES) <= set(os.listdir(out / "model"))
     lines = run("score", "--config", conf, by=launcher)
     assert lines[-2:] == [f"report: {out}/scores/report.html", f"scores: {out}/scores"]
     outcome = results(tmp_path)

@@ -14,6 +14,7 @@ from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND, INTERNAL_ERROR
 
 from example_manifest import example
 from halftone import storage
+from halftone.card.files import write_card
 from halftone.tracking.dataset_inputs import describe_inputs
 from halftone.tracking.mlflow_run import MlflowRun
 from tracked import by_epoch, empty_store, files, learn, only_run, publish
@@ -56,6 +57,16 @@ def test_model_directory_may_be_a_url(uri: str, tmp_path: Path) -> None:
         "tracking_uri": uri,
         "run_id": run_entity.info.run_id,
     }
+
+
+def test_cards_are_sent_with_the_files_of_the_model(uri: str, tmp_path: Path) -> None:
+    learn(tmp_path / "model", epochs=1)
+    publish(tmp_path / "model")
+    for name in ("model_card", "data_card"):
+        write_card(str(tmp_path / "model"), name, f"# {name}\n")
+    open_run(uri, tmp_path / "model").send_files()
+    sent = files(uri, only_run(uri))
+    assert {"data_card.html", "data_card.md", "model_card.html", "model_card.md"} <= set(sent)
 
 
 def test_many_settings_are_sent_in_several_requests(uri: str, tmp_path: Path) -> None:
