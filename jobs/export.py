@@ -14,6 +14,7 @@ import argparse
 
 from halftone import cli, config
 from halftone.export import command
+from halftone.lineage.job_run import report_job
 from halftone.storage import clients
 
 
@@ -34,7 +35,9 @@ def main() -> int:
         paths = {"dataset": args.dataset, "model": args.model}
         settings = config.load_config(args.config, args.set, paths)
         clients.set_options(settings.storage.options)
-        print(command.run_export(settings, args))
+        inputs, outputs = command.list_inputs(settings, args), {"export": args.output}
+        with report_job(settings.name, "export", inputs, outputs):
+            print(command.run_export(settings, args))
 
     return cli.run_with_exit_code(job)
 

@@ -14,6 +14,7 @@ from functools import partial
 
 from halftone import cli, summary
 from halftone.config import Config, require_path
+from halftone.lineage.job_run import report_job
 from halftone.preprocess import dry_run
 from halftone.preprocess.run import preprocess
 from halftone.spark.session import spark_session
@@ -30,9 +31,10 @@ def job(config: Config, estimate: bool, retry_rejects: bool, prune: bool) -> Non
             print(dry_run.format_estimate(result))
             return
         dataset = require_path(config.paths.dataset, "dataset", "--output")
-        manifest, num_changed = preprocess(
-            config, images, dataset, session, retry_rejects=retry_rejects, prune=prune
-        )
+        with report_job(config.name, "preprocess", {"images": images}, {"dataset": dataset}):
+            manifest, num_changed = preprocess(
+                config, images, dataset, session, retry_rejects=retry_rejects, prune=prune
+            )
         print(summary.format_dataset_summary(manifest, dataset, num_changed))
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from halftone import cli, summary
 from halftone.config import Config, require_path
 from halftone.launch.train import train_model
+from halftone.lineage.job_run import report_job
 from halftone.spark.session import spark_session
 
 
@@ -22,6 +23,9 @@ def job(config: Config) -> None:
     dataset = require_path(config.paths.dataset, "dataset", "--dataset")
     output = require_path(config.paths.model, "model", "--output")
     with ExitStack() as stack:
+        stack.enter_context(
+            report_job(config.name, "train", {"dataset": dataset}, {"model": output})
+        )
         model_info = train_model(
             config,
             dataset,

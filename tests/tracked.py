@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -102,6 +104,20 @@ def files(uri: str, run: Run, below: Optional[str] = None) -> list[str]:
     for artifact in MlflowClient(uri).list_artifacts(run.info.run_id, below):
         paths += files(uri, run, artifact.path) if artifact.is_dir else [artifact.path]
     return paths
+
+
+@cache
+def empty_store() -> bytes:
+    """The SQLite file of a store without runs.
+
+    It is created in a subprocess because MLflow configures logging for it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        make = f"from halftone.tracking import mlflow_store; mlflow_store.connect({uri!r})"
+        command = [sys.executable, "-c", make]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        return Path(folder, "mlflow.db").read_bytes()
 
 
 def free_port() -> int:

@@ -8,6 +8,8 @@ restarts.json           the restarts after lost ranks so far
 _lock/                  the process that writes here, see halftone.locking
 stop                    asks a running training to write a checkpoint and end
 curves.png              plot of history.json
+model_card.md, .html    what the model is, how it was made, and what it can do
+data_card.md, .html     the same of the dataset
 model.json              the ModelInfo below, written last: it names the current network
 """
 
@@ -75,6 +77,10 @@ class ModelInfo(BaseModel):
     restarts: list[Restart] = []
     origin: dict[str, Any]  # fingerprint of the training, see training_fingerprint
     config: Config
+    # Not known of models of an older Halftone:
+    num_parameters: Optional[int] = None  # with the statistics of normalisation layers
+    network_bytes: Optional[int] = None  # size of the network's file
+    versions: dict[str, str] = {}  # of Python and of packages in the training
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""

@@ -71,7 +71,7 @@ NOTHING_NAMES = """
     preprocess.max_reject_fraction preprocess.max_near_duplicate_fraction
     preprocess.read_threads train.cycle_ms
     train.launcher train.hosts train.network_interface train.max_restarts
-    train.keep_checkpoints score.batch_size score.only_new tracking retrain
+    train.keep_checkpoints score.batch_size score.only_new tracking card retrain
     retrain.folder retrain.prune retrain.keep retrain.lock_secs retrain.max_attempts
     retrain.fail_on_refusal retrain.webhook retrain.outcome_file storage spark
 """

@@ -125,7 +125,7 @@ MISTAKES = [
     (
         "epoch: 3",
         "epoch: unknown key; valid here: name, seed, paths, pixels, splits, preprocess, train, "
-        "score, tracking, retrain, storage, spark",
+        "score, tracking, card, retrain, storage, spark",
     ),
     (
         "pixels: {heigth_px: 3}",

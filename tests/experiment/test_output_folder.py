@@ -9,7 +9,9 @@ import yaml
 from halftone import cli
 from halftone.errors import InputError
 from halftone.experiment import command, output_folder
+from halftone.locking.lock import LockHeldError
 from halftone.locking.output import hold_output
+from lineage_server import datasets, running_server
 
 
 def error_of(output: Path, name: str) -> str:
@@ -58,3 +60,18 @@ def test_an_experiment_that_runs_is_not_started_again(
         f"error: {output}: holds the experiment another and is not overwritten by one; give "
         "another --output\n"
     )
+
+
+def test_lineage_events_of_an_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, output = tmp_path / "table.yaml", tmp_path / "out"
+    base = {"paths": {"images": str(tmp_path)}, "tracking": {"enabled": False}}
+    path.write_text(yaml.safe_dump({"name": "one", "base": base, "runs": [{"name": "first"}]}))
+    with running_server() as server, hold_output(str(output), "experiment"):
+        monkeypatch.setenv("OPENLINEAGE_URL", server.url)
+        with pytest.raises(LockHeldError) as caught:
+            command.run_experiment(str(path), output=str(output))
+    assert server.states() == [("one.experiment", "START"), ("one.experiment", "FAIL")]
+    failed = server.events[1]
+    assert failed["run"]["facets"]["errorMessage"]["message"] == str(caught.value)
+    assert datasets(failed["inputs"]) == [("file", str(tmp_path), {})]
+    assert datasets(failed["outputs"]) == [("file", str(output), {})]

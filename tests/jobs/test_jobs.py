@@ -7,14 +7,19 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from PIL import Image
 
 from conftest import DrawImages
+from halftone.card.files import CARD_FILES
+from halftone.dataset.schema import PREDICTIONS, ROWS
 from job_runs import PYTHON, ROOT, SUBMIT, environment, litter, results, run
+from lineage_server import LineageServer, datasets, running_server
 
 pytestmark = pytest.mark.odd_folder
 
@@ -51,9 +56,19 @@ def cut_jpeg() -> bytes:
     return buffer.getvalue()[: buffer.tell() // 2] + b"\xff\xd9"
 
 
+@pytest.fixture
+def lineage(monkeypatch: pytest.MonkeyPatch) -> Iterator[LineageServer]:
+    """A server that gets the lineage events of the jobs."""
+    with running_server() as server:
+        monkeypatch.setenv("OPENLINEAGE_URL", server.url)
+        yield server
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [PYTHON, SUBMIT], ids=["python", "spark-submit"])
-def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, launcher: list[str]) -> None:
+def test_from_images_to_a_scored_model(
+    conf: Path, tmp_path: Path, launcher: list[str], lineage: LineageServer
+) -> None:
     out = tmp_path / "out"
     folder = Path(yaml.safe_load(conf.read_text())["paths"]["images"]) / "lying"
     png = (folder / "0000.png").read_bytes()
@@ -61,11 +76,67 @@ def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, launcher: lis
     (folder / "cut.jpg").write_bytes(cut_jpeg())
     assert run("preprocess", "--config", conf, by=launcher)[-1] == f"dataset: {out}/dataset"
     assert run("train", "--config", conf, by=launcher)[-1] == f"model: {out}/model"
+    assert set(CARD_FILES) <= set(os.listdir(out / "model"))
     lines = run("score", "--config", conf, by=launcher)
     assert lines[-2:] == [f"report: {out}/scores/report.html", f"scores: {out}/scores"]
     outcome = results(tmp_path)
     assert outcome["accuracy"] > 0.9  # lying and upright stripes are easy
     assert all(Path(row["key"]).exists() for row in outcome["rows"])
+    check_lineage(lineage, out, str(folder.parent), outcome)
+
+
+def check_lineage(lineage: LineageServer, out: Path, images: str, outcome: dict[str, Any]) -> None:
+    """Check the events of the three jobs: what they have read and written, in which versions."""
+    jobs = ("preprocess", "train", "score")
+    assert lineage.states() == [
+        (f"stripes.{job}", state) for job in jobs for state in ("START", "COMPLETE")
+    ]
+    assert len({event["run"]["runId"] for event in lineage.events}) == 3
+    dataset = {"version": {"datasetVersion": outcome["fingerprint"]}, "schema": ROWS.names}
+    size = sum(file["size_bytes"] for file in outcome["files"])
+    counts = {"rowCount": 160, "size": size, "fileCount": len(outcome["files"])}
+    network_bytes = next((out / "model").glob("*.keras")).stat().st_size
+    model = {"version": {"datasetVersion": outcome["model"]}}
+    model_counts = {"rowCount": None, "size": network_bytes, "fileCount": 1}
+    dataset_in = ("file", f"{out}/dataset", {**dataset, "inputStatistics": counts})
+    model_in = ("file", f"{out}/model", {**model, "inputStatistics": model_counts})
+    metrics = json.loads((out / "scores" / "metrics.json").read_text())
+    scores = {
+        "version": {"datasetVersion": metrics["run"]},
+        "schema": PREDICTIONS.names,
+        "outputStatistics": {
+            "rowCount": len(outcome["rows"]),
+            "size": None,
+            "fileCount": len(metrics["predictions"]),
+        },
+    }
+    dataset_out = ("file", f"{out}/dataset", {**dataset, "outputStatistics": counts})
+    model_out = ("file", f"{out}/model", {**model, "outputStatistics": model_counts})
+    expected = [
+        ([("file", images, {})], [dataset_out]),
+        ([dataset_in], [model_out]),
+        ([dataset_in, model_in], [("file", f"{out}/scores", scores)]),
+    ]
+    for event, (inputs, outputs) in zip(lineage.events[1::2], expected):
+        assert drop_none(datasets(event["inputs"])) == drop_none(inputs)
+        assert drop_none(datasets(event["outputs"])) == drop_none(outputs)
+
+
+def drop_none(value: Any) -> Any:
+    """The client sends no keys whose value is None."""
+    if isinstance(value, dict):
+        return {key: drop_none(item) for key, item in value.items() if item is not None}
+    return [drop_none(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+@pytest.mark.slow
+def test_a_failing_job_reports_its_error(
+    conf: Path, tmp_path: Path, lineage: LineageServer
+) -> None:
+    (line,) = run("preprocess", "--config", conf, "--input", tmp_path / "nowhere", code=2)
+    assert lineage.states() == [("stripes.preprocess", "START"), ("stripes.preprocess", "FAIL")]
+    facet = lineage.events[1]["run"]["facets"]["errorMessage"]
+    assert line == f"error: {facet['message']}"
 
 
 @pytest.mark.slow

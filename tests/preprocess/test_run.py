@@ -19,6 +19,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages, stripes
+from halftone.card.data_card import render_data_card
 from halftone.config import Config
 from halftone.dataset import manifest, schema
 from halftone.errors import InputError
@@ -119,6 +120,7 @@ def test_the_manifest_names_every_file_with_its_rows_and_size(
     }
     named = {file["path"] for file in raw["files"]} | set(raw["near_duplicates_files"])
     named.add(raw["contact_sheet"])
+    named |= {"data_card.md", "data_card.html"}
     assert on_disk == named | {"manifest.json", "_versions/000001.json", "_lock/000001.json"}
     for split in ("train", "validation", "test"):
         by_label = [row["label"] for row in rows(tmp_path / "dataset", split)]
@@ -346,6 +348,23 @@ def test_a_second_run_without_changes_reads_no_image_and_writes_nothing(
         f"{dataset}: {first.files[0].path} is missing; restore it from a backup, or "
         "remove the dataset and run jobs/preprocess.py again"
     )
+
+
+def test_the_data_card_is_that_of_the_manifest(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    images, path = draw_images(each=10), tmp_path / "dataset" / "data_card.md"
+    first, _ = run(images, card={"licence": "mit"})
+    assert path.read_text() == render_data_card(first)
+    assert path.read_text().startswith("---\nlicense: mit\n")
+    # Other texts change neither rows nor version, and read no image.
+    second, num_read = run(images, card={"licence": "mit", "contact": "Ann"})
+    assert (num_read, second.version, second.fingerprint) == (0, 1, first.fingerprint)
+    assert manifest.read_manifest(str(tmp_path / "dataset")) == second
+    assert "Contact: Ann" in path.read_text()
+    path.unlink()
+    run(images, card={"licence": "mit", "contact": "Ann"})
+    assert path.read_text() == render_data_card(second)
 
 
 def test_only_new_images_are_read_and_existing_files_stay(

@@ -27,6 +27,7 @@ from halftone.retrain.job import RetrainJob
 from halftone.retrain.registry import CHAMPION, ModelRegistry, ModelVersion
 from halftone.retrain.state import journal
 from halftone.tracking import mlflow_store
+from lineage_server import datasets, running_server
 from retrained import JOB, NAME, in_a_process, last_line, outcomes, write_config
 
 Call = Callable[..., "tuple[int, dict[str, Any], str]"]
@@ -141,6 +142,24 @@ def test_missing_images_close_the_run(call: Call, tmp_path: Path) -> None:
         assert last["reason"].startswith(f"{tmp_path}/images: ")
         assert err.endswith(f"error: {last['reason']}\n")
     assert [entry["outcome"] for entry in outcomes(tmp_path)] == ["failed", "failed"]
+
+
+def test_lineage_events_of_a_run_that_fails_and_of_a_promotion_by_hand(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_server() as server:
+        monkeypatch.setenv("OPENLINEAGE_URL", server.url)
+        _, outcome, _ = call()
+        assert server.states() == [(f"{NAME}.retrain", "START"), (f"{NAME}.retrain", "FAIL")]
+        failed = server.events[1]
+        assert failed["run"]["facets"]["errorMessage"]["message"] == outcome["reason"]
+        assert datasets(failed["inputs"]) == [("file", f"{tmp_path}/images", {})]
+        assert datasets(failed["outputs"]) == [
+            ("file", f"{tmp_path}/dataset", {}),
+            ("file", f"{tmp_path}/retrain", {}),
+        ]
+        call(rollback=True)
+        assert len(server.events) == 2
 
 
 def fail_unreachable(*args: Any, **kwargs: Any) -> None:

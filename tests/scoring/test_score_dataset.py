@@ -129,7 +129,23 @@ def test_published_files(run: Run, save_model: SaveModel, dataset: Path, tmp_pat
     assert result["fingerprint"] == manifest.read_manifest(str(dataset)).fingerprint
     assert "<!doctype html>" in (scores / "report.html").read_text().lower()
     files = {str(path.relative_to(scores)) for path in scores.rglob("*.*") if path.is_file()}
-    assert files == {"metrics.json", "report.html", "_lock/000001.json", *result["predictions"]}
+    cards = {"model_card.md", "model_card.html"}
+    others = {"metrics.json", "report.html", "_lock/000001.json"}
+    assert files == others | cards | {*result["predictions"]}
+    row = f"| Accuracy | {result['accuracy']:.4f} |"
+    assert row in (scores / "model_card.md").read_text()
+
+
+def test_scores_without_a_card_get_one_without_spark(
+    run: Run, save_model: SaveModel, tmp_path: Path
+) -> None:
+    model = save_model()
+    first = run(model)
+    path = tmp_path / "scores" / "model_card.md"
+    text = path.read_text()
+    path.unlink()
+    assert run(model, session=no_spark) == first
+    assert path.read_text() == text
 
 
 def test_another_split(run: Run, save_model: SaveModel, dataset: Path) -> None:

@@ -79,7 +79,7 @@ def check_all(uri: str, run: str, output: str) -> None:
         copy = mlflow_model.fetch_model(model, output, TrackingSettings(uri=uri))
         assert copy == f"{output}/model/{version}"
         assert model_directory.read_model_info(copy).version == version
-        names = ["history.json", "model.json", f"network-{version}.keras"]
+        names = ["history.json", "mlflow.json", "model.json", f"network-{version}.keras"]
         assert sorted(os.listdir(copy)) == names
 
 

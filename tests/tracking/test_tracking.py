@@ -198,6 +198,9 @@ def test_settings_and_the_dataset_are_sent(output: Path, tmp_path: Path) -> None
     assert (params["rows.train"], params["rows.test"]) == ("2", "1")
     assert params["spark.conf.spark.hadoop.fs.s3a.secret.key"] == "(hidden)"
     assert params["spark.conf.spark.note"] == "x" * 497 + "..."
+    (train,) = run.inputs.dataset_inputs
+    assert (train.dataset.name, train.dataset.digest) == ("faces-train", "f")
+    assert train.dataset.source == '{"uri": "/data"}'
     tags = run.data.tags
     assert {name: tags[name] for name in tags if "mlflow" not in name} == {
         "halftone_version": "0.1.0",

@@ -7,6 +7,7 @@ together in one `ConfigError`, with file, key, value and valid choices, before a
 from halftone.config.application import Application
 from halftone.config.augment import AugmentSettings
 from halftone.config.base import ConfigError, ConfigSection
+from halftone.config.card import CardSettings
 from halftone.config.custom import Custom
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.config.families import FAMILIES
@@ -33,6 +34,7 @@ __all__ = [
     "FAMILIES",
     "Application",
     "AugmentSettings",
+    "CardSettings",
     "Config",
     "ConfigError",
     "ConfigSection",

@@ -10,6 +10,7 @@ from pydantic import (
 )
 
 from halftone.config.base import ConfigSection
+from halftone.config.card import CardSettings
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.config.effects import NOTHING
 from halftone.config.retrain import RetrainSettings
@@ -93,6 +94,7 @@ class Config(ConfigSection):
     train: TrainSettings = TrainSettings()
     score: ScoreSettings = ScoreSettings()
     tracking: TrackingSettings = Field(TrackingSettings(), json_schema_extra=NOTHING)
+    card: CardSettings = Field(CardSettings(), json_schema_extra=NOTHING)
     retrain: RetrainSettings = Field(RetrainSettings(), json_schema_extra=NOTHING)
     storage: StorageSettings = Field(StorageSettings(), json_schema_extra=NOTHING)
     spark: SparkSettings = Field(SparkSettings(), json_schema_extra=NOTHING)

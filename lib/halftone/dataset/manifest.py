@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from halftone import storage
-from halftone.config import PixelSpec, PreprocessSettings, SplitSettings
+from halftone.config import CardSettings, PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset import pixel_statistics, shard_files
 from halftone.dataset.pixel_statistics import PixelStatistics
 from halftone.dataset.shard_files import ShardFile, SplitTotals
@@ -77,6 +77,7 @@ class Manifest(BaseModel):
     unknown_columns: list[str] = []
     conflict_labels: str = ""  # digest of the labels of images that are rejected as conflicts
     images_digest: str = ""  # of the listing that the version has all images of, if it is known
+    card: CardSettings = CardSettings()  # texts for the data card
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""

@@ -20,6 +20,7 @@ from halftone.experiment.planning import RunPlanner, Trial
 from halftone.experiment.run_job import StudyContext
 from halftone.experiment.spec import ExperimentSpec
 from halftone.experiment.stages import StageRunner, describe_failures
+from halftone.lineage.job_run import report_job
 from halftone.locking.output import hold_output
 from halftone.spark.session import spark_session
 from halftone.spark.settings import describe_spark
@@ -86,7 +87,9 @@ def run_planned(
         LockHeldError, RunError, KeyboardInterrupt: As `run_experiment`.
     """
     output_folder.check_output(output, experiment.name)
+    urls = {"images": planner.base.paths.images} if planner.base.paths.images else {}
     with ExitStack() as stack:
+        stack.enter_context(report_job(experiment.name, "experiment", urls, {"folder": output}))
         lock = stack.enter_context(hold_output(output, "experiment"))
         output_folder.claim_output(output, experiment.name)
         launcher, session_factory = _create_launcher(experiment, planner.base, output, stack)

@@ -15,7 +15,9 @@ from halftone.experiment.outcomes import RunOutcome, StageOutcomes
 METRIC_NAMES = ("accuracy", "loss", "precision", "recall", "f1", "mistakes")
 PAPER = "paper"
 # Settings that do not distinguish runs in the table, such as the name and the output folder.
-_HIDDEN_SETTINGS = ("name", "paths.", "tracking.", "spark.", "preprocess.catalogue", "splits.fold")
+_HIDDEN_SETTINGS = (
+    "name", "paths.", "tracking.", "card.", "spark.", "preprocess.catalogue", "splits.fold",
+)  # fmt: skip
 
 
 class TableColumn(NamedTuple):

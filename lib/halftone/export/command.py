@@ -35,6 +35,19 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def list_inputs(config: Config, args: argparse.Namespace) -> dict[str, str]:
+    """Return the URLs of what the export reads, by kind.
+
+    Raises:
+        InputError: a flag is wrong, or a path is not set.
+    """
+    _check_flags(args)
+    if args.format == TFRECORD:
+        return {"dataset": require_path(config.paths.dataset, "dataset", "--dataset")}
+    model = require_path(config.paths.model, "model", "--model")
+    return {"model": model, **({"dataset": config.paths.dataset} if config.paths.dataset else {})}
+
+
 def run_export(config: Config, args: argparse.Namespace) -> str:
     """Export what the flags select; return the summary.
 

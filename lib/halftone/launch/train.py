@@ -62,6 +62,7 @@ def train_model(
                 return model_directory.read_model_info(output)
     if CURVES not in storage.list_names(output):
         _draw_curves(output)
+    _write_cards(output, manifest, config)
     printable.print_line(f"nothing to do: the training at {output} is finished")
     return model_directory.read_model_info(output)
 
@@ -96,6 +97,7 @@ def _train(
                     start_ranks, output, settings.ranks, settings.max_restarts, stop_request
                 )
         _draw_curves(output)
+        _write_cards(output, manifest, config)
 
 
 def settings_notes(settings: TrainSettings, rows: int) -> list[str]:
@@ -241,3 +243,9 @@ def _draw_curves(output: str) -> None:
     content = storage.read_json(storage.join(output, HISTORY))
     curves = plots.draw_learning_curves_png(content["epochs"], content["best_epoch"])
     storage.write_bytes(storage.join(output, CURVES), curves)
+
+
+def _write_cards(output: str, manifest: Manifest, config: Config) -> None:
+    from halftone.launch import cards  # here: it imports Matplotlib too
+
+    cards.write_cards(output, manifest, config.card)

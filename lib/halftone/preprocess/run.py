@@ -25,6 +25,8 @@ from typing import Callable, NamedTuple, Optional
 from pyspark.sql import SparkSession
 
 from halftone import storage
+from halftone.card.data_card import render_data_card
+from halftone.card.files import DATA_CARD, write_card
 from halftone.config import Config
 from halftone.config.base import ConfigSection
 from halftone.config.effects import result_settings
@@ -130,7 +132,10 @@ def _update(
     ):
         if changed_sources:
             previous_manifest = _replace_sources(previous_manifest, config, images)
+        if changed_sources or previous_manifest.card != config.card:
+            previous_manifest = previous_manifest.model_copy(update={"card": config.card})
             previous_manifest = manifest.publish_manifest(dataset, previous_manifest)
+        write_card(dataset, DATA_CARD, render_data_card(previous_manifest))
         redraw_missing_contact_sheet(dataset, previous_manifest)
         _clean_up(dataset, previous_manifest)
         return PreprocessResult(previous_manifest, 0)
@@ -148,6 +153,9 @@ def _update(
     )
     lock.check()
     new_manifest = manifest.publish_manifest(dataset, new_manifest)
+    # After the manifest: a card of a version that does not exist would mislead. A killed job leaves
+    # the card of the previous version, and the next run replaces it.
+    write_card(dataset, DATA_CARD, render_data_card(new_manifest))
     _clean_up(dataset, new_manifest)
     return PreprocessResult(new_manifest, delta.num_read + delta.num_moved)
 

@@ -69,6 +69,7 @@ def write_dataset_version(
         ungrouped=catalogue.num_ungrouped,
         used_columns=list(catalogue.used_columns),
         unknown_columns=list(catalogue.unknown_columns),
+        card=config.card,
     )
 
 

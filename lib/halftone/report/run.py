@@ -14,8 +14,9 @@ _DISPLAY_NAMES = {"python": "Python", "tensorflow": "TensorFlow", "pyspark": "Sp
 def list_changed_settings(config: Config) -> list[tuple[str, str, str]]:
     """Return (key, value, default) of each setting that differs from its default.
 
-    The name of the run is elsewhere on the page. Paths and Spark settings are left out: they do not
-    change the result, and Spark settings may hold passwords, which must not be shared.
+    The name of the run and the texts of the cards are elsewhere. Paths and Spark settings are left
+    out: they do not change the result, and Spark settings may hold passwords, which must not be
+    shared.
     """
     family: type[NetworkSettings] = type(config.train.model)
     network = family.model_construct()  # without the settings that have no default
@@ -24,7 +25,8 @@ def list_changed_settings(config: Config) -> list[tuple[str, str, str]]:
         # For a model family other than the default, compare with the defaults of that family.
         **flatten_settings(network.model_dump(mode="json", exclude={"name"}), "train.model."),
     }
-    values = flatten_settings(config.model_dump(mode="json", exclude={"name", "paths", "spark"}))
+    excluded = {"name", "paths", "card", "spark"}
+    values = flatten_settings(config.model_dump(mode="json", exclude=excluded))
     return [
         (key, _format_setting(value), _format_setting(defaults.get(key)))
         for key, value in values.items()

@@ -17,6 +17,7 @@ from halftone import config as configs
 from halftone import storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError, StoppedError
+from halftone.lineage.job_run import report_job
 from halftone.locking import lock, output
 from halftone.locking.lock import Lock, LockHeldError, LockLostError
 from halftone.retrain import attempts, job, manual, notify
@@ -87,13 +88,31 @@ def run_command(config: Config, arguments: RetrainArguments) -> int:
         if arguments.promote is None and not arguments.rollback:
             job.check_slices(retrain_job)
         try:
-            outcome = _run_locked(retrain_job, partial(_dispatch, retrain_job, arguments))
+            outcome = _run_reported(retrain_job, arguments)
         except Exception as error:
             job_process.raise_if_interrupted(error)
             return _report_failure(retrain_job, error)
     code = exit_code(config, outcome)
     print(json.dumps({**_select_printed_fields(outcome), "exit_code": code}), flush=True)
     return code
+
+
+def _run_reported(retrain_job: RetrainJob, arguments: RetrainArguments) -> dict[str, Any]:
+    """Do the work with the lock, and report it to OpenLineage, if it is configured.
+
+    A model that is promoted by hand is not reported: nothing is read or written.
+    """
+    work = partial(_dispatch, retrain_job, arguments)
+    if arguments.promote is not None or arguments.rollback:
+        return _run_locked(retrain_job, work)
+    outputs = {"dataset": retrain_job.dataset, "folder": retrain_job.root}
+    with report_job(
+        retrain_job.config.name, "retrain", {"images": retrain_job.images}, outputs
+    ) as fail:
+        outcome = _run_locked(retrain_job, work)
+        if outcome["outcome"] == FAILED:
+            fail(str(outcome.get("reason", FAILED)))
+        return outcome
 
 
 def exit_code(config: Config, outcome: dict[str, Any]) -> int:

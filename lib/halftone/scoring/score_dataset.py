@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Optional
 
 from halftone import model_directory, report, storage
+from halftone.card.files import MODEL_CARD, has_card, write_card
 from halftone.config import Config
 from halftone.config.effects import SHOWN, drop_added_defaults, reset_settings
 from halftone.dataset import integrity, manifest, previews
@@ -21,6 +22,7 @@ from halftone.locking.output import hold_output
 from halftone.metrics.examples import Examples
 from halftone.metrics.model import SplitScores
 from halftone.report import Baseline, HeatMaps, ReportInputs, ReportReject
+from halftone.report.model_card import ModelCardInputs, render_model_card
 from halftone.scoring import heat_maps, scores_directory, scoring_job, spark_scorer
 from halftone.scoring.fit_thresholds import check_dataset, needs_validation_split
 from halftone.scoring.scores_directory import PREDICTIONS, REPORT
@@ -64,12 +66,15 @@ def score_dataset(
         RunError: rows were lost; this must never happen.
     """
     split_job = _prepare(config, storage.normalise_url(dataset), model, output)
+    output = split_job.job.output
     scores = _read_standing_scores(split_job)
-    if scores is not None:
+    if scores is not None and has_card(output, MODEL_CARD, _render_card(split_job, scores)):
         return scores
-    with hold_output(split_job.job.output, "score") as lock:
+    with hold_output(output, "score") as lock:
         # Another process may have scored between the look and the lock.
-        return _read_standing_scores(split_job) or _score(split_job, session, lock)
+        scores = _read_standing_scores(split_job) or _score(split_job, session, lock)
+        write_card(output, MODEL_CARD, _render_card(split_job, scores))
+        return scores
 
 
 def _prepare(config: Config, dataset: str, model: str, output: str) -> _SplitJob:
@@ -219,6 +224,14 @@ def _render_report(
             baseline=split_job.baseline,
             machine=machine.describe_machine(),
         )
+    )
+
+
+def _render_card(split_job: _SplitJob, scores: SplitScores) -> str:
+    model_info = split_job.job.model_info
+    card = split_job.job.config.card.completed_by(model_info.config.card)
+    return render_model_card(
+        ModelCardInputs(model_info, split_job.history, split_job.data, card, scores)
     )
 
 

@@ -2,6 +2,7 @@
 
 metrics.json              the metrics; names the prediction files, and is written last
 report.html               for people; of raw images too
+model_card.md, .html      what the model is, how it was made, and what it can do on this split
 predictions/RUN/*.parquet a row per image, see schema.PREDICTIONS
 predictions/RUN/rejects-* raw images that gave no row, see schema.REJECTS
 predictions/validation-*  predictions of a validation split, until the scores are published

@@ -22,13 +22,14 @@ import mlflow.pyfunc
 from mlflow.models import Model
 
 from halftone import model_directory, storage
+from halftone.card.files import DATA_CARD, MODEL_CARD
 from halftone.model_directory import HISTORY, MODEL_INFO, ModelInfo
 from halftone.serving import code_files, model_signature, requirements
 from halftone.serving.served_model import ServingSettings
 
 MLMODEL = "MLmodel"
 MODEL_VERSION = "model_version"  # a key of the metadata in MLmodel
-CARDS = ("model_card.md", "data_card.md")
+_CARDS = (f"{MODEL_CARD}.md", f"{DATA_CARD}.md")
 _KERAS_CONFIG = "config.json"  # in a .keras file
 _UNKNOWN_TO_KERAS = b'"LayerScale"'  # a layer of ConvNeXt that Keras does not find by itself
 
@@ -81,7 +82,7 @@ def write_mlflow_model(model: str, folder: Path, run_id: str, artifact_path: str
 def find_model_files(model: str, model_info: ModelInfo) -> list[str]:
     """Return the names of the files of a model directory that an MLflow model has too."""
     names = storage.list_names(model)
-    cards = [name for name in CARDS if name in names]
+    cards = [name for name in _CARDS if name in names]
     return [model_info.network, HISTORY, *cards, MODEL_INFO]
 
 

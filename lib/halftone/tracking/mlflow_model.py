@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from halftone import model_directory, storage
 from halftone.config import TrackingSettings
 from halftone.errors import InputError
-from halftone.model_directory import FETCHED_MODELS, HISTORY, MODEL_INFO
+from halftone.model_directory import FETCHED_MODELS, HISTORY, MODEL_INFO, TRACKING
 from halftone.tracking import tracking
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def fetch_model(model: str, output: str, settings: TrackingSettings) -> str:
     """
     storage.check_writable(storage.normalise_url(output))  # before minutes of download
     uri = tracking.store_uri(settings)
-    with _download_model(model, uri) as folder:
+    with _download_model(model, uri) as (folder, run_id):
         if not Path(folder, MODEL_INFO).exists():
             raise InputError(
                 f"{model}: not a Halftone model: it has no {MODEL_INFO} in "
@@ -54,6 +54,8 @@ def fetch_model(model: str, output: str, settings: TrackingSettings) -> str:
         model_info = model_directory.read_model_info(folder)
         copy = storage.join(storage.normalise_url(output), FETCHED_MODELS, model_info.version)
         if not storage.exists(storage.join(copy, MODEL_INFO)):
+            tracked = {"tracking_uri": tracking.mask_passwords(uri), "run_id": run_id}
+            storage.write_json(storage.join(copy, TRACKING), tracked)
             # MODEL_INFO is written last: it marks a complete copy.
             for name in (model_info.network, HISTORY, MODEL_INFO):
                 storage.write_bytes(storage.join(copy, name), Path(folder, name).read_bytes())
@@ -61,7 +63,8 @@ def fetch_model(model: str, output: str, settings: TrackingSettings) -> str:
 
 
 @contextmanager
-def _download_model(model: str, uri: str) -> Iterator[str]:
+def _download_model(model: str, uri: str) -> Iterator[tuple[str, str]]:
+    """Yield the folder of the model's files, and the id of the run that has them."""
     from mlflow import MlflowClient  # imported here because it takes seconds
 
     from halftone.tracking import mlflow_store
@@ -73,14 +76,15 @@ def _download_model(model: str, uri: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder, tracking_environment(uri):
         try:
             client = MlflowClient(uri)
-            path = client.download_artifacts(*_locate_artifacts(model, client), folder)
+            run_id, artifacts = _locate_artifacts(model, client)
+            path = client.download_artifacts(run_id, artifacts, folder)
         except Exception as error:  # MLflow and its stores raise many types
             message = tracking.mask_passwords(" ".join(str(error).split()))
             raise InputError(
                 f"{model}: cannot be fetched from {tracking.mask_passwords(uri)}: {message}; check "
                 "--model, and tracking.uri or MLFLOW_TRACKING_URI"
             ) from None
-        yield path
+        yield path, run_id
 
 
 def _locate_artifacts(model: str, client: MlflowClient) -> tuple[str, str]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import shlex
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
 from halftone import storage
+from halftone.card.files import CARD_FILES
 from halftone.model_directory import CURVES, HISTORY, LOGS, MODEL_INFO, TRACKING
 from halftone.serving.upload import upload_model
 from halftone.tracking import mlflow_store
@@ -41,6 +43,7 @@ class MlflowRun:
         parent: output of the study that the training belongs to, where the id of the parent run is
             stored.
         files: files below `output` to send at the end; None sends those of a model directory.
+        inputs: datasets that the run reads, see `dataset_inputs.describe_inputs`.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class MlflowRun:
         name: Optional[str] = None,
         parent: Optional[str] = None,
         files: Optional[list[str]] = None,
+        inputs: Sequence[Mapping[str, str]] = (),
     ) -> None:
         self._uri, self._experiment, self._output = uri, experiment, output
         self._requested_name, self._parent, self._file_names = name, parent, files
@@ -60,6 +64,7 @@ class MlflowRun:
         run = self._find_run() or self._create_run()
         self._run_id, self._name = run.info.run_id, run.info.run_name
         self._start_run(run, params, tags)
+        self._log_inputs(run, inputs)
         self._sent_epochs = {
             metric.step for metric in self._client.get_metric_history(self._run_id, "loss")
         }
@@ -167,6 +172,28 @@ class MlflowRun:
             self._client.delete_tag(self._run_id, "error")
         self._client.update_run(self._run_id, "RUNNING")
 
+    def _log_inputs(self, run: Run, inputs: Sequence[Mapping[str, str]]) -> None:
+        """Send the datasets that the run does not have yet."""
+        known = (
+            {(entry.dataset.name, entry.dataset.digest) for entry in run.inputs.dataset_inputs}
+            if run.inputs
+            else set()
+        )
+        new = [
+            DatasetInput(
+                Dataset(**{key: text for key, text in values.items() if key != "context"}),
+                [InputTag(MLFLOW_DATASET_CONTEXT, values["context"])],
+            )
+            for values in inputs
+            if (values["name"], values["digest"]) not in known
+        ]
+        try:
+            if new:
+                self._client.log_inputs(self._run_id, new)
+        except MlflowException as error:
+            if error.error_code != "ENDPOINT_NOT_FOUND":  # servers before 2.4 have no inputs
+                raise
+
     def _parent_tags(self) -> dict[str, str]:
         """Return the tag that names the parent run; {} if the parent has no run in this store."""
         tracked = _read_json(storage.join(self._parent, TRACKING)) if self._parent else {}
@@ -191,7 +218,7 @@ class MlflowRun:
         if self._file_names is not None:
             return {name: name for name in self._file_names if name in existing}
         logs = storage.list_names(storage.join(self._output, LOGS))
-        names = [name for name in (MODEL_INFO, HISTORY, CURVES) if name in existing]
+        names = [name for name in (MODEL_INFO, HISTORY, CURVES, *CARD_FILES) if name in existing]
         names += [f"{LOGS}/{name}" for name in logs if name.endswith(".log")]
         return {name: name for name in names}
 

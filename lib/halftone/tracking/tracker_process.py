@@ -28,7 +28,7 @@ _RETRY_SECS = 10.0
 _MAX_ERROR_CHARS = 300
 _NICENESS = 5  # the training has priority
 # A server that does not answer is retried later, and must not delay the end of a job.
-_SHORT_TIMEOUTS = {
+SHORT_TIMEOUTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "10",
@@ -36,14 +36,14 @@ _SHORT_TIMEOUTS = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 # A server that has just answered gets more time for files.
-_LONG_TIMEOUTS = {**_SHORT_TIMEOUTS, "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+_LONG_TIMEOUTS = {**SHORT_TIMEOUTS, "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 
 PrintLine = Callable[[str, str], None]
 
 
 def main() -> None:
     environment = dict(os.environ)
-    os.environ.update({**_SHORT_TIMEOUTS, **environment})
+    os.environ.update({**SHORT_TIMEOUTS, **environment})
     os.nice(_NICENESS)
     messages = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # MLflow prints to stdout, which is for messages only

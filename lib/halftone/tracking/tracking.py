@@ -25,6 +25,7 @@ from halftone import storage
 from halftone.config import Config, TrackingSettings, flatten_settings
 from halftone.dataset.manifest import Manifest
 from halftone.errors import StoppedError
+from halftone.tracking import dataset_inputs
 
 SQLITE_PREFIX = "sqlite:///"
 _SQLITE_FILE_PREFIX = f"{SQLITE_PREFIX}file:"
@@ -63,9 +64,9 @@ def track_training(config: Config, manifest: Manifest, dataset: str, output: str
         "dataset_fingerprint": manifest.fingerprint,
     }
     parent = os.environ.get(PARENT_VARIABLE)
-    with _run_tracker(
-        _build_job(config, {**_config_params(config), **rows}, tags, output, parent=parent)
-    ):
+    params = {**_config_params(config), **rows}
+    inputs = dataset_inputs.describe_inputs(config.name, manifest, mask_passwords(dataset))
+    with _run_tracker(_build_job(config, params, tags, output, parent=parent, inputs=inputs)):
         yield
 
 
@@ -127,7 +128,7 @@ class _TrackerProcess:
             stderr=stderr_file,
             text=True,
             start_new_session=True,  # Ctrl-C must not interrupt it: it sends the final status
-            env={**os.environ, **_databricks_credentials(self._uri)},
+            env={**os.environ, **databricks_credentials(self._uri)},
         )
         self._relay_thread = threading.Thread(
             target=_relay_output, args=[self._process.stdout], daemon=True
@@ -167,7 +168,7 @@ def _relay_output(lines: IO[str]) -> None:
 
 
 def _config_params(config: Config) -> dict[str, Any]:
-    return flatten_settings(config.model_dump(mode="json", exclude={"retrain"}))
+    return flatten_settings(config.model_dump(mode="json", exclude={"card", "retrain"}))
 
 
 def _build_job(
@@ -178,6 +179,7 @@ def _build_job(
     *,
     parent: Optional[str] = None,
     files: Optional[Sequence[str]] = None,
+    inputs: Sequence[Mapping[str, str]] = (),
 ) -> Optional[dict[str, Any]]:
     """Return the arguments of MlflowRun, as JSON types; None if tracking is disabled."""
     if not config.tracking.enabled:
@@ -202,6 +204,7 @@ def _build_job(
         "name": config.name if parent or files else None,
         "parent": parent,
         "files": files,
+        "inputs": list(inputs),
     }
 
 
@@ -246,7 +249,7 @@ def _param_text(key: str, value: Any) -> str:
     return mask_passwords(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _databricks_credentials(uri: str) -> dict[str, str]:
+def databricks_credentials(uri: str) -> dict[str, str]:
     """Return credentials of a Databricks notebook, which only its own process has."""
     if "DATABRICKS_RUNTIME_VERSION" not in os.environ or not uri.startswith("databricks"):
         return {}

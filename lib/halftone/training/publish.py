@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,7 +18,10 @@ from halftone.dataset.schema import SCHEMA_VERSION
 from halftone.dataset.splits import TRAIN
 from halftone.model_directory import ModelInfo
 from halftone.models import saved_model
+from halftone.system.machine import package_versions
 from halftone.training.checkpoint import Checkpoint
+
+_PACKAGES = ("tensorflow", "keras", "horovod", "petastorm", "numpy", "opencv-python-headless")
 
 
 def build_network(config: Config, manifest: Manifest, augments: bool) -> tf.keras.Model:
@@ -48,6 +52,7 @@ def publish_model(
     network = build_network(config, manifest, augments=False)
     network.set_weights(best.published_weights)
     version = _weights_digest(best.published_weights)
+    network_file = saved_model.serialise_network(network)
     model_directory.write_model(
         output,
         ModelInfo(
@@ -68,8 +73,11 @@ def publish_model(
             config=config.model_copy(
                 update={"spark": SparkSettings(), "storage": StorageSettings()}
             ),
+            num_parameters=int(network.count_params()),
+            network_bytes=len(network_file),
+            versions={"python": platform.python_version(), **package_versions(_PACKAGES)},
         ),
-        saved_model.serialise_network(network),
+        network_file,
     )
 
 
