@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Any, Callable
 
 import cv2
+import mlflow
 import numpy as np
+import pandas as pd
+import tensorflow as tf
 
 import saved_model
 from conftest import small_config, stripes
+from halftone import images, model_directory
 from halftone.serving.mlflow_folder import write_mlflow_model
 from tracked import free_port, wait_for
 
@@ -43,6 +47,21 @@ def expected(pixels: np.ndarray, bias: float = 0.0) -> np.ndarray:
     """Return the probabilities (N, 2) of pixels (N, 16, 16, 1)."""
     network = saved_model.network(pixels.shape[1:], len(LABELS), bias)
     return np.asarray(network(pixels))
+
+
+def check_predictions(served: mlflow.pyfunc.PyFuncModel, model: Path, paths: list[Path]) -> None:
+    """Check that an MLflow model predicts for image files what the network of `model` does.
+
+    Args:
+        model: a model directory of two classes.
+    """
+    info = model_directory.read_model_info(str(model))
+    pixels = np.stack([images.decode(path.read_bytes(), info.pixels).pixels for path in paths])
+    network = tf.keras.models.load_model(model / info.network, compile=False)
+    answer = served.predict(pd.DataFrame({"url": list(map(str, paths))}))
+    assert served.metadata.metadata["model_version"] == info.version
+    predicted = [row[info.labels[1]] for row in answer["probability"]]
+    np.testing.assert_allclose(predicted, network(pixels).numpy().ravel(), atol=1e-6)
 
 
 class ModelClient:

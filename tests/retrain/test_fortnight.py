@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from halftone.retrain.state import history
 from retrain_scripts import HERE, run
-from retrained import JOB, NAME, outcomes
+from retrained import JOB, NAME, draw, outcomes
+from served import check_predictions
 
 # Call, exit code, outcome, new images, and the champion after it.
 CALLS = [
@@ -54,7 +56,7 @@ WHY = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_two_weeks_of_runs(tmp_path: Path) -> None:
+def test_two_weeks_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serving = subprocess.Popen(
         [sys.executable, str(HERE / "champion_reader.py"), str(tmp_path), NAME]
     )
@@ -117,6 +119,10 @@ def test_two_weeks_of_runs(tmp_path: Path) -> None:
     ]
     assert served["served"] == digests
     assert served["count"] > 20
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    champion = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+    new = draw(tmp_path / "new", "n", 2, 9000)
+    check_predictions(champion, tmp_path / "retrain" / "nights" / "000003" / "model", new)
 
     # Old models are removed; the champion's and the last three stay.
     kept = {path.parent.name for path in (tmp_path / "retrain" / "nights").glob("*/model")}

@@ -46,6 +46,7 @@ def test_model_directory_may_be_a_url(uri: str, tmp_path: Path) -> None:
     run.send_outcome("")
     run.send_files()
     run.close("FINISHED")
+    assert not (tmp_path / "mlruns").exists()
     run_entity = only_run(uri)
     assert by_epoch(uri, run_entity, "loss") == [(1, 1.0), (2, 0.5)]
     sent = [path for path in files(uri, run_entity) if path.startswith("model")]

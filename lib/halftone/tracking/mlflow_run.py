@@ -22,6 +22,7 @@ from halftone.card.files import CARD_FILES
 from halftone.model_directory import CURVES, HISTORY, LOGS, MODEL_INFO, TRACKING
 from halftone.serving.upload import upload_model
 from halftone.tracking import mlflow_store
+from halftone.tracking.mlflow_model import tracking_environment
 from halftone.tracking.tracking import SQLITE_PREFIX, mask_passwords
 
 # Limits of MLflow: parameters per request, and characters per value in servers before 2.8.
@@ -102,7 +103,9 @@ class MlflowRun:
                 path.write_bytes(storage.read_bytes(storage.join(self._output, name)))
             self._client.log_artifacts(self._run_id, folder)
         if self._file_names is None and self._read_model_info():
-            upload_model(self._client, self._run_id, self._output)
+            # Some functions of MLflow would create the default store, a folder mlruns.
+            with tracking_environment(self._uri):
+                upload_model(self._client, self._run_id, self._output)
 
     def close(self, status: str) -> None:
         """Set the run's final status: FINISHED, FAILED or KILLED."""
