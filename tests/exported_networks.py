@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from halftone import models
 from halftone.config import config_from_mapping
@@ -84,6 +85,7 @@ def images(shape: tuple[int, int, int], count: int = 16) -> np.ndarray:
 def _build(settings: dict[str, Any], shape: tuple[int, int, int], classes: int) -> ExportedNetwork:
     train = config_from_mapping({"train": settings}, "test").train
     channels = shape[2]
+    tf.keras.utils.set_random_seed(1)
     network = models.build_model(
         train.model.model_dump(),
         shape,

@@ -48,8 +48,12 @@ def export_tflite(model: Path, output: Path, **arguments: Any) -> ModelExport:
 
 def test_published_files_and_export_json(model: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
+    left_by_a_killed_export = output / "saved_model" / "variables" / "stale"
+    left_by_a_killed_export.parent.mkdir(parents=True)
+    left_by_a_killed_export.touch()
     export = export_model(str(model), str(output), "savedmodel")
     assert export.is_new
+    assert not left_by_a_killed_export.exists()
     info = json.loads((output / "export.json").read_text())
     assert info == export.info
     files = {
@@ -135,15 +139,6 @@ def test_another_model_is_refused(
         "there, 'v1.0' now. Give another --output, or remove it"
     )
     assert (output / "export.json").read_bytes() == before
-
-
-def test_what_a_killed_export_left_is_replaced(model: Path, tmp_path: Path) -> None:
-    stale = tmp_path / "out" / "saved_model" / "variables" / "stale"
-    stale.parent.mkdir(parents=True)
-    stale.touch()
-    export = export_model(str(model), str(tmp_path / "out"), "savedmodel")
-    assert export.is_new
-    assert not stale.exists()
 
 
 def test_other_predictions_than_those_of_keras_are_not_published(

@@ -347,3 +347,8 @@ def test_large_scale_settings_together_on_two_ranks(start: Train, tmp_path: Path
     assert epochs[-1]["val_accuracy"] >= 0.9
     info = model_directory.read_model_info(str(tmp_path / "model"))
     assert (info.config.train.precision, info.config.train.compression) == ("mixed_float16", "fp16")
+    # What is published computes in float32, and so do scoring and exports.
+    import tensorflow as tf
+
+    network = tf.keras.models.load_model(tmp_path / "model" / info.network)
+    assert {layer.compute_dtype for layer in network.layers[1:]} == {"float32"}

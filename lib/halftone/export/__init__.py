@@ -1,1 +1,1 @@
-"""Datasets in other formats, for training frameworks that do not read Parquet."""
+"""Trained models for other runtimes, and datasets for frameworks that do not read Parquet."""

@@ -50,5 +50,6 @@ def load_predictor(export_format: str, folder: str, num_threads: int) -> Predict
     """
     if export_format == SAVED_MODEL:
         return saved_model_folder.load_predictor(folder)
-    module = onnx_file if export_format == ONNX else tflite_file
-    return module.load_predictor(folder, num_threads)
+    if export_format == ONNX:
+        return onnx_file.load_predictor(folder, num_threads)
+    return tflite_file.load_predictor(folder, num_threads)

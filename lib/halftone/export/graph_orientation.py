@@ -35,11 +35,11 @@ class _Bytes(NamedTuple):
     values: tf.Tensor  # (N,) int64, so that a LONG fits
 
     def at(self, positions: tf.Tensor) -> tf.Tensor:
-        last = self.count() - 1  # a JPEG has 3 bytes or more
+        last = self.size() - 1  # a JPEG has 3 bytes or more
         is_inside = (positions >= 0) & (positions <= last)
         return tf.where(is_inside, tf.gather(self.values, tf.clip_by_value(positions, 0, last)), 0)
 
-    def count(self) -> tf.Tensor:
+    def size(self) -> tf.Tensor:
         return tf.size(self.values, out_type=tf.int64)
 
     def number(self, positions: tf.Tensor, num_bytes: int, is_little: tf.Tensor) -> tf.Tensor:
@@ -81,11 +81,11 @@ def _read_tiff(content: _Bytes, start: tf.Tensor) -> tf.Tensor:
     is_orientation = content.number(entries, 2, is_little) == _ORIENTATION_TAG
     entries = tf.boolean_mask(entries, is_orientation)
     has_entry = is_tiff & (tf.size(entries) > 0)
-    entry = tf.reduce_min(tf.concat([entries, content.count()[None]], 0))
+    entry = tf.reduce_min(tf.concat([entries, content.size()[None]], 0))
     kind = content.number(entry + 2, 2, is_little)
     values = {size: content.number(entry + 8, size, is_little) for size in (1, 2, 4)}
     value = tf.where(kind == 1, values[1], tf.where(kind == 3, values[2], values[4]))
-    is_whole = entry + _ENTRY_BYTES <= content.count()
+    is_whole = entry + _ENTRY_BYTES <= content.size()
     is_valid = is_whole & (value >= 1) & (value <= 8) & ((kind == 1) | (kind == 3) | (kind == 4))
     return tf.cast(tf.where(has_entry & is_valid, value, UPRIGHT), tf.int32)
 

@@ -18,7 +18,9 @@ from halftone.export.exported_network import (
     PIXELS,
     PROBABILITIES,
     ExportedNetwork,
+    Pixels,
     Predict,
+    Probabilities,
     write_saved_model,
 )
 from halftone.export.graph_decoding import decode_in_graph
@@ -68,10 +70,10 @@ def _predict_classes(probabilities: tf.Tensor) -> tf.Tensor:
 def load_predictor(folder: str) -> Predict:
     """Return the prediction of `serving_default` of the SavedModel in `folder`."""
     model = tf.saved_model.load(os.path.join(folder, FOLDER))
-    signature = model.signatures[DEFAULT_SIGNATURE]
 
-    def predict(pixels: np.ndarray) -> np.ndarray:
+    def predict(pixels: Pixels) -> Probabilities:
+        # Through the model: its signature alone would not keep its variables alive.
+        signature = model.signatures[DEFAULT_SIGNATURE]
         return np.asarray(signature(pixels=tf.constant(pixels))[PROBABILITIES])
 
-    predict.model = model  # type: ignore[attr-defined]  # it would be freed with its variables
     return predict

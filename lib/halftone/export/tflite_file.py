@@ -112,8 +112,8 @@ def load_predictor(folder: str, num_threads: int) -> Predict:
     scale, zero_point = runner.get_output_details()[PROBABILITIES]["quantization"]
 
     def predict(pixels: Pixels) -> Probabilities:
-        output = runner(pixels=pixels)[PROBABILITIES]
+        output = runner(pixels=pixels)[PROBABILITIES].astype(np.float32)
         # A float output has the scale 0.
-        return (output.astype(np.float32) - zero_point) * scale if scale else output
+        return np.asarray((output - zero_point) * scale if scale else output)
 
     return predict
