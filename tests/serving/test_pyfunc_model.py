@@ -197,11 +197,13 @@ def test_spark_udf(folder: Path, spark: SparkSession, tmp_path: Path) -> None:
         "none.jpg": "unreadable",
     }
     assert all(row["label"] is None and row["probability"] == {} for row in rejects.values())
-    # Pixels, such as of a table; their column is the third one.
+    # The other columns: contents, such as those of binaryFile, and pixels.
     table = spark.createDataFrame(
-        [(pixels(2)[0].tolist(),)], "pixels array<array<array<int>>>"
-    ).select(predict(F.struct("pixels"))["label"])
-    assert table.first()[0] == by_name["2.jpg"]["label"]
+        [(bytearray(served.jpeg(1)), None), (None, pixels(2)[0].tolist())],
+        "image binary, pixels array<array<array<int>>>",
+    ).coalesce(1)
+    labels = table.select(predict(F.struct("image", "pixels"))["label"]).collect()
+    assert [label for (label,) in labels] == [by_name[n]["label"] for n in ("1.jpg", "2.jpg")]
 
 
 @pytest.mark.slow
