@@ -86,6 +86,7 @@ def rows_of(tmp_path: Path, result: dict[str, Any], kind: str = "predictions") -
     return by_path
 
 
+@pytest.mark.usefixtures("plain_page")
 def test_every_image_is_a_prediction_or_a_reject(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
@@ -147,12 +148,19 @@ def test_every_image_is_a_prediction_or_a_reject(
 
 
 @pytest.mark.usefixtures("plain_page")
-def test_scoring_again_writes_nothing(run: Run, draw_images: DrawImages, tmp_path: Path) -> None:
+def test_scoring_again_writes_nothing_but_a_page_that_is_gone(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
     folder = draw_images()
     first, before = run(folder), tree(tmp_path)
     assert run(folder) == first
     assert run(folder, only_new=True) == first
     assert tree(tmp_path) == before
+    report = tmp_path / "scores" / "report.html"
+    report.unlink()
+    assert run(folder) == first
+    assert report.read_text() == "a page"
+    assert {path for path, stamp in tree(tmp_path).items() if before[path] != stamp} == {report}
 
 
 @pytest.mark.usefixtures("plain_page")
@@ -200,6 +208,7 @@ def test_without_labels_there_are_no_metrics(
     assert "4 images = 4 predictions + 0 rejects." in page.words()
 
 
+@pytest.mark.slow
 def test_the_page_shows_all_current_scores(
     run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
