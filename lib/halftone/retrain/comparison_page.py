@@ -120,12 +120,12 @@ def render_comparison(
         drift: journal entry of the step drift.
     """
     champion, challenger = scores
-    num_lost, num_won = changed[LOST].count, changed[WON].count
+    num_lost, num_won = changed[LOST].num_rows, changed[WON].num_rows
     sides: list[dict[str, Any]] = [
         {
             "id": side,
             "title": title,
-            "count": changed[side].count,
+            "count": changed[side].num_rows,
             "pictures": [shown[row.key] for row in changed[side].shown],
         }
         for side, title in (

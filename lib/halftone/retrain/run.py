@@ -207,7 +207,7 @@ class RetrainRun(NamedTuple):
         """
         manual_outcome = self._manual_outcome()
         if manual_outcome:
-            return self._find_champion(PROMOTED) == manual_outcome["champion"]
+            return self._find_champion(PROMOTED) == str(manual_outcome["champion"])
         decision, registration = self.journal.read("gate"), self.journal.read("register")
         if not decision or not registration or decision["action"] != PROMOTE:
             return False

@@ -89,7 +89,7 @@ def test_of_many_rows_the_most_confident_mistakes_are_kept(tmp_path: Path) -> No
     champion = write(tmp_path, "champion", rows("cat", 0), rows("cat", 1))
     challenger = write(tmp_path, "challenger", rows("dog", 0), rows("dog", 1))
     changed = find(None, champion, challenger)
-    assert (changed[LOST].count, changed[WON].count, changed[WON].shown) == (80, 0, [])
+    assert (changed[LOST].num_rows, changed[WON].num_rows, changed[WON].shown) == (80, 0, [])
     # Rows n of shard 1 and n + 1 of shard 0 have the same probability; keys decide.
     order = ["1-39", *(key for n in range(39, 27, -1) for key in (f"0-{n:02d}", f"1-{n - 1:02d}"))]
     assert [row.key for row in changed[LOST].shown] == order[:24]
@@ -119,7 +119,7 @@ def test_every_row_is_right_or_wrong_on_each_side_once(
     changed = find(None, *files)
     lost = [str(n) for n, (label, one, two) in enumerate(rows) if one == label != two]
     won = [str(n) for n, (label, one, two) in enumerate(rows) if one != label == two]
-    assert (changed[LOST].count, changed[WON].count) == (len(lost), len(won))
+    assert (changed[LOST].num_rows, changed[WON].num_rows) == (len(lost), len(won))
     assert [row.key for row in changed[LOST].shown] == sorted(lost)[:24]
     assert [row.key for row in changed[WON].shown] == sorted(won)[:24]
 

@@ -92,7 +92,7 @@ class ChangedRow(NamedTuple):
 class ChangedRows(NamedTuple):
     """The rows of one side."""
 
-    count: int
+    num_rows: int
     shown: list[ChangedRow]  # at most MAX_ROWS, the most confident mistakes first
 
 
@@ -171,11 +171,11 @@ def _find_in_shards(labels: Sequence[str], tables: Iterable[pa.Table]) -> Iterat
             for side, rows in _compare_shard(labels, shard, champion, challenger).items():
                 counts[side] += len(rows)
                 kept[side] = _most_confident([*kept[side], *rows])
-    rows = [
+    found = [
         *((side, count, "", "", "", "", 0.0, 0.0, 0, 0) for side, count in counts.items()),
         *((row.side, 0, *row[1:]) for side in kept for row in kept[side]),
     ]
-    yield build_table(rows, _CHANGES)
+    yield build_table(found, _CHANGES)
 
 
 def _compare_shard(
@@ -203,8 +203,8 @@ def _compare_shard(
     changed: dict[str, list[ChangedRow]] = {LOST: [], WON: []}
     for key, row, first, second in zip(keys, numbers.tolist(), *probabilities):
         side = LOST if was_right[row] else WON
-        classes = (labels[ids[row]] for ids in (label_ids, before, now))
-        changed[side].append(ChangedRow(side, key, *classes, first, second, shard, row))
+        label, one, other = (labels[ids[row]] for ids in (label_ids, before, now))
+        changed[side].append(ChangedRow(side, key, label, one, other, first, second, shard, row))
     return changed
 
 
