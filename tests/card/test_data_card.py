@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import browser
 import card_pages
 import example_manifest
+from halftone.card import page
 from halftone.card.data_card import render_data_card
 from halftone.config import CardSettings, PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset.manifest import Manifest
@@ -177,3 +180,12 @@ def test_the_page_shows_hostile_names() -> None:
     assert not {"script", "a", "img", "em", "b", "i"} & set(shown.tags)
     assert shown.texts("h1") == ["Data card: <b>`|_x_"]
     assert set(HOSTILE) <= set(shown.texts("td"))
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_a_browser(width: int, tmp_path: Path) -> None:
+    text = page.render_page(render_data_card(a_manifest(HOSTILE, images="/data/" + "long/" * 40)))
+    assert browser.measure_layout(text, width, tmp_path)["beyond"] == 0
+    _, complaints = browser.browse(text, tmp_path)
+    assert "CONSOLE" not in complaints

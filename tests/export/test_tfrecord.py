@@ -163,7 +163,7 @@ def test_folder_with_other_files_is_refused(tmp_path: Path, dataset: Path) -> No
         tfrecord.export_dataset(str(dataset), str(dataset), "", no_session)
     assert str(caught.value) == (
         f"{dataset}: exists and is not an export (it contains _versions, contact_sheets, "
-        "manifest.json, ...); give another --output"
+        "data_card.html, ...); give another --output"
     )
 
 

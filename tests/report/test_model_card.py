@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+import browser
 import card_pages
+from halftone.card import page
 from halftone.config import CardSettings, Config, config_from_mapping
 from halftone.metrics.summarise import wilson_interval
 from halftone.report.model_card import ModelCardInputs, render_model_card
@@ -14,6 +18,7 @@ from report_pages import (
     FACES,
     HOSTILE,
     HUNDRED,
+    TEN,
     a_card,
     a_history,
     a_manifest,
@@ -217,3 +222,11 @@ def test_equal_inputs_give_equal_texts() -> None:
         render_model_card(inputs(scores=full_metrics(FACES), card=Config().card)) for _ in range(2)
     )
     assert first == second
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_a_browser(width: int, tmp_path: Path) -> None:
+    scores = full_metrics([*HOSTILE, *TEN])
+    text = page.render_page(render_model_card(inputs([*HOSTILE, *TEN], scores=scores)))
+    assert browser.measure_layout(text, width, tmp_path)["beyond"] == 0
