@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -292,6 +293,7 @@ def test_clean_environment_of_the_models_own_requirements(
     assert clean == pytest.approx([0.7600911, 0.8126266], abs=1e-6)
     missing = "import importlib.util; print(importlib.util.find_spec('pyspark'))"
     assert run_python(python, missing).strip() == "None"
+    shutil.rmtree(environment)  # 2 GB
 
 
 def run_python(python: str, script: str, *arguments: object) -> str:

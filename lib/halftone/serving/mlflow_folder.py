@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -53,13 +54,12 @@ def write_mlflow_model(model: str, folder: Path, run_id: str, artifact_path: str
     mlflow_model = Model(artifact_path=artifact_path, run_id=run_id)
     with tempfile.TemporaryDirectory() as code, _without_info_messages():
         package = code_files.write_code(Path(code))
-        libraries = code_files.imported_libraries(code_files.find_modules().values())
         mlflow.pyfunc.save_model(
             path=str(folder),
             loader_module=code_files.LOADER_MODULE,
             code_paths=[str(package)],
             mlflow_model=mlflow_model,
-            pip_requirements=requirements.pinned_requirements(libraries),
+            pip_requirements=list(_pip_requirements()),
             signature=model_signature.build_signature(model_info.config.score),
             input_example=model_signature.example_request(model_info.pixels),
             model_config=_serving_settings(model_info).model_dump(),
@@ -84,6 +84,13 @@ def find_model_files(model: str, model_info: ModelInfo) -> list[str]:
     names = storage.list_names(model)
     cards = [name for name in _CARDS if name in names]
     return [model_info.network, HISTORY, *cards, MODEL_INFO]
+
+
+@cache
+def _pip_requirements() -> tuple[str, ...]:
+    """Return the requirements of all models that this process writes."""
+    libraries = code_files.imported_libraries(code_files.find_modules().values())
+    return tuple(requirements.pinned_requirements(libraries))
 
 
 def _serving_settings(model_info: ModelInfo) -> ServingSettings:
