@@ -64,14 +64,20 @@ NAMES = sorted(_CASES)
 
 
 def application(architecture: str) -> ExportedNetwork:
-    """A network of keras.applications with random weights."""
-    return _build({"model": {"name": "application", "architecture": architecture}}, (32, 32, 3), 3)
+    """A network of keras.applications with the weights that a training starts from."""
+    settings = {"model": {"name": "application", "architecture": architecture}}
+    return _build(settings, (32, 32, 3), 3)
 
 
 @cache
 def exported_network(name: str) -> ExportedNetwork:
     """One of NAMES, with weights that tell images apart and that no two layers share."""
-    return _build(*_CASES[name])
+    exported = _build(*_CASES[name])
+    rng = np.random.default_rng(1)
+    network = exported.network
+    network.set_weights([_draw(rng, weight) for weight in network.weights])
+    _spread_output(exported)
+    return exported
 
 
 def images(shape: tuple[int, int, int], count: int = 16) -> np.ndarray:
@@ -94,20 +100,14 @@ def _build(settings: dict[str, Any], shape: tuple[int, int, int], classes: int) 
         statistics=(_STATISTICS[0][:channels], _STATISTICS[1][:channels]),
         input_size=train.input_size(shape),
     )
-    rng = np.random.default_rng(1)
-    network.set_weights([_draw(rng, weight) for weight in network.weights])
-    exported = ExportedNetwork(network, LABELS[:classes], shape)
-    _spread_output(exported)
-    return exported
+    return ExportedNetwork(network, LABELS[:classes], shape)
 
 
 def _draw(rng: np.random.Generator, weight: Any) -> np.ndarray:
     name, value = weight.name, weight.numpy()
-    if "normalization" in name and value.size in (1, 3):  # the input scaling of an application
-        return value
     if "variance" in name:
         return rng.uniform(0.5, 2, value.shape)
-    if "gamma" in name or "layer_scale" in name:
+    if "gamma" in name:
         return rng.uniform(0.5, 1.5, value.shape)
     if "mean" in name or "beta" in name or "bias" in name:
         return rng.normal(0, 0.2, value.shape)

@@ -40,9 +40,9 @@ def test_probabilities_are_those_of_keras(name: str, tmp_path: Path) -> None:
 
 @needs_tf2onnx
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["ConvNeXtTiny", "EfficientNetB0", "MobileNetV3Small"])
+@pytest.mark.parametrize("architecture", ["ConvNeXtTiny", "EfficientNetB0"])
 def test_probabilities_of_applications(architecture: str, tmp_path: Path) -> None:
-    assert difference(application(architecture), tmp_path) <= MAX_DIFFERENCE
+    assert difference(application(architecture), tmp_path, least_range=0) <= MAX_DIFFERENCE
 
 
 @needs_tf2onnx
