@@ -199,7 +199,6 @@ def test_from_flipped_labels_to_a_corrected_dataset(
     first = {row["key"].removeprefix(f"{tmp_path}/images/") for row in ranked[:8]}
     assert first == wrong - {"lying/copy.png"}
 
-    corrections = (out / "corrections.csv").read_text().splitlines()
     names = ["label_errors.json", "label_errors.html", "corrections.csv"]
     times = [(out / name).stat().st_mtime_ns for name in names]
     paths = {"images": str(tmp_path / "images"), "label_errors": str(out)}
@@ -208,13 +207,23 @@ def test_from_flipped_labels_to_a_corrected_dataset(
     assert capsys.readouterr().out.count(": already finished, skipped\n") == 2
     assert [(out / name).stat().st_mtime_ns for name in names] == times
 
-    # A person accepts all that is right.
-    accepted = [corrections[0]]
-    for line in corrections[1:]:
-        path, label, suggested, _, *rest = line.split(",")
-        accept = "yes" if suggested == labels[path][1] else ""
-        accepted.append(",".join([path, label, suggested, accept, *rest]))
-    (tmp_path / "accepted.csv").write_text("\n".join([*accepted, ""]))
+    # A person accepts suggestions, and writes the label of images without one.
+    with open(out / "corrections.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        _, true_label = labels[row["path"]]
+        if row["suggested_label"] == true_label:
+            row["accept"] = "yes"
+        else:
+            row["label"] = true_label
+    accepted = {row["path"] for row in rows if row["accept"]}
+    assert accepted <= wrong
+    assert {"lying/0000.png", "lying/copy.png"} <= accepted
+    assert len(accepted) >= 6
+    with open(tmp_path / "accepted.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
     corrected = small_config(preprocess={"catalogue": str(tmp_path / "accepted.csv")})
     data, _ = preprocess(
         corrected, str(tmp_path / "images"), str(tmp_path / "corrected"), lambda: spark
