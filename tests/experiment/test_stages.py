@@ -81,7 +81,11 @@ def test_folds_of_images_with_a_validation_split_are_refused_before_a_training(
 ) -> None:
     for split in ("train", "validation"):
         images = draw_images(f"images/{split}", each=4).parent
-    base = base_settings(images, splits={"from_path": "^(train|validation)/"})
+    base = base_settings(
+        images,
+        splits={"from_path": "^(train|validation)/"},
+        tracking={"enabled": False},
+    )
     experiment = {"name": "a", "folds": 2, "base": base, "runs": [{"name": "one"}]}
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(experiment))
     with pytest.raises(InputError) as error:
