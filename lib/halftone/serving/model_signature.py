@@ -32,8 +32,8 @@ def build_signature(settings: ScoreSettings) -> ModelSignature:
         settings: with which the model was trained. A threshold and a temperature that scoring fits
             on the validation split are not known yet: their defaults are 0.5 and 1.
     """
-    # Pixels are of any type in MLflow's eyes: it would check an array of arrays of arrays row by
-    # row, in 0.1 ms for each pixel of an image. The model checks them itself.
+    # Pixels are of any type in MLflow's eyes: its check of an array of arrays of arrays takes some
+    # 30 us for each pixel, 0.1 s for an image of 64x64. The model checks them itself.
     inputs: list[Union[ColSpec, TensorSpec]] = [
         ColSpec(DataType.binary, IMAGE, required=False),
         ColSpec(DataType.string, URL, required=False),
