@@ -32,7 +32,8 @@ MLMODEL = "MLmodel"
 MODEL_VERSION = "model_version"  # a key of the metadata in MLmodel
 _CARDS = (f"{MODEL_CARD}.md", f"{DATA_CARD}.md")
 _KERAS_CONFIG = "config.json"  # in a .keras file
-_UNKNOWN_TO_KERAS = b'"LayerScale"'  # a layer of ConvNeXt that Keras does not find by itself
+# A layer of ConvNeXt that Keras does not find by itself; an older Halftone wrote it.
+_UNKNOWN_TO_KERAS = b'"LayerScale"'
 
 
 def write_mlflow_model(model: str, folder: Path, run_id: str, artifact_path: str) -> Model:
