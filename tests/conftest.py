@@ -15,6 +15,7 @@ from typing import Any, Callable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 import yaml
@@ -33,6 +34,10 @@ from halftone.config import Config, SparkSettings, config_from_mapping
 from halftone.preprocess.run import preprocess
 from halftone.spark.session import spark_session
 from training_jobs import JOB, MODEL, Train
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("without deadline", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 DrawImages = Callable[..., Path]
 # URLs, globs, shells, SQL and CSV each give a meaning to some of these characters.

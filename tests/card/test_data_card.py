@@ -182,6 +182,7 @@ def test_the_page_shows_hostile_names() -> None:
     assert set(HOSTILE) <= set(shown.texts("td"))
 
 
+@pytest.mark.slow
 @pytest.mark.needs("chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_fits_a_browser(width: int, tmp_path: Path) -> None:

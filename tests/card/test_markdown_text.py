@@ -6,7 +6,7 @@ from typing import Optional
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import card_pages
@@ -17,6 +17,7 @@ HOSTILE = "<script>alert(1)</script> **a** _b_ `c` [d](e) | $f$ ~~g~~ &amp; ![h]
 MARKS = st.text(st.sampled_from("<>&*_`[]()|\\~$#+-=.!1: \n\tab\u202e\x00"), max_size=30)
 
 
+@settings(max_examples=50)
 @given(st.one_of(MARKS, st.text(max_size=30)))
 @example(HOSTILE)
 @example("\x02\x03 1. # - + > \u2028")

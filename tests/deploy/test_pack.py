@@ -14,7 +14,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.append(str(Path(__file__).parents[2] / "conf" / "deploy"))
@@ -138,7 +138,6 @@ def test_other_files_are_not_changed(tmp_path: Path, content: bytes) -> None:
         assert extracted.read() == content
 
 
-@settings(deadline=None)
 @given(parts=st.lists(st.binary(max_size=300), max_size=40))
 def test_parts_form_one_gzip_file(parts: list[bytes]) -> None:
     target = BytesIO()

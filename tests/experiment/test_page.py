@@ -384,7 +384,7 @@ def test_only_the_best_of_many_runs_have_curves(
     assert curves.draw_run_curves(untrained, SelectionCriterion()) == ([], 0, False)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5, unique=True))
 def test_labels_are_beside_their_points_and_inside_the_axes(points: list[Any]) -> None:
     figure = Figure(figsize=(6.6, 4.4), layout="constrained")

@@ -232,7 +232,7 @@ NUMBERS = st.one_of(
 CHOICES = st.lists(st.one_of(st.integers(), st.lists(st.integers())), min_size=1, unique_by=str)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.dictionaries(st.sampled_from("abc"), st.one_of(NUMBERS, CHOICES), min_size=1),
     st.sampled_from(["gp", "tpe", "random"]),

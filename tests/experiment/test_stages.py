@@ -76,6 +76,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_folds_of_images_with_a_validation_split_are_refused_before_a_training(
     spark: SparkSession, tmp_path: Path, draw_images: DrawImages
 ) -> None:

@@ -285,7 +285,7 @@ def test_markdown_syntax_in_settings_is_escaped() -> None:
 SETS = st.sets(st.sampled_from(rows.METRIC_NAMES))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 40), st.tuples(SETS, SETS, SETS), st.floats(0, 1e6))
 def test_no_terminal_line_is_wider_than_120_characters(
     chars: int, names: tuple[set[str], set[str], set[str]], value: float

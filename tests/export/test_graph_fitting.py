@@ -15,7 +15,7 @@ from halftone.images.fitting import place
 SIDES = st.integers(1, 5000)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SIDES, SIDES, st.integers(1, 300), st.integers(1, 300), st.sampled_from(["crop", "pad"]))
 def test_placement_is_that_of_images(
     height_px: int, width_px: int, target_height_px: int, target_width_px: int, fit: str
@@ -40,7 +40,7 @@ def test_enlarging_is_linear_and_ends_with_the_part() -> None:
     np.testing.assert_allclose(weights(1, 2, 4, 4), expected, atol=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_weights_are_a_mean_of_the_part(data: st.DataObject) -> None:
     side_px = data.draw(st.integers(1, 300))

@@ -60,7 +60,7 @@ def test_what_is_not_read(read: Read) -> None:
     assert read(START + exif_segment(exif_tiff(0x10006, LONG))) == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     orientation=st.integers(1, 8),
     order=st.sampled_from("<>"),

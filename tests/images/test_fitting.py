@@ -19,7 +19,7 @@ from halftone.images.fitting import Placement, ReducedPixels, fit_pixels
     channels=st.sampled_from([1, 3]),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_pixels_are_the_means_of_their_areas(
     scale: float,
     starts_px: tuple[int, int],

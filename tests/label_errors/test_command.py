@@ -68,6 +68,7 @@ def folds(prepared_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return drawn
 
 
+@pytest.mark.slow
 def test_files_are_published_kept_and_replaced(
     spark: SparkSession, config: Config, folds: Folds, tmp_path: Path
 ) -> None:

@@ -123,7 +123,7 @@ def test_a_tie_of_the_label_and_another_class_is_no_issue() -> None:
     assert judged.score.tolist() == [0]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(drawn_rows())
 def test_results_are_those_of_cleanlab(rows: Rows) -> None:
     label_ids, probabilities = rows.label_ids, rows.probabilities.astype(np.float64)
@@ -159,7 +159,7 @@ def test_results_are_those_of_cleanlab(rows: Rows) -> None:
     np.testing.assert_array_equal(joint, expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(drawn_rows())
 def test_the_calibrated_joint_is_that_of_cleanlab_before_it_is_rounded(rows: Rows) -> None:
     joint = rows.confident_joint()

@@ -137,7 +137,7 @@ FOLDERS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sets(st.tuples(st.lists(FOLDERS, max_size=4), NAMES).map(lambda t: (*t[0], t[1]))))
 def test_every_file_of_a_walk_is_an_image_or_unreadable_or_ignored(
     paths: set[tuple[str, ...]],

@@ -134,7 +134,7 @@ def test_numbered_keys_are_spread_over_groups_at_random(pattern: str) -> None:
     st.lists(st.integers(0, 60), max_size=4),
     st.randoms(use_true_random=False),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_parts_in_any_order_are_the_whole(
     seed: int, classes: int, rows: int, cuts: list[int], random: Any
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from halftone.metrics import examples
@@ -76,7 +76,6 @@ def keys(selected: Examples) -> tuple[list[str], list[str]]:
     ]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]), st.integers(0, 1)), min_size=2),
     st.data(),

@@ -68,7 +68,7 @@ def test_no_rows() -> None:
     assert select([], []) == Samples()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.0, 0.3, 0.5, 0.9]), st.sampled_from(["cat", "dog", None])),

@@ -90,7 +90,7 @@ def test_shift_is_by_whole_pixels_and_filled_from_the_edge() -> None:
     assert {down for _, down in shifts} == set(range(-2, 3))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 40), st.floats(0.001, 0.5))
 def test_shift_is_at_most_its_fraction(side: int, fraction: float) -> None:
     ramp = np.arange(side).reshape(1, side, 1)

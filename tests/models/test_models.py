@@ -432,7 +432,7 @@ def is_large_enough(model: config.Convnet, height_px: int, width_px: int) -> boo
 
 
 @given(st.data())
-@hypothesis_settings(max_examples=25, deadline=None)
+@hypothesis_settings(max_examples=25)
 def test_the_config_computes_the_sides_of_the_built_network(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 3))
     each = {"min_size": count, "max_size": count}

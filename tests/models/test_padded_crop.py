@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from halftone.models.padded_crop import RandomPaddedCrop
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_crop_is_that_of_the_padded_image(data: Any) -> None:
     height, width = data.draw(st.tuples(st.integers(2, 9), st.integers(2, 9)))

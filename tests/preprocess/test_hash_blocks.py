@@ -58,7 +58,7 @@ def plans(draw: st.DrawFn) -> SearchPlan:
 
 
 @given(hash_rows(), plans(), st.sampled_from([1, 3, 1 << 17]), st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_the_result_is_that_of_comparing_all_pairs(
     rows: list[HashRow], plan: SearchPlan, chunk_pairs: int, data: st.DataObject
 ) -> None:

@@ -243,7 +243,7 @@ def test_a_missing_source_is_named(spark: SparkSession, writer: ShardWriter) -> 
         write_shards(spark, writer, [shard], "run")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(st.integers(1, 15), min_size=1, max_size=3),
     st.integers(1, 20),

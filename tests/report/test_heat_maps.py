@@ -74,7 +74,7 @@ def test_values_between_places_are_interpolated() -> None:
     np.testing.assert_allclose(opacity, expected, atol=0.5 / 31 + 0.01)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(1e-30, 1e30), st.integers(1, 9), st.integers(1, 9))
 def test_the_picture_depends_on_the_shares_alone(factor: float, height: int, width: int) -> None:
     values = np.arange(height * width, dtype=np.float32).reshape(height, width)

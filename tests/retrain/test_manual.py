@@ -203,7 +203,7 @@ def test_the_next_command_records_a_killed_promotion_as_what_it_is(
 commands = st.sampled_from(["1", "2", "3", "4", "rollback", "run", "dry-run"])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(commands, st.one_of(st.none(), st.integers(0, 20))), max_size=6))
 def test_each_change_of_the_champion_is_recorded_once(
     tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[str, Optional[int]]]

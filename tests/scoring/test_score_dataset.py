@@ -443,6 +443,7 @@ def rows_by_slice(result: dict[str, Any]) -> dict[str, int]:
     return {each["value"] or each["kind"]: each["rows"] for each in column["slices"]}
 
 
+@pytest.mark.slow
 def test_other_slices_are_computed_from_the_predictions_that_exist(
     run: Run,
     save_model: SaveModel,

@@ -468,6 +468,7 @@ def test_a_table_that_names_an_image_twice_is_refused(
     )
 
 
+@pytest.mark.slow
 def test_slices_of_raw_images(
     run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

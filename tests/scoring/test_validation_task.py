@@ -78,9 +78,7 @@ def test_errors_are_returned(tmp_path: Path) -> None:
     )
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=4, max_size=40),
     st.sampled_from([1.0, 2.0]),

@@ -81,6 +81,7 @@ def test_options_in_a_folder_of_any_name(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert uri.endswith("%20b%2C%5C%2B/_LOGGING")
 
 
+@pytest.mark.slow
 def test_a_missing_archive_changes_no_output(tmp_path: Path) -> None:
     options = f'-XX:SharedArchiveFile="{tmp_path}/missing.jsa"'
     without, missing = (

@@ -58,6 +58,7 @@ def test_finished_training_is_not_repeated(start: Train, tmp_path: Path) -> None
     assert [path.name for path in (model / "checkpoints").glob("epoch-0005*")] == []
 
 
+@pytest.mark.slow
 def test_training_killed_after_its_last_checkpoint_is_completed(
     start: Train, tmp_path: Path
 ) -> None:

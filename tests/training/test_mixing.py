@@ -33,7 +33,7 @@ def test_main_label_is_that_with_the_larger_share() -> None:
     assert MIX.main_labels(tf.constant(LABELS)).numpy().tolist() == [[0], [1], [0], [1]]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.booleans(), min_size=1, max_size=12))
 def test_partners_are_a_ring_of_the_rows_that_count(is_row: list[bool]) -> None:
     weights = tf.cast(is_row, tf.float32)

@@ -105,7 +105,7 @@ def test_scores_of_different_rows_are_refused(tmp_path: Path) -> None:
 outcomes = st.lists(st.tuples(*[st.sampled_from(LABELS)] * 3), min_size=1, max_size=40)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(outcomes, st.integers(1, 3))
 def test_every_row_is_right_or_wrong_on_each_side_once(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], num_files: int

@@ -58,7 +58,7 @@ def rows(cells: CellCounts) -> tuple[list[int], list[int], list[int]]:
     return tuple(list(column) for column in zip(*repeated))  # type: ignore[return-value]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(CELLS)
 def test_measures_are_those_of_scikit_learn(cells: CellCounts) -> None:
     labels, champion, challenger = rows(cells)
@@ -69,7 +69,7 @@ def test_measures_are_those_of_scikit_learn(cells: CellCounts) -> None:
     assert accuracy.now == pytest.approx(np.mean(np.array(labels) == np.array(challenger)))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(CELLS)
 def test_comparison_is_symmetric(cells: CellCounts) -> None:
     swapped = Counter({(label, b, a): count for (label, a, b), count in cells.items()})

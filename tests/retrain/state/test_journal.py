@@ -100,7 +100,7 @@ class Killed(BaseException):
     pass
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, len(STEPS)), st.booleans()), max_size=12))
 def test_each_step_is_completed_once_however_often_the_run_is_killed(
     tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[int, bool]]
