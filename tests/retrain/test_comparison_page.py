@@ -28,6 +28,13 @@ DRIFT = {
     "level": "warn",
     "reason": "pixel mean (PSI 0.12)",
     "findings": [{"what": "pixel mean", "psi": 0.12, "by_chance": 0.05, "level": "warn"}],
+    "embeddings": {
+        "champion": "v0.0",
+        "rows": 1200,
+        "accuracy": 0.8312,
+        "by_chance": 0.545,
+        "level": "warn",
+    },
 }
 
 
@@ -121,6 +128,10 @@ def test_the_page_of_a_run(text: str, dataset: Path) -> None:
         ["(not in the catalogue)", "1.0000", "1.0000", "0.0000"],
     ]
     assert read.rows[-1] == ["pixel mean", "0.1200", "0.0500", "warn"]
+    assert (
+        "a classifier of new and earlier images is right for 83.12% of 1,200 images; by chance it "
+        "could be 54.50%. Level: warn." in read.words()
+    )
     assert [link["href"] for link in read.all("a")] == [
         *("../../index.html", "#sides", "#slices", "#drift"),
     ]
