@@ -76,7 +76,7 @@ def test_literal_rows() -> None:
     assert judged.confident.tolist() == [0, 0, 1, 1, 2, 2]
     assert judged.is_issue.tolist() == [False, False, True, False, False, False]
     assert judged.suggested.tolist() == [1, 1, 1, 0, 2, 0]
-    assert judged.score.round(6).tolist() == [0.85, 0.7, -0.6, 0.7, 0.1, -0.15]
+    assert judged.margin.round(6).tolist() == [0.85, 0.7, -0.6, 0.7, 0.1, -0.15]
     joint = LITERAL.confident_joint()
     assert joint.tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
     assert calibrate_joint(joint, np.array([30, 20, 10])).tolist() == [
@@ -114,13 +114,13 @@ def test_equal_probabilities_reach_their_mean() -> None:
     rows = Rows(np.zeros(10, np.int64), np.tile(np.array([[0.1, 0.9]], np.float32), (10, 1)))
     judged = judge_rows(*rows, rows.thresholds())
     assert judged.confident.tolist() == [0] * 10
-    assert judged.score.round(6).tolist() == [-0.8] * 10
+    assert judged.margin.round(6).tolist() == [-0.8] * 10
 
 
 def test_a_tie_of_the_label_and_another_class_is_no_issue() -> None:
     judged = judge_rows(np.array([0]), np.array([[0.5, 0.5]], np.float32), np.array([0.9, 0.5]))
     assert (judged.confident.tolist(), judged.is_issue.tolist()) == ([1], [False])
-    assert judged.score.tolist() == [0]
+    assert judged.margin.tolist() == [0]
 
 
 @settings(max_examples=150)
@@ -133,7 +133,7 @@ def test_results_are_those_of_cleanlab(rows: Rows) -> None:
     )
     judged = judge_rows(*rows, thresholds)
     margins = rank.get_label_quality_scores(label_ids, probabilities, method="normalized_margin")
-    np.testing.assert_allclose((judged.score + 1) / 2, margins, atol=1e-12)
+    np.testing.assert_allclose((judged.margin + 1) / 2, margins, atol=1e-12)
 
     # If a row reaches several thresholds, cleanlab takes its most probable class, whether it
     # reaches its own or not; the paper takes the most probable one of those that are reached.

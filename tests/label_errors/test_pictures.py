@@ -33,7 +33,7 @@ def test_each_row_gets_the_picture_of_its_shard(
     ]
     places = [(2, 1, 5), (0, 1, 3), (2, 1, 0)]  # fold, shard of the fold, row
     rows = [
-        (f"/images/{number}.png", "lying", "upright", 0.25, 0.75, -0.5, True, fold, 0, shard, row)
+        (f"/images/{number}.png", "lying", "upright", 0.25, 0.75, -0.5, True, fold, shard, row)
         for number, (fold, shard, row) in enumerate(places)
     ]
     columns = [pa.array(values, field.type) for values, field in zip(zip(*rows), JUDGED)]

@@ -27,7 +27,7 @@ def rank_rows(
     return pa.concat_tables(pq.read_table(target) for target in targets)
 
 
-def test_confident_issues_come_first_then_all_others_by_score_and_key(
+def test_rows_are_sorted_by_the_probability_of_their_label_and_by_key(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "a.parquet")
@@ -35,8 +35,8 @@ def test_confident_issues_come_first_then_all_others_by_score_and_key(
         [
             [0.75, 0.25, 0.0],
             [0.25, 0.75, 0.0],  # an issue
-            [0.125, 0.875, 0.0],  # the worst issue
-            [0.0, 0.125, 0.875],  # worse, but owl's threshold is not reached
+            [0.125, 0.875, 0.0],  # a worse issue
+            [0.0, 0.125, 0.875],  # the worst label, no issue: owl's threshold is not reached
             [0.75, 0.25, 0.0],  # like the first
         ],
         np.float32,
@@ -45,9 +45,9 @@ def test_confident_issues_come_first_then_all_others_by_score_and_key(
     table = rank_rows(spark, [path], np.array([0.5, 0.75, 0.9]), 5, tmp_path)
     assert table.schema.equals(ranking.LABEL_ERRORS)
     assert [tuple(row.values()) for row in table.to_pylist()] == [
-        ("d", "cat", "dog", 0.125, 0.875, -0.75, 1, True, 0),
-        ("c", "cat", "dog", 0.25, 0.75, -0.5, 2, True, 0),
-        ("e", "cat", "owl", 0.0, 0.875, -0.875, 3, False, 0),
+        ("e", "cat", "owl", 0.0, 0.875, -0.875, 1, False, 0),
+        ("d", "cat", "dog", 0.125, 0.875, -0.75, 2, True, 0),
+        ("c", "cat", "dog", 0.25, 0.75, -0.5, 3, True, 0),
         ("a", "cat", "dog", 0.75, 0.25, 0.5, 4, False, 0),
         ("b", "cat", "dog", 0.75, 0.25, 0.5, 5, False, 0),
     ]
@@ -55,7 +55,7 @@ def test_confident_issues_come_first_then_all_others_by_score_and_key(
 
 def expected_keys(rows: DrawnRows) -> list[str]:
     judged = judge_rows(rows.label_ids, rows.probabilities, rows.thresholds())
-    order = zip(~judged.is_issue, judged.score, rows.keys)
+    order = zip(judged.label_probability, judged.margin, rows.keys)
     return [key for _, _, key in sorted(order)]
 
 

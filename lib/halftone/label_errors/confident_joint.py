@@ -31,7 +31,7 @@ class JudgedRows(NamedTuple):
     suggested: ClassIds  # the most probable class besides the label
     label_probability: npt.NDArray[np.float32]
     suggested_probability: npt.NDArray[np.float32]
-    score: npt.NDArray[np.float64]  # -1 to 1, the difference of both: the lower, the worse
+    margin: npt.NDArray[np.float64]  # -1 to 1, the difference of both
     is_issue: npt.NDArray[np.bool_]
 
 
@@ -76,11 +76,11 @@ def judge_rows(
     label_probability, suggested_probability = (
         probabilities[rows, ids] for ids in (label_ids, suggested)
     )
-    score = label_probability.astype(np.float64) - suggested_probability
+    margin = label_probability.astype(np.float64) - suggested_probability
     is_off_diagonal = (confident != NO_CLASS) & (confident != label_ids)
     return JudgedRows(
-        *(confident, suggested, label_probability, suggested_probability, score),
-        is_off_diagonal & (score < -_TOLERANCE),
+        *(confident, suggested, label_probability, suggested_probability, margin),
+        is_off_diagonal & (margin < -_TOLERANCE),
     )
 
 

@@ -31,8 +31,8 @@ from halftone.spark.frames import (
 )
 
 LABEL_PROBABILITY, SUGGESTED_PROBABILITY = "label_probability", "suggested_probability"
-SCORE, RANK, IS_CONFIDENT = "score", "rank", "is_confident"
-ROW, GROUP = "row", "group"
+MARGIN, RANK, IS_CONFIDENT = "margin", "rank", "is_confident"
+ROW = "row"
 ROWS_PER_FILE = 1 << 18
 _ROWS_PER_ROW_GROUP = 1 << 14  # the first one is read for the page
 
@@ -44,8 +44,8 @@ LABEL_ERRORS = pa.schema(
         pa.field(SUGGESTED_LABEL, pa.string()),  # the most probable class besides the label
         pa.field(LABEL_PROBABILITY, pa.float32()),
         pa.field(SUGGESTED_PROBABILITY, pa.float32()),
-        pa.field(SCORE, pa.float64()),  # their difference; the lowest is the most suspicious
-        pa.field(RANK, pa.int64()),  # from 1: first the confident issues, then the others, by score
+        pa.field(MARGIN, pa.float64()),  # their difference
+        pa.field(RANK, pa.int64()),  # from 1, by label_probability, the lowest first
         pa.field(IS_CONFIDENT, pa.bool_()),  # whether it is a confident issue
         pa.field(FOLD, pa.int32()),  # whose model, which has not seen the image, gave them
     ]
@@ -54,7 +54,6 @@ LABEL_ERRORS = pa.schema(
 JUDGED = pa.schema(
     [
         *(field for field in LABEL_ERRORS if field.name != RANK),
-        pa.field(GROUP, pa.int8()),  # 0 for a confident issue, else 1
         pa.field(SHARD, pa.int32()),
         pa.field(ROW, pa.int64()),
     ]
@@ -99,10 +98,9 @@ def judge_file(
         SUGGESTED_LABEL: names[judged.suggested].tolist(),
         LABEL_PROBABILITY: judged.label_probability,
         SUGGESTED_PROBABILITY: judged.suggested_probability,
-        SCORE: judged.score,
+        MARGIN: judged.margin,
         IS_CONFIDENT: judged.is_issue,
         FOLD: np.full(num_rows, fold),
-        GROUP: ~judged.is_issue,
         SHARD: np.full(num_rows, shard),
         ROW: np.arange(num_rows),
     }
@@ -116,7 +114,8 @@ def judge_file(
 def write_sorted(judged: DataFrame, num_rows: int, folder: str) -> list[tuple[str, int]]:
     """Write JUDGED rows to files in the order of their ranks.
 
-    Rows of equal score are in the order of their keys, so equal rows give equal files.
+    They are sorted by the probability of their label ("self-confidence" in confident learning),
+    then by margin and key, so equal rows give equal files.
 
     Args:
         judged: all rows.
@@ -126,14 +125,14 @@ def write_sorted(judged: DataFrame, num_rows: int, folder: str) -> list[tuple[st
     Returns:
         URL and number of rows of each file.
     """
-    order = (GROUP, SCORE, schema.KEY)
+    order = (LABEL_PROBABILITY, MARGIN, schema.KEY)
     num_parts = max(1, -(-num_rows // ROWS_PER_FILE))
     # A single partition needs no samples of the values.
     parts = (
         judged.repartition(1) if num_parts == 1 else judged.repartitionByRange(num_parts, *order)
     )
     written = map_tables(parts.sortWithinPartitions(*order), partial(_write_part, folder), _PARTS)
-    progress = ActionProgress("label errors", "sort all rows by their scores")
+    progress = ActionProgress("label errors", "sort all rows by the probability of their label")
     rows = sorted((row.part, row.rows) for row in collect_rows(written, progress))
     return [(_part_url(folder, part), count) for part, count in rows]
 
