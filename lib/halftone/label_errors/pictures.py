@@ -80,7 +80,7 @@ def read_pictures(
     names = (schema.KEY, schema.LABEL, SUGGESTED_LABEL, LABEL_PROBABILITY)
     columns = (*names, SUGGESTED_PROBABILITY, IS_CONFIDENT)
     return [
-        SuspiciousImage(*values, shown[number])
+        SuspiciousImage(*(*values, shown[number]))
         for number, values in enumerate(arrow.iter_rows(rows, *columns))
     ]
 
