@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 MAX_EXAMPLES = 48  # of each kind
+
+
+class PredictedRow(Protocol):
+    """What rows are selected by."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def probability(self) -> float: ...
+    @property
+    def margin(self) -> float: ...
+
+
+Row = TypeVar("Row", bound=PredictedRow)
 
 
 class Example(NamedTuple):
@@ -30,8 +44,8 @@ class Examples(NamedTuple):
 
     def __add__(self, other: Any) -> Examples:
         return Examples(
-            _take_first(_certainty_order, (*self.mistakes, *other.mistakes)),
-            _take_first(_margin_order, (*self.least_certain, *other.least_certain)),
+            take_most_confident((*self.mistakes, *other.mistakes), MAX_EXAMPLES),
+            take_least_certain((*self.least_certain, *other.least_certain), MAX_EXAMPLES),
         )
 
 
@@ -68,10 +82,11 @@ def select_examples(
         )
 
     wrong = np.flatnonzero(label_ids != predictions)
-    mistakes = map(build_example, wrong[_lowest_indices(-certainty[wrong])])
-    least_certain = map(build_example, _lowest_indices(margins))
+    mistakes = map(build_example, wrong[lowest_indices(-certainty[wrong], MAX_EXAMPLES)])
+    least_certain = map(build_example, lowest_indices(margins, MAX_EXAMPLES))
     return Examples(
-        _take_first(_certainty_order, mistakes), _take_first(_margin_order, least_certain)
+        take_most_confident(mistakes, MAX_EXAMPLES),
+        take_least_certain(least_certain, MAX_EXAMPLES),
     )
 
 
@@ -88,22 +103,18 @@ def predicted_margins(probabilities: npt.NDArray[np.float32], threshold: float) 
     return np.asarray(top_two[:, 1] - top_two[:, 0])
 
 
-def _lowest_indices(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the indices of the MAX_EXAMPLES lowest values, and of all ties with the last one."""
-    if len(values) <= MAX_EXAMPLES:
+def lowest_indices(values: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """Return the indices of the `count` lowest values, and of all ties with the last one."""
+    if len(values) <= count:
         return np.arange(len(values))
-    return np.flatnonzero(values <= np.partition(values, MAX_EXAMPLES - 1)[MAX_EXAMPLES - 1])
+    return np.flatnonzero(values <= np.partition(values, count - 1)[count - 1])
 
 
-def _certainty_order(example: Example) -> tuple[float, str]:
-    return -example.probability, example.key
+def take_most_confident(rows: Iterable[Row], count: int) -> tuple[Row, ...]:
+    """Return the first `count` rows by probability, the highest first, and key."""
+    return tuple(sorted(rows, key=lambda row: (-row.probability, row.key))[:count])
 
 
-def _margin_order(example: Example) -> tuple[float, str]:
-    return example.margin, example.key
-
-
-def _take_first(
-    sort_key: Callable[[Example], tuple[float, str]], examples: Iterable[Example]
-) -> tuple[Example, ...]:
-    return tuple(sorted(examples, key=sort_key)[:MAX_EXAMPLES])
+def take_least_certain(rows: Iterable[Row], count: int) -> tuple[Row, ...]:
+    """Return the first `count` rows by margin, the smallest first, and key."""
+    return tuple(sorted(rows, key=lambda row: (row.margin, row.key))[:count])

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
 
 from halftone.metrics.accumulator import HISTOGRAM_BINS
-from halftone.metrics.examples import predicted_margins
+from halftone.metrics.examples import (
+    lowest_indices,
+    predicted_margins,
+    take_least_certain,
+    take_most_confident,
+)
 
 MAX_OF_CLASS = 12
 MAX_SAMPLES = 24  # mistakes, and least certain rows
@@ -40,8 +45,8 @@ class Samples(NamedTuple):
     def __add__(self, other: Any) -> Samples:
         return Samples(
             _take_of_classes((*self.by_class, *other.by_class)),
-            _take(_certainty_order, (*self.mistakes, *other.mistakes)),
-            _take(_margin_order, (*self.least_certain, *other.least_certain)),
+            take_most_confident((*self.mistakes, *other.mistakes), MAX_SAMPLES),
+            take_least_certain((*self.least_certain, *other.least_certain), MAX_SAMPLES),
             tuple(map(sum, zip(self.confidences, other.confidences))),
         )
 
@@ -80,14 +85,15 @@ def select_samples(
             float(margins[row]),
         )
 
-    wrong = np.array(
-        [label not in (None, labels[i]) for label, i in zip(known_labels, predictions)], bool
-    )
+    is_wrong = [label not in (None, labels[i]) for label, i in zip(known_labels, predictions)]
+    wrong = np.flatnonzero(is_wrong)
+    mistakes = map(build_row, wrong[lowest_indices(-certainty[wrong], MAX_SAMPLES)])
+    least_certain = map(build_row, lowest_indices(margins, MAX_SAMPLES))
     confidences, _ = np.histogram(probabilities.max(axis=1, initial=0.0), HISTOGRAM_BINS, (0, 1))
     return Samples(
         _take_of_classes(map(build_row, _first_of_classes(keys, predictions))),
-        _take(_certainty_order, map(build_row, _lowest(np.where(wrong, -certainty, np.inf)))),
-        _take(_margin_order, map(build_row, _lowest(margins))),
+        take_most_confident(mistakes, MAX_SAMPLES),
+        take_least_certain(least_certain, MAX_SAMPLES),
         tuple(confidences.tolist()),
     )
 
@@ -105,14 +111,6 @@ def _first_of_classes(keys: Sequence[str], predictions: npt.NDArray[Any]) -> npt
     return np.asarray(order[ranks < MAX_OF_CLASS])
 
 
-def _lowest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the indices of the MAX_SAMPLES lowest finite values, and of ties with the last."""
-    if len(values) > MAX_SAMPLES:
-        limit = np.partition(values, MAX_SAMPLES - 1)[MAX_SAMPLES - 1]
-        return np.flatnonzero((values <= limit) & np.isfinite(values))
-    return np.flatnonzero(np.isfinite(values))
-
-
 def _take_of_classes(rows: Iterable[SampledRow]) -> tuple[SampledRow, ...]:
     """Return the rows of each class with the lowest hashes, ordered by class and hash."""
     taken: dict[str, list[SampledRow]] = {}
@@ -121,17 +119,3 @@ def _take_of_classes(rows: Iterable[SampledRow]) -> tuple[SampledRow, ...]:
         if len(of_class) < MAX_OF_CLASS:
             of_class.append(row)
     return tuple(row for of_class in taken.values() for row in of_class)
-
-
-def _certainty_order(row: SampledRow) -> tuple[float, str]:
-    return -row.probability, row.key
-
-
-def _margin_order(row: SampledRow) -> tuple[float, str]:
-    return row.margin, row.key
-
-
-def _take(
-    sort_key: Callable[[SampledRow], tuple[float, str]], rows: Iterable[SampledRow]
-) -> tuple[SampledRow, ...]:
-    return tuple(sorted(rows, key=sort_key)[:MAX_SAMPLES])
