@@ -16,17 +16,13 @@ from halftone.metrics.examples import Examples
 from halftone.metrics.model import SplitScores
 from halftone.model_directory import ModelInfo
 from halftone.report import (
-    areas,
     comparison,
-    confusions,
     dataset,
-    distribution,
     learning,
     measures,
+    metric_sections,
     pictures,
-    reliability,
     run,
-    slices,
     templates,
 )
 from halftone.report.comparison import Baseline
@@ -79,21 +75,11 @@ def render_report(inputs: ReportInputs) -> str:
         num_rejects=manifest.rejects,
         trained_on="" if scores.fingerprint == model_info.fingerprint else model_info.fingerprint,
         caution=measures.describe_caution(model_info, manifest, scores),
-        verdict=measures.summarise_accuracy(scores),
-        measures=measures.list_measures(scores),
-        classes=measures.build_class_table(scores),
         decision=[
             *measures.describe_decision_rule(scores),
             *measures.describe_views(scores),
         ],
-        matrix=confusions.build_confusion_matrix(scores),
-        pairs=confusions.list_top_confusions(scores),
-        areas=areas.draw_curves(scores),
-        reliability=reliability.draw_reliability_diagram(scores),
-        sureness=reliability.describe_confidence(scores),
-        distribution=distribution.draw_score_histograms(scores),
         comparison=comparison.compare_metrics(scores, inputs.baseline),
-        slices=slices.list_slices(scores.slices),
         curves=learning.draw_learning_curves(model_info.best_epoch, history),
         with_validation=learning.has_validation(history),
         images_per_sec=learning.median_images_per_sec(history),
@@ -105,4 +91,5 @@ def render_report(inputs: ReportInputs) -> str:
         sheet=pictures.embed_contact_sheet(inputs.contact_sheet),
         settings=run.list_changed_settings(model_info.config),
         machine=run.describe_machine(inputs.machine),
+        **metric_sections.describe_metrics(scores, scores.slices),
     )

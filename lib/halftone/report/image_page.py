@@ -14,14 +14,11 @@ from typing import Any, Optional
 from halftone.metrics.model import ImageScores
 from halftone.model_directory import ModelInfo
 from halftone.report import (
-    areas,
-    confusions,
     distribution,
     measures,
+    metric_sections,
     pictures,
-    reliability,
     run,
-    slices,
     templates,
 )
 from halftone.report.heat_maps import HeatMaps
@@ -106,15 +103,6 @@ def render_image_report(inputs: ImageReportInputs) -> str:
         values.update(
             subject="whose label is known",
             test_title="Images with a known label",
-            verdict=measures.summarise_accuracy(metrics),
-            measures=measures.list_measures(metrics),
-            classes=measures.build_class_table(metrics),
-            matrix=confusions.build_confusion_matrix(metrics),
-            pairs=confusions.list_top_confusions(metrics),
-            areas=areas.draw_curves(metrics),
-            reliability=reliability.draw_reliability_diagram(metrics),
-            sureness=reliability.describe_confidence(metrics),
-            distribution=distribution.draw_score_histograms(metrics),
-            slices=slices.list_slices(scores.slices),
+            **metric_sections.describe_metrics(metrics, scores.slices),
         )
     return templates.render_page("image_page.html.j2", **values)
