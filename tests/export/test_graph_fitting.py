@@ -35,6 +35,11 @@ def test_areas_whose_edges_lie_within_pixels() -> None:
     np.testing.assert_allclose(weights(0.5, 3, 4, 2), expected, atol=1e-6)
 
 
+def test_last_area_ends_with_the_part() -> None:
+    # In float32, 7 * (57 / 7) is more than 57.
+    assert weights(0, 57, 58, 7)[:, 57].tolist() == [0] * 7
+
+
 def test_enlarging_is_linear_and_ends_with_the_part() -> None:
     expected = [[0, 1, 0, 0], [0, 0.75, 0.25, 0], [0, 0.25, 0.75, 0], [0, 0, 1, 0]]
     np.testing.assert_allclose(weights(1, 2, 4, 4), expected, atol=1e-6)

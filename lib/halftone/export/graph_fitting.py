@@ -78,7 +78,9 @@ def axis_weights(
     outputs = tf.range(output_px, dtype=tf.int32)[:, None]
     outputs = tf.cast(outputs, tf.float32)
     inputs = tf.cast(tf.range(side_px, dtype=tf.int32), tf.float32)
-    area_start, area_end = start + outputs * scale, start + (outputs + 1) * scale
+    # The last area may end past the part by a rounding error.
+    area_start = start + outputs * scale
+    area_end = tf.minimum(start + (outputs + 1) * scale, start + length)
     overlap = tf.minimum(area_end, inputs + 1) - tf.maximum(area_start, inputs)
     areas = tf.maximum(overlap, 0) / scale
     centres = tf.clip_by_value((area_start + area_end) / 2 - 0.5, start, start + length - 1)
