@@ -452,10 +452,11 @@ fix() {
     show 'ruff format' ruff format .
 }
 
-# test_gate fast|all: lint, types and tests. mypy runs beside the tests, two of which run at a time.
+# test_gate fast|all: lint, types and tests. mypy runs beside the tests. Slow tests wait much, for
+# other processes, so three of all tests run at a time.
 test_gate() {
-    local start=$SECONDS selection=() types_log types_pid tests_code=0
-    [[ $1 = all ]] || selection=(-m 'not slow')
+    local start=$SECONDS selection=(--numprocesses 3) types_log types_pid tests_code=0
+    [[ $1 = all ]] || selection=(--numprocesses 2 -m 'not slow')
     show 'ruff check' ruff check .
     show 'ruff format' ruff format --check .
     types_log=$(mktemp)
@@ -463,7 +464,7 @@ test_gate() {
     mypy >"$types_log" 2>&1 &
     types_pid=$!
     printf '==> pytest, and mypy beside it\n'
-    "$python" -m pytest -q --numprocesses 2 --dist worksteal "${selection[@]}" || tests_code=$?
+    "$python" -m pytest -q --dist worksteal "${selection[@]}" || tests_code=$?
     if ! wait "$types_pid"; then
         cat "$types_log"
         stop '==> mypy failed'

@@ -24,6 +24,7 @@ from pyspark.sql import SparkSession
 
 from connect_server import ConnectServer, open_session, running_server
 from gate import (  # noqa: F401 (pytest finds its hooks here)
+    pytest_collection_modifyitems,
     pytest_deselected,
     pytest_runtest_setup,
     pytest_sessionfinish,

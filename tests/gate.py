@@ -45,6 +45,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(message)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Long tests first: the last ones are short, so that no worker of pytest-xdist waits long.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     global _num_left_out
     _num_left_out += len(items)

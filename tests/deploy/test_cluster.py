@@ -178,7 +178,10 @@ def test_killed_executors_change_no_result(place: Place) -> None:
 
 def test_trainings_of_an_experiment_run_in_executors(place: Place) -> None:
     place.store.upload(place.folder / "images", f"{BUCKET}/images")
-    process = place.start("experiment", experiment(place), "--output", f"{ROOT}/out")
+    seen = str(place.python)
+    process = place.start(
+        "experiment", experiment(place), "--output", f"{ROOT}/out", ENVIRONMENT=seen
+    )
     lines = place.finish(process)
     assert "stripes: 2 runs, 2 at a time" in lines
     client = place.store.client()

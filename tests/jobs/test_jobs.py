@@ -65,19 +65,16 @@ def lineage(monkeypatch: pytest.MonkeyPatch) -> Iterator[LineageServer]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [PYTHON, SUBMIT], ids=["python", "spark-submit"])
-def test_from_images_to_a_scored_model(
-    conf: Path, tmp_path: Path, launcher: list[str], lineage: LineageServer
-) -> None:
+def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, lineage: LineageServer) -> None:
     out = tmp_path / "out"
     folder = Path(yaml.safe_load(conf.read_text())["paths"]["images"]) / "lying"
     png = (folder / "0000.png").read_bytes()
     (folder / "cut.png").write_bytes(png[: len(png) // 2])  # run() looks for lines of libpng
     (folder / "cut.jpg").write_bytes(cut_jpeg())
-    assert run("preprocess", "--config", conf, by=launcher)[-1] == f"dataset: {out}/dataset"
-    assert run("train", "--config", conf, by=launcher)[-1] == f"model: {out}/model"
+    assert run("preprocess", "--config", conf)[-1] == f"dataset: {out}/dataset"
+    assert run("train", "--config", conf)[-1] == f"model: {out}/model"
     assert set(CARD_FILES) <= set(os.listdir(out / "model"))
-    lines = run("score", "--config", conf, by=launcher)
+    lines = run("score", "--config", conf)
     assert lines[-2:] == [f"report: {out}/scores/report.html", f"scores: {out}/scores"]
     outcome = results(tmp_path)
     assert outcome["accuracy"] > 0.9  # lying and upright stripes are easy
@@ -140,10 +137,10 @@ def test_a_failing_job_reports_its_error(
 
 
 @pytest.mark.slow
-def test_flags_and_overrides_take_precedence_over_the_file(conf: Path, tmp_path: Path) -> None:
+def test_flags_and_overrides_take_precedence_with_spark_submit(conf: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     arguments = ["--output", other / "data", "--set", "splits.test_fraction=0.5"]
-    lines = run("preprocess", "--config", conf, *arguments)
+    lines = run("preprocess", "--config", conf, *arguments, by=SUBMIT)
     assert lines[-1] == f"dataset: {other}/data"
     manifest = json.loads((other / "data" / "manifest.json").read_text())
     assert 55 <= sum(manifest["counts"]["test"].values()) <= 105
@@ -155,12 +152,12 @@ def test_flags_and_overrides_take_precedence_over_the_file(conf: Path, tmp_path:
         "--set",
         "train.epochs=1",
     ]
-    assert run("train", "--config", conf, *arguments)[-1] == f"model: {other}/model"
+    assert run("train", "--config", conf, *arguments, by=SUBMIT)[-1] == f"model: {other}/model"
     arguments = ["--dataset", other / "data", "--model", other / "model", "--output", other / "s"]
-    assert run("score", "--config", conf, *arguments)[-1] == f"scores: {other}/s"
+    assert run("score", "--config", conf, *arguments, by=SUBMIT)[-1] == f"scores: {other}/s"
     images = yaml.safe_load(conf.read_text())["paths"]["images"]
     arguments = ["--images", images, "--model", other / "model", "--output", other / "new"]
-    lines = run("score", "--config", conf, *arguments)
+    lines = run("score", "--config", conf, *arguments, by=SUBMIT)
     assert lines[-1] == f"scores: {other}/new"
     new = json.loads((other / "new" / "metrics.json").read_text())
     assert (new["inputs"], new["rejects"], new["labelled"]) == (manifest["inputs"], 0, new["rows"])

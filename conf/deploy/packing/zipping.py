@@ -9,6 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import BinaryIO, Optional
 
+# Level 6, gzip's default, takes twice the time for 7 % less.
+_LEVEL = 3
+
 
 class Gzip:
     """A writable file whose parts are compressed to `file`; together they form one gzip file."""
@@ -33,7 +36,7 @@ class Gzip:
 
     def write(self, part: bytes) -> int:
         # No timestamp, so that the same content gives the same bytes.
-        self._pending.append(self._pool.submit(gzip.compress, bytes(part), 6, mtime=0))
+        self._pending.append(self._pool.submit(gzip.compress, bytes(part), _LEVEL, mtime=0))
         self._write_all_but(self._max_pending)
         return len(part)
 
