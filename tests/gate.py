@@ -46,8 +46,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Long tests first: the last ones are short, so that no worker of pytest-xdist waits long.
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Sort tests for the workers of pytest-xdist, each of which gets a part of the list first.
+
+    Long tests are first, so that no worker waits long at the end. Tests with Spark Connect are
+    together, so that few workers start a server.
+    """
+    items.sort(
+        key=lambda item: (item.get_closest_marker("slow") is None, not _uses_connect(item)),
+    )
+
+
+def _uses_connect(item: pytest.Item) -> bool:
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    names = getattr(item, "fixturenames", ())
+    return params.get("any_spark") == "connect" or "connect_session" in names
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -218,6 +218,7 @@ def test_damaged_shard_is_reported_once_without_a_restart(start: Train, dataset:
     assert not any(line.startswith(("Traceback", "restarting")) for line in output)
 
 
+@pytest.mark.slow
 def test_root_cause_is_the_last_line(start: Train, dataset: Path, tmp_path: Path) -> None:
     shard = shard_of_rank_1(dataset)
     pq.write_table(pq.read_table(shard).drop(["image"]), shard)  # an unexpected error

@@ -270,6 +270,7 @@ def test_server_that_never_answers_is_given_up_after_one_retry(
     )
 
 
+@pytest.mark.slow
 def test_concurrent_trainings_may_create_the_store(tmp_path: Path) -> None:
     def train(name: str) -> None:
         with track(tmp_path / name):
