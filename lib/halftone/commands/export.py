@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from importlib.util import find_spec
 
 from halftone import cli, config
+from halftone.errors import MissingPackageError
 from halftone.export import command
+from halftone.export.flags import ONNX
 from halftone.lineage.job_run import report_job
 from halftone.storage import clients
 
@@ -16,6 +19,10 @@ def run(args: Namespace) -> int:
 
 
 def _export(args: Namespace) -> None:
+    if args.format == ONNX:
+        for package in ("onnx", "onnxruntime"):  # tf2onnx does not exist for all Pythons
+            if find_spec(package) is None:
+                raise MissingPackageError("--format onnx", package, "export")
     paths = {"dataset": args.dataset, "model": args.model}
     settings = config.load_config(args.config, args.set, paths)
     clients.set_options(settings.storage.options)

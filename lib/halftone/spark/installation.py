@@ -29,7 +29,8 @@ def prepare_start() -> None:
     else:  # Spark takes that of PATH
         os.environ.pop("JAVA_HOME", None)
     if replaced is not None:
-        printable.print_line(f"note: {replaced}; Spark runs with {java}", sys.stderr)
+        chosen = f"the Java {java.version} of {java.home or java.origin}"
+        printable.print_line(f"note: {replaced}; Spark runs with {chosen}", sys.stderr)
 
 
 def _check_spark_home() -> None:
