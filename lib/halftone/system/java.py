@@ -17,7 +17,7 @@ from halftone.errors import InputError
 # Spark 3.5 supports 8, 11 and 17; all tests of Halftone run with 17, and 21 was tried.
 JAVA_VERSIONS = ("17", "21")
 # What set-up found: one line with a JAVA_HOME.
-_REMEMBERED = Path(sys.prefix, "java_home")
+REMEMBERED = Path(sys.prefix, "java_home")
 _RELEASE = re.compile(r"""^JAVA_VERSION="([^"]+)""", re.MULTILINE)
 _PRINTED = re.compile(r"""version "([^"]+)""")
 _ANSWER_SECS = 30.0
@@ -68,8 +68,8 @@ def _candidates() -> Iterator[Java]:
     home = os.environ.get("JAVA_HOME")
     if home:
         yield Java(home, _version(home), f"JAVA_HOME {home}")
-    if _REMEMBERED.is_file():
-        home = _REMEMBERED.read_text().strip()
+    if REMEMBERED.is_file():
+        home = REMEMBERED.read_text().strip()
         yield Java(home, _version(home), f"{home}, which set-up chose,")
     program = shutil.which("java")
     if program:
