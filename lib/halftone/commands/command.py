@@ -18,7 +18,7 @@ class Command(NamedTuple):
         name: as it is typed, such as `label-errors`.
         summary: one line for the list of sub-commands.
         examples: arguments behind `halftone NAME`, one example each.
-        add_flags: adds the flags to a parser.
+        add_own_flags: adds the command's flags to a parser.
         needs: packages besides those that all commands need, by the name that is imported, and the
             extra of the wheel that installs each; "" if it has it without an extra.
         notes: text below the examples.
@@ -28,7 +28,7 @@ class Command(NamedTuple):
     name: str
     summary: str
     examples: Sequence[str]
-    add_flags: Callable[[argparse.ArgumentParser], None]
+    add_own_flags: Callable[[argparse.ArgumentParser], None]
     needs: Mapping[str, str] = {}
     notes: str = ""
     report: Report = job_process.print_report
@@ -39,6 +39,10 @@ class Command(NamedTuple):
         lines = [f"  halftone {self.name} {example}".rstrip() for example in self.examples]
         notes = f"\n\n{self.notes}" if self.notes else ""
         return "\n".join([f"{self.summary}.", "", "examples:", *lines]) + notes
+
+    def add_flags(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's flags, and those that all commands have."""
+        self.add_own_flags(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Import the command's module, do the work, and return the exit code."""
