@@ -1,4 +1,4 @@
-"""The page on the command line has each sub-command and each flag."""
+"""The pages on the command line and on installing name what there is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from halftone.commands.catalogue import COMMANDS
 from halftone.commands.command import Command
+from halftone.commands.main import build_parser
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reference" / "command-line.md"
+INSTALL = ROOT / "docs" / "how-to" / "install.md"
 COMMON = {"--help", "--config", "--set"}
 
 
@@ -36,3 +40,16 @@ def test_flags_of_a_sub_command(command: Command) -> None:
 
 def test_sub_commands() -> None:
     assert list(rows("# Command line")) == [command.name for command in COMMANDS]
+
+
+def test_the_task_of_databricks_is_valid() -> None:
+    bundles = pytest.importorskip("databricks.bundles.jobs", reason="needs Python 3.10")
+    text = INSTALL.read_text(encoding="utf-8")
+    task = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
+    bundles.Task.from_dict({"task_key": "preprocess", **task})
+    entry = task["python_wheel_task"]
+    scripts = re.findall(
+        r"^(\w+) = \"halftone\.", (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    assert (entry["package_name"], [entry["entry_point"]]) == ("halftone", scripts)
+    assert build_parser().parse_args(entry["parameters"]).command == "preprocess"

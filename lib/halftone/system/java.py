@@ -55,7 +55,8 @@ def find_java() -> tuple[Java, Optional[Java]]:
     unfit: list[Java] = []
     for java in _candidates():
         if java.is_fit:
-            return java, next((other for other in unfit if other.origin.startswith("JAVA_")), None)
+            of_user = os.environ.get("JAVA_HOME") or None
+            return java, next((other for other in unfit if other.home == of_user), None)
         unfit.append(java)
     found = "".join(f"{java}; " for java in unfit)
     raise InputError(
