@@ -140,3 +140,9 @@ def test_a_job_without_halftone_names_the_command_that_is_right(path: Path) -> N
         "'a b.yaml'\n  With spark-submit, add --py-files dist/halftone.zip, which ./build.sh "
         "package makes.\n",
     )
+
+
+def test_a_reader_may_end_before_all_is_read() -> None:
+    code = f"set -o pipefail; {sys.executable} -m halftone schema | true"
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import shtab
 
 from halftone.commands.main import build_parser
+from halftone.commands.output import print_text
 
 # How values of these names are completed: URLs are often folders of this machine.
 _VALUES = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "URL": shtab.FILE}
@@ -19,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     for action in _actions(parser):
         if action.metavar in _VALUES:
             action.complete = _VALUES[str(action.metavar)]  # type: ignore[attr-defined]
-    print(shtab.complete(parser, shell=args.shell))
+    print_text(shtab.complete(parser, shell=args.shell))
     return 0
 
 
