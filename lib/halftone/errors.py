@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shlex
+import sys
 
 # The same command fails in the same way until the user has changed something else than its time.
 _LASTING_ERRNOS = {
@@ -13,6 +15,17 @@ _LASTING_ERRNOS = {
 
 class InputError(ValueError):
     """The config or the input is wrong; the message states what, where, and how to fix it."""
+
+
+class MissingPackageError(InputError):
+    """A package that an extra of the wheel installs is not there."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        """Name what needs the package, the package, and the extra."""
+        super().__init__(
+            f"{what} needs {package}, which {sys.executable} does not have; run: "
+            f"{shlex.quote(sys.executable)} -m pip install 'halftone[{extra}]'"
+        )
 
 
 class RunError(RuntimeError):

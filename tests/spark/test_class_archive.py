@@ -109,3 +109,25 @@ def test_the_options_name_the_archive_only_where_there_is_one(
     assert class_archive.jvm_options() == (
         f'{always} -XX:SharedArchiveFile="{archive}" -Xlog:cds=off,cds+dynamic=off'
     )
+
+
+def test_spark_submit_gets_the_java_that_set_up_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    remembered = tmp_path / "java home"
+    monkeypatch.setattr(class_archive, "REMEMBERED", remembered)
+    monkeypatch.setattr(class_archive.pyspark, "__file__", str(tmp_path / "__init__.py"))
+    class_archive.write_spark_env()
+
+    def java_home(**variables: str) -> str:
+        # As bin/load-spark-env.sh of Spark does it.
+        code = f"set -a; . {tmp_path}/conf/spark-env.sh; set +a; printenv JAVA_HOME || true"
+        environment = {"PATH": os.environ["PATH"], "SPARK_CONF_DIR": "/nowhere", **variables}
+        command = ["bash", "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        return done.stdout
+
+    assert java_home() == ""
+    remembered.write_text("/opt/jdk 17\n")
+    assert java_home() == "/opt/jdk 17\n"
+    assert java_home(JAVA_HOME="/opt/own") == "/opt/own\n"

@@ -26,6 +26,8 @@ import pyspark
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
+from halftone.system.java import REMEMBERED
+
 _FOLDER = Path(sys.prefix, "spark")
 ARCHIVE = _FOLDER / "classes.jsa"
 # An empty folder that replaces Spark's own conf folder on the class path.
@@ -47,6 +49,9 @@ _SPARK_ENV = """\
 # Written by python -m halftone.spark.class_archive.
 if [ -z "${{SPARK_SUBMIT_OPTS:-}}" ]; then
     SPARK_SUBMIT_OPTS={options}
+fi
+if [ -z "${{JAVA_HOME:-}}" ] && [ -f {java_home} ]; then
+    JAVA_HOME=$(cat {java_home})
 fi
 if [ -f {archive} ] && [ "$(ls -A "$SPARK_CONF_DIR")" = spark-env.sh ]; then
     SPARK_CONF_DIR={conf_folder}
@@ -89,7 +94,12 @@ def write_spark_env() -> None:
     """Let every way to start Spark in this environment use the options and the archive."""
     conf = Path(pyspark.__file__).parent / "conf"
     conf.mkdir(exist_ok=True)
-    values = {"options": jvm_options(), "archive": str(ARCHIVE), "conf_folder": str(CONF_FOLDER)}
+    values = {
+        "options": jvm_options(),
+        "java_home": str(REMEMBERED),
+        "archive": str(ARCHIVE),
+        "conf_folder": str(CONF_FOLDER),
+    }
     quoted = {name: shlex.quote(value) for name, value in values.items()}
     (conf / "spark-env.sh").write_text(_SPARK_ENV.format(**quoted))
 

@@ -11,13 +11,19 @@ from typing import Any
 
 import fsspec
 
-from halftone.errors import RunError
+from halftone.errors import MissingPackageError, RunError
 from halftone.storage.urls import S3_PREFIX
 
 # Protocols for which each host is a file system of its own.
 _PROTOCOLS_WITH_HOST = {"hdfs", "webhdfs", "abfs", "abfss"}
 # botocore's default of 10 connections is too low for a chunk of files that is read at once.
 _S3_CLIENT_DEFAULTS = {"max_pool_connections": 64}
+# The client of each protocol, and the extra of the wheel that installs it.
+_CLIENTS = {
+    "s3": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gcs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), ("adlfs", "azure")),
+}
 # Packages whose exceptions are errors of a store, besides OSError.
 _CLIENT_PACKAGES = {
     *("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "requests"),
@@ -97,12 +103,22 @@ def open_filesystem(url: str) -> tuple[Any, str]:
 
 
 def open_files(urls: Sequence[str]) -> tuple[Any, list[str]]:
-    """Return fsspec's file system for the files `urls` of one store, and their paths in it."""
+    """Return fsspec's file system for the files `urls` of one store, and their paths in it.
+
+    Raises:
+        InputError: the client of the store is not installed.
+        StoreError: the store denies access or does not respond.
+    """
     protocol, _, rest = urls[0].partition("://")
-    with translate_errors(urls[0]):
-        filesystem = _open_client(
-            protocol, rest.split("/")[0] if protocol in _PROTOCOLS_WITH_HOST else ""
-        )
+    try:
+        with translate_errors(urls[0]):
+            filesystem = _open_client(
+                protocol, rest.split("/")[0] if protocol in _PROTOCOLS_WITH_HOST else ""
+            )
+    except ImportError:
+        if protocol not in _CLIENTS:
+            raise
+        raise MissingPackageError(urls[0], *_CLIENTS[protocol]) from None
     if protocol == "s3":  # keys are opaque, see S3Store
         return filesystem, [url.removeprefix(S3_PREFIX) for url in urls]
     return filesystem, [filesystem._strip_protocol(url) for url in urls]

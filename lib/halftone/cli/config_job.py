@@ -1,0 +1,62 @@
+"""Run a job with the config that its command line names."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Callable, Optional
+
+from halftone.cli.exit_codes import run_with_exit_code
+from halftone.cli.flags import CommandParser, JobFlags
+
+
+def run_job(
+    job: Callable[..., None],
+    description: str,
+    flags: Mapping[str, str],
+    argv: Optional[Sequence[str]] = None,
+    switches: Mapping[str, str] = {},
+    output_keys: Sequence[str] = (),
+    options: Mapping[str, str] = {},
+) -> int:
+    """Parse the command line, load the config, call `job`, and return the exit code.
+
+    Args:
+        flags, options, switches, output_keys: `paths`, `settings`, `switches` and `output_keys` of
+            `JobFlags`.
+    """
+    job_flags = JobFlags(flags, options, switches, output_keys)
+    parser = CommandParser(description=description)
+    job_flags.add_to(parser)
+    return run_parsed_job(job, job_flags, parser.parse_args(argv))
+
+
+def run_parsed_job(job: Callable[..., None], flags: JobFlags, args: argparse.Namespace) -> int:
+    """Load the config that `args` names, call `job` with it, and return the exit code.
+
+    Args:
+        job: gets the config, and each of `flags.switches` as a keyword argument.
+        flags: what was added to the parser.
+        args: what the parser has returned.
+    """
+    # Here: --help needs no packages.
+    from halftone import config
+    from halftone.storage import clients
+
+    path_overrides = {key: getattr(args, key) for key in flags.paths.values()}
+
+    def load_and_run() -> None:
+        given = {key: getattr(args, key) for key in flags.settings.values()}
+        overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
+        settings = config.load_config(args.config, [*args.set, *overrides], path_overrides)
+        clients.set_options(settings.storage.options)
+        if flags.output_keys and args.check:
+            from halftone.preflight.check import check_cluster  # only --check needs it
+
+            paths = settings.paths.model_dump(include=set(path_overrides), exclude_none=True)
+            output_paths = {key: paths.pop(key) for key in flags.output_keys if key in paths}
+            check_cluster(settings, paths, output_paths)
+        else:
+            job(settings, **{name: getattr(args, name) for name in flags.switch_names()})
+
+    return run_with_exit_code(load_and_run)

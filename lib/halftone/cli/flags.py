@@ -1,0 +1,67 @@
+"""The flags of the jobs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose help keeps the lines of its description."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**settings)
+
+
+class JobFlags(NamedTuple):
+    """The flags of a job besides --config and --set.
+
+    Attributes:
+        paths: flags and the settings in section `paths` that they override, such as
+            {"--input": "images"}.
+        settings: flags that override one setting each, such as {"--folds": "splits.folds"}.
+        switches: flags without a value and their help, such as {"--prune": "..."}; the job gets
+            each as a keyword argument.
+        output_keys: the settings in `paths` that name outputs of the job. If given, the job has a
+            flag --check, which checks the cluster and does not run the job.
+    """
+
+    paths: Mapping[str, str] = {}
+    settings: Mapping[str, str] = {}
+    switches: Mapping[str, str] = {}
+    output_keys: Sequence[str] = ()
+
+    def switch_names(self) -> list[str]:
+        """Return the keyword arguments that the job gets."""
+        return [switch.lstrip("-").replace("-", "_") for switch in self.switches]
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Add --config, these flags, and --set."""
+        add_config_flag(parser)
+        for flag, key in self.paths.items():
+            parser.add_argument(flag, dest=key, metavar="URL", help=f"overrides paths.{key}")
+        for flag, key in self.settings.items():
+            parser.add_argument(flag, dest=key, metavar="VALUE", help=f"overrides {key}")
+        for switch, switch_help in self.switches.items():
+            parser.add_argument(switch, action="store_true", help=switch_help)
+        if self.output_keys:
+            parser.add_argument(
+                "--check", action="store_true", help="only check driver, executors and paths"
+            )
+        add_set_flag(parser)
+
+
+def add_config_flag(parser: argparse.ArgumentParser, help: str = "YAML file of settings") -> None:
+    parser.add_argument("--config", required=True, metavar="FILE", help=help)
+
+
+def add_set_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="overrides one setting, such as train.epochs=3; may be repeated",
+    )
