@@ -19,9 +19,9 @@ from halftone.dataset import integrity, manifest
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
-from halftone.listing import ListingPlan, plan_listing
+from halftone.listing import ListingKeys, ListingPlan, plan_listing
 from halftone.locking.lock import Lock
-from halftone.locking.output import check_free, hold_output
+from halftone.locking.output import check_output, hold_output
 from halftone.metrics.model import ImageScores
 from halftone.preprocess import changes
 from halftone.preprocess.decode_block import PART_NAME, DecodeJob
@@ -49,6 +49,8 @@ from halftone.scoring.scoring_job import ScoringJob, SessionFactory
 from halftone.scoring.slice_counts import compute_slices
 from halftone.scoring.slice_plan import SlicePlan, has_planned_slices, plan_slices
 from halftone.scoring.spark_scorer import SparkScorer
+
+_KEYS = ListingKeys("paths.new_images or --images", "score.catalogue")
 
 
 class _ImageRun(NamedTuple):
@@ -93,10 +95,10 @@ def score_images(
     job = scoring_job.start_scoring(config, model, output)
     data = _read_validation_dataset(job)
     scores_directory.read_previous_scores(job.output, ImageScores)
-    check_free(job.output)  # before the images are listed, which may take minutes
+    check_output(job.output)  # before the images are listed, which may take minutes
     session = cache(session)
     plan = plan_listing(
-        storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes
+        storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes, _KEYS
     )
     print_notes(plan.notes)
     slices = plan_slices(config.score, config.score.catalogue, plan.root)
