@@ -136,9 +136,10 @@ def test_every_image_is_a_prediction_or_a_reject(
         str(path.relative_to(tmp_path / "scores")) for path in (tmp_path / "scores").rglob("*.*")
     }
     named = {*result["predictions"], *result["rejects_files"]}
-    assert files == {"metrics.json", "report.html", "_lock/000001.json", *named}
+    others = {"metrics.json", "report.html", "predictions.csv", "_lock/000001.json"}
+    assert files == {*others, *named}
     before = tree(tmp_path)
-    assert run(folder, only_new=True) == result
+    assert run(folder, only_new=True) == {**result, "scored_now": 0}
     assert tree(tmp_path) == before
     cv2.imwrite(str(folder / "lying" / "new.png"), stripes(0, 99))
     more = run(folder, only_new=True)
@@ -245,7 +246,7 @@ def test_the_page_shows_all_current_scores(
     )
 
     text, before = (tmp_path / "scores" / "report.html").read_text(), tree(tmp_path)
-    assert run(folder, only_new=True) == result
+    assert run(folder, only_new=True) == {**result, "scored_now": 0}
     assert tree(tmp_path) == before
     (tmp_path / "scores" / "report.html").unlink()
     monkeypatch.setattr(score_images, "_score", no_spark)
@@ -437,7 +438,7 @@ def test_wrong_input_is_refused_before_spark_starts(
     run: Run, tmp_path: Path, draw_images: DrawImages
 ) -> None:
     assert error_of(run, tmp_path / "nowhere", session=no_spark) == (
-        f"{tmp_path}/nowhere: no such folder; check paths.images or --input"
+        f"{tmp_path}/nowhere: no such folder; check paths.new_images or --images"
     )
     folder = draw_images(each=3)
     (tmp_path / "scores").mkdir()

@@ -67,6 +67,13 @@ class ScoreSettings(ConfigSection):
         "certain images (Grad-CAM)",
         json_schema_extra={**SHOWN, **ADDED},
     )
+    max_csv_rows: int = Field(
+        100_000,
+        ge=0,
+        description="for raw images: predictions.csv, with a row for each, is written if there are "
+        "at most this many",
+        json_schema_extra={**SHOWN, **ADDED},
+    )
     catalogue: Optional[str] = Field(
         None,
         description="CSV or Parquet file that lists raw images, with a column path and optionally "

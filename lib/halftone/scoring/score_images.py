@@ -30,6 +30,7 @@ from halftone.progress import print_notes
 from halftone.scoring import (
     image_listing,
     image_page,
+    predictions_csv,
     previous_predictions,
     scores_directory,
     scoring_job,
@@ -81,10 +82,13 @@ class _ImageRun(NamedTuple):
 def score_images(
     config: Config, images: str, model: str, output: str, session: SessionFactory
 ) -> ImageScores:
-    """Score the images below `images` and return the content of metrics.json at `output`.
+    """Score the images below `images`; return the content of metrics.json at `output`.
 
     Args:
         session: returns the SparkSession.
+
+    Returns:
+        The content, in which `scored_now` is that of this call: 0 if all images were scored before.
 
     Raises:
         InputError: there are no images, the output cannot be written, or the settings need a
@@ -111,6 +115,10 @@ def score_images(
             scores = _with_slices(run.standing, slices, session, job)
             if scores is not run.standing or not _has_page(job, scores):
                 scores = _renew_page(run, scores, session(), data, lock)
+            max_csv_rows = job.settings.max_csv_rows
+            if not predictions_csv.is_standing(job.output, scores, max_csv_rows):
+                predictions_csv.write_csv(session(), job.output, scores, max_csv_rows)
+            scores = scores.model_copy(update={"scored_now": 0})
         storage.remove(staging)
         return scores
 
@@ -196,6 +204,7 @@ def _score(
     scores = _with_slices(scores, slices, lambda: spark, job)
     page = image_page.render_page(job, scorer, scores, summary.samples)
     lock.check()
+    predictions_csv.write_csv(spark, job.output, scores, job.settings.max_csv_rows)
     storage.write_bytes(storage.join(job.output, REPORT), page.encode())
     files = [*scores.predictions, *scores.rejects_files]
     scores_directory.publish_scores(job.output, scores, files)
