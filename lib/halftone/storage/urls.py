@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+
+from fsspec.registry import known_implementations, registry
 
 from halftone.errors import InputError
 
@@ -17,6 +20,8 @@ _URL_ALIASES = {
     re.compile(r"^s3[an]://"): S3_PREFIX,
     re.compile(r"^gcs://"): "gs://",
 }
+_PROTOCOLS = ("s3", "gs", "abfs", "hdfs")  # that the documents name; fsspec knows others
+_URL_WITH_ONE_SLASH = re.compile(rf"^({'|'.join(_PROTOCOLS)}):/(.*)")
 _URL_WITH_PASSWORD = re.compile(r"^([^:/]+)://[^/@:]*:[^/@]*@")
 
 
@@ -24,7 +29,8 @@ def normalise_url(url: str) -> str:
     """Return the canonical spelling of `url`: an absolute path if local, no trailing slash.
 
     Raises:
-        InputError: the URL contains a password, which would be written to manifests and logs.
+        InputError: the URL contains a password, which would be written to manifests and logs, or
+            its prefix is wrong.
     """
     with_password = _URL_WITH_PASSWORD.match(url)
     if with_password:
@@ -35,8 +41,23 @@ def normalise_url(url: str) -> str:
     for alias, canonical in _URL_ALIASES.items():
         url = alias.sub(canonical, url, count=1)
     if "://" in url:
+        _check_protocol(url)
         return url.rstrip("/")
+    one_slash = _URL_WITH_ONE_SLASH.match(url)
+    if one_slash:
+        raise InputError(f"{url}: has one slash too few; write {one_slash[1]}://{one_slash[2]}")
     return os.path.abspath(os.path.expanduser(url))
+
+
+def _check_protocol(url: str) -> None:
+    protocol = url.partition("://")[0]
+    if protocol not in known_implementations and protocol not in registry:
+        matches = difflib.get_close_matches(protocol, _PROTOCOLS, n=1)
+        hint = f"did you mean {matches[0]}://? " if matches else ""
+        known = ", ".join(f"{name}://" for name in _PROTOCOLS)
+        raise InputError(
+            f"{url}: no storage has the prefix {protocol}://; {hint}use {known} or a local path"
+        )
 
 
 def is_local(url: str) -> bool:
