@@ -4,35 +4,23 @@ python jobs/experiment.py --config conf/experiments/regularised-convnets.yaml --
 spark-submit --py-files dist/halftone.zip jobs/experiment.py --config FILE --input s3://bucket/faces
 """
 
-from halftone.system import job_process
+try:
+    from halftone.commands.script import run_script
+except ModuleNotFoundError:  # not the Python of ./build.sh setup, or no --py-files
+    import os
+    import shlex
+    import sys
+
+    root = os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0])))
+    python = os.path.join(root, ".venv", "bin", "python")
+    setup = "" if os.path.exists(python) else os.path.join(root, "build.sh") + " setup, and then "
+    print(
+        f"error: {sys.executable} does not have Halftone; run: {setup}"
+        f"{shlex.join([python, *sys.argv])}\n"
+        "  With spark-submit, add --py-files dist/halftone.zip, which ./build.sh package makes.",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 if __name__ == "__main__":
-    job_process.start()  # before the imports below, which take seconds
-
-import argparse
-
-from halftone import cli
-from halftone.experiment import command
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, metavar="FILE", help="the experiment's YAML")
-    parser.add_argument("--input", metavar="URL", help="overrides base.paths.images")
-    parser.add_argument("--output", metavar="URL", help="default: out/experiments/NAME")
-    parser.add_argument(
-        "--epochs", type=int, metavar="N", help="overrides train.epochs of all runs"
-    )
-    parser.add_argument(
-        "--subset", type=int, metavar="N", help="use N images only, equally many of each class"
-    )
-    args = parser.parse_args()
-    return cli.run_with_exit_code(
-        lambda: command.run_experiment(
-            args.config, args.input, args.output, args.epochs, args.subset
-        )
-    )
-
-
-if __name__ == "__main__":
-    job_process.leave(main())
+    run_script("experiment", __doc__)

@@ -5,42 +5,23 @@ python jobs/export.py --config conf/local.yaml --output out/demo/tfrecord
 spark-submit --py-files dist/halftone.zip jobs/export.py --config conf/faces.yaml --output gs://B/P
 """
 
-from halftone.system import job_process
+try:
+    from halftone.commands.script import run_script
+except ModuleNotFoundError:  # not the Python of ./build.sh setup, or no --py-files
+    import os
+    import shlex
+    import sys
 
-if __name__ == "__main__":
-    job_process.start()  # before the imports below, which take seconds
-
-import argparse
-
-from halftone import cli, config
-from halftone.export import command
-from halftone.lineage.job_run import report_job
-from halftone.storage import clients
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
-    command.add_flags(parser)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="overrides one setting; may be repeated",
+    root = os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0])))
+    python = os.path.join(root, ".venv", "bin", "python")
+    setup = "" if os.path.exists(python) else os.path.join(root, "build.sh") + " setup, and then "
+    print(
+        f"error: {sys.executable} does not have Halftone; run: {setup}"
+        f"{shlex.join([python, *sys.argv])}\n"
+        "  With spark-submit, add --py-files dist/halftone.zip, which ./build.sh package makes.",
+        file=sys.stderr,
     )
-    args = parser.parse_args()
-
-    def job() -> None:
-        paths = {"dataset": args.dataset, "model": args.model}
-        settings = config.load_config(args.config, args.set, paths)
-        clients.set_options(settings.storage.options)
-        inputs, outputs = command.list_inputs(settings, args), {"export": args.output}
-        with report_job(settings.name, "export", inputs, outputs):
-            print(command.run_export(settings, args))
-
-    return cli.run_with_exit_code(job)
-
+    sys.exit(2)
 
 if __name__ == "__main__":
-    job_process.leave(main())
+    run_script("export", __doc__)

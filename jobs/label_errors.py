@@ -4,37 +4,23 @@ python jobs/label_errors.py --config conf/local.yaml --folds 5 --output out/demo
 spark-submit --py-files dist/halftone.zip jobs/label_errors.py --config conf/faces.yaml
 """
 
-from halftone.system import job_process
+try:
+    from halftone.commands.script import run_script
+except ModuleNotFoundError:  # not the Python of ./build.sh setup, or no --py-files
+    import os
+    import shlex
+    import sys
 
-if __name__ == "__main__":
-    job_process.start()  # before the imports below, which take seconds
-
-from contextlib import ExitStack
-from functools import partial
-
-from halftone import cli
-from halftone.config import Config
-from halftone.label_errors import command, findings
-from halftone.spark.session import spark_session
-
-
-def job(config: Config) -> None:
-    with ExitStack() as stack:
-        session = partial(
-            stack.enter_context, spark_session(f"{config.name}: label errors", config.spark)
-        )
-        found, output = command.find_label_errors(config, session)
-        print(findings.format_findings(found, output))
-
-
-if __name__ == "__main__":
-    flags = {"--images": "images", "--output": "label_errors"}
-    job_process.leave(
-        cli.run_job(
-            job,
-            __doc__,
-            flags,
-            output_keys=["label_errors"],
-            options={"--folds": "splits.folds"},
-        )
+    root = os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0])))
+    python = os.path.join(root, ".venv", "bin", "python")
+    setup = "" if os.path.exists(python) else os.path.join(root, "build.sh") + " setup, and then "
+    print(
+        f"error: {sys.executable} does not have Halftone; run: {setup}"
+        f"{shlex.join([python, *sys.argv])}\n"
+        "  With spark-submit, add --py-files dist/halftone.zip, which ./build.sh package makes.",
+        file=sys.stderr,
     )
+    sys.exit(2)
+
+if __name__ == "__main__":
+    run_script("label-errors", __doc__)

@@ -8,41 +8,23 @@ is running, 5 failed and may be tried again, 130 interrupted, 143 stopped by SIG
 of the output is the outcome as JSON.
 """
 
-from halftone.retrain import interruption
-from halftone.system import job_process
+try:
+    from halftone.commands.script import run_script
+except ModuleNotFoundError:  # not the Python of ./build.sh setup, or no --py-files
+    import os
+    import shlex
+    import sys
+
+    root = os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0])))
+    python = os.path.join(root, ".venv", "bin", "python")
+    setup = "" if os.path.exists(python) else os.path.join(root, "build.sh") + " setup, and then "
+    print(
+        f"error: {sys.executable} does not have Halftone; run: {setup}"
+        f"{shlex.join([python, *sys.argv])}\n"
+        "  With spark-submit, add --py-files dist/halftone.zip, which ./build.sh package makes.",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 if __name__ == "__main__":
-    job_process.start(interruption.print_outcome)  # before the imports below, which take seconds
-
-import argparse
-
-from halftone.retrain import command
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--config", required=True, metavar="FILE", help="YAML file of settings")
-    add("--input", dest="images", metavar="URL", help="overrides paths.images")
-    add(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="overrides one setting, such as train.epochs=3; may be repeated",
-    )
-    add("--accept-drift", action="store_true", help="train in spite of drift of the new images")
-    actions = parser.add_mutually_exclusive_group()
-    add = actions.add_argument
-    add("--dry-run", action="store_true", help="decide, and leave the promotion to the next call")
-    add("--promote", metavar="VERSION", help="only make this version the champion")
-    add("--rollback", action="store_true", help="only restore the previous champion")
-    add("--history", action="store_true", help="only print the outcomes of all runs")
-    return command.main(command.RetrainArguments(**vars(parser.parse_args())))
-
-
-if __name__ == "__main__":
-    job_process.leave(main())
+    run_script("retrain", __doc__)

@@ -5,49 +5,23 @@ python jobs/score.py --config conf/local.yaml --images new/ --output new-scores/
 spark-submit --py-files dist/halftone.zip jobs/score.py --config conf/faces.yaml
 """
 
-from halftone.system import job_process
+try:
+    from halftone.commands.script import run_script
+except ModuleNotFoundError:  # not the Python of ./build.sh setup, or no --py-files
+    import os
+    import shlex
+    import sys
+
+    root = os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0])))
+    python = os.path.join(root, ".venv", "bin", "python")
+    setup = "" if os.path.exists(python) else os.path.join(root, "build.sh") + " setup, and then "
+    print(
+        f"error: {sys.executable} does not have Halftone; run: {setup}"
+        f"{shlex.join([python, *sys.argv])}\n"
+        "  With spark-submit, add --py-files dist/halftone.zip, which ./build.sh package makes.",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 if __name__ == "__main__":
-    job_process.start()  # before the imports below, which take seconds
-
-from contextlib import ExitStack
-from functools import partial
-
-from halftone import cli, summary
-from halftone.config import Config, require_path
-from halftone.lineage.job_run import report_job
-from halftone.scoring import score_dataset, score_images
-from halftone.spark.session import spark_session
-from halftone.tracking import mlflow_model, scores_card
-
-
-def job(config: Config) -> None:
-    images, dataset = config.paths.new_images, config.paths.dataset
-    model = require_path(config.paths.model, "model", "--model")
-    output = require_path(config.paths.scores, "scores", "--output")
-    source = images or require_path(dataset, "dataset", "--dataset")
-    inputs = {"images" if images else "dataset": source, "model": model}
-    with ExitStack() as stack:
-        stack.enter_context(report_job(config.name, "score", inputs, {"scores": output}))
-        if mlflow_model.is_mlflow_uri(model):
-            model = mlflow_model.fetch_model(model, output, config.tracking)
-        session = partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark))
-        if images:
-            image_scores = score_images.score_images(config, source, model, output, session)
-            text = summary.format_image_scores_summary(image_scores, output)
-        else:
-            scores = score_dataset.score_dataset(config, source, model, output, session)
-            scores_card.send_scores_card(config.tracking, model, output, scores.split)
-            text = summary.format_scores_summary(scores, output)
-    print(text)
-
-
-if __name__ == "__main__":
-    flags = {
-        "--dataset": "dataset",
-        "--images": "new_images",
-        "--model": "model",
-        "--output": "scores",
-        "--baseline": "baseline",
-    }
-    job_process.leave(cli.run_job(job, __doc__, flags, output_keys=["scores"]))
+    run_script("score", __doc__)

@@ -28,6 +28,8 @@ LAYERS = (
     ("launch", "export", "preflight", "lineage"),
     ("cli", "notebook", "experiment", "retrain"),
     ("label_errors",),
+    ("commands",),
+    ("__main__",),
 )
 # The packages that may import a library. `sample` draws pictures.
 USERS = {
@@ -45,6 +47,7 @@ USERS = {
     "markdown": {"card"},
     "openlineage": {"lineage"},
     "IPython": {"notebook"},
+    "shtab": {"commands"},
     "jobs": set(),
     "notebooks": set(),
 }

@@ -23,7 +23,7 @@ from packing.zipping import Gzip
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements.txt"
 PART_BYTES = 4 * 2**20  # uncompressed size of a part that is compressed on its own
-SAMPLE_FILES = ("__init__.py", "sample_info.py")  # of halftone.sample, in the zip
+SAMPLE_FILES = ("__init__.py", "flags.py", "sample_info.py")  # of halftone.sample, in the zip
 
 
 def pack_environment(target: Path) -> str:
@@ -78,8 +78,11 @@ def _is_packed(path: Path) -> bool:
     if not path.is_file() or left_by_tools or "__pycache__" in path.parts:
         return False
     # Drawing the sample serves the demo, the tests and the benchmarks, which run from a clone.
-    sample = ROOT / "lib" / "halftone" / "sample"
-    return sample not in path.parents or path in {sample / name for name in SAMPLE_FILES}
+    package = ROOT / "lib" / "halftone"
+    sample, command = package / "sample", package / "commands" / "sample.py"
+    return (sample not in path.parents and path != command) or path in {
+        sample / name for name in SAMPLE_FILES
+    }
 
 
 def main(folder: Path) -> None:

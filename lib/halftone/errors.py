@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shlex
+import sys
 
 _LASTING_ERRNOS = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
@@ -14,6 +16,17 @@ _LASTING_TYPES = (FileNotFoundError, PermissionError, NotADirectoryError, IsADir
 
 class InputError(ValueError):
     """The config or the input is wrong; the message states what, where, and how to fix it."""
+
+
+class MissingPackageError(InputError):
+    """A package that an extra of the wheel installs is not there."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        """Name what needs the package, the package, and the extra."""
+        super().__init__(
+            f"{what} needs {package}, which {sys.executable} does not have; run: "
+            f"{shlex.quote(sys.executable)} -m pip install 'halftone[{extra}]'"
+        )
 
 
 class RunError(RuntimeError):

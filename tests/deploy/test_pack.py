@@ -190,6 +190,7 @@ def test_the_zip_holds_no_drawing_code(tmp_path: Path) -> None:
     names = zipfile.ZipFile(path).namelist()
     assert [name for name in names if name.startswith("halftone/sample/")] == [
         "halftone/sample/__init__.py",
+        "halftone/sample/flags.py",
         "halftone/sample/sample_info.py",
     ]
     assert not [name for name in names if "drawing" in name]

@@ -16,7 +16,7 @@ import pytest
 import saved_model
 from halftone.config import Config, ConfigError
 from halftone.errors import InputError
-from halftone.export import command
+from halftone.export import command, flags
 from halftone.tracking import mlflow_store
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 def run(config: Config, *arguments: str) -> str:
     parser = argparse.ArgumentParser()
-    command.add_flags(parser)
+    flags.add_flags(parser)
     return command.run_export(config, parser.parse_args(arguments))
 
 

@@ -6,10 +6,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
-from halftone import config
 from halftone.cli.exit_codes import run_with_exit_code
-from halftone.cli.flags import JobFlags, add_job_flags
-from halftone.storage import clients
+from halftone.cli.flags import CommandParser, JobFlags
 
 
 def run_job(
@@ -28,8 +26,8 @@ def run_job(
             `JobFlags`.
     """
     job_flags = JobFlags(flags, options, switches, output_keys)
-    parser = argparse.ArgumentParser(description=description)
-    add_job_flags(parser, job_flags)
+    parser = CommandParser(description=description)
+    job_flags.add_to(parser)
     return run_parsed_job(job, job_flags, parser.parse_args(argv))
 
 
@@ -38,9 +36,13 @@ def run_parsed_job(job: Callable[..., None], flags: JobFlags, args: argparse.Nam
 
     Args:
         job: gets the config, and each of `flags.switches` as a keyword argument.
-        flags: what `add_job_flags` has added to the parser.
+        flags: what was added to the parser.
         args: what the parser has returned.
     """
+    # Here: --help needs no packages.
+    from halftone import config
+    from halftone.storage import clients
+
     path_overrides = {key: getattr(args, key) for key in flags.paths.values()}
 
     def load_and_run() -> None:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from halftone import printable
 from halftone.errors import InputError, RunError, StoppedError, describe_os_error, is_lasting
-from halftone.locking import output
-from halftone.locking.lock import LockHeldError, LockLostError
 from halftone.system import job_process
+
+if TYPE_CHECKING:
+    from halftone.locking.lock import LockLostError
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h
 
 
 def run_with_exit_code(function: Callable[[], None]) -> int:
     """Call `function`, print its error to stderr if it fails, and return the job's exit code."""
+    from halftone.locking import output  # here: --help needs no packages
+
     try:
         with output.handle_loss(_end_process):
             function()
@@ -35,6 +38,8 @@ def run_with_exit_code(function: Callable[[], None]) -> int:
 
 def _describe_error(error: BaseException) -> tuple[str, int]:
     """Return the line for an error and the exit code; raise an error that is a bug."""
+    from halftone.locking.lock import LockHeldError
+
     if isinstance(error, InputError):
         return f"error: {error}", 2
     if isinstance(error, StoppedError):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose help keeps the lines of its description."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**settings)
 
 
 class JobFlags(NamedTuple):
@@ -29,25 +37,24 @@ class JobFlags(NamedTuple):
         """Return the keyword arguments that the job gets."""
         return [switch.lstrip("-").replace("-", "_") for switch in self.switches]
 
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Add --config, these flags, and --set."""
+        add_config_flag(parser)
+        for flag, key in self.paths.items():
+            parser.add_argument(flag, dest=key, metavar="URL", help=f"overrides paths.{key}")
+        for flag, key in self.settings.items():
+            parser.add_argument(flag, dest=key, metavar="VALUE", help=f"overrides {key}")
+        for switch, switch_help in self.switches.items():
+            parser.add_argument(switch, action="store_true", help=switch_help)
+        if self.output_keys:
+            parser.add_argument(
+                "--check", action="store_true", help="only check driver, executors and paths"
+            )
+        add_set_flag(parser)
 
-def add_job_flags(parser: argparse.ArgumentParser, flags: JobFlags) -> None:
-    """Add --config, the job's own flags, and --set."""
-    add_config_flag(parser)
-    for flag, key in flags.paths.items():
-        parser.add_argument(flag, dest=key, metavar="URL", help=f"overrides paths.{key}")
-    for flag, key in flags.settings.items():
-        parser.add_argument(flag, dest=key, metavar="VALUE", help=f"overrides {key}")
-    for switch, switch_help in flags.switches.items():
-        parser.add_argument(switch, action="store_true", help=switch_help)
-    if flags.output_keys:
-        parser.add_argument(
-            "--check", action="store_true", help="only check driver, executors and paths"
-        )
-    add_set_flag(parser)
 
-
-def add_config_flag(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help="YAML file of settings")
+def add_config_flag(parser: argparse.ArgumentParser, help: str = "YAML file of settings") -> None:
+    parser.add_argument("--config", required=True, metavar="FILE", help=help)
 
 
 def add_set_flag(parser: argparse.ArgumentParser) -> None:

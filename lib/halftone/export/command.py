@@ -1,4 +1,4 @@
-"""The command line of the job that exports: its flags, and what they select."""
+"""Export what the flags of the command select."""
 
 from __future__ import annotations
 
@@ -11,30 +11,10 @@ from functools import partial
 from halftone import storage
 from halftone.config import Config, require_path
 from halftone.errors import InputError
-from halftone.export.export_file import FLOAT, FORMATS, INT8, QUANTISATIONS, TFLITE, TFRECORD
+from halftone.export.flags import INT8, TFLITE, TFRECORD
 from halftone.locking.output import check_output
 from halftone.spark.session import spark_session
 from halftone.tracking import mlflow_model
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that `run_export` reads."""
-    parser.add_argument(
-        "--format",
-        choices=FORMATS,
-        default=TFRECORD,
-        help="tfrecord exports the dataset (default); the others export the model",
-    )
-    parser.add_argument("--dataset", metavar="URL", help="overrides paths.dataset")
-    parser.add_argument("--model", metavar="URL", help="overrides paths.model")
-    parser.add_argument("--output", required=True, metavar="URL", help="folder of the new files")
-    parser.add_argument("--gzip", action="store_true", help="tfrecord: compress the files")
-    parser.add_argument(
-        "--quantise",
-        choices=QUANTISATIONS,
-        default=FLOAT,
-        help="tflite: int8 computes in 8-bit integers, calibrated on validation rows",
-    )
 
 
 def list_inputs(config: Config, args: argparse.Namespace) -> dict[str, str]:

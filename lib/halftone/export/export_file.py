@@ -13,12 +13,10 @@ from typing import Any
 import halftone
 from halftone import config, storage
 from halftone.errors import InputError
+from halftone.export.flags import TFRECORD
 from halftone.locking.lock import LOCK_FOLDER
 
 EXPORT_FILE = "export.json"
-# The values of `format`; an older Halftone wrote the first one, without the key.
-TFRECORD, SAVED_MODEL, ONNX, TFLITE = FORMATS = ("tfrecord", "savedmodel", "onnx", "tflite")
-FLOAT, INT8 = QUANTISATIONS = ("none", "int8")  # of tflite
 # Keys of the settings of all formats; an export has some of them.
 _SETTINGS = ("fingerprint", "compression", "encoding", "model_version", "quantise")
 

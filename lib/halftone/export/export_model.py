@@ -26,16 +26,9 @@ from halftone.export.dataset_rows import (
     DatasetRows,
     first_rows,
 )
-from halftone.export.export_file import (
-    EXPORT_FILE,
-    FLOAT,
-    INT8,
-    ONNX,
-    TFLITE,
-    describe_origin,
-    read_previous_export,
-)
+from halftone.export.export_file import EXPORT_FILE, describe_origin, read_previous_export
 from halftone.export.exported_network import ExportedNetwork
+from halftone.export.flags import FLOAT, INT8, ONNX, TFLITE
 from halftone.export.formats import PARTS, load_predictor, write_files
 from halftone.export.latency import measure_latency
 from halftone.export.parity import MAX_DIFFERENCE, check_parity, compare_predictions

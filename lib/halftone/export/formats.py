@@ -7,8 +7,8 @@ from typing import Optional
 from halftone.config import PixelSpec
 from halftone.export import onnx_file, saved_model_folder, tflite_file
 from halftone.export.dataset_rows import DatasetRows
-from halftone.export.export_file import ONNX, SAVED_MODEL, TFLITE
 from halftone.export.exported_network import ExportedNetwork, Predict
+from halftone.export.flags import ONNX, SAVED_MODEL, TFLITE
 
 # The names that an export of a format has in its folder.
 PARTS = {

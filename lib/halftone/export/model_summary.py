@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from halftone import storage, summary
-from halftone.export.export_file import INT8
 from halftone.export.export_model import ModelExport
+from halftone.export.flags import INT8
 
 
 def format_model_export(export: ModelExport, output: str) -> str:

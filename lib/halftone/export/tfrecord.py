@@ -21,12 +21,8 @@ from halftone.dataset import integrity, manifest
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.shard_files import ShardFile
 from halftone.errors import RunError
-from halftone.export.export_file import (
-    EXPORT_FILE,
-    TFRECORD,
-    describe_origin,
-    read_previous_export,
-)
+from halftone.export.export_file import EXPORT_FILE, describe_origin, read_previous_export
+from halftone.export.flags import TFRECORD
 from halftone.export.tfrecord_shard import (
     COUNT,
     FILES,

@@ -30,6 +30,7 @@ from halftone.sample import drawing
 from halftone.sample.drawing.damage import BROKEN_FILES, make_broken_files
 from halftone.sample.drawing.label import DRAWING_VERSION, add_label, find_label, make_label
 from halftone.sample.drawing.workers import count_cores, worker_map
+from halftone.sample.flags import add_flags
 from halftone.sample.sample_info import DESCRIPTION_FILE
 
 MAX_PAIRS = 100_000  # five digits in a file's name
@@ -248,14 +249,10 @@ def main(arguments: Optional[list[str]] = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--output", required=True, help="directory to fill")
-    parser.add_argument("--pairs", type=int, default=400, help="default 400")
-    parser.add_argument("--seed", type=int, default=7, help="default 7")
-    parser.add_argument("--size-px", type=int, default=1024, help="side of a picture, default 1024")
-    parser.add_argument("--processes", type=int, help="default: one for each core")
+    add_flags(parser)
     args = parser.parse_args(arguments)
     try:
-        generate_sample(args.output, args.pairs, args.seed, args.size_px, args.processes)
+        draw(args)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -265,8 +262,17 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return 130
+    return 0
+
+
+def draw(args: argparse.Namespace) -> None:
+    """Draw the sample that the flags describe, and print what it is.
+
+    Raises:
+        InputError: as `generate_sample`.
+    """
+    generate_sample(args.output, args.pairs, args.seed, args.size_px, args.processes)
     _print(
         f"{args.output}: {args.pairs} faces, {args.pairs} comics and {len(BROKEN_FILES)} broken "
         f"files ({SYNTHETIC_NOTICE})"
     )
-    return 0

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 
 from halftone.config import SparkSettings
 from halftone.errors import InputError
-from halftone.spark import class_archive, connect, connect_workers
+from halftone.spark import class_archive, connect, connect_workers, installation
 from halftone.spark.settings import is_local_master
 from halftone.spark.slots import wait_and_count_slots
 from halftone.system import job_process
@@ -54,7 +54,8 @@ def spark_session(name: str, settings: SparkSettings) -> Iterator[SparkSession]:
         settings: section `spark` of the config; settings of spark-submit take precedence.
 
     Raises:
-        InputError: the Spark Connect server of spark.remote or SPARK_REMOTE cannot be used.
+        InputError: the Spark Connect server of spark.remote or SPARK_REMOTE cannot be used, or
+            there is no Java or Spark here that can.
     """
     if _stop_thread is not None:
         _stop_thread.join()
@@ -94,6 +95,8 @@ def _start_session(name: str, settings: SparkSettings) -> SparkSession:
     if url is not None:
         return connect.start_connect_session(url, name, settings.conf)
     submitted = submitted_conf()
+    if submitted is None:
+        installation.prepare_start()
     master = str(submitted.get("spark.master")) if submitted else settings.master or _DEFAULT_MASTER
     local = _LOCAL_DEFAULTS if is_local_master(master) else {}
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -11,13 +11,19 @@ from typing import Any
 
 import fsspec
 
-from halftone.errors import InputError, RunError
+from halftone.errors import InputError, MissingPackageError, RunError
 from halftone.storage.urls import S3_PREFIX
 
 # Protocols for which each host is a file system of its own.
 _PROTOCOLS_WITH_HOST = {"hdfs", "webhdfs", "abfs", "abfss"}
 # botocore's default of 10 connections is too low for a chunk of files that is read at once.
 _S3_CLIENT_DEFAULTS = {"max_pool_connections": 64}
+# The client of each protocol, and the extra of the wheel that installs it.
+_CLIENTS = {
+    "s3": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gcs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), ("adlfs", "azure")),
+}
 # Packages whose exceptions are errors of a store, besides OSError.
 _CLIENT_PACKAGES = {
     *("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "requests"),
@@ -100,13 +106,18 @@ def open_files(urls: Sequence[str]) -> tuple[Any, list[str]]:
     """Return fsspec's file system for the files `urls` of one store, and their paths in it.
 
     Raises:
-        InputError: the store's client does not take its options.
+        InputError: the client of the store is not installed, or does not take its options.
+        StoreError: the store denies access or does not respond.
     """
     protocol, _, rest = urls[0].partition("://")
     host = rest.split("/")[0] if protocol in _PROTOCOLS_WITH_HOST else ""
     try:
         with translate_errors(urls[0]):
             filesystem = _open_client(protocol, host)
+    except ImportError:
+        if protocol not in _CLIENTS:
+            raise
+        raise MissingPackageError(urls[0], *_CLIENTS[protocol]) from None
     except InputError:  # which is a ValueError
         raise
     except (TypeError, ValueError) as error:

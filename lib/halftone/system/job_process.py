@@ -65,7 +65,9 @@ _job = _Job()
 
 
 def start(report: Report = print_report) -> None:
-    """Handle SIGINT and SIGTERM from now on. Call it once, first, in the main thread.
+    """Handle SIGINT and SIGTERM from now on. Call it once, first.
+
+    Another thread than the main one cannot handle signals, and leaves them to the main one.
 
     Args:
         report: prints how the job ended if a signal ends it; by default a line on stderr.
@@ -74,10 +76,16 @@ def start(report: Report = print_report) -> None:
     # Functions registered first run last: no other one is skipped.
     atexit.register(_end_without_finalizing)
     sys.excepthook = _handle_uncaught_error
-    for number in _WORDS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup and shells may ignore SIGINT
-            signal.signal(number, _handle_signal)
+    if threading.current_thread() is threading.main_thread():
+        for number in _WORDS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup and shells may ignore SIGINT
+                signal.signal(number, _handle_signal)
     parent_watch.follow_spark_submit()
+
+
+def set_report(report: Report) -> None:
+    """Change how the end of an interrupted job is printed."""
+    _job.report = report
 
 
 def received_signal() -> Optional[int]:
@@ -166,15 +174,21 @@ def _is_running(process: Any) -> bool:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process with an exit code, after the functions of `atexit`.
+    """End this process with an exit code, as `conclude` says."""
+    sys.exit(conclude(code))
+
+
+def conclude(code: int) -> int:
+    """Let this process end with an exit code, after the functions of `atexit`; return the code.
 
     Python's finalization is skipped. A thread of a library, such as Arrow's, that returns to
     Python during it aborts the process: exit code 134 in some of a hundred runs.
     """
-    for number in _WORDS:
-        signal.signal(number, signal.SIG_IGN)  # the job has ended, and its outcome stands
+    if threading.current_thread() is threading.main_thread():
+        for number in _WORDS:
+            signal.signal(number, signal.SIG_IGN)  # the job has ended, and its outcome stands
     _job.exit_code = code
-    sys.exit(code)
+    return code
 
 
 def _end_without_finalizing() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from halftone import model_directory, storage
 from halftone.config import TrackingSettings
-from halftone.errors import InputError
+from halftone.errors import InputError, MissingPackageError
 from halftone.model_directory import FETCHED_MODELS, HISTORY, MODEL_INFO, TRACKING
 from halftone.tracking import tracking
 
@@ -65,9 +65,12 @@ def fetch_model(model: str, output: str, settings: TrackingSettings) -> str:
 @contextmanager
 def _download_model(model: str, uri: str) -> Iterator[tuple[str, str]]:
     """Yield the folder of the model's files, and the id of the run that has them."""
-    from mlflow import MlflowClient  # imported here because it takes seconds
+    try:
+        from mlflow import MlflowClient  # imported here because it takes seconds
 
-    from halftone.tracking import mlflow_store
+        from halftone.tracking import mlflow_store
+    except ModuleNotFoundError:
+        raise MissingPackageError(model, "mlflow", "mlflow") from None
 
     if not mlflow_store.store_exists(uri):
         raise InputError(

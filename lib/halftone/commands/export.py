@@ -1,0 +1,31 @@
+"""Export a trained model for other runtimes, or a dataset as TFRecord files for tf.data."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from importlib.util import find_spec
+
+from halftone import cli, config
+from halftone.errors import MissingPackageError
+from halftone.export import command
+from halftone.export.flags import ONNX
+from halftone.lineage.job_run import report_job
+from halftone.storage import clients
+
+
+def run(args: Namespace) -> int:
+    """Export what the flags select; return the exit code."""
+    return cli.run_with_exit_code(lambda: _export(args))
+
+
+def _export(args: Namespace) -> None:
+    if args.format == ONNX:
+        for package in ("onnx", "onnxruntime"):  # tf2onnx does not exist for all Pythons
+            if find_spec(package) is None:
+                raise MissingPackageError("--format onnx", package, "export")
+    paths = {"dataset": args.dataset, "model": args.model}
+    settings = config.load_config(args.config, args.set, paths)
+    clients.set_options(settings.storage.options)
+    inputs, outputs = command.list_inputs(settings, args), {"export": args.output}
+    with report_job(settings.name, "export", inputs, outputs):
+        print(command.run_export(settings, args))

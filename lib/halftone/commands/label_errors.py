@@ -1,0 +1,27 @@
+"""Find images whose label is probably wrong, and write a catalogue to correct them."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from contextlib import ExitStack
+from functools import partial
+
+from halftone import cli
+from halftone.commands import catalogue
+from halftone.config import Config
+from halftone.label_errors import command, findings
+from halftone.spark.session import spark_session
+
+
+def run(args: Namespace) -> int:
+    """Run the job with the config of the flags; return its exit code."""
+    return cli.run_parsed_job(_find_label_errors, catalogue.LABEL_ERRORS, args)
+
+
+def _find_label_errors(config: Config) -> None:
+    with ExitStack() as stack:
+        session = partial(
+            stack.enter_context, spark_session(f"{config.name}: label errors", config.spark)
+        )
+        found, output = command.find_label_errors(config, session)
+        print(findings.format_findings(found, output))

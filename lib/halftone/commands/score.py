@@ -1,0 +1,41 @@
+"""Score a dataset or raw images with a model: predictions, metrics and a report."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from contextlib import ExitStack
+from functools import partial
+
+from halftone import cli, summary
+from halftone.commands import catalogue
+from halftone.config import Config, require_path
+from halftone.lineage.job_run import report_job
+from halftone.scoring import score_dataset, score_images
+from halftone.spark.session import spark_session
+from halftone.tracking import mlflow_model, scores_card
+
+
+def run(args: Namespace) -> int:
+    """Run the job with the config of the flags; return its exit code."""
+    return cli.run_parsed_job(_score, catalogue.SCORE, args)
+
+
+def _score(config: Config) -> None:
+    images, dataset = config.paths.new_images, config.paths.dataset
+    model = require_path(config.paths.model, "model", "--model")
+    output = require_path(config.paths.scores, "scores", "--output")
+    source = images or require_path(dataset, "dataset", "--dataset")
+    inputs = {"images" if images else "dataset": source, "model": model}
+    with ExitStack() as stack:
+        stack.enter_context(report_job(config.name, "score", inputs, {"scores": output}))
+        if mlflow_model.is_mlflow_uri(model):
+            model = mlflow_model.fetch_model(model, output, config.tracking)
+        session = partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark))
+        if images:
+            image_scores = score_images.score_images(config, source, model, output, session)
+            text = summary.format_image_scores_summary(image_scores, output)
+        else:
+            scores = score_dataset.score_dataset(config, source, model, output, session)
+            scores_card.send_scores_card(config.tracking, model, output, scores.split)
+            text = summary.format_scores_summary(scores, output)
+    print(text)
