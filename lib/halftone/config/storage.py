@@ -49,13 +49,18 @@ class StorageSettings(ConfigSection):
     def _holds_no_credentials(self) -> StorageSettings:
         for protocol, options in self.options.items():
             for key, value in _iterate_leaves(options):
-                if _CREDENTIAL_KEY.search(key) or _SECRET_TEXT.search(str(value)):
+                if is_credential(key, value):
                     source = _CREDENTIAL_SOURCES.get(protocol, "the environment of its own client")
                     raise ValueError(
                         f"options.{protocol}.{key} contains a credential, which would be written "
                         f"to manifests and logs; remove it, and provide it by {source}"
                     )
         return self
+
+
+def is_credential(key: str, value: Any) -> bool:
+    """Whether an option with this name, or any value of this form, is a credential."""
+    return bool(_CREDENTIAL_KEY.search(key) or _SECRET_TEXT.search(str(value)))
 
 
 def _with_switches(value: Any) -> Any:

@@ -36,13 +36,14 @@ def split_key(key: str, section: type[ConfigSection]) -> list[str]:
     for number, name in enumerate(names):
         if annotation == dict[str, str]:
             return [*names[:number], ".".join(names[number:])]
-        if not _is_section(annotation) or name not in annotation.model_fields:
+        if not is_section(annotation) or name not in annotation.model_fields:
             break
         annotation = annotation.model_fields[name].annotation
     return names
 
 
-def _is_section(annotation: Any) -> bool:
+def is_section(annotation: Any) -> bool:
+    """Whether the type of a setting is a section."""
     return isinstance(annotation, type) and issubclass(annotation, ConfigSection)
 
 
@@ -55,7 +56,7 @@ def _fit(value: Any, annotation: Any) -> Any:
         return [_fit(item, items[0]) for item in value] if items else value
     if not isinstance(value, dict):
         return value
-    sections = [option for option in options if _is_section(option)]
+    sections = [option for option in options if is_section(option)]
     if len(sections) > 1:  # told apart by their names; the first one is the default
         value = {"name": get_args(sections[0].model_fields["name"].annotation)[0], **value}
         sections = [
