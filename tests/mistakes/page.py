@@ -30,7 +30,8 @@ _INTRODUCTION = """\
 A mistake gives one message on standard error, without a traceback, and an exit code: 2 if something
 must be changed before the same command can succeed, 1 if it may be tried again, 75 if another job
 writes to the same output. A message says "run the same command again" only where that helps. What
-is below is all that the commands print for these mistakes; `site` stands for a folder.
+is below is all that the commands print for these mistakes. `site` stands for a folder, and the flag
+`--config site/run.yaml` is left out.
 
 Nearly all of them are found before Spark or TensorFlow starts; those that are not are in the last
 section.

@@ -13,8 +13,8 @@ MISTAKES = (
     Mistake(
         "s4:// instead of s3://",
         ("score", "--images", "s4://bucket/images"),
-        "error: s4://bucket/images: no storage has the prefix s4://; use s3://, gs://, abfs://, "
-        "hdfs:// or a local path",
+        "error: s4://bucket/images: no storage has the prefix s4://; did you mean s3://? use "
+        "s3://, gs://, abfs://, hdfs:// or a local path",
         PREFIXES,
         "Correct the prefix.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -513,3 +514,42 @@ def test_slices_of_raw_images_are_columns_of_their_catalogue(
     capsys.readouterr()
     assert "slices" not in run(folder, catalogue=str(catalogue), slices=("site",))
     assert "score.slices: no image has a label, so there are no slices" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("plain_page")
+def test_a_table_for_people_has_each_image(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    folder = draw_images(classes=("lying", "later"), each=2)
+    (folder / "later" / "a, b.png").write_bytes(b"")
+    result = run(folder)
+    path = tmp_path / "scores" / "predictions.csv"
+    header, *rows = csv.reader(path.open(newline=""))
+    assert header == ["path", "prediction", "probability", "label", "rejected"]
+    assert [row[0] for row in rows] == [
+        f"{folder}/{name}"
+        for name in (
+            *("later/0000.png", "later/0001.png", "later/a, b.png"),
+            *("lying/0000.png", "lying/0001.png"),
+        )
+    ]
+    assert [(row[3], row[4]) for row in rows] == [
+        *[("", "")] * 2, ("", "empty: 0 bytes"), *[("lying", "")] * 2
+    ]  # fmt: skip
+    stored = rows_of(tmp_path, result)
+    for image, prediction, probability, _, rejected in rows:
+        if not rejected:
+            row = stored[os.path.relpath(image, folder)]
+            assert prediction == row["prediction"]
+            assert float(probability) == pytest.approx(
+                row["probability"][LABELS.index(prediction)], abs=1e-6
+            )
+    # It is made again from the files of predictions, and left out where there are more images.
+    before = path.read_bytes()
+    path.unlink()
+    assert run(folder)["scored_now"] == 0
+    assert path.read_bytes() == before
+    assert run(folder, max_csv_rows=5) == {**result, "scored_now": 0}
+    assert path.exists()
+    run(folder, max_csv_rows=4)
+    assert not path.exists()

@@ -52,7 +52,7 @@ def normalise_url(url: str) -> str:
 def _check_protocol(url: str) -> None:
     protocol = url.partition("://")[0]
     if protocol not in known_implementations and protocol not in registry:
-        matches = difflib.get_close_matches(protocol, _PROTOCOLS, n=1)
+        matches = difflib.get_close_matches(protocol, _PROTOCOLS, n=1, cutoff=0.5)
         hint = f"did you mean {matches[0]}://? " if matches else ""
         known = ", ".join(f"{name}://" for name in _PROTOCOLS)
         raise InputError(
