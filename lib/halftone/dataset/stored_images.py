@@ -46,6 +46,10 @@ def read_shard(url: str, columns: Sequence[str]) -> pa.Table:
         raise InputError(f"{url} is missing; {DAMAGE_CURE}") from None
     except pa.ArrowException as error:
         raise InputError(f"{url} is damaged ({error}); {DAMAGE_CURE}") from None
+    except OSError as error:
+        if error.errno is not None:  # of the operating system; Arrow's are of the content
+            raise
+        raise InputError(f"{url} is damaged ({error}); {DAMAGE_CURE}") from None
 
 
 class StoredImages(NamedTuple):

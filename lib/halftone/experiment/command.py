@@ -169,6 +169,7 @@ def _check_no_failures(stage_outcomes: Sequence[StageOutcomes]) -> None:
     failures = describe_failures(run_outcomes)
     if failures:
         summary = (
-            f"{len(failures)} of {len(run_outcomes)} runs; run the same command again to retry them"
+            f"{len(failures)} of {len(run_outcomes)} runs; correct what they say, then run the "
+            "same command again: the others are kept"
         )
         raise RunError("\n".join([summary, *failures]))
