@@ -46,12 +46,12 @@ MISTAKES = (
         is_late=True,
     ),
     Mistake(
-        "a Spark master that does not exist",
-        ("score", "--set", "spark.master=lokal[2]"),
-        "error: Spark does not start: Could not parse Master URL: 'lokal[2]'; correct spark.master "
-        "or spark.conf",
-        "Spark knows local[N], spark://HOST:PORT, yarn and k8s://URL.",
-        "Correct spark.master; without it all cores of this machine are used.",
+        "a setting of Spark whose value is no number",
+        ("score", "--set", "spark.conf={spark.sql.shuffle.partitions: many}"),
+        "error: Spark does not start: spark.sql.shuffle.partitions should be int, but was many; "
+        "correct spark.master or spark.conf",
+        "Spark refuses the value.",
+        "Correct the setting below spark.conf.",
         is_late=True,
     ),
     Mistake(

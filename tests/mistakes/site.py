@@ -137,11 +137,14 @@ def run_here(command: Sequence[str]) -> Ended:
 
 
 def run_process(command: Sequence[str]) -> Ended:
-    """Run `halftone COMMAND` in a process of its own."""
+    """Run `halftone COMMAND` in a process of its own; its progress is left out of the message."""
     done = subprocess.run(
         [sys.executable, "-m", "halftone", *command], capture_output=True, text=True, timeout=120
     )
-    return Ended(done.returncode, _without_usage(done.stderr))
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.rstrip("\n").splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith("error: ")]
+    return Ended(done.returncode, "\n".join(lines[starts[0] :] if starts else lines))
 
 
 def _without_usage(text: str) -> str:

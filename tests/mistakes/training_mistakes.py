@@ -83,6 +83,15 @@ MISTAKES = (
         "score.slice_catalogue to it.",
     ),
     Mistake(
+        "a Spark master that does not exist",
+        ("score", "--set", "spark.master=lokal[2]"),
+        "error: --set spark.master=lokal[2]: 1 mistake\n"
+        '  spark.master = "lokal[2]": must be local, local[N], local[*], spark://HOST:PORT, yarn '
+        "or k8s://URL",
+        "Spark starts with none but these.",
+        "Correct spark.master; without it, all cores of this machine are used.",
+    ),
+    Mistake(
         "retraining without test rows",
         ("retrain", "--set", "splits.test_fraction=0"),
         "error: splits.test_fraction is 0, which leaves no test rows to compare models on; raise "

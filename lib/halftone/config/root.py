@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Optional
 
 from pydantic import (
     Field,
+    field_validator,
     model_validator,
 )
 
@@ -17,6 +19,11 @@ from halftone.config.retrain import RetrainSettings
 from halftone.config.score import ScoreSettings
 from halftone.config.storage import StorageSettings
 from halftone.config.train import TrainSettings
+
+# Masters that Spark starts with. local[N, F] tries a task F times; local-cluster is for tests.
+_MASTER = re.compile(
+    r"local(\[\s*(\d+|\*)\s*(,\s*\d+\s*)?\])?|local-cluster\[.+\]|(spark|k8s|mesos)://.+|yarn"
+)
 
 
 class Paths(ConfigSection):
@@ -52,6 +59,15 @@ class SparkSettings(ConfigSection):
         "SPARK_REMOTE",
     )
     conf: dict[str, str] = Field(default_factory=dict, description="any spark.* setting")
+
+    @field_validator("master")
+    @classmethod
+    def _is_known_to_spark(cls, master: Optional[str]) -> Optional[str]:
+        if master is not None and not _MASTER.fullmatch(master):
+            raise ValueError(
+                "must be local, local[N], local[*], spark://HOST:PORT, yarn or k8s://URL"
+            )
+        return master
 
     @model_validator(mode="after")
     def _has_one_address(self) -> SparkSettings:

@@ -37,8 +37,8 @@ def handle_loss(handler: LossHandler) -> Iterator[None]:
 def check_output(output: str) -> None:
     """Check that this process can write to the folder `output`, and that no other job does.
 
-    Every job calls it first: before it lists images, imports TensorFlow or starts Spark. Nothing
-    stays at `output`.
+    Call it before what takes long, such as a listing of images or the import of TensorFlow, unless
+    `hold_output`, which checks the same, comes first. Nothing stays at `output`.
 
     Args:
         output: a path or URL.

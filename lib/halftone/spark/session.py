@@ -124,7 +124,13 @@ def _get_or_create(builder: SparkSession.Builder) -> SparkSession:
     In the main thread PySpark would handle Ctrl-C by a call to the JVM from within the call that
     was interrupted, and an interruption of the JVM's start would leave the JVM running.
     """
-    future = call_in_thread(builder.getOrCreate)
+
+    def start() -> SparkSession:
+        session = builder.getOrCreate()
+        _ = session.conf  # makes the session's state, which refuses wrong settings of SQL
+        return session
+
+    future = call_in_thread(start)
     try:
         return future.result()
     except (Py4JError, PySparkException, ValueError) as error:
@@ -142,6 +148,8 @@ def _get_or_create(builder: SparkSession.Builder) -> SparkSession:
 def _describe_start_error(error: Exception) -> str:
     if isinstance(error, PySparkException) and error.getErrorClass() == "JAVA_GATEWAY_EXITED":
         return "its JVM has ended, for the reason above"
+    while isinstance(cause := getattr(error, "cause", None), Exception):
+        error = cause
     text = str(error.java_exception if isinstance(error, Py4JJavaError) else error)
     return connect.first_line(Exception(text.split("Exception: ", 1)[-1]))
 

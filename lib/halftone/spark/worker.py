@@ -53,9 +53,10 @@ class ArrowFunction:
             for table in self._function(tables):
                 yield from arrow.conform(table, self._schema).to_batches(_MAX_BATCH_ROWS)
         except Exception as error:
-            # The log of the executor has the traceback. Spark Connect cuts long messages off.
-            traceback.print_exc()
             mark = LASTING_MARK if is_lasting(error) else ERROR_MARK
+            if mark == ERROR_MARK:
+                # For the log of the executor, as Spark Connect cuts long messages off.
+                traceback.print_exc()
             raise WorkerError(f"{mark}{describe_error(error)}") from None
         finally:
             _spare_next_task()
