@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import (
     Field,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -28,8 +29,8 @@ class PixelSpec(ConfigSection):
     The model directory stores these values, so that scoring decodes images as training did.
     """
 
-    height_px: int = Field(64, ge=1, le=8192)
-    width_px: int = Field(64, ge=1, le=8192)
+    height_px: int = Field(64, ge=1, le=8192, description="height to which images are resized")
+    width_px: int = Field(64, ge=1, le=8192, description="width to which images are resized")
     channels: Literal[1, 3] = Field(1, description="1: grey (ITU-R 601 luma), 3: colour (RGB)")
     fit: Literal["stretch", "crop", "pad"] = Field(
         "stretch",
@@ -171,7 +172,9 @@ class PreprocessSettings(ConfigSection):
         "publishes the dataset",
         json_schema_extra=NOTHING,
     )
-    rows_per_shard: Union[Literal["auto"], int] = Field(
+    rows_per_shard: Union[
+        Literal["auto"], Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1})]
+    ] = Field(
         "auto",
         description="auto: 16 MiB of pixels per shard, fewer if a split would have less than "
         "min_shards shards",

@@ -66,7 +66,7 @@ class SparkSettings(ConfigSection):
 class TrackingSettings(ConfigSection):
     """Where parameters, metrics and models of trainings are logged with MLflow."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="whether trainings are logged with MLflow")
     uri: Optional[str] = Field(
         None,
         description="tracking URI; default: MLFLOW_TRACKING_URI, else mlflow.db in the working "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, Optional, Union
+from typing import Annotated, Final, Literal, Optional, Union
 
 from pydantic import (
     Field,
     PositiveInt,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -15,6 +16,9 @@ from halftone.config.base import ConfigSection
 from halftone.config.effects import ADDED, METRICS, NOTHING, ROWS, SHOWN
 
 NO_VIEWS: Final = "none"
+_Probability = Annotated[
+    float, WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
+]
 
 
 class ScoreSettings(ConfigSection):
@@ -36,7 +40,7 @@ class ScoreSettings(ConfigSection):
         "and to the left, and by one down and to the right",
         json_schema_extra=ADDED,
     )
-    threshold: Union[float, Literal["best_f1", "precision"]] = Field(
+    threshold: Union[_Probability, Literal["best_f1", "precision"]] = Field(
         0.5,
         description="for two classes: the probability from which the second class is predicted; "
         "best_f1, precision: chosen on the validation split for the best F1 score, or for "

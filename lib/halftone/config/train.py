@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Optional
 from pydantic import (
     Field,
     PositiveInt,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -21,12 +22,21 @@ from halftone.config.model import Convnet
 from halftone.config.network import OneOrPerLayer
 from halftone.config.objective import ObjectiveSettings
 
+_SIDE = {"type": "integer", "exclusiveMinimum": 0}
+_SIDES = {"anyOf": [_SIDE, {"type": "array", "items": _SIDE, "minItems": 1, "maxItems": 2}]}
+
 
 class NetworkInputSettings(ConfigSection):
     """The network, and how rows of the dataset become its input."""
 
-    model: AnyNetwork = Field(Convnet(), discriminator="name")
-    input_px: Optional[Annotated[OneOrPerLayer[PositiveInt], Field(max_length=2)]] = Field(
+    model: AnyNetwork = Field(
+        Convnet(),
+        discriminator="name",
+        description="the network; name is its family, and the other settings depend on it",
+    )
+    input_px: Optional[
+        Annotated[OneOrPerLayer[PositiveInt], Field(max_length=2), WithJsonSchema(_SIDES)]
+    ] = Field(
         None,
         description="side, or [height, width], to which the network resizes the images of the "
         "dataset; default: their size",
