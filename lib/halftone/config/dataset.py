@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import ConfigSection, check_one_group
+from halftone.config.base import ConfigSection, PathOrUrl, check_one_group
 from halftone.config.effects import ADDED, NOTHING, drop_added_defaults
 
 # fmt: off
@@ -153,7 +153,7 @@ class PreprocessSettings(ConfigSection):
         description="regular expression on the path below paths.images with one group that is the "
         "label; default: the name of the folder that contains the image",
     )
-    catalogue: Optional[str] = Field(
+    catalogue: Optional[PathOrUrl] = Field(
         None,
         description="CSV file, Parquet file or folder of Parquet files that lists the images, used "
         "instead of a listing of the folder; the column path holds paths relative to paths.images, "

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import ConfigSection
+from halftone.config.base import ConfigSection, PathOrUrl
 from halftone.config.effects import ADDED, METRICS, NOTHING, ROWS, SHOWN
 
 NO_VIEWS: Final = "none"
@@ -71,7 +71,7 @@ class ScoreSettings(ConfigSection):
         "certain images (Grad-CAM)",
         json_schema_extra={**SHOWN, **ADDED},
     )
-    catalogue: Optional[str] = Field(
+    catalogue: Optional[PathOrUrl] = Field(
         None,
         description="CSV or Parquet file that lists raw images, with a column path and optionally "
         "a column label",
@@ -84,7 +84,7 @@ class ScoreSettings(ConfigSection):
         "the images of each of their values",
         json_schema_extra={**METRICS, **ADDED},
     )
-    slice_catalogue: Optional[str] = Field(
+    slice_catalogue: Optional[PathOrUrl] = Field(
         None,
         description="CSV file, Parquet file or folder of Parquet files with a column path and the "
         "columns of slices; default: the catalogue that the dataset was made from, or "

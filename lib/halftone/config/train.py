@@ -13,7 +13,7 @@ from pydantic import (
 
 from halftone.config.application import NO_WEIGHTS, Application
 from halftone.config.augment import AugmentSettings
-from halftone.config.base import ConfigError, ConfigSection
+from halftone.config.base import ConfigError, ConfigSection, PathOrUrl
 from halftone.config.custom import Custom
 from halftone.config.effects import NOTHING, RESUMABLE
 from halftone.config.families import AnyNetwork
@@ -81,7 +81,7 @@ class TrainSettings(FreezingSettings, ObjectiveSettings, NetworkInputSettings):
         description="Horovod's cycle time: the interval at which ranks exchange gradients",
         json_schema_extra=NOTHING,
     )
-    start_from: Optional[str] = Field(
+    start_from: Optional[PathOrUrl] = Field(
         None,
         description="model directory with initial weights, of the same network; if it has other "
         "classes, the output layer is new and all other layers have its weights",
