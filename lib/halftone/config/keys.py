@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, cast
 
 from pydantic.fields import FieldInfo
 
@@ -78,7 +78,7 @@ def find_section(location: tuple[Any, ...]) -> Optional[type[ConfigSection]]:
 
 def _walk(section: type[ConfigSection], prefix: str, family: str = "") -> Iterator[KnownSetting]:
     for name, field in section.model_fields.items():
-        key, annotation = prefix + name, field.annotation
+        key, annotation = prefix + name, cast(Any, field.annotation)
         yield KnownSetting(key, section, name, family)
         if isinstance(annotation, type) and issubclass(annotation, ConfigSection):
             yield from _walk(annotation, f"{key}.", family)
