@@ -119,8 +119,9 @@ def _describe_type(schema: Mapping[str, Any]) -> tuple[str, str]:
         ]
         if options[0][0] == "true or false":  # or a word for it
             return options[0]
-        limits = dict.fromkeys(limits for _, limits in options if limits)
-        return " or ".join(dict.fromkeys(kind for kind, _ in options)), "; ".join(limits)
+        kinds = dict.fromkeys(kind for kind, _ in options)
+        ranges = dict.fromkeys(limits for _, limits in options if limits)
+        return " or ".join(kinds), "; ".join(ranges)
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])
         kind = "number" if isinstance(values[0], int) else "word"

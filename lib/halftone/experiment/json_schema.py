@@ -63,14 +63,14 @@ def _refer(fields: dict[str, Any], name: str, target: str) -> None:
 
 def _dotted_settings() -> dict[str, Any]:
     """Return the schema of settings by dotted key, each that of its section."""
-    references: dict[str, list[dict[str, str]]] = {}
+    references: dict[str, list[dict[str, Any]]] = {}
     for setting in settings_and_sections():
         section = f"#/$defs/{setting.section.__name__}/properties/{setting.name}"
         references.setdefault(setting.key, []).append({"$ref": section})
     return {
         "type": "object",
         "properties": {
-            key: targets[0] if len(targets) == 1 else {"anyOf": targets}
+            key: {"anyOf": targets} if len(targets) > 1 else targets[0]
             for key, targets in references.items()
         },
         "patternProperties": {_FREE_KEYS: {}},
