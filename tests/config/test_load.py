@@ -273,6 +273,13 @@ def test_a_flag_with_an_unknown_scheme(tmp_path: Path) -> None:
     )
 
 
+def test_an_experiment_is_no_config() -> None:
+    path = str(CONF / "experiments" / "best-faces.yaml")
+    assert error_message(path) == (
+        "run.yaml: is an experiment and no config; run it with jobs/experiment.py --config run.yaml"
+    )
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read the config: No such file"):
         config.load_config(str(tmp_path / "nowhere.yaml"))

@@ -114,6 +114,16 @@ def test_environment_overrides_the_base_and_not_what_a_run_sets() -> None:
     )
 
 
+def test_a_mistake_names_the_flag_that_it_comes_from() -> None:
+    base = {**BASE, "train": {"epochs": 3, "warmup_epochs": 1, "decay": "cosine"}}
+    with pytest.raises(ConfigError) as caught:
+        plan({"train.epochs": 1}, base=base, runs=[{"name": "one"}])
+    assert str(caught.value) == (
+        "table.yaml: base with --epochs: 1 mistake\n"
+        "  train: warmup_epochs 1 of 1 epochs leave none for decay cosine; use fewer"
+    )
+
+
 NARROW = {"train.model": {"name": "mlp", "hidden": [5]}}
 
 

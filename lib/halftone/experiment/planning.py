@@ -23,6 +23,7 @@ from halftone.experiment.combining import Combination
 from halftone.experiment.spaces import NumberRange, Settings
 from halftone.experiment.spec import ExperimentSpec, PaperResult, RunSpec, StageSpec
 
+_FLAGS = {"paths.images": "--input", "train.epochs": "--epochs"}
 SettingLayers = tuple[Settings, ...]  # each overrides those before it
 
 
@@ -70,8 +71,10 @@ class RunPlanner:
         environment: Sequence[Override] = (),
     ) -> None:
         self._spec, self._source, self._overrides = spec, source, overrides
-        self._environment = [each for each in environment if not _is_output_path(each.key)]
-        raw = overlay_settings(apply_overrides(spec.base, self._environment), overrides)
+        applied = [each for each in environment if not _is_output_path(each.key)]
+        raw = overlay_settings(apply_overrides(spec.base, applied), overrides)
+        flags = (Override(key, value, _FLAGS.get(key, key)) for key, value in overrides.items())
+        self._not_of_file = [*applied, *flags]
         self.base = self._check_config(raw, f"{source}: base")
         if self.base.tracking.experiment is None:
             raw = overlay_settings(raw, {"tracking.experiment": spec.name})
@@ -197,7 +200,7 @@ class RunPlanner:
         ]
 
     def _check_config(self, raw: Mapping[str, Any], source: str) -> Config:
-        parsed = config.config_from_mapping(raw, source, self._environment)
+        parsed = config.config_from_mapping(raw, source, self._not_of_file)
         output_paths = [
             name for name, value in parsed.paths if value is not None and name != "images"
         ]
