@@ -96,7 +96,9 @@ def format_value(value: Any) -> str:
         return f"[{', '.join(map(format_value, value))}]"
     if isinstance(value, str) and _is_plain(value):
         return value
-    return json.dumps(value, ensure_ascii=not (isinstance(value, str) and value.isprintable()))
+    # JSON would escape an emoji as two characters, which YAML does not join.
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
 
 
 def _is_plain(text: str) -> bool:
