@@ -104,7 +104,8 @@ def test_a_config_mistake_is_reported_before_the_job_runs(
     argv = ["--config", conf, "--set", "train.epochs=many"]
     assert cli.run_job(lambda _: pytest.fail("ran"), "A job.", FLAGS, argv) == 2
     assert capsys.readouterr().err == (
-        f'error: {conf}: 1 mistake\n  train.epochs = "many": must be a valid integer\n'
+        "error: --set train.epochs=many: 1 mistake\n"
+        '  train.epochs = "many": must be a valid integer\n'
     )
 
 

@@ -150,6 +150,26 @@ MISTAKES = [
         "train: {model: {filters: 16}}",
         "train.model.filters = 16: must be a list; write [16]",
     ),
+    (
+        "paths: {images: 's4://bucket/x'}",
+        'paths.images = "s4://bucket/x": unknown scheme s4://; did you mean s3://? Known are '
+        "s3://, gs://, abfs:// and hdfs://",
+    ),
+    (
+        "retrain: {folder: 'S3://bucket/x'}",
+        'retrain.folder = "S3://bucket/x": unknown scheme S3://; did you mean s3://? Known are '
+        "s3://, gs://, abfs:// and hdfs://",
+    ),
+    (
+        "storage: {options: {s3: {endpoint_url: 'minio:9000'}}}",
+        "storage: options.s3.endpoint_url is minio:9000, which is no URL; write "
+        "https://minio:9000, or http://minio:9000 without encryption",
+    ),
+    (
+        "storage: {options: {s3: {client_kwargs: {endpoint_url: minio}}}}",
+        "storage: options.s3.client_kwargs.endpoint_url is minio, which is no URL; write "
+        "https://minio, or http://minio without encryption",
+    ),
     ("train: {epochs: many}", 'train.epochs = "many": must be a valid integer'),
     ("train: {epochs: 0}", "train.epochs = 0: must be greater than or equal to 1"),
     ("train: {epochs: 2.5}", "train.epochs = 2.5: must be a valid integer"),
@@ -228,6 +248,35 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
         "run.yaml: 2 mistakes\n"
         "  seed = -1: must be greater than or equal to 0\n"
         "  train.epochs = 0: must be greater than or equal to 1"
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("data/x", "/data/x", "models:/faces/3", "runs:/1/model", "file:///x", "memory://x"),
+        *("s3://b/x", "s3a://b/x", "gs://b/x", "abfs://b@a/x", "abfss://b@a/x", "hdfs://n/x"),
+        *("dbfs:/x", "webhdfs://n/x", "https://host/x", "C:/x"),
+    ],
+)
+def test_path_or_url_with_a_known_scheme(url: str) -> None:
+    assert config.Config(paths={"model": url}).paths.model == url
+
+
+def test_a_flag_with_an_unknown_scheme(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    with pytest.raises(ConfigError) as caught:
+        config.load_config(path, (), {"images": "gss://b/x"})
+    assert str(caught.value) == (
+        'the command line: 1 mistake\n  paths.images = "gss://b/x": unknown scheme gss://; did you '
+        "mean gs://? Known are s3://, gs://, abfs:// and hdfs://"
+    )
+
+
+def test_an_experiment_is_no_config() -> None:
+    path = str(CONF / "experiments" / "best-faces.yaml")
+    assert error_message(path) == (
+        "run.yaml: is an experiment and no config; run it with jobs/experiment.py --config run.yaml"
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,11 +81,13 @@ def test_what_is_or_may_be_secret_is_not_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.name)
 def test_the_text_is_a_config_with_the_same_settings(path: Path, tmp_path: Path) -> None:
+    text = "\U0001f600 ~ é: [x] # no\nnext \x85 line"
+    given = [f"card.contact={json.dumps(text)}", "name='010'"]
     copy = tmp_path / "copy.yaml"
-    copy.write_text(origins.describe(str(path), ["card.contact='~ é \\u0085 # no'"]))
-    assert config.load_config(str(copy)) == config.load_config(
-        str(path), ["card.contact='~ é \\u0085 # no'"]
-    )
+    copy.write_text(origins.describe(str(path), given), encoding="utf-8")
+    loaded = config.load_config(str(copy))
+    assert loaded == config.load_config(str(path), given)
+    assert loaded.name == "010"
 
 
 def test_a_mistake_is_reported_as_by_a_job(tmp_path: Path) -> None:

@@ -86,6 +86,17 @@ def test_variables_of_the_project_are_no_settings() -> None:
     assert read_environment({"HALFTONE_NOTES": "mine", "OTHER_TRAIN_EPOCHS": "3"}) == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_DRIVER_RPC_PORT", "PORT"),
+        *("PORT_7078_TCP", "PORT_7078_TCP_PROTO", "PORT_7078_TCP_PORT", "PORT_7078_UDP_ADDR"),
+    ],
+)
+def test_variables_of_kubernetes_for_a_service_are_no_settings(name: str) -> None:
+    assert read_environment({f"HALFTONE_TRAIN_DRIVER_SVC_{name}": "tcp://10.0.0.1:7078"}) == []
+
+
 def test_file_then_environment_then_set(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HALFTONE_TRAIN_BATCH_SIZE", "16")
     monkeypatch.setenv("HALFTONE_TRAIN_EPOCHS", "4")

@@ -23,7 +23,7 @@ from halftone.config.load import (
 )
 from halftone.config.model import Convnet, Mlp
 from halftone.config.network import NetworkSettings, OneOrPerLayer
-from halftone.config.overrides import Override
+from halftone.config.overrides import Override, collect_overrides, read_environment
 from halftone.config.residual import Residual
 from halftone.config.retrain import DriftSettings, GateSettings, RetentionSettings, RetrainSettings
 from halftone.config.root import Config, Paths, SparkSettings, TrackingSettings
@@ -64,12 +64,14 @@ __all__ = [
     "TrainSettings",
     "apply_overrides",
     "build_config",
+    "collect_overrides",
     "config_from_mapping",
     "diff_settings",
     "fit_section",
     "flatten_settings",
     "load_config",
     "overlay_settings",
+    "read_environment",
     "read_yaml",
     "require_path",
     "suggest_setting",

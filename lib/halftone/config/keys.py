@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, cast
 
 from pydantic.fields import FieldInfo
 
@@ -15,10 +15,10 @@ from halftone.config.yaml_values import is_section
 
 
 class KnownSetting(NamedTuple):
-    """One setting of the config: a field that is no section, or `train.model` as a whole."""
+    """A setting of the config, or a section of it."""
 
     key: str
-    section: type[ConfigSection]
+    section: type[ConfigSection]  # that has it
     name: str  # of the field in the section
     family: str = ""  # of networks, for settings below train.model
 
@@ -26,11 +26,22 @@ class KnownSetting(NamedTuple):
     def field(self) -> FieldInfo:
         return self.section.model_fields[self.name]
 
+    @property
+    def is_section(self) -> bool:
+        """Whether it is a section; `train.model` is a setting too, as it chooses a section."""
+        return is_section(self.field.annotation)
+
+
+@cache
+def settings_and_sections() -> tuple[KnownSetting, ...]:
+    """Return all, in the order of a config; each section comes before its settings."""
+    return tuple(_walk(Config, ""))
+
 
 @cache
 def known_settings() -> tuple[KnownSetting, ...]:
     """Return all settings, in the order of a config; families may have a key in common."""
-    return tuple(_walk(Config, ""))
+    return tuple(setting for setting in settings_and_sections() if not setting.is_section)
 
 
 @cache
@@ -67,11 +78,10 @@ def find_section(location: tuple[Any, ...]) -> Optional[type[ConfigSection]]:
 
 def _walk(section: type[ConfigSection], prefix: str, family: str = "") -> Iterator[KnownSetting]:
     for name, field in section.model_fields.items():
-        key, annotation = prefix + name, field.annotation
+        key, annotation = prefix + name, cast(Any, field.annotation)
+        yield KnownSetting(key, section, name, family)
         if isinstance(annotation, type) and issubclass(annotation, ConfigSection):
             yield from _walk(annotation, f"{key}.", family)
-            continue
-        yield KnownSetting(key, section, name, family)
-        if annotation == AnyNetwork:
+        elif annotation == AnyNetwork:
             for network_family, network in FAMILIES.items():
                 yield from _walk(network, f"{key}.", network_family)

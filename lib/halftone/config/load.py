@@ -17,6 +17,8 @@ from halftone.config.root import Config
 from halftone.config.yaml_text import read_yaml
 from halftone.config.yaml_values import fit_section, split_key
 
+_EXPERIMENT_KEY = "base"  # an experiment has a config below it
+
 
 def load_config(
     path: str, overrides: Sequence[str] = (), paths: Mapping[str, Optional[str]] = {}
@@ -43,8 +45,13 @@ def build_config(path: str, overrides: Sequence[Override]) -> Config:
     Raises:
         ConfigError: as load_config.
     """
-    raw = apply_overrides(read_yaml(path), overrides)
-    return config_from_mapping(raw, path, overrides)
+    raw = read_yaml(path)
+    if _EXPERIMENT_KEY in raw:
+        raise ConfigError(
+            f"{path}: is an experiment and no config; run it with jobs/experiment.py --config "
+            f"{path}"
+        )
+    return config_from_mapping(apply_overrides(raw, overrides), path, overrides)
 
 
 def apply_overrides(raw: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _advise_list(error: Mapping[str, Any]) -> str:
     """Say how a list is written, if a value was meant for one."""
     value = error["input"]
     # A setting of one value or a list takes a text for the first value.
-    is_first_value = error["loc"][-1] == 0 and isinstance(value, str) and "," in value
+    is_first_value = error["loc"][-1:] == (0,) and isinstance(value, str) and "," in value
     if error["type"] in _NOT_A_LIST or is_first_value:
         items = value.split(",") if isinstance(value, str) else [json.dumps(value)]
         return f"; write [{', '.join(item.strip() for item in items)}]"

@@ -71,12 +71,12 @@ def _format_section(
     indent = "  " * prefix.count(".")
     for name, value in values.items():
         key = f"{prefix}{name}"
-        label = f"{indent}{_format_value(name)}:"
+        label = f"{indent}{format_value(name)}:"
         if isinstance(value, dict) and value:
             yield label, ""
             yield from _format_section(value, f"{key}.", origins)
         else:
-            text = _HIDDEN if _is_secret(key, value) else _format_value(value)
+            text = _HIDDEN if _is_secret(key, value) else format_value(value)
             yield f"{label} {text}", origins.of(key)
 
 
@@ -90,13 +90,15 @@ def _is_secret(key: str, value: Any) -> bool:
     return is_credential(key if is_free else "", value)
 
 
-def _format_value(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as one line of YAML."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_format_value, value))}]"
+        return f"[{', '.join(map(format_value, value))}]"
     if isinstance(value, str) and _is_plain(value):
         return value
-    return json.dumps(value, ensure_ascii=not (isinstance(value, str) and value.isprintable()))
+    # JSON would escape an emoji as two characters, which YAML does not join.
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
 
 
 def _is_plain(text: str) -> bool:

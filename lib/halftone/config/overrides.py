@@ -7,6 +7,7 @@ as that of `--set` is; a path is text as it is. An empty variable sets nothing.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -22,6 +23,10 @@ _OTHER_VARIABLES = {
     f"{_PREFIX}{name}"
     for name in ("AIRFLOW", "CACHE", "CONFIG", "HOME", "PYTHON", "STUDY", "WHEELS")
 }
+# What Kubernetes sets in each container for a service, such as halftone-train-driver-svc.
+_SERVICE_VARIABLE = re.compile(
+    r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 
 
 class Override(NamedTuple):
@@ -110,6 +115,8 @@ def read_environment(environ: Mapping[str, str] = os.environ) -> list[Override]:
 def _looks_like_a_setting(variable: str) -> bool:
     """Whether a variable has the name of a section, or nearly that of a setting."""
     if not variable.startswith(_PREFIX) or variable in _OTHER_VARIABLES:
+        return False
+    if _SERVICE_VARIABLE.fullmatch(variable):
         return False
     name = variable[len(_PREFIX) :].lower()
     return name.startswith(tuple(f"{section}_" for section in section_names())) or bool(

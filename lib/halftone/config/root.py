@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import ConfigSection
+from halftone.config.base import ConfigSection, PathOrUrl
 from halftone.config.card import CardSettings
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.config.effects import NOTHING
@@ -29,19 +29,19 @@ _MASTER = re.compile(
 class Paths(ConfigSection):
     """Local paths or URLs (s3://, gs://, abfs://, hdfs://); the jobs' flags override them."""
 
-    images: Optional[str] = Field(None, description="folder of raw images, read recursively")
-    dataset: Optional[str] = Field(
+    images: Optional[PathOrUrl] = Field(None, description="folder of raw images, read recursively")
+    dataset: Optional[PathOrUrl] = Field(
         None, description="written by preprocess, read by train and score"
     )
-    model: Optional[str] = Field(None, description="written by train, read by score")
-    scores: Optional[str] = Field(None, description="predictions, metrics and report")
-    new_images: Optional[str] = Field(
+    model: Optional[PathOrUrl] = Field(None, description="written by train, read by score")
+    scores: Optional[PathOrUrl] = Field(None, description="predictions, metrics and report")
+    new_images: Optional[PathOrUrl] = Field(
         None, description="raw images to score instead of a split of the dataset"
     )
-    baseline: Optional[str] = Field(
+    baseline: Optional[PathOrUrl] = Field(
         None, description="scores of another run, which the report compares with"
     )
-    label_errors: Optional[str] = Field(
+    label_errors: Optional[PathOrUrl] = Field(
         None, description="folds, the list of probably wrong labels, and their corrections"
     )
 
@@ -82,7 +82,7 @@ class SparkSettings(ConfigSection):
 class TrackingSettings(ConfigSection):
     """Where parameters, metrics and models of trainings are logged with MLflow."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="whether trainings are logged with MLflow")
     uri: Optional[str] = Field(
         None,
         description="tracking URI; default: MLFLOW_TRACKING_URI, else mlflow.db in the working "

@@ -22,6 +22,7 @@ _CREDENTIAL_KEY = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(r"://[^/@]*:[^/@]*@|AccountKey=|SharedAccessSignature=|[?&]sig=")
+_ENDPOINT_KEYS = ("endpoint_url",)
 _CREDENTIAL_SOURCES = {
     "s3": "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), a profile (AWS_PROFILE) or "
     "the machine's role",
@@ -44,6 +45,18 @@ class StorageSettings(ConfigSection):
     @classmethod
     def _read_switches(cls, options: dict[str, Any]) -> dict[str, Any]:
         return {protocol: _with_switches(arguments) for protocol, arguments in options.items()}
+
+    @model_validator(mode="after")
+    def _endpoints_have_a_scheme(self) -> StorageSettings:
+        for protocol, options in self.options.items():
+            for key, value in _iterate_leaves(options):
+                name = key.rpartition(".")[2]
+                if name in _ENDPOINT_KEYS and not str(value).startswith(("http://", "https://")):
+                    raise ValueError(
+                        f"options.{protocol}.{key} is {value}, which is no URL; write "
+                        f"https://{value}, or http://{value} without encryption"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _holds_no_credentials(self) -> StorageSettings:

@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin
 
 from halftone.config.base import ConfigSection
 
-_SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
+SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
 
 
 def fit_section(raw: Mapping[str, Any], section: type[ConfigSection]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def fit_section(raw: Mapping[str, Any], section: type[ConfigSection]) -> dict[st
 def read_switch(value: Any) -> Any:
     """Return True for `yes` and `on`, False for `no` and `off`, and any other value as it is."""
     is_switch = isinstance(value, str) and value in (value.lower(), value.title(), value.upper())
-    return _SWITCHES.get(value.lower(), value) if is_switch else value
+    return SWITCHES.get(value.lower(), value) if is_switch else value
 
 
 def split_key(key: str, section: type[ConfigSection]) -> list[str]:

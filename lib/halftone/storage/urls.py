@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 
-from fsspec.registry import known_implementations, registry
-
 from halftone.errors import InputError
+from halftone.url_schemes import describe_unknown_scheme
 
 S3_PREFIX = "s3://"
 # Spellings of Hadoop and others, and their canonical ones. Databricks mounts its file system, and
@@ -20,8 +18,7 @@ _URL_ALIASES = {
     re.compile(r"^s3[an]://"): S3_PREFIX,
     re.compile(r"^gcs://"): "gs://",
 }
-_PROTOCOLS = ("s3", "gs", "abfs", "hdfs")  # that the documents name; fsspec knows others
-_URL_WITH_ONE_SLASH = re.compile(rf"^({'|'.join(_PROTOCOLS)}):/(.*)")
+_URL_WITH_ONE_SLASH = re.compile(r"^(s3|gs|abfs|hdfs):/(.*)")
 _URL_WITH_PASSWORD = re.compile(r"^([^:/]+)://[^/@:]*:[^/@]*@")
 
 
@@ -30,7 +27,7 @@ def normalise_url(url: str) -> str:
 
     Raises:
         InputError: the URL contains a password, which would be written to manifests and logs, or
-            its prefix is wrong.
+            has an unknown scheme, or one slash too few behind it.
     """
     with_password = _URL_WITH_PASSWORD.match(url)
     if with_password:
@@ -38,26 +35,17 @@ def normalise_url(url: str) -> str:
             f"a path that begins with {with_password[1]}:// contains a password; remove it, and "
             "provide it as described in docs/storage.md"
         )
+    mistake = describe_unknown_scheme(url)
+    if mistake:
+        raise InputError(f"{url}: {mistake}")
     for alias, canonical in _URL_ALIASES.items():
         url = alias.sub(canonical, url, count=1)
     if "://" in url:
-        _check_protocol(url)
         return url.rstrip("/")
     one_slash = _URL_WITH_ONE_SLASH.match(url)
     if one_slash:
         raise InputError(f"{url}: has one slash too few; write {one_slash[1]}://{one_slash[2]}")
     return os.path.abspath(os.path.expanduser(url))
-
-
-def _check_protocol(url: str) -> None:
-    protocol = url.partition("://")[0]
-    if protocol not in known_implementations and protocol not in registry:
-        matches = difflib.get_close_matches(protocol, _PROTOCOLS, n=1, cutoff=0.5)
-        hint = f"did you mean {matches[0]}://? " if matches else ""
-        known = ", ".join(f"{name}://" for name in _PROTOCOLS)
-        raise InputError(
-            f"{url}: no storage has the prefix {protocol}://; {hint}use {known} or a local path"
-        )
 
 
 def is_local(url: str) -> bool:
