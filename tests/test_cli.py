@@ -66,13 +66,13 @@ def test_a_wrong_option_is_an_error_of_its_setting(
         ),
         (
             FileNotFoundError(2, "No such file or directory", "/data/x"),
-            1,
-            "failed: [Errno 2] No such file or directory: '/data/x'\n",
+            2,
+            "error: [Errno 2] No such file or directory: '/data/x'\n",
         ),
         (
             OSError(40, "Too many levels of symbolic links", "/data/x"),
-            1,
-            "failed: [Errno 40] Too many levels of symbolic links: '/data/x'\n",
+            2,
+            "error: [Errno 40] Too many levels of symbolic links: '/data/x'\n",
         ),
         (InputError("class \x1b[2Jcat\u202e:\n  x"), 2, "error: class \\x1b[2Jcat\\u202e:\n  x\n"),
         (StoppedError("epoch 3 is kept"), 143, "stopped: epoch 3 is kept\n"),
@@ -104,7 +104,8 @@ def test_a_config_mistake_is_reported_before_the_job_runs(
     argv = ["--config", conf, "--set", "train.epochs=many"]
     assert cli.run_job(lambda _: pytest.fail("ran"), "A job.", FLAGS, argv) == 2
     assert capsys.readouterr().err == (
-        f'error: {conf}: 1 mistake\n  train.epochs = "many": must be a valid integer\n'
+        "error: --set train.epochs=many: 1 mistake\n"
+        '  train.epochs = "many": must be a valid integer\n'
     )
 
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "lib" / "halftone"
 # From the bottom up. A module imports its own package and lower layers, nothing else: not another
 # package of its layer, and no higher one.
 LAYERS = (
-    ("printable",),
+    ("printable", "url_schemes"),
     ("errors", "progress", "arrow"),
     ("config", "storage", "system", "metrics"),
     ("images", "locking", "spark", "models", "sample"),

@@ -317,6 +317,8 @@ def test_new_images() -> None:
         "ignored, because their names are not those of images (preprocess.suffixes): 1 .md",
         "2 have a label: accuracy 0.5000  precision 0.5000  recall 1.0000  f1 0.6667  loss 0.2500",
         "model version v",
+        "all probabilities: import glob, pandas; pandas.concat(map(pandas.read_parquet, "
+        "glob.glob('/scores/predictions/*/part-*.parquet')))",
         "report: /scores/report.html",
         "scores: /scores",
     ]
@@ -326,6 +328,15 @@ def test_new_images() -> None:
     assert summary.format_image_scores_summary(bare, "/scores").splitlines()[5:] == [
         "1,204 images = 1,201 predictions + 3 rejects; scored in this run: 4",
         "model version v",
+        "all probabilities: import glob, pandas; pandas.concat(map(pandas.read_parquet, "
+        "glob.glob('/scores/predictions/*/part-*.parquet')))",
         "report: /scores/report.html",
         "scores: /scores",
+    ]
+    same = bare.model_copy(update={"scored_now": 0})
+    assert summary.format_image_scores_summary(same, "s3://b/scores").splitlines()[5:9] == [
+        "1,204 images = 1,201 predictions + 3 rejects",
+        "nothing new: all images were scored before with this model",
+        "model version v",
+        "all probabilities: spark.read.parquet('s3://b/scores/predictions/*/part-*.parquet')",
     ]

@@ -6,11 +6,12 @@ import errno
 import shlex
 import sys
 
-# The same command fails in the same way until the user has changed something else than its time.
 _LASTING_ERRNOS = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
     errno.ENAMETOOLONG, errno.EROFS, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL,
 }  # fmt: skip
+# Clients of stores raise them without a number.
+_LASTING_TYPES = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 
 
 class InputError(ValueError):
@@ -36,10 +37,20 @@ class StoppedError(RunError):
     """The job was stopped by SIGTERM and shut down cleanly; the same command resumes it."""
 
 
+def is_lasting(error: BaseException) -> bool:
+    """Return whether the same command fails in the same way until the user has changed something.
+
+    Such an error is reported as one of the input, and without advice to run the command again.
+    """
+    if isinstance(error, OSError):
+        return isinstance(error, _LASTING_TYPES) or error.errno in _LASTING_ERRNOS
+    return isinstance(error, InputError)
+
+
 def describe_os_error(error: OSError) -> str:
     """Return the message, with the advice to run the command again if that can help."""
     text = str(error) or type(error).__name__
-    if error.errno in _LASTING_ERRNOS:
+    if is_lasting(error):
         return text
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{text}; free some space, then run the same command again to go on"

@@ -147,11 +147,10 @@ def read_model_json(root: str) -> ModelInfo:
     try:
         raw = storage.read_json(url)
         version = raw["schema_version"]
-    except FileNotFoundError:
-        raise InputError(
-            f"{root}: no model here (no {MODEL_INFO}); run jobs/train.py, or check paths.model or "
-            "--model"
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(_no_model_message(root)) from None
+    except InputError:  # which is a ValueError
+        raise
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{url}: not a model description") from None
     if version > SCHEMA_VERSION:
@@ -164,6 +163,13 @@ def read_model_json(root: str) -> ModelInfo:
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
         raise InputError(f"{url}: not a model description: wrong or missing {keys}") from None
+
+
+def _no_model_message(root: str) -> str:
+    if root.endswith((f"/{MODEL_INFO}", ".keras")):
+        return f"{root}: is a file; give the folder that jobs/train.py writes, with {MODEL_INFO}"
+    cure = "run jobs/train.py, or check paths.model or --model"
+    return f"{root}: no model here (no {MODEL_INFO}); {cure}"
 
 
 def read_history(root: str) -> list[dict[str, Any]]:

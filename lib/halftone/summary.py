@@ -219,10 +219,11 @@ def format_image_scores_summary(scores: ImageScores, output: str) -> str:
     ]
     table = format_table(["predicted", "images", "share"], rows)
     lines = [table + note.format(storage.join(output, "metrics.json")), ""]
-    lines.append(
-        f"{scores.inputs:,} images = {scores.rows:,} predictions + "
-        f"{scores.rejects:,} rejects; scored in this run: {scores.scored_now:,}"
-    )
+    counts = f"{scores.inputs:,} images = {scores.rows:,} predictions + {scores.rejects:,} rejects"
+    if scores.scored_now:
+        lines.append(f"{counts}; scored in this run: {scores.scored_now:,}")
+    else:
+        lines += [counts, "nothing new: all images were scored before with this model"]
     lines += _reject_lines(scores.rejects_by_reason, scores.rejects_files)
     lines += _ignored_lines(scores.ignored)
     if scores.metrics is not None:
@@ -230,9 +231,22 @@ def format_image_scores_summary(scores: ImageScores, output: str) -> str:
     lines += _views_lines(scores.views)
     lines += _slice_lines(scores.slices, storage.join(output, "metrics.json"))
     lines.append(f"model version {scores.model_version}")
+    lines += _prediction_lines(output)
     lines.append(f"report: {storage.join(output, 'report.html')}")
     lines.append(f"scores: {output}")
     return _join_lines(lines)
+
+
+def _prediction_lines(output: str) -> list[str]:
+    """Say where the predictions of raw images are, and how to read them in Python."""
+    lines = []
+    if "predictions.csv" in storage.list_names(output):
+        lines.append(f"predictions: {storage.join(output, 'predictions.csv')}")
+    files = storage.join(output, "predictions", "*", "part-*.parquet")
+    if not storage.is_local(output):
+        return [*lines, f"all probabilities: spark.read.parquet({files!r})"]
+    read = f"pandas.concat(map(pandas.read_parquet, glob.glob({files!r})))"
+    return [*lines, f"all probabilities: import glob, pandas; {read}"]
 
 
 def _views_lines(views: Optional[str]) -> list[str]:

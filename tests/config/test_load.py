@@ -124,8 +124,8 @@ def test_lists_become_tuples(tmp_path: Path) -> None:
 MISTAKES = [
     (
         "epoch: 3",
-        "epoch: unknown key; valid here: name, seed, paths, pixels, splits, preprocess, train, "
-        "score, tracking, card, retrain, storage, spark",
+        "epoch: unknown key; did you mean train.epochs? valid here: name, seed, paths, pixels, "
+        "splits, preprocess, train, score, tracking, card, retrain, storage, spark",
     ),
     (
         "pixels: {heigth_px: 3}",
@@ -135,6 +135,40 @@ MISTAKES = [
     (
         "train: {model: {name: mlp, hiden: [3]}}",
         "train.model.hiden: unknown key; did you mean hidden? valid here: name, hidden, dropout",
+    ),
+    (
+        "pixels: {epochs: 3}",
+        "pixels.epochs: unknown key; did you mean train.epochs? valid here: height_px, width_px, "
+        "channels, fit, background, max_pixels, max_scans, min_side_px, encoding, jpeg_quality",
+    ),
+    (
+        "train: {model: {name: mlp, filters: [3]}}",
+        "train.model.filters: unknown key; it is one of name convnet or residual; valid here: "
+        "name, hidden, dropout",
+    ),
+    (
+        "train: {model: {filters: 16}}",
+        "train.model.filters = 16: must be a list; write [16]",
+    ),
+    (
+        "paths: {images: 's4://bucket/x'}",
+        'paths.images = "s4://bucket/x": unknown scheme s4://; did you mean s3://? Known are '
+        "s3://, gs://, abfs:// and hdfs://",
+    ),
+    (
+        "retrain: {folder: 'S3://bucket/x'}",
+        'retrain.folder = "S3://bucket/x": unknown scheme S3://; did you mean s3://? Known are '
+        "s3://, gs://, abfs:// and hdfs://",
+    ),
+    (
+        "storage: {options: {s3: {endpoint_url: 'minio:9000'}}}",
+        "storage: options.s3.endpoint_url is minio:9000, which is no URL; write "
+        "https://minio:9000, or http://minio:9000 without encryption",
+    ),
+    (
+        "storage: {options: {s3: {client_kwargs: {endpoint_url: minio}}}}",
+        "storage: options.s3.client_kwargs.endpoint_url is minio, which is no URL; write "
+        "https://minio, or http://minio without encryption",
     ),
     ("train: {epochs: many}", 'train.epochs = "many": must be a valid integer'),
     ("train: {epochs: 0}", "train.epochs = 0: must be greater than or equal to 1"),
@@ -217,6 +251,35 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("data/x", "/data/x", "models:/faces/3", "runs:/1/model", "file:///x", "memory://x"),
+        *("s3://b/x", "s3a://b/x", "gs://b/x", "abfs://b@a/x", "abfss://b@a/x", "hdfs://n/x"),
+        *("dbfs:/x", "webhdfs://n/x", "https://host/x", "C:/x"),
+    ],
+)
+def test_path_or_url_with_a_known_scheme(url: str) -> None:
+    assert config.Config(paths={"model": url}).paths.model == url
+
+
+def test_a_flag_with_an_unknown_scheme(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    with pytest.raises(ConfigError) as caught:
+        config.load_config(path, (), {"images": "gss://b/x"})
+    assert str(caught.value) == (
+        'the command line: 1 mistake\n  paths.images = "gss://b/x": unknown scheme gss://; did you '
+        "mean gs://? Known are s3://, gs://, abfs:// and hdfs://"
+    )
+
+
+def test_an_experiment_is_no_config() -> None:
+    path = str(CONF / "experiments" / "best-faces.yaml")
+    assert error_message(path) == (
+        "run.yaml: is an experiment and no config; run it with jobs/experiment.py --config run.yaml"
+    )
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read the config: No such file"):
         config.load_config(str(tmp_path / "nowhere.yaml"))
@@ -228,9 +291,69 @@ def test_an_override_must_be_key_and_value(tmp_path: Path, override: str) -> Non
     assert message == f"--set {override}: must be KEY=VALUE, such as train.epochs=3"
 
 
-def test_an_override_is_checked_like_the_file(tmp_path: Path) -> None:
-    message = error_message(write(tmp_path, ""), "train.epochs=abc")
-    assert message == 'run.yaml: 1 mistake\n  train.epochs = "abc": must be a valid integer'
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["train.epochs=abc"],
+            '--set train.epochs=abc: 1 mistake\n  train.epochs = "abc": must be a valid integer',
+        ),
+        (
+            ["epochs=3"],
+            "--set epochs=3: 1 mistake\n  epochs: unknown key; did you mean train.epochs? valid "
+            "here: name, seed, paths, pixels, splits, preprocess, train, score, tracking, card, "
+            "retrain, storage, spark",
+        ),
+        (
+            ["train.model.filters=16,32"],
+            "--set train.model.filters=16,32: 1 mistake\n"
+            '  train.model.filters = "16,32": must be a list; write [16, 32]',
+        ),
+        (
+            ["train.model.dense_dropout=0.1, 0.2"],
+            "--set train.model.dense_dropout=0.1, 0.2: 1 mistake\n"
+            '  train.model.dense_dropout = "0.1, 0.2": must be a valid number; write [0.1, 0.2]',
+        ),
+        (
+            ["train.epochs=1,2"],
+            '--set train.epochs=1,2: 1 mistake\n  train.epochs = "1,2": must be a valid integer',
+        ),
+        (
+            ["train.ranks=5", "train.epochs=4"],
+            "run.yaml with --set train.ranks=5, --set train.epochs=4: 1 mistake\n"
+            "  train: batch_size 64 is not divisible by the 5 ranks; use 60 or 65",
+        ),
+        (
+            ["train.model.name=mlp"],
+            "run.yaml with --set train.model.name=mlp: 1 mistake\n"
+            "  train.model.dense: unknown key; it is one of name convnet; valid here: name, "
+            "hidden, dropout",
+        ),
+        (
+            ["train.epochs=[3"],
+            "--set train.epochs=[3: not YAML: line 1, column 3: expected ',' or ']', but got the "
+            "end (while parsing a flow sequence from line 1)",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_names_the_override_that_it_comes_from(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    path = write(tmp_path, "train: {model: {dense: [8]}}")
+    assert error_message(path, *overrides) == message
+
+
+def test_mistakes_are_grouped_by_where_they_come_from(tmp_path: Path) -> None:
+    path = write(tmp_path, "seed: -1\ntrain: {epochs: many}")
+    # That of the file is not seen behind the two overrides, of which the last one counts.
+    message = error_message(path, "train.epochs=2.5", "train.epochs=0")
+    assert message == (
+        "run.yaml: 1 mistake\n"
+        "  seed = -1: must be greater than or equal to 0\n"
+        "--set train.epochs=0: 1 mistake\n"
+        "  train.epochs = 0: must be greater than or equal to 1"
+    )
 
 
 def test_require_path() -> None:

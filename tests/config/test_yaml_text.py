@@ -81,13 +81,28 @@ def test_merge_keys() -> None:
     ("text", "message"),
     [
         ("- a\n- b\n", "must hold settings as key: value, holds a list"),
-        ("seed: [1\n", "not YAML: while parsing a flow sequence"),
-        ("seed: 1\nseed: 2\n", "not YAML: key 'seed' is given twice line 2, column 1"),
-        ("a:\n\tb: 3\n", r"not YAML: while scanning for the next token found character '\t' that"),
+        (
+            "seed: 1\npaths: [1\n",
+            "not YAML: line 3, column 1: expected ',' or ']', but got the end "
+            "(while parsing a flow sequence from line 2)",
+        ),
+        ("seed: 1\nseed: 2\n", "not YAML: line 2, column 1: key 'seed' is given twice"),
+        (
+            "a:\n\tb: 3\n",
+            "not YAML: line 2, column 1: found character '\\t' that cannot start any token; indent "
+            "with spaces",
+        ),
         ("a: &x [*x]\n", "not YAML: a.0 contains itself"),
-        ("a: 1\n---\nb: 2\n", "not YAML: expected a single document"),
-        ("a: \x00", "not YAML: unacceptable character #x0000"),
-        ("a: !!python/object:os.x {}\n", "not YAML: could not determine a constructor for the tag"),
+        (
+            "a: 1\n---\nb: 2\n",
+            "not YAML: line 2, column 1: expected a single document in the stream from line 1 but "
+            "found another document",
+        ),
+        ("a: \x00", "not YAML: unacceptable character #x0000 at position 3"),
+        (
+            "a: !!python/object:os.x {}\n",
+            "not YAML: line 1, column 4: could not determine a constructor for the tag",
+        ),
     ],
 )
 def test_file_that_is_not_a_mapping_in_yaml(tmp_path: Path, text: str, message: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from halftone import images
 from halftone.config import PixelSpec
 from halftone.dataset.stored_images import StoredImages
-from halftone.errors import RunError
+from halftone.errors import InputError
 
 NUM_ROWS = 11
 SPEC = PixelSpec(height_px=5, width_px=4, channels=3)
@@ -79,13 +79,13 @@ def test_a_damaged_image_is_named_with_its_file_and_row(encoding: str, detail: s
     damaged = StoredImages(column(encoding, cut_row=6), spec_of(encoding), "out/a.parquet")
     later = damaged._replace(numbers=range(100, 100 + NUM_ROWS))
     for stored, row in ((damaged, 6), (later, 106)):
-        with pytest.raises(RunError) as caught:
+        with pytest.raises(InputError) as caught:
             stored.pixels()
         assert str(caught.value) == (
             f"out/a.parquet: the image of row {row} is damaged ({detail}); restore it, or run "
             "preprocess again with a new --output"
         )
-        with ThreadPoolExecutor(2) as threads, pytest.raises(RunError, match=f"of row {row} is"):
+        with ThreadPoolExecutor(2) as threads, pytest.raises(InputError, match=f"of row {row} is"):
             stored.copy_to(
                 np.zeros((NUM_ROWS, *SPEC.shape), np.uint8), np.arange(NUM_ROWS), threads
             )
@@ -93,7 +93,7 @@ def test_a_damaged_image_is_named_with_its_file_and_row(encoding: str, detail: s
 
 
 def test_raw_pixels_of_a_wrong_length_are_an_error_with_the_file() -> None:
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(InputError) as caught:
         StoredImages(column("raw", cut_row=6), SPEC, "out/a.parquet").pixels()
     assert str(caught.value) == (
         "out/a.parquet is damaged (image 6 has 51 bytes; its shape is (5, 4, 3)); restore it, or "

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halftone import config
-from halftone.config import ConfigError
+from halftone.config import ConfigError, overlay_settings, read_environment
 from halftone.experiment import combining, spec
 from halftone.experiment.planning import RunPlanner, Trial
 from halftone.experiment.spec import RandomSpec
@@ -86,6 +86,42 @@ def test_overrides_apply_to_every_run() -> None:
     assert [trial.config.train.epochs for trial in trials] == [1, 1]
     assert [trial.config.paths.images for trial in trials] == ["other", "other"]
     assert BASE["train"] == {"epochs": 3, "batch_size": 8}
+
+
+def test_environment_overrides_the_base_and_not_what_a_run_sets() -> None:
+    runs = [{"name": "one"}, {"name": "two", "set": {"train.epochs": 9}}]
+    environment = read_environment(
+        {
+            "HALFTONE_TRAIN_EPOCHS": "5",
+            "HALFTONE_TRAIN_BATCH_SIZE": "16",
+            "HALFTONE_PATHS_DATASET": "that/of/another/job",
+        }
+    )
+    experiment = spec.parse_spec({"name": "study", "base": BASE, "runs": runs}, "table.yaml")
+    planner = RunPlanner(experiment, "table.yaml", {"train.batch_size": 4}, environment)
+    one, two = planner.plan_stages()[""]
+    assert [trial.config.train.epochs for trial in (one, two)] == [5, 9]
+    assert [trial.config.train.batch_size for trial in (one, two)] == [4, 4]
+    # As if the file had these settings: the identity of a run does not depend on where they are.
+    base = overlay_settings(BASE, {"train.epochs": 5, "train.batch_size": 4})
+    written = spec.parse_spec({"name": "study", "base": base, "runs": runs}, "table.yaml")
+    assert RunPlanner(written, "table.yaml").plan_stages()[""] == [one, two]
+    wrong = read_environment({"HALFTONE_TRAIN_EPOCHS": "0"})
+    with pytest.raises(ConfigError) as caught:
+        RunPlanner(experiment, "table.yaml", {}, wrong)
+    assert str(caught.value) == (
+        "HALFTONE_TRAIN_EPOCHS: 1 mistake\n  train.epochs = 0: must be greater than or equal to 1"
+    )
+
+
+def test_a_mistake_names_the_flag_that_it_comes_from() -> None:
+    base = {**BASE, "train": {"epochs": 3, "warmup_epochs": 1, "decay": "cosine"}}
+    with pytest.raises(ConfigError) as caught:
+        plan({"train.epochs": 1}, base=base, runs=[{"name": "one"}])
+    assert str(caught.value) == (
+        "table.yaml: base with --epochs: 1 mistake\n"
+        "  train: warmup_epochs 1 of 1 epochs leave none for decay cosine; use fewer"
+    )
 
 
 NARROW = {"train.model": {"name": "mlp", "hidden": [5]}}

@@ -221,5 +221,15 @@ def test_a_file_is_parsed_like_any_config(tmp_path: Path) -> None:
     path.write_text("name: a\nruns: [{name: one, set: {train.learning_rate: 1e-3}}]\n")
     assert spec.load_spec(str(path)).runs[0].set == {"train.learning_rate": 0.001}
     path.write_text("name: a\nname: b\n")
-    with pytest.raises(ConfigError, match="not YAML: key 'name' is given twice"):
+    with pytest.raises(ConfigError, match=r"not YAML: line 2, column 1: key 'name' is given"):
         spec.load_spec(str(path))
+
+
+def test_a_config_is_no_experiment() -> None:
+    path = str(Path(__file__).parents[2] / "conf" / "faces.yaml")
+    with pytest.raises(ConfigError) as caught:
+        spec.load_spec(path)
+    assert str(caught.value) == (
+        f"{path}: is a config and no experiment, which has its settings below `base`; begin with "
+        "one of conf/experiments"
+    )

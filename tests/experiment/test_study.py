@@ -82,7 +82,8 @@ def test_a_killed_study_resumes_and_a_failed_run_stops_no_other(
         "train.learning_rate (it is 1e+30), or set train.clip_norm"
     )
     assert lines[-2:] == [
-        "failed: 1 of 2 runs; run the same command again to retry them",
+        "failed: 1 of 2 runs; correct what they say, then run the same command again: the others "
+        "are kept",
         f"  bad: {error}; its log is {out}/runs/bad/log",
     ]
     done = f"nothing to do: the training at {out}/runs/good/model is finished"

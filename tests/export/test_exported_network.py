@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from exported_networks import exported_network, images
-from halftone.errors import RunError
+from halftone.errors import InputError, RunError
 from halftone.export.exported_network import ExportedNetwork, translate_conversion_errors
 
 
@@ -51,5 +51,5 @@ def test_what_a_converter_raises_becomes_one_line() -> None:
         "tool cannot convert the network: 'no\\nsuch\\noperation'; nothing was published. Use "
         "--format a or b"
     )
-    with pytest.raises(RunError, match=r"^a damaged row$"), translate_conversion_errors("t", "a"):
-        raise RunError("a damaged row")
+    with pytest.raises(InputError, match=r"^a damaged row$"), translate_conversion_errors("t", "a"):
+        raise InputError("a damaged row")

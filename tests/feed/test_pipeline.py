@@ -16,12 +16,13 @@ from halftone import storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
 from halftone.dataset.shard_files import ShardFile
-from halftone.errors import RunError
+from halftone.errors import InputError
 from halftone.feed import epoch_plan, pipeline
 from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.pipeline import BatchSource, CachedSource, StreamedSource
 from halftone.feed.world import World
 from halftone.images import encode_pixels
+from halftone.system import machine
 
 SHAPE = (2, 3, 1)
 PIXELS = PixelSpec(height_px=2, width_px=3)
@@ -245,7 +246,7 @@ def test_a_damaged_image_is_an_error_with_its_shard_and_row(tmp_path: Path, kind
             for _ in source.epoch_dataset(plan, "7:1"):
                 pass
 
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(InputError) as caught:
         read()
     assert str(caught.value) == (
         f"{url}: the image of row 4 is damaged (Premature end of JPEG file); restore it, or run "
@@ -286,7 +287,7 @@ def test_cached_source_refuses_another_plan(shards: list[ShardFile], tmp_path: P
 def test_ranks_of_a_machine_may_cache_a_quarter_of_its_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pipeline, "_available_memory_bytes", lambda: 1000)
+    monkeypatch.setattr(machine, "usable_memory_bytes", lambda: 1000)
     assert pipeline.fits_in_memory(250, local_size=1)
     assert not pipeline.fits_in_memory(251, local_size=1)
     assert pipeline.fits_in_memory(125, local_size=2)
@@ -304,7 +305,7 @@ def test_read_error_is_raised_in_place_of_the_tensorflow_error(
         with pipeline.raise_read_errors(source):
             rows(source.epoch_dataset(plan))
 
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(InputError) as caught:
         read()
     assert str(caught.value) == (
         f"{tmp_path}/train/3.parquet is missing; restore it, or run preprocess again with a new "

@@ -13,7 +13,7 @@ from halftone import storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
 from halftone.dataset.shard_files import ShardFile
-from halftone.errors import RunError
+from halftone.errors import InputError
 from halftone.feed import epoch_plan, rank_batches
 from halftone.feed.buffers import BufferPool
 from halftone.feed.epoch_plan import EpochPlan
@@ -123,7 +123,7 @@ def test_rank_without_rows_gets_rows_of_weight_0(shards: list[ShardFile], tmp_pa
 
 def test_missing_rows_are_an_error(shards: list[ShardFile], tmp_path: Path) -> None:
     wrong_shard = replace(shards[0], rows=6)
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(InputError) as caught:
         read(tmp_path, epoch_plan.partition_shards([wrong_shard, *shards[1:]], 1, 4))
     assert str(caught.value) == (
         f"{tmp_path}/train/0.parquet has 5 rows, the manifest has 6; restore it, or run "
@@ -134,7 +134,7 @@ def test_missing_rows_are_an_error(shards: list[ShardFile], tmp_path: Path) -> N
 def test_damaged_or_missing_shard_is_an_error(shards: list[ShardFile], tmp_path: Path) -> None:
     path = tmp_path / shards[2].path
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(InputError) as caught:
         read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
     assert str(caught.value) == (
         f"{path} is damaged (Parquet magic bytes not found in footer. Either the file is "
@@ -142,7 +142,7 @@ def test_damaged_or_missing_shard_is_an_error(shards: list[ShardFile], tmp_path:
         "--output"
     )
     path.unlink()
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(InputError) as caught:
         read(tmp_path, epoch_plan.partition_shards(shards, 1, 4))
     assert str(caught.value) == (
         f"{path} is missing; restore it, or run preprocess again with a new --output"

@@ -189,7 +189,7 @@ def test_a_config_mistake_ends_a_job_before_it_starts_spark(
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "no-java"))  # Spark could not start
     lines = run(job, "--config", conf, "--set", "train.epochs=0", code=2)
     assert lines == [
-        f"error: {conf}: 1 mistake",
+        "error: --set train.epochs=0: 1 mistake",
         "  train.epochs = 0: must be greater than or equal to 1",
     ]
 

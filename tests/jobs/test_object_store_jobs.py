@@ -244,3 +244,20 @@ def test_a_missing_bucket_ends_a_job_with_advice(site: Site) -> None:
     assert lines == [
         "error: s3://nobody-has-this/images: no such folder; check paths.images or --input"
     ]
+
+
+@pytest.mark.slow
+def test_an_output_that_may_not_be_written_is_found_before_the_images_are_listed(
+    site: Site,
+) -> None:
+    proxy = site.store.proxy
+    proxy.requests.clear()
+    proxy.fault = lambda method, _: fault_proxy.ERROR_403 if method == "PUT" else fault_proxy.PASS
+    try:
+        (line,) = site.run("preprocess", "--output", f"{ROOT}/denied", code=2)
+    finally:
+        proxy.fault = fault_proxy.no_faults
+    assert line.startswith(f"error: {ROOT}/denied: cannot be written: {ROOT}/denied/_probe-")
+    assert " denies access: " in line
+    assert "PUT" in {method for method, _, _ in proxy.requests}
+    assert not [target for _, target, _ in proxy.requests if "images" in target]

@@ -123,3 +123,14 @@ def test_ranks_lost_after_a_stop_request_are_not_restarted(tmp_path: Path) -> No
         "before a checkpoint was written: rank 0 was killed by signal 9; run the same command "
         "again to go on from the start"
     )
+
+
+def test_an_exception_of_each_try_is_no_reason_for_another(tmp_path: Path) -> None:
+    status = RankStatus("broken", "TypeError: build() takes no arguments", "the traceback")
+    with pytest.raises(RunError) as caught:
+        run(starter(["exited with code 1"] * 3, tmp_path, status), tmp_path)
+    assert str(caught.value) == (
+        "rank 1: TypeError: build() takes no arguments, and train.max_restarts is 2; the try "
+        "before ended in the same way, so correct the cause. Its log is "
+        f"{tmp_path}/logs/rank-1.log"
+    )

@@ -212,8 +212,8 @@ def shard_of_rank_1(dataset: Path) -> Path:
 def test_damaged_shard_is_reported_once_without_a_restart(start: Train, dataset: Path) -> None:
     shard = shard_of_rank_1(dataset)
     shard.write_bytes(b"x" * shard.stat().st_size)  # another size would be found by the driver
-    output = finish(start("model", ranks=2), code=1).splitlines()
-    assert output[-1].startswith(f"failed: rank 1: {shard} is damaged (Parquet magic bytes not ")
+    output = finish(start("model", ranks=2), code=2).splitlines()
+    assert output[-1].startswith(f"error: rank 1: {shard} is damaged (Parquet magic bytes not ")
     assert output[-1].endswith("); restore it, or run preprocess again with a new --output")
     assert not any(line.startswith(("Traceback", "restarting")) for line in output)
 

@@ -119,7 +119,8 @@ def test_a_companion_may_be_in_another_range(monkeypatch: pytest.MonkeyPatch) ->
     ("root", "message"),
     [
         ("s3://b/nowhere", "s3://b/nowhere: no such folder; check paths.images or --input"),
-        ("s3://b/a.jpg", "s3://b/a.jpg: is a file; paths.images must be a folder of images"),
+        ("s3://b/a.jpg", "s3://b/a.jpg: is a file, not a folder of images; check "
+         "paths.images or --input"),
         ("s3://b/other", "s3://b/other: no images among 1 files; searched at any depth for names "
          "that end in jpg, png (preprocess.suffixes)"),
     ],

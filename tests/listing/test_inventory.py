@@ -129,10 +129,10 @@ def test_a_report_without_versions_sizes_and_times(tmp_path: Path) -> None:
     [
         (ROOT, {"fileFormat": "ORC"}, "the report is written as ORC; set the format of the "
          "inventory to Parquet or CSV, and give the manifest of its next report"),
-        ("s3://pictures2/images", {}, "is a report of the bucket pictures; paths.images is "
-         "s3://pictures2/images, which is not in it"),
-        ("/data/images", {}, "is a report of the bucket pictures; paths.images is /data/images, "
-         "which is not in it"),
+        ("s3://pictures2/images", {}, "is a report of the bucket pictures; the folder of "
+         "images is s3://pictures2/images, which is not in it"),
+        ("/data/images", {}, "is a report of the bucket pictures; the folder of images is "
+         "/data/images, which is not in it"),
         (ROOT, {"creationTimestamp": "x"}, "is no manifest of S3 Inventory (ValueError: invalid "
          "literal for int() with base 10: 'x')"),
         (ROOT, {"fileSchema": "Bucket, Size"}, "a report of S3 Inventory must have the columns "

@@ -92,11 +92,25 @@ def test_parameters_override_the_file_and_are_shown(
     ]
 
 
+def test_variable_of_another_setting_counts_and_is_shown(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(parameters, "display", shown.append)
+    monkeypatch.setenv("HALFTONE_TRAIN_BATCH_SIZE", "16")
+    monkeypatch.setenv("HALFTONE_TRAIN_EPOCHS", "7")
+    config = parameters.config_from_parameters({"config": file, "train.epochs": "2"})
+    assert (config.train.epochs, config.train.batch_size) == (7, 16)
+    rows = shown[0].data.replace(' style="text-align: left"', "")
+    assert "<td>train.epochs</td><td>7</td><td>HALFTONE_TRAIN_EPOCHS</td>" in rows
+    assert "<td>train.batch_size</td><td>16</td><td>HALFTONE_TRAIN_BATCH_SIZE</td>" in rows
+
+
 def test_error_names_the_wrong_parameter(file: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parameters.config_from_parameters({"config": file, "train.epochs": "many"})
     assert str(caught.value) == (
-        f'{file}: 1 mistake\n  train.epochs = "many": must be a valid integer'
+        'this notebook: 1 mistake\n  train.epochs = "many": must be a valid integer'
     )
 
 

@@ -235,7 +235,7 @@ def test_a_file_instead_of_a_folder_is_an_error(tmp_path: Path, config: MakeConf
     with pytest.raises(InputError) as caught:
         list_images(f"{tmp_path}/1.jpg", config())
     assert str(caught.value) == (
-        f"{tmp_path}/1.jpg: is a file; paths.images must be a folder of images"
+        f"{tmp_path}/1.jpg: is a file, not a folder of images; check paths.images or --input"
     )
 
 

@@ -26,7 +26,7 @@ from halftone.config import Config, PixelSpec
 from halftone.dataset import manifest, pixel_statistics, schema
 from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS
-from halftone.errors import RunError
+from halftone.errors import InputError
 from halftone.images import decode_pixels, encode_pixels
 from halftone.preprocess import shard_writer, shards
 from halftone.preprocess.decode_block import PART
@@ -239,7 +239,7 @@ def test_without_planned_shards_spark_is_not_used(writer: ShardWriter) -> None:
 
 def test_a_missing_source_is_named(spark: SparkSession, writer: ShardWriter) -> None:
     shard = Shard("train/a.parquet", "train", (ShardSource("/nowhere/part", (), 0, 1),))
-    with pytest.raises(RunError, match=r"write: FileNotFoundError: .*/nowhere/part"):
+    with pytest.raises(InputError, match=r"write: FileNotFoundError: .*/nowhere/part"):
         write_shards(spark, writer, [shard], "run")
 
 
@@ -342,7 +342,7 @@ def test_a_damaged_image_is_named_with_its_source_and_its_row_there(tmp_path: Pa
     storage.write_table(url, table(schema.ROWS, *rows))
     notes = (note(f"{tmp_path}/notes.parquet", (0, DROPPED), (1, MOVED)),)
     shard = Shard("train/new.parquet", "train", (ShardSource(url, notes, 1, 1),))
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(InputError) as caught:
         ShardWriter(str(tmp_path), "/i", ["cat"], spec).write(shard)
     assert str(caught.value).startswith(f"{url}: the image of row 3 is damaged (PNG chunk ends")
     assert not (tmp_path / "train" / "new.parquet").exists()

@@ -101,7 +101,7 @@ def test_config_mistakes_are_reported_before_any_work(
     call: Call, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     code, last, err = call(overrides=overrides)
-    message = message if "mistake" not in message else f"{tmp_path}/retrain.yaml: {message}"
+    message = message if "mistake" not in message else f"--set {overrides[0]}: {message}"
     assert (code, err) == (2, f"error: {message}\n")
     assert last == {"outcome": "input", "reason": message, "exit_code": 2}
     assert not (tmp_path / "retrain").exists()

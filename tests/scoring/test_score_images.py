@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -136,9 +137,10 @@ def test_every_image_is_a_prediction_or_a_reject(
         str(path.relative_to(tmp_path / "scores")) for path in (tmp_path / "scores").rglob("*.*")
     }
     named = {*result["predictions"], *result["rejects_files"]}
-    assert files == {"metrics.json", "report.html", "_lock/000001.json", *named}
+    others = {"metrics.json", "report.html", "predictions.csv", "_lock/000001.json"}
+    assert files == {*others, *named}
     before = tree(tmp_path)
-    assert run(folder, only_new=True) == result
+    assert run(folder, only_new=True) == {**result, "scored_now": 0}
     assert tree(tmp_path) == before
     cv2.imwrite(str(folder / "lying" / "new.png"), stripes(0, 99))
     more = run(folder, only_new=True)
@@ -152,7 +154,7 @@ def test_scoring_again_writes_nothing_but_a_page_that_is_gone(
     run: Run, draw_images: DrawImages, tmp_path: Path
 ) -> None:
     folder = draw_images()
-    first, before = run(folder), tree(tmp_path)
+    first, before = {**run(folder), "scored_now": 0}, tree(tmp_path)
     assert run(folder) == first
     assert run(folder, only_new=True) == first
     assert tree(tmp_path) == before
@@ -245,10 +247,11 @@ def test_the_page_shows_all_current_scores(
     )
 
     text, before = (tmp_path / "scores" / "report.html").read_text(), tree(tmp_path)
-    assert run(folder, only_new=True) == result
+    assert run(folder, only_new=True) == {**result, "scored_now": 0}
     assert tree(tmp_path) == before
     (tmp_path / "scores" / "report.html").unlink()
     monkeypatch.setattr(score_images, "_score", no_spark)
+    result["scored_now"] = 0
     assert run(folder, only_new=True) == result
     assert (tmp_path / "scores" / "report.html").read_text() == text
     after = tree(tmp_path)
@@ -283,7 +286,7 @@ def test_no_image_that_can_be_decoded(run: Run, draw_images: DrawImages, tmp_pat
     assert "0 of 1 image is scored." in page.words()
     assert page.headings() == ["images", "rejects", "run"]
     before = tree(tmp_path)
-    assert run(folder) == result
+    assert run(folder) == {**result, "scored_now": 0}
     assert tree(tmp_path) == before
 
 
@@ -437,7 +440,7 @@ def test_wrong_input_is_refused_before_spark_starts(
     run: Run, tmp_path: Path, draw_images: DrawImages
 ) -> None:
     assert error_of(run, tmp_path / "nowhere", session=no_spark) == (
-        f"{tmp_path}/nowhere: no such folder; check paths.images or --input"
+        f"{tmp_path}/nowhere: no such folder; check paths.new_images or --images"
     )
     folder = draw_images(each=3)
     (tmp_path / "scores").mkdir()
@@ -487,6 +490,7 @@ def test_slices_of_raw_images(
         "c1": 3,
         "not in the catalogue": 6,
     }
+    first["scored_now"] = 0
     assert {name: sliced[name] for name in first} == first
     before = tree(tmp_path)
     assert run(folder, slices=("camera",), slice_catalogue=str(catalogue)) == sliced
@@ -512,3 +516,42 @@ def test_slices_of_raw_images_are_columns_of_their_catalogue(
     capsys.readouterr()
     assert "slices" not in run(folder, catalogue=str(catalogue), slices=("site",))
     assert "score.slices: no image has a label, so there are no slices" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("plain_page")
+def test_a_table_for_people_has_each_image(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    folder = draw_images(classes=("lying", "later"), each=2)
+    (folder / "later" / "a, b.png").write_bytes(b"")
+    result = run(folder)
+    path = tmp_path / "scores" / "predictions.csv"
+    header, *rows = csv.reader(path.open(newline=""))
+    assert header == ["path", "prediction", "probability", "label", "rejected"]
+    assert [row[0] for row in rows] == [
+        f"{folder}/{name}"
+        for name in (
+            *("later/0000.png", "later/0001.png", "later/a, b.png"),
+            *("lying/0000.png", "lying/0001.png"),
+        )
+    ]
+    assert [(row[3], row[4]) for row in rows] == [
+        *[("", "")] * 2, ("", "empty: 0 bytes"), *[("lying", "")] * 2
+    ]  # fmt: skip
+    stored = rows_of(tmp_path, result)
+    for image, prediction, probability, _, rejected in rows:
+        if not rejected:
+            row = stored[os.path.relpath(image, folder)]
+            assert prediction == row["prediction"]
+            assert float(probability) == pytest.approx(
+                row["probability"][LABELS.index(prediction)], abs=1e-6
+            )
+    # It is made again from the files of predictions, and left out where there are more images.
+    before = path.read_bytes()
+    path.unlink()
+    assert run(folder)["scored_now"] == 0
+    assert path.read_bytes() == before
+    assert run(folder, max_csv_rows=5) == {**result, "scored_now": 0}
+    assert path.exists()
+    run(folder, max_csv_rows=4)
+    assert not path.exists()

@@ -14,10 +14,11 @@ import fsspec
 import pyarrow as pa
 import pytest
 from pyspark import daemon, worker
+from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
 
-from halftone.errors import RunError
-from halftone.spark.actions import ActionProgress, collect_rows, parse_worker_error
+from halftone.errors import InputError, RunError
+from halftone.spark.actions import ActionProgress, collect_rows, parse_worker_error, run_action
 from halftone.spark.frames import create_frame, map_rows
 from halftone.storage import clients
 
@@ -61,7 +62,6 @@ def fail(error: Exception, number: int) -> int:
     [
         (ValueError("it is\nwrong"), "ValueError: it is wrong; finished work is kept, run again"),
         (RunError("the store is away"), "the store is away; finished work is kept, run again"),
-        (PermissionError(13, "denied"), "PermissionError: [Errno 13] denied"),
     ],
 )
 def test_an_error_of_a_worker_fails_the_run(
@@ -70,6 +70,30 @@ def test_an_error_of_a_worker_fails_the_run(
     with pytest.raises(RunError) as caught:
         run(any_spark, partial(fail, error), 1)
     assert str(caught.value).removesuffix(" to go on") == f"t: {message}"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (InputError("the shard is\ndamaged"), "t: the shard is damaged"),
+        (PermissionError(13, "denied"), "t: PermissionError: [Errno 13] denied"),
+        (OSError(40, "Too many levels"), "t: OSError: [Errno 40] Too many levels"),
+    ],
+)
+def test_a_lasting_error_of_a_worker_is_one_of_the_input(
+    any_spark: SparkSession, error: Exception, message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        run(any_spark, partial(fail, error), 1)
+    assert str(caught.value) == message
+
+
+def test_a_wrong_setting_of_spark_is_one_of_the_input(spark: SparkSession) -> None:
+    def refuse() -> None:
+        raise IllegalArgumentException("spark.sql.shuffle.partitions should be int, but was many")
+
+    with pytest.raises(InputError, match=r"^t: .* should be int, but was many$"):
+        run_action(spark, refuse, ActionProgress("t", "test"))
 
 
 class OfAnotherModule:

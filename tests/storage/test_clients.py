@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
+from halftone import storage
 from halftone.config import ConfigError, SparkSettings, config_from_mapping
-from halftone.errors import RunError
+from halftone.errors import InputError, RunError
 from halftone.spark.frames import map_rows
 from halftone.spark.session import spark_session
 from halftone.storage import clients
@@ -151,3 +152,41 @@ def test_errors_of_other_kinds_pass() -> None:
         clients.translate_errors("s3://bucket/a"),
     ):
         raise PermissionError("no")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("s4://b/x", "s4://b/x: unknown scheme s4://; did you mean s3://? Known are s3://, "),
+        ("s3:/b/x y", "s3:/b/x y: has one slash too few; write s3://b/x y"),
+    ],
+)
+def test_a_wrong_prefix_is_named(url: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        storage.normalise_url(url)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"endpoint_url": "localhost:9000"}, "Invalid endpoint: localhost:9000"),
+        ({"fast": True}, "AioSession.__init__() got an unexpected keyword argument 'fast'"),
+        ({"config_kwargs": {"retrys": 3}}, "Got unexpected keyword argument 'retrys'"),
+    ],
+)
+def test_a_wrong_option_of_a_client_is_one_of_the_input(
+    options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(fsspec.config.conf, "s3", options)
+    clients._open_client.cache_clear()
+    try:
+        with pytest.raises(InputError) as caught:
+            storage.read_bytes("s3://b/x")
+    finally:
+        clients._open_client.cache_clear()
+    (name,) = options
+    assert str(caught.value) == (
+        f"s3://b/x: the client of s3:// cannot be opened: {message}; correct storage.options.s3 "
+        f"({name})"
+    )

@@ -51,9 +51,19 @@ def test_a_file_written_in_pieces_appears_at_the_end_or_not_at_all(root: str) ->
     assert storage.list_names(storage.join(root, "deep")) == ["file.bin"]
 
 
-def test_writable_folder_is_created_and_left_empty(root: str) -> None:
-    storage.check_writable(storage.join(root, "new"))
-    assert storage.list_names(storage.join(root, "new")) == []
+def test_a_writable_folder_is_left_as_it_was(root: str) -> None:
+    storage.check_writable(storage.join(root, "new", "deep"))
+    assert not storage.exists(storage.join(root, "new"))
+    storage.write_bytes(storage.join(root, "old", "file"), b"1")
+    storage.check_writable(storage.join(root, "old"))
+    assert storage.list_names(storage.join(root, "old")) == ["file"]
+
+
+def test_new_folders_are_removed_unless_they_hold_something(tmp_path: Path) -> None:
+    with storage.remove_new_folders(str(tmp_path / "a" / "b")):
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        (tmp_path / "a" / "file").touch()
+    assert os.listdir(tmp_path / "a") == ["file"]
 
 
 def test_folder_that_cannot_be_written_is_named_with_the_cause(

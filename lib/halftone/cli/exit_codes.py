@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Callable
 
 from halftone import printable
-from halftone.errors import InputError, RunError, StoppedError, describe_os_error
+from halftone.errors import InputError, RunError, StoppedError, describe_os_error, is_lasting
 from halftone.system import job_process
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def _describe_error(error: BaseException) -> tuple[str, int]:
         return f"busy: {error}", BUSY
     if isinstance(error, RunError):
         return f"failed: {error}", 1
+    if is_lasting(error):  # of the operating system, such as a folder without permission
+        return f"error: {error}", 2
     if isinstance(error, OSError):  # such as a full disk
         return f"failed: {describe_os_error(error)}", 1
     if isinstance(error, KeyboardInterrupt):

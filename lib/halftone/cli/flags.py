@@ -3,16 +3,58 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose help keeps the lines of its description."""
+    """A parser whose help keeps the lines of its description, and which suggests settings."""
 
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**settings)
+
+    def parse_known_args(  # type: ignore[override]
+        self,
+        args: Optional[Sequence[str]] = None,
+        namespace: Optional[argparse.Namespace] = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse the arguments, all of which must be known; suggest what an unknown flag may mean.
+
+        argparse calls it of the parser of a sub-command, too.
+
+        Raises:
+            SystemExit: an argument is wrong; the exit code is 2.
+        """
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._hint(unknown)}")
+        return parsed, []
+
+    def _hint(self, unknown: Sequence[str]) -> str:
+        """Return a flag with nearly the name of an unknown one, or the setting of its name."""
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        hints = []
+        for flag, value in zip(unknown, [*unknown[1:], ""]):
+            if not flag.startswith("--"):
+                continue
+            close = difflib.get_close_matches(flag.partition("=")[0], flags, n=1, cutoff=0.8)
+            if close:
+                hints.append(f"did you mean {close[0]}?")
+                continue
+            is_value = value and not value.startswith("--")
+            setting = _suggest_setting(flag, value if is_value else "VALUE")
+            hints += [f"as a setting it is {setting}"] if setting else []
+        return "; " + ", ".join(hints) if hints else ""
+
+
+def _suggest_setting(flag: str, value: str) -> Optional[str]:
+    try:
+        from halftone.config import suggest_setting  # here: --help needs no packages
+    except ModuleNotFoundError:
+        return None
+    return suggest_setting(flag, value)
 
 
 class JobFlags(NamedTuple):

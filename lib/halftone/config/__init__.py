@@ -12,6 +12,8 @@ from halftone.config.custom import Custom
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.config.families import FAMILIES
 from halftone.config.load import (
+    apply_overrides,
+    build_config,
     config_from_mapping,
     diff_settings,
     flatten_settings,
@@ -21,11 +23,13 @@ from halftone.config.load import (
 )
 from halftone.config.model import Convnet, Mlp
 from halftone.config.network import NetworkSettings, OneOrPerLayer
+from halftone.config.overrides import Override, collect_overrides, read_environment
 from halftone.config.residual import Residual
 from halftone.config.retrain import DriftSettings, GateSettings, RetentionSettings, RetrainSettings
 from halftone.config.root import Config, Paths, SparkSettings, TrackingSettings
 from halftone.config.score import ScoreSettings
 from halftone.config.storage import StorageSettings
+from halftone.config.suggestions import suggest_setting
 from halftone.config.train import TrainSettings
 from halftone.config.yaml_text import read_yaml
 from halftone.config.yaml_values import fit_section
@@ -45,6 +49,7 @@ __all__ = [
     "Mlp",
     "NetworkSettings",
     "OneOrPerLayer",
+    "Override",
     "Paths",
     "PixelSpec",
     "PreprocessSettings",
@@ -57,12 +62,17 @@ __all__ = [
     "StorageSettings",
     "TrackingSettings",
     "TrainSettings",
+    "apply_overrides",
+    "build_config",
+    "collect_overrides",
     "config_from_mapping",
     "diff_settings",
     "fit_section",
     "flatten_settings",
     "load_config",
     "overlay_settings",
+    "read_environment",
     "read_yaml",
     "require_path",
+    "suggest_setting",
 ]

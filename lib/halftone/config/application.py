@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, WithJsonSchema, field_validator
 
 from halftone.config.base import ConfigError, ConfigSection
-from halftone.config.network import Fraction, NetworkSettings
+from halftone.config.network import FAMILY, Fraction, NetworkSettings
 
 _REGNET_SIZES = ("002", "004", "006", "008", "016", "032", "040", "064", "080", "120", "160", "320")
 # The functions of keras.applications that build a network.
@@ -44,10 +44,12 @@ class Head(ConfigSection):
 class Application(NetworkSettings):
     """A network of keras.applications, without its own head, and with its own input scaling."""
 
-    name: Literal["application"] = "application"
-    architecture: str = Field(
-        description="its name in keras.applications, such as EfficientNetB0, ResNet50V2, "
-        "MobileNetV2, DenseNet121 or ConvNeXtTiny"
+    name: Literal["application"] = Field("application", description=FAMILY)
+    architecture: Annotated[str, WithJsonSchema({"type": "string", "enum": [*ARCHITECTURES]})] = (
+        Field(
+            description="its name in keras.applications, such as EfficientNetB0, ResNet50V2, "
+            "MobileNetV2, DenseNet121 or ConvNeXtTiny"
+        )
     )
     weights: str = Field(
         NO_WEIGHTS,

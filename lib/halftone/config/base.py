@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
 )
 
 from halftone.errors import InputError
+from halftone.url_schemes import describe_unknown_scheme
 
 
 class ConfigError(InputError):
     """A setting is unknown, of the wrong type, out of range, or missing although required."""
+
+
+def _check_scheme(url: str) -> str:
+    mistake = describe_unknown_scheme(url)
+    if mistake:
+        raise ValueError(mistake)
+    return url
+
+
+# A local path, or a URL whose scheme is known.
+PathOrUrl = Annotated[str, AfterValidator(_check_scheme)]
 
 
 def mistakes_message(source: str, mistakes: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from halftone.config.network import NetworkSettings
+from halftone.config.network import FAMILY, NetworkSettings
 
 # The arguments that a function gets besides those of the setting `args`.
 GIVEN_ARGUMENTS = ("input_shape", "num_classes")
@@ -15,7 +15,7 @@ GIVEN_ARGUMENTS = ("input_shape", "num_classes")
 class Custom(NetworkSettings):
     """A network of the user's own: a function returns it as a Keras model."""
 
-    name: Literal["custom"] = "custom"
+    name: Literal["custom"] = Field("custom", description=FAMILY)
     build: str = Field(
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
         description="package.module:function, called as function(input_shape=(height, width, "

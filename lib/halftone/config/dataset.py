@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import (
     Field,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from halftone.config.base import ConfigSection, check_one_group
+from halftone.config.base import ConfigSection, PathOrUrl, check_one_group
 from halftone.config.effects import ADDED, NOTHING, drop_added_defaults
 
 # fmt: off
@@ -28,8 +29,8 @@ class PixelSpec(ConfigSection):
     The model directory stores these values, so that scoring decodes images as training did.
     """
 
-    height_px: int = Field(64, ge=1, le=8192)
-    width_px: int = Field(64, ge=1, le=8192)
+    height_px: int = Field(64, ge=1, le=8192, description="height to which images are resized")
+    width_px: int = Field(64, ge=1, le=8192, description="width to which images are resized")
     channels: Literal[1, 3] = Field(1, description="1: grey (ITU-R 601 luma), 3: colour (RGB)")
     fit: Literal["stretch", "crop", "pad"] = Field(
         "stretch",
@@ -152,7 +153,7 @@ class PreprocessSettings(ConfigSection):
         description="regular expression on the path below paths.images with one group that is the "
         "label; default: the name of the folder that contains the image",
     )
-    catalogue: Optional[str] = Field(
+    catalogue: Optional[PathOrUrl] = Field(
         None,
         description="CSV file, Parquet file or folder of Parquet files that lists the images, used "
         "instead of a listing of the folder; the column path holds paths relative to paths.images, "
@@ -171,7 +172,9 @@ class PreprocessSettings(ConfigSection):
         "publishes the dataset",
         json_schema_extra=NOTHING,
     )
-    rows_per_shard: Union[Literal["auto"], int] = Field(
+    rows_per_shard: Union[
+        Literal["auto"], Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1})]
+    ] = Field(
         "auto",
         description="auto: 16 MiB of pixels per shard, fewer if a split would have less than "
         "min_shards shards",

@@ -30,6 +30,8 @@ _ADDED = "added"
 # A setting that changes a result, and that older versions of Halftone did not have. While it has
 # its default, digests of the settings are as in these versions, so that their results stay valid.
 ADDED: dict[str, Any] = {_ADDED: True}
+# The names of all marks in json_schema_extra.
+MARKS = (_KEY, _ADDED)
 
 
 def effect_of(section: type[ConfigSection], name: str) -> str:

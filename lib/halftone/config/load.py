@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from pydantic import (
     ValidationError,
 )
 
-from halftone.config.base import ConfigError, mistakes_message
-from halftone.config.families import FAMILIES
+from halftone.config.base import ConfigError
+from halftone.config.mistakes import describe_mistakes
+from halftone.config.overrides import Override, collect_overrides
 from halftone.config.root import Config
-from halftone.config.yaml_text import parse_yaml, read_yaml
+from halftone.config.yaml_text import read_yaml
 from halftone.config.yaml_values import fit_section, split_key
+
+_EXPERIMENT_KEY = "base"  # an experiment has a config below it
 
 
 def load_config(
     path: str, overrides: Sequence[str] = (), paths: Mapping[str, Optional[str]] = {}
 ) -> Config:
     """Read a YAML file, apply overrides, and validate all settings.
+
+    A setting comes from the file, from its environment variable (HALFTONE_TRAIN_EPOCHS for
+    train.epochs), from `overrides` or from `paths`; each takes precedence over those before it.
 
     Args:
         path: the YAML file.
@@ -31,18 +36,40 @@ def load_config(
     Raises:
         ConfigError: the file cannot be read, or settings are invalid; lists every mistake.
     """
+    return build_config(path, collect_overrides(overrides, paths))
+
+
+def build_config(path: str, overrides: Sequence[Override]) -> Config:
+    """Read a YAML file and apply these overrides alone.
+
+    Raises:
+        ConfigError: as load_config.
+    """
     raw = read_yaml(path)
+    if _EXPERIMENT_KEY in raw:
+        raise ConfigError(
+            f"{path}: is an experiment and no config; run it with jobs/experiment.py --config "
+            f"{path}"
+        )
+    return config_from_mapping(apply_overrides(raw, overrides), path, overrides)
+
+
+def apply_overrides(raw: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
+    """Return a copy of nested settings with overrides, of which later ones take precedence."""
+    overlaid = dict(raw)
     for override in overrides:
-        raw = overlay_settings(raw, _parse_override(override))
-    given = {f"paths.{name}": value for name, value in paths.items() if value is not None}
-    return config_from_mapping(overlay_settings(raw, given), source=path)
+        overlaid = overlay_settings(overlaid, {override.key: override.value})
+    return overlaid
 
 
-def config_from_mapping(raw: Mapping[str, Any], source: str) -> Config:
+def config_from_mapping(
+    raw: Mapping[str, Any], source: str, overrides: Sequence[Override] = ()
+) -> Config:
     """Validate a mapping of settings.
 
     Args:
         source: the name of the mapping in error messages, such as its file.
+        overrides: what `raw` has from elsewhere, to be named in error messages.
 
     Raises:
         ConfigError: settings are invalid; lists every mistake.
@@ -51,8 +78,7 @@ def config_from_mapping(raw: Mapping[str, Any], source: str) -> Config:
         # JSON mode checks types strictly, but accepts YAML's lists for tuples.
         return Config.model_validate_json(json.dumps(fit_section(raw, Config), default=str))
     except ValidationError as error:
-        mistakes = [_describe_mistake(dict(item)) for item in error.errors(include_url=False)]
-        raise ConfigError(mistakes_message(source, mistakes)) from None
+        raise ConfigError(describe_mistakes(error, raw, source, overrides)) from None
 
 
 def require_path(value: Optional[str], key: str, flag: str) -> str:
@@ -98,32 +124,3 @@ def overlay_settings(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dic
             inner = inner[section]
         inner[name] = value
     return overlaid
-
-
-def _parse_override(override: str) -> dict[str, Any]:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {override}: must be KEY=VALUE, such as train.epochs=3")
-    return {key: parse_yaml(value, f"--set {override}", key)}
-
-
-def _describe_mistake(error: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"] if part not in FAMILIES)
-    if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key; {_describe_valid_keys(error['loc'])}"
-    message = str(error["msg"]).replace("Input should be", "must be").replace("Value error, ", "")
-    if error["type"] == "missing" or isinstance(error["input"], dict):
-        return f"{key or 'config'}: {message}"
-    return f"{key} = {json.dumps(error['input'])}: {message}"
-
-
-def _describe_valid_keys(location: tuple[Union[int, str], ...]) -> str:
-    section: Any = Config
-    for part in location[:-1]:
-        if part in FAMILIES:
-            section = FAMILIES[str(part)]
-        elif part != "model":
-            section = section.model_fields[part].annotation
-    matches = difflib.get_close_matches(str(location[-1]), list(section.model_fields), n=1)
-    hint = f"did you mean {matches[0]}? " if matches else ""
-    return f"{hint}valid here: {', '.join(section.model_fields)}"

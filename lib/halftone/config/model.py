@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from halftone.config.base import ConfigError
 from halftone.config.network import (
+    FAMILY,
     Fraction,
     NetworkSettings,
     OneOrPerLayer,
@@ -37,7 +38,7 @@ class _SlidingWindow(NamedTuple):
 class Convnet(NetworkSettings):
     """Convolutions, by default with 2x2 pooling after each, then dense layers."""
 
-    name: Literal["convnet"] = "convnet"
+    name: Literal["convnet"] = Field("convnet", description=FAMILY)
     filters: tuple[PositiveInt, ...] = Field(
         (32, 32), min_length=1, description="number of filters of each convolution"
     )
@@ -48,7 +49,9 @@ class Convnet(NetworkSettings):
         (1,), min_length=1, description="stride: one value, or one per convolution"
     )
     padding: Literal["same", "valid"] = Field("valid", description="padding of the convolutions")
-    pooling: Literal["max", "average"] = "max"
+    pooling: Literal["max", "average"] = Field(
+        "max", description="what a pooling takes of its 2x2 values"
+    )
     pool_after: Optional[tuple[PositiveInt, ...]] = Field(
         None, description="numbers of the convolutions, from 1, with pooling; default: all"
     )
@@ -193,7 +196,7 @@ class Convnet(NetworkSettings):
 class Mlp(NetworkSettings):
     """Dense layers on the flattened pixels; without hidden layers, logistic regression."""
 
-    name: Literal["mlp"] = "mlp"
+    name: Literal["mlp"] = Field("mlp", description=FAMILY)
     hidden: tuple[PositiveInt, ...] = Field(
         (200, 60), description="units of each hidden layer; []: logistic regression"
     )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar, Union
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from halftone.config.base import ConfigSection
 
 _Value = TypeVar("_Value")
+FAMILY = "family of networks, which decides the other settings of train.model"
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 OutputScale = Annotated[
     float,
@@ -29,12 +32,23 @@ def _unwrap_single(values: tuple[_Value, ...]) -> Union[_Value, list[_Value]]:
     return values[0] if len(values) == 1 else list(values)
 
 
+class _OneOrListSchema:
+    """The JSON Schema of a value, or of a list of such values."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        values = handler(core_schema)["items"]
+        return {"anyOf": [values, {"type": "array", "items": values, "minItems": 1}]}
+
+
 # One value for all layers, a scalar in YAML and JSON, or a list with one value per layer.
 OneOrPerLayer = Annotated[
     tuple[_Value, ...],
     BeforeValidator(_as_tuple),
     PlainSerializer(_unwrap_single, when_used="json"),
     Field(min_length=1),
+    _OneOrListSchema(),
 ]
 
 

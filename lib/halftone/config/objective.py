@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Optional, Union
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from halftone.config.base import ConfigSection
 
@@ -27,7 +27,20 @@ def _check_class_weights(value: Any) -> Any:
 
 
 ClassWeights = Annotated[
-    Union[Literal["none", "balanced"], dict[str, float]], BeforeValidator(_check_class_weights)
+    Union[Literal["none", "balanced"], dict[str, float]],
+    BeforeValidator(_check_class_weights),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["none", "balanced"]},
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": "number", "exclusiveMinimum": 0},
+                    "minProperties": 1,
+                },
+            ]
+        }
+    ),
 ]
 
 

@@ -13,11 +13,18 @@ from halftone.config.effects import RESUMABLE
 class OptimisationSettings(ConfigSection):
     """How gradients change the weights, and by how much over the epochs."""
 
-    epochs: int = Field(10, ge=1, json_schema_extra=RESUMABLE)
+    epochs: int = Field(
+        10,
+        ge=1,
+        description="how often the train split is passed; patience may stop earlier",
+        json_schema_extra=RESUMABLE,
+    )
     optimizer: Literal["adam", "adamw", "sgd"] = Field(
         "adam", description="adamw: adam that insists on a weight_decay; both decouple it"
     )
-    learning_rate: float = Field(1e-3, gt=0.0)
+    learning_rate: float = Field(
+        1e-3, gt=0.0, description="by how much an update changes the weights; see decay"
+    )
     momentum: float = Field(0.0, ge=0.0, lt=1.0, description="for optimizer sgd only")
     nesterov: bool = Field(
         False, description="Nesterov's momentum, for optimizer sgd with a momentum"

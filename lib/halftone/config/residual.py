@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from halftone.config.network import (
+    FAMILY,
     Fraction,
     NetworkSettings,
     OneOrPerLayer,
@@ -21,7 +22,7 @@ class Residual(NetworkSettings):
     The defaults are those of ResNet-20 for images of 32x32.
     """
 
-    name: Literal["residual"] = "residual"
+    name: Literal["residual"] = Field("residual", description=FAMILY)
     stem_filters: PositiveInt = Field(16, description="filters of the first convolution")
     stem_kernel_px: PositiveInt = Field(3, description="side of its kernel; 7 for large images")
     stem_stride_px: PositiveInt = Field(1, description="its stride; 2 for large images")

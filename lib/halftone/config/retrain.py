@@ -9,7 +9,7 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import ConfigSection
+from halftone.config.base import ConfigSection, PathOrUrl
 from halftone.config.effects import ADDED, NOTHING
 
 
@@ -118,7 +118,7 @@ class RetentionSettings(ConfigSection):
 class RetrainSettings(ConfigSection):
     """Scheduled retraining on new images."""
 
-    folder: Optional[str] = Field(
+    folder: Optional[PathOrUrl] = Field(
         None,
         description="local path or URL for runs, datasets, history and the lock",
         json_schema_extra=NOTHING,
@@ -164,7 +164,7 @@ class RetrainSettings(ConfigSection):
         description="URL to which the outcome is sent as JSON; $NAME: an environment variable",
         json_schema_extra=NOTHING,
     )
-    outcome_file: Optional[str] = Field(
+    outcome_file: Optional[PathOrUrl] = Field(
         None,
         description="file or URL to which the outcome is written as JSON",
         json_schema_extra=NOTHING,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Optional
 
 from pydantic import (
     Field,
+    field_validator,
     model_validator,
 )
 
-from halftone.config.base import ConfigSection
+from halftone.config.base import ConfigSection, PathOrUrl
 from halftone.config.card import CardSettings
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.config.effects import NOTHING
@@ -18,23 +20,28 @@ from halftone.config.score import ScoreSettings
 from halftone.config.storage import StorageSettings
 from halftone.config.train import TrainSettings
 
+# Masters that Spark starts with. local[N, F] tries a task F times; local-cluster is for tests.
+_MASTER = re.compile(
+    r"local(\[\s*(\d+|\*)\s*(,\s*\d+\s*)?\])?|local-cluster\[.+\]|(spark|k8s|mesos)://.+|yarn"
+)
+
 
 class Paths(ConfigSection):
     """Local paths or URLs (s3://, gs://, abfs://, hdfs://); the jobs' flags override them."""
 
-    images: Optional[str] = Field(None, description="folder of raw images, read recursively")
-    dataset: Optional[str] = Field(
+    images: Optional[PathOrUrl] = Field(None, description="folder of raw images, read recursively")
+    dataset: Optional[PathOrUrl] = Field(
         None, description="written by preprocess, read by train and score"
     )
-    model: Optional[str] = Field(None, description="written by train, read by score")
-    scores: Optional[str] = Field(None, description="predictions, metrics and report")
-    new_images: Optional[str] = Field(
+    model: Optional[PathOrUrl] = Field(None, description="written by train, read by score")
+    scores: Optional[PathOrUrl] = Field(None, description="predictions, metrics and report")
+    new_images: Optional[PathOrUrl] = Field(
         None, description="raw images to score instead of a split of the dataset"
     )
-    baseline: Optional[str] = Field(
+    baseline: Optional[PathOrUrl] = Field(
         None, description="scores of another run, which the report compares with"
     )
-    label_errors: Optional[str] = Field(
+    label_errors: Optional[PathOrUrl] = Field(
         None, description="folds, the list of probably wrong labels, and their corrections"
     )
 
@@ -53,6 +60,15 @@ class SparkSettings(ConfigSection):
     )
     conf: dict[str, str] = Field(default_factory=dict, description="any spark.* setting")
 
+    @field_validator("master")
+    @classmethod
+    def _is_known_to_spark(cls, master: Optional[str]) -> Optional[str]:
+        if master is not None and not _MASTER.fullmatch(master):
+            raise ValueError(
+                "must be local, local[N], local[*], spark://HOST:PORT, yarn or k8s://URL"
+            )
+        return master
+
     @model_validator(mode="after")
     def _has_one_address(self) -> SparkSettings:
         if self.master and self.remote:
@@ -66,7 +82,7 @@ class SparkSettings(ConfigSection):
 class TrackingSettings(ConfigSection):
     """Where parameters, metrics and models of trainings are logged with MLflow."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="whether trainings are logged with MLflow")
     uri: Optional[str] = Field(
         None,
         description="tracking URI; default: MLFLOW_TRACKING_URI, else mlflow.db in the working "

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, Optional, Union
+from typing import Annotated, Final, Literal, Optional, Union
 
 from pydantic import (
     Field,
     PositiveInt,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from halftone.config.base import ConfigSection
+from halftone.config.base import ConfigSection, PathOrUrl
 from halftone.config.effects import ADDED, METRICS, NOTHING, ROWS, SHOWN
 
 NO_VIEWS: Final = "none"
+_Probability = Annotated[
+    float, WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
+]
 
 
 class ScoreSettings(ConfigSection):
@@ -36,7 +40,7 @@ class ScoreSettings(ConfigSection):
         "and to the left, and by one down and to the right",
         json_schema_extra=ADDED,
     )
-    threshold: Union[float, Literal["best_f1", "precision"]] = Field(
+    threshold: Union[_Probability, Literal["best_f1", "precision"]] = Field(
         0.5,
         description="for two classes: the probability from which the second class is predicted; "
         "best_f1, precision: chosen on the validation split for the best F1 score, or for "
@@ -67,7 +71,14 @@ class ScoreSettings(ConfigSection):
         "certain images (Grad-CAM)",
         json_schema_extra={**SHOWN, **ADDED},
     )
-    catalogue: Optional[str] = Field(
+    max_csv_rows: int = Field(
+        100_000,
+        ge=0,
+        description="for raw images: predictions.csv, with a row for each, is written if there are "
+        "at most this many",
+        json_schema_extra={**SHOWN, **ADDED},
+    )
+    catalogue: Optional[PathOrUrl] = Field(
         None,
         description="CSV or Parquet file that lists raw images, with a column path and optionally "
         "a column label",
@@ -80,7 +91,7 @@ class ScoreSettings(ConfigSection):
         "the images of each of their values",
         json_schema_extra={**METRICS, **ADDED},
     )
-    slice_catalogue: Optional[str] = Field(
+    slice_catalogue: Optional[PathOrUrl] = Field(
         None,
         description="CSV file, Parquet file or folder of Parquet files with a column path and the "
         "columns of slices; default: the catalogue that the dataset was made from, or "

@@ -22,6 +22,7 @@ _CREDENTIAL_KEY = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(r"://[^/@]*:[^/@]*@|AccountKey=|SharedAccessSignature=|[?&]sig=")
+_ENDPOINT_KEYS = ("endpoint_url",)
 _CREDENTIAL_SOURCES = {
     "s3": "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), a profile (AWS_PROFILE) or "
     "the machine's role",
@@ -46,16 +47,33 @@ class StorageSettings(ConfigSection):
         return {protocol: _with_switches(arguments) for protocol, arguments in options.items()}
 
     @model_validator(mode="after")
+    def _endpoints_have_a_scheme(self) -> StorageSettings:
+        for protocol, options in self.options.items():
+            for key, value in _iterate_leaves(options):
+                name = key.rpartition(".")[2]
+                if name in _ENDPOINT_KEYS and not str(value).startswith(("http://", "https://")):
+                    raise ValueError(
+                        f"options.{protocol}.{key} is {value}, which is no URL; write "
+                        f"https://{value}, or http://{value} without encryption"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _holds_no_credentials(self) -> StorageSettings:
         for protocol, options in self.options.items():
             for key, value in _iterate_leaves(options):
-                if _CREDENTIAL_KEY.search(key) or _SECRET_TEXT.search(str(value)):
+                if is_credential(key, value):
                     source = _CREDENTIAL_SOURCES.get(protocol, "the environment of its own client")
                     raise ValueError(
                         f"options.{protocol}.{key} contains a credential, which would be written "
                         f"to manifests and logs; remove it, and provide it by {source}"
                     )
         return self
+
+
+def is_credential(key: str, value: Any) -> bool:
+    """Whether an option with this name, or any value of this form, is a credential."""
+    return bool(_CREDENTIAL_KEY.search(key) or _SECRET_TEXT.search(str(value)))
 
 
 def _with_switches(value: Any) -> Any:

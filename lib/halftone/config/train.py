@@ -7,12 +7,13 @@ from typing import Annotated, Literal, Optional
 from pydantic import (
     Field,
     PositiveInt,
+    WithJsonSchema,
     model_validator,
 )
 
 from halftone.config.application import NO_WEIGHTS, Application
 from halftone.config.augment import AugmentSettings
-from halftone.config.base import ConfigError, ConfigSection
+from halftone.config.base import ConfigError, ConfigSection, PathOrUrl
 from halftone.config.custom import Custom
 from halftone.config.effects import NOTHING, RESUMABLE
 from halftone.config.families import AnyNetwork
@@ -21,12 +22,21 @@ from halftone.config.model import Convnet
 from halftone.config.network import OneOrPerLayer
 from halftone.config.objective import ObjectiveSettings
 
+_SIDE = {"type": "integer", "exclusiveMinimum": 0}
+_SIDES = {"anyOf": [_SIDE, {"type": "array", "items": _SIDE, "minItems": 1, "maxItems": 2}]}
+
 
 class NetworkInputSettings(ConfigSection):
     """The network, and how rows of the dataset become its input."""
 
-    model: AnyNetwork = Field(Convnet(), discriminator="name")
-    input_px: Optional[Annotated[OneOrPerLayer[PositiveInt], Field(max_length=2)]] = Field(
+    model: AnyNetwork = Field(
+        Convnet(),
+        discriminator="name",
+        description="the network; name is its family, and the other settings depend on it",
+    )
+    input_px: Optional[
+        Annotated[OneOrPerLayer[PositiveInt], Field(max_length=2), WithJsonSchema(_SIDES)]
+    ] = Field(
         None,
         description="side, or [height, width], to which the network resizes the images of the "
         "dataset; default: their size",
@@ -71,7 +81,7 @@ class TrainSettings(FreezingSettings, ObjectiveSettings, NetworkInputSettings):
         description="Horovod's cycle time: the interval at which ranks exchange gradients",
         json_schema_extra=NOTHING,
     )
-    start_from: Optional[str] = Field(
+    start_from: Optional[PathOrUrl] = Field(
         None,
         description="model directory with initial weights, of the same network; if it has other "
         "classes, the output layer is new and all other layers have its weights",

@@ -96,11 +96,42 @@ def parse_yaml(text: str, source: str, key: str = "") -> Any:
         is_empty = node is None or bool(mistakes)
         value = None if is_empty else loader.construct_document(node)  # type: ignore[no-untyped-call]
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
-        raise ConfigError(f"{source}: not YAML: {reason}") from None
+        raise ConfigError(f"{source}: not YAML: {_describe_error(error)}") from None
     if mistakes:
         raise ConfigError(mistakes_message(source, mistakes))
     return value
+
+
+def _describe_error(error: yaml.YAMLError) -> str:
+    """Return one line; that of PyYAML names a text and not its file, and has an excerpt below."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"unacceptable character #x{error.character:04x} at position {error.position}"
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    text = " ".join((error.problem or "").split()).replace("'<stream end>'", "the end")
+    if "'\\t'" in text:
+        text += "; indent with spaces"
+    if error.context and error.context_mark:
+        context = f"{error.context} from line {error.context_mark.line + 1}"
+        text = f"{context} {text}" if text.startswith("but ") else f"{text} ({context})"
+    mark = error.problem_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}: {text}" if mark else text
+
+
+def find_lines(path: str) -> dict[str, int]:
+    """Return the line, from 1, of each dotted key in a file that `read_yaml` can read.
+
+    Keys that a merge (<<) adds have none.
+    """
+    node = _Loader(Path(path).read_text(encoding="utf-8")).get_single_node()
+    return dict(_iterate_lines(node, ""))
+
+
+def _iterate_lines(node: Optional[yaml.Node], prefix: str) -> Iterator[tuple[str, int]]:
+    for key_node, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        key = f"{prefix}{key_node.value}"
+        yield key, key_node.start_mark.line + 1
+        yield from _iterate_lines(value, f"{key}.")
 
 
 def _find_ambiguous_numbers(

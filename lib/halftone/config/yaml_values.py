@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin
 
 from halftone.config.base import ConfigSection
 
-_SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
+SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
 
 
 def fit_section(raw: Mapping[str, Any], section: type[ConfigSection]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def fit_section(raw: Mapping[str, Any], section: type[ConfigSection]) -> dict[st
 def read_switch(value: Any) -> Any:
     """Return True for `yes` and `on`, False for `no` and `off`, and any other value as it is."""
     is_switch = isinstance(value, str) and value in (value.lower(), value.title(), value.upper())
-    return _SWITCHES.get(value.lower(), value) if is_switch else value
+    return SWITCHES.get(value.lower(), value) if is_switch else value
 
 
 def split_key(key: str, section: type[ConfigSection]) -> list[str]:
@@ -36,13 +36,14 @@ def split_key(key: str, section: type[ConfigSection]) -> list[str]:
     for number, name in enumerate(names):
         if annotation == dict[str, str]:
             return [*names[:number], ".".join(names[number:])]
-        if not _is_section(annotation) or name not in annotation.model_fields:
+        if not is_section(annotation) or name not in annotation.model_fields:
             break
         annotation = annotation.model_fields[name].annotation
     return names
 
 
-def _is_section(annotation: Any) -> bool:
+def is_section(annotation: Any) -> bool:
+    """Whether the type of a setting is a section."""
     return isinstance(annotation, type) and issubclass(annotation, ConfigSection)
 
 
@@ -55,7 +56,7 @@ def _fit(value: Any, annotation: Any) -> Any:
         return [_fit(item, items[0]) for item in value] if items else value
     if not isinstance(value, dict):
         return value
-    sections = [option for option in options if _is_section(option)]
+    sections = [option for option in options if is_section(option)]
     if len(sections) > 1:  # told apart by their names; the first one is the default
         value = {"name": get_args(sections[0].model_fields["name"].annotation)[0], **value}
         sections = [

@@ -132,11 +132,10 @@ def read_manifest(root: str) -> Manifest:
     url = storage.join(root, MANIFEST_NAME)
     try:
         raw = storage.read_json(url)
-    except FileNotFoundError:
-        raise InputError(
-            f"{root}: no dataset here (no {MANIFEST_NAME}); run jobs/preprocess.py, or check "
-            "paths.dataset or --dataset"
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(_no_dataset_message(root)) from None
+    except InputError:  # which is a ValueError
+        raise
     except ValueError as error:
         raise InputError(f"{url}: not a manifest: {error}") from None
     version = raw.pop("schema", None) if isinstance(raw, dict) else None
@@ -162,6 +161,18 @@ def read_manifest(root: str) -> Manifest:
     if manifest.files is None and (manifest.files_table is None or manifest.files_totals is None):
         raise InputError(f"{url}: not a manifest: wrong or missing files")
     return manifest
+
+
+def _no_dataset_message(root: str) -> str:
+    folder, _, name = root.rpartition("/")
+    if name == MANIFEST_NAME:
+        return f"{root}: is a file of a dataset; give its folder, {folder}"
+    if storage.is_local(root) and storage.file_size(root) is not None:
+        return f"{root}: is a file; a dataset is the folder that jobs/preprocess.py has written"
+    return (
+        f"{root}: no dataset here (no {MANIFEST_NAME}); run jobs/preprocess.py, or check "
+        "paths.dataset or --dataset"
+    )
 
 
 def read_shards(root: str, manifest: Manifest, split: Optional[str] = None) -> list[ShardFile]:

@@ -16,21 +16,40 @@ from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from halftone import arrow, images
+from halftone import arrow, images, storage
 from halftone.arrow import Column
 from halftone.config import PixelSpec
-from halftone.errors import RunError
+from halftone.errors import InputError
 
 PixelArray = npt.NDArray[np.uint8]
 # Indices of rows: of a target, or of the column.
 Rows = Union[Sequence[int], npt.NDArray[np.integer[Any]]]
 
-DAMAGE_REMEDY = "restore it, or run preprocess again with a new --output"
+DAMAGE_CURE = "restore it, or run preprocess again with a new --output"
 # Images that a thread decodes in one go: few enough to keep all threads busy until the end.
 _IMAGES_AT_ONCE = 4
 _Content = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
 _NO_CONTENT = (np.zeros(1, np.int32), np.zeros(0, np.uint8))
+
+
+def read_shard(url: str, columns: Sequence[str]) -> pa.Table:
+    """Read columns of a shard.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        return storage.read_table(url, list(columns))
+    except FileNotFoundError:
+        raise InputError(f"{url} is missing; {DAMAGE_CURE}") from None
+    except pa.ArrowException as error:
+        raise InputError(f"{url} is damaged ({error}); {DAMAGE_CURE}") from None
+    except OSError as error:
+        if error.errno is not None:  # of the operating system; Arrow's are of the content
+            raise
+        raise InputError(f"{url} is damaged ({error}); {DAMAGE_CURE}") from None
 
 
 class StoredImages(NamedTuple):
@@ -47,7 +66,7 @@ class StoredImages(NamedTuple):
         Those of all images may be a view of the column.
 
         Raises:
-            RunError: an image is damaged.
+            InputError: an image is damaged.
         """
         if self.spec.encoding == "raw":
             pixels = self._view_raw()
@@ -66,7 +85,7 @@ class StoredImages(NamedTuple):
             threads: decode images in parallel.
 
         Raises:
-            RunError: an image is damaged.
+            InputError: an image is damaged.
         """
         if self.spec.encoding == "raw":
             target[rows] = self._view_raw()
@@ -84,7 +103,7 @@ class StoredImages(NamedTuple):
         try:
             return arrow.view_images(self.column, self.spec.shape)
         except ValueError as error:
-            raise RunError(f"{self.url} is damaged ({error}); {DAMAGE_REMEDY}") from None
+            raise InputError(f"{self.url} is damaged ({error}); {DAMAGE_CURE}") from None
 
     def _split_column(self) -> _Content:
         """Return the offsets of the images in the bytes of the column, and these bytes."""
@@ -98,7 +117,7 @@ class StoredImages(NamedTuple):
                 target[target_row] = images.decode_pixels(stored, self.spec)
             except images.ImageRejectedError as error:
                 number = row if self.numbers is None else self.numbers[row]
-                raise RunError(
+                raise InputError(
                     f"{self.url}: the image of row {number} is damaged ({error.detail}); "
-                    f"{DAMAGE_REMEDY}"
+                    f"{DAMAGE_CURE}"
                 ) from None

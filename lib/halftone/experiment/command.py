@@ -10,7 +10,7 @@ from typing import Callable, Optional
 from pyspark.sql import SparkSession
 
 from halftone import storage
-from halftone.config import Config
+from halftone.config import Config, read_environment
 from halftone.errors import InputError, RunError
 from halftone.experiment import output_folder, spec, table
 from halftone.experiment.datasets import DatasetCache
@@ -56,7 +56,12 @@ def run_experiment(
     experiment = spec.load_spec(path)
     output = storage.normalise_url(output or f"out/experiments/{experiment.name}")
     overrides = {"paths.images": images, "train.epochs": epochs}
-    planner = RunPlanner(experiment, path, {k: v for k, v in overrides.items() if v is not None})
+    planner = RunPlanner(
+        experiment,
+        path,
+        {k: v for k, v in overrides.items() if v is not None},
+        read_environment(),
+    )
     planned = planner.plan_stages()
     clients.set_options(planner.base.storage.options)
     flags = {"--epochs": epochs, "--subset": subset}
@@ -169,6 +174,7 @@ def _check_no_failures(stage_outcomes: Sequence[StageOutcomes]) -> None:
     failures = describe_failures(run_outcomes)
     if failures:
         summary = (
-            f"{len(failures)} of {len(run_outcomes)} runs; run the same command again to retry them"
+            f"{len(failures)} of {len(run_outcomes)} runs; correct what they say, then run the "
+            "same command again: the others are kept"
         )
         raise RunError("\n".join([summary, *failures]))

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from halftone import config
-from halftone.config import Config, ConfigError, SparkSettings, overlay_settings
+from halftone.config import (
+    Config,
+    ConfigError,
+    Override,
+    SparkSettings,
+    apply_overrides,
+    overlay_settings,
+)
 from halftone.dataset import splits
 from halftone.experiment import combining, spaces
 from halftone.experiment.combining import Combination
 from halftone.experiment.spaces import NumberRange, Settings
 from halftone.experiment.spec import ExperimentSpec, PaperResult, RunSpec, StageSpec
 
+_FLAGS = {"paths.images": "--input", "train.epochs": "--epochs"}
 SettingLayers = tuple[Settings, ...]  # each overrides those before it
 
 
@@ -48,20 +56,29 @@ class RunPlanner:
         spec: The experiment.
         source: Name of the experiment file in error messages.
         overrides: Settings by dotted key that override those of every run.
+        environment: Settings that override those of `base`; those of a run or a stage come after.
+            Paths of outputs are left out, which an experiment sets itself.
 
     Raises:
         ConfigError: The settings shared by all runs are invalid.
     """
 
     def __init__(
-        self, spec: ExperimentSpec, source: str, overrides: Mapping[str, Any] = {}
+        self,
+        spec: ExperimentSpec,
+        source: str,
+        overrides: Mapping[str, Any] = {},
+        environment: Sequence[Override] = (),
     ) -> None:
         self._spec, self._source, self._overrides = spec, source, overrides
-        raw = overlay_settings(spec.base, overrides)
-        self.base = _check_config(raw, f"{source}: base")
+        applied = [each for each in environment if not _is_output_path(each.key)]
+        raw = overlay_settings(apply_overrides(spec.base, applied), overrides)
+        flags = (Override(key, value, _FLAGS.get(key, key)) for key, value in overrides.items())
+        self._not_of_file = [*applied, *flags]
+        self.base = self._check_config(raw, f"{source}: base")
         if self.base.tracking.experiment is None:
             raw = overlay_settings(raw, {"tracking.experiment": spec.name})
-            self.base = _check_config(raw, f"{source}: base")
+            self.base = self._check_config(raw, f"{source}: base")
         # A run may change single settings of the network: this needs its name in the config.
         self._raw = overlay_settings(raw, {"train.model.name": self.base.train.model.name})
 
@@ -135,7 +152,7 @@ class RunPlanner:
         if self._spec.folds is not None:
             raw = overlay_settings(raw, {"splits.folds": self._spec.folds, "splits.fold": 0})
         source = f"{self._location(stage)}: {kind}" + f" {run.name}" * (kind == "run")
-        trial_config = _check_config(raw, source)
+        trial_config = self._check_config(raw, source)
         _check_images(trial_config, source)
         self._check_ranks(trial_config, source)
         if self._spec.on == "spark":
@@ -182,6 +199,27 @@ class RunPlanner:
             for settings in (first, *others)
         ]
 
+    def _check_config(self, raw: Mapping[str, Any], source: str) -> Config:
+        parsed = config.config_from_mapping(raw, source, self._not_of_file)
+        output_paths = [
+            name for name, value in parsed.paths if value is not None and name != "images"
+        ]
+        if output_paths:
+            raise ConfigError(
+                f"{source}: paths.{output_paths[0]}: an experiment sets all paths except "
+                "paths.images to folders below its output; remove it"
+            )
+        if parsed.score.split != splits.TEST:
+            raise ConfigError(
+                f'{source}: score.split = "{parsed.score.split}": an experiment scores the splits '
+                "that its `score` key lists; remove it"
+            )
+        if not parsed.paths.images:
+            raise ConfigError(
+                f"{source}: paths.images is not set; set it there or with --input URL"
+            )
+        return parsed
+
     def _location(self, stage: StageSpec) -> str:
         return f"{self._source}: stage {stage.name}" if stage.name else self._source
 
@@ -199,22 +237,8 @@ class RunPlanner:
             )
 
 
-def _check_config(raw: Mapping[str, Any], source: str) -> Config:
-    parsed = config.config_from_mapping(raw, source)
-    output_paths = [name for name, value in parsed.paths if value is not None and name != "images"]
-    if output_paths:
-        raise ConfigError(
-            f"{source}: paths.{output_paths[0]}: an experiment sets all paths except paths.images "
-            "to folders below its output; remove it"
-        )
-    if parsed.score.split != splits.TEST:
-        raise ConfigError(
-            f'{source}: score.split = "{parsed.score.split}": an experiment scores the splits '
-            "that its `score` key lists; remove it"
-        )
-    if not parsed.paths.images:
-        raise ConfigError(f"{source}: paths.images is not set; set it there or with --input URL")
-    return parsed
+def _is_output_path(key: str) -> bool:
+    return key.startswith("paths.") and key != "paths.images"
 
 
 def _check_images(trial_config: Config, source: str) -> None:

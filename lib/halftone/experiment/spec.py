@@ -15,6 +15,8 @@ from halftone.experiment import spaces
 
 # The name of a run is also the name of its folder.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+# Sections of a config that an experiment has below `base`.
+_CONFIG_KEYS = {"paths", "pixels", "splits", "preprocess", "train"}
 
 
 class PaperResult(ConfigSection):
@@ -146,7 +148,13 @@ def load_spec(path: str) -> ExperimentSpec:
     Raises:
         ConfigError: The file has mistakes; the message lists all of them.
     """
-    return parse_spec(read_yaml(path), source=path)
+    raw = read_yaml(path)
+    if not _CONFIG_KEYS.isdisjoint(raw):
+        raise ConfigError(
+            f"{path}: is a config and no experiment, which has its settings below `base`; begin "
+            "with one of conf/experiments"
+        )
+    return parse_spec(raw, source=path)
 
 
 def parse_spec(raw: Mapping[str, Any], source: str) -> ExperimentSpec:

@@ -110,7 +110,7 @@ class StageRunner:
         if best is None:
             lines = [
                 f"stage {stage.name} builds on the best run of stage {earlier.name}, which has no "
-                "finished run; run the same command again to retry",
+                "finished run; correct what they say, then run the same command again",
                 *describe_failures(earlier.outcomes),
             ]
             raise RunError("\n".join(lines))

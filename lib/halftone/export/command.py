@@ -8,9 +8,11 @@ import tempfile
 from contextlib import ExitStack
 from functools import partial
 
+from halftone import storage
 from halftone.config import Config, require_path
 from halftone.errors import InputError
 from halftone.export.flags import INT8, TFLITE, TFRECORD
+from halftone.locking.output import check_output
 from halftone.spark.session import spark_session
 from halftone.tracking import mlflow_model
 
@@ -68,6 +70,7 @@ def _export_dataset(config: Config, args: argparse.Namespace) -> str:
 
 def _export_model(config: Config, args: argparse.Namespace) -> str:
     model = require_path(config.paths.model, "model", "--model")
+    check_output(storage.normalise_url(args.output))
     with tempfile.TemporaryDirectory() as folder:
         if mlflow_model.is_mlflow_uri(model):
             # Only this process reads the model, so no copy of it stays.

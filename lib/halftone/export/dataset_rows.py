@@ -12,7 +12,7 @@ from halftone import arrow, storage
 from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import TEST, TRAIN, VALIDATION
-from halftone.dataset.stored_images import StoredImages
+from halftone.dataset.stored_images import StoredImages, read_shard
 from halftone.errors import InputError
 
 # The first of them that has rows.
@@ -41,12 +41,12 @@ class DatasetRows(NamedTuple):
         """Yield all rows, at most `batch_size` at a time; one shard is in memory.
 
         Raises:
-            RunError: an image is damaged.
+            InputError: a shard or an image is damaged.
         """
         missing = self.num_rows
         for shard in manifest.read_shards(self.dataset, self.data, self.split):
             url = storage.join(self.dataset, shard.path)
-            table = storage.read_table(url, [schema.IMAGE, schema.LABEL_ID])
+            table = read_shard(url, [schema.IMAGE, schema.LABEL_ID])
             pixels = StoredImages(table[schema.IMAGE], self.data.pixels, url).pixels()
             label_ids = arrow.to_numpy(table[schema.LABEL_ID]).astype(np.int64)
             for start in range(0, min(missing, len(pixels)), batch_size):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from halftone.errors import RunError
+from halftone.errors import InputError, RunError
 from halftone.export.graph_fitting import axis_weights
 from halftone.models import layer_weights
 
@@ -71,7 +71,7 @@ def translate_conversion_errors(converter: str, other_formats: str) -> Iterator[
     """
     try:
         yield
-    except RunError:  # such as a damaged row that calibrates
+    except (InputError, RunError):  # such as a damaged row that calibrates
         raise
     except Exception as error:
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]

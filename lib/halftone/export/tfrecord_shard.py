@@ -16,7 +16,7 @@ import pyarrow as pa
 from halftone import arrow, storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
-from halftone.dataset.stored_images import StoredImages
+from halftone.dataset.stored_images import StoredImages, read_shard
 
 HEIGHT, WIDTH, CHANNELS = "height", "width", "channels"
 _IMAGE_FORMATS = {
@@ -72,12 +72,12 @@ def _write_shard(settings: ExportSettings, shard: str, target: str) -> int:
     The same shard always gives the same bytes. Images are written as the shard stores them.
 
     Raises:
-        RunError: an image is damaged.
+        InputError: the shard or an image is damaged.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf  # imported here because only workers need it
 
-    rows = storage.read_table(shard, [schema.KEY, schema.LABEL, schema.LABEL_ID, schema.IMAGE])
+    rows = read_shard(shard, [schema.KEY, schema.LABEL, schema.LABEL_ID, schema.IMAGE])
     StoredImages(rows[schema.IMAGE], settings.pixels, shard).pixels()  # finds damaged images
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "shard.tfrecord")

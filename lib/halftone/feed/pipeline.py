@@ -13,11 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Optional, Protocol
 
 import numpy as np
-import psutil
 import tensorflow as tf
 
 from halftone.config import PixelSpec
@@ -27,6 +25,7 @@ from halftone.feed.buffers import BufferPool
 from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.rank_batches import BatchBlock
 from halftone.feed.world import World
+from halftone.system import machine
 
 # Cached rows must leave memory for the model, Spark and other jobs.
 _CACHE_MEMORY_FRACTION = 0.25
@@ -206,15 +205,4 @@ def _skip_steps(dataset: tf.data.Dataset, first_step: int) -> tf.data.Dataset:
 
 def fits_in_memory(rank_bytes: int, local_size: int) -> bool:
     """Whether each of a machine's `local_size` ranks may cache `rank_bytes` in memory."""
-    return rank_bytes * local_size <= _available_memory_bytes() * _CACHE_MEMORY_FRACTION
-
-
-def _available_memory_bytes() -> int:
-    """Return the memory of this machine, or the limit of this process's container if lower."""
-    limits = [int(psutil.virtual_memory().total)]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            limits.append(int((Path("/sys/fs/cgroup") / name).read_text()))
-        except (OSError, ValueError):  # no such cgroup, or "max"
-            continue
-    return min(limits)
+    return rank_bytes * local_size <= machine.usable_memory_bytes() * _CACHE_MEMORY_FRACTION

@@ -12,8 +12,8 @@ import pyarrow as pa
 from halftone import storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
-from halftone.dataset.stored_images import DAMAGE_REMEDY, StoredImages
-from halftone.errors import RunError
+from halftone.dataset.stored_images import DAMAGE_CURE, StoredImages, read_shard
+from halftone.errors import InputError
 from halftone.feed import row_groups
 from halftone.feed.buffers import BufferPool, PixelArray
 from halftone.feed.epoch_plan import EpochPlan, ShardSlice
@@ -47,7 +47,7 @@ def read_batches(
         buffer_pool: allocates the pixels.
 
     Raises:
-        RunError: the shards do not match the manifest, or an image is damaged.
+        InputError: the shards do not match the manifest, or an image is damaged.
     """
     with decoding_threads(world) as threads:
         yield from _read_batches(
@@ -112,7 +112,7 @@ def read_slices(
     """Yield the images and labels (rows,) int32 of one slice after another.
 
     Raises:
-        RunError: a shard cannot be read, or does not match the manifest.
+        InputError: a shard cannot be read, or does not match the manifest.
     """
     if not slices:
         return
@@ -127,9 +127,9 @@ def read_slices(
             raise  # all shards can be read now: the store failed for a moment
         rows = 0 if table is None else table.num_rows
         if rows != shard.rows:
-            raise RunError(
+            raise InputError(
                 f"{storage.join(dataset_root, shard.path)} has {rows} rows, the manifest has "
-                f"{shard.rows}; {DAMAGE_REMEDY}"
+                f"{shard.rows}; {DAMAGE_CURE}"
             )
         part = table.slice(shard_slice.start, shard_slice.rows)
         images = StoredImages(
@@ -142,18 +142,12 @@ def read_slices(
 
 
 def _check_shards(dataset_root: str, slices: Sequence[ShardSlice]) -> None:
-    """Raise RunError for the first shard that cannot be read.
+    """Raise InputError for the first shard that cannot be read.
 
     Petastorm opens all shards first, and its error does not name the one that fails.
     """
     for shard_slice in slices:
-        url = storage.join(dataset_root, shard_slice.shard.path)
-        try:
-            storage.read_table(url, [schema.LABEL_ID])
-        except FileNotFoundError:
-            raise RunError(f"{url} is missing; {DAMAGE_REMEDY}") from None
-        except pa.ArrowException as error:
-            raise RunError(f"{url} is damaged ({error}); {DAMAGE_REMEDY}") from None
+        read_shard(storage.join(dataset_root, shard_slice.shard.path), [schema.LABEL_ID])
 
 
 def _reshape_batches(images: PixelArray, labels: LabelArray, batch_size: int) -> BatchBlock:

@@ -72,7 +72,9 @@ def find_label_errors(
         RunError: a training failed; the same call continues.
         KeyboardInterrupt: a signal was received; the same call continues.
     """
-    require_path(config.paths.images, "images", "--images")
+    images = require_path(config.paths.images, "images", "--images")
+    if not storage.exists(storage.normalise_url(images)):
+        raise InputError(f"{images}: no such folder; check paths.images or --images")
     output = storage.normalise_url(
         require_path(config.paths.label_errors, "label_errors", "--output")
     )

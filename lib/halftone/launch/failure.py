@@ -21,9 +21,9 @@ _COLLECTIVE_LIBRARIES = ("horovod", "gloo")
 class LostRankError(RunError):
     """A rank was killed, crashed or hung, or raised an unexpected exception: worth a restart."""
 
-    def __init__(self, rank: int, message: str) -> None:
+    def __init__(self, rank: int, message: str, is_exception: bool = False) -> None:
         super().__init__(message)
-        self.rank = rank
+        self.rank, self.is_exception = rank, is_exception
 
 
 class RankExit(NamedTuple):
@@ -65,6 +65,7 @@ def _root_cause_order(rank_exit: RankExit) -> int:
 
 def _lost_rank_error(rank_exit: RankExit) -> LostRankError:
     if rank_exit.last_status is not None and rank_exit.last_status.kind == UNEXPECTED_ERROR:
-        return LostRankError(rank_exit.rank, f"rank {rank_exit.rank}: {rank_exit.last_status.text}")
+        text = f"rank {rank_exit.rank}: {rank_exit.last_status.text}"
+        return LostRankError(rank_exit.rank, text, is_exception=True)
     description = "stopped responding" if rank_exit.was_killed else rank_exit.failure
     return LostRankError(rank_exit.rank, f"rank {rank_exit.rank} {description}")

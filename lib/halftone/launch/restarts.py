@@ -36,6 +36,7 @@ def run_with_restarts(
     """
     if not storage.list_names(storage.join(output, CHECKPOINTS)):
         storage.remove(storage.join(output, RESTARTS))  # of an earlier training
+    last_exception = ""
     for attempt in itertools.count(1):
         try:
             with (
@@ -52,10 +53,14 @@ def run_with_restarts(
                     f"{position}"
                 ) from None
             if attempt > max_restarts:
+                cure = f"run the same command again to go on {position}"
+                if lost.is_exception and str(lost) == last_exception:
+                    cure = "the try before ended in the same way, so correct the cause"
                 raise RunError(
-                    f"{lost}, and train.max_restarts is {max_restarts}; run the same command "
-                    f"again to go on {position}. Its log is {rank_logs.log_url(output, lost.rank)}"
+                    f"{lost}, and train.max_restarts is {max_restarts}; {cure}. Its log is "
+                    f"{rank_logs.log_url(output, lost.rank)}"
                 ) from None
+            last_exception = str(lost) if lost.is_exception else ""
             printable.print_line(f"restarting ({attempt} of {max_restarts}) {position}: {lost}")
             model_directory.add_restart(output, Restart(epoch=epoch, message=str(lost)))
 

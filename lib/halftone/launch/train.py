@@ -14,7 +14,15 @@ from halftone.dataset import integrity
 from halftone.dataset.manifest import Manifest, read_manifest
 from halftone.dataset.splits import TRAIN, VALIDATION
 from halftone.errors import InputError
-from halftone.launch import local_ranks, network_checks, rank, restarts, signals, spark_ranks
+from halftone.launch import (
+    local_ranks,
+    network_checks,
+    rank,
+    rank_load,
+    restarts,
+    signals,
+    spark_ranks,
+)
 from halftone.launch.restarts import StartRanks
 from halftone.locking.output import hold_output
 from halftone.model_directory import CHECKPOINTS, CURVES, HISTORY, MODEL_INFO, ModelInfo
@@ -86,6 +94,8 @@ def _train(
         f"{settings.batch_size // settings.ranks}",
         flush=True,
     )
+    if launcher == "horovodrun":
+        print_notes(rank_load.load_notes(settings.ranks, settings.hosts))
     print_notes(settings_notes(settings, rows))
     print_notes(class_balance.balance_notes(settings, manifest))
     with tracking.track_training(config, manifest, dataset, output):

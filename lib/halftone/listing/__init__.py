@@ -12,6 +12,7 @@ from halftone.listing.listed_rows import (
 )
 from halftone.listing.plan import (
     UNITS,
+    ListingKeys,
     ListingPlan,
     ListingSummary,
     list_unit,
@@ -34,6 +35,7 @@ __all__ = [
     "UNKNOWN_BYTES",
     "UNREADABLE",
     "VALUE_ROWS",
+    "ListingKeys",
     "ListingPlan",
     "ListingSummary",
     "SliceTable",

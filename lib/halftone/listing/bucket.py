@@ -26,7 +26,7 @@ class S3Folder(NamedTuple):
         """Return ranges of paths below `root`, which together are all paths.
 
         Raises:
-            InputError: there is no such folder.
+            NoFolderError: there is no such folder.
         """
         with folder_errors(self.root):
             storage.check_folder(self.root)
@@ -57,7 +57,7 @@ class StoreFolder(NamedTuple):
         """Return one unit.
 
         Raises:
-            InputError: there is no such folder.
+            NoFolderError: there is no such folder.
         """
         with folder_errors(self.root):
             storage.check_folder(self.root)

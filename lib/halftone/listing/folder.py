@@ -25,6 +25,10 @@ _NUM_UNITS = 64  # as a rule, for a large folder
 _MAX_PARTS = 16  # each reads all names of the folder
 
 
+class NoFolderError(InputError):
+    """There is no folder of images at a path; the message has the path, and no cure."""
+
+
 class FolderPart(NamedTuple):
     """What one unit lists of a folder below the folder of images."""
 
@@ -43,7 +47,8 @@ class LocalFolder(NamedTuple):
         """Return the units; each lists some parts of folders.
 
         Raises:
-            InputError: there is no such folder, or one of the first folders may not be read.
+            NoFolderError: there is no such folder.
+            InputError: one of the first folders may not be read.
         """
         with folder_errors(self.root):
             scanned, pending = self._scan()
@@ -98,14 +103,15 @@ def folder_errors(root: str) -> Iterator[None]:
     """Translate the errors of listing files below `root`.
 
     Raises:
-        InputError: there is no such folder, or one that may not be read.
+        NoFolderError: there is no such folder.
+        InputError: one may not be read.
     """
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{root}: no such folder; check paths.images or --input") from None
+        raise NoFolderError(f"{root}: no such folder") from None
     except NotADirectoryError:
-        raise InputError(f"{root}: is a file; paths.images must be a folder of images") from None
+        raise NoFolderError(f"{root}: is a file, not a folder of images") from None
     except PermissionError as error:
         raise InputError(
             f"{error.filename}: may not be read by this user ({error.strerror}); permit it, or "

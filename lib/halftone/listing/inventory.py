@@ -176,7 +176,8 @@ def open_inventory(url: str, root: str, endings: frozenset[str]) -> Inventory:
         )
     if not root.startswith("s3://") or root.split("/")[2] != bucket:
         raise InputError(
-            f"{url}: is a report of the bucket {bucket}; paths.images is {root}, which is not in it"
+            f"{url}: is a report of the bucket {bucket}; the folder of images is {root}, "
+            "which is not in it"
         )
     if file_format == "CSV":
         _check_columns(url, columns)

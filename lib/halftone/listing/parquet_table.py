@@ -168,10 +168,8 @@ def _is_data(file: FileInfo) -> bool:
 
 @contextmanager
 def parquet_errors(url: str) -> Iterator[None]:
-    """Translate the errors of reading a Parquet file to InputError."""
+    """Translate the errors of reading a file that is no Parquet file to InputError."""
     try:
         yield
-    except FileNotFoundError:
-        raise InputError(f"{url}: no such file; check preprocess.catalogue") from None
     except pa.ArrowException as error:
         raise InputError(f"{url}: neither Parquet nor CSV: {error}") from None

@@ -14,7 +14,7 @@ from halftone.errors import InputError
 from halftone.listing.bucket import S3Folder, StoreFolder
 from halftone.listing.csv_table import CsvTable, open_csv
 from halftone.listing.file_rows import clean_endings
-from halftone.listing.folder import LocalFolder
+from halftone.listing.folder import LocalFolder, NoFolderError
 from halftone.listing.inventory import MANIFEST_NAME, Inventory, open_inventory
 from halftone.listing.listed_rows import GROUP, TABLE_COLUMNS
 from halftone.listing.parquet_table import ParquetTable, open_parquet_table
@@ -31,6 +31,16 @@ FolderSource = Union[LocalFolder, S3Folder, StoreFolder, Inventory]
 TableSource = Union[CsvTable, ParquetTable]
 
 
+class ListingKeys(NamedTuple):
+    """The settings and the flag that name what is listed, for messages."""
+
+    images: str
+    catalogue: str
+
+
+_PREPROCESS_KEYS = ListingKeys("paths.images or --input", "preprocess.catalogue")
+
+
 class ListingPlan(NamedTuple):
     """What to list. It can be pickled."""
 
@@ -41,6 +51,7 @@ class ListingPlan(NamedTuple):
     has_labels: bool = False  # whether the source has a column of labels
     unknown_columns: tuple[str, ...] = ()  # names of columns that have no meaning
     notes: tuple[str, ...] = ()  # what the user should know before the work begins
+    keys: ListingKeys = _PREPROCESS_KEYS
 
     def without_units(self) -> ListingPlan:
         """Return what `list_unit` needs of the plan."""
@@ -61,7 +72,12 @@ class ListingSummary(NamedTuple):
     notes: tuple[str, ...]
 
 
-def plan_listing(root: str, catalogue_url: Optional[str], suffixes: Sequence[str]) -> ListingPlan:
+def plan_listing(
+    root: str,
+    catalogue_url: Optional[str],
+    suffixes: Sequence[str],
+    keys: ListingKeys = _PREPROCESS_KEYS,
+) -> ListingPlan:
     """Plan to list the images of a table or, if `catalogue_url` is None, those below `root`.
 
     Args:
@@ -74,14 +90,20 @@ def plan_listing(root: str, catalogue_url: Optional[str], suffixes: Sequence[str
     endings = clean_endings(suffixes)
     if catalogue_url is None:
         source = _open_folder(root, endings)
-        return ListingPlan(root, source, None, _build_units(source.plan_units()))
+        try:
+            units = _build_units(source.plan_units())
+        except NoFolderError as error:
+            raise InputError(f"{error}; check {keys.images}") from None
+        return ListingPlan(root, source, None, units, keys=keys)
     url = storage.normalise_url(catalogue_url)
     try:
         if url.rpartition("/")[2] == MANIFEST_NAME:
-            return _plan_inventory(url, open_inventory(url, root, endings))
-        return _plan_table(root, url)
+            plan = _plan_inventory(url, open_inventory(url, root, endings))
+        else:
+            plan = _plan_table(root, url)
     except FileNotFoundError:
-        raise InputError(f"{url}: no such file; check preprocess.catalogue") from None
+        raise InputError(f"{url}: no such file; check {keys.catalogue}") from None
+    return plan._replace(keys=keys)
 
 
 def _open_folder(root: str, endings: frozenset[str]) -> Union[LocalFolder, S3Folder, StoreFolder]:
@@ -155,7 +177,7 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
     if plan.table_url is None or isinstance(plan.source, Inventory):
         _check_folder(plan, remarks)
     else:
-        _check_table(plan.table_url, plan.root, remarks)
+        _check_table(plan.table_url, plan.root, plan.keys, remarks)
         used_columns += [schema.LABEL] * plan.has_labels
         used_columns += [GROUP] * (remarks.num_with_group > 0)
         used_columns += [schema.SPLIT] * (remarks.num_with_split > 0)
@@ -184,7 +206,7 @@ def _check_folder(plan: ListingPlan, remarks: UnitRemarks) -> None:
         )
 
 
-def _check_table(url: str, root: str, remarks: UnitRemarks) -> None:
+def _check_table(url: str, root: str, keys: ListingKeys, remarks: UnitRemarks) -> None:
     if not remarks.num_images and not remarks.num_outside:
         raise InputError(f"{url}: names no images")
     if remarks.num_backslashes and not remarks.num_with_slash:
@@ -195,8 +217,8 @@ def _check_table(url: str, root: str, remarks: UnitRemarks) -> None:
     if remarks.num_outside:
         raise InputError(
             f"{url}: {remarks.num_outside:,} paths are not below {root}, such as "
-            f"{remarks.outside_example}; check paths.images or --input, or write paths relative to "
-            "that folder"
+            f"{remarks.outside_example}; check {keys.images}, or write paths relative to that "
+            "folder"
         )
 
 

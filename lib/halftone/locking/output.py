@@ -34,8 +34,21 @@ def handle_loss(handler: LossHandler) -> Iterator[None]:
         _loss_handler = previous
 
 
-def check_free(output: str) -> None:
-    """Raise LockHeldError if another job writes to `output`. Call it before long preparations."""
+def check_output(output: str) -> None:
+    """Check that this process can write to the folder `output`, and that no other job does.
+
+    Call it before what takes long, such as a listing of images or the import of TensorFlow, unless
+    `hold_output`, which checks the same, comes first. Nothing stays at `output`.
+
+    Args:
+        output: a path or URL.
+
+    Raises:
+        InputError: the folder cannot be written.
+        LockHeldError: another process writes to it; the message contains its owner.
+        StoreError: the store does not respond.
+    """
+    storage.check_writable(output)
     lock.check_free(output, TIMEOUT_SECS)
 
 

@@ -19,14 +19,14 @@ from IPython.display import HTML, display
 from pyspark.sql import SparkSession
 
 from halftone import printable
-from halftone.config import Config, flatten_settings, load_config, require_path
+from halftone.config import Config, build_config, flatten_settings, require_path
+from halftone.config.overrides import PATHS_PREFIX, parse_text, read_environment, variable_name
 from halftone.errors import InputError, RunError
 from halftone.spark.connect import is_connect
 from halftone.spark.session import prepare_session, spark_session
 from halftone.storage import clients
 
 _CONFIG_KEY = "config"
-_PATHS_PREFIX = "paths."
 _STDERR_FD = 2
 
 
@@ -48,6 +48,8 @@ for _error_type in (InputError, RunError):
 def config_from_parameters(defaults: Mapping[str, str]) -> Config:
     """Build the config from the notebook's parameters, and show them as a table.
 
+    Variables of settings that are no parameters count too, and are shown as well.
+
     Also change the working directory to the root of the clone, like jobs.
 
     Args:
@@ -60,20 +62,13 @@ def config_from_parameters(defaults: Mapping[str, str]) -> Config:
     _change_to_root()
     parameters = read_parameters(defaults)
     file = parameters[_CONFIG_KEY].value
-    settings = {
-        key: parameter.value
+    given = [
+        parse_text(key, parameter.value, parameter.source)
         for key, parameter in parameters.items()
         if key != _CONFIG_KEY and parameter.value
-    }
-    config = load_config(
-        file,
-        [f"{key}={value}" for key, value in settings.items() if not key.startswith(_PATHS_PREFIX)],
-        {
-            key[len(_PATHS_PREFIX) :]: value
-            for key, value in settings.items()
-            if key.startswith(_PATHS_PREFIX)
-        },
-    )
+    ]
+    others = [each for each in read_environment() if each.key not in parameters]
+    config = build_config(file, [*others, *given])
     clients.set_options(config.storage.options)
     values = flatten_settings(config.model_dump(mode="json"))
     rows = [
@@ -82,6 +77,7 @@ def config_from_parameters(defaults: Mapping[str, str]) -> Config:
         else (key, _yaml_text(values.get(key)), file)
         for key, parameter in parameters.items()
     ]
+    rows += [(each.key, _yaml_text(each.value), each.origin) for each in others]
     display(html_table(("parameter", "value", "from"), rows))  # type: ignore[no-untyped-call]
     return config
 
@@ -92,7 +88,7 @@ def required_paths(config: Config, *names: str) -> list[str]:
     Raises:
         ConfigError: one of them is not set.
     """
-    return [require_path(getattr(config.paths, name), name, _PATHS_PREFIX + name) for name in names]
+    return [require_path(getattr(config.paths, name), name, PATHS_PREFIX + name) for name in names]
 
 
 def read_parameters(defaults: Mapping[str, str]) -> dict[str, Parameter]:
@@ -106,7 +102,7 @@ def read_parameters(defaults: Mapping[str, str]) -> dict[str, Parameter]:
     parameters = {}
     for key, default in defaults.items():
         name = key.replace(".", "_")
-        variable = f"HALFTONE_{name.upper()}"
+        variable = variable_name(key)
         if widgets is not None:
             widgets.text(name, default, key)
             parameters[key] = Parameter(widgets.get(name), f"widget {name}")

@@ -6,10 +6,8 @@ share. Then each executor writes, lists, reads and deletes another file.
 
 from __future__ import annotations
 
-import os
-import posixpath
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Callable, NamedTuple
 
 from halftone import storage
@@ -30,14 +28,15 @@ class StorageProbe(NamedTuple):
 @contextmanager
 def plant_files(probe: StorageProbe) -> Iterator[dict[str, str]]:
     """Write the driver's files; yield error texts by URL, "" on success. Remove them at the end."""
-    missing = {url: _first_missing_folder(url) for url in probe.writes}
-    try:
-        yield {url: _error_text(_plant_file, url, probe.token) for url in probe.writes}
-    finally:
+    with ExitStack() as stack:
         for url in probe.writes:
-            with suppress(Exception):  # files that cannot be removed could not be written either
-                storage.remove(_probe_folder(url, probe.token))
-                _remove_empty_folders(url, missing[url])
+            stack.enter_context(storage.remove_new_folders(url))
+        try:
+            yield {url: _error_text(_plant_file, url, probe.token) for url in probe.writes}
+        finally:
+            for url in probe.writes:
+                with suppress(Exception):  # what cannot be removed could not be written either
+                    storage.remove(_probe_folder(url, probe.token))
 
 
 def check_urls(probe: StorageProbe, name: str) -> dict[str, str]:
@@ -92,18 +91,3 @@ def _check_read_write(url: str, token: str, name: str) -> str:
 
 def _probe_folder(url: str, token: str) -> str:
     return storage.join(url, f".halftone-check-{token}")
-
-
-def _first_missing_folder(url: str) -> str:
-    """Return the topmost folder that writing to a local `url` would create; "" if there is none."""
-    missing = ""
-    while storage.is_local(url) and not os.path.exists(url):
-        missing, url = url, posixpath.dirname(url)
-    return missing
-
-
-def _remove_empty_folders(url: str, top: str) -> None:
-    """Remove empty local folders, from `url` up to `top`."""
-    while top and len(url) >= len(top):
-        os.rmdir(url)
-        url = posixpath.dirname(url)

@@ -35,7 +35,7 @@ from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.listing import ListingPlan, plan_listing
 from halftone.locking.lock import LOCK_FOLDER, Lock
-from halftone.locking.output import check_free, hold_output
+from halftone.locking.output import check_output, hold_output
 from halftone.preprocess import catalogue, changes, moved_rows, sources, staging
 from halftone.preprocess.catalogue import Catalogue, build_catalogue
 from halftone.preprocess.conflict_labels import digest_conflict_labels
@@ -88,7 +88,7 @@ def preprocess(
     """
     images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
     _read_previous_manifest(dataset, config)
-    check_free(dataset)  # before the images are listed, which may take minutes
+    check_output(dataset)  # before the images are listed, which may take minutes
     session = cache(session)
     plan = plan_listing(images, config.preprocess.catalogue, config.preprocess.suffixes)
     print_notes(plan.notes)

@@ -134,6 +134,7 @@ def _dispatch(
 
 def _run_locked(retrain_job: RetrainJob, work: Callable[[Lock], dict[str, Any]]) -> dict[str, Any]:
     root, timeout_secs = retrain_job.root, retrain_job.settings.lock_secs
+    storage.check_writable(root)
     with (
         output.handle_loss(_exit_busy),  # of the dataset, the model and the scores
         lock.hold_lock(root, "retrain", timeout_secs, _exit_busy) as held_lock,

@@ -177,7 +177,7 @@ def _read_baseline(url: Optional[str]) -> Optional[Baseline]:
     url = storage.normalise_url(url)
     try:
         return Baseline(url, scores_directory.read_split_scores(url))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         raise InputError(
             f"{url}: no scores of a split here; check paths.baseline or --baseline, which is the "
             "--output of an earlier run of jobs/score.py"

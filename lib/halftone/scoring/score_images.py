@@ -19,9 +19,9 @@ from halftone.dataset import integrity, manifest
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
-from halftone.listing import ListingPlan, plan_listing
+from halftone.listing import ListingKeys, ListingPlan, plan_listing
 from halftone.locking.lock import Lock
-from halftone.locking.output import check_free, hold_output
+from halftone.locking.output import check_output, hold_output
 from halftone.metrics.model import ImageScores
 from halftone.preprocess import changes
 from halftone.preprocess.decode_block import PART_NAME, DecodeJob
@@ -30,6 +30,7 @@ from halftone.progress import print_notes
 from halftone.scoring import (
     image_listing,
     image_page,
+    predictions_csv,
     previous_predictions,
     scores_directory,
     scoring_job,
@@ -49,6 +50,8 @@ from halftone.scoring.scoring_job import ScoringJob, SessionFactory
 from halftone.scoring.slice_counts import compute_slices
 from halftone.scoring.slice_plan import SlicePlan, has_planned_slices, plan_slices
 from halftone.scoring.spark_scorer import SparkScorer
+
+_KEYS = ListingKeys("paths.new_images or --images", "score.catalogue")
 
 
 class _ImageRun(NamedTuple):
@@ -79,10 +82,13 @@ class _ImageRun(NamedTuple):
 def score_images(
     config: Config, images: str, model: str, output: str, session: SessionFactory
 ) -> ImageScores:
-    """Score the images below `images` and return the content of metrics.json at `output`.
+    """Score the images below `images`; return the content of metrics.json at `output`.
 
     Args:
         session: returns the SparkSession.
+
+    Returns:
+        The content, in which `scored_now` is that of this call: 0 if all images were scored before.
 
     Raises:
         InputError: there are no images, the output cannot be written, or the settings need a
@@ -93,10 +99,10 @@ def score_images(
     job = scoring_job.start_scoring(config, model, output)
     data = _read_validation_dataset(job)
     scores_directory.read_previous_scores(job.output, ImageScores)
-    check_free(job.output)  # before the images are listed, which may take minutes
+    check_output(job.output)  # before the images are listed, which may take minutes
     session = cache(session)
     plan = plan_listing(
-        storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes
+        storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes, _KEYS
     )
     print_notes(plan.notes)
     slices = plan_slices(config.score, config.score.catalogue, plan.root)
@@ -109,6 +115,10 @@ def score_images(
             scores = _with_slices(run.standing, slices, session, job)
             if scores is not run.standing or not _has_page(job, scores):
                 scores = _renew_page(run, scores, session(), data, lock)
+            max_csv_rows = job.settings.max_csv_rows
+            if not predictions_csv.is_standing(job.output, scores, max_csv_rows):
+                predictions_csv.write_csv(session(), job.output, scores, max_csv_rows)
+            scores = scores.model_copy(update={"scored_now": 0})
         storage.remove(staging)
         return scores
 
@@ -194,6 +204,7 @@ def _score(
     scores = _with_slices(scores, slices, lambda: spark, job)
     page = image_page.render_page(job, scorer, scores, summary.samples)
     lock.check()
+    predictions_csv.write_csv(spark, job.output, scores, job.settings.max_csv_rows)
     storage.write_bytes(storage.join(job.output, REPORT), page.encode())
     files = [*scores.predictions, *scores.rejects_files]
     scores_directory.publish_scores(job.output, scores, files)

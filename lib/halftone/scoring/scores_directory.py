@@ -2,6 +2,7 @@
 
 metrics.json              the metrics; names the prediction files, and is written last
 report.html               for people; of raw images too
+predictions.csv           of raw images, unless there are many: a row for each, for spreadsheets
 model_card.md, .html      what the model is, how it was made, and what it can do on this split
 predictions/RUN/*.parquet a row per image, see schema.PREDICTIONS
 predictions/RUN/rejects-* raw images that gave no row, see schema.REJECTS
@@ -35,6 +36,7 @@ from halftone.scoring.predictions import PredictionSummary
 
 METRICS = "metrics.json"
 REPORT = "report.html"
+CSV = "predictions.csv"
 PREDICTIONS = "predictions"
 STAGING = "_staging"
 _READ_THREADS = 8
@@ -105,7 +107,7 @@ def read_previous_scores(output: str, kind: type[Scores]) -> Optional[Scores]:
             return None
     own_names = [PREDICTIONS, FETCHED_MODELS, LOCK_FOLDER, STAGING]
     if PREDICTIONS in names:
-        own_names.append(REPORT)  # of a run that was killed before it wrote METRICS
+        own_names += [REPORT, CSV]  # of a run that was killed before it wrote METRICS
     others = [name for name in names if name not in own_names]
     if others:
         raise InputError(

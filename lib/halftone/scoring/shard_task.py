@@ -7,7 +7,7 @@ import pyarrow as pa
 from halftone import storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
-from halftone.dataset.stored_images import StoredImages
+from halftone.dataset.stored_images import StoredImages, read_shard
 from halftone.scoring import predict, predictions
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
@@ -40,7 +40,7 @@ def score_shard(
         fingerprint: of the dataset.
         number, source, target: a row of SHARDS.
     """
-    rows = storage.read_table(source, [schema.KEY, schema.LABEL, schema.IMAGE])
+    rows = read_shard(source, [schema.KEY, schema.LABEL, schema.IMAGE])
     pixels = StoredImages(rows[schema.IMAGE], stored, source).pixels()
     if storage.count_rows(target) == rows.num_rows:
         table = storage.read_table(target)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from halftone import arrow, storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
-from halftone.dataset.stored_images import StoredImages
+from halftone.dataset.stored_images import StoredImages, read_shard
 from halftone.errors import InputError
 from halftone.metrics import calibration, score_counts, thresholds
 from halftone.metrics.score_counts import ScoreCounts
@@ -70,7 +70,7 @@ def predict_shard(
     if num_rows is not None and storage.count_rows(target) == num_rows:
         label_ids = arrow.to_numpy(storage.read_table(target, [schema.LABEL_ID])[schema.LABEL_ID])
     else:
-        rows = storage.read_table(source, [schema.LABEL_ID, schema.IMAGE])
+        rows = read_shard(source, [schema.LABEL_ID, schema.IMAGE])
         label_ids = arrow.to_numpy(rows[schema.LABEL_ID])
         images = StoredImages(rows[schema.IMAGE], stored, source).pixels()
         probabilities = predict.predict_probabilities(predictor, images)

@@ -7,27 +7,21 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Callable, NamedTuple, Optional, TypeVar
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
+from pyspark.errors import IllegalArgumentException, PySparkException
 from pyspark.sql import Row, SparkSession
 
-from halftone.errors import RunError
+from halftone.errors import InputError, RunError, is_lasting
 from halftone.progress import report_progress
 from halftone.spark.background import BackgroundAction
 from halftone.spark.connect import is_connect
 from halftone.spark.frames import Frame
 from halftone.spark.local_frame import LocalFrame
-from halftone.spark.worker import ERROR_MARK, describe_error
+from halftone.spark.worker import ERROR_MARK, LASTING_MARK, describe_error
 from halftone.system import job_process
 
 Result = TypeVar("Result")
 
 _RESUME_HINT = "; finished work is kept, run again to go on"
-# Errors of workers that the same command would meet again.
-_LASTING_ERROR = re.compile(
-    r"(FileNotFound|Permission|NotADirectory|IsADirectory)Error: |OSError: .*symbolic links"
-    r"|RunError: .* is damaged"
-)
-
 # Its first line that is not indented is the error.
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*(\S.*)")
 
@@ -46,6 +40,7 @@ def collect_rows(frame: Frame, progress: ActionProgress) -> list[Row]:
     """Return the rows of a frame, which must be few.
 
     Raises:
+        InputError: a task failed, and would fail again until the user has changed something.
         RunError: a task failed as often as Spark retries; with the worker's error message.
     """
     if not isinstance(frame, LocalFrame):
@@ -53,7 +48,7 @@ def collect_rows(frame: Frame, progress: ActionProgress) -> list[Row]:
     try:
         return frame.collect()
     except Exception as error:
-        raise _failed(progress, describe_error(error)) from error
+        raise _failed(progress, describe_error(error), is_lasting(error)) from error
 
 
 def run_action(
@@ -62,7 +57,7 @@ def run_action(
     """Call `action`, which runs Spark jobs, and translate its errors.
 
     Raises:
-        RunError: as `collect_rows`.
+        InputError, RunError: as `collect_rows`.
     """
     with _shown(progress):
         # Ctrl-C in a thread that waits for Spark's answer would leave it to its next call.
@@ -76,12 +71,12 @@ def run_action(
                 running.cancel()
             raise
         except (Py4JJavaError, PySparkException) as error:
-            raise _failed(progress, parse_worker_error(error)) from error
+            raise _failed(progress, parse_worker_error(error), _is_wrong_input(error)) from error
 
 
-def _failed(progress: ActionProgress, message: str) -> RunError:
-    hint = "" if _LASTING_ERROR.match(message) else _RESUME_HINT
-    return RunError(f"{progress.label}: {message}{hint}")
+def _failed(progress: ActionProgress, message: str, is_wrong_input: bool) -> Exception:
+    text = f"{progress.label}: {message}"
+    return InputError(text) if is_wrong_input else RunError(f"{text}{_RESUME_HINT}")
 
 
 def _shown(progress: ActionProgress) -> AbstractContextManager[None]:
@@ -98,10 +93,20 @@ def parse_worker_error(error: BaseException) -> str:
     """
     if not isinstance(error, (Py4JJavaError, PySparkException)):
         return f"{type(error).__name__}: {error}"
-    text = str(error.java_exception if isinstance(error, Py4JJavaError) else error)
-    if ERROR_MARK in text:
-        return text.split(ERROR_MARK, 1)[1].splitlines()[0].strip()
+    text = _spark_text(error)
+    for mark in (ERROR_MARK, LASTING_MARK):
+        if mark in text:
+            return text.split(mark, 1)[1].splitlines()[0].strip()
     traceback = _TRACEBACK.search(text)
     if traceback:  # of an error outside our code, such as one of a worker that lacks it
         return traceback[1]
     return text.strip().splitlines()[0].split("Exception: ", 1)[-1]
+
+
+def _spark_text(error: BaseException) -> str:
+    return str(error.java_exception if isinstance(error, Py4JJavaError) else error)
+
+
+def _is_wrong_input(error: BaseException) -> bool:
+    """Return whether a worker has marked this error as lasting, or a setting of Spark is wrong."""
+    return isinstance(error, IllegalArgumentException) or LASTING_MARK in _spark_text(error)

@@ -13,11 +13,13 @@ from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Optional
 
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from halftone.config import SparkSettings
+from halftone.errors import InputError
 from halftone.spark import class_archive, connect, connect_workers, installation
 from halftone.spark.settings import is_local_master
 from halftone.spark.slots import wait_and_count_slots
@@ -116,17 +118,40 @@ def _start_session(name: str, settings: SparkSettings) -> SparkSession:
 def _get_or_create(builder: SparkSession.Builder) -> SparkSession:
     """Return the session of a builder, which another thread starts.
 
+    Raises:
+        InputError: a setting of Spark is wrong, or Java is.
+
     In the main thread PySpark would handle Ctrl-C by a call to the JVM from within the call that
     was interrupted, and an interruption of the JVM's start would leave the JVM running.
     """
-    future = call_in_thread(builder.getOrCreate)
+
+    def start() -> SparkSession:
+        session = builder.getOrCreate()
+        _ = session.conf  # makes the session's state, which refuses wrong settings of SQL
+        return session
+
+    future = call_in_thread(start)
     try:
         return future.result()
+    except (Py4JError, PySparkException, ValueError) as error:
+        raise InputError(
+            f"Spark does not start: {_describe_start_error(error)}; correct spark.master or "
+            "spark.conf"
+        ) from error
     except KeyboardInterrupt:
         if job_process.received_signal() is not None:
             job_process.end_children()
             wait([future], _START_END_SECS)  # PySpark removes its temporary folder
         raise
+
+
+def _describe_start_error(error: Exception) -> str:
+    if isinstance(error, PySparkException) and error.getErrorClass() == "JAVA_GATEWAY_EXITED":
+        return "its JVM has ended, for the reason above"
+    while isinstance(cause := getattr(error, "cause", None), Exception):
+        error = cause
+    text = str(error.java_exception if isinstance(error, Py4JJavaError) else error)
+    return connect.first_line(Exception(text.split("Exception: ", 1)[-1]))
 
 
 def _stop_session(session: SparkSession) -> None:

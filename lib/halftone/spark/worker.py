@@ -18,12 +18,13 @@ from zipimport import zipimporter
 import pyarrow as pa
 
 from halftone import arrow
+from halftone.errors import is_lasting
 from halftone.storage import clients
 
 TableFunction = Callable[[Iterator[pa.Table]], Iterable[pa.Table]]
 _MAX_BATCH_ROWS = 1 << 16
-# Marks the message of an error in what Spark says of it.
-ERROR_MARK = "halftone worker error: "
+# Marks of the message of an error in what Spark says of it; the second if the error `is_lasting`.
+ERROR_MARK, LASTING_MARK = "halftone worker error: ", "halftone lasting error: "
 
 
 class WorkerError(Exception):
@@ -52,9 +53,11 @@ class ArrowFunction:
             for table in self._function(tables):
                 yield from arrow.conform(table, self._schema).to_batches(_MAX_BATCH_ROWS)
         except Exception as error:
-            # The log of the executor has the traceback. Spark Connect cuts long messages off.
-            traceback.print_exc()
-            raise WorkerError(f"{ERROR_MARK}{describe_error(error)}") from None
+            mark = LASTING_MARK if is_lasting(error) else ERROR_MARK
+            if mark == ERROR_MARK:
+                # For the log of the executor, as Spark Connect cuts long messages off.
+                traceback.print_exc()
+            raise WorkerError(f"{mark}{describe_error(error)}") from None
         finally:
             _spare_next_task()
 

@@ -37,7 +37,7 @@ from halftone.storage.parquet import (
     read_table,
     write_table,
 )
-from halftone.storage.probe import check_writable
+from halftone.storage.probe import check_writable, remove_new_folders
 from halftone.storage.urls import is_local, join, normalise_url
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "read_row_group",
     "read_table",
     "remove",
+    "remove_new_folders",
     "scan_folder",
     "too_large",
     "walk_folder",

@@ -11,7 +11,7 @@ from typing import Any
 
 import fsspec
 
-from halftone.errors import MissingPackageError, RunError
+from halftone.errors import InputError, MissingPackageError, RunError
 from halftone.storage.urls import S3_PREFIX
 
 # Protocols for which each host is a file system of its own.
@@ -106,22 +106,36 @@ def open_files(urls: Sequence[str]) -> tuple[Any, list[str]]:
     """Return fsspec's file system for the files `urls` of one store, and their paths in it.
 
     Raises:
-        InputError: the client of the store is not installed.
+        InputError: the client of the store is not installed, or does not take its options.
         StoreError: the store denies access or does not respond.
     """
     protocol, _, rest = urls[0].partition("://")
+    host = rest.split("/")[0] if protocol in _PROTOCOLS_WITH_HOST else ""
     try:
         with translate_errors(urls[0]):
-            filesystem = _open_client(
-                protocol, rest.split("/")[0] if protocol in _PROTOCOLS_WITH_HOST else ""
-            )
+            filesystem = _open_client(protocol, host)
     except ImportError:
         if protocol not in _CLIENTS:
             raise
         raise MissingPackageError(urls[0], *_CLIENTS[protocol]) from None
+    except InputError:  # which is a ValueError
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(_describe_client_error(urls[0], error)) from error
     if protocol == "s3":  # keys are opaque, see S3Store
         return filesystem, [url.removeprefix(S3_PREFIX) for url in urls]
     return filesystem, [filesystem._strip_protocol(url) for url in urls]
+
+
+def _describe_client_error(url: str, error: Exception) -> str:
+    """Describe a mistake in the options of a client."""
+    protocol = url.partition("://")[0]
+    text = " ".join(str(error).split())
+    names = ", ".join(fsspec.config.conf.get(protocol, {})) or "none are set"
+    return (
+        f"{url}: the client of {protocol}:// cannot be opened: {text}; correct "
+        f"storage.options.{protocol} ({names})"
+    )
 
 
 @cache
@@ -134,8 +148,19 @@ def _open_client(protocol: str, host: str) -> Any:
         options["config_kwargs"] = {**_S3_CLIENT_DEFAULTS, **config_kwargs}
         from halftone.storage.s3 import S3Store  # importing s3fs takes a second
 
-        return S3Store(**options)
-    filesystem, _ = fsspec.core.url_to_fs(f"{protocol}://{host}", **options)
+        store = S3Store(**options)
+        # Otherwise the first call would do it, whose errors may be those of anything.
+        store.connect()
+        return store
+    try:
+        filesystem, _ = fsspec.core.url_to_fs(f"{protocol}://{host}", **options)
+    except OSError as error:
+        if "Unable to load lib" in str(error):  # of Java or Hadoop
+            raise InputError(
+                f"{protocol}:// needs Java and Hadoop on this machine: {error}; set JAVA_HOME, "
+                "HADOOP_HOME and CLASSPATH"
+            ) from error
+        raise
     return filesystem
 
 

@@ -6,6 +6,7 @@ import os
 import re
 
 from halftone.errors import InputError
+from halftone.url_schemes import describe_unknown_scheme
 
 S3_PREFIX = "s3://"
 # Spellings of Hadoop and others, and their canonical ones. Databricks mounts its file system, and
@@ -17,6 +18,7 @@ _URL_ALIASES = {
     re.compile(r"^s3[an]://"): S3_PREFIX,
     re.compile(r"^gcs://"): "gs://",
 }
+_URL_WITH_ONE_SLASH = re.compile(r"^(s3|gs|abfs|hdfs):/(.*)")
 _URL_WITH_PASSWORD = re.compile(r"^([^:/]+)://[^/@:]*:[^/@]*@")
 
 
@@ -24,7 +26,8 @@ def normalise_url(url: str) -> str:
     """Return the canonical spelling of `url`: an absolute path if local, no trailing slash.
 
     Raises:
-        InputError: the URL contains a password, which would be written to manifests and logs.
+        InputError: the URL contains a password, which would be written to manifests and logs, or
+            has an unknown scheme, or one slash too few behind it.
     """
     with_password = _URL_WITH_PASSWORD.match(url)
     if with_password:
@@ -32,10 +35,16 @@ def normalise_url(url: str) -> str:
             f"a path that begins with {with_password[1]}:// contains a password; remove it, and "
             "provide it as described in docs/storage.md"
         )
+    mistake = describe_unknown_scheme(url)
+    if mistake:
+        raise InputError(f"{url}: {mistake}")
     for alias, canonical in _URL_ALIASES.items():
         url = alias.sub(canonical, url, count=1)
     if "://" in url:
         return url.rstrip("/")
+    one_slash = _URL_WITH_ONE_SLASH.match(url)
+    if one_slash:
+        raise InputError(f"{url}: has one slash too few; write {one_slash[1]}://{one_slash[2]}")
     return os.path.abspath(os.path.expanduser(url))
 
 

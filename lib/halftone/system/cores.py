@@ -15,9 +15,12 @@ def num_threads(local_size: int) -> int:
     Args:
         local_size: number of ranks on this machine.
     """
-    all_cores = os.cpu_count() or 1
-    usable_cores = len(os.sched_getaffinity(0)) if _CAN_PIN else all_cores
-    return max(1, min(usable_cores, all_cores // local_size))
+    return max(1, min(num_usable_cores(), (os.cpu_count() or 1) // local_size))
+
+
+def num_usable_cores() -> int:
+    """Return on how many cores this process may run."""
+    return len(os.sched_getaffinity(0)) if _CAN_PIN else os.cpu_count() or 1
 
 
 def rank_cores(cores: Sequence[int], local_rank: int, local_size: int) -> list[int]:
