@@ -334,9 +334,9 @@ def test_new_images() -> None:
         "scores: /scores",
     ]
     same = bare.model_copy(update={"scored_now": 0})
-    assert summary.format_image_scores_summary(same, "s3://b/scores").splitlines()[5:9] == [
+    assert summary.format_image_scores_summary(same, "memory://scores").splitlines()[5:9] == [
         "1,204 images = 1,201 predictions + 3 rejects",
         "nothing new: all images were scored before with this model",
         "model version v",
-        "all probabilities: spark.read.parquet('s3://b/scores/predictions/*/part-*.parquet')",
+        "all probabilities: spark.read.parquet('memory://scores/predictions/*/part-*.parquet')",
     ]

@@ -85,7 +85,7 @@ METRICS_NAMES = """
     score.top_ks score.slices score.slice_catalogue
 """
 SHOWN_NAMES = """
-    score.heat_maps
+    score.heat_maps score.max_csv_rows
 """
 
 

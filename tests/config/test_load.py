@@ -85,7 +85,7 @@ def test_switch_where_a_boolean_is_wanted(tmp_path: Path, text: str, value: bool
 
 def test_conf_of_spark_is_text_with_dots_in_its_keys(tmp_path: Path) -> None:
     path = write(tmp_path, "spark: {conf: {spark.a: 5, spark.b: true, spark.c: off}}")
-    overrides = ["spark.conf.spark.ui.enabled=true", "spark.conf.spark.b=0.5", "spark.master=x"]
+    overrides = ["spark.conf.spark.ui.enabled=true", "spark.conf.spark.b=0.5", "spark.master=yarn"]
     loaded = config.load_config(path, overrides)
     assert loaded.spark.conf == {
         "spark.a": "5", "spark.b": "0.5", "spark.c": "off", "spark.ui.enabled": "true",

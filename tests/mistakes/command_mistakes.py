@@ -43,6 +43,14 @@ MISTAKES = (
         prepare=write("run.yaml", "name: bare\n"),
     ),
     Mistake(
+        "a config in place of an experiment",
+        ("experiment", "--config", "{site}/run.yaml"),
+        "error: {site}/run.yaml: is a config and no experiment, which has its settings below "
+        "`base`; begin with one of conf/experiments",
+        "An experiment lists runs, and what they have in common below base.",
+        "Copy one of the files in conf/experiments, and change it.",
+    ),
+    Mistake(
         "--set without a value",
         ("train", "--set", "train.epochs"),
         "error: --set train.epochs: must be KEY=VALUE, such as train.epochs=3",

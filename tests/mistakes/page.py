@@ -51,10 +51,12 @@ def _render_sections() -> Iterator[str]:
 
 
 def _render(mistake: Mistake) -> str:
+    is_word = mistake.did.split()[0].isalpha()
+    heading = mistake.did[0].upper() + mistake.did[1:] if is_word else mistake.did
     command = shlex.join(_fill(argument) for argument in mistake.command)
     code = "" if mistake.code == 2 else f"\n\nExit code {mistake.code}."
     return f"""\
-### {mistake.did[0].upper()}{mistake.did[1:]}
+### {heading}
 
 ```console
 $ halftone {command}

@@ -5,18 +5,36 @@ from __future__ import annotations
 from mistakes.mistake import Mistake
 
 PREFIXES = (
-    "Local paths have no prefix. The documents name s3://, gs://, abfs:// and hdfs://; other "
-    "prefixes of fsspec work if its package is installed."
+    "Local paths have no scheme. The documents name s3://, gs://, abfs:// and hdfs://; other "
+    "schemes of fsspec work if its package is installed."
 )
 
 MISTAKES = (
     Mistake(
         "s4:// instead of s3://",
         ("score", "--images", "s4://bucket/images"),
-        "error: s4://bucket/images: no storage has the prefix s4://; did you mean s3://? use "
-        "s3://, gs://, abfs://, hdfs:// or a local path",
+        "error: the command line: 1 mistake\n"
+        '  paths.new_images = "s4://bucket/images": unknown scheme s4://; did you mean s3://? '
+        "Known are s3://, gs://, abfs:// and hdfs://",
         PREFIXES,
-        "Correct the prefix.",
+        "Correct the scheme.",
+    ),
+    Mistake(
+        "s4:// for an export",
+        ("export", "--output", "s4://bucket/records"),
+        "error: s4://bucket/records: unknown scheme s4://; did you mean s3://? Known are s3://, "
+        "gs://, abfs:// and hdfs://",
+        PREFIXES,
+        "Correct the scheme.",
+    ),
+    Mistake(
+        "an address of a store without http",
+        ("score", "--set", "storage.options.s3.endpoint_url=localhost:9000"),
+        "error: {site}/run.yaml with --set storage.options.s3.endpoint_url=localhost:9000: 1 "
+        "mistake\n  storage: options.s3.endpoint_url is localhost:9000, which is no URL; write "
+        "https://localhost:9000, or http://localhost:9000 without encryption",
+        "The client of S3 takes a URL.",
+        "Write the address with https:// or http:// before it.",
     ),
     Mistake(
         "s3:/ instead of s3://",
