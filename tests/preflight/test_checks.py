@@ -106,13 +106,13 @@ def test_required_versions_pass() -> None:
         ),
         (
             {},
-            {"java": "25.0.1"},
+            {"java": "21.0.1"},
             CheckResult(
                 "java",
                 "17.0.15",
-                "17.0.15 (a), 25.0.1 (b)",
-                "executors: 17 or 21 is needed; it comes with Spark: install Spark 3.5, with Java "
-                "17 or 21, on every node and for the driver",
+                "17.0.15 (a), 21.0.1 (b)",
+                "executors: 17 is needed; it comes with Spark: install Spark 3.5, with Java 17, on "
+                "every node and for the driver",
             ),
         ),
     ],
@@ -126,7 +126,7 @@ def test_wrong_version(
 
 
 def test_java_of_executors_may_differ() -> None:
-    assert failed(checks.check_versions(report("driver"), [report("a", java="21.0.2")])) == []
+    assert failed(checks.check_versions(report("driver"), [report("a", java="17.0.2")])) == []
 
 
 def test_horovod_build() -> None:

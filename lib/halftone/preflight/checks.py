@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from halftone.preflight.probe_host import GLOO, HostReport
 from halftone.preflight.probe_storage import NOT_SHARED, StorageProbe
-from halftone.system.java import JAVA_VERSIONS
+from halftone.system.java import JAVA_VERSION
 from halftone.system.python_environment import SPARK_SERIES
 
 # Prefixes of the versions that Halftone was tried with; requirements.txt gives the reasons.
 REQUIRED_VERSIONS = {
     "python": ("3.9.", "3.10.", "3.11."),
-    "java": tuple(f"{version}." for version in JAVA_VERSIONS),
+    "java": (f"{JAVA_VERSION}.",),
     "pyspark": (SPARK_SERIES,),
     "tensorflow": ("2.15.",),
     "horovod": ("0.28.1",),
@@ -33,7 +33,7 @@ _EXECUTOR_CURE = (
 )
 _DRIVER_CURE = "start the job with the Python of ./build.sh setup, or of dist/environment.tar.gz"
 _SPARK_CURE = (
-    "it comes with Spark: install Spark 3.5, with Java 17 or 21, on every node and for the driver"
+    "it comes with Spark: install Spark 3.5, with Java 17, on every node and for the driver"
 )
 
 
