@@ -13,6 +13,7 @@ from halftone.config import Config, ConfigError, SparkSettings, overlay_settings
 from halftone.dataset import splits
 from halftone.experiment import combining, spaces
 from halftone.experiment.combining import Combination
+from halftone.experiment.shortening import shorten_training
 from halftone.experiment.spaces import NumberRange, Settings
 from halftone.experiment.spec import ExperimentSpec, PaperResult, RunSpec, StageSpec
 
@@ -58,10 +59,10 @@ class RunPlanner:
     ) -> None:
         self._spec, self._source, self._overrides = spec, source, overrides
         raw = overlay_settings(spec.base, overrides)
-        self.base = _check_config(raw, f"{source}: base")
+        self.base = _check_config(self._shorten(raw), f"{source}: base")
         if self.base.tracking.experiment is None:
             raw = overlay_settings(raw, {"tracking.experiment": spec.name})
-            self.base = _check_config(raw, f"{source}: base")
+            self.base = _check_config(self._shorten(raw), f"{source}: base")
         # A run may change single settings of the network: this needs its name in the config.
         self._raw = overlay_settings(raw, {"train.model.name": self.base.train.model.name})
 
@@ -135,7 +136,7 @@ class RunPlanner:
         if self._spec.folds is not None:
             raw = overlay_settings(raw, {"splits.folds": self._spec.folds, "splits.fold": 0})
         source = f"{self._location(stage)}: {kind}" + f" {run.name}" * (kind == "run")
-        trial_config = _check_config(raw, source)
+        trial_config = _check_config(self._shorten(raw), source)
         _check_images(trial_config, source)
         self._check_ranks(trial_config, source)
         if self._spec.on == "spark":
@@ -145,6 +146,10 @@ class RunPlanner:
         return Trial(
             run.name, trial_config, run.paper, run.note, stage.name, layers, folds, proposal
         )
+
+    def _shorten(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        epochs = self._overrides.get("train.epochs")
+        return raw if epochs is None else shorten_training(raw, epochs)
 
     def _combine_runs(self, stage: StageSpec) -> Iterator[RunSpec]:
         drawn: list[Combination] = []
