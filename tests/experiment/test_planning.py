@@ -119,7 +119,7 @@ def test_what_comes_after_the_last_epoch_of_a_trial_is_left_out(
     settings: Mapping[str, Any], epochs: int, shortened: Mapping[str, Any]
 ) -> None:
     frozen = {"freeze": "all", "start_from": "m"} if "unfreeze_after_epochs" in settings else {}
-    base = {**BASE, "train": {**BASE["train"], "epochs": 9, **settings, **frozen}}
+    base = {**BASE, "train": {"epochs": 9, "batch_size": 8, **settings, **frozen}}
     (trial,) = plan({"train.epochs": epochs}, base=base, runs=[{"name": "one"}])
     assert {name: getattr(trial.config.train, name) for name in shortened} == shortened
     assert trial.config.train.epochs == epochs

@@ -134,6 +134,7 @@ class TrainingProcess:
                 code, is_reusable = json.loads(end)
                 self._end_code, self._is_reusable = code, is_reusable
                 self._output_ended.set()
+        self._process.stdout.close()
         self._output_ended.set()
 
 
