@@ -17,20 +17,36 @@ _FRAME = """<!DOCTYPE html><meta charset="utf-8"><body>
 <script>onload = () => {{
   const page = document.querySelector("iframe").contentDocument;
   const images = [...page.images];
-  document.body.outerHTML = "<pre>" + JSON.stringify({{
+  document.body.outerHTML = "<pre>" + JSON.stringify({measured}) + "</pre>";
+}}</script>"""
+_LAYOUT = """{
     beyond: page.documentElement.scrollWidth - page.documentElement.clientWidth,
     images: images.length,
     broken: images.filter((image) => !image.complete || !image.naturalWidth).length,
     sections: page.querySelectorAll("section").length,
-  }}) + "</pre>";
-}}</script>"""
+  }"""
+_BOXES = """[...page.querySelectorAll("{selector}")].map((element) => {{
+    const box = element.getBoundingClientRect();
+    return {{text: element.innerText, right_px: box.right, width_px: box.width}};
+  }})"""
 
 
 def measure_layout(page: str, width: int, tmp_path: Path) -> dict[str, Any]:
     """Return how far a page of that width overflows its window, in px, and what it contains."""
-    dom, _ = browse(_FRAME.format(width=width, page=html.escape(page)), tmp_path)
-    layout: dict[str, Any] = json.loads(re.findall(r"<pre>(.*)</pre>", dom)[0])
+    layout: dict[str, Any] = _measure(page, width, _LAYOUT, tmp_path)
     return layout
+
+
+def measure_boxes(page: str, width: int, selector: str, tmp_path: Path) -> list[dict[str, Any]]:
+    """Return text, right edge and width, in px, of the elements of a page of that width."""
+    boxes: list[dict[str, Any]] = _measure(page, width, _BOXES.format(selector=selector), tmp_path)
+    return boxes
+
+
+def _measure(page: str, width: int, measured: str, tmp_path: Path) -> Any:
+    frame = _FRAME.format(width=width, page=html.escape(page), measured=measured)
+    dom, _ = browse(frame, tmp_path)
+    return json.loads(html.unescape(re.findall(r"<pre>(.*)</pre>", dom)[0]))
 
 
 def list_page_requests(tmp_path: Path) -> list[str]:

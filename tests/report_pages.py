@@ -235,6 +235,7 @@ def a_page(labels: list[str], **changes: Any) -> str:
     examples = Examples(
         tuple(changes.pop("mistakes", some_mistakes(labels))),
         tuple(changes.pop("least_certain", ())),
+        tuple(changes.pop("right", ())),
     )
     name, baseline = changes.pop("name", "old"), changes.pop("baseline", None)
     inputs = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable
 
 import pytest
 
@@ -122,55 +122,6 @@ def test_number_of_epochs_is_in_the_fingerprint_only_with_decay(
     assert [a == b for a, b in zip(fingerprints_3, fingerprints_4)] == [True, True, False, False]
 
 
-NAN, INFINITY = float("nan"), float("inf")
-
-
-@pytest.mark.parametrize(
-    ("val_losses", "best"),
-    [
-        ([0.5, 0.25, 0.25], 2),
-        ([None, 0.5, 0.25], 3),
-        ([None, 9.0, None], 2),
-        ([None, None], None),
-        # As older versions wrote them.
-        ([NAN, 0.5, 0.25], 3),
-        ([INFINITY, NAN], None),
-    ],
-)
-def test_loss_that_is_not_finite_is_never_the_best(
-    val_losses: list[Optional[float]], best: Optional[int]
-) -> None:
-    history = [
-        {"epoch": number, "loss": 1 / number, "val_loss": loss}
-        for number, loss in enumerate(val_losses, 1)
-    ]
-    assert model_directory.best_epoch(history) == best
-
-
-def test_best_epoch_without_validation_has_the_lowest_training_loss() -> None:
-    history = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}, {"epoch": 3, "loss": 0.3}]
-    assert model_directory.best_epoch(history) == 2
-
-
-HISTORY_OF_METRICS = [
-    {"epoch": 1, "loss": 0.9, "val_loss": 0.5, "val_accuracy": 0.7, "val_f1": 0.2},
-    {"epoch": 2, "loss": 0.8, "val_loss": 0.6, "val_accuracy": 0.8, "val_f1": None},
-    {"epoch": 3, "loss": 0.7, "val_loss": 0.5, "val_accuracy": 0.8, "val_f1": 0.4},
-    {"epoch": 4, "loss": 0.6, "val_loss": None, "val_accuracy": 0.9, "val_f1": 0.6},
-    {"epoch": 5, "loss": 0.5, "val_loss": 0.7, "val_accuracy": 0.8, "val_f1": 0.5},
-]
-
-
-@pytest.mark.parametrize(("best_by", "best"), [("val_loss", 1), ("val_accuracy", 3), ("val_f1", 5)])
-def test_best_epoch_by_a_metric(best_by: str, best: int) -> None:
-    """Of an equal accuracy, the lower loss wins; a loss that is not finite never does."""
-    assert model_directory.best_epoch(HISTORY_OF_METRICS, best_by) == best
-
-
-def test_best_epoch_by_a_metric_that_no_epoch_has() -> None:
-    assert model_directory.best_epoch(HISTORY_OF_METRICS, "val_auc") is None
-
-
 def saved_network(tmp_path: Path, config: Callable[..., Config], bias: float) -> ModelInfo:
     saved_model.save(tmp_path / "model", config(), ["cat", "dog"], bias)
     return model_directory.read_model_info(str(tmp_path / "model"))
@@ -183,7 +134,7 @@ def test_network_of_finite_weights_is_accepted(
     model_directory.check_network(str(tmp_path / "model"), info)
 
 
-@pytest.mark.parametrize("bias", [NAN, INFINITY])
+@pytest.mark.parametrize("bias", [float("nan"), float("inf")])
 def test_network_with_weights_that_are_not_finite_is_refused(
     tmp_path: Path, config: Callable[..., Config], bias: float
 ) -> None:

@@ -270,6 +270,22 @@ def test_values_that_are_counted_together_are_told() -> None:
     assert "slices: 2 by id (one is of 503 other values); all are in /scores/metrics.json" in lines
 
 
+def test_scores_of_drawn_images_say_so() -> None:
+    scores = SplitScores(
+        **{**metrics_of(), **PROVENANCE, "images_description": "synthetic: drawn"},
+        split="test",
+        fingerprint="f",
+        predictions=[],
+    )
+    lines = summary.format_scores_summary(scores, "/scores").splitlines()
+    assert lines[5].startswith("test: 1,200 rows  accuracy 0.7500")
+    assert lines[6] == "the images are synthetic: drawn"
+    drawn = example().model_copy(update={"images_description": "synthetic: drawn"})
+    assert "the images are synthetic: drawn" in summary.format_dataset_summary(
+        drawn, "/data", num_changed=0
+    )
+
+
 @pytest.mark.parametrize(
     ("views", "lines"),
     [

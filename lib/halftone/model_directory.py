@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import zipfile
-from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -58,6 +56,17 @@ class Restart(BaseModel):
     message: str  # which rank was lost, and how
 
 
+class LayerInfo(BaseModel):
+    """A layer of a network; one with layers inside is one layer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: str  # class of Keras, such as Conv2D
+    shape: tuple[Optional[int], ...]  # of its output, without the batch
+    parameters: int
+
+
 class ModelInfo(BaseModel):
     """Description of a model and of how it was trained."""
 
@@ -81,6 +90,7 @@ class ModelInfo(BaseModel):
     num_parameters: Optional[int] = None  # with the statistics of normalisation layers
     network_bytes: Optional[int] = None  # size of the network's file
     versions: dict[str, str] = {}  # of Python and of packages in the training
+    layers: Optional[list[LayerInfo]] = None  # of the network, in order
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
@@ -309,41 +319,3 @@ def check_training_fingerprint(output: str, old: dict[str, Any], new: dict[str, 
             f"{output} holds a training with other settings: "
             f"{'; '.join(changes)}. Give another --output, or remove it"
         )
-
-
-def best_epoch(history: Sequence[Mapping[str, Any]], best_by: str = "val_loss") -> Optional[int]:
-    """Return the first of the best epochs.
-
-    Args:
-        history: an entry per epoch. A metric that was not finite is None.
-        best_by: the setting `train.best_by`.
-
-    Returns:
-        None if the loss was not finite in any epoch.
-    """
-    ranked = [
-        (rank, int(entry["epoch"]))
-        for rank, entry in zip(rank_epochs(history, best_by), history)
-        if rank is not None
-    ]
-    return min(ranked)[1] if ranked else None
-
-
-def rank_epochs(
-    history: Sequence[Mapping[str, Any]], best_by: str = "val_loss"
-) -> list[Optional[tuple[float, ...]]]:
-    """Return for each epoch what compares as lower if the epoch is better.
-
-    It is the validation loss, or the training loss without validation. By another metric, the
-    higher value is better, and of equal ones that with the lower loss. None if a value was not
-    finite, which is worse than any other; histories of older versions hold NaN.
-    """
-    ranks: list[Optional[tuple[float, ...]]] = []
-    for entry in history:
-        values = [entry.get("val_loss", entry["loss"])]
-        if best_by != "val_loss":
-            metric = entry.get(best_by)
-            values.insert(0, None if metric is None else -metric)
-        is_finite = all(value is not None and math.isfinite(value) for value in values)
-        ranks.append(tuple(values) if is_finite else None)
-    return ranks

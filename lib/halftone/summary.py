@@ -36,6 +36,7 @@ def format_dataset_summary(manifest: Manifest, dataset: str, num_changed: int) -
         f"{manifest.inputs:,} images = {manifest.rows:,} rows + {manifest.rejects:,} rejects + "
         f"{manifest.duplicates:,} duplicates"
     )
+    lines += _description_lines(manifest.images_description)
     lines += _reject_lines(manifest.rejects_by_reason, manifest.rejects_files)
     if manifest.near_duplicates:
         num_dropped = manifest.near_duplicates - manifest.possible_label_errors
@@ -201,6 +202,7 @@ def format_scores_summary(scores: SplitScores, output: str) -> str:
             + note.format(metrics_url),
             "",
             f"{scores.split}: {scores.rows:,} rows  {_overall_text(scores)}",
+            *_description_lines(scores.images_description),
             f"precision, recall and f1: {scores.average}",
             *_views_lines(scores.views),
             *_slice_lines(scores.slices, metrics_url),
@@ -228,6 +230,7 @@ def format_image_scores_summary(scores: ImageScores, output: str) -> str:
     lines += _ignored_lines(scores.ignored)
     if scores.metrics is not None:
         lines.append(f"{scores.labelled:,} have a label: {_overall_text(scores.metrics)}")
+    lines += _description_lines(scores.images_description)
     lines += _views_lines(scores.views)
     lines += _slice_lines(scores.slices, storage.join(output, "metrics.json"))
     lines.append(f"model version {scores.model_version}")
@@ -247,6 +250,10 @@ def _prediction_lines(output: str) -> list[str]:
         return [*lines, f"all probabilities: spark.read.parquet({files!r})"]
     read = f"pandas.concat(map(pandas.read_parquet, glob.glob({files!r})))"
     return [*lines, f"all probabilities: import glob, pandas; {read}"]
+
+
+def _description_lines(images_description: Optional[str]) -> list[str]:
+    return [f"the images are {images_description}"] if images_description else []
 
 
 def _views_lines(views: Optional[str]) -> list[str]:

@@ -27,6 +27,10 @@ def test_a_large_dataset_has_none() -> None:
     ("changes", "sentence"),
     [
         (
+            {"images_description": "synthetic: drawn"},
+            "the images are synthetic: drawn; numbers on them do not predict those on real images",
+        ),
+        (
             {"counts": {**LARGE, "test": {"cat": 199, "dog": 200}}},
             "the test split has 399 rows: differences between models are hard to measure with "
             "fewer than 400",

@@ -155,21 +155,21 @@ def test_the_page_is_accessible_to_screen_readers(page: Page) -> None:
     assert all(cell.get("scope") in ("row", "col", "colgroup") for cell in page.all("th"))
 
 
-def test_the_table(page: Page) -> None:
-    assert page.rows[0] == ["Run", "", "Train", "Validation", "Test", "", "Paper"]
+def test_the_table_has_the_results_on_the_test_split_first(page: Page) -> None:
+    assert page.rows[0] == ["Run", "Test", "Paper", "Validation", "Train", ""]
     assert page.rows[1] == [
-        *("parameters", "accuracy", "loss", "accuracy", "loss", "accuracy", "loss"),
-        *("train secs", "images/s", "f1"),
+        *("accuracy", "loss", "f1", "accuracy", "loss", "accuracy", "loss"),
+        *("parameters", "train secs", "images/s"),
     ]
     assert page.rows[2] == [
-        *("best (best) report", "12,345", "0.8750", "0.25", "0.7500", "0.5", "0.9800"),
-        *("0.0625", "1,234.5", "4,322", "0.9000"),
+        *("best (best) report", "0.9800", "0.0625", "0.9000", "0.7500", "0.5", "0.8750", "0.25"),
+        *("12,345", "1,234.5", "4,322"),
     ]
     assert page.rows[3] == ["dead (failed)", *["-"] * 10]
     assert page.rows[4] == ["epochs=3; was killed by signal 9"]
     assert page.rows[5] == [
-        *("slow (pruned after 1 epoch)", "12,345", "0.8750", "0.25", "0.7500", "0.5"),
-        *("-", "-", "1,234.5", "4,322", "-"),
+        *("slow (pruned after 1 epoch)", "-", "-", "-", "0.7500", "0.5", "0.8750", "0.25"),
+        *("12,345", "1,234.5", "4,322"),
     ]
     assert page.rows[6] == ["epochs=4"]
     assert page.rows[8:10] == [["comics", "1", "2"], ["faces", "1", "2"]]
@@ -438,3 +438,30 @@ def test_a_browser_requests_nothing_and_reports_no_errors(text: str, tmp_path: P
     assert dom.count("<section") == 3
     assert "CONSOLE" not in log
     assert browser.list_page_requests(tmp_path) == []
+
+
+@pytest.mark.needs("chromium")
+def test_a_browser_shows_all_test_results_and_the_curves_of_one_run_at_their_size(
+    tmp_path: Path,
+) -> None:
+    everything = {
+        "accuracy": 0.9876, "loss": 0.1234, "precision": 0.9876, "recall": 0.9876, "f1": 0.9876,
+        "mistakes": 1234, "rows": 10000,
+    }  # fmt: skip
+    result = a_result(train=everything, validation=everything, test=everything)
+    paper = PaperResult(accuracy=0.9, loss=0.2, f1=0.9, mistakes=100, train_secs=1000.5)
+    name = "learning_rate-0.001_filters-64x64x128x128"
+    outcome = make_outcome(tmp_path, name, BASE, result, paper=paper)
+    storage.write_json(
+        f"{outcome.folder}/model/history.json", {"best_epoch": 3, "epochs": a_history(20)}
+    )
+    experiment = spec.parse_spec({"name": "study", "runs": [{"name": name}]}, "test")
+    stage = StageOutcomes("", "", [outcome], name)
+    table.write_tables(ExperimentResults(experiment, BASE, [stage], str(tmp_path)))
+    text = (tmp_path / "index.html").read_text()
+
+    boxes = browser.measure_boxes(text, 1280, ".runs thead .group, picture.curves", tmp_path)
+
+    assert [box["text"] for box in boxes] == ["Test", "Paper", "Validation", "Train", ""]
+    assert boxes[0]["right_px"] < 700  # the paper's figures begin beside them
+    assert 500 < boxes[-1]["width_px"] < 600  # 5.2 inches are 499 px

@@ -115,13 +115,58 @@ def test_environment_overrides_the_base_and_not_what_a_run_sets() -> None:
 
 
 def test_a_mistake_names_the_flag_that_it_comes_from() -> None:
-    base = {**BASE, "train": {"epochs": 3, "warmup_epochs": 1, "decay": "cosine"}}
     with pytest.raises(ConfigError) as caught:
-        plan({"train.epochs": 1}, base=base, runs=[{"name": "one"}])
+        plan({"train.epochs": 0}, runs=[{"name": "one"}])
     assert str(caught.value) == (
-        "table.yaml: base with --epochs: 1 mistake\n"
-        "  train: warmup_epochs 1 of 1 epochs leave none for decay cosine; use fewer"
+        "--epochs: 1 mistake\n  train.epochs = 0: must be greater than or equal to 1"
     )
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_experiment_can_be_tried_for_one_epoch(path: Path) -> None:
+    overrides = {"train.epochs": 1, "paths.images": "in"}
+    stages = RunPlanner(spec.load_spec(str(path)), str(path), overrides).plan_stages()
+    trials = [trial for stage in stages.values() for trial in stage]
+    assert {trial.config.train.epochs for trial in trials} == {1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs", "shortened"),
+    [
+        ({"warmup_epochs": 3, "decay": "cosine"}, 3, {"warmup_epochs": 2, "decay": "cosine"}),
+        ({"warmup_epochs": 3, "decay": "cosine"}, 4, {"warmup_epochs": 3, "decay": "cosine"}),
+        ({"decay": "steps", "decay_epochs": [2, 5]}, 3, {"decay": "steps", "decay_epochs": (2,)}),
+        ({"decay": "steps", "decay_epochs": [2, 5]}, 2, {"decay": "none", "decay_epochs": ()}),
+        (
+            {"unfreeze_after_epochs": 4, "unfreeze_learning_rate": 0.1, "warmup_epochs": 3},
+            3,
+            {"unfreeze_after_epochs": 2, "unfreeze_learning_rate": 0.1, "warmup_epochs": 1},
+        ),
+        (
+            {"unfreeze_after_epochs": 4, "unfreeze_learning_rate": 0.1},
+            1,
+            {"unfreeze_after_epochs": None, "unfreeze_learning_rate": None, "warmup_epochs": 0},
+        ),
+    ],
+)
+def test_what_comes_after_the_last_epoch_of_a_trial_is_left_out(
+    settings: Mapping[str, Any], epochs: int, shortened: Mapping[str, Any]
+) -> None:
+    frozen = {"freeze": "all", "start_from": "m"} if "unfreeze_after_epochs" in settings else {}
+    base = {**BASE, "train": {"epochs": 9, "batch_size": 8, **settings, **frozen}}
+    (trial,) = plan({"train.epochs": epochs}, base=base, runs=[{"name": "one"}])
+    assert {name: getattr(trial.config.train, name) for name in shortened} == shortened
+    assert trial.config.train.epochs == epochs
+    (whole,) = plan(base=base, runs=[{"name": "one"}])
+    assert whole.config.train.warmup_epochs == settings.get("warmup_epochs", 0)
+
+
+def test_a_run_of_a_trial_may_have_a_decay_that_its_base_lost() -> None:
+    base = {**BASE, "train": {"epochs": 9, "decay": "steps", "decay_epochs": [5]}}
+    (trial,) = plan(
+        {"train.epochs": 2}, base=base, runs=[{"name": "a", "set": {"train.decay_epochs": [1, 8]}}]
+    )
+    assert (trial.config.train.decay, trial.config.train.decay_epochs) == ("steps", (1,))
 
 
 NARROW = {"train.model": {"name": "mlp", "hidden": [5]}}

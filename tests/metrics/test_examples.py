@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,10 +72,23 @@ def test_the_margin_of_more_classes_is_between_the_two_most_probable() -> None:
     ]
 
 
-def keys(selected: Examples) -> tuple[list[str], list[str]]:
-    return [example.key for example in selected.mistakes], [
-        example.key for example in selected.least_certain
-    ]
+def test_right_answers_are_those_with_the_lowest_hashes() -> None:
+    selected = select([0.9, 0.1] * 20, [1, 0] * 19 + [0, 0])
+    right = [example.key for example in selected.right]
+    rows = [f"{row:03d}" for row in range(40) if row != 38]  # row 38 is a mistake
+
+    def digest(key: str) -> bytes:
+        return hashlib.blake2b(key.encode(), digest_size=8).digest()
+
+    assert right == sorted(rows, key=digest)[:12]
+    assert {(example.label, example.prediction) for example in selected.right} == {
+        ("cat", "cat"),
+        ("dog", "dog"),
+    }
+
+
+def keys(selected: Examples) -> tuple[list[str], ...]:
+    return tuple([example.key for example in kind] for kind in selected)
 
 
 @given(
@@ -90,4 +105,6 @@ def test_selections_of_parts_add_up_to_the_selection_of_the_whole(
     whole = keys(select(p1, ids))
     assert keys(first + second) == keys(second + first) == whole
     assert len(whole[1]) == min(48, len(rows))
-    assert len(whole[0]) == min(48, sum(int(p >= 0.5) != label for p, label in rows))
+    num_wrong = sum(int(p >= 0.5) != label for p, label in rows)
+    assert len(whole[0]) == min(48, num_wrong)
+    assert len(whole[2]) == min(12, len(rows) - num_wrong)

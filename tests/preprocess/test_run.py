@@ -365,6 +365,15 @@ def test_the_data_card_is_that_of_the_manifest(
     path.unlink()
     run(images, card={"licence": "mit", "contact": "Ann"})
     assert path.read_text() == render_data_card(second)
+    assert (first.images_description, "synthetic" in path.read_text()) == ("", False)
+    # So does the description of drawn images. It stays if its file is removed.
+    (images / "sample.json").write_text('{"what": "synthetic: drawn"}')
+    for _ in range(2):
+        third, num_read = run(images)
+        assert (num_read, third.version, third.fingerprint) == (0, 1, first.fingerprint)
+        assert third.images_description == "synthetic: drawn"
+        assert "- the images are synthetic: drawn; numbers on them do not" in path.read_text()
+        (images / "sample.json").unlink(missing_ok=True)
 
 
 def test_only_new_images_are_read_and_existing_files_stay(

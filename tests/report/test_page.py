@@ -17,7 +17,7 @@ import pytest
 import browser
 from halftone import report
 from halftone.dataset import contact_sheet
-from halftone.model_directory import Restart
+from halftone.model_directory import LayerInfo, Restart
 from report_pages import (
     FACES,
     HOSTILE,
@@ -265,6 +265,44 @@ def test_sections() -> None:
 def test_what_is_missing_is_said(case: str, words: str) -> None:
     assert words in page(case).words()
     assert words not in page("rich, two classes").words()
+
+
+def test_accuracy_on_drawn_images_is_called_synthetic_where_it_stands() -> None:
+    drawn = a_manifest(FACES, images_description="synthetic: <code> drew them")
+    read = Page(a_page(FACES, manifest=drawn))
+    words = read.words()
+    notice = (
+        "The images are synthetic: <code> drew them. The accuracy does not predict that on real "
+        "images."
+    )
+    assert words.index("images are classified correctly") < words.index(notice)
+    assert words.index(notice) < words.index("The test")  # the first of the sections
+    assert notice not in page("rich, two classes").words()
+
+
+def test_some_right_answers_are_shown_with_their_class() -> None:
+    right = [an_example("comics/7.jpg", "comics", "comics", 0.75, noise(1, 8, 1)[0])]
+    read = Page(a_page(FACES, right=right))
+    assert read.headings() == ["test", "training", "mistakes", "right", "data", "run"]
+    assert "1 of 360, drawn at random" in read.words()
+    assert "An image of class comics, rightly taken for it" in read.alts()
+    assert "comicsprobability 75.00% comics/7.jpg" in read.words()
+
+
+def test_the_network_is_shown_layer_by_layer() -> None:
+    layers = [
+        LayerInfo(name="conv2d", kind="Conv2D", shape=(14, 14, 32), parameters=1320),
+        LayerInfo(name="dense", kind="Dense", shape=(1,), parameters=33),
+    ]
+    card = a_card(FACES, layers=layers, num_parameters=1353, network_bytes=2**20)
+    read = Page(a_page(FACES, card=card))
+    assert read.headings() == ["test", "training", "mistakes", "data", "network", "run"]
+    start = read.rows.index(["Layer", "Kind", "Output", "Parameters"])
+    assert read.rows[start + 1 : start + 3] == [
+        ["conv2d", "Conv2D", "14 \N{MULTIPLICATION SIGN} 14 \N{MULTIPLICATION SIGN} 32", "1,320"],
+        ["dense", "Dense", "1", "33"],
+    ]
+    assert "Convnet with 2 layers and 1,353 parameters, 1.0 MiB as a file." in read.words()
 
 
 def test_mistakes_that_nobody_kept_are_said() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from halftone.model_directory import best_epoch
+from halftone.metrics.epochs import best_epoch
 from halftone.report import plots
 
 TRAIN, VALIDATION = "#0072b2", "#d55e00"

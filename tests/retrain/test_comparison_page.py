@@ -15,7 +15,7 @@ from halftone.dataset import manifest
 from halftone.locking import lock
 from halftone.metrics.model import SliceScores
 from halftone.retrain import comparison_page, page
-from halftone.retrain.comparison_page import SliceChange
+from halftone.retrain.comparison_page import RunPages, SliceChange
 from halftone.retrain.state.journal import Journal
 from halftone.scoring import predictions
 from halftone.scoring.predict import PredictorSettings
@@ -147,13 +147,24 @@ def test_the_page_fits_a_small_screen(text: str, tmp_path: Path) -> None:
     }
 
 
-def test_the_page_of_all_runs_links_to_it(text: str, tmp_path: Path) -> None:
+def test_the_page_of_all_runs_links_to_it_and_to_the_reports(text: str, tmp_path: Path) -> None:
     past = [outcome(6, "kept", "1", measures=MEASURES), OUTCOME]
-    compared = comparison_page.list_compared_runs(str(tmp_path / "retrain"), past)
-    assert compared == {7: "nights/000007/comparison.html"}
-    index = page.render_page("stripes", past, "accuracy", 0.0, compared)
+    scores = tmp_path / "retrain" / "nights" / "000007" / "scores"
+    scores.mkdir()
+    reports = {
+        side: f"nights/000007/scores/{side}/report.html" for side in ("champion", "challenger")
+    }
+    pages = comparison_page.list_run_pages(str(tmp_path / "retrain"), past)
+    assert pages == {7: RunPages("nights/000007/comparison.html", reports)}
+    index = page.render_page("stripes", past, "accuracy", 0.0, pages)
     assert '<th scope="row"><a href="nights/000007/comparison.html">7</a></th>' in index
     assert '<th scope="row">6</th>' in index
+    hrefs = [str(link["href"]) for link in Page(index).all("a")]
+    assert hrefs[2:] == ["nights/000007/comparison.html", *reports.values()]
+
+    scores.rmdir()
+    pages = comparison_page.list_run_pages(str(tmp_path / "retrain"), past)
+    assert pages == {7: RunPages("nights/000007/comparison.html", {})}
 
 
 def test_a_run_without_a_comparison_has_no_page(tmp_path: Path) -> None:

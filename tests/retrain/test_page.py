@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from halftone.retrain import page
+from report_pages import svg
 from retrain_outcomes import outcome
 
 
@@ -41,6 +42,26 @@ def test_alternative_text_of_the_figure() -> None:
         "compared, 2 of them promoted."
     )
     assert page.champion_figure(PAST[1:2], "accuracy", 0.7) is None
+
+
+def test_the_figure_shows_a_challenger_that_was_refused_before_the_first_champion() -> None:
+    refused = outcome(1, "refused", None, challenger="1", measures=measures(0, 0.4))
+    first = outcome(2, "promoted", "2", challenger="2", measures=measures(0, 0.8))
+    alone = page.champion_figure([refused], "accuracy", 0.7)
+    assert alone is not None
+    assert alone.alt == (
+        "Accuracy of the champion: none yet; 1 challenger was compared, 0 of them promoted."
+    )
+    figure = page.champion_figure([refused, first], "accuracy", 0.7)
+    assert figure is not None
+    drawing = svg(figure.light)
+    assert re.findall(r">(\d)</text>", drawing)[:2] == ["1", "2"]  # the ticks of the x axis
+    # The marker of the refused one lies within the axes, in the colour of a warning.
+    axes = re.search(r'<clipPath id="\w+">\s*<rect x="([\d.]+)"', drawing)
+    marker = re.search(r'<use [^>]*x="([\d.]+)" y="[\d.]+" style="fill: #d55e00', drawing)
+    assert axes is not None
+    assert marker is not None
+    assert float(marker[1]) > float(axes[1])
 
 
 def test_page() -> None:

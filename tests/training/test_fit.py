@@ -22,6 +22,7 @@ from halftone import model_directory
 from halftone.config import Config
 from halftone.dataset.manifest import read_manifest, read_shards
 from halftone.locking.output import hold_output
+from halftone.metrics import epochs
 from halftone.preprocess.run import preprocess
 from halftone.training import checkpoint
 from training_jobs import MODEL, Train, finish, history, wait_for, weights
@@ -36,11 +37,11 @@ def test_training_writes_the_model_directory(start: Train, tmp_path: Path) -> No
     assert info.shape() == (16, 16, 1)
     assert (info.config.train.epochs, info.ranks) == (4, 1)
     assert (tmp_path / "model" / info.network).exists()
-    epochs = history(tmp_path / "model")
-    assert [entry["epoch"] for entry in epochs] == [1, 2, 3, 4]
-    assert set(epochs[0]) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
-    assert info.best_epoch == model_directory.best_epoch(epochs)
-    assert min(entry["loss"] for entry in epochs) < epochs[0]["loss"]
+    entries = history(tmp_path / "model")
+    assert [entry["epoch"] for entry in entries] == [1, 2, 3, 4]
+    assert set(entries[0]) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
+    assert info.best_epoch == epochs.best_epoch(entries)
+    assert min(entry["loss"] for entry in entries) < entries[0]["loss"]
 
 
 def test_finished_training_is_not_repeated(start: Train, tmp_path: Path) -> None:

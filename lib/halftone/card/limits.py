@@ -19,6 +19,7 @@ _MAX_NAMES = 10
 def describe_limits(manifest: Manifest) -> list[str]:
     """Return sentences, in plain text, on what a user of the dataset should know."""
     return [
+        *_describe_images(manifest),
         *_describe_size(manifest),
         *_describe_labels(manifest),
         *remarks.describe_splits(manifest),
@@ -42,6 +43,13 @@ def describe_small_classes(rows: Mapping[str, int], split: str) -> list[str]:
         f"classes with fewer than {MIN_CLASS_ROWS} {split} rows, whose numbers depend on chance: "
         f"{_shorten(names)}"
     ]
+
+
+def _describe_images(manifest: Manifest) -> list[str]:
+    if not manifest.images_description:
+        return []
+    description = printable.escape_line(manifest.images_description)
+    return [f"the images are {description}; numbers on them do not predict those on real images"]
 
 
 def _describe_size(manifest: Manifest) -> list[str]:

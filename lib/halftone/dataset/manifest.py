@@ -78,6 +78,7 @@ class Manifest(BaseModel):
     conflict_labels: str = ""  # digest of the labels of images that are rejected as conflicts
     images_digest: str = ""  # of the listing that the version has all images of, if it is known
     card: CardSettings = CardSettings()  # texts for the data card
+    images_description: str = ""  # that of a folder of drawn images, see halftone.sample
 
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""

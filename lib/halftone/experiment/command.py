@@ -131,17 +131,18 @@ def _create_launcher(
         experiment: The experiment.
         base: Settings shared by all runs.
         output: URL of the output of the experiment.
-        stack: Stops the SparkSession of the trainings, if they run on Spark.
+        stack: Ends the processes of the trainings, and their SparkSession if they run on Spark.
     """
     name = f"{experiment.name}: datasets"
     if experiment.on == "processes":
         # Stop Spark once the datasets are made, so that the trainings can use its memory.
-        return ProcessLauncher(), lambda: spark_session(name, base.spark)
+        launcher = stack.enter_context(ProcessLauncher())
+        return launcher, lambda: spark_session(name, base.spark)
     spark = stack.enter_context(spark_session(experiment.name, base.spark))
-    launcher = SparkLauncher(spark)
-    if not launcher.is_local:
+    spark_launcher = SparkLauncher(spark)
+    if not spark_launcher.is_local:
         _check_shared_storage(base, output, describe_spark(spark))
-    return launcher, lambda: nullcontext(spark)
+    return spark_launcher, lambda: nullcontext(spark)
 
 
 def _check_shared_storage(base: Config, output: str, cluster: str) -> None:

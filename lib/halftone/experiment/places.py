@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Optional, Protocol
+from typing import Callable, Optional, Protocol
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from halftone import storage
-from halftone.experiment import trial
-from halftone.launch import spark_task
+from halftone.experiment.training_process import TrainingExit, TrainingJob, TrainingProcess
 from halftone.spark.actions import parse_worker_error
 from halftone.spark.background import BackgroundAction
 from halftone.spark.frames import build_table, map_tables
 from halftone.spark.settings import is_local_spark
-from halftone.system import exit_status
 
-TrainingJob = Mapping[str, Any]
 _POLL_SECS = 1.0
 # The columns of TrainingExit, as a Spark task returns it.
 _EXIT = pa.schema([pa.field("exit_code", pa.int32()), pa.field("message", pa.string())])
-
-
-class TrainingExit(NamedTuple):
-    """How a training process ended."""
-
-    exit_code: int
-    message: str  # last output line of a failed process, or how it was killed
 
 
 class RunningTraining(Protocol):
@@ -56,12 +41,33 @@ class TrainingLauncher(Protocol):
 
 
 class ProcessLauncher:
-    """Starts each training as a local process."""
+    """Starts trainings as local processes, and reuses a process that fits the next training.
+
+    Use it as a context manager: its end ends the processes that wait for a training.
+    """
 
     is_local = True
 
+    def __init__(self) -> None:
+        # By slot. A slot has one training at a time, so its entry is used by one thread.
+        self._idle_processes: dict[int, TrainingProcess] = {}
+
+    def __enter__(self) -> ProcessLauncher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._idle_processes.values():
+            process.end()
+
     def launch(self, job: TrainingJob, log: str) -> RunningTraining:
-        return _TrainingProcess(job, log)
+        process = self._idle_processes.pop(job["slot"], None)
+        if process is not None and not process.can_run(job):
+            process.end()
+            process = None
+        return _ProcessTraining(process or TrainingProcess(job), job, log, self._keep)
+
+    def _keep(self, job: TrainingJob, process: TrainingProcess) -> None:
+        self._idle_processes[job["slot"]] = process
 
 
 class SparkLauncher:
@@ -75,56 +81,45 @@ class SparkLauncher:
         return _TrainingTask(self._spark, job, log)
 
 
-class _TrainingProcess:
-    def __init__(self, job: TrainingJob, log: str) -> None:
-        self._log = log
-        self._oom_kills_before = exit_status.count_oom_kills()
-        # An object store cannot append: the log is uploaded when the process has ended.
+class _ProcessTraining:
+    """A training in a local process.
+
+    Args:
+        process: Has no other training.
+        job: The training.
+        log: URL of its output.
+        keep: Gets the process after the training, if it can run another one.
+    """
+
+    def __init__(
+        self,
+        process: TrainingProcess,
+        job: TrainingJob,
+        log: str,
+        keep: Callable[[TrainingJob, TrainingProcess], None],
+    ) -> None:
+        self._process, self._job, self._log, self._keep = process, job, log, keep
+        self._is_stopped = False
+        # An object store cannot append: the log is uploaded at the end.
         self._local_log = Path(log) if storage.is_local(log) else Path(tempfile.mkstemp()[1])
-        with self._local_log.open("wb") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, *trial.COMMAND],
-                stdin=subprocess.PIPE,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=_process_environment(),
-            )
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):
-            # Keep stdin open: the training exits when it is closed, also if this process is killed.
-            self._process.stdin.write((json.dumps(job) + "\n").encode())
-            self._process.stdin.flush()
+        process.start(job, self._local_log)
 
     def wait(self, secs: float) -> Optional[TrainingExit]:
-        try:
-            code = self._process.wait(secs)
-        except subprocess.TimeoutExpired:
+        training_exit = self._process.wait(secs)
+        if training_exit is None:
             return None
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-        message = (
-            exit_status.describe_exit(code, self._oom_kills_before)
-            if code < 0
-            else self._last_line()
-        )
+        if self._process.is_reusable() and not self._is_stopped:
+            self._keep(self._job, self._process)
+        else:
+            self._process.end()
         if str(self._local_log) != self._log:
             storage.write_bytes(self._log, self._local_log.read_bytes())
             self._local_log.unlink()
-        return TrainingExit(code, message if code else "")
+        return training_exit
 
     def stop(self) -> None:
+        self._is_stopped = True
         self._process.terminate()
-
-    def _last_line(self) -> str:
-        lines = self._local_log.read_text(encoding="utf-8", errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
-
-
-def _process_environment() -> dict[str, str]:
-    """Return this process's environment without spark-submit's JVM: a training starts its own."""
-    inherited = {name: value for name, value in os.environ.items() if "PYSPARK_GATEWAY" not in name}
-    return {**inherited, **spark_task.rank_environment()}
 
 
 class _TrainingTask:
@@ -146,8 +141,10 @@ class _TrainingTask:
 
 
 def _run_in_task(job: TrainingJob, log: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    process = _TrainingProcess(job, log)
-    training_exit = None
-    while training_exit is None:
-        training_exit = process.wait(_POLL_SECS)
+    # Between two tasks, a process would hold memory that Spark does not know of.
+    with ProcessLauncher() as launcher:
+        training = launcher.launch(job, log)
+        training_exit = None
+        while training_exit is None:
+            training_exit = training.wait(_POLL_SECS)
     yield build_table([training_exit], _EXIT)

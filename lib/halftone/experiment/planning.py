@@ -20,6 +20,7 @@ from halftone.config import (
 from halftone.dataset import splits
 from halftone.experiment import combining, spaces
 from halftone.experiment.combining import Combination
+from halftone.experiment.shortening import shorten_training
 from halftone.experiment.spaces import NumberRange, Settings
 from halftone.experiment.spec import ExperimentSpec, PaperResult, RunSpec, StageSpec
 
@@ -163,6 +164,10 @@ class RunPlanner:
             run.name, trial_config, run.paper, run.note, stage.name, layers, folds, proposal
         )
 
+    def _shorten(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        epochs = self._overrides.get("train.epochs")
+        return raw if epochs is None else shorten_training(raw, epochs)
+
     def _combine_runs(self, stage: StageSpec) -> Iterator[RunSpec]:
         drawn: list[Combination] = []
         if stage.random is not None:
@@ -200,7 +205,7 @@ class RunPlanner:
         ]
 
     def _check_config(self, raw: Mapping[str, Any], source: str) -> Config:
-        parsed = config.config_from_mapping(raw, source, self._not_of_file)
+        parsed = config.config_from_mapping(self._shorten(raw), source, self._not_of_file)
         output_paths = [
             name for name, value in parsed.paths if value is not None and name != "images"
         ]

@@ -19,7 +19,8 @@ from halftone.experiment.outcomes import PRUNED, RunOutcome, RunResult
 from halftone.experiment.places import RunningTraining, TrainingLauncher
 from halftone.experiment.planning import Trial
 from halftone.experiment.results import EpochEntries
-from halftone.model_directory import HISTORY, STOP_FILE, best_epoch
+from halftone.metrics.epochs import best_epoch
+from halftone.model_directory import HISTORY, STOP_FILE
 from halftone.scoring import scores_directory
 from halftone.tracking import tracking
 

@@ -1,8 +1,14 @@
-"""Run one training of an experiment in its own process, as TensorFlow's settings are global.
+"""Run trainings of an experiment in a process of their own, one after the other.
 
     python -m halftone.experiment.trial
 
-reads its job, one line of JSON, from standard input and exits when standard input is closed.
+reads its jobs, one line of JSON each, from standard input. After each job that did not end the
+process it prints a line: the job's `end_mark`, and as JSON the exit code and whether the process
+can run another job. The line `null` ends the process; it exits immediately if standard input ends
+without one.
+
+Starting Python, TensorFlow and Spark takes far longer than a small training. Therefore a process
+can run several jobs; TensorFlow's and Keras' state is reset before each.
 """
 
 from __future__ import annotations
@@ -14,15 +20,20 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from halftone import printable
 from halftone.dataset import splits
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.system import cores, parent_watch
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 COMMAND = ("-X", "faulthandler", "-m", "halftone.experiment.trial")
 MODEL, SCORES, RESULT = "model", "scores", "result.json"
+STOPPED_CODE = 143
+_END = "null\n"
 
 
 def scores_folder(split: str) -> str:
@@ -30,19 +41,70 @@ def scores_folder(split: str) -> str:
     return SCORES if split == splits.TEST else f"{SCORES}-{split}"
 
 
+def encode_job(job: Mapping[str, Any]) -> bytes:
+    """Encode a job as the process reads it."""
+    return (json.dumps(job) + "\n").encode()
+
+
+def encode_end() -> bytes:
+    """Encode the line after which the process ends."""
+    return _END.encode()
+
+
 def main() -> int:
     job = json.loads(sys.stdin.readline())
     # Pin the process before importing modules that start threads.
     cores.pin_to_rank_cores(job["slot"], job["parallel"])
-    parent_watch.exit_on_stdin_end()
+    lines = parent_watch.exit_on_stdin_end()
     os.environ.update(job["environment"])
+    code = 0
+    with ExitStack() as stack:
+        session = cache(lambda: _start_spark(job, stack))
+        while job is not None:
+            code = _run_job(job, session)
+            _flush_output()
+            end = json.dumps([code, _is_reusable(job, code)])
+            os.write(sys.stdout.fileno(), f"{job['end_mark']} {end}\n".encode())
+            job = json.loads(lines.get())
+    return code
+
+
+def _run_job(job: Mapping[str, Any], session: Callable[[], SparkSession]) -> int:
     try:
-        _run_training(job)
+        _run_training(job, session)
     except StoppedError as error:
-        return _report_error(error, 143)
+        return _report_error(error, STOPPED_CODE)
     except (InputError, RunError, OSError) as error:
         return _report_error(error, 1)
     return 0
+
+
+def _is_reusable(job: Mapping[str, Any], code: int) -> bool:
+    """Return whether this process is as good as a new one after a job."""
+    if code not in (0, STOPPED_CODE):
+        return False
+    # TensorFlow frees no memory of a GPU, and other runs may need it.
+    return job["parallel"] == 1 or not _uses_gpu()
+
+
+def _uses_gpu() -> bool:
+    from halftone.training import determinism
+
+    return determinism.uses_gpu()
+
+
+def _start_spark(job: Mapping[str, Any], stack: ExitStack) -> SparkSession:
+    """Start the session of all jobs of this process; `stack` stops it."""
+    from halftone import config
+    from halftone.spark.session import spark_session
+
+    settings = config.config_from_mapping(job["config"], source="the experiment's config")
+    return stack.enter_context(spark_session(f"experiment: {settings.name}", settings.spark))
+
+
+def _flush_output() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def _report_error(error: Exception, code: int) -> int:
@@ -50,7 +112,11 @@ def _report_error(error: Exception, code: int) -> int:
     return code
 
 
-def _run_training(job: Mapping[str, Any]) -> None:
+def _exit_after_loss(error: Exception) -> None:
+    os._exit(_report_error(error, 1))
+
+
+def _run_training(job: Mapping[str, Any], session: Callable[[], SparkSession]) -> None:
     from halftone import config, storage, summary
     from halftone.dataset import manifest
     from halftone.experiment import results
@@ -59,19 +125,16 @@ def _run_training(job: Mapping[str, Any]) -> None:
     from halftone.locking import output
     from halftone.model_directory import HISTORY
     from halftone.scoring.score_dataset import score_dataset
-    from halftone.spark.session import spark_session
     from halftone.storage import clients
 
     started = time.monotonic()
     rank.set_default_environment()
     settings = config.config_from_mapping(job["config"], source="the experiment's config")
+    _reset_tensorflow(settings.seed)
     clients.set_options(settings.storage.options)
     model = storage.join(job["folder"], MODEL)
     scores_by_split = {}
-    with ExitStack() as stack:
-        stack.enter_context(output.handle_loss(lambda error: os._exit(_report_error(error, 1))))
-        name = f"experiment: {settings.name}"
-        session = cache(lambda: stack.enter_context(spark_session(name, settings.spark)))
+    with output.handle_loss(_exit_after_loss):
         card = train_model(settings, job["dataset"], model, session)
         print(summary.format_model_summary(card, model), flush=True)
         data = manifest.read_manifest(job["dataset"])
@@ -94,6 +157,17 @@ def _run_training(job: Mapping[str, Any]) -> None:
         "secs": round(time.monotonic() - started, 3),
     }
     storage.write_json(storage.join(job["folder"], RESULT), result)
+
+
+def _reset_tensorflow(seed: int) -> None:
+    """Free what earlier trainings of this process have left, so that the next one is as new."""
+    from halftone.feed.world import World
+    from halftone.training import determinism
+
+    # A finished training only counts its parameters; the next one needs these settings all the
+    # same, and TensorFlow takes them only before it computes something.
+    determinism.configure_process(World(), seed, "float32")
+    determinism.forget_models()
 
 
 def _count_parameters(card: Any) -> int:

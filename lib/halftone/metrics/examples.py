@@ -1,14 +1,16 @@
-"""Selected rows for the report: the most confident mistakes and the least certain rows."""
+"""Selected rows for the report: confident mistakes, the least certain rows, and right answers."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-MAX_EXAMPLES = 48  # of each kind
+MAX_EXAMPLES = 48  # mistakes, and least certain rows
+MAX_RIGHT = 12
 
 
 class PredictedRow(Protocol):
@@ -37,15 +39,21 @@ class Example(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """At most MAX_EXAMPLES of each kind; add two selections with `+`."""
+    """At most MAX_EXAMPLES of each kind, and MAX_RIGHT right answers; add two with `+`.
+
+    Right answers are those with the lowest hash of the key: a sample that does not depend on the
+    order of rows or on how rows are split into files.
+    """
 
     mistakes: tuple[Example, ...] = ()  # the most confident first
     least_certain: tuple[Example, ...] = ()  # the smallest margin first, right or wrong
+    right: tuple[Example, ...] = ()
 
     def __add__(self, other: Any) -> Examples:
         return Examples(
             take_most_confident((*self.mistakes, *other.mistakes), MAX_EXAMPLES),
             take_least_certain((*self.least_certain, *other.least_certain), MAX_EXAMPLES),
+            _take_lowest_hashes((*self.right, *other.right)),
         )
 
 
@@ -84,10 +92,23 @@ def select_examples(
     wrong = np.flatnonzero(label_ids != predictions)
     mistakes = map(build_example, wrong[lowest_indices(-certainty[wrong], MAX_EXAMPLES)])
     least_certain = map(build_example, lowest_indices(margins, MAX_EXAMPLES))
+    rows = np.flatnonzero(label_ids == predictions)
+    hashes = np.fromiter((hash_key(keys[row]) for row in rows), np.uint64, len(rows))
+    right = map(build_example, rows[lowest_indices(hashes, MAX_RIGHT)])
     return Examples(
         take_most_confident(mistakes, MAX_EXAMPLES),
         take_least_certain(least_certain, MAX_EXAMPLES),
+        _take_lowest_hashes(right),
     )
+
+
+def hash_key(key: str) -> int:
+    """Return a hash of 64 bits, by which rows are sampled."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+
+
+def _take_lowest_hashes(rows: Iterable[Example]) -> tuple[Example, ...]:
+    return tuple(sorted(rows, key=lambda row: (hash_key(row.key), row.key))[:MAX_RIGHT])
 
 
 def predicted_margins(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[Any]:

@@ -180,6 +180,7 @@ class _ScoringDocument(_Document):
     basis: Optional[str] = None  # names what a single prediction depends on besides its image
     views: Optional[str] = None  # of an image, averaged: the setting score.views; None is none
     heat_maps: Optional[bool] = None  # of the report: the setting score.heat_maps; None is false
+    images_description: Optional[str] = None  # of drawn images, see halftone.sample
 
 
 class _SplitDocument(_ScoringDocument):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from halftone.metrics.accumulator import HISTOGRAM_BINS
 from halftone.metrics.examples import (
+    hash_key,
     lowest_indices,
     predicted_margins,
     take_least_certain,
@@ -98,13 +98,9 @@ def select_samples(
     )
 
 
-def _hash(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
-
-
 def _first_of_classes(keys: Sequence[str], predictions: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the indices of the MAX_OF_CLASS rows of each class with the lowest hashes."""
-    hashes = np.fromiter(map(_hash, keys), np.uint64, len(keys))
+    hashes = np.fromiter(map(hash_key, keys), np.uint64, len(keys))
     order = np.lexsort((hashes, predictions))
     ordered = predictions[order]
     ranks = np.arange(len(order)) - np.searchsorted(ordered, ordered)
@@ -114,7 +110,7 @@ def _first_of_classes(keys: Sequence[str], predictions: npt.NDArray[Any]) -> npt
 def _take_of_classes(rows: Iterable[SampledRow]) -> tuple[SampledRow, ...]:
     """Return the rows of each class with the lowest hashes, ordered by class and hash."""
     taken: dict[str, list[SampledRow]] = {}
-    for row in sorted(rows, key=lambda row: (row.prediction, _hash(row.key), row.key)):
+    for row in sorted(rows, key=lambda row: (row.prediction, hash_key(row.key), row.key)):
         of_class = taken.setdefault(row.prediction, [])
         if len(of_class) < MAX_OF_CLASS:
             of_class.append(row)

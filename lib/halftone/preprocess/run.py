@@ -47,6 +47,7 @@ from halftone.preprocess.outcome import PreprocessOutcome, StagedRows, decide_ou
 from halftone.preprocess.previous_version import VersionFile, list_files, read_known
 from halftone.preprocess.side_tables import TableSources
 from halftone.preprocess.write_version import (
+    describe_images,
     redraw_missing_contact_sheet,
     write_dataset_version,
 )
@@ -132,9 +133,13 @@ def _update(
     ):
         if changed_sources:
             previous_manifest = _replace_sources(previous_manifest, config, images)
-        if changed_sources or previous_manifest.card != config.card:
-            previous_manifest = previous_manifest.model_copy(update={"card": config.card})
-            previous_manifest = manifest.publish_manifest(dataset, previous_manifest)
+        texts = {
+            "card": config.card,
+            "images_description": describe_images(images.root, previous_manifest),
+        }
+        described = previous_manifest.model_copy(update=texts)
+        if changed_sources or described != previous_manifest:
+            previous_manifest = manifest.publish_manifest(dataset, described)
         write_card(dataset, DATA_CARD, render_data_card(previous_manifest))
         redraw_missing_contact_sheet(dataset, previous_manifest)
         _clean_up(dataset, previous_manifest)

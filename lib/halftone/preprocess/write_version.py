@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime, timezone
+from typing import Optional
 
 import halftone
 from halftone import storage
@@ -18,6 +19,7 @@ from halftone.preprocess import shards
 from halftone.preprocess.context import PreprocessContext
 from halftone.preprocess.outcome import PreprocessOutcome
 from halftone.preprocess.shard_writer import ShardWriter, write_shards
+from halftone.sample.sample_info import read_sample_description
 
 
 def write_dataset_version(
@@ -70,7 +72,13 @@ def write_dataset_version(
         used_columns=list(catalogue.used_columns),
         unknown_columns=list(catalogue.unknown_columns),
         card=config.card,
+        images_description=describe_images(catalogue.root, previous),
     )
+
+
+def describe_images(root: str, previous: Optional[Manifest]) -> str:
+    """Return the description of drawn images; rows of an earlier version stay drawn ones."""
+    return read_sample_description(root) or (previous.images_description if previous else "")
 
 
 def _write_shards(context: PreprocessContext, outcome: PreprocessOutcome) -> list[ShardFile]:

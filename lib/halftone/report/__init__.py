@@ -55,7 +55,9 @@ def render_report(inputs: ReportInputs) -> str:
     """Return the page as HTML. Equal inputs give equal text."""
     model_info, manifest, scores = inputs.model_info, inputs.manifest, inputs.scores
     history, examples = inputs.history, inputs.examples
-    example_pixels = [each.pixels for each in (*examples.mistakes, *examples.least_certain)]
+    example_pixels = [
+        each.pixels for each in (*examples.mistakes, *examples.least_certain, *examples.right)
+    ]
     reject_pixels = [each.pixels for each in inputs.rejects if each.pixels is not None]
     maps = {} if inputs.heat_maps is None else inputs.heat_maps.maps
     max_side_px = pictures.choose_max_side_px(example_pixels + reject_pixels)
@@ -85,6 +87,8 @@ def render_report(inputs: ReportInputs) -> str:
         images_per_sec=learning.median_images_per_sec(history),
         mistakes=embed(examples.mistakes),
         least_certain=embed(examples.least_certain),
+        right=embed(examples.right),
+        layers=model_info.layers,
         heat_maps=inputs.heat_maps,
         data=dataset.summarise_counts(manifest),
         rejects=pictures.embed_rejects(inputs.rejects, manifest.images, max_side_px),

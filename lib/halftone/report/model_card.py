@@ -107,13 +107,15 @@ def _summary(inputs: ModelCardInputs) -> str:
     )
     if scores is None:
         return f"{text} It is not tested yet: the numbers below are of the validation split."
+    described = inputs.manifest.images_description
+    drawn = f" **The images are {escape(described)}.**" if described else ""
     verdict = measures.summarise_accuracy(scores)
     low, high = verdict["interval"]
     return (
         f"{text} It is right for **{percent(scores.accuracy)}** of {image_count(scores.rows)} of "
         f"the {scores.split} split (95 % interval: {percent(low)} to {percent(high)}); always "
         f"answering {escape(verdict['commonest'])} would be right for "
-        f"{percent(verdict['baseline'])}."
+        f"{percent(verdict['baseline'])}.{drawn}"
     )
 
 

@@ -7,20 +7,20 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache, partial
 from typing import Any, Callable, NamedTuple, Optional
 
 from pyspark.sql import SparkSession
 
 from halftone import config as configs
-from halftone import storage
+from halftone import printable, storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.lineage.job_run import report_job
 from halftone.locking import lock, output
 from halftone.locking.lock import Lock, LockHeldError, LockLostError
-from halftone.retrain import attempts, job, manual, notify
+from halftone.retrain import attempts, job, manual, notify, page
 from halftone.retrain.attempts import WRONG_INPUT, print_error
 from halftone.retrain.interruption import INTERRUPTED
 from halftone.retrain.job import RetrainJob
@@ -92,6 +92,7 @@ def run_command(config: Config, arguments: RetrainArguments) -> int:
         except Exception as error:
             job_process.raise_if_interrupted(error)
             return _report_failure(retrain_job, error)
+    _print_page_url(retrain_job.root)
     code = exit_code(config, outcome)
     print(json.dumps({**_select_printed_fields(outcome), "exit_code": code}), flush=True)
     return code
@@ -168,6 +169,14 @@ def _print_failure(error: BaseException, code: int, label: str, outcome: str) ->
     reason = str(error) or type(error).__name__
     print(json.dumps({"outcome": outcome, "reason": reason, "exit_code": code}), flush=True)
     return code
+
+
+def _print_page_url(root: str) -> None:
+    """Print where the page of all runs is, if there is one."""
+    url = page.page_url(root)
+    with suppress(RunError, OSError):  # the store is out of reach, and the outcome stands
+        if storage.exists(url):
+            printable.print_line(f"page of all runs: {url}")
 
 
 def _history_text(config: Config) -> str:

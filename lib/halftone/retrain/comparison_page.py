@@ -23,11 +23,12 @@ from halftone.retrain.gate.changed_rows import (
     find_changed_rows,
     read_pictures,
 )
-from halftone.retrain.gate.compare import CHALLENGER, CHAMPION, prediction_files
+from halftone.retrain.gate.compare import CHALLENGER, CHAMPION, SCORES, prediction_files
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.state.history import RetrainOutcome
 from halftone.retrain.state.journal import Journal, JournalEntry, run_path
 from halftone.scoring import scores_directory
+from halftone.scoring.scores_directory import REPORT
 from halftone.spark.local_frame import are_few
 
 NAME = "comparison.html"
@@ -53,6 +54,13 @@ class ColumnChanges(NamedTuple):
     column: str
     num_slices: int
     shown: list[SliceChange]  # the largest fall of the accuracy first
+
+
+class RunPages(NamedTuple):
+    """Paths of the pages of a run, below retrain.folder."""
+
+    comparison: Optional[str]  # None if no models were compared
+    reports: dict[str, str]  # by CHAMPION and CHALLENGER; none once the scores are removed
 
 
 class ChangedPicture(NamedTuple):
@@ -170,13 +178,17 @@ def compare_slices(
     return columns
 
 
-def list_compared_runs(root: str, outcomes: Sequence[RetrainOutcome]) -> dict[int, str]:
-    """Return the path of the page below `root` of each run that has one, by run number."""
-    paths = {
-        outcome["night"]: storage.join(run_path(outcome["night"]), NAME)
-        for outcome in outcomes
-        if {CHAMPION, CHALLENGER} <= outcome["measures"].keys()
-    }
-    return {
-        number: path for number, path in paths.items() if storage.exists(storage.join(root, path))
-    }
+def list_run_pages(root: str, outcomes: Sequence[RetrainOutcome]) -> dict[int, RunPages]:
+    """Return the pages of each run that measured a model and still has some, by run number."""
+    pages = {}
+    for outcome in outcomes:
+        if not outcome["measures"]:
+            continue
+        folder = run_path(outcome["night"])
+        names = storage.list_names(storage.join(root, folder))  # one request for all of them
+        comparison = storage.join(folder, NAME) if NAME in names else None
+        sides = outcome["measures"] if SCORES in names else ()
+        reports = {side: storage.join(folder, SCORES, side, REPORT) for side in sides}
+        if comparison or reports:
+            pages[outcome["night"]] = RunPages(comparison, reports)
+    return pages

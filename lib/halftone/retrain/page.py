@@ -15,23 +15,29 @@ from halftone import storage
 from halftone.report import plots, templates
 from halftone.report.plots import Theme, ThemedFigure
 from halftone.report.words import ratio
-from halftone.retrain.comparison_page import list_compared_runs
+from halftone.retrain.comparison_page import RunPages, list_run_pages
+from halftone.retrain.gate.compare import CHALLENGER
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import history
 from halftone.retrain.state.history import KEPT, PROMOTED, REFUSED, RetrainOutcome
 
 NAME = "index.html"
-# Marker and colour index by the challenger's outcome; shapes differ for readers without colours.
-_MARKS = {PROMOTED: ("o", 0), KEPT: ("s", 1), REFUSED: ("X", 2)}
+# Marker by the challenger's outcome; shapes differ for readers without colours.
+_MARKERS = {PROMOTED: "o", KEPT: "s", REFUSED: "X"}
+
+
+def page_url(root: str) -> str:
+    """Return the URL of the page of all runs, whether or not it exists yet."""
+    return storage.join(root, NAME)
 
 
 def write_page(job: RetrainJob) -> str:
     """Write the page of all runs that have ended; return its URL."""
-    url = storage.join(job.root, NAME)
+    url = page_url(job.root)
     outcomes = history.read_outcomes(job.root)
     gate = job.settings.gate
-    compared = list_compared_runs(job.root, outcomes)
-    text = render_page(job.registry.name, outcomes, gate.measure, gate.floor, compared)
+    pages = list_run_pages(job.root, outcomes)
+    text = render_page(job.registry.name, outcomes, gate.measure, gate.floor, pages)
     storage.write_bytes(url, text.encode())
     return url
 
@@ -41,7 +47,7 @@ def render_page(
     outcomes: Sequence[RetrainOutcome],
     measure: str,
     floor: float,
-    compared: Mapping[int, str] = {},
+    pages: Mapping[int, RunPages] = {},
 ) -> str:
     """Return the page as HTML. The same arguments give the same text.
 
@@ -49,7 +55,7 @@ def render_page(
         name: name of the registered model.
         outcomes: outcomes of all runs, in order.
         measure, floor: settings of the gate.
-        compared: paths of the pages of runs that compared models, by run number.
+        pages: of the runs, by run number.
     """
     promoted = (outcome for outcome in reversed(outcomes) if outcome["outcome"] == PROMOTED)
     return templates.render_page(
@@ -58,7 +64,7 @@ def render_page(
         name=name,
         measure=measure,
         past=outcomes,
-        compared=compared,
+        pages=pages,
         champion=history.last_champion(outcomes),
         last_promoted=next(promoted, None),
         figure=champion_figure(outcomes, measure, floor),
@@ -70,21 +76,27 @@ def champion_figure(
 ) -> Optional[ThemedFigure]:
     """Plot the champion's measure by run, with all challengers; None if no run has measured it."""
     line = champion_line(outcomes, measure)
-    if not line:
+    compared = [outcome for outcome in outcomes if outcome["measures"].get(CHALLENGER)]
+    if not line and not compared:
         return None
-    compared = [outcome for outcome in outcomes if outcome["measures"].get("challenger")]
+    numbers = [number for number, _ in line] + [outcome["night"] for outcome in compared]
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
-        numbers, values = zip(*line)
-        axes.step(numbers, values, where="post", color=theme.ink, linewidth=1.8, label="champion")
-        for result, (marker, colour) in _MARKS.items():
+        if line:
+            # To the right edge, as the last value holds after its run.
+            runs, values = zip(*line, (max(numbers) + 0.5, line[-1][1]))
+            axes.step(runs, values, where="post", color=theme.ink, linewidth=1.8, label="champion")
+        promoted_colour, refused_colour = theme.lines[:2]
+        colours = {PROMOTED: promoted_colour, KEPT: theme.ink, REFUSED: refused_colour}
+        for result, marker in _MARKERS.items():
             marked = [outcome for outcome in compared if outcome["outcome"] == result]
             if marked:
                 axes.plot(
                     [outcome["night"] for outcome in marked],
-                    [outcome["measures"]["challenger"][measure] for outcome in marked],
-                    marker, color=theme.lines[colour], markersize=6,
+                    [outcome["measures"][CHALLENGER][measure] for outcome in marked],
+                    marker, color=colours[result], markersize=6,
+                    markerfacecolor="none" if result == KEPT else colours[result],
                     label=f"challenger, {result}",
                 )  # fmt: skip
         if floor:
@@ -92,14 +104,20 @@ def champion_figure(
         plots.style_axes(axes, theme, f"{measure.capitalize()} on the test rows of each run")
         axes.set_xlabel("run")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+        # A challenger that was refused may come before the first champion.
         axes.set_xlim(min(numbers) - 0.5, max(numbers) + 0.5)
         plots.add_legend(figure, axes, columns=3)
 
-    first, last = line[0], line[-1]
+    champion_words = (
+        f"{ratio(line[0][1])} in run {line[0][0]}, {ratio(line[-1][1])} in run {line[-1][0]}"
+        if line
+        else "none yet"
+    )
+    num_promoted = sum(outcome["outcome"] == PROMOTED for outcome in compared)
     alt = (
-        f"{measure.capitalize()} of the champion: {ratio(first[1])} in run {first[0]}, "
-        f"{ratio(last[1])} in run {last[0]}; {len(compared)} challengers were compared, "
-        f"{sum(outcome['outcome'] == PROMOTED for outcome in compared)} of them promoted."
+        f"{measure.capitalize()} of the champion: {champion_words}; {len(compared)} "
+        f"challenger{'s were' if len(compared) != 1 else ' was'} compared, {num_promoted} of them "
+        "promoted."
     )
     return plots.draw_themed((6.2, 3.6), draw, alt)
 

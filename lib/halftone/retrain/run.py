@@ -87,7 +87,7 @@ class RetrainRun(NamedTuple):
             lambda: notify.send_outcome(self.job.settings, self.job.registry.name, outcome),
         )
         if outcome["outcome"] != NOTHING_NEW:
-            self._try_step("tidy", lambda: cleanup.remove_obsolete(self.job))
+            self._try_step("tidy", self._tidy)
         self.journal.run_step(ENDED, dict)
 
     def _write_pages(self, outcome: JournalEntry) -> str:
@@ -97,6 +97,13 @@ class RetrainRun(NamedTuple):
         finally:
             url = page.write_page(self.job)
         return url
+
+    def _tidy(self) -> JournalEntry:
+        """Remove what is obsolete, and write the page of all runs without links to it."""
+        removed = cleanup.remove_obsolete(self.job)
+        if removed["nights"]:
+            page.write_page(self.job)
+        return removed
 
     def _run_steps(self) -> JournalEntry:
         job, step, folder = self.job, self.journal.run_step, self.journal.folder

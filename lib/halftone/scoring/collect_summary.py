@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, SparkSession
 
 from halftone.metrics.accumulator import MAX_SCORES
-from halftone.metrics.examples import MAX_EXAMPLES
+from halftone.metrics.examples import MAX_EXAMPLES, MAX_RIGHT
 from halftone.scoring import predictions, summary_parts
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
@@ -55,7 +55,7 @@ def plan_merges(num_summaries: int, num_rows: int, predictor: PredictorSettings)
         num_rows: that are summarised.
     """
     num_classes = len(predictor.labels)
-    pixel_bytes = 2 * MAX_EXAMPLES * math.prod(predictor.shape)
+    pixel_bytes = (2 * MAX_EXAMPLES + MAX_RIGHT) * math.prod(predictor.shape)
     bytes_each = _MIN_BYTES + _CLASS_BYTES * num_classes + pixel_bytes
     steps: list[int] = []
     while num_summaries > 1:

@@ -149,6 +149,7 @@ def _score(split_job: _SplitJob, session: SessionFactory, lock: Lock) -> SplitSc
         basis=fingerprint,
         views=settings.views,
         heat_maps=settings.heat_maps,
+        images_description=data.images_description or None,
         split=settings.split,
         **dict(metrics),
         fingerprint=data.fingerprint,

@@ -27,6 +27,7 @@ from halftone.preprocess import changes
 from halftone.preprocess.decode_block import PART_NAME, DecodeJob
 from halftone.preprocess.delta import Delta
 from halftone.progress import print_notes
+from halftone.sample.sample_info import read_sample_description
 from halftone.scoring import (
     image_listing,
     image_page,
@@ -286,6 +287,7 @@ def _build_scores(
         basis=fingerprint,
         views=run.job.settings.views,
         heat_maps=run.job.settings.heat_maps,
+        images_description=read_sample_description(run.images.root) or None,
         images=run.images.root,
         inputs=run.num_inputs,
         scored_now=run.delta.num_read,

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from queue import SimpleQueue
 
 
 def signal_on_parent_exit(signal_number: signal.Signals) -> None:
@@ -30,15 +31,20 @@ def follow_spark_submit() -> None:
         signal_on_parent_exit(signal.SIGTERM)
 
 
-def exit_on_stdin_end() -> None:
+def exit_on_stdin_end() -> SimpleQueue[str]:
     """Exit immediately with code 1 when the standard input ends.
 
     This also works if the parent is on another machine, or was killed.
+
+    Returns:
+        A queue that gets each line that the parent still writes.
     """
+    lines: SimpleQueue[str] = SimpleQueue()
 
     def wait() -> None:
-        while sys.stdin.readline():
-            pass
+        while line := sys.stdin.readline():
+            lines.put(line)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+    return lines

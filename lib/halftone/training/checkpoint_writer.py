@@ -6,7 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Optional
 
 from halftone import storage
-from halftone.model_directory import CHECKPOINTS, HISTORY, best_epoch
+from halftone.metrics.epochs import best_epoch
+from halftone.model_directory import CHECKPOINTS, HISTORY
 from halftone.training import checkpoint
 from halftone.training.checkpoint import Checkpoint, History
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Iterator
 from typing import Any
@@ -46,6 +47,17 @@ def configure_process(world: World, seed: int, precision: str) -> None:
     # Makes layers use generators that `reseed` can reset at each epoch.
     tf.keras.backend.experimental.enable_tf_random_generator()
     tf.keras.mixed_precision.set_global_policy(precision)
+
+
+def uses_gpu() -> bool:
+    """Return whether this process computes on a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def forget_models() -> None:
+    """Free the networks of earlier trainings of this process, and name layers as in a new one."""
+    tf.keras.backend.clear_session()
+    gc.collect()  # models and their functions refer to each other
 
 
 def reseed(model: tf.keras.Model, seed_text: str) -> None:

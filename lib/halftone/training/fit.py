@@ -21,7 +21,8 @@ from halftone.errors import InputError, RunError, StoppedError
 from halftone.feed import pipeline
 from halftone.feed.epoch_plan import EpochPlan
 from halftone.feed.world import World
-from halftone.model_directory import STOP_FILE, best_epoch
+from halftone.metrics import epochs
+from halftone.model_directory import STOP_FILE
 from halftone.models import alternating_flip, layer_weights
 from halftone.progress import StepProgress
 from halftone.training import (
@@ -108,7 +109,7 @@ class _RankTraining:
         num_epochs, patience = len(self._history), self._settings.patience
         if num_epochs >= self._settings.epochs:
             return True
-        best = best_epoch(self._history, self._settings.best_by)
+        best = epochs.best_epoch(self._history, self._settings.best_by)
         if best is None or patience is None:
             return False
         # Frozen layers that are to be trained get their turn, and `patience` epochs for it.
@@ -142,7 +143,7 @@ class _RankTraining:
         plan = self._feed.plan_train(epoch)
         partial_epoch, self._partial_epoch = self._partial_epoch, None
         if self._settings.decay == "plateau":
-            ranks = model_directory.rank_epochs(self._history, self._settings.best_by)
+            ranks = epochs.rank_epochs(self._history, self._settings.best_by)
             factor = schedules.reduce_on_plateau(ranks[phase.epochs_before :], phase.settings)
             self._model.set_plateau_factor(factor)
         started_secs = time.monotonic()
@@ -336,7 +337,7 @@ class _RankTraining:
         self._writer.wait()
         # A job that was killed may have written its last checkpoint, but not the history.
         self._writer.write_history(self._history)
-        best = best_epoch(self._history, self._settings.best_by)
+        best = epochs.best_epoch(self._history, self._settings.best_by)
         if best is None:
             raise divergence.no_model_error(self._history, self._settings)
         publish_model(

@@ -16,7 +16,7 @@ from halftone.config import Config, SparkSettings, StorageSettings
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.schema import SCHEMA_VERSION
 from halftone.dataset.splits import TRAIN
-from halftone.model_directory import ModelInfo
+from halftone.model_directory import LayerInfo, ModelInfo
 from halftone.models import saved_model
 from halftone.system.machine import package_versions
 from halftone.training.checkpoint import Checkpoint
@@ -75,10 +75,23 @@ def publish_model(
             ),
             num_parameters=int(network.count_params()),
             network_bytes=len(network_file),
+            layers=_describe_layers(network),
             versions={"python": platform.python_version(), **package_versions(_PACKAGES)},
         ),
         network_file,
     )
+
+
+def _describe_layers(network: tf.keras.Model) -> list[LayerInfo]:
+    return [
+        LayerInfo(
+            name=layer.name,
+            kind=type(layer).__name__,
+            shape=tuple(tf.nest.flatten(layer.inbound_nodes[-1].outputs)[0].shape[1:]),
+            parameters=int(layer.count_params()),
+        )
+        for layer in network.layers
+    ]
 
 
 def _weights_digest(weights: list[Any]) -> str:

@@ -119,7 +119,7 @@ def reduce_on_plateau(
     than the best before them. The epochs of the warm-up are not counted.
 
     Args:
-        ranks: of the epochs that are done, see `model_directory.rank_epochs`.
+        ranks: of the epochs that are done, see `metrics.epochs.rank_epochs`.
     """
     best: tuple[float, ...] = (math.inf,)
     waited, factor = 0, 1.0

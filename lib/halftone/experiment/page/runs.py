@@ -9,12 +9,16 @@ from urllib.parse import quote
 
 from halftone import storage
 from halftone.config import Config
+from halftone.dataset.splits import TEST, TRAIN, VALIDATION
 from halftone.experiment import rows, trial
 from halftone.experiment.outcomes import RunOutcome
-from halftone.experiment.rows import RunRow, TableColumn
+from halftone.experiment.rows import PAPER, RunRow, TableColumn
 from halftone.metrics.model import SplitScores
 from halftone.model_directory import HISTORY
 from halftone.scoring.scores_directory import REPORT, read_split_scores
+
+# From the left: a screen has no room for all, and the results on the test split are what counts.
+_GROUP_ORDER = (TEST, PAPER, VALIDATION, TRAIN, "")
 
 
 class ReportLink(NamedTuple):
@@ -44,7 +48,9 @@ class RunTable(NamedTuple):
 
 
 def build_table(run_rows: Sequence[RunRow], base: Config, output: str) -> RunTable:
-    columns = rows.list_columns(run_rows)
+    columns = sorted(
+        rows.list_columns(run_rows), key=lambda column: _GROUP_ORDER.index(column.group)
+    )
     shared_settings, settings_by_row = rows.describe_settings(run_rows, base)
     groups = [
         (group, len(list(members)))
