@@ -11,7 +11,7 @@ if __name__ == "__main__":
 
 import argparse
 
-from halftone import cli
+from halftone import cli, logs
 from halftone.experiment import command
 
 
@@ -26,12 +26,14 @@ def main() -> int:
     parser.add_argument(
         "--subset", type=int, metavar="N", help="use N images only, equally many of each class"
     )
+    logs.add_arguments(parser)
     args = parser.parse_args()
-    return cli.run_with_exit_code(
-        lambda: command.run_experiment(
-            args.config, args.input, args.output, args.epochs, args.subset
-        )
-    )
+
+    def job() -> None:
+        logs.configure(args)
+        command.run_experiment(args.config, args.input, args.output, args.epochs, args.subset)
+
+    return cli.run_with_exit_code(job)
 
 
 if __name__ == "__main__":

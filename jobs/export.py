@@ -12,10 +12,9 @@ if __name__ == "__main__":
 
 import argparse
 
-from halftone import cli, config
+from halftone import cli, config, job_start, logs
 from halftone.export import command
 from halftone.lineage.job_run import report_job
-from halftone.storage import clients
 
 
 def main() -> int:
@@ -29,12 +28,14 @@ def main() -> int:
         metavar="KEY=VALUE",
         help="overrides one setting; may be repeated",
     )
+    logs.add_arguments(parser)
     args = parser.parse_args()
 
     def job() -> None:
+        logs.configure(args)
         paths = {"dataset": args.dataset, "model": args.model}
         settings = config.load_config(args.config, args.set, paths)
-        clients.set_options(settings.storage.options)
+        job_start.apply_settings(settings)
         inputs, outputs = command.list_inputs(settings, args), {"export": args.output}
         with report_job(settings.name, "export", inputs, outputs):
             print(command.run_export(settings, args))

@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 import argparse
 
+from halftone import logs
 from halftone.retrain import command
 
 
@@ -41,6 +42,7 @@ def main() -> int:
     add("--promote", metavar="VERSION", help="only make this version the champion")
     add("--rollback", action="store_true", help="only restore the previous champion")
     add("--history", action="store_true", help="only print the outcomes of all runs")
+    logs.add_arguments(parser)
     return command.main(command.RetrainArguments(**vars(parser.parse_args())))
 
 

@@ -15,7 +15,10 @@ PACKAGE = ROOT / "lib" / "halftone"
 # package of its layer, and no higher one.
 LAYERS = (
     ("printable",),
-    ("errors", "progress", "arrow"),
+    ("errors",),
+    ("logs",),
+    ("measures", "arrow"),
+    ("progress",),
     ("config", "storage", "system", "metrics"),
     ("images", "locking", "spark", "models", "sample"),
     ("dataset",),
@@ -25,7 +28,8 @@ LAYERS = (
     ("scoring",),
     ("serving",),
     ("tracking",),
-    ("launch", "export", "preflight", "lineage"),
+    ("launch", "export", "preflight", "lineage", "monitoring"),
+    ("job_start",),
     ("cli", "notebook", "experiment", "retrain"),
     ("label_errors",),
 )
@@ -44,6 +48,8 @@ USERS = {
     "sklearn": {"experiment", "retrain"},
     "markdown": {"card"},
     "openlineage": {"lineage"},
+    "opentelemetry": {"monitoring"},
+    "prometheus_client": {"monitoring"},
     "IPython": {"notebook"},
     "jobs": set(),
     "notebooks": set(),

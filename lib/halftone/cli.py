@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Callable, Optional
 
-from halftone import config, printable
+from halftone import config, job_start, logs
 from halftone.errors import InputError, RunError, StoppedError, describe_os_error
 from halftone.locking import output
 from halftone.locking.lock import LockHeldError, LockLostError
-from halftone.storage import clients
 from halftone.system import job_process
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h
@@ -49,10 +47,11 @@ def run_job(
     names = [switch.lstrip("-").replace("-", "_") for switch in switches]
 
     def load_and_run() -> None:
+        logs.configure(args)
         given = {key: getattr(args, key) for key in options.values()}
         overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
         settings = config.load_config(args.config, [*args.set, *overrides], path_overrides)
-        clients.set_options(settings.storage.options)
+        job_start.apply_settings(settings)
         if output_keys and args.check:
             from halftone.preflight.check import check_cluster  # only --check needs it
 
@@ -74,7 +73,7 @@ def run_with_exit_code(function: Callable[[], None]) -> int:
         if job_process.received_signal() is not None:
             return job_process.finish_interrupted(error)
         message, code = _describe_error(error)
-        printable.print_line(message, sys.stderr)
+        logs.report_end(message)
         return code
     return 0
 
@@ -99,7 +98,7 @@ def _describe_error(error: BaseException) -> tuple[str, int]:
 
 def _end_process(error: LockLostError) -> None:
     """End at once, in any thread: this job would interfere with the one that has taken over."""
-    printable.print_line(f"failed: {error}", sys.stderr)
+    logs.report_end(f"failed: {error}")
     os._exit(1)
 
 
@@ -127,4 +126,5 @@ def _build_parser(
         metavar="KEY=VALUE",
         help="overrides one setting, such as train.epochs=3; may be repeated",
     )
+    logs.add_arguments(parser)
     return parser

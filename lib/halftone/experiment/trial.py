@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
-from halftone import printable
+from halftone import logs, printable
 from halftone.dataset import splits
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.system import cores, parent_watch
@@ -35,6 +35,7 @@ def main() -> int:
     # Pin the process before importing modules that start threads.
     cores.pin_to_rank_cores(job["slot"], job["parallel"])
     parent_watch.exit_on_stdin_end()
+    logs.start_child()
     os.environ.update(job["environment"])
     try:
         _run_training(job)
@@ -65,6 +66,7 @@ def _run_training(job: Mapping[str, Any]) -> None:
     started = time.monotonic()
     rank.set_default_environment()
     settings = config.config_from_mapping(job["config"], source="the experiment's config")
+    logs.set_run(settings.name)
     clients.set_options(settings.storage.options)
     model = storage.join(job["folder"], MODEL)
     scores_by_split = {}

@@ -18,7 +18,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import HTML, display
 from pyspark.sql import SparkSession
 
-from halftone import printable
+from halftone import logs, printable
 from halftone.config import Config, flatten_settings, load_config, require_path
 from halftone.errors import InputError, RunError
 from halftone.spark.connect import is_connect
@@ -74,6 +74,8 @@ def config_from_parameters(defaults: Mapping[str, str]) -> Config:
             if key.startswith(_PATHS_PREFIX)
         },
     )
+    logs.start(libraries=False)
+    logs.set_run(config.name)
     clients.set_options(config.storage.options)
     values = flatten_settings(config.model_dump(mode="json"))
     rows = [

@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from pyspark.sql import SparkSession
 
 from halftone import config as configs
-from halftone import storage
+from halftone import job_start, logs, storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.lineage.job_run import report_job
@@ -27,7 +27,6 @@ from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import history
 from halftone.retrain.state.history import FAILED, HELD_BY_DRIFT, REFUSED
 from halftone.spark.session import spark_session
-from halftone.storage import clients
 from halftone.system import job_process
 
 DONE, GATE_REFUSED, BUSY, MAY_BE_RETRIED = 0, 3, 4, 5
@@ -45,15 +44,18 @@ class RetrainArguments(NamedTuple):
     promote: Optional[str] = None
     rollback: bool = False
     history: bool = False
+    log_level: Optional[str] = None
+    log_format: Optional[str] = None
 
 
 def main(arguments: RetrainArguments) -> int:
     """Run the command and return its exit code; print the outcome as JSON on the last line."""
     try:
+        logs.configure(arguments)
         config = configs.load_config(
             arguments.config, arguments.overrides, {"images": arguments.images}
         )
-        clients.set_options(config.storage.options)
+        job_start.apply_settings(config)
         if arguments.history:
             print(_history_text(config))
             return DONE
@@ -106,9 +108,12 @@ def _run_reported(retrain_job: RetrainJob, arguments: RetrainArguments) -> dict[
     if arguments.promote is not None or arguments.rollback:
         return _run_locked(retrain_job, work)
     outputs = {"dataset": retrain_job.dataset, "folder": retrain_job.root}
-    with report_job(
-        retrain_job.config.name, "retrain", {"images": retrain_job.images}, outputs
-    ) as fail:
+    with (
+        report_job(
+            retrain_job.config.name, "retrain", {"images": retrain_job.images}, outputs
+        ) as fail,
+        history.measured(retrain_job.root),
+    ):
         outcome = _run_locked(retrain_job, work)
         if outcome["outcome"] == FAILED:
             fail(str(outcome.get("reason", FAILED)))

@@ -9,17 +9,18 @@ first task.
 from __future__ import annotations
 
 import gc
+import logging
 import sys
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Callable
 from zipimport import zipimporter
 
 import pyarrow as pa
 
-from halftone import arrow
+from halftone import arrow, logs
 from halftone.storage import clients
 
+_logger = logging.getLogger(__name__)
 TableFunction = Callable[[Iterator[pa.Table]], Iterable[pa.Table]]
 _MAX_BATCH_ROWS = 1 << 16
 # Marks the message of an error in what Spark says of it.
@@ -44,16 +45,18 @@ class ArrowFunction:
         self, function: TableFunction, schema: pa.Schema, environment: Mapping[str, str]
     ) -> None:
         self._function, self._schema, self._environment = function, schema, dict(environment)
+        self._log_environment = logs.environment()
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         clients.apply_client_environment(self._environment)
+        logs.start_worker(self._log_environment)
         try:
             tables = (pa.Table.from_batches([batch]) for batch in batches)
             for table in self._function(tables):
                 yield from arrow.conform(table, self._schema).to_batches(_MAX_BATCH_ROWS)
         except Exception as error:
             # The log of the executor has the traceback. Spark Connect cuts long messages off.
-            traceback.print_exc()
+            _logger.exception("task failed")
             raise WorkerError(f"{ERROR_MARK}{describe_error(error)}") from None
         finally:
             _spare_next_task()
