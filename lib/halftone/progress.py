@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Callable
 
 from halftone import logs, measures
@@ -74,20 +74,20 @@ def report_progress(
     reporter = threading.Thread(target=report, daemon=True)
     reporter.start()
     try:
-        with _measured(count_done, label, unit):
+        with measures.updating(lambda: _measure(label, count_done(), unit)):
             yield
     finally:
         finished.set()
         reporter.join()
         display.clear()
+    _measure(label, total, unit)
     show(total, is_last=True)
 
 
-def _measured(count_done: Callable[[], int], stage: str, unit: str) -> AbstractContextManager[None]:
-    """While the body runs, count the images of its stage for monitoring."""
-    if unit != "images":
-        return nullcontext()
-    return measures.updating(lambda: measures.set_value(measures.IMAGES_READ, count_done(), stage))
+def _measure(stage: str, num_done: int, unit: str) -> None:
+    """Count the images of a stage, for monitoring."""
+    if unit == "images":
+        measures.set_value(measures.IMAGES_READ, num_done, stage)
 
 
 class StepProgress:

@@ -87,7 +87,7 @@ def build_request(
     resource_metrics.resource.attributes.extend(_attributes(_read_resource(environment)))
     scope_metrics = resource_metrics.scope_metrics.add()
     scope_metrics.scope.name, scope_metrics.scope.version = "halftone", halftone.__version__
-    times = {"start_time_unix_nano": int(start_secs * _NANOSECS), "time_unix_nano": time.time_ns()}
+    start_nanosecs, now_nanosecs = int(start_secs * _NANOSECS), time.time_ns()
     metrics = {}
     for measure, label_values, value in values:
         if measure.name not in metrics:
@@ -98,7 +98,12 @@ def build_request(
                 metric.sum.is_monotonic = True
                 metrics[measure.name] = metric.sum.data_points
         attributes = _attributes({**labels, **dict(zip(measure.labels, label_values))})
-        point = NumberDataPoint(attributes=attributes, as_double=value, **times)
+        point = NumberDataPoint(
+            attributes=attributes,
+            start_time_unix_nano=start_nanosecs,
+            time_unix_nano=now_nanosecs,
+            as_double=value,
+        )
         metrics[measure.name].append(point)
     return request
 
