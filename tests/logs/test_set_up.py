@@ -144,7 +144,7 @@ RECORD = (
 
 
 def test_each_line_of_a_rank_has_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = ["up\n", RECORD, "Traceback:\n  x\nKeyError\n", ""]
+    texts = ["up\n", RECORD, "Traceback:\n  x\nKeyError\n\n", ""]
     time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
     assert re.fullmatch(
         rf"=== attempt 2, rank 1, {time}, pid 7 ===\n{time} rank 1: up\n"

@@ -46,4 +46,4 @@ def format_lines(rank: int, text: str, record: Optional[LoggedRecord]) -> str:
         return f"{format_object(context, now, 'info', _OUTPUT, message)}\n" if message else ""
     stamp = record.time if record else format_time(now)
     lines = (record.text if record else text).splitlines()
-    return "".join(f"{stamp} rank {rank}: {line}\n" for line in lines)
+    return "".join(f"{stamp} rank {rank}: {line}\n" for line in lines if line.strip())

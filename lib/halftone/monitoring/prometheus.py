@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Union
 
 from prometheus_client import CollectorRegistry, push_to_gateway, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -21,7 +22,7 @@ class _Collector:
         self._values, self._labels = values, labels
 
     def collect(self) -> Iterable[Metric]:
-        families: dict[str, Metric] = {}
+        families: dict[str, Union[CounterMetricFamily, GaugeMetricFamily]] = {}
         for measure, labels, value in self._values:
             if measure.name not in families:
                 kind = CounterMetricFamily if measure.kind == COUNTER else GaugeMetricFamily
@@ -65,5 +66,5 @@ def push(
 
 def _registry(values: Sequence[MeasuredValue], labels: Mapping[str, str]) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(_Collector(values, labels))  # type: ignore[arg-type]
+    registry.register(_Collector(values, labels))
     return registry
