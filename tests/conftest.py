@@ -31,6 +31,7 @@ from gate import (  # noqa: F401 (pytest finds its hooks here)
     pytest_testnodedown,
     pytest_unconfigure,
 )
+from halftone import logs
 from halftone.config import Config, SparkSettings, config_from_mapping
 from halftone.preprocess.run import preprocess
 from halftone.spark.session import spark_session
@@ -39,6 +40,9 @@ from training_jobs import JOB, MODEL, Train
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("without deadline", hypothesis.settings.default, deadline=None)
 hypothesis.settings.load_profile("without deadline")
+
+# As the jobs do, but for the loggers and warnings of libraries, which are pytest's.
+logs.start(libraries=False)
 
 DrawImages = Callable[..., Path]
 # URLs, globs, shells, SQL and CSV each give a meaning to some of these characters.

@@ -47,12 +47,12 @@ def test_step_progress_is_printed_at_intervals_and_only_if_shown(
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     shown = progress.StepProgress("epoch 1/2", num_steps=4, rows_per_step=32, is_shown=True)
     silent = progress.StepProgress("epoch 1/2", num_steps=4, rows_per_step=32, is_shown=False)
-    for secs in (4.0, 8.0, 4.0, 4.0):
+    for secs in (12.0, 20.0, 12.0, 4.0):
         now[0] += secs
         shown.advance(lambda: {"loss": 0.25})
         silent.advance()
     assert capsys.readouterr().err == (
-        "epoch 1/2: step 2 of 4, loss 0.2500, 5 images/s, 0:12 left\n"
+        "epoch 1/2: step 2 of 4, loss 0.2500, 2 images/s, 0:32 left\n"
     )
 
 
@@ -64,6 +64,6 @@ def test_steps_of_an_earlier_run_do_not_count_for_the_speed(
     shown = progress.StepProgress(
         "epoch 1/2", num_steps=40, rows_per_step=32, is_shown=True, num_done=30
     )
-    now[0] += 16.0
+    now[0] += 32.0
     shown.advance()
-    assert capsys.readouterr().err == "epoch 1/2: step 31 of 40, 2 images/s, 2:24 left\n"
+    assert capsys.readouterr().err == "epoch 1/2: step 31 of 40, 1 images/s, 4:48 left\n"

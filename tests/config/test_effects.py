@@ -73,7 +73,7 @@ NOTHING_NAMES = """
     train.launcher train.hosts train.network_interface train.max_restarts
     train.keep_checkpoints score.batch_size score.only_new tracking card retrain
     retrain.folder retrain.prune retrain.keep retrain.lock_secs retrain.max_attempts
-    retrain.fail_on_refusal retrain.webhook retrain.outcome_file storage spark
+    retrain.fail_on_refusal retrain.webhook retrain.outcome_file storage monitoring spark
 """
 RESUMABLE_NAMES = """
     train.epochs train.patience train.ranks

@@ -65,7 +65,7 @@ def test_lost_ranks_are_restarted(tmp_path: Path, capsys: pytest.CaptureFixture[
         Restart(epoch=1, message="rank 1 was killed by signal 9"),
         Restart(epoch=2, message="rank 1 was lost with its Spark task"),
     ]
-    assert capsys.readouterr().out == (
+    assert capsys.readouterr().err == (
         "restarting (1 of 2) after epoch 1: rank 1 was killed by signal 9\n"
         "restarting (2 of 2) after epoch 2: rank 1 was lost with its Spark task\n"
     )

@@ -68,9 +68,17 @@ def test_ranks_start_together_and_their_output_is_logged(
             f"time.sleep(0.5)\nprint('1 is up', time.time())\n{READY}print('1 trains')",
         ]
     )
-    header = r"=== attempt 2, \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00, here ===\n"
-    first_log = re.fullmatch(header + r"0 is up\n0 trains (.*)\n" + re.escape(native) + "\n", first)
-    second_log = re.fullmatch(header + r"1 is up (.*)\n1 trains\n", second)
+    time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ"
+    first_log = re.fullmatch(
+        rf"=== attempt 2, rank 0, {time}, here ===\n{time} rank 0: 0 is up\n"
+        rf"{time} rank 0: 0 trains (.*)\n{time} rank 0: {re.escape(native)}\n",
+        first,
+    )
+    second_log = re.fullmatch(
+        rf"=== attempt 2, rank 1, {time}, here ===\n{time} rank 1: 1 is up (.*)\n"
+        rf"{time} rank 1: 1 trains\n",
+        second,
+    )
     assert first_log is not None
     assert second_log is not None
     assert float(second_log.group(1)) < float(first_log.group(1))
@@ -83,7 +91,7 @@ def test_crash_report_is_only_logged(capsys: pytest.CaptureFixture[str]) -> None
     code = "import faulthandler, os; faulthandler.enable(); print('up', flush=True); os.abort()"
     with pytest.raises(LostRankError, match=r"^rank 0 was killed by signal 6$"):
         supervisor.monitor_ranks([ScriptRank(code)], [log], StopRequest(), attempt=1)
-    assert b"\nup\nFatal Python error: Aborted\n" in log.getvalue()
+    assert re.search(rb"rank 0: up\n.* rank 0: Fatal Python error: Aborted\n", log.getvalue())
     assert capsys.readouterr().out == "up\n"
 
 
@@ -112,7 +120,7 @@ def test_run_error_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     rank = ScriptRank(f"{READY}send(RankStatus('run', 'the loss is nan')); sys.exit(1)")
     with pytest.raises(RunError, match=r"^rank 0: the loss is nan$"):
         supervisor.monitor_ranks([rank], [log], StopRequest(), attempt=1)
-    assert log.getvalue().endswith(b" ===\nthe loss is nan\n")
+    assert log.getvalue().endswith(b"Z rank 0: the loss is nan\n")
     assert capsys.readouterr().out == ""
 
 

@@ -234,7 +234,7 @@ def test_root_cause_is_the_last_line(start: Train, dataset: Path, tmp_path: Path
         f"{log}"
     )
     assert not any(line.startswith("Traceback") for line in output)
-    assert "\nTraceback (most recent call last):\n" in log.read_text()
+    assert " rank 1: Traceback (most recent call last):\n" in log.read_text()
 
 
 def test_driver_does_not_load_tensorflow() -> None:

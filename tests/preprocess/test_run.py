@@ -635,7 +635,7 @@ def test_the_first_lines_tell_that_labels_do_not_come_from_the_table(
     settings = config(preprocess={"catalogue": str(url)})
     with pytest.raises(InputError, match="Spark was started"):
         preprocess(settings, str(tmp_path), str(tmp_path / "dataset"), no_spark)
-    assert capsys.readouterr().out.splitlines() == [
+    assert capsys.readouterr().err.splitlines() == [
         f"note: {url}: columns that are not used: 'klass'; known are path, label, group, split, "
         "size_bytes, modified",
         f"note: {url}: has no column label; the labels come from the paths, by "

@@ -515,7 +515,7 @@ def test_slices_of_raw_images_are_columns_of_their_catalogue(
     catalogue.write_text("\n".join(["path,label,site", *unlabelled]))
     capsys.readouterr()
     assert "slices" not in run(folder, catalogue=str(catalogue), slices=("site",))
-    assert "score.slices: no image has a label, so there are no slices" in capsys.readouterr().out
+    assert "score.slices: no image has a label, so there are no slices" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("plain_page")

@@ -40,8 +40,7 @@ def run_parsed_job(job: Callable[..., None], flags: JobFlags, args: argparse.Nam
         args: what the parser has returned.
     """
     # Here: --help needs no packages.
-    from halftone import config
-    from halftone.storage import clients
+    from halftone import config, job_start
 
     path_overrides = {key: getattr(args, key) for key in flags.paths.values()}
 
@@ -49,7 +48,7 @@ def run_parsed_job(job: Callable[..., None], flags: JobFlags, args: argparse.Nam
         given = {key: getattr(args, key) for key in flags.settings.values()}
         overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
         settings = config.load_config(args.config, [*args.set, *overrides], path_overrides)
-        clients.set_options(settings.storage.options)
+        job_start.apply_settings(settings)
         if flags.output_keys and args.check:
             from halftone.preflight.check import check_cluster  # only --check needs it
 

@@ -7,10 +7,9 @@ the same output), 130 interrupted, 143 stopped by SIGTERM.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Callable
 
-from halftone import printable
+from halftone import logs
 from halftone.errors import InputError, RunError, StoppedError, describe_os_error, is_lasting
 from halftone.system import job_process
 
@@ -31,7 +30,7 @@ def run_with_exit_code(function: Callable[[], None]) -> int:
         if job_process.received_signal() is not None:
             return job_process.finish_interrupted(error)
         message, code = _describe_error(error)
-        printable.print_line(message, sys.stderr)
+        logs.report_end(message)
         return code
     return 0
 
@@ -60,5 +59,5 @@ def _describe_error(error: BaseException) -> tuple[str, int]:
 
 def _end_process(error: LockLostError) -> None:
     """End at once, in any thread: this job would interfere with the one that has taken over."""
-    printable.print_line(f"failed: {error}", sys.stderr)
+    logs.report_end(f"failed: {error}")
     os._exit(1)

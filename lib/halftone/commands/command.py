@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Callable, NamedTuple
 
+from halftone import logs
 from halftone.system import job_process
 from halftone.system.job_process import Report
 
@@ -43,6 +44,7 @@ class Command(NamedTuple):
     def add_flags(self, parser: argparse.ArgumentParser) -> None:
         """Add the command's flags, and those that all commands have."""
         self.add_own_flags(parser)
+        logs.add_arguments(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Import the command's module, do the work, and return the exit code."""

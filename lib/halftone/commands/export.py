@@ -5,12 +5,11 @@ from __future__ import annotations
 from argparse import Namespace
 from importlib.util import find_spec
 
-from halftone import cli, config
+from halftone import cli, config, job_start
 from halftone.errors import MissingPackageError
 from halftone.export import command
 from halftone.export.flags import ONNX
 from halftone.lineage.job_run import report_job
-from halftone.storage import clients
 
 
 def run(args: Namespace) -> int:
@@ -25,7 +24,7 @@ def _export(args: Namespace) -> None:
                 raise MissingPackageError("--format onnx", package, "export")
     paths = {"dataset": args.dataset, "model": args.model}
     settings = config.load_config(args.config, args.set, paths)
-    clients.set_options(settings.storage.options)
+    job_start.apply_settings(settings)
     inputs, outputs = command.list_inputs(settings, args), {"export": args.output}
     with report_job(settings.name, "export", inputs, outputs):
         print(command.run_export(settings, args))

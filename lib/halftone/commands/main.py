@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 import halftone
-from halftone import printable
+from halftone import logs
 from halftone.cli.flags import CommandParser
 from halftone.commands.catalogue import BY_NAME, COMMANDS
 from halftone.commands.command import Command
@@ -54,8 +53,9 @@ def run_command(command: Command, args: argparse.Namespace) -> int:
     """Run a sub-command with parsed arguments, and return the exit code."""
     job_process.set_report(command.report)
     try:
+        logs.configure(args)
         python_environment.check_python(f"halftone {command.name}", command.needs)
     except InputError as error:
-        printable.print_line(f"error: {error}", sys.stderr)
+        logs.report_end(f"error: {error}")
         return 2
     return command.run(args)

@@ -15,6 +15,7 @@ from halftone.config.base import ConfigSection, PathOrUrl
 from halftone.config.card import CardSettings
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.config.effects import NOTHING
+from halftone.config.monitoring import MonitoringSettings
 from halftone.config.retrain import RetrainSettings
 from halftone.config.score import ScoreSettings
 from halftone.config.storage import StorageSettings
@@ -113,4 +114,5 @@ class Config(ConfigSection):
     card: CardSettings = Field(CardSettings(), json_schema_extra=NOTHING)
     retrain: RetrainSettings = Field(RetrainSettings(), json_schema_extra=NOTHING)
     storage: StorageSettings = Field(StorageSettings(), json_schema_extra=NOTHING)
+    monitoring: MonitoringSettings = Field(MonitoringSettings(), json_schema_extra=NOTHING)
     spark: SparkSettings = Field(SparkSettings(), json_schema_extra=NOTHING)

@@ -9,7 +9,7 @@ from typing import Callable, Optional
 
 from pyspark.sql import SparkSession
 
-from halftone import storage
+from halftone import job_start, storage
 from halftone.config import Config, read_environment
 from halftone.errors import InputError, RunError
 from halftone.experiment import output_folder, spec, table
@@ -24,7 +24,6 @@ from halftone.lineage.job_run import report_job
 from halftone.locking.output import hold_output
 from halftone.spark.session import spark_session
 from halftone.spark.settings import describe_spark
-from halftone.storage import clients
 from halftone.tracking import tracking
 
 SessionFactory = Callable[[], AbstractContextManager[SparkSession]]
@@ -63,7 +62,7 @@ def run_experiment(
         read_environment(),
     )
     planned = planner.plan_stages()
-    clients.set_options(planner.base.storage.options)
+    job_start.apply_settings(planner.base.model_copy(update={"name": experiment.name}))
     flags = {"--epochs": epochs, "--subset": subset}
     shrunk = [f"{flag} {value:,}" for flag, value in flags.items() if value is not None]
     run_planned(experiment, planner, planned, output, subset, shrunk)

@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any, Callable
 
-from halftone import printable
+from halftone import logs, printable
 from halftone.dataset import splits
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.system import cores, parent_watch
@@ -56,6 +56,7 @@ def main() -> int:
     # Pin the process before importing modules that start threads.
     cores.pin_to_rank_cores(job["slot"], job["parallel"])
     lines = parent_watch.exit_on_stdin_end()
+    logs.start_child()
     os.environ.update(job["environment"])
     code = 0
     with ExitStack() as stack:
@@ -131,6 +132,7 @@ def _run_training(job: Mapping[str, Any], session: Callable[[], SparkSession]) -
     rank.set_default_environment()
     settings = config.config_from_mapping(job["config"], source="the experiment's config")
     _reset_tensorflow(settings.seed)
+    logs.set_run(settings.name)
     clients.set_options(settings.storage.options)
     model = storage.join(job["folder"], MODEL)
     scores_by_split = {}

@@ -25,7 +25,9 @@ from halftone.system import exit_status, interfaces
 _SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15")
 _SSH_FAILED = 255
 # Environment variables that are forwarded to ranks on other machines.
-_FORWARDED_PREFIXES = ("HOROVOD_", "NCCL_", "TF_", "AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")
+_FORWARDED_PREFIXES = (
+    *("HOROVOD_", "NCCL_", "TF_", "AWS_", "GOOGLE_", "AZURE_", "FSSPEC_", "HALFTONE_LOG_"),
+)
 
 
 def slots_by_host(settings: TrainSettings) -> dict[str, int]:

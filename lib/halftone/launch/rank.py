@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Optional
 
+from halftone import logs
 from halftone.config import Config, SparkSettings, config_from_mapping
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
@@ -75,6 +76,7 @@ def train_in_process(config: Config, manifest: Manifest, dataset: str, output: s
 
 def main() -> int:
     parent_watch.signal_on_parent_exit(signal.SIGKILL)
+    logs.start_child(always_json=True)
     line = sys.stdin.readline()
     try:
         return _run_job(json.loads(line)) if line else 1
@@ -87,6 +89,8 @@ def main() -> int:
 
 def _run_job(job: Mapping[str, Any]) -> int:
     os.environ.update(job["environment"])
+    logs.start_child(always_json=True)  # with the level of the driver
+    logs.set_rank(int(os.environ["HOROVOD_RANK"]))
     set_default_environment()
     cores.pin_to_rank_cores(
         int(os.environ["HOROVOD_LOCAL_RANK"]), int(os.environ["HOROVOD_LOCAL_SIZE"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Callable
 
-from halftone import model_directory, printable, storage
+from halftone import model_directory, storage
 from halftone.errors import RunError, StoppedError
 from halftone.launch import rank_logs, supervisor
 from halftone.launch.failure import LostRankError
@@ -15,6 +16,8 @@ from halftone.launch.signals import StopRequest
 from halftone.launch.supervisor import Rank
 from halftone.model_directory import CHECKPOINTS, RESTARTS, Restart
 from halftone.training import checkpoint
+
+_logger = logging.getLogger(__name__)
 
 # Starts all ranks; leaving the context kills those that still run.
 StartRanks = Callable[[StopRequest], AbstractContextManager[Sequence[Rank]]]
@@ -61,7 +64,7 @@ def run_with_restarts(
                     f"{rank_logs.log_url(output, lost.rank)}"
                 ) from None
             last_exception = str(lost) if lost.is_exception else ""
-            printable.print_line(f"restarting ({attempt} of {max_restarts}) {position}: {lost}")
+            _logger.warning("restarting (%d of %d) %s: %s", attempt, max_restarts, position, lost)
             model_directory.add_restart(output, Restart(epoch=epoch, message=str(lost)))
 
 

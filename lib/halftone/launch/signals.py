@@ -5,15 +5,15 @@ The request is a file beside the model, because storage reaches ranks on any mac
 
 from __future__ import annotations
 
+import logging
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import Optional
 
-from halftone import storage
+from halftone import logs, storage
 from halftone.errors import StoppedError
 from halftone.model_directory import STOP_FILE
 from halftone.system import job_process
@@ -99,8 +99,7 @@ def _forward_stop(request: StopRequest, url: str) -> Iterator[None]:
                     storage.write_bytes(url, b"")
                 except Exception:  # the store is unreachable: try again
                     continue
-                with suppress(OSError):  # stderr may be closed
-                    print("stopping: the ranks write a checkpoint", file=sys.stderr, flush=True)
+                logs.report_end("stopping: the ranks write a checkpoint", logging.WARNING)
                 return
 
     thread = threading.Thread(target=forward, daemon=True)

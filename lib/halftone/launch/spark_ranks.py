@@ -37,7 +37,7 @@ _START_TIMEOUT_SECS = 600.0  # an executor may have to download and unpack its P
 _END_TIMEOUT_SECS = 10.0
 _POLL_INTERVAL_SECS = 0.2
 # Environment variables that are forwarded from the driver; ranks inherit all others from Spark.
-_FORWARDED_PREFIXES = ("HOROVOD_", "NCCL_", "TF_")
+_FORWARDED_PREFIXES = ("HOROVOD_", "NCCL_", "TF_", "HALFTONE_LOG_")
 
 
 @contextmanager

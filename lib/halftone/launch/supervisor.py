@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
 from typing import IO, Optional, Protocol
 
 from halftone.launch import failure, rank_messages
 from halftone.launch.failure import RankExit
 from halftone.launch.rank_messages import READY, RankStatus
 from halftone.launch.signals import StopRequest
+from halftone.logs import rank_lines, relog
+from halftone.logs.record_lines import parse_record_line
 
 _POLL_INTERVAL_SECS = 0.1
 # A rank may have to load TensorFlow's files over a slow network.
@@ -65,10 +66,9 @@ def monitor_ranks(
         RunError: a rank reported a run error.
         LostRankError: a rank ended without such a report.
     """
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     monitored = []
     for number, (rank, log) in enumerate(zip(ranks, logs)):
-        log.write(f"=== attempt {attempt}, {now}, {rank.location} ===\n".encode())
+        log.write(rank_lines.format_attempt(number, attempt, rank.location).encode())
         monitored.append(_MonitoredRank(number, rank, log))
     try:
         _wait_for_exits(monitored, stop_request)
@@ -139,9 +139,14 @@ class _MonitoredRank:
         if status is not None:
             self.status = status
             text += f"{status.trace or status.text}\n" if status.text else ""
+        record = parse_record_line(text)
         # A full disk or a closed standard output must not end this thread.
         with suppress(OSError):
-            self._log.write(text.encode())
+            self._log.write(rank_lines.format_lines(self._number, text, record).encode())
+        if record is not None:
+            if self._number == 0:
+                relog(record)
+            return
         self._is_crashing = self._is_crashing or text.startswith(_CRASH_PREFIXES)
         is_log_only = (
             status is not None or self._is_crashing or _NATIVE_LOG_LINE.match(text) is not None

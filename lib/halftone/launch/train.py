@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional
 
 from pyspark.sql import SparkSession
 
-from halftone import model_directory, printable, storage
+from halftone import measures, model_directory, printable, storage
 from halftone.config import Config, Convnet, NetworkSettings, Residual, TrainSettings
 from halftone.dataset import integrity
 from halftone.dataset.manifest import Manifest, read_manifest
@@ -26,7 +26,7 @@ from halftone.launch import (
 from halftone.launch.restarts import StartRanks
 from halftone.locking.output import hold_output
 from halftone.model_directory import CHECKPOINTS, CURVES, HISTORY, MODEL_INFO, ModelInfo
-from halftone.progress import print_notes
+from halftone.progress import log_notes
 from halftone.spark.session import find_active_session, submitted_conf
 from halftone.spark.settings import is_local_master, is_local_spark
 from halftone.spark.slots import wait_for_slots
@@ -95,10 +95,13 @@ def _train(
         flush=True,
     )
     if launcher == "horovodrun":
-        print_notes(rank_load.load_notes(settings.ranks, settings.hosts))
-    print_notes(settings_notes(settings, rows))
-    print_notes(class_balance.balance_notes(settings, manifest))
-    with tracking.track_training(config, manifest, dataset, output):
+        log_notes(rank_load.load_notes(settings.ranks, settings.hosts))
+    log_notes(settings_notes(settings, rows))
+    log_notes(class_balance.balance_notes(settings, manifest))
+    with (
+        tracking.track_training(config, manifest, dataset, output),
+        measures.updating(partial(_measure, output)),
+    ):
         with signals.forward_signals(output) as stop_request:
             if start_ranks is None:
                 rank.train_in_process(config, manifest, dataset, output)
@@ -108,6 +111,19 @@ def _train(
                 )
         _draw_curves(output)
         _write_cards(output, manifest, config)
+
+
+def _measure(output: str) -> None:
+    """Set the measures of a training from what rank 0 has written so far, wherever it runs."""
+    restarts_so_far = model_directory.read_restarts(output)
+    measures.set_value(measures.RANK_RESTARTS, len(restarts_so_far))
+    last = storage.read_json(storage.join(output, HISTORY))["epochs"][-1]
+    measures.set_value(measures.EPOCHS, last["epoch"])
+    measures.set_value(measures.IMAGES_PER_SECOND, last["images_per_sec"])
+    for split, prefix in ((TRAIN, ""), (VALIDATION, "val_")):
+        for measure, name in ((measures.LOSS, "loss"), (measures.ACCURACY, "accuracy")):
+            if last.get(prefix + name) is not None:
+                measures.set_value(measure, last[prefix + name], split)
 
 
 def settings_notes(settings: TrainSettings, rows: int) -> list[str]:

@@ -12,7 +12,7 @@ from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import RunEvent
 from openlineage.client.transport.http import HttpConfig, HttpTransport
 
-from halftone.lineage.warning import print_warning
+from halftone.lineage.warning import log_warning
 from halftone.system.thread_call import call_in_thread
 from halftone.tracking.tracker_process import describe_error
 
@@ -55,7 +55,7 @@ class Emitter:
     def _warn(self, problem: str) -> None:
         if not self._has_warned:
             self._has_warned = True
-            print_warning(problem)
+            log_warning(problem)
 
 
 def _create_client() -> OpenLineageClient:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 from halftone.errors import StoppedError
 from halftone.lineage.datasets import DatasetFacts, read_facts
-from halftone.lineage.warning import print_warning
+from halftone.lineage.warning import log_warning
 from halftone.tracking.tracking import mask_passwords
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class _JobRun:
         try:
             self._send(state, message)
         except Exception as error:
-            print_warning(str(error))
+            log_warning(str(error))
         finally:
             self._emitter.close()
 
@@ -127,7 +127,7 @@ def _start_run(
         job = JobDescription(namespace, config_name, stage, str(generate_new_uuid()))
         return _JobRun(Emitter(), job, inputs, outputs)
     except Exception as error:
-        print_warning(str(error))
+        log_warning(str(error))
         return None
 
 

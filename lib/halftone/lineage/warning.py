@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 
-from halftone import printable
 from halftone.tracking.tracking import mask_passwords
 
+_logger = logging.getLogger(__name__)
 
-def print_warning(problem: str) -> None:
-    printable.print_line(
-        f"lineage: {mask_passwords(problem)}; events of OpenLineage are missing, the job is not "
-        "affected",
-        sys.stderr,
+
+def log_warning(problem: str) -> None:
+    _logger.warning(
+        "lineage: %s; events of OpenLineage are missing, the job is not affected",
+        mask_passwords(problem),
     )

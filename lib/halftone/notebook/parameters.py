@@ -18,7 +18,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import HTML, display
 from pyspark.sql import SparkSession
 
-from halftone import printable
+from halftone import logs, printable
 from halftone.config import Config, build_config, flatten_settings, require_path
 from halftone.config.overrides import PATHS_PREFIX, parse_text, read_environment, variable_name
 from halftone.errors import InputError, RunError
@@ -69,6 +69,8 @@ def config_from_parameters(defaults: Mapping[str, str]) -> Config:
     ]
     others = [each for each in read_environment() if each.key not in parameters]
     config = build_config(file, [*others, *given])
+    logs.start(libraries=False)
+    logs.set_run(config.name)
     clients.set_options(config.storage.options)
     values = flatten_settings(config.model_dump(mode="json"))
     rows = [

@@ -25,7 +25,7 @@ from halftone.listing import plan_listing
 from halftone.preprocess.catalogue import build_catalogue, list_entries
 from halftone.preprocess.decode_block import OK, STATUS, decode_images
 from halftone.preprocess.entries import POSITION
-from halftone.progress import format_duration, print_notes
+from halftone.progress import format_duration, log_notes
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, map_tables
 from halftone.spark.session import num_cores
@@ -68,10 +68,10 @@ def estimate_preprocessing(
     plan = plan_listing(
         storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes
     )
-    print_notes(plan.notes)
+    log_notes(plan.notes)
     spark = session()
     catalogue = build_catalogue(lambda: spark, plan, config, None)
-    print_notes(catalogue.notes[len(plan.notes) :])
+    log_notes(catalogue.notes[len(plan.notes) :])
     cores = num_cores(spark)
     num_images = catalogue.summary.num_images
     num_sampled = min(num_images, max(_MIN_IMAGES, round(_SAMPLE_FRACTION * num_images)))

@@ -24,7 +24,7 @@ from typing import Callable, NamedTuple, Optional
 
 from pyspark.sql import SparkSession
 
-from halftone import storage
+from halftone import measures, storage
 from halftone.card.data_card import render_data_card
 from halftone.card.files import DATA_CARD, write_card
 from halftone.config import Config
@@ -51,7 +51,7 @@ from halftone.preprocess.write_version import (
     redraw_missing_contact_sheet,
     write_dataset_version,
 )
-from halftone.progress import print_notes
+from halftone.progress import log_notes
 
 # Settings of splits that may change: rows are moved to their new split, see `sources`.
 _SOURCES = ("from_path", "group_by")
@@ -92,9 +92,11 @@ def preprocess(
     check_output(dataset)  # before the images are listed, which may take minutes
     session = cache(session)
     plan = plan_listing(images, config.preprocess.catalogue, config.preprocess.suffixes)
-    print_notes(plan.notes)
+    log_notes(plan.notes)
     with hold_output(dataset, "preprocess") as lock:
-        return _update(config, plan, dataset, session, lock, retry_rejects, prune)
+        result = _update(config, plan, dataset, session, lock, retry_rejects, prune)
+    _measure(result.manifest)
+    return result
 
 
 def _update(
@@ -115,7 +117,7 @@ def _update(
         storage.join(staging_folder, catalogue.FOLDER),
         require_classes=previous_manifest is None,
     )
-    print_notes(images.notes[len(plan.notes) :])
+    log_notes(images.notes[len(plan.notes) :])
     files = list_files(dataset, previous_manifest) if previous_manifest else []
     delta = _find_changes(session, images, files, previous_manifest, dataset, retry_rejects, prune)
     new_sources = sources.describe_sources(
@@ -163,6 +165,17 @@ def _update(
     write_card(dataset, DATA_CARD, render_data_card(new_manifest))
     _clean_up(dataset, new_manifest)
     return PreprocessResult(new_manifest, delta.num_read + delta.num_moved)
+
+
+def _measure(made: Manifest) -> None:
+    """Set the measures of a dataset, for monitoring."""
+    for split, counts in made.counts.items():
+        measures.set_value(measures.DATASET_ROWS, sum(counts.values()), split)
+    for reason, count in made.rejects_by_reason.items():
+        measures.set_value(measures.DATASET_REJECTS, count, reason)
+    measures.set_value(measures.DATASET_DUPLICATES, made.duplicates)
+    measures.set_value(measures.DATASET_BYTES, made.size_bytes())
+    measures.set_value(measures.DATASET_VERSION, made.version)
 
 
 def _find_changes(

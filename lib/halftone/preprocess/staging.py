@@ -19,7 +19,7 @@ from typing import Optional
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from halftone import arrow
+from halftone import arrow, measures
 from halftone.config import Config, PixelSpec
 from halftone.config.effects import result_settings
 from halftone.dataset import schema
@@ -49,6 +49,7 @@ _BLOCK_RESULTS = pa.schema(
     [
         pa.field(_BLOCK, pa.int64()),
         pa.field("rows", pa.int64()),
+        pa.field(schema.SIZE_BYTES, pa.int64()),  # of the raw images, where it is known
         *(pa.field(split, pa.int64()) for split in SPLITS),  # decoded images
     ]
 )
@@ -143,6 +144,7 @@ def stage_images(
             count_written(job, num_images, num_blocks).count,
         ),
     )
+    measures.set_value(measures.IMAGE_BYTES_READ, sum(row[schema.SIZE_BYTES] for row in results))
     return [
         StagedPart(part_url(job, row.block), row.rows, {split: row[split] for split in SPLITS})
         for row in sorted(results, key=lambda row: row.block)
@@ -152,4 +154,5 @@ def stage_images(
 def _stage_blocks(job: DecodeJob, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     for block, entries in iter_blocks(tables):
         num_decoded = stage_block(job, block, entries)
-        yield build_table([(block, entries.num_rows, *num_decoded)], _BLOCK_RESULTS)
+        size_bytes = sum(max(0, size) for size in entries[schema.SIZE_BYTES].to_pylist())
+        yield build_table([(block, entries.num_rows, size_bytes, *num_decoded)], _BLOCK_RESULTS)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from datetime import datetime, timezone
 from typing import Any
 
-from halftone import printable, storage
+from halftone import logs, storage
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.locking.lock import Lock, LockHeldError, LockLostError
 from halftone.model_directory import CHECKPOINTS
@@ -41,8 +39,8 @@ def continue_or_start_run(job: RetrainJob, lock: Lock) -> JournalEntry:
 def print_error(label: str, error: BaseException) -> None:
     """Print an error to stderr, with a traceback unless its type is one that users can act on."""
     if not isinstance(error, (InputError, RunError, OSError, KeyboardInterrupt)):
-        traceback.print_exception(type(error), error, error.__traceback__)
-    printable.print_line(f"{label}: {error}", sys.stderr)
+        logs.report_bug(error)
+    logs.report_end(f"{label}: {error}")
 
 
 def _close_reason(run: RetrainRun) -> str:
@@ -71,7 +69,7 @@ def _attempt_run(run: RetrainRun, close_reason: str) -> dict[str, Any]:
             return _give_up(run, progress["step"])
         return run.close(close_reason) if close_reason else run.execute()
     except InputError as error:
-        printable.print_line(f"error: {error}", sys.stderr)
+        logs.report_end(f"error: {error}")
         return run.close(str(error), WRONG_INPUT)
     except (StoppedError, LockHeldError, LockLostError):
         raise

@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from pyspark.sql import SparkSession
 
 from halftone import config as configs
-from halftone import printable, storage
+from halftone import job_start, printable, storage
 from halftone.config import Config
 from halftone.errors import InputError, RunError, StoppedError
 from halftone.lineage.job_run import report_job
@@ -27,7 +27,6 @@ from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import history
 from halftone.retrain.state.history import FAILED, HELD_BY_DRIFT, REFUSED
 from halftone.spark.session import spark_session
-from halftone.storage import clients
 from halftone.system import job_process
 
 DONE, GATE_REFUSED, BUSY, MAY_BE_RETRIED = 0, 3, 4, 5
@@ -53,7 +52,7 @@ def main(arguments: RetrainArguments) -> int:
         config = configs.load_config(
             arguments.config, arguments.overrides, {"images": arguments.images}
         )
-        clients.set_options(config.storage.options)
+        job_start.apply_settings(config)
         if arguments.history:
             print(_history_text(config))
             return DONE
@@ -107,9 +106,12 @@ def _run_reported(retrain_job: RetrainJob, arguments: RetrainArguments) -> dict[
     if arguments.promote is not None or arguments.rollback:
         return _run_locked(retrain_job, work)
     outputs = {"dataset": retrain_job.dataset, "folder": retrain_job.root}
-    with report_job(
-        retrain_job.config.name, "retrain", {"images": retrain_job.images}, outputs
-    ) as fail:
+    with (
+        report_job(
+            retrain_job.config.name, "retrain", {"images": retrain_job.images}, outputs
+        ) as fail,
+        history.measured(retrain_job.root),
+    ):
         outcome = _run_locked(retrain_job, work)
         if outcome["outcome"] == FAILED:
             fail(str(outcome.get("reason", FAILED)))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +16,7 @@ from halftone import storage
 from halftone.config import RetrainSettings
 from halftone.errors import InputError
 
+_logger = logging.getLogger(__name__)
 _TIMEOUT_SECS = 5.0
 _RETRY_AFTER_SECS = (1.0, 3.0)
 
@@ -45,7 +46,7 @@ def send_outcome(
         outcome: its `id` identifies duplicates: after a crash an outcome may be sent twice.
 
     Returns:
-        Error messages, which are also printed to stderr.
+        Error messages, which are also logged.
     """
     body = (json.dumps({"model": model_name, **outcome}, indent=2) + "\n").encode()
     errors = []
@@ -61,7 +62,7 @@ def send_outcome(
             tries = len(_RETRY_AFTER_SECS) + 1
             errors.append(f"retrain.webhook at {host} failed {tries} times: {error_text}")
     for line in errors:
-        print(f"notify: {line}", file=sys.stderr, flush=True)
+        _logger.warning("notify: %s", line)
     return errors
 
 

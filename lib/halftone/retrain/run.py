@@ -6,7 +6,7 @@ process can resume a killed run after its last completed step.
 
 from __future__ import annotations
 
-import sys
+import logging
 from typing import Any, Callable, NamedTuple, Optional
 
 from halftone import printable
@@ -30,6 +30,8 @@ from halftone.retrain.state.history import (
 )
 from halftone.retrain.state.journal import BEGIN, ENDED, OUTCOME, Journal, JournalEntry
 from halftone.system import job_process
+
+_logger = logging.getLogger(__name__)
 
 # Fields of the preprocess entry that an outcome repeats.
 _PREPROCESS_FIELDS = ("new_images", "new_rejects", "rows", "dataset_version", "basis")
@@ -255,5 +257,5 @@ def manual_interruption_reason(begin_entry: JournalEntry) -> str:
 
 def report_failed_step(step: str, error: str) -> JournalEntry:
     """Print that a step after the outcome failed; return the entry to record for it."""
-    printable.print_line(f"{step}: {error}; the outcome stands", sys.stderr)
+    _logger.warning("%s: %s; the outcome stands", step, error)
     return {"result": None, "error": error}

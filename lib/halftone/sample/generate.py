@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from halftone import logs
 from halftone.errors import InputError, describe_os_error
 from halftone.progress import report_progress
 from halftone.sample import drawing
@@ -254,13 +255,13 @@ def main(arguments: Optional[list[str]] = None) -> int:
     try:
         draw(args)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        logs.report_end(f"error: {error}")
         return 2
     except OSError as error:
-        print(f"error: {describe_os_error(error)}", file=sys.stderr)
+        logs.report_end(f"error: {describe_os_error(error)}")
         return 1
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
+        logs.report_end("stopped; run the same command again to go on", logging.WARNING)
         return 130
     return 0
 

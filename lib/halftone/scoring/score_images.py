@@ -26,7 +26,7 @@ from halftone.metrics.model import ImageScores
 from halftone.preprocess import changes
 from halftone.preprocess.decode_block import PART_NAME, DecodeJob
 from halftone.preprocess.delta import Delta
-from halftone.progress import print_notes
+from halftone.progress import log_notes
 from halftone.sample.sample_info import read_sample_description
 from halftone.scoring import (
     image_listing,
@@ -105,7 +105,7 @@ def score_images(
     plan = plan_listing(
         storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes, _KEYS
     )
-    print_notes(plan.notes)
+    log_notes(plan.notes)
     slices = plan_slices(config.score, config.score.catalogue, plan.root)
     with hold_output(job.output, "score") as lock:
         staging = storage.join(job.output, STAGING)
@@ -132,7 +132,7 @@ def _plan_run(
         *(session, plan, job.config, job.model_info.labels),
         storage.join(staging, "listing"),
     )
-    print_notes(images.notes[len(plan.notes) :])
+    log_notes(images.notes[len(plan.notes) :])
     last = scores_directory.read_previous_scores(job.output, ImageScores)
     reusable = last if job.settings.only_new and last and last.basis == fingerprint else None
     files = previous_predictions.list_files(job.output, reusable)
@@ -249,7 +249,7 @@ def _with_slices(
     """Return the scores with the slices of a plan; the same object if it has them already."""
     metrics = scores.metrics
     if metrics is None and plan is not None:
-        print_notes(["score.slices: no image has a label, so there are no slices"])
+        log_notes(["score.slices: no image has a label, so there are no slices"])
     if metrics is None or has_planned_slices(scores.slices, plan):
         return scores
     if plan is None:

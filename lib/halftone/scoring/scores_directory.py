@@ -22,7 +22,7 @@ from typing import Any, Optional, TypeVar, Union
 
 from pydantic import ValidationError
 
-from halftone import storage
+from halftone import measures, storage
 from halftone.config import ScoreSettings
 from halftone.config.effects import drop_added_defaults, result_settings
 from halftone.dataset import schema
@@ -139,6 +139,17 @@ def has_all_files(output: str) -> bool:
     return has_all_rows and REPORT in storage.list_names(output)
 
 
+def _measure(scores: Union[SplitScores, ImageScores]) -> None:
+    """Set the measures of scores, for monitoring."""
+    metrics = scores if isinstance(scores, SplitScores) else scores.metrics
+    measures.set_value(measures.SCORED_ROWS, scores.rows)
+    if isinstance(scores, ImageScores):
+        measures.set_value(measures.SCORED_REJECTS, scores.rejects)
+    if metrics is not None:
+        measures.set_value(measures.SCORES_ACCURACY, metrics.accuracy)
+        measures.set_value(measures.SCORES_LOSS, metrics.loss)
+
+
 def publish_scores(
     output: str, scores: Union[SplitScores, ImageScores], files: Iterable[str]
 ) -> None:
@@ -148,6 +159,7 @@ def publish_scores(
         files: paths below `output` of all files below PREDICTIONS to keep.
     """
     storage.write_json(storage.join(output, METRICS), scores.to_json())
+    _measure(scores)
     kept = {tuple(file.split("/")[1:]) for file in files}  # (run, name)
     kept_runs = {run for run, _ in kept}
     folder = storage.join(output, PREDICTIONS)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import pyspark
 
-from halftone import printable
 from halftone.errors import InputError
+from halftone.progress import log_notes
 from halftone.system.java import find_java
 
 _CORE = re.compile(r"spark-core_[\d.]+-(.+)\.jar")
@@ -30,7 +29,7 @@ def prepare_start() -> None:
         os.environ.pop("JAVA_HOME", None)
     if replaced is not None:
         chosen = f"the Java {java.version} of {java.home or java.origin}"
-        printable.print_line(f"note: {replaced}; Spark runs with {chosen}", sys.stderr)
+        log_notes([f"{replaced}; Spark runs with {chosen}"])
 
 
 def _check_spark_home() -> None:

@@ -13,6 +13,7 @@ and on three executors with two cores and a GPU each (tests/spark/test_slots.py)
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -29,6 +30,8 @@ from halftone.spark.connect import is_connect
 from halftone.spark.frames import build_table, map_tables
 from halftone.spark.settings import has_dynamic_allocation, is_local_master, spark_setting
 from halftone.system.thread_call import call_in_thread
+
+_logger = logging.getLogger(__name__)
 
 # Executors of a cluster register some seconds after the driver, and not all at once.
 _MAX_WAIT_SECS = 60.0
@@ -65,7 +68,7 @@ def wait_for_slots(session: SparkSession, num_slots: int) -> None:
         if time.monotonic() > deadline or not has_executor:
             raise InputError(_too_few_slots_message(session, available, num_slots))
         if available != last_printed:
-            print(f"waiting for executors: {available} of {num_slots} slots", flush=True)
+            _logger.info("waiting for executors: %d of %d slots", available, num_slots)
             last_printed = available
         time.sleep(_POLL_SECS)
 
@@ -180,7 +183,7 @@ def _wait_for_executor(session: SparkSession) -> bool:
     frame = session.range(0, 1, 1, 1)
     job = call_in_thread(frame.collect, InheritableThread)
     if not wait([job], _SETTLE_SECS).done:
-        print("waiting for executors", flush=True)
+        _logger.info("waiting for executors")
     if not wait([job], _MAX_WAIT_SECS).done:
         return False
     job.result()

@@ -9,18 +9,19 @@ first task.
 from __future__ import annotations
 
 import gc
+import logging
 import sys
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Callable
 from zipimport import zipimporter
 
 import pyarrow as pa
 
-from halftone import arrow
+from halftone import arrow, logs
 from halftone.errors import is_lasting
 from halftone.storage import clients
 
+_logger = logging.getLogger(__name__)
 TableFunction = Callable[[Iterator[pa.Table]], Iterable[pa.Table]]
 _MAX_BATCH_ROWS = 1 << 16
 # Marks of the message of an error in what Spark says of it; the second if the error `is_lasting`.
@@ -45,9 +46,11 @@ class ArrowFunction:
         self, function: TableFunction, schema: pa.Schema, environment: Mapping[str, str]
     ) -> None:
         self._function, self._schema, self._environment = function, schema, dict(environment)
+        self._log_environment = logs.environment()
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         clients.apply_client_environment(self._environment)
+        logs.start_worker(self._log_environment)
         try:
             tables = (pa.Table.from_batches([batch]) for batch in batches)
             for table in self._function(tables):
@@ -55,8 +58,8 @@ class ArrowFunction:
         except Exception as error:
             mark = LASTING_MARK if is_lasting(error) else ERROR_MARK
             if mark == ERROR_MARK:
-                # For the log of the executor, as Spark Connect cuts long messages off.
-                traceback.print_exc()
+                # The log of the executor has the traceback. Spark Connect cuts long messages off.
+                _logger.exception("task failed")
             raise WorkerError(f"{mark}{describe_error(error)}") from None
         finally:
             _spare_next_task()

@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Callable, NoReturn, Optional
 
-from halftone import printable
+from halftone import logs
 from halftone.errors import StoppedError
 from halftone.system import parent_watch
 
@@ -42,8 +42,7 @@ _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "stopped"}
 
 def print_report(code: int, text: str) -> None:
     """Print how the job ended to stderr."""
-    clear_line = "\r\033[K" if sys.stderr.isatty() else ""  # the line may show a progress
-    print(clear_line + printable.escape(text, kept="\n\t"), file=sys.stderr, flush=True)
+    logs.report_end(text, logging.WARNING)
 
 
 class _Job:
@@ -55,6 +54,7 @@ class _Job:
         self.signal: Optional[int] = None  # the first one that was received
         self.exit_code: Optional[int] = None  # set by `leave`
         self.is_reported = False
+        self.end_calls: list[Callable[[int], None]] = []  # of `call_at_end`
         self.num_unlimited = 0  # bodies of `unlimited_clean_up` that are running
 
     def code(self) -> int:
@@ -73,6 +73,7 @@ def start(report: Report = print_report) -> None:
         report: prints how the job ended if a signal ends it; by default a line on stderr.
     """
     _job.is_started, _job.report = True, report
+    logs.start(sys.argv)
     # Functions registered first run last: no other one is skipped.
     atexit.register(_end_without_finalizing)
     sys.excepthook = _handle_uncaught_error
@@ -151,8 +152,11 @@ def end_children() -> None:
     import psutil  # here: `start` must be called early
 
     this_process = psutil.Process()
-    running = this_process.children(recursive=True)
+    relay = logs.relay_pid()  # it still has to pass on what the others write, and ends by itself
+    running = [child for child in this_process.children(recursive=True) if child.pid != relay]
     for child in this_process.children():  # which end their own
+        if child.pid == relay:
+            continue
         with suppress(psutil.Error):
             child.terminate()
     deadline = time.monotonic() + _CHILD_EXIT_SECS
@@ -173,6 +177,11 @@ def _is_running(process: Any) -> bool:
         return False
 
 
+def call_at_end(function: Callable[[int], None]) -> None:
+    """Call a function with the exit code when this job leaves."""
+    _job.end_calls.append(function)
+
+
 def leave(code: int) -> NoReturn:
     """End this process with an exit code, as `conclude` says."""
     sys.exit(conclude(code))
@@ -188,6 +197,8 @@ def conclude(code: int) -> int:
         for number in _WORDS:
             signal.signal(number, signal.SIG_IGN)  # the job has ended, and its outcome stands
     _job.exit_code = code
+    for function in _job.end_calls:
+        function(code)
     return code
 
 
@@ -223,7 +234,7 @@ def _handle_uncaught_error(
     if _job.signal is not None:
         _job.exit_code = finish_interrupted()
     else:
-        sys.__excepthook__(kind, error, trace)
+        logs.report_bug(error)
 
 
 def _start_deadline() -> None:

@@ -12,6 +12,7 @@ from typing import Optional
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from halftone import logs
 from halftone.tracking.tracking import SQLITE_PREFIX, sqlite_path, sqlite_uri
 
 
@@ -66,7 +67,8 @@ def _create_database(uri: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
         temporary = Path(folder, path.name)
-        store = SqlAlchemyStore(sqlite_uri(str(temporary)), _artifact_location(uri))  # type: ignore[no-untyped-call]
+        with logs.keep_handlers():
+            store = SqlAlchemyStore(sqlite_uri(str(temporary)), _artifact_location(uri))  # type: ignore[no-untyped-call]
         store.engine.dispose()
         # It exists by now, or the file system has no links: then MLflow creates it in place.
         with suppress(OSError):

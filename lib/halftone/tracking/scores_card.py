@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from halftone.card.files import MODEL_CARD
 from halftone.config import TrackingSettings
 from halftone.model_directory import TRACKING
 from halftone.tracking import tracking
+
+_logger = logging.getLogger(__name__)
 
 _TIMEOUT_SECS = 60.0  # an unreachable server is given up much earlier
 
@@ -40,7 +43,7 @@ def send_scores_card(settings: TrackingSettings, model: str, scores: str, split:
             printable.print_line(f"tracked: scores/{split}/{MODEL_CARD}.md in run {run_id}")
     except Exception as error:  # the scores do not depend on MLflow
         message = tracking.mask_passwords(f"tracking: {uri}: the model card was not sent: {error}")
-        printable.print_line(message, sys.stderr)
+        _logger.warning("%s", message)
 
 
 def _is_store(uri: str) -> bool:

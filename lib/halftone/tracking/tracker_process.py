@@ -4,7 +4,7 @@
 
 halftone.tracking.tracking starts it. It reads two lines of JSON from stdin: the job, and at the end
 the status of the training. It writes messages for the user to stdout, as lines of JSON
-[stream, text].
+[whether it is a warning, text].
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ SHORT_TIMEOUTS = {
 # A server that has just answered gets more time for files.
 _LONG_TIMEOUTS = {**SHORT_TIMEOUTS, "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 
-PrintLine = Callable[[str, str], None]
+# Gets whether a text is a warning, and the text.
+PrintLine = Callable[[bool, str], None]
 
 
 def main() -> None:
@@ -48,8 +49,8 @@ def main() -> None:
     messages = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # MLflow prints to stdout, which is for messages only
 
-    def print_line(stream: str, text: str) -> None:
-        print(json.dumps([stream, text]), file=messages, flush=True)
+    def print_line(is_warning: bool, text: str) -> None:
+        print(json.dumps([is_warning, text]), file=messages, flush=True)
 
     job = json.loads(sys.stdin.readline())
     _follow_training(job, _TrainingEnd(), print_line, {**_LONG_TIMEOUTS, **environment})
@@ -104,13 +105,13 @@ def _follow_training(
             run.send_epochs()
             if is_over:
                 _finish_run(run, *training_end.status_and_message(), long_timeouts)
-                print_line("stdout", f"tracked: {run.description()}")
+                print_line(False, f"tracked: {run.description()}")
         except Exception as error:
             # The next try opens the run again and compares with what the server then has.
             run, wait_secs = None, _RETRY_SECS
             is_over = training_end.wait(0)
             if not has_warned:
-                print_line("stderr", _error_message(job, error, is_over))
+                print_line(True, _error_message(job, error, is_over))
                 has_warned = True
         if is_over:
             return

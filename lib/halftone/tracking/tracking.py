@@ -9,6 +9,7 @@ connect to MLflow because they may run where no tracking server can be reached.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -27,6 +28,7 @@ from halftone.dataset.manifest import Manifest
 from halftone.errors import StoppedError
 from halftone.tracking import dataset_inputs
 
+_logger = logging.getLogger(__name__)
 SQLITE_PREFIX = "sqlite:///"
 _SQLITE_FILE_PREFIX = f"{SQLITE_PREFIX}file:"
 # SQLAlchemy's options at the end of a URI. A path may have a question mark too.
@@ -49,7 +51,7 @@ def track_training(config: Config, manifest: Manifest, dataset: str, output: str
 
     A training has one run for all its ranks and attempts: the run's id is stored in `output`. The
     run ends as FINISHED, as KILLED after StoppedError or an interrupt, and as FAILED after other
-    errors. If MLflow is unreachable, training continues and prints one warning to stderr.
+    errors. If MLflow is unreachable, training continues and logs one warning.
 
     Args:
         config: the whole config.
@@ -157,18 +159,23 @@ class _TrackerProcess:
             print(json.dumps(message), file=self._process.stdin, flush=True)
 
     def _warn(self, problem: str) -> None:
-        print(mask_passwords(f"tracking: {self._uri}: {problem}"), file=sys.stderr, flush=True)
+        _logger.warning("%s", mask_passwords(f"tracking: {self._uri}: {problem}"))
 
 
 def _relay_output(lines: IO[str]) -> None:
-    """Print the tracker's messages here, because notebooks do not show output of subprocesses."""
+    """Show the tracker's messages here, because notebooks do not show output of subprocesses."""
     for line in lines:
-        stream, text = json.loads(line)
-        print(text, file=getattr(sys, stream), flush=True)
+        is_warning, text = json.loads(line)
+        if is_warning:
+            _logger.warning("%s", text)
+        else:
+            print(text, flush=True)
 
 
 def _config_params(config: Config) -> dict[str, Any]:
-    return flatten_settings(config.model_dump(mode="json", exclude={"card", "retrain"}))
+    return flatten_settings(
+        config.model_dump(mode="json", exclude={"card", "retrain", "monitoring"})
+    )
 
 
 def _build_job(

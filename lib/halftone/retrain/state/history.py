@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any, Optional
 
-from halftone import summary
+from halftone import measures, summary
 from halftone.errors import InputError
 from halftone.retrain.state import journal
 from halftone.retrain.state.journal import OUTCOME, Journal
@@ -68,6 +69,40 @@ def read_outcomes(root: str) -> list[RetrainOutcome]:
     """Return the outcomes of all runs that have one, in order."""
     outcomes = (Journal(root, number).read(OUTCOME) for number in journal.list_runs(root))
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+@contextmanager
+def measured(root: str) -> Iterator[None]:
+    """Set the measures of the history, for monitoring, before and after the body."""
+
+    _try_measure(root)
+    try:
+        yield
+    finally:
+        _try_measure(root)
+
+
+def _try_measure(root: str) -> None:
+    if measures.is_sent():
+        with suppress(Exception):  # such as a store that cannot be reached; the run will find out
+            measure_outcomes(read_outcomes(root))
+
+
+def measure_outcomes(outcomes: Sequence[RetrainOutcome]) -> None:
+    """Set the measures of the history of runs.
+
+    Args:
+        outcomes: of all runs, in order.
+    """
+    for outcome in outcomes:
+        secs = datetime.fromisoformat(outcome["at"]).timestamp()
+        if outcome["kind"] == BY_RUN:
+            measures.set_value(measures.RETRAIN_LAST_RUN, secs, outcome["outcome"])
+            if outcome["outcome"] != FAILED:
+                measures.set_value(measures.RETRAIN_LAST_SUCCESS, secs)
+    champion = last_champion(outcomes)
+    if champion is not None:
+        measures.set_value(measures.RETRAIN_CHAMPION, float(champion))
 
 
 def champion_lineage(outcomes: Sequence[RetrainOutcome]) -> list[str]:

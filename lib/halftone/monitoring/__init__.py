@@ -1,0 +1,1 @@
+"""Send what a job measures to Prometheus and OpenTelemetry."""
