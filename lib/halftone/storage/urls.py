@@ -30,7 +30,7 @@ def normalise_url(url: str) -> str:
     if with_password:
         raise InputError(
             f"a path that begins with {with_password[1]}:// contains a password; remove it, and "
-            "provide it as described in docs/storage.md"
+            "provide it as described in docs/how-to/storage.md"
         )
     for alias, canonical in _URL_ALIASES.items():
         url = alias.sub(canonical, url, count=1)
