@@ -103,7 +103,7 @@ def flags_of(program: str) -> set[str]:
     is_module = program.startswith("halftone")
     start = ["-m", *program.split()] if is_module else [str(ROOT / program)]
     command = [sys.executable, *start, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", done.stdout))
 
 
