@@ -63,7 +63,7 @@ def test_own_images(tmp_path: Path) -> None:
     """Six jobs, each as the pages have it, but for the number of images and of epochs."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     mine = tmp_path / "conf" / "mine.yaml"
-    mine.write_text(mine.read_text().replace("epochs: 30 ", "epochs: 3 "))
+    mine.write_text(mine.read_text().replace("epochs: 30\n", "epochs: 3\n"))
     names = {
         "DIR": "images",
         "new/": "images/faces",
