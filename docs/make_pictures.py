@@ -123,7 +123,8 @@ def run_on_terminal(command: str) -> str:
         output += part
     if process.wait() != 0:
         sys.exit(f"{command} failed:\n{output.decode(errors='replace')}")
-    lines = output.decode(errors="replace").replace("\r\n", "\n").split("\n")
+    text = output.decode(errors="replace").replace(str(ROOT), "~/halftone")
+    lines = text.replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
 
 
