@@ -25,7 +25,7 @@ help() {
   s3-server compile the S3 server of the tests, once; test does it by itself
   connect-server
             fetch the Spark Connect server of the tests, once; test does it by itself
-  lint      ruff, ruff format and mypy, without changing anything
+  lint      ruff, ruff format, mypy and the site in docs/, without changing a source file
   fix       let ruff repair and format what it can
   package   for clusters: dist/halftone.zip, and this Python with all packages as an archive
   clean     remove .venv, dist, out and caches
@@ -445,7 +445,11 @@ lint() {
     show 'ruff check' ruff check .
     show 'ruff format' ruff format --check .
     show 'mypy' mypy
+    site
 }
+
+# The documentation. A broken link, and a page that the navigation does not name, are errors.
+site() { NO_MKDOCS_2_WARNING=1 show 'mkdocs' mkdocs build --strict; }
 
 fix() {
     show 'ruff check --fix' ruff check --fix .
@@ -459,6 +463,7 @@ test_gate() {
     [[ $1 = all ]] || selection=(--numprocesses 2 -m 'not slow')
     show 'ruff check' ruff check .
     show 'ruff format' ruff format --check .
+    site
     types_log=$(mktemp)
     scratch+=("$types_log")
     mypy >"$types_log" 2>&1 &

@@ -6,7 +6,7 @@ DIR holds train/<class>/ and test/<class>/. A share of the train labels, chosen 
 replaced by another class, each with the same probability. The job reads them from a table, so the
 images stay as they are. The acceptance figure is the share of the flipped labels in the first rows
 of the list, as many as there are flipped labels: 70 % or more. A wrong label that CIFAR-10 has by
-itself counts as not flipped. See docs/label-errors.md.
+itself counts as not flipped. See docs/how-to/label-errors.md.
 """
 
 from __future__ import annotations

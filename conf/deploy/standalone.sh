@@ -8,7 +8,7 @@
 #
 # Paths must be on storage that driver and workers can access: s3://, hdfs://, a shared file system.
 # SUBMIT_ARGS is passed to spark-submit, such as SUBMIT_ARGS='--total-executor-cores 64'. GPUS is the
-# number of GPUs of each rank; the workers must be configured with their GPUs (docs/deploy.md).
+# number of GPUs of each rank; the workers must be configured with their GPUs (docs/how-to/cluster.md).
 # ENVIRONMENT is a folder on shared storage with the unpacked dist/environment.tar.gz; if set, the
 # archive is not sent.
 set -euo pipefail

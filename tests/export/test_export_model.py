@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 import saved_model
+from doc_blocks import read_blocks
 from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.errors import InputError, RunError
@@ -217,14 +218,12 @@ def test_an_output_that_another_job_writes_to(model: Path, tmp_path: Path) -> No
         export_model(str(model), output, "tflite")
 
 
-# The examples of docs/export.md, by format.
+# The examples of docs/how-to/export.md, by format.
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "export.md"
 EXAMPLES: dict[str, str] = {
-    re.findall(r"out/demo/(\w+)/", code)[0]: code
-    for code in re.findall(
-        r"^```python\n(.*?)^```",
-        (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8"),
-        re.MULTILINE | re.DOTALL,
-    )
+    re.findall(r"out/demo/(\w+)/", block.text)[0]: block.text
+    for block in read_blocks(PAGE)
+    if block.language == "python" and "out/demo/" in block.text
 }
 
 

@@ -1,4 +1,4 @@
-"""The graph's decoder against `images.decode`: docs/export.md states the bounds that are here."""
+"""The graph's decoder against `images.decode`: docs/how-to/export.md has the same bounds."""
 
 from __future__ import annotations
 

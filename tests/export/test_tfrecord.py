@@ -1,4 +1,4 @@
-"""Export as TFRecord, read back with the code of the README."""
+"""Export as TFRecord, read back with the code of docs/how-to/export.md."""
 
 from __future__ import annotations
 
@@ -14,20 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from doc_blocks import find_code
 from halftone.dataset import manifest
 from halftone.errors import InputError
 from halftone.export import tfrecord
 
 ROOT = Path(__file__).parents[2]
-# The README's code, without the line that sets the location of the files.
-READ = "".join(
-    f"{line[4:]}\n"
-    for line in re.findall(
-        r"^    import json\n    import tensorflow as tf\n.*?compression_type.*?$",
-        (ROOT / "README.md").read_text(encoding="utf-8"),
-        re.MULTILINE | re.DOTALL,
-    )[0].split("\n")
-    if not line.startswith("    root = ")
+# The code of the page, without the line that sets the location of the files.
+READ = re.sub(
+    "^root = .*$",
+    "",
+    find_code("docs/how-to/export.md", "import json\nimport tensorflow as tf\n"),
+    flags=re.MULTILINE,
 )
 
 

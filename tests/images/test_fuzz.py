@@ -10,7 +10,7 @@ all others.
 An independent check must accept each file that `decode` accepts:
 
 - JPEG: Pillow's own libjpeg-turbo, and simplejpeg at full size, strict, except for the warnings
-  that docs/images.md lists as harmless. `decode` uses simplejpeg at another scale.
+  that docs/explanation/rejects.md lists as harmless. `decode` uses simplejpeg at another scale.
 - PNG: the format's rules, in Python: checksums, and as many inflated bytes as the header requires.
 - GIF: an LZW decoder in Python: as many pixels as the first frame requires.
 - WebP, BMP, TIFF, PNM: Pillow's strict load, which `decode` uses too, and OpenCV's decoder, which

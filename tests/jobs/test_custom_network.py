@@ -1,4 +1,4 @@
-"""The example of docs/training.md: a network of the user's own, from training to scores."""
+"""The example of docs/how-to/own-network.md, from training to scores."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ import pytest
 import yaml
 
 from conftest import DrawImages
-from job_runs import PYTHON, ROOT, SUBMIT, results, run
+from doc_blocks import find_code
+from job_runs import PYTHON, SUBMIT, results, run
 
-PAGE = (ROOT / "docs" / "training.md").read_text()
+PAGE = "docs/how-to/own-network.md"
 
 
 @pytest.mark.slow
 def test_own_network_is_trained_on_two_ranks_and_scored_without_its_code(
     tmp_path: Path, draw_images: DrawImages
 ) -> None:
-    _, _, example = PAGE.partition("### Networks of your own\n")
-    code, settings = (
-        example.split(f"```{language}\n", 1)[1].split("```", 1)[0]
-        for language in ("python", "yaml")
-    )
+    code = find_code(PAGE, "import tensorflow")
+    settings = find_code(PAGE, "train:")
     archive = tmp_path / "code.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("my_networks.py", code)

@@ -234,8 +234,8 @@ def test_wrong_credentials_end_a_job_with_advice(site: Site) -> None:
     assert line.startswith(f"failed: {ROOT}/dataset/manifest.json: the store at ")
     assert "denies access: " in line
     assert line.endswith(
-        "check the credentials and their permissions (docs/storage.md lists where credentials are "
-        "looked up)"
+        "check the credentials and their permissions (docs/how-to/storage.md lists where "
+        "credentials are looked up)"
     )
 
 

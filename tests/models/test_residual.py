@@ -17,12 +17,12 @@ import yaml
 from halftone import models
 from halftone.config import ConfigError, config_from_mapping
 
-PAGE = Path(__file__).parents[2] / "docs" / "training.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "training.md"
 SMALL = {"stem_filters": 4, "filters": (4, 8), "blocks": 1, "strides_px": (1, 2)}
 
 
 def preset(name: str) -> dict[str, Any]:
-    """The settings that docs/training.md shows for a network."""
+    """The settings that docs/how-to/training.md shows for a network."""
     _, _, rest = PAGE.read_text().partition(f"**{name}**")
     block = rest.split("```yaml\n", 1)[1].split("```", 1)[0]
     return yaml.safe_load(block)["train"]["model"]

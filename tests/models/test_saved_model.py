@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,18 +13,14 @@ import pytest
 import tensorflow as tf
 
 import saved_model as example_model
+from doc_blocks import find_code
 from halftone import models
 from halftone.config import Config, config_from_mapping
 from halftone.models import saved_model
 
-ROOT = Path(__file__).parents[2]
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
-# The README's code that opens a model without Halftone.
-(OPEN,) = re.findall(
-    r"^    import json, pathlib\n.*?network\.predict\(pixels\)$",
-    (ROOT / "README.md").read_text(encoding="utf-8"),
-    re.MULTILINE | re.DOTALL,
-)
+# Opens a model without Halftone.
+OPEN = find_code("docs/how-to/own-code.md", "import json, pathlib\n")
 
 
 def network_with_layer_scale() -> tf.keras.Model:
@@ -100,9 +95,8 @@ def test_code_of_the_readme_runs_without_halftone(
         )
         folder = example_model.save(tmp_path / name, config(), ["a", "b", "c"])
         (folder / "network-v0.0.keras").write_bytes(saved_model.serialise_network(network))
-        code = re.sub("^    ", "", OPEN, flags=re.MULTILINE)
-        assert "out/demo/model" in code
-        code = code.replace("out/demo/model", str(folder)).replace("face.jpg", "face.png")
+        assert "out/demo/model" in OPEN
+        code = OPEN.replace("out/demo/model", str(folder)).replace("face.jpg", "face.png")
         program += [code.replace("face.png", str(tmp_path / "face.png"))]
         program += ["print(probabilities.shape, float(probabilities.sum()) - 1 < 1e-6)"]
     completed = subprocess.run(

@@ -66,6 +66,6 @@ def test_a_store_that_denies_access(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with probe_storage.plant_files(StorageProbe((), (url,), "token")) as errors:
         assert errors == {
             url: f"{url}/.halftone-check-token/planted: the store denies access: Forbidden; check "
-            "the credentials and their permissions (docs/storage.md lists where credentials are "
-            "looked up)"
+            "the credentials and their permissions (docs/how-to/storage.md lists where "
+            "credentials are looked up)"
         }

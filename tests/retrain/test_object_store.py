@@ -148,8 +148,8 @@ def test_call_fails_with_a_hint_if_the_store_refuses_access(
         assert (last["outcome"], last["exit_code"]) == ("failed", 5)
         assert last["reason"].startswith(f"{ROOT}/retrain/")
         assert last["reason"].endswith(
-            "check the credentials and their permissions (docs/storage.md lists where credentials "
-            "are looked up)"
+            "check the credentials and their permissions (docs/how-to/storage.md lists where "
+            "credentials are looked up)"
         )
         assert captured.err.endswith(f"failed: {last['reason']}\n")
         # The outcome file cannot be written either, which does not hide the first error.

@@ -24,8 +24,8 @@ def test_workers_with_the_same_versions_are_accepted() -> None:
 def test_other_packages_of_workers_are_refused(on_workers: dict[str, str], found: str) -> None:
     message = (
         f"the Spark Connect server's workers {found}, but this process has 1.26.4; install the "
-        "packages of requirements.txt where the server's Python workers run (docs/deploy.md, Spark "
-        "Connect)"
+        "packages of requirements.txt where the server's Python workers run "
+        "(docs/how-to/cluster.md, Spark Connect)"
     )
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         check_versions({"numpy": "1.26.4"}, on_workers)

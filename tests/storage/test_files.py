@@ -367,7 +367,7 @@ def test_a_password_in_a_path_is_an_error_and_not_shown() -> None:
         storage.normalise_url("s3://AKIA:hidden@bucket/a")
     assert str(raised.value) == (
         "a path that begins with s3:// contains a password; remove it, and provide it as "
-        "described in docs/storage.md"
+        "described in docs/how-to/storage.md"
     )
 
 

@@ -208,7 +208,8 @@ def test_denied_access_is_reported_with_advice(store: ObjectStore, root: str) ->
     store.proxy.fault = lambda method, target: fault_proxy.ERROR_403
     message = (
         f"{root}/a: the store at {store.proxy.url} denies access: put in by a test; check the "
-        "credentials and their permissions (docs/storage.md lists where credentials are looked up)"
+        "credentials and their permissions (docs/how-to/storage.md lists where credentials are "
+        "looked up)"
     )
     for call in (storage.read_bytes, storage.list_names, storage.list_files, storage.read_table):
         with pytest.raises(RunError) as raised:

@@ -97,7 +97,7 @@ class Convnet(NetworkSettings):
         ge=2,
         le=5,
         description="side of the kernels of a first convolution that is not trained: it makes the "
-        "pixels of a patch uncorrelated, see docs/training.md",
+        "pixels of a patch uncorrelated, see docs/how-to/training.md",
     )
     identity_start: bool = Field(
         False,

@@ -118,6 +118,10 @@ EXAMPLES = {
           uri: https://mlflow.example.org
           experiment: faces
     """,
+    "monitoring": """
+        monitoring:
+          push_gateway: http://pushgateway.example.org:9091
+    """,
     "card": """
         card:
           licence: cc-by-4.0

@@ -34,7 +34,7 @@ _CREDENTIAL_SOURCES = {
 
 
 class StorageSettings(ConfigSection):
-    """How remote stores are accessed. Credentials are not allowed here: see docs/storage.md."""
+    """How remote stores are accessed, without credentials: see docs/how-to/storage.md."""
 
     options: dict[Literal["s3", "gs", "abfs", "hdfs", "webhdfs"], dict[str, Any]] = Field(
         default_factory=dict,

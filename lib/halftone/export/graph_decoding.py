@@ -1,7 +1,8 @@
 """Decode image files to pixels inside TensorFlow's graph, as near to `images.decode` as it can.
 
-JPEG, PNG, GIF (first frame) and BMP are decoded, by TensorFlow's own decoders. docs/export.md says
-what differs from `images.decode`; a file that is not decoded fails the whole batch.
+JPEG, PNG, GIF (first frame) and BMP are decoded, by TensorFlow's own decoders. What
+differs from `images.decode` is in docs/how-to/export.md. A file that is not decoded fails the whole
+batch.
 """
 
 from __future__ import annotations

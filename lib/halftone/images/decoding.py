@@ -7,7 +7,8 @@ EXIF orientation is applied, alpha is blended over `background`, grey is ITU-R 6
 `fitting` shrinks by averaging areas and enlarges bilinearly. A large JPEG is decoded at a reduced
 scale where the result is the same within 2.5 grey levels in the mean, see `jpeg_scale`. The size is
 read from the header before anything is decoded. Damaged files are rejected, see `jpeg_strict`,
-`png`, `gif`, `bmp`, `tiff_page_reader` and `containers`. docs/images.md lists what is decoded.
+`png`, `gif`, `bmp`, `tiff_page_reader` and `containers`. docs/reference/images.md lists what is
+decoded.
 """
 
 from __future__ import annotations

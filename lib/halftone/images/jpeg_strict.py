@@ -1,7 +1,7 @@
 """Decode a JPEG strictly.
 
 libjpeg-turbo decodes damaged files and only warns. Here a warning is an error, except for defects
-that do not change any pixel; docs/images.md lists them.
+that do not change any pixel; docs/explanation/rejects.md lists them.
 
 libjpeg reports only the first warning of a file, so such a file is not decoded leniently: the
 defect is removed from a copy of the file, which must then decode without any warning.

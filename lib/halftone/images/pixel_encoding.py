@@ -4,8 +4,8 @@ A row is decoded once per epoch, so speed counts. Measured with 224 x 224 colour
 ms to encode and 0.4 ms to decode, PNG 2.7 ms and 1.2 ms.
 
 JPEG is written without subsampled colour (4:4:4). Subsampling halves the sides of the two colour
-planes, and at the small sides of a network's input that blurs edges between colours. docs/images.md
-has the measurement.
+planes, and at the small sides of a network's input that blurs edges between colours.
+docs/reference/images.md has the measurement.
 
 JPEGs are read by simplejpeg, which has the same libjpeg-turbo as OpenCV, gives the same pixels and
 raises at damage, where OpenCV returns a picture that is partly grey. Both work without Python's

@@ -26,7 +26,7 @@ _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "simplejpeg
 _VERSIONS = pa.schema([pa.field("package", pa.string()), pa.field("version", pa.string())])
 _CURE = (
     "install the packages of requirements.txt where the server's Python workers run "
-    "(docs/deploy.md, Spark Connect)"
+    "(docs/how-to/cluster.md, Spark Connect)"
 )
 _prepared_sessions: set[str] = set()
 

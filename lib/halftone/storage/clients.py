@@ -204,7 +204,7 @@ def to_store_error(url: str, error: BaseException) -> StoreError:
     if isinstance(error, PermissionError) or any(word in searched for word in _ACCESS_DENIED_WORDS):
         return AccessDeniedError(
             f"{url}: {store} denies access: {text}; check the credentials and their permissions "
-            "(docs/storage.md lists where credentials are looked up)"
+            "(docs/how-to/storage.md lists where credentials are looked up)"
         )
     return StoreError(
         f"{url}: {store} does not respond correctly: {text}; check storage.options and the "

@@ -33,7 +33,7 @@ def normalise_url(url: str) -> str:
     if with_password:
         raise InputError(
             f"a path that begins with {with_password[1]}:// contains a password; remove it, and "
-            "provide it as described in docs/storage.md"
+            "provide it as described in docs/how-to/storage.md"
         )
     mistake = describe_unknown_scheme(url)
     if mistake:
