@@ -266,7 +266,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return 130
     _print(
-        f"{args.output}: {args.pairs} faces, {args.pairs} comics and {len(BROKEN_FILES)} broken "
-        f"files ({SYNTHETIC_NOTICE})"
+        f"{args.output}: {args.pairs} faces, {args.pairs} comics ({SYNTHETIC_NOTICE}), and "
+        f"{len(BROKEN_FILES)} files that are broken on purpose: preprocessing must reject them"
     )
     return 0
