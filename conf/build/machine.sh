@@ -132,8 +132,8 @@ other_pythons() {
     done | sort -u | paste -sd' '
 }
 
-# Whether the Python on PATH, of whatever version, can install uv.
-can_install_uv() { python3 -I -c 'import ensurepip, venv' 2>/dev/null || python3 -I -m pip --version >/dev/null 2>&1; }
+# Whether uv is on PATH, or the Python there, of whatever version, can install it.
+can_get_uv() { type -P uv >/dev/null || python3 -I -c 'import ensurepip, venv' 2>/dev/null || python3 -I -m pip --version >/dev/null 2>&1; }
 
 # Sets uv: the one on PATH, else the one in the cache, which any Python with venv or pip installs.
 # A venv first: pip of Debian and Ubuntu refuses to install outside of one.
@@ -143,7 +143,7 @@ find_uv() {
     [[ -z $uv ]] || return 0
     uv=$cache/bin/${uv_pin/==/-}
     [[ ! -x $uv ]] || return 0
-    can_install_uv || return 1
+    can_get_uv || return 1
     folder=$(mktemp -d)
     scratch+=("$folder")
     if python3 -m venv "$folder" >>"$log" 2>&1; then
@@ -207,7 +207,7 @@ install_by_apt() {
                 # Without one of these, the newer Python of this system installs uv.
                 if has_package "$name"; then
                     packages+=("$name")
-                elif ! type -P uv >/dev/null && ! can_install_uv; then
+                elif ! can_get_uv; then
                     packages+=(python3-venv)
                 fi
                 ;;

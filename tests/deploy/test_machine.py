@@ -18,6 +18,8 @@ root=$1 home=$2
 venv=$home/venv cache=$home/cache log=$home/setup.log scratch=() pip_flags=() wheel=''
 stop() { printf '%s\\n' "$@"; exit 1; }
 find_wheel() { :; }
+start_step() { printf '%s\n' "$1"; }
+finish_step() { :; }
 . "$root/conf/build/machine.sh"
 system_java=$home/jvm
 """
@@ -124,6 +126,45 @@ def test_a_python_of_uv_or_pyenv_need_not_be_on_the_path(tmp_path: Path, folder:
     script = f'PATH={tmp_path}/bin; find_python; echo "$found_version $found_state"'
     done = run(tmp_path, script, PYENV_ROOT=str(tmp_path / "pyenv"))
     assert (done.stdout, done.stderr) == (f"{version} complete\n", "")
+
+
+@pytest.mark.parametrize(
+    ("system_packages", "can_get_uv", "installed"),
+    [
+        (
+            "python3.11-venv openjdk-17-jre-headless",
+            False,
+            "python3.11-venv openjdk-17-jre-headless",
+        ),
+        (
+            "python3.10-venv openjdk-17-jre-headless",
+            True,
+            "python3.10-venv openjdk-17-jre-headless",
+        ),
+        ("openjdk-21-jre-headless", False, "python3-venv"),  # to install uv
+        ("openjdk-21-jre-headless", True, ""),
+    ],
+    ids=["Debian 12", "Ubuntu 22.04", "Debian 13", "Debian 13 with pip"],
+)
+def test_apt_installs_what_the_system_has(
+    tmp_path: Path, system_packages: str, can_get_uv: bool, installed: str
+) -> None:
+    script = f"""
+    has_package() {{ [[ " {system_packages} " = *" $1 "* ]]; }}
+    can_get_uv() {{ {str(can_get_uv).lower()}; }}
+    apt-get() {{ printf '%s\\n' "$*" >>"$home/apt"; }}
+    lacking=(python java g++ make)
+    install_by_apt
+    """
+    packages = f"{installed} g++ make".strip()
+    assert run(tmp_path, script).stdout.splitlines() == [
+        "Package lists",
+        f"System packages: {packages}",
+    ]
+    assert (tmp_path / "apt").read_text().splitlines() == [
+        "update",
+        f"install -y --no-install-recommends {packages}",
+    ]
 
 
 def test_everything_that_a_machine_lacks_is_named_at_once(tmp_path: Path) -> None:
