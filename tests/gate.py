@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from typing import Any, Callable, NamedTuple
 
 import pytest
 
 import browser
+from halftone.system import interfaces
 
 
 class Tool(NamedTuple):
@@ -21,11 +23,17 @@ class Tool(NamedTuple):
     how_to_get_it: str
 
 
+def _can_mount() -> bool:
+    """Whether this user may mount, which root of most containers may not."""
+    return not subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode
+
+
 TOOLS = {
     "chromium": Tool(
         lambda: browser.CHROMIUM is not None,
         "apt-get install chromium",
     ),
+    "mount": Tool(_can_mount, "run the tests as root; in a container, with --cap-add SYS_ADMIN"),
     "systemd": Tool(lambda: bool(shutil.which("systemd-analyze")), "apt-get install systemd"),
     "airflow": Tool(
         lambda: "HALFTONE_AIRFLOW" in os.environ,
@@ -90,3 +98,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         print(f"Left out: {_num_left_out} tests. To run all: ./build.sh test --all")
     if skipped:
         print(f"Skipped: {len(skipped)} tests ({'; '.join(reasons)})")
+    problem = interfaces.rank_network_problem() if reporter.stats.get("failed") else ""
+    if problem:
+        print(f"Tests that train on several ranks fail on this machine: {problem}")

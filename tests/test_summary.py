@@ -117,7 +117,7 @@ def epoch(number: int, **more: Any) -> dict[str, Any]:
 
 def test_a_model(tmp_path: Path) -> None:
     history = [epoch(1, val_loss=0.25), epoch(2, val_loss=1 / 3)]
-    assert format_model(tmp_path, history, card()) == [
+    lines = [
         "epoch    loss  val_loss  images/s",
         "-----  ------  --------  --------",
         "1 *    0.5000    0.2500     1,234",
@@ -127,6 +127,12 @@ def test_a_model(tmp_path: Path) -> None:
         "curves: ROOT/curves.png",
         "model: ROOT",
     ]
+    assert format_model(tmp_path, history, card()) == lines
+    # Of more epochs, the best and the last: the others have been printed before.
+    history = [epoch(1, val_loss=0.25), epoch(2, val_loss=0.5), epoch(3, val_loss=1 / 3)]
+    lines[3] = lines[3].replace("2 ", "3 ")
+    lines.insert(6, "all 3 epochs: ROOT/history.json")
+    assert format_model(tmp_path, history, card()) == lines
 
 
 @pytest.mark.parametrize(
@@ -171,13 +177,12 @@ def test_the_table_has_the_values_that_every_epoch_has_as_numbers(tmp_path: Path
 
 
 def test_a_metric_that_is_not_finite_is_named(tmp_path: Path) -> None:
-    history = [epoch(1, val_loss=None), epoch(2, val_loss=0.25)]
-    second = card().model_copy(update={"best_epoch": 2})
-    assert format_model(tmp_path, history, second)[:4] == [
+    history = [epoch(1, val_loss=0.25), epoch(2, val_loss=None)]
+    assert format_model(tmp_path, history, card())[:4] == [
         "epoch    loss    val_loss  images/s",
         "-----  ------  ----------  --------",
-        "1      0.5000  not finite     1,234",
-        "2 *    0.5000      0.2500     1,234",
+        "1 *    0.5000      0.2500     1,234",
+        "2      0.5000  not finite     1,234",
     ]
 
 

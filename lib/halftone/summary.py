@@ -105,10 +105,13 @@ def _largest_and_smallest(sizes: Mapping[str, int]) -> tuple[list[str], str]:
 
 
 def format_model_summary(model_info: ModelInfo, output: str) -> str:
+    """Format the best and the last epoch; a line for each was printed while they were trained."""
     history = storage.read_json(storage.join(output, HISTORY))["epochs"]
     formats = _column_formats(history)
     rows = []
     for entry in history:
+        if entry["epoch"] not in (model_info.best_epoch, history[-1]["epoch"]):
+            continue
         mark = " *" if entry["epoch"] == model_info.best_epoch else "  "
         cells = [
             "not finite" if entry[name] is None else template.format(entry[name])
@@ -121,6 +124,8 @@ def format_model_summary(model_info: ModelInfo, output: str) -> str:
         "",
         f"* the best epoch{_rule_text(model_info)}, kept as version {model_info.version}",
     ]
+    if len(rows) < len(history):
+        lines.append(f"all {len(history)} epochs: {storage.join(output, HISTORY)}")
     lines += _freezing_lines(model_info, history)
     if model_info.restarts:
         times = f"{len(model_info.restarts)} time{'s' * (len(model_info.restarts) > 1)}"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 sys.path.append(str(Path(__file__).parents[2] / "conf" / "deploy"))
 import pack
 from packing import archive, members
-from packing.left_out import OF_PACKAGES, OF_PYTHON, is_left_out
+from packing.left_out import OF_PACKAGES, OF_PYTHON, PORTABLE_OF_PACKAGES, is_left_out
 from packing.libraries import loaded_part
 from packing.zipping import Gzip
 
@@ -39,6 +39,27 @@ def test_files_of_the_environment() -> None:
     assert [name for name in targets if name.startswith(f"{site}/tensorflow-2.15")]
 
 
+def test_files_that_the_portable_archive_adds(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("release", "bin/java"):
+        (tmp_path / name).write_text("of a Java")
+    sources = {str(target): source for source, target in pack.added_members(tmp_path)}
+    package = f"{members.SITE}/halftone"
+    assert sources["java/bin/java"] == tmp_path / "bin" / "java"
+    assert sources["python"].name == "portable.sh"
+    expected = {
+        "java/release",
+        "jobs/train.py",
+        "conf/local.yaml",
+        "conf/experiments/rare-class.yaml",
+    }
+    expected |= {f"{package}/report/page.html.j2", f"{package}/sample/generate.py"}
+    assert expected <= set(sources)
+    folders = {name.partition("/")[0] for name in sources}
+    assert folders == {"python", "java", "jobs", "conf", "lib"}
+    assert [name for name in sources if name.startswith("conf/deploy") or ".pyc" in name] == []
+
+
 @pytest.mark.parametrize(
     ("patterns", "path", "is_out"),
     [
@@ -51,6 +72,8 @@ def test_files_of_the_environment() -> None:
         (OF_PACKAGES, "numpy/testing/__init__.py", False),
         (OF_PACKAGES, "pyspark/jars/spark-core_2.12-3.5.9.jar", True),
         (OF_PACKAGES, "pyspark/java_gateway.py", False),
+        (PORTABLE_OF_PACKAGES, "pyspark/jars/spark-core_2.12-3.5.9.jar", False),
+        (PORTABLE_OF_PACKAGES, "pyspark/examples/src/main/python/pi.py", True),
         (OF_PACKAGES, "pyarrow/libarrow_flight.so.1000", True),
         (OF_PACKAGES, "pyarrow/libarrow_dataset.so.1000", False),
         (OF_PACKAGES, "cv2/data/haarcascade_eye.xml", True),
@@ -146,12 +169,20 @@ def test_parts_form_one_gzip_file(parts: list[bytes]) -> None:
     assert gzip.decompress(target.getvalue()) == b"".join(parts)
 
 
-def test_an_extra_of_a_requirement(tmp_path: Path) -> None:
+def test_an_extra_of_a_requirement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = tmp_path / "picture_frames-1.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text(
+        "Metadata-Version: 2.1\nName: picture-frames\nVersion: 1.0\nProvides-Extra: gold\n"
+        "Requires-Dist: MarkupSafe\nRequires-Dist: never-installed; extra == 'gold'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
     path = tmp_path / "requirements.txt"
-    path.write_text("# a comment\njinja2==3.1.6 # why\n")
-    assert [dist.metadata["Name"] for dist in members.needed(path)] == ["Jinja2", "MarkupSafe"]
-    path.write_text("jinja2[i18n]\n")
-    with pytest.raises(importlib.metadata.PackageNotFoundError, match="Babel"):
+    path.write_text("# a comment\npicture_frames==1.0 # why\n")
+    names = [dist.metadata["Name"] for dist in members.needed(path)]
+    assert names == ["MarkupSafe", "picture-frames"]
+    path.write_text("picture_frames[gold]\n")
+    with pytest.raises(importlib.metadata.PackageNotFoundError, match="never-installed"):
         members.needed(path)
 
 

@@ -207,7 +207,7 @@ def test_stages_in_the_wrong_order(conf: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.needs("mount")
 def test_a_full_disk_is_reported_and_the_published_version_stays(
     conf: Path, tmp_path: Path
 ) -> None:

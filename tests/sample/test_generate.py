@@ -285,8 +285,9 @@ def test_the_command_prints_the_folder_and_that_it_is_synthetic(
 ) -> None:
     assert run(tmp_path / "s", "--pairs", "2") == 0
     assert capsys.readouterr().out == (
-        f"{tmp_path}/s: 2 faces, 2 comics and 4 broken files "
-        "(synthetic: every picture was drawn by code, none shows a real person)\n"
+        f"{tmp_path}/s: 2 faces, 2 comics "
+        "(synthetic: every picture was drawn by code, none shows a real person), "
+        "and 4 files that are broken on purpose: preprocessing must reject them\n"
     )
 
 

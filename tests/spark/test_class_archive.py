@@ -81,6 +81,27 @@ def test_options_in_a_folder_of_any_name(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert uri.endswith("%20b%2C%5C%2B/_LOGGING")
 
 
+@pytest.mark.parametrize(("folder", "is_written"), [("pyspark", True), ("py spark", False)])
+def test_spark_env_only_where_the_scripts_of_spark_can_source_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str, is_written: bool
+) -> None:
+    monkeypatch.setattr(class_archive.pyspark, "__file__", str(tmp_path / folder / "__init__.py"))
+    script = tmp_path / folder / "conf" / "spark-env.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text("of an earlier setup")
+    class_archive.write_spark_env()
+    assert script.exists() == is_written
+    # As bin/load-spark-env.sh of Spark does it.
+    source = 'export SPARK_CONF_DIR=${1%/*}; if [[ -f "$1" ]]; then . $1; fi'
+    sourced = subprocess.run(
+        ["bash", "-c", source, "-", script],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert (sourced.returncode, sourced.stderr) == (0, "")
+
+
 @pytest.mark.slow
 def test_a_missing_archive_changes_no_output(tmp_path: Path) -> None:
     options = f'-XX:SharedArchiveFile="{tmp_path}/missing.jsa"'

@@ -111,7 +111,7 @@ def test_training_has_one_run_for_all_its_attempts(
     assert stderr == ""
     line = (
         f"tracked: run {run.info.run_name} ({run.info.run_id}) in experiment faces, {uri}; "
-        f"view it with: mlflow ui --backend-store-uri {uri}\n"
+        f"view it with: {Path(sys.executable).parent}/mlflow ui --backend-store-uri {uri}\n"
     )
     assert stdout == 3 * line
     assert dict(os.environ) == before

@@ -23,6 +23,8 @@ OF_PACKAGES = (
     # Classifiers of OpenCV.
     "cv2/data/*.xml",
 )
+# A portable archive has Spark itself: its machines need no other.
+PORTABLE_OF_PACKAGES = tuple(pattern for pattern in OF_PACKAGES if pattern != "pyspark/jars/*")
 # The same below Python's own library.
 OF_PYTHON = (
     *(f"{name}/*" for name in ("test", "idlelib", "turtledemo", "tkinter", "lib2to3")),

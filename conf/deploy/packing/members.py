@@ -57,10 +57,10 @@ def compile_imported() -> None:
         sys.exit(process.stderr)
 
 
-def members(requirements: Path) -> list[Member]:
-    """Return all files of the archive, sorted by path."""
+def members(requirements: Path, left_out: tuple[str, ...] = OF_PACKAGES) -> list[Member]:
+    """Return all files of the environment, sorted by path, without those of packages that match."""
     parts = (
-        (packages(requirements), SITE, OF_PACKAGES),
+        (packages(requirements), SITE, left_out),
         (standard_library(), LIB, OF_PYTHON),
     )
     unique_members = {

@@ -274,6 +274,6 @@ def draw(args: argparse.Namespace) -> None:
     """
     generate_sample(args.output, args.pairs, args.seed, args.size_px, args.processes)
     _print(
-        f"{args.output}: {args.pairs} faces, {args.pairs} comics and {len(BROKEN_FILES)} broken "
-        f"files ({SYNTHETIC_NOTICE})"
+        f"{args.output}: {args.pairs} faces, {args.pairs} comics ({SYNTHETIC_NOTICE}), and "
+        f"{len(BROKEN_FILES)} files that are broken on purpose: preprocessing must reject them"
     )

@@ -91,8 +91,15 @@ def write_archive() -> None:
 
 
 def write_spark_env() -> None:
-    """Let every way to start Spark in this environment use the options and the archive."""
+    """Let every way to start Spark in this environment use the options and the archive.
+
+    Spark's scripts source spark-env.sh by an unquoted path, so there is none if the path has a
+    space: Spark starts slower there, but without an error message of the shell.
+    """
     conf = Path(pyspark.__file__).parent / "conf"
+    if len(str(conf).split()) > 1:
+        (conf / "spark-env.sh").unlink(missing_ok=True)
+        return
     conf.mkdir(exist_ok=True)
     values = {
         "options": jvm_options(),

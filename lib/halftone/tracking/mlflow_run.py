@@ -6,6 +6,7 @@ Only the tracker process imports this module, because importing MLflow takes sec
 from __future__ import annotations
 
 import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -119,7 +120,7 @@ class MlflowRun:
         )
         if self._uri.startswith(SQLITE_PREFIX):
             uri = shlex.quote(self._uri)
-            description += f"; view it with: mlflow ui --backend-store-uri {uri}"
+            description += f"; view it with: {_mlflow_program()} ui --backend-store-uri {uri}"
         return description
 
     def _find_run(self) -> Optional[Run]:
@@ -239,3 +240,12 @@ def _read_json(url: str) -> dict[str, Any]:
 
 def _truncate(text: str, max_chars: int) -> str:
     return text if len(text) <= max_chars else f"{text[: max_chars - 3]}..."
+
+
+def _mlflow_program() -> str:
+    """Return how a shell in the working directory calls MLflow, whether or not it is on PATH."""
+    program = Path(sys.executable).with_name("mlflow")
+    if not program.exists():
+        return "mlflow"
+    folder = Path.cwd()
+    return shlex.quote(str(program.relative_to(folder) if folder in program.parents else program))
