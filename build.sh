@@ -44,14 +44,14 @@ Where things go
                      kept by \`clean\`: Horovod's wheel, by TensorFlow and Python version; a Python
                      that uv fetched; the servers of the tests
 
-Needs Linux, Python 3.9 to 3.11, Java 17 or 21, g++ and make. What is missing is installed: by apt as
+Needs Linux, Python 3.9 to 3.11, Java 17, g++ and make. What is missing is installed: by apt as
 root; otherwise Python by uv, and Java from PyPI. docs/how-to/machines.md says more.
 
 Environment variables
   HALFTONE_PYTHON    the Python to use, a name or a path
   HALFTONE_CACHE     the folder of the cache
   HALFTONE_AIRFLOW   the Python of a virtual environment with Airflow, for the tests of the DAG
-  JAVA_HOME          the Java to use, if it is 17 or 21
+  JAVA_HOME          the Java to use, if it is 17
   UV_PYTHON_INSTALL_MIRROR, UV_PYTHON_DOWNLOADS_JSON_URL, PIP_INDEX_URL and the like of uv and pip
                      are theirs, and work here too
 EOF

