@@ -78,7 +78,7 @@ class Command(NamedTuple):
         if name.startswith("conf/deploy/") and name.endswith(".sh"):
             return f"jobs/{self.words[1]}.py"
         if name in ("halftone", "./build.sh"):
-            return " ".join(self.words[:2])
+            return " ".join(word for word in self.words[:2] if not word.startswith("-"))
         return name
 
     @property

@@ -15,7 +15,7 @@ from typing import Callable, NamedTuple
 COUNTER, GAUGE = "counter", "gauge"
 
 
-class Measure(NamedTuple):
+class JobMeasure(NamedTuple):
     """A number that is measured, once for each set of labels."""
 
     name: str
@@ -27,69 +27,69 @@ class Measure(NamedTuple):
 class MeasuredValue(NamedTuple):
     """A value of a measure."""
 
-    measure: Measure
+    measure: JobMeasure
     labels: tuple[str, ...]  # values, in the order of the measure's names
     value: float
 
 
-JOB_START = Measure("halftone_job_start_timestamp_seconds", GAUGE, "When the job began.")
-JOB_END = Measure("halftone_job_end_timestamp_seconds", GAUGE, "When the job ended.")
-JOB_EXIT_CODE = Measure("halftone_job_exit_code", GAUGE, "Exit code of the job; 0 is success.")
+JOB_START = JobMeasure("halftone_job_start_timestamp_seconds", GAUGE, "When the job began.")
+JOB_END = JobMeasure("halftone_job_end_timestamp_seconds", GAUGE, "When the job ended.")
+JOB_EXIT_CODE = JobMeasure("halftone_job_exit_code", GAUGE, "Exit code of the job; 0 is success.")
 
-IMAGES_READ = Measure(
+IMAGES_READ = JobMeasure(
     "halftone_images_read_total", COUNTER, "Images that a stage has read in this run.", ("stage",)
 )
-IMAGE_BYTES_READ = Measure(
+IMAGE_BYTES_READ = JobMeasure(
     "halftone_image_read_bytes_total", COUNTER, "Size of the raw images that were decoded."
 )
-DATASET_ROWS = Measure("halftone_dataset_rows", GAUGE, "Rows of the dataset.", ("split",))
-DATASET_REJECTS = Measure(
+DATASET_ROWS = JobMeasure("halftone_dataset_rows", GAUGE, "Rows of the dataset.", ("split",))
+DATASET_REJECTS = JobMeasure(
     "halftone_dataset_rejects", GAUGE, "Images that are rejected, by reason.", ("reason",)
 )
-DATASET_DUPLICATES = Measure(
+DATASET_DUPLICATES = JobMeasure(
     "halftone_dataset_duplicates", GAUGE, "Images with the same content as another one."
 )
-DATASET_BYTES = Measure("halftone_dataset_size_bytes", GAUGE, "Size of the dataset's shards.")
-DATASET_VERSION = Measure("halftone_dataset_version", GAUGE, "Version of the dataset.")
+DATASET_BYTES = JobMeasure("halftone_dataset_size_bytes", GAUGE, "Size of the dataset's shards.")
+DATASET_VERSION = JobMeasure("halftone_dataset_version", GAUGE, "Version of the dataset.")
 
-EPOCHS = Measure("halftone_train_epochs", GAUGE, "Epochs of the training that are finished.")
-LOSS = Measure("halftone_train_loss", GAUGE, "Mean cross-entropy of the last epoch.", ("split",))
-ACCURACY = Measure("halftone_train_accuracy", GAUGE, "Accuracy of the last epoch.", ("split",))
-IMAGES_PER_SECOND = Measure(
+EPOCHS = JobMeasure("halftone_train_epochs", GAUGE, "Epochs of the training that are finished.")
+LOSS = JobMeasure("halftone_train_loss", GAUGE, "Mean cross-entropy of the last epoch.", ("split",))
+ACCURACY = JobMeasure("halftone_train_accuracy", GAUGE, "Accuracy of the last epoch.", ("split",))
+IMAGES_PER_SECOND = JobMeasure(
     "halftone_train_images_per_second", GAUGE, "Training images per second in the last epoch."
 )
-RANK_RESTARTS = Measure(
+RANK_RESTARTS = JobMeasure(
     "halftone_train_restarts_total", COUNTER, "Restarts of the training after a rank was lost."
 )
 
-SCORED_ROWS = Measure("halftone_scores_rows", GAUGE, "Images that have a prediction.")
-SCORED_REJECTS = Measure("halftone_scores_rejects", GAUGE, "Images that could not be scored.")
-SCORES_ACCURACY = Measure("halftone_scores_accuracy", GAUGE, "Accuracy of the predictions.")
-SCORES_LOSS = Measure("halftone_scores_loss", GAUGE, "Mean cross-entropy of the predictions.")
+SCORED_ROWS = JobMeasure("halftone_scores_rows", GAUGE, "Images that have a prediction.")
+SCORED_REJECTS = JobMeasure("halftone_scores_rejects", GAUGE, "Images that could not be scored.")
+SCORES_ACCURACY = JobMeasure("halftone_scores_accuracy", GAUGE, "Accuracy of the predictions.")
+SCORES_LOSS = JobMeasure("halftone_scores_loss", GAUGE, "Mean cross-entropy of the predictions.")
 
-RETRAIN_LAST_SUCCESS = Measure(
+RETRAIN_LAST_SUCCESS = JobMeasure(
     "halftone_retrain_last_success_timestamp_seconds",
     GAUGE,
     "When the last run of retraining ended that did not fail, whatever it decided.",
 )
-RETRAIN_LAST_RUN = Measure(
+RETRAIN_LAST_RUN = JobMeasure(
     "halftone_retrain_last_run_timestamp_seconds",
     GAUGE,
     "When the last run of retraining with this outcome ended.",
     ("outcome",),
 )
-RETRAIN_CHAMPION = Measure(
+RETRAIN_CHAMPION = JobMeasure(
     "halftone_retrain_champion_version", GAUGE, "Version of the registered model that is champion."
 )
 
 _lock = threading.Lock()
-_values: dict[tuple[Measure, tuple[str, ...]], float] = {}
+_values: dict[tuple[JobMeasure, tuple[str, ...]], float] = {}
 # Called before the values are sent.
 _updates: list[Callable[[], None]] = []
 _is_sent = False
 
 
-def set_value(measure: Measure, value: float, *labels: str) -> None:
+def set_value(measure: JobMeasure, value: float, *labels: str) -> None:
     """Set the value of a measure.
 
     Args:

@@ -106,7 +106,10 @@ def test_sample_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     output = tmp_path / "images"
     flags = ["--pairs", "1", "--size-px", "64", "--processes", "1"]
     assert main(["sample", "--output", str(output), *flags]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{output}: 1 faces, 1 comics and ")
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"{output}: 1 faces, 1 comics (synthetic: every picture was drawn by code, none shows a "
+        "real person), and 4 files that are broken on purpose: preprocessing must reject them"
+    )
     assert (output / "faces" / "00000.jpg").is_file()
     assert main(["sample", "--output", str(output), *flags[:-2], "--processes", "0"]) == 2
     assert capsys.readouterr().err == "error: processes is 0; it must be 1 or more\n"

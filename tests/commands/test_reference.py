@@ -16,7 +16,7 @@ from halftone.commands.main import build_parser
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "command-line.md"
 INSTALL = ROOT / "docs" / "how-to" / "install.md"
-COMMON = {"--help", "--config", "--set"}
+COMMON = {"--help", "--config", "--set", "--log-level", "--log-format"}
 
 
 def rows(heading: str) -> dict[str, str]:

@@ -125,7 +125,7 @@ MISTAKES = [
     (
         "epoch: 3",
         "epoch: unknown key; did you mean train.epochs? valid here: name, seed, paths, pixels, "
-        "splits, preprocess, train, score, tracking, card, retrain, storage, spark",
+        "splits, preprocess, train, score, tracking, card, retrain, storage, monitoring, spark",
     ),
     (
         "pixels: {heigth_px: 3}",
@@ -302,7 +302,7 @@ def test_an_override_must_be_key_and_value(tmp_path: Path, override: str) -> Non
             ["epochs=3"],
             "--set epochs=3: 1 mistake\n  epochs: unknown key; did you mean train.epochs? valid "
             "here: name, seed, paths, pixels, splits, preprocess, train, score, tracking, card, "
-            "retrain, storage, spark",
+            "retrain, storage, monitoring, spark",
         ),
         (
             ["train.model.filters=16,32"],

@@ -25,7 +25,7 @@ RUN_BY = {
     "jobs/preprocess.py --config --input": README,
     "jobs/preprocess.py --config --estimate --input": f"{JOBS}::test_the_switches_of_preprocess",
     "jobs/preprocess.py --config --output --set": (
-        f"{JOBS}::test_flags_and_overrides_take_precedence_over_the_file"
+        f"{JOBS}::test_flags_and_overrides_take_precedence_with_spark_submit"
     ),
     "jobs/train.py --config": f"{JOBS}::test_from_images_to_a_scored_model",
     "jobs/train.py --config --output --set": README,

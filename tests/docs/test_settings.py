@@ -18,7 +18,13 @@ from halftone.config.families import FAMILIES
 SECTIONS = "|".join(set(config.Config.model_fields) - {"name", "seed", "spark"})
 # Such as `train.epochs`, also with a value: `--set train.epochs=3`, `pixels.fit: crop`.
 KEY = re.compile(rf"`(?:--set )?((?:{SECTIONS})\.[a-z_]+(?:\.[a-z_]+)*)(?=[=:`\s])")
-BLOCKS = [block for page in PAGES for block in read_blocks(page) if block.language == "yaml"]
+# A file of another program has <!-- not a config: WHAT --> on the line before its block.
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in read_blocks(page)
+    if block.language == "yaml" and not block.mark.startswith("not a config: ")
+]
 
 
 def is_setting(key: str) -> bool:

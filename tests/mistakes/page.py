@@ -58,7 +58,7 @@ def _render(mistake: Mistake) -> str:
     return f"""\
 ### {heading}
 
-```console
+```text
 $ halftone {command}
 {_fill(mistake.message)}
 ```

@@ -47,7 +47,7 @@ MISTAKES = (
         "a password in a path",
         ("score", "--dataset", "s3://user:secret@bucket/dataset"),
         "error: a path that begins with s3:// contains a password; remove it, and provide it as "
-        "described in docs/storage.md",
+        "described in docs/how-to/storage.md",
         "Paths are written to manifests, model cards and logs, so they must hold no secrets.",
         "Give credentials by the environment, a profile or the role of the machine.",
     ),

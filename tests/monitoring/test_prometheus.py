@@ -70,7 +70,7 @@ def test_a_gateway_that_refuses_is_an_error(server: MetricsServer) -> None:
 
 def test_names_follow_the_conventions() -> None:
     """https://prometheus.io/docs/practices/naming/: base units, _total for counters alone."""
-    known = [value for value in vars(measures).values() if isinstance(value, measures.Measure)]
+    known = [value for value in vars(measures).values() if isinstance(value, measures.JobMeasure)]
     assert len(known) == 22
     for measure in known:
         assert measure.name.startswith("halftone_")
