@@ -183,6 +183,7 @@ install_everything() {
     fi
     install_project
     show_network_problem
+    venv_version=$found_version
     printf '==> All of it: %d s\n' $((SECONDS - start))
 }
 
