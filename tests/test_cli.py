@@ -3,7 +3,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
@@ -15,6 +17,14 @@ from halftone.locking.lock import LockHeldError
 FLAGS = {"--input": "images", "--output": "dataset"}
 
 
+def run_job(job: Callable[..., None], argv: Sequence[str], options: Mapping[str, str] = {}) -> int:
+    """Run a job that has the flags of `FLAGS` and `options`."""
+    flags = cli.JobFlags(FLAGS, options)
+    parser = cli.CommandParser(description="A job.")
+    flags.add_to(parser)
+    return cli.run_job(job, flags, parser.parse_args(argv))
+
+
 @pytest.fixture
 def conf(tmp_path: Path) -> str:
     (tmp_path / "run.yaml").write_text("paths: {images: a}\n")
@@ -24,7 +34,7 @@ def conf(tmp_path: Path) -> str:
 def test_the_job_gets_the_config_with_flags_and_overrides(conf: str) -> None:
     configs: list[Config] = []
     argv = ["--config", conf, "--output", "b", "--set", "seed=3", "--set", "train.epochs=2"]
-    assert cli.run_job(configs.append, "A job.", FLAGS, argv) == 0
+    assert run_job(configs.append, argv) == 0
     assert (configs[0].paths.images, configs[0].paths.dataset) == ("a", "b")
     assert (configs[0].seed, configs[0].train.epochs) == (3, 2)
 
@@ -34,7 +44,7 @@ def test_an_option_overrides_its_setting(conf: str) -> None:
     for argv in ([], ["--set", "splits.folds=4"], ["--set", "splits.folds=4", "--folds", "3"]):
         argv = ["--config", conf, *argv]
         options = {"--folds": "splits.folds"}
-        assert cli.run_job(configs.append, "A job.", FLAGS, argv, options=options) == 0
+        assert run_job(configs.append, argv, options=options) == 0
     assert [config.splits.folds for config in configs] == [None, 4, 3]
 
 
@@ -43,7 +53,7 @@ def test_a_wrong_option_is_an_error_of_its_setting(
 ) -> None:
     argv = ["--config", conf, "--folds", "many"]
     options = {"--folds": "splits.folds"}
-    assert cli.run_job(print, "A job.", FLAGS, argv, options=options) == 2
+    assert run_job(print, argv, options=options) == 2
     assert 'splits.folds = "many"' in capsys.readouterr().err
 
 
@@ -86,7 +96,7 @@ def test_an_error_gives_a_line_and_an_exit_code(
     def job(_: Config) -> None:
         raise error
 
-    assert cli.run_job(job, "A job.", FLAGS, ["--config", conf]) == code
+    assert run_job(job, ["--config", conf]) == code
     assert capsys.readouterr().err == message
 
 
@@ -95,14 +105,14 @@ def test_a_bug_keeps_its_traceback(conf: str) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        cli.run_job(job, "A job.", FLAGS, ["--config", conf])
+        run_job(job, ["--config", conf])
 
 
 def test_a_config_mistake_is_reported_before_the_job_runs(
     conf: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--config", conf, "--set", "train.epochs=many"]
-    assert cli.run_job(lambda _: pytest.fail("ran"), "A job.", FLAGS, argv) == 2
+    assert run_job(lambda _: pytest.fail("ran"), argv) == 2
     assert capsys.readouterr().err == (
         "error: --set train.epochs=many: 1 mistake\n"
         '  train.epochs = "many": must be a valid integer\n'
@@ -111,7 +121,7 @@ def test_a_config_mistake_is_reported_before_the_job_runs(
 
 def test_an_unknown_flag(conf: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        cli.run_job(lambda _: None, "A job.", FLAGS, ["--config", conf, "--ouput", "x"])
+        run_job(lambda _: None, ["--config", conf, "--ouput", "x"])
     assert caught.value.code == 2
     assert "unrecognized arguments: --ouput x" in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ and `exit_codes` turns an error into a line and a code. Until a job is called th
 but Python's own modules, so that --help is fast and a wrong Python gives a message.
 """
 
-from halftone.cli.config_job import run_job, run_parsed_job
+from halftone.cli.config_job import run_job
 from halftone.cli.exit_codes import BUSY, run_with_exit_code
 from halftone.cli.flags import CommandParser, JobFlags
 
@@ -14,6 +14,5 @@ __all__ = [
     "CommandParser",
     "JobFlags",
     "run_job",
-    "run_parsed_job",
     "run_with_exit_code",
 ]

@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import Callable, Optional
+from typing import Callable
 
 from halftone.cli.exit_codes import run_with_exit_code
-from halftone.cli.flags import CommandParser, JobFlags
+from halftone.cli.flags import JobFlags
 
 
-def run_job(
-    job: Callable[..., None],
-    description: str,
-    flags: Mapping[str, str],
-    argv: Optional[Sequence[str]] = None,
-    switches: Mapping[str, str] = {},
-    output_keys: Sequence[str] = (),
-    options: Mapping[str, str] = {},
-) -> int:
-    """Parse the command line, load the config, call `job`, and return the exit code.
-
-    Args:
-        flags, options, switches, output_keys: `paths`, `settings`, `switches` and `output_keys` of
-            `JobFlags`.
-    """
-    job_flags = JobFlags(flags, options, switches, output_keys)
-    parser = CommandParser(description=description)
-    job_flags.add_to(parser)
-    return run_parsed_job(job, job_flags, parser.parse_args(argv))
-
-
-def run_parsed_job(job: Callable[..., None], flags: JobFlags, args: argparse.Namespace) -> int:
+def run_job(job: Callable[..., None], flags: JobFlags, args: argparse.Namespace) -> int:
     """Load the config that `args` names, call `job` with it, and return the exit code.
 
     Args:

@@ -139,9 +139,9 @@ COMMANDS = (
     ),
     Command(
         "schema",
-        "Print the JSON Schema of a config, for editors",
-        ("> halftone.schema.json",),
-        flags.add_no_flags,
+        "Print the JSON Schema of a config or of an experiment, for editors",
+        ("> config.json", "experiment > experiment.json"),
+        flags.add_schema_kind,
     ),
     Command(
         "completion",

@@ -7,6 +7,7 @@ import argparse
 from halftone.cli.flags import add_config_flag, add_set_flag
 
 SHELLS = ("bash", "zsh")
+CONFIG, EXPERIMENT = "config", "experiment"
 
 
 def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +47,14 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     add_set_flag(parser)
 
 
-def add_no_flags(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: the sub-command has no flags."""
+def add_schema_kind(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "of",
+        nargs="?",
+        choices=(CONFIG, EXPERIMENT),
+        default=CONFIG,
+        help="the kind of file that the schema describes; default: config",
+    )
 
 
 def add_shell(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from halftone.spark.session import spark_session
 
 def run(args: Namespace) -> int:
     """Run the job with the config of the flags; return its exit code."""
-    return cli.run_parsed_job(_find_label_errors, catalogue.LABEL_ERRORS, args)
+    return cli.run_job(_find_label_errors, catalogue.LABEL_ERRORS, args)
 
 
 def _find_label_errors(config: Config) -> None:

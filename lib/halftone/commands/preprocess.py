@@ -17,7 +17,7 @@ from halftone.spark.session import spark_session
 
 def run(args: Namespace) -> int:
     """Run the job with the config of the flags; return its exit code."""
-    return cli.run_parsed_job(_preprocess, catalogue.PREPROCESS, args)
+    return cli.run_job(_preprocess, catalogue.PREPROCESS, args)
 
 
 def _preprocess(config: Config, estimate: bool, retry_rejects: bool, prune: bool) -> None:

@@ -1,15 +1,18 @@
-"""Print the JSON Schema of a config, for editors."""
+"""Print the JSON Schema of a config or of an experiment, for editors."""
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 
+from halftone.commands.flags import EXPERIMENT
 from halftone.commands.output import print_text
-from halftone.config.json_schema import json_schema
+from halftone.config import json_schema as config_schema
+from halftone.config.json_schema import format_schema
+from halftone.experiment import json_schema as experiment_schema
 
 
 def run(args: Namespace) -> int:
-    """Print the schema; return the exit code."""
-    print_text(json.dumps(json_schema(), indent=2))
+    """Print the schema of what the arguments name; return the exit code."""
+    schema = experiment_schema if args.of == EXPERIMENT else config_schema
+    print_text(format_schema(schema.json_schema()).rstrip("\n"))
     return 0

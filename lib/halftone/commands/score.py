@@ -17,7 +17,7 @@ from halftone.tracking import mlflow_model, scores_card
 
 def run(args: Namespace) -> int:
     """Run the job with the config of the flags; return its exit code."""
-    return cli.run_parsed_job(_score, catalogue.SCORE, args)
+    return cli.run_job(_score, catalogue.SCORE, args)
 
 
 def _score(config: Config) -> None:

@@ -16,7 +16,7 @@ from halftone.spark.session import spark_session
 
 def run(args: Namespace) -> int:
     """Run the job with the config of the flags; return its exit code."""
-    return cli.run_parsed_job(_train, catalogue.TRAIN, args)
+    return cli.run_job(_train, catalogue.TRAIN, args)
 
 
 def _train(config: Config) -> None:
