@@ -146,6 +146,9 @@ def test_another_store_is_one_unit(tmp_path: Path) -> None:
     listed = list_images(url)
     assert (listed.paths, listed.num_units) == (["a/1.jpg", "b/2.png"], 1)
     assert listed.summary.ignored == {"AppleDouble": 1, ".txt": 1}
-    for wrong in (f"{url}/nowhere", f"{url}/a/1.jpg"):
-        with pytest.raises(InputError, match=f"{wrong}: (no such folder|is a file); "):
+    for wrong, problem in (
+        (f"{url}/nowhere", "no such folder"),
+        (f"{url}/a/1.jpg", "is a file, not a folder of images"),
+    ):
+        with pytest.raises(InputError, match=f"^{wrong}: {problem}; check paths.images or --input"):
             list_images(wrong)

@@ -73,11 +73,11 @@ def find_label_errors(
         KeyboardInterrupt: a signal was received; the same call continues.
     """
     images = require_path(config.paths.images, "images", "--images")
-    if not storage.exists(storage.normalise_url(images)):
-        raise InputError(f"{images}: no such folder; check paths.images or --images")
     output = storage.normalise_url(
         require_path(config.paths.label_errors, "label_errors", "--output")
     )
+    if not storage.exists(storage.normalise_url(images)):
+        raise InputError(f"{images}: no such folder; check paths.images or --images")
     _check_output(output)
     with hold_output(output, "label errors") as lock:
         folds = cross_validation.run_folds(config, output)
