@@ -27,10 +27,11 @@ def conf(tmp_path: Path) -> Path:
 
 
 def run(conf: Path, *arguments: str) -> int:
-    argv = ["--config", str(conf), "--check", *arguments]
-    return cli.run_job(
-        lambda _: pytest.fail("the job ran"), "A job.", FLAGS, argv, output_keys=["dataset"]
-    )
+    flags = cli.JobFlags(FLAGS, output_keys=["dataset"])
+    parser = cli.CommandParser()
+    flags.add_to(parser)
+    args = parser.parse_args(["--config", str(conf), "--check", *arguments])
+    return cli.run_job(lambda _: pytest.fail("the job ran"), flags, args)
 
 
 def test_check_passes_and_leaves_no_files(

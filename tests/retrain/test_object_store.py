@@ -141,17 +141,21 @@ def test_call_fails_with_a_hint_if_the_store_refuses_access(
 ) -> None:
     site = Site(tmp_path, store)
     store.proxy.fault = lambda method, target: fault_proxy.ERROR_403
-    for is_history in (True, False):
-        assert command.main(RetrainArguments(str(site.conf), history=is_history)) == 5
+    # A run first tries whether it may write; the history is only read.
+    for is_history, code, outcome, word in (
+        (True, 5, "failed", "failed"),
+        (False, 2, "input", "error"),
+    ):
+        assert command.main(RetrainArguments(str(site.conf), history=is_history)) == code
         captured = capsys.readouterr()
         last = last_line(captured.out)
-        assert (last["outcome"], last["exit_code"]) == ("failed", 5)
-        assert last["reason"].startswith(f"{ROOT}/retrain/")
+        assert (last["outcome"], last["exit_code"]) == (outcome, code)
+        assert last["reason"].startswith(f"{ROOT}/retrain")
         assert last["reason"].endswith(
             "check the credentials and their permissions (docs/how-to/storage.md lists where "
             "credentials are looked up)"
         )
-        assert captured.err.endswith(f"failed: {last['reason']}\n")
+        assert captured.err.endswith(f"{word}: {last['reason']}\n")
         # The outcome file cannot be written either, which does not hide the first error.
         assert ("notify: retrain.outcome_file " in captured.err) != is_history
 

@@ -87,7 +87,7 @@ def render_report(inputs: ReportInputs) -> str:
         images_per_sec=learning.median_images_per_sec(history),
         mistakes=embed(examples.mistakes),
         least_certain=embed(examples.least_certain),
-        right=embed(examples.right),
+        right=embed(examples.right, maps={}),  # some of them are among the least certain
         layers=model_info.layers,
         heat_maps=inputs.heat_maps,
         data=dataset.summarise_counts(manifest),

@@ -153,16 +153,18 @@ def _exit_busy(error: LockLostError) -> None:
 
 
 def _report_failure(retrain_job: RetrainJob, error: Exception) -> int:
-    if isinstance(error, InputError):
-        return _print_failure(error, WRONG_INPUT, "error", "input")
     if isinstance(error, (LockHeldError, LockLostError)):
         return _print_failure(error, BUSY, "busy", "busy")
     if isinstance(error, StoppedError):
         return _print_failure(error, STOPPED_CODE, "stopped", INTERRUPTED)
-    outcome = {"outcome": FAILED, "reason": str(error), "may_be_retried": True}
+    # A folder that may not be written, as after a change of credentials, must reach someone too.
+    may_be_retried = not isinstance(error, InputError)
+    outcome = {"outcome": FAILED, "reason": str(error), "may_be_retried": may_be_retried}
     notify.send_outcome(
         retrain_job.settings, retrain_job.registry.name, {"id": secrets.token_hex(8), **outcome}
     )
+    if not may_be_retried:
+        return _print_failure(error, WRONG_INPUT, "error", "input")
     return _print_failure(error, MAY_BE_RETRIED, "failed", FAILED)
 
 

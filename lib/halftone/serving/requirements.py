@@ -21,6 +21,7 @@ DISTRIBUTIONS = {
     "pandas": ("pandas",),
     "pyarrow": ("pyarrow",),
     "pydantic": ("pydantic",),
+    "pydantic_core": ("pydantic-core",),
     "s3fs": ("s3fs",),
     "simplejpeg": ("simplejpeg",),
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
