@@ -58,7 +58,7 @@ class Page(NamedTuple):
 
 PAGES = (
     Page("report", "out/demo/scores/report.html", 860),
-    Page("mistakes", "out/demo/scores-5/report.html", 900, top_px=2600),
+    Page("mistakes", "out/demo/scores/report.html", 900, top_px=2570),
     Page("new-images", "out/demo/new-scores/report.html", 900),
     Page("experiment", "out/experiments/mlp-to-cnn/index.html", 900),
     Page("retraining", "out/retrain/index.html", 900),
