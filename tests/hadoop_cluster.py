@@ -52,6 +52,13 @@ _YARN_SETTINGS = {
     "yarn.nodemanager.disk-health-checker.enable": "false",
     "yarn.nodemanager.delete.debug-delay-sec": "0",
 }
+_CLIENT_SETTINGS = (
+    "fs.defaultFS",
+    *(
+        f"yarn.resourcemanager.{name}"
+        for name in ("address", "scheduler.address", "admin.address", "webapp.address")
+    ),
+)
 
 
 class Hadoop(NamedTuple):
@@ -106,7 +113,7 @@ def running_hadoop(work: Path, node_managers: int = 0) -> Iterator[Hadoop]:
         servers.waitActive()
         if node_managers:
             settings = stack.enter_context(_running_yarn(jvm, settings, node_managers))
-        _write_settings(jvm, settings, work / "conf")
+        _write_settings(settings, work / "conf")
         host = servers.getHttpUri(0).removeprefix("http://")
         yield Hadoop(
             folder=work,
@@ -171,10 +178,15 @@ def _running_yarn(jvm: Any, settings: Any, node_managers: int) -> Iterator[Any]:
         cluster.stop()
 
 
-def _write_settings(jvm: Any, settings: Any, folder: Path) -> None:
+def _write_settings(settings: Any, folder: Path) -> None:
+    """Write what clients need. Other settings name classes of the minicluster."""
     folder.mkdir()
-    stream = jvm.java.io.FileOutputStream(str(folder / "core-site.xml"))
-    settings.writeXml(stream)
-    stream.close()
-    for name in ("hdfs-site.xml", "yarn-site.xml"):
-        (folder / name).write_text("<configuration/>\n")
+    values = {name: settings.get(name) for name in _CLIENT_SETTINGS}
+    lines = [
+        f"<property><name>{name}</name><value>{value}</value></property>"
+        for name, value in values.items()
+        if value is not None
+    ]
+    text = "\n".join(["<configuration>", *lines, "</configuration>"])
+    for name in ("core-site.xml", "yarn-site.xml"):
+        (folder / name).write_text(text + "\n")
