@@ -170,7 +170,13 @@ def _open_client(protocol: str, host: str) -> Any:
 def _open_webhdfs(url: str, options: dict[str, Any]) -> Any:
     from halftone.storage.webhdfs import WebHdfsStore  # importing requests takes time
 
-    return WebHdfsStore(**WebHdfsStore._get_kwargs_from_urls(url), **options)
+    try:
+        return WebHdfsStore(**WebHdfsStore._get_kwargs_from_urls(url), **options)
+    except ImportError as error:
+        raise InputError(
+            f"{url}: {error}; storage.options.webhdfs.kerberos needs it: pip install "
+            "requests-kerberos"
+        ) from None
 
 
 @contextmanager
