@@ -28,6 +28,7 @@ help() {
   s3-server compile the S3 server of the tests, once; test does it by itself
   connect-server
             fetch the Spark Connect server of the tests, once; test does it by itself
+  hadoop    fetch the Hadoop cluster of the tests (HDFS and YARN), once; test does it by itself
   lint      ruff, ruff format, mypy and the site in docs/, without changing a source file
   fix       let ruff repair and format what it can
   package   for clusters: dist/halftone.zip, and this Python with all packages as an archive.
@@ -328,6 +329,34 @@ connect_server() {
     finish_step
 }
 
+# --- the Hadoop cluster of the tests ---------------------------------------------------------------
+
+# Lines of a path on Maven Central and its SHA-256.
+hadoop_jars() {
+    sed -n 's/^    "\(.*\.jar\)": "\([0-9a-f]\{64\}\)".*/\1 \2/p' "$root/tests/hadoop_cluster.py"
+}
+
+# PySpark has the client only. The servers are four jars beside PySpark's own.
+hadoop() {
+    local path checksum jar missing=()
+    while read -r path checksum; do
+        [[ -f $cache/jars/${path##*/} ]] || missing+=("$path $checksum")
+    done < <(hadoop_jars)
+    [[ ${#missing[@]} != 0 ]] || return 0
+    start_step 'Hadoop cluster for the tests (once)' \
+        'If it is the network, or a proxy, run ./build.sh hadoop again.'
+    mkdir -p "$cache/jars"
+    while read -r path checksum; do
+        jar=$cache/jars/${path##*/}
+        "$python" -c 'import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])' \
+            "https://repo1.maven.org/maven2/$path" "$jar.unfinished" >>"$log" 2>&1
+        cure='Its content is not what was tested (SHA256 in tests/hadoop_cluster.py).'
+        echo "$checksum  $jar.unfinished" | sha256sum --check >>"$log" 2>&1
+        mv "$jar.unfinished" "$jar"
+    done < <(printf '%s\n' "${missing[@]}")
+    finish_step
+}
+
 # --- the other verbs ----------------------------------------------------------------------------
 
 demo() {
@@ -494,10 +523,16 @@ main() {
             connect_server
             printf '==> The Spark Connect server is %s\n' "$cache/jars/spark-connect_2.12-$(connect_pin VERSION).jar"
             ;;
+        hadoop)
+            setup
+            hadoop
+            printf '==> The jars of the Hadoop cluster are in %s\n' "$cache/jars"
+            ;;
         test)
             setup
             s3_server
             connect_server
+            hadoop
             ci_programs
             case ${1:-} in
                 '') test_gate fast ;;
@@ -520,7 +555,7 @@ main() {
             if [[ $# = 0 ]]; then package; else package_portable; fi
             ;;
         clean) clean ;;
-        *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, connect-server, lint, fix, package, clean, help." ;;
+        *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, connect-server, hadoop, lint, fix, package, clean, help." ;;
     esac
 }
 

@@ -122,6 +122,8 @@ class FaultProxy:
         upstream_writer.write(head + body)
         await upstream_writer.drain()
         response = await upstream_reader.readuntil(b"\r\n\r\n")
+        while response.startswith(b"HTTP/1.1 100 "):  # DataNodes send it without being asked
+            response = await upstream_reader.readuntil(b"\r\n\r\n")
         content = b"" if method == "HEAD" else await _body(response, upstream_reader)
         if fault == RESET:  # in the middle of the body, or before a response without a body
             writer.write(response + content[: len(content) // 2] if content else b"")

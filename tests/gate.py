@@ -15,6 +15,7 @@ from typing import Any, Callable, NamedTuple
 import pytest
 
 import browser
+import hadoop_cluster
 from halftone.system import interfaces
 
 
@@ -33,6 +34,7 @@ TOOLS = {
         lambda: browser.CHROMIUM is not None,
         "apt-get install chromium",
     ),
+    "hadoop": Tool(hadoop_cluster.is_available, hadoop_cluster.INSTALL),
     "mount": Tool(_can_mount, "run the tests as root; in a container, with --cap-add SYS_ADMIN"),
     "systemd": Tool(lambda: bool(shutil.which("systemd-analyze")), "apt-get install systemd"),
     "airflow": Tool(

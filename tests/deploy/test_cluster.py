@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -22,6 +21,7 @@ import psutil
 import pytest
 import yaml
 
+import packed
 import standalone_cluster
 from conftest import stripes
 from halftone import model_directory
@@ -74,8 +74,7 @@ class Place(NamedTuple):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    dist = REPOSITORY / "dist"
-    subprocess.run([sys.executable, REPOSITORY / "conf/deploy/pack.py", dist], check=True)
+    packed.pack()
     folder = tmp_path_factory.mktemp("cluster")
     for kind, name in enumerate(("lying", "upright")):
         (folder / "images" / name).mkdir(parents=True)
@@ -87,9 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         nodes = tmp_path_factory.mktemp("nodes")
         cluster = stack.enter_context(standalone_cluster.running_cluster(nodes))
         place = Place(cluster, store, folder, config(folder))
-        place.python.mkdir()
-        command = ["tar", "-xzf", dist / "environment.tar.gz", "-C", place.python]
-        subprocess.run(command, check=True)
+        packed.unpack(place.python)
         yield place
 
 

@@ -128,6 +128,41 @@ def test_an_environment_that_all_nodes_see_is_not_sent(tmp_path: Path) -> None:
     assert started_all_the_same.returncode == 0
 
 
+def test_yarn_gets_an_archive_that_is_on_hdfs_or_a_folder_that_all_nodes_see(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "halftone"
+    unpacked = "spark.pyspark.python=./environment/bin/python"
+    for environment, expected in {
+        "": ["--archives", f"{home}/dist/environment.tar.gz#environment", "--conf", unpacked],
+        "hdfs:///apps/e.tar.gz": [
+            *("--archives", "hdfs:///apps/e.tar.gz#environment", "--conf", unpacked),
+        ],
+        "/nfs/python": ["--conf", "spark.pyspark.python=/nfs/python/bin/python"],
+    }.items():
+        sent = submitted(tmp_path, "yarn", "score", "--config", "x", ENVIRONMENT=environment)
+        start = sent.index("spark.dynamicAllocation.enabled=false") + 1
+        assert sent[start : start + len(expected)] == expected
+        assert ("--archives" in sent) == ("--archives" in expected)
+    (home / "dist" / "environment.tar.gz").unlink()
+    done = started(tmp_path, "yarn", "score", "--config", "x")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"yarn.sh: {home}/dist/environment.tar.gz is missing; run ./build.sh package\n",
+    )
+
+
+def test_the_config_is_sent_to_a_driver_in_a_container(tmp_path: Path) -> None:
+    arguments = ("train", "--config", "conf/faces.yaml", "--set", "train.ranks=4")
+    sent = submitted(tmp_path, "yarn", *arguments, MODE="cluster", GPUS="1")
+    home = tmp_path / "halftone"
+    assert sent[sent.index("--deploy-mode") + 1] == "cluster"
+    files = sent[sent.index("--files") + 1]
+    assert files == f"{home}/conf/deploy/gpus.sh,conf/faces.yaml"
+    assert sent[-4:] == ["--config", "faces.yaml", "--set", "train.ranks=4"]
+    assert not [word for word in sent if "driver.python" in word]
+
+
 def test_an_executor_unpacks_its_python_once(tmp_path: Path) -> None:
     python = tmp_path / "packing" / "bin" / "python"
     python.parent.mkdir(parents=True)

@@ -159,6 +159,7 @@ def test_errors_of_other_kinds_pass() -> None:
     [
         ("s4://b/x", "s4://b/x: unknown scheme s4://; did you mean s3://? Known are s3://, "),
         ("s3:/b/x y", "s3:/b/x y: has one slash too few; write s3://b/x y"),
+        ("webhdfs:/h:1/x", "webhdfs:/h:1/x: has one slash too few; write webhdfs://h:1/x"),
     ],
 )
 def test_a_wrong_prefix_is_named(url: str, message: str) -> None:
@@ -190,3 +191,27 @@ def test_a_wrong_option_of_a_client_is_one_of_the_input(
         f"s3://b/x: the client of s3:// cannot be opened: {message}; correct storage.options.s3 "
         f"({name})"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "address", "user"),
+    [
+        ("webhdfs://host/a b", {}, "http://host:9870/webhdfs/v1", "of the environment"),
+        ("webhdfs://host:14000/a b", {"user": "me"}, "http://host:14000/webhdfs/v1", "me"),
+        ("webhdfs://me@host/a b", {"use_https": True}, "https://host:9870/webhdfs/v1", "me"),
+    ],
+)
+def test_the_address_and_user_of_hdfs(
+    url: str, options: dict[str, Any], address: str, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HADOOP_USER_NAME", "of the environment")
+    monkeypatch.setitem(fsspec.config.conf, "webhdfs", options)
+    client, path = clients.open_filesystem(url)
+    assert (client.url, client.pars, path) == (address, {"user.name": user}, "/a b")
+
+
+def test_kerberos_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fsspec.config.conf, "webhdfs", {"kerberos": True})
+    monkeypatch.setitem(sys.modules, "requests_kerberos", None)
+    with pytest.raises(InputError, match="needs it: pip install requests-kerberos"):
+        storage.read_bytes("webhdfs://host/x")

@@ -23,6 +23,7 @@ _CLIENTS = {
     "s3": ("s3fs", "s3"),
     "gs": ("gcsfs", "gcs"),
     **dict.fromkeys(("abfs", "abfss", "az"), ("adlfs", "azure")),
+    "webhdfs": ("requests", "hdfs"),
 }
 # Packages whose exceptions are errors of a store, besides OSError.
 _CLIENT_PACKAGES = {
@@ -152,6 +153,8 @@ def _open_client(protocol: str, host: str) -> Any:
         # Otherwise the first call would do it, whose errors may be those of anything.
         store.connect()
         return store
+    if protocol == "webhdfs":
+        return _open_webhdfs(f"{protocol}://{host}", options)
     try:
         filesystem, _ = fsspec.core.url_to_fs(f"{protocol}://{host}", **options)
     except OSError as error:
@@ -162,6 +165,18 @@ def _open_client(protocol: str, host: str) -> Any:
             ) from error
         raise
     return filesystem
+
+
+def _open_webhdfs(url: str, options: dict[str, Any]) -> Any:
+    from halftone.storage.webhdfs import WebHdfsStore  # importing requests takes time
+
+    try:
+        return WebHdfsStore(**WebHdfsStore._get_kwargs_from_urls(url), **options)
+    except ImportError as error:
+        raise InputError(
+            f"{url}: {error}; storage.options.webhdfs.kerberos needs it: pip install "
+            "requests-kerberos"
+        ) from None
 
 
 @contextmanager

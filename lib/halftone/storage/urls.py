@@ -18,7 +18,7 @@ _URL_ALIASES = {
     re.compile(r"^s3[an]://"): S3_PREFIX,
     re.compile(r"^gcs://"): "gs://",
 }
-_URL_WITH_ONE_SLASH = re.compile(r"^(s3|gs|abfs|hdfs):/(.*)")
+_URL_WITH_ONE_SLASH = re.compile(r"^(s3|gs|abfs|hdfs|webhdfs):/(.*)")
 _URL_WITH_PASSWORD = re.compile(r"^([^:/]+)://[^/@:]*:[^/@]*@")
 
 

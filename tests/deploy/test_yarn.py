@@ -1,0 +1,208 @@
+"""The jobs on Hadoop's own YARN, with all paths on its HDFS, and a killed container in each stage.
+
+The Python of the containers is that of the packed environment, in a folder that all nodes see. YARN
+can also be given the archive, which takes minutes to unpack here: Hadoop's minicluster has none of
+Hadoop's native libraries, and starts a process for each of its files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pyspark
+import pytest
+import yaml
+
+import packed
+from conftest import draw_stripes
+from hadoop_cluster import Hadoop, running_hadoop
+from halftone import model_directory, storage
+from job_runs import ROOT as REPOSITORY
+from job_runs import litter, results, run
+from standalone_cluster import list_children, read_command
+from training_jobs import history
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.needs("hadoop")]
+Job = subprocess.Popen[str]
+_OUTPUTS = ("dataset", "model", "scores")
+
+
+class Place(NamedTuple):
+    """A cluster, and a folder with images and a config for them."""
+
+    hadoop: Hadoop
+    folder: Path
+
+    def start(self, job: str) -> Job:
+        """Start a job as its user does, from a folder that holds nothing."""
+        spark_home = Path(pyspark.__file__).parent
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir(exist_ok=True)
+        # Nodes have Spark's jars, as they do if spark.yarn.archive is set; else they are uploaded.
+        submit = f"--conf spark.yarn.jars=local:{spark_home}/jars/* --driver-memory 512m"
+        environment = {
+            **{name: os.environ[name] for name in ("JAVA_HOME", "HOME") if name in os.environ},
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "SPARK_HOME": str(spark_home),
+            "SPARK_SUBMIT": str(spark_home / "bin" / "spark-submit"),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "HADOOP_CONF_DIR": str(self.hadoop.conf),
+            "DRIVER_PYTHON": sys.executable,
+            "ENVIRONMENT": str(self.folder / "python"),
+            **{"EXECUTORS": "2", "CORES": "1", "MEMORY": "512m", "OVERHEAD": "512m"},
+            "SUBMIT_ARGS": f"{submit} --conf spark.yarn.am.memory=512m",
+        }
+        return subprocess.Popen(
+            [REPOSITORY / "conf/deploy/yarn.sh", job, "--config", str(self.folder / "yarn.yaml")],
+            env=environment,
+            cwd=elsewhere,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def executors(self) -> list[psutil.Process]:
+        return self.hadoop.list_containers("YarnCoarseGrainedExecutorBackend")
+
+
+def finish(process: Job) -> list[str]:
+    output, _ = process.communicate(timeout=1500)
+    assert process.returncode == 0, output
+    return output.splitlines()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("yarn")
+    packed.pack()
+    packed.unpack(folder / "python")
+    images = draw_stripes(folder / "images", ("lying", "upright"), each=80)
+    with running_hadoop(tmp_path_factory.mktemp("hadoop"), node_managers=2) as hadoop:
+        for path in images.rglob("*.png"):
+            to = f"{hadoop.webhdfs}/images/{path.relative_to(images)}"
+            storage.write_bytes(to, path.read_bytes())
+        write_config(folder / "local.yaml", str(folder))
+        write_config(folder / "yarn.yaml", hadoop.webhdfs)
+        yield Place(hadoop, folder)
+
+
+def write_config(path: Path, root: str) -> None:
+    settings: dict[str, Any] = {
+        "name": "stripes",
+        "seed": 7,
+        "paths": {
+            "images": f"{root}/images",
+            **{name: f"{root}/out/{name}" for name in _OUTPUTS},
+        },
+        "pixels": {"height_px": 16, "width_px": 16},
+        "splits": {"validation_fraction": 0.2, "test_fraction": 0.2},
+        "tracking": {"enabled": False},
+        "train": {
+            "ranks": 2,
+            "epochs": 30,
+            "batch_size": 16,
+            "learning_rate": 0.01,
+            "model": {"name": "convnet", "filters": [4], "dense": [8]},
+        },
+    }
+    path.write_text(yaml.safe_dump(settings))
+
+
+def test_killed_containers_change_no_result(place: Place) -> None:
+    for job in ("preprocess", "train", "score"):
+        run(job, "--config", place.folder / "local.yaml")
+    undisturbed, learnt = results(place.folder), history(place.folder / "out" / "model")
+    (place.folder / "out").rename(place.folder / "undisturbed")
+    out = f"{place.hadoop.webhdfs}/out"
+
+    process = place.start("preprocess")
+    kill_container(place, process)
+    finish(process)
+
+    process = place.start("train")
+    wait_for(process, f"{out}/model/checkpoints/epoch-0002.npz")
+    ranks = suspended_ranks(place)
+    assert len({container_of(rank) for rank in ranks}) == 2
+    for rank in ranks:
+        assert_is_of_the_packed(place, rank)
+    kill_container(place, process)
+    for rank in ranks:
+        with suppress(psutil.NoSuchProcess):  # that of the killed container
+            rank.resume()
+    lines = finish(process)
+    assert any("2 ranks (spark), batch 16 = 2 x 8" in line for line in lines)
+    (restart,) = model_directory.read_model_info(f"{out}/model").restarts
+    assert re.fullmatch(r"rank [01] was lost with its Spark task", restart.message)
+    assert restart.epoch >= 2
+
+    process = place.start("score")
+    kill_container(place, process)
+    finish(process)
+
+    download(out, place.folder / "out")
+    assert history(place.folder / "out" / "model") == learnt
+    assert results(place.folder) == undisturbed
+    assert litter(place.folder / "out") == []
+
+
+def download(url: str, folder: Path) -> None:
+    for file in storage.list_files(url):
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(storage.read_bytes(f"{url}/{file.path}"))
+
+
+def wait_for(process: Job, url: str) -> None:
+    while not storage.exists(url):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+
+
+def kill_container(place: Place, process: Job) -> None:
+    """Kill the JVM of a container whose Python is at work."""
+    while True:
+        assert process.poll() is None, process.communicate()[0]
+        for executor in place.executors():
+            if any("pyspark.daemon" in read_command(child) for child in list_children(executor)):
+                executor.kill()
+                return
+        time.sleep(0.05)
+
+
+def suspended_ranks(place: Place) -> list[psutil.Process]:
+    """The ranks in all containers; suspended, so that they do not end meanwhile."""
+    ranks = [
+        process
+        for executor in place.executors()
+        for process in list_children(executor)
+        if "halftone.launch.rank" in read_command(process)
+    ]
+    for process in ranks:
+        process.suspend()
+    assert len(ranks) == 2
+    return ranks
+
+
+def container_of(rank: psutil.Process) -> str:
+    """The container in whose folder a rank runs."""
+    (container,) = re.findall(r"/(container_\d+_\d+_\d+_\d+)$", rank.cwd())
+    return str(container)
+
+
+def assert_is_of_the_packed(place: Place, rank: psutil.Process) -> None:
+    """The rank can import, and has loaded, nothing of this repository."""
+    path = rank.environ()["PYTHONPATH"].split(os.pathsep)
+    assert any(name.endswith("/halftone.zip") for name in path)
+    libraries = {area.path for area in rank.memory_maps()}
+    assert any(name.startswith(f"{place.folder}/python/") for name in libraries)
+    assert not [name for name in libraries if Path(name).is_relative_to(REPOSITORY)]
+    assert f"{REPOSITORY}/lib" not in path
