@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections import namedtuple
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
+
+from pyspark.sql import SparkSession
 
 from halftone.config import Config
+from halftone.dataset.manifest import Manifest
 from halftone.listing import plan_listing
 from halftone.preprocess import catalogue
 from halftone.preprocess.assignment import AssignmentRules
@@ -21,7 +24,12 @@ class ListedImages(NamedTuple):
     rejects: list[dict[str, Any]]  # by path
 
 
-def list_images(root: str, config: Config, require_classes: bool = True) -> ListedImages:
+def list_images(
+    root: str,
+    config: Config,
+    require_classes: bool = True,
+    previous: Optional[Manifest] = None,
+) -> ListedImages:
     """List the images below `root`.
 
     Raises:
@@ -36,6 +44,7 @@ def list_images(root: str, config: Config, require_classes: bool = True) -> List
             for row in catalogue.write_unit(plan, rules, folder, **unit)
         ]
         images = catalogue.combine_units(plan, config, results, require_classes=require_classes)
+        images = catalogue.stratify_classes(_no_session, images, config, previous)
         rows = [row for url in images.parts for row in read_part(images, url)]
     entries = [row for row in rows if not row["reason"]]
     return ListedImages(
@@ -45,7 +54,10 @@ def list_images(root: str, config: Config, require_classes: bool = True) -> List
     )
 
 
+def _no_session() -> SparkSession:
+    raise AssertionError("few images need no Spark")
+
+
 def read_part(images: Catalogue, url: str) -> list[dict[str, Any]]:
-    has_validation = images.summary.num_validation > 0
-    tables = catalogue.read_part(images.root, has_validation, url)
+    tables = catalogue.read_part(images.root, images.final_splits, url)
     return [row for table in tables for row in table.to_pylist()]

@@ -48,13 +48,43 @@ def test_an_option_overrides_its_setting(conf: str) -> None:
     assert [config.splits.folds for config in configs] == [None, 4, 3]
 
 
-def test_a_wrong_option_is_an_error_of_its_setting(
-    conf: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            ["--folds", "many"],
+            'error: --folds many: 1 mistake\n  splits.folds = "many": must be a valid integer\n',
+        ),
+        (
+            ["--set", "splits.folds=3", "--folds", "1"],
+            "error: --folds 1: 1 mistake\n  splits.folds = 1: must be greater than or equal to 2\n",
+        ),
+        (
+            ["--folds", "3", "--set", "splits.fold=3", "--set", "train.epochs=0"],
+            "error: {conf} with --set splits.fold=3, --folds 3: 1 mistake\n"
+            "  splits: fold 3 is not one of 3 folds; they count from 0\n"
+            "--set train.epochs=0: 1 mistake\n"
+            "  train.epochs = 0: must be greater than or equal to 1\n",
+        ),
+        (
+            ["--folds", "[1"],
+            "error: --folds [1: not YAML: line 1, column 3: expected ',' or ']', but got the end "
+            "(while parsing a flow sequence from line 1)\n",
+        ),
+        (
+            ["--input", "s4://b/x"],
+            "error: --input s4://b/x: 1 mistake\n"
+            '  paths.images = "s4://b/x": unknown scheme s4://; did you mean s3://? Known are '
+            "s3://, gs://, abfs:// and hdfs://\n",
+        ),
+    ],
+)
+def test_a_mistake_in_a_flag_of_a_setting_names_the_flag(
+    conf: str, given: Sequence[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["--config", conf, "--folds", "many"]
-    options = {"--folds": "splits.folds"}
-    assert run_job(print, argv, options=options) == 2
-    assert 'splits.folds = "many"' in capsys.readouterr().err
+    argv = ["--config", conf, *given]
+    assert run_job(lambda _: pytest.fail("ran"), argv, {"--folds": "splits.folds"}) == 2
+    assert capsys.readouterr().err == message.format(conf=conf)
 
 
 @pytest.mark.parametrize(

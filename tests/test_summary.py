@@ -33,6 +33,7 @@ def test_a_dataset(tmp_path: Path) -> None:
         "train    1    1     2",
         "test     1    0     1",
         "",
+        "splits: by a hash of the path",
         "4 images = 3 rows + 1 rejects + 0 duplicates",
         "rejects: 1 empty; listed in rejects/a.parquet",
         "classes with no test rows, so they are not measured: dog",
@@ -49,7 +50,7 @@ def test_a_dataset_with_moved_rows_and_a_class_without_rows() -> None:
     update = {"counts": counts, "moved": 3, "ungrouped": 2, "gone": 1}
     data = example().model_copy(update=update)
     lines = summary.format_dataset_summary(data, "/data", num_changed=4).splitlines()
-    assert lines[7:13] == [
+    assert lines[8:14] == [
         "classes with no rows at all, which --prune removes: dog",
         "ignored, because their names are not those of images (preprocess.suffixes): 1 .md",
         "1 of them no longer exist, and are kept; --prune removes them",
@@ -88,7 +89,7 @@ def test_near_duplicates_and_possible_label_errors() -> None:
         "preprocess": PreprocessSettings(near_duplicates="drop"),
     }
     text = summary.format_dataset_summary(example().model_copy(update=changes), "/data", 4)
-    assert text.splitlines()[7:10] == [
+    assert text.splitlines()[8:11] == [
         "5 near duplicates of images of an earlier split, 3 dropped; listed in "
         "near_duplicates/a.parquet",
         "possible label errors: 2 of the near duplicates look like an image of another label; "

@@ -86,6 +86,7 @@ class ModelInfo(BaseModel):
     restarts: list[Restart] = []
     origin: dict[str, Any]  # fingerprint of the training, see training_fingerprint
     config: Config
+    split_salts: dict[str, int] = {}  # of the dataset, see dataset.manifest
     # Not known of models of an older Halftone:
     num_parameters: Optional[int] = None  # with the statistics of normalisation layers
     network_bytes: Optional[int] = None  # size of the network's file

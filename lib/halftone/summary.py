@@ -32,6 +32,8 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def format_dataset_summary(manifest: Manifest, dataset: str, num_changed: int) -> str:
     lines = [_format_counts(manifest, dataset), ""]
+    lines.append(f"splits: {remarks.describe_split_method(manifest)}")
+    lines += remarks.describe_small_classes(manifest)
     lines.append(
         f"{manifest.inputs:,} images = {manifest.rows:,} rows + {manifest.rejects:,} rejects + "
         f"{manifest.duplicates:,} duplicates"

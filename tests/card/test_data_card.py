@@ -129,6 +129,17 @@ def test_the_card() -> None:
             "and 10% test, validation is fold 2 of 5",
         ),
         (
+            {"split_salts": {"cat": 3, "gone": 7}},
+            "- splits: each image by a hash of its name and the seed 7, 10% validation and 10% "
+            "test, stratified for 1 of 2 classes\n",
+        ),
+        (
+            {"split_salts": {"cat": 3}},
+            "```\n\nImages of the stratified classes get their splits by the images that each "
+            "class had when it was new: from images that arrived later, a dataset that is made at "
+            "once may have other splits of these classes.\n",
+        ),
+        (
             {"splits": SplitSettings(from_path="^([^/]+)/")},
             "- splits: predefined, found in the path by `^([^/]+)/`; the others, each image by",
         ),

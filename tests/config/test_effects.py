@@ -24,7 +24,8 @@ RESULT_NAMES = """
     pixels.background pixels.max_pixels pixels.max_scans pixels.min_side_px
     pixels.encoding pixels.jpeg_quality
     splits.validation_fraction splits.test_fraction splits.folds splits.fold
-    splits.from_path splits.group_by preprocess.label_from preprocess.catalogue
+    splits.from_path splits.group_by splits.stratify
+    preprocess.label_from preprocess.catalogue
     preprocess.suffixes preprocess.rows_per_shard preprocess.near_duplicates
     preprocess.near_distance preprocess.min_shards train.model.name train.model.filters
     train.model.kernels_px train.model.strides_px train.model.padding

@@ -198,6 +198,25 @@ MISTAKES = [
         "splits: validation_fraction 0.6 + test_fraction 0.5 = 1.1 leaves nothing to train on; "
         "their sum must be below 1",
     ),
+    (
+        "splits: {stratify: always, folds: 3}",
+        "splits: stratify is always and folds is 3: only images that are drawn by themselves can "
+        "be stratified; set stratify: auto, or remove folds",
+    ),
+    (
+        "splits: {stratify: always, group_by: '(.)/'}",
+        "splits: stratify is always and group_by is '(.)/': only images that are drawn by "
+        "themselves can be stratified; set stratify: auto, or remove group_by",
+    ),
+    (
+        "splits: {stratify: always, from_path: '(.)/'}",
+        "splits: stratify is always and from_path is '(.)/': only images that are drawn by "
+        "themselves can be stratified; set stratify: auto, or remove from_path",
+    ),
+    (
+        "splits: {stratify: some}",
+        "splits.stratify = \"some\": must be 'auto', 'always' or 'never'",
+    ),
     ("splits: {folds: 3, fold: 3}", "splits: fold 3 is not one of 3 folds; they count from 0"),
     (
         "splits: {group_by: '[a-z'}",

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Union
 
 import pytest
 
 from halftone import config
-from halftone.config import ConfigError, origins
+from halftone.config import ConfigError, Override, origins
 
 CONF = Path(__file__).parents[2] / "conf"
 FILE = """\
@@ -25,7 +26,7 @@ spark:
 """
 
 
-def describe(folder: Path, text: str, *overrides: str) -> dict[str, str]:
+def describe(folder: Path, text: str, *overrides: Union[str, Override]) -> dict[str, str]:
     """The origin of each line, by the line."""
     path = folder / "run.yaml"
     path.write_text(text)
@@ -54,6 +55,15 @@ def test_each_value_has_its_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "train:": "",
     }
     assert {line: lines[line] for line in expected} == expected
+
+
+def test_a_setting_of_a_flag_has_the_flag_as_its_origin(tmp_path: Path) -> None:
+    flags = (
+        config.parse_flag("--folds", "splits.folds", "4"),
+        config.parse_flag("--input", "paths.images", "010"),  # a path is no YAML
+    )
+    lines = describe(tmp_path, FILE, "splits.folds=3", *flags)
+    assert (lines["folds: 4"], lines['images: "010"']) == ("--folds", "--input")
 
 
 def test_a_section_that_was_replaced_has_nothing_from_the_file(tmp_path: Path) -> None:

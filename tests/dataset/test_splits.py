@@ -76,6 +76,42 @@ def test_the_pattern_may_match_anywhere_in_the_path() -> None:
     assert splits.capture_from_path(re.compile(r"([^/]+)\.jpg$"), "faces/00017.png") is None
 
 
+def test_the_split_of_a_path_in_a_class_with_a_salt_never_changes() -> None:
+    names = [splits.split_by_salt(f"cat/{n}.jpg", 7, 19, 0.2, 0.2) for n in range(10, 20)]
+    assert names == [
+        *("train", "validation", "train", "test", "train"),
+        *("test", "train", "test", "validation", "test"),
+    ]
+
+
+@given(
+    st.lists(st.text(max_size=9), max_size=20),
+    SEEDS,
+    st.sampled_from([range(16), range(16, 64)]),
+    st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
+)
+def test_splits_are_counted_as_they_are_drawn(
+    paths: list[str], seed: int, salts: range, fractions: tuple[float, float]
+) -> None:
+    drawn = [[splits.split_by_salt(p, seed, salt, *fractions) for p in paths] for salt in salts]
+    counts = splits.count_by_salt(paths, seed, salts, *fractions)
+    assert counts.tolist() == [[d.count("validation"), d.count("test")] for d in drawn]
+
+
+def test_each_salt_has_the_fractions_of_the_settings_and_its_own_splits() -> None:
+    paths = [f"{n}" for n in range(4000)]
+    counts = splits.count_by_salt(paths, 0, range(32), 0.2, 0.1)
+    # Five standard deviations of a binomial are 126 and 95.
+    assert (abs(counts - [800, 400]) < [126, 95]).all()
+    drawn = [
+        [splits.split_by_salt(path, 0, salt, 0.2, 0.1) for path in paths] for salt in (0, 1, 16)
+    ]
+    # Independent ones agree in 0.7 * 0.7 + 0.2 * 0.2 + 0.1 * 0.1 = 0.54 of the paths.
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        same = sum(map(str.__eq__, drawn[one], drawn[other]))
+        assert same / 4000 == pytest.approx(0.54, abs=0.04)
+
+
 @pytest.mark.parametrize("folds", [2, 5])
 def test_folds_have_equal_sizes(folds: int) -> None:
     held_out = [

@@ -30,12 +30,23 @@ def test_runs_share_a_dataset_if_the_settings_of_its_rows_are_equal(
     assert len({key, *map(datasets.dataset_key, others)}) == 6
 
 
+def test_a_setting_that_was_added_changes_no_key_by_its_default(
+    config: Callable[..., Config],
+) -> None:
+    def key(**splits: str) -> str:
+        return datasets.dataset_key(config(paths={"images": "/images"}, splits=splits))
+
+    assert key() == key(stratify="auto") == "b196714beff57f48"
+    assert key(stratify="never") != key()
+
+
 def test_a_subset_is_balanced_and_does_not_change_with_new_images(
     tmp_path: Path, draw_images: DrawImages, config: Callable[..., Config]
 ) -> None:
     classes = ("a", "b", "c")
     images = draw_images(classes=classes, each=9)
-    full = config(paths={"images": str(images)}, splits={"test_fraction": 0.5})
+    # A class that is stratified may have other splits in a subset.
+    full = config(paths={"images": str(images)}, splits={"test_fraction": 0.5, "stratify": "never"})
     small = datasets.apply_subset(full, str(tmp_path / "out"), 14)
     table = small.preprocess.catalogue
     assert table == str(tmp_path / "out" / "subsets" / f"{datasets.dataset_key(full)}-14.parquet")

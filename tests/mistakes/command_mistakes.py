@@ -98,8 +98,7 @@ MISTAKES = (
     Mistake(
         "one fold",
         ("label-errors", "--folds", "1"),
-        "error: --set splits.folds=1: 1 mistake\n"
-        "  splits.folds = 1: must be greater than or equal to 2",
+        "error: --folds 1: 1 mistake\n  splits.folds = 1: must be greater than or equal to 2",
         "Each image is predicted by a model that was trained on the other folds.",
         "Use 2 folds or more; 5 are usual.",
     ),

@@ -13,7 +13,7 @@ MISTAKES = (
     Mistake(
         "s4:// instead of s3://",
         ("score", "--images", "s4://bucket/images"),
-        "error: the command line: 1 mistake\n"
+        "error: --images s4://bucket/images: 1 mistake\n"
         '  paths.new_images = "s4://bucket/images": unknown scheme s4://; did you mean s3://? '
         "Known are s3://, gs://, abfs:// and hdfs://",
         PREFIXES,

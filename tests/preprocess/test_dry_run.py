@@ -51,11 +51,13 @@ def test_an_estimate_is_formatted_as_lines() -> None:
         secs_per_image=0.0022,
         cores=64,
         worker_bytes=180_000_000,
+        split_method="by a hash of the path",
     )
     assert format_estimate(estimate).splitlines() == [
         "sample: 10,000 of 1,000,000 images",
         "rejects: 200 of the sample, 2.0% (150 truncated, 50 empty)",
         "rows: about 980,000",
+        "splits: by a hash of the path",
         "input: 312.5 GB",
         "output: about 4.2 GB, 4,250 bytes per row",
         "time: about 0:34 on 64 cores, 2.20 ms per image and core, plus the start of Spark",

@@ -729,6 +729,31 @@ def test_a_new_class_is_appended_to_the_labels(
     assert ids == {("lying", 0), ("upright", 1), ("a-new-one", 2)}
 
 
+def test_a_small_class_is_stratified_and_its_images_keep_their_splits(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    kinds, dataset = ("lying", "upright", "third", "late"), tmp_path / "dataset"
+    images = draw_images(classes=kinds[:3], each=5)
+    draw_images(classes=kinds[:2], each=60, start=5)
+    first, _ = run(images)
+    assert list(first.split_salts) == ["third"]
+    assert {split: counts["third"] for split, counts in first.counts.items()} == {
+        "train": 3,
+        "validation": 1,
+        "test": 1,
+    }
+    split_of = {row["key"]: split for split in first.counts for row in rows(dataset, split)}
+    assert len(split_of) == 125
+    draw_images(classes=kinds, each=70, start=60)
+    second, num_changed = run(images)
+    assert (num_changed, second.moved) == (40, 0)
+    again = {row["key"]: split for split in second.counts for row in rows(dataset, split)}
+    assert {key: again[key] for key in split_of} == split_of
+    assert second.split_salts["third"] == first.split_salts["third"]
+    assert set(second.split_salts) <= {"third", "late"}
+    assert run(images).num_changed == 0
+
+
 def test_a_rerun_after_a_kill_reuses_the_staged_parts(
     run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

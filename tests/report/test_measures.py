@@ -202,3 +202,14 @@ def test_another_dataset_is_named_and_has_a_caution_if_its_splits_differ() -> No
     assert "other splits" in str(caution(metrics=grown, manifest=a_manifest(FACES, seed=8)))
     config = Config.model_validate({"seed": 8})
     assert "other splits" in str(caution(metrics=grown, card=a_card(FACES, config=config)))
+
+
+def test_a_class_that_was_stratified_in_another_way_has_a_caution() -> None:
+    grown = old_metrics(spread(2), FACES, fingerprint="another")
+    salts = {FACES[0]: 3}
+    card = a_card(FACES, split_salts=salts)
+    # Classes that only one of the two has do not count.
+    same = a_manifest(FACES, split_salts={**salts, "new": 5})
+    assert caution(metrics=grown, card=card, manifest=same) is None
+    for manifest in (a_manifest(FACES), a_manifest(FACES, split_salts={FACES[0]: 4})):
+        assert "other splits" in str(caution(metrics=grown, card=card, manifest=manifest))

@@ -82,6 +82,7 @@ def render_data_card(manifest: Manifest) -> str:
         "From the same images, this config gives a dataset with the same fingerprint:",
         yaml_block(_config_of(manifest)),
         "```sh\npython jobs/preprocess.py --config FILE --output FOLDER\n```",
+        _describe_history(manifest),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -196,7 +197,20 @@ def _describe_splits(manifest: Manifest) -> str:
     )
     if settings.folds:
         parts.append(f"validation is fold {settings.fold} of {settings.folds}")
+    num_stratified = len(set(manifest.labels).intersection(manifest.split_salts))
+    if num_stratified:
+        parts.append(f"stratified for {num_stratified:,} of {len(manifest.labels):,} classes")
     return ", ".join(parts)
+
+
+def _describe_history(manifest: Manifest) -> str:
+    if not manifest.split_salts:
+        return ""
+    return (
+        "Images of the stratified classes get their splits by the images that each class had when "
+        "it was new: from images that arrived later, a dataset that is made at once may have other "
+        "splits of these classes."
+    )
 
 
 def _config_of(manifest: Manifest) -> Mapping[str, Any]:

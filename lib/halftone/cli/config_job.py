@@ -20,17 +20,15 @@ def run_job(job: Callable[..., None], flags: JobFlags, args: argparse.Namespace)
     # Here: --help needs no packages.
     from halftone import config, job_start
 
-    path_overrides = {key: getattr(args, key) for key in flags.paths.values()}
-
     def load_and_run() -> None:
-        given = {key: getattr(args, key) for key in flags.settings.values()}
-        overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
-        settings = config.load_config(args.config, [*args.set, *overrides], path_overrides)
+        given = [config.parse_flag(*flag) for flag in flags.given_settings(args)]
+        settings = config.load_config(args.config, [*args.set, *given])
         job_start.apply_settings(settings)
         if flags.output_keys and args.check:
             from halftone.preflight.check import check_cluster  # only --check needs it
 
-            paths = settings.paths.model_dump(include=set(path_overrides), exclude_none=True)
+            names = set(flags.paths.values())
+            paths = settings.paths.model_dump(include=names, exclude_none=True)
             output_paths = {key: paths.pop(key) for key in flags.output_keys if key in paths}
             check_cluster(settings, paths, output_paths)
         else:

@@ -79,6 +79,14 @@ class JobFlags(NamedTuple):
         """Return the keyword arguments that the job gets."""
         return [switch.lstrip("-").replace("-", "_") for switch in self.switches]
 
+    def given_settings(self, args: argparse.Namespace) -> list[tuple[str, str, str]]:
+        """Return the flags of settings that `args` has, with the dotted key and the value."""
+        flags = [
+            *((flag, f"paths.{key}", getattr(args, key)) for flag, key in self.paths.items()),
+            *((flag, key, getattr(args, key)) for flag, key in self.settings.items()),
+        ]
+        return [(flag, key, value) for flag, key, value in flags if value is not None]
+
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Add --config, these flags, and --set."""
         add_config_flag(parser)

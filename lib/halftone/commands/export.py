@@ -23,7 +23,12 @@ def _export(args: Namespace) -> None:
             if find_spec(package) is None:
                 raise MissingPackageError("--format onnx", package, "export")
     paths = {"dataset": args.dataset, "model": args.model}
-    settings = config.load_config(args.config, args.set, paths)
+    given = [
+        config.parse_flag(f"--{name}", f"paths.{name}", url)
+        for name, url in paths.items()
+        if url is not None
+    ]
+    settings = config.load_config(args.config, [*args.set, *given])
     job_start.apply_settings(settings)
     inputs, outputs = command.list_inputs(settings, args), {"export": args.output}
     with report_job(settings.name, "export", inputs, outputs):

@@ -23,7 +23,7 @@ from halftone.config.load import (
 )
 from halftone.config.model import Convnet, Mlp
 from halftone.config.network import NetworkSettings, OneOrPerLayer
-from halftone.config.overrides import Override, collect_overrides, read_environment
+from halftone.config.overrides import Override, collect_overrides, parse_flag, read_environment
 from halftone.config.residual import Residual
 from halftone.config.retrain import DriftSettings, GateSettings, RetentionSettings, RetrainSettings
 from halftone.config.root import Config, Paths, SparkSettings, TrackingSettings
@@ -71,6 +71,7 @@ __all__ = [
     "flatten_settings",
     "load_config",
     "overlay_settings",
+    "parse_flag",
     "read_environment",
     "read_yaml",
     "require_path",

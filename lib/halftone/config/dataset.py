@@ -124,6 +124,35 @@ class SplitSettings(ConfigSection):
         json_schema_extra=NOTHING,
     )
 
+    stratify: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="whether each class is split by itself, so that its numbers of validation and "
+        "test images are near the fractions: auto does so for new classes that the hash of the "
+        "path would leave without images in a split, always for all classes, never for none; "
+        "images with groups, folds or predefined splits are not stratified",
+        json_schema_extra=ADDED,
+    )
+
+    @property
+    def can_stratify(self) -> bool:
+        """Whether each image is drawn by itself, by the hash of its path."""
+        return self._hindrance() is None
+
+    def _hindrance(self) -> Optional[str]:
+        """Return the first setting with which classes are not stratified."""
+        names = ("folds", "from_path", "group_by")
+        return next((name for name in names if getattr(self, name) is not None), None)
+
+    @model_validator(mode="after")
+    def _stratifies_single_images(self) -> SplitSettings:
+        name = self._hindrance()
+        if self.stratify == "always" and name is not None:
+            raise ValueError(
+                f"stratify is always and {name} is {getattr(self, name)!r}: only images that are "
+                f"drawn by themselves can be stratified; set stratify: auto, or remove {name}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _leaves_a_train_split(self) -> SplitSettings:
         held_out = self.validation_fraction + self.test_fraction

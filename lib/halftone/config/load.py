@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from pydantic import (
     ValidationError,
@@ -21,7 +21,9 @@ _EXPERIMENT_KEY = "base"  # an experiment has a config below it
 
 
 def load_config(
-    path: str, overrides: Sequence[str] = (), paths: Mapping[str, Optional[str]] = {}
+    path: str,
+    overrides: Sequence[Union[str, Override]] = (),
+    paths: Mapping[str, Optional[str]] = {},
 ) -> Config:
     """Read a YAML file, apply overrides, and validate all settings.
 
@@ -30,7 +32,8 @@ def load_config(
 
     Args:
         path: the YAML file.
-        overrides: `KEY=VALUE` with dotted keys and YAML values, such as `train.epochs=3`.
+        overrides: `KEY=VALUE` with dotted keys and YAML values, such as `train.epochs=3`; or what
+            `parse_flag` returns.
         paths: values of the section `paths`, by name; None does not override.
 
     Raises:

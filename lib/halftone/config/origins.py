@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 from halftone.config.base import ConfigError
 from halftone.config.load import build_config
@@ -39,17 +39,19 @@ class _Origins(NamedTuple):
 
 
 def describe(
-    path: str, overrides: Sequence[str] = (), paths: Mapping[str, Optional[str]] = {}
+    path: str,
+    overrides: Sequence[Union[str, Override]] = (),
+    paths: Mapping[str, Optional[str]] = {},
 ) -> str:
     """Return all settings as YAML, each with a comment that says where it comes from.
 
-    That is the file with its line, an environment variable, `--set`, or the default. The text is a
+    That is the file with its line, an environment variable, a flag, or the default. The text is a
     valid config, but for the values that are not shown: options of storage, webhooks, and what has
     the form of a credential.
 
     Args:
         path: the YAML file.
-        overrides: of `--set`, as `load_config` takes them.
+        overrides: as `load_config` takes them.
         paths: values of the section `paths`, by name; None does not override.
 
     Raises:

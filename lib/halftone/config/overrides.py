@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 from halftone.config.base import ConfigError, mistakes_message
 from halftone.config.keys import known_keys, section_names
@@ -34,7 +34,7 @@ class Override(NamedTuple):
 
     key: str  # dotted
     value: Any
-    origin: str  # "--set", or the name of a variable
+    origin: str  # "--set" or another flag, or the name of a variable
     text: str = ""  # as it was given, if this is more than its origin
 
     @property
@@ -44,20 +44,21 @@ class Override(NamedTuple):
 
 
 def collect_overrides(
-    assignments: Sequence[str] = (), paths: Mapping[str, Optional[str]] = {}
+    assignments: Sequence[Union[str, Override]] = (), paths: Mapping[str, Optional[str]] = {}
 ) -> list[Override]:
     """Return the overrides of a job, in the order in which they apply.
 
     Args:
-        assignments: of `--set`: `KEY=VALUE` with a dotted key and a YAML value.
-        paths: values of the section `paths`, by name, from other flags; None does not override.
+        assignments: of `--set`: `KEY=VALUE` with a dotted key and a YAML value; or overrides, such
+            as `parse_flag` returns.
+        paths: values of the section `paths`, by name; None does not override.
 
     Raises:
         ConfigError: one of them has no key, or is not YAML, or a variable is no setting's.
     """
     return [
         *read_environment(),
-        *map(parse_assignment, assignments),
+        *(parse_assignment(each) if isinstance(each, str) else each for each in assignments),
         *(
             Override(PATHS_PREFIX + name, value, "the command line")
             for name, value in paths.items()
@@ -77,6 +78,16 @@ def parse_assignment(assignment: str) -> Override:
     if not equals or not key:
         raise ConfigError(f"{text}: must be KEY=VALUE, such as train.epochs=3")
     return Override(key, parse_yaml(value, text, key), "--set", text)
+
+
+def parse_flag(flag: str, key: str, value: str) -> Override:
+    """Return the override of a setting by a flag of its own, such as --folds for splits.folds.
+
+    Raises:
+        ConfigError: it is not YAML.
+    """
+    text = f"{flag} {value}"
+    return Override(key, parse_text(key, value, text).value, flag, text)
 
 
 def parse_text(key: str, text: str, origin: str) -> Override:

@@ -71,6 +71,9 @@ class Manifest(BaseModel):
     # Absent in manifests of an older Halftone:
     moved: int = 0  # rows that got another label or split in this version
     ungrouped: int = 0  # images without a group, if images are grouped
+    # The salt of each class that is stratified, see splits.split_by_salt. A class keeps it, and one
+    # without a salt stays without.
+    split_salts: dict[str, int] = {}
     # Of the table preprocess.catalogue: those of the columns label, group and split that decide;
     # None: not known. And the columns that have no meaning.
     used_columns: Optional[list[str]] = None

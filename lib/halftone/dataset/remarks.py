@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from halftone import printable
+from halftone.config import SplitSettings
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import TEST, TRAIN
 
@@ -17,6 +18,69 @@ from halftone.dataset.splits import TEST, TRAIN
 # CIFAR-10's photographs, 8 % of drawn letters, 20 % of pages of text.
 MAX_CHANCE_FRACTION = 0.001
 _MAX_NAMES = 10
+_NOT_STRATIFIED = "classes are not stratified"
+
+
+def describe_split_method(manifest: Manifest) -> str:
+    """Return `describe_method` of a dataset."""
+    return describe_method(
+        manifest.splits,
+        manifest.used_columns or [],
+        len(manifest.labels),
+        [label for label in manifest.labels if label in manifest.split_salts],
+    )
+
+
+def describe_method(
+    settings: SplitSettings,
+    used_columns: Sequence[str],
+    num_labels: int,
+    stratified: Sequence[str],
+) -> str:
+    """Return which way images get their splits, as a phrase.
+
+    Args:
+        used_columns: of a table of images: those of label, group and split that decide.
+        num_labels: number of classes.
+        stratified: the labels of classes that are stratified.
+    """
+    if "split" in used_columns or settings.from_path is not None:
+        source = "the column split" if "split" in used_columns else "splits.from_path"
+        return f"predefined by {source}; {_NOT_STRATIFIED}"
+    has_groups = "group" in used_columns or settings.group_by is not None
+    method = f"by a hash of the {'group' if has_groups else 'path'}"
+    if settings.folds is not None:
+        return (
+            f"{method}, validation is fold {settings.fold} of {settings.folds}; {_NOT_STRATIFIED}"
+        )
+    if has_groups:
+        return f"{method}; {_NOT_STRATIFIED}"
+    if not stratified:
+        return method
+    text = f"{method}, stratified for {len(stratified):,} of {num_labels:,} classes"
+    if settings.stratify == "always":
+        return text
+    return (
+        f"{text}, which would have no train, validation or test images otherwise: "
+        f"{_shorten(stratified)}"
+    )
+
+
+def describe_small_classes(manifest: Manifest) -> list[str]:
+    """Return a sentence on stratified classes that have fewer rows than there are splits."""
+    settings = manifest.splits
+    num_splits = 1 + (settings.validation_fraction > 0) + (settings.test_fraction > 0)
+    small = [
+        label
+        for label in manifest.split_salts
+        if 0 < sum(by_label.get(label, 0) for by_label in manifest.counts.values()) < num_splits
+    ]
+    if not small:
+        return []
+    return [
+        f"stratified classes with fewer than {num_splits} rows, of which train gets the first and "
+        f"test the second: {_shorten(small)}"
+    ]
 
 
 def describe_splits(manifest: Manifest) -> list[str]:

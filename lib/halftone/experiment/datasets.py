@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, printable, storage
 from halftone.config import Config
-from halftone.config.effects import reset_neutral_settings
+from halftone.config.effects import drop_added_defaults, reset_neutral_settings
 from halftone.dataset import splits
 from halftone.errors import InputError
 from halftone.listing import (
@@ -46,7 +46,10 @@ class ExperimentDataset(NamedTuple):
 
 def dataset_key(config: Config) -> str:
     """Return a digest of the settings that determine the rows of a dataset."""
-    settings = reset_neutral_settings(config).model_dump(mode="json", include=_DATASET_SECTIONS)
+    settings = drop_added_defaults(
+        config,
+        reset_neutral_settings(config).model_dump(mode="json", include=_DATASET_SECTIONS),
+    )
     images = storage.normalise_url(str(config.paths.images))
     settings = {**settings, "pixels": config.pixels.identity(), "images": images}
     text = json.dumps(settings, sort_keys=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from halftone.listing import GROUP
 from halftone.preprocess.entries import NO_SPLIT, POSITION, UNLABELLED
 from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 
-TRAIN, VALIDATION = splits.SPLITS.index(splits.TRAIN), splits.SPLITS.index(splits.VALIDATION)
+TRAIN, VALIDATION, TEST = map(splits.SPLITS.index, (splits.TRAIN, splits.VALIDATION, splits.TEST))
 PREDEFINED, DRAWN = "predefined", "drawn"
 
 ASSIGNED = pa.schema(
@@ -63,6 +63,9 @@ class AssignmentSummary:
     num_unusable: int = 0
     num_bytes: int = 0  # of the images whose size is listed
     labels: Counter[str] = field(default_factory=Counter)
+    # Of these, by label, those that are drawn for validation and for test.
+    drawn_validation: Counter[str] = field(default_factory=Counter)
+    drawn_test: Counter[str] = field(default_factory=Counter)
     num_split_cells: int = 0  # images whose split a table of images names
     num_group_cells: int = 0
     num_validation: int = 0  # images that are predefined for validation
@@ -76,7 +79,8 @@ class AssignmentSummary:
     def add(self, other: AssignmentSummary) -> None:
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.labels.update(other.labels)
+        for name in _COUNTERS:
+            getattr(self, name).update(getattr(other, name))
         self.digest = (self.digest + other.digest) % HASH_RANGE
         if other.first_ungrouped:
             paths = filter(None, (self.first_ungrouped, other.first_ungrouped))
@@ -92,10 +96,11 @@ class AssignmentSummary:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> AssignmentSummary:
-        labels = Counter(value["labels"])
-        return cls(**{**value, "labels": labels, "digest": int(value["digest"], 16)})
+        counters = {name: Counter(value[name]) for name in _COUNTERS}
+        return cls(**{**value, **counters, "digest": int(value["digest"], 16)})
 
 
+_COUNTERS = ("labels", "drawn_validation", "drawn_test")
 _COUNTS = (
     *("num_images", "num_unusable", "num_bytes", "num_split_cells", "num_group_cells"),
     *("num_validation", "num_ungrouped", "num_without_split"),
@@ -158,6 +163,11 @@ def _assign(
     positions = compute_positions(paths, rules.seed)
     summary.num_images += len(paths)
     summary.labels.update(labels)
+    for counter, split_id in (
+        (summary.drawn_validation, VALIDATION),
+        (summary.drawn_test, TEST),
+    ):
+        counter.update(label for label, drawn_id in zip(labels, drawn) if drawn_id == split_id)
     summary.num_validation += predefined.count(VALIDATION)
     sizes = arrow.to_numpy(images[schema.SIZE_BYTES])
     summary.num_bytes += int(sizes.clip(min=0).sum())
@@ -269,14 +279,36 @@ def compute_positions(paths: Sequence[str], seed: int) -> pa.Array:
     return arrow.number_array(np.array(positions, np.int64), pa.int64())
 
 
-def final_splits(assigned: pa.Table, has_validation: bool) -> npt.NDArray[np.int8]:
-    """Return the split of each row of ASSIGNED.
+class FinalSplits(NamedTuple):
+    """What decides about splits and is known when all images are listed."""
 
-    Args:
-        has_validation: whether any image of the whole listing is predefined for validation.
-    """
-    predefined = arrow.to_numpy(assigned[PREDEFINED])
-    if has_validation:
-        is_rejected = ~_is_empty(assigned[schema.REASON])
-        return np.where((predefined == NO_SPLIT) & ~is_rejected, np.int8(TRAIN), predefined)
-    return arrow.to_numpy(assigned[DRAWN])
+    has_validation: bool = False  # whether any image is predefined for validation
+    salts: Mapping[str, int] = {}  # by label, of the classes that are stratified
+    # For these classes:
+    seed: int = 0
+    validation_fraction: float = 0.0
+    test_fraction: float = 0.0
+
+    def of(self, assigned: pa.Table) -> npt.NDArray[np.int8]:
+        """Return the split of each row of ASSIGNED."""
+        predefined = arrow.to_numpy(assigned[PREDEFINED])
+        if self.has_validation:
+            is_rejected = ~_is_empty(assigned[schema.REASON])
+            return np.where((predefined == NO_SPLIT) & ~is_rejected, np.int8(TRAIN), predefined)
+        drawn = arrow.to_numpy(assigned[DRAWN])
+        if not self.salts:
+            return drawn
+        # A rejected image has no label.
+        is_salted = arrow.is_in(assigned[schema.LABEL], arrow.string_array(sorted(self.salts)))
+        stratified = drawn.copy()
+        stratified[is_salted] = [
+            self._of_image(path, self.salts[label])
+            for path, label in arrow.iter_rows(
+                arrow.filter_rows(assigned, is_salted), schema.PATH, schema.LABEL
+            )
+        ]
+        return stratified
+
+    def _of_image(self, path: str, salt: int) -> int:
+        fractions = self.validation_fraction, self.test_fraction
+        return splits.SPLITS.index(splits.split_by_salt(path, self.seed, salt, *fractions))

@@ -6,6 +6,7 @@ the staging folder, which the next steps read. The driver only gets sums.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from halftone import arrow, storage
 from halftone.config import Config, SplitSettings
 from halftone.dataset import schema
+from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.listing import (
     ListingPlan,
@@ -28,12 +30,13 @@ from halftone.preprocess.assignment import (
     ASSIGNED,
     AssignmentRules,
     AssignmentSummary,
+    FinalSplits,
     assign_images,
-    final_splits,
 )
 from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.label_variants import describe_label_variants
 from halftone.preprocess.listing_parts import PartWriter, check_unique_paths, list_units
+from halftone.preprocess.stratify import find_salts
 from halftone.spark.frames import Frame, create_frame, create_url_frame, expand_rows
 
 FOLDER = "catalogue"  # below the staging folder
@@ -62,6 +65,7 @@ class Catalogue(NamedTuple):
     num_ungrouped: int  # images without a group, if images are grouped
     # What the user should know before the work begins; those of the plan are the first.
     notes: tuple[str, ...]
+    final_splits: FinalSplits = FinalSplits()
 
     @property
     def inputs(self) -> int:
@@ -69,8 +73,13 @@ class Catalogue(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Digest of all that is known of the images, in any order."""
-        return f"{self.summary.digest:032x}"
+        """Digest of all that is known of the images, in any order, and of the classes' salts."""
+        digest = f"{self.summary.digest:032x}"
+        salts = self.final_splits.salts
+        if not salts:
+            return digest
+        text = json.dumps([digest, sorted(salts.items())])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @overload
     def read_entries(self, session: SparkSession) -> DataFrame: ...
@@ -79,7 +88,7 @@ class Catalogue(NamedTuple):
 
     def read_entries(self, session: Optional[SparkSession]) -> Frame:
         """Return ENTRIES of all images; see `create_frame` for `session`."""
-        read = partial(read_part, self.root, self.summary.num_validation > 0)
+        read = partial(read_part, self.root, self.final_splits)
         return expand_rows(create_url_frame(session, self.parts), read, ENTRIES)
 
 
@@ -88,8 +97,7 @@ def build_catalogue(
     plan: ListingPlan,
     config: Config,
     folder: Optional[str],
-    *,
-    require_classes: bool = True,
+    previous: Optional[Manifest] = None,
 ) -> Catalogue:
     """List the images of a plan and assign each a label, a split and a position.
 
@@ -98,28 +106,46 @@ def build_catalogue(
     Args:
         session: returns the SparkSession.
         folder: URL of a folder for the files of the catalogue, whose old content is removed. If it
-            is None, no files are written, and `read_entries` returns nothing.
-        require_classes: raise an error if there are fewer than two classes. A dataset that exists
-            may be updated from a folder with one class.
+            is None, no files are written, no class is stratified, and `read_entries` returns
+            nothing.
+        previous: manifest of the dataset to update. It may be updated from a folder with one class.
 
     Raises:
-        InputError: no images, fewer than two classes, or `splits.from_path` or `splits.group_by` is
-            set and does not match a path.
+        InputError: no images, fewer than two classes of a new dataset, `splits.from_path` or
+            `splits.group_by` is set and does not match a path, or `splits.stratify` is always and
+            images have groups or splits.
     """
     if folder is not None:
         storage.remove(folder)
     rules = AssignmentRules.from_config(config, plan.has_labels)
     write = partial(write_unit, plan.without_units(), rules, folder)
     results = list_units(session, plan, write, UNIT_RESULTS, folder)
-    catalogue = combine_units(plan, config, results, require_classes=require_classes)
+    catalogue = combine_units(plan, config, results, require_classes=previous is None)
     check_unique_paths(session, plan, catalogue.read_entries, catalogue.inputs)
-    return catalogue
+    return catalogue if folder is None else stratify_classes(session, catalogue, config, previous)
+
+
+def stratify_classes(
+    session: Callable[[], SparkSession],
+    catalogue: Catalogue,
+    config: Config,
+    previous: Optional[Manifest],
+) -> Catalogue:
+    """Return the catalogue with a salt for each class that is stratified.
+
+    Raises:
+        InputError: as `stratify.find_classes`.
+    """
+    salts = find_salts(
+        session, catalogue.root, catalogue.parts, catalogue.summary, config, previous
+    )
+    return catalogue._replace(final_splits=catalogue.final_splits._replace(salts=salts))
 
 
 def combine_units(
     plan: ListingPlan, config: Config, results: Sequence[Any], *, require_classes: bool = True
 ) -> Catalogue:
-    """Return the catalogue of all units.
+    """Return the catalogue of all units; no class is stratified yet.
 
     Args:
         results: what `write_unit` returns of each unit, as rows with the fields of UNIT_RESULTS.
@@ -143,6 +169,12 @@ def combine_units(
         unknown_columns=listed.unknown_columns,
         num_ungrouped=_check_splits(plan.root, summary, config.splits),
         notes=(*listed.notes, *describe_label_variants(summary.labels)),
+        final_splits=FinalSplits(
+            has_validation=summary.num_validation > 0,
+            seed=config.seed,
+            validation_fraction=config.splits.validation_fraction,
+            test_fraction=config.splits.test_fraction,
+        ),
     )
     if require_classes:
         _check_classes(catalogue)
@@ -160,7 +192,7 @@ def _list_entries(
     plan: ListingPlan, rules: AssignmentRules, unit: int, arguments: str
 ) -> Iterator[pa.Table]:
     for listed in list_unit(plan, UnitRemarks(), unit, arguments):
-        yield _to_entries(plan.root, False, assign_images(listed, rules)[0])
+        yield _to_entries(plan.root, FinalSplits(), assign_images(listed, rules)[0])
 
 
 def write_unit(
@@ -182,18 +214,18 @@ def write_unit(
     yield unit, parts.urls, json.dumps(summary.to_json()), remarks.to_json(), ""
 
 
-def read_part(root: str, has_validation: bool, url: str) -> Iterator[pa.Table]:
+def read_part(root: str, final_splits: FinalSplits, url: str) -> Iterator[pa.Table]:
     """Yield ENTRIES of a file of ASSIGNED; runs in a worker."""
     for assigned in arrow.iter_slices(arrow.conform(storage.read_table(url), ASSIGNED)):
-        yield _to_entries(root, has_validation, assigned)
+        yield _to_entries(root, final_splits, assigned)
 
 
-def _to_entries(root: str, has_validation: bool, assigned: pa.Table) -> pa.Table:
+def _to_entries(root: str, final_splits: FinalSplits, assigned: pa.Table) -> pa.Table:
     paths = assigned[schema.PATH].to_pylist()
     columns = {
         **{name: assigned[name] for name in ENTRIES.names if name in ASSIGNED.names},
         schema.KEY: arrow.string_array([storage.join(root, path) for path in paths]),
-        schema.SPLIT: arrow.number_array(final_splits(assigned, has_validation), pa.int8()),
+        schema.SPLIT: arrow.number_array(final_splits.of(assigned), pa.int8()),
     }
     return pa.table([columns[name] for name in ENTRIES.names], schema=ENTRIES)
 

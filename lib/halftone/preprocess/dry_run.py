@@ -20,11 +20,12 @@ from pyspark.sql import SparkSession
 
 from halftone import storage
 from halftone.config import Config, PixelSpec
-from halftone.dataset import schema
+from halftone.dataset import remarks, schema
 from halftone.listing import plan_listing
 from halftone.preprocess.catalogue import build_catalogue, list_entries
 from halftone.preprocess.decode_block import OK, STATUS, decode_images
 from halftone.preprocess.entries import POSITION
+from halftone.preprocess.stratify import find_classes
 from halftone.progress import format_duration, log_notes
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, map_tables
@@ -46,6 +47,7 @@ class PreprocessEstimate(NamedTuple):
     secs_per_image: float  # on one core
     cores: int
     worker_bytes: int  # peak memory of a Python worker
+    split_method: str  # see remarks.describe_method
 
     @property
     def rows(self) -> int:
@@ -73,6 +75,7 @@ def estimate_preprocessing(
     catalogue = build_catalogue(lambda: spark, plan, config, None)
     log_notes(catalogue.notes[len(plan.notes) :])
     cores = num_cores(spark)
+    stratified = find_classes(plan.root, catalogue.summary, config.splits)
     num_images = catalogue.summary.num_images
     num_sampled = min(num_images, max(_MIN_IMAGES, round(_SAMPLE_FRACTION * num_images)))
     entries = list_entries(spark, plan, config).where(f"{schema.REASON} = ''")
@@ -95,6 +98,9 @@ def estimate_preprocessing(
         secs_per_image=sum(row.secs for row in measurements) / num_sampled,
         cores=cores,
         worker_bytes=max(row.worker_bytes for row in measurements),
+        split_method=remarks.describe_method(
+            config.splits, catalogue.used_columns, len(catalogue.summary.labels), stratified
+        ),
     )
 
 
@@ -138,6 +144,7 @@ def format_estimate(estimate: PreprocessEstimate) -> str:
             f"rejects: {num_rejects} of the sample, {num_rejects / estimate.num_sampled:.1%}"
             + (f" ({reasons})" if reasons else ""),
             f"rows: about {estimate.rows:,}",
+            f"splits: {estimate.split_method}",
             f"input: {_format_bytes(estimate.input_bytes)}",
             f"output: about {_format_bytes(estimate.rows * estimate.row_bytes)}, "
             f"{estimate.row_bytes:,} bytes per row",

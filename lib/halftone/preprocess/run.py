@@ -115,7 +115,7 @@ def _update(
         plan,
         config,
         storage.join(staging_folder, catalogue.FOLDER),
-        require_classes=previous_manifest is None,
+        previous_manifest,
     )
     log_notes(images.notes[len(plan.notes) :])
     files = list_files(dataset, previous_manifest) if previous_manifest else []
@@ -258,6 +258,7 @@ def _replace_sources(data: Manifest, config: Config, images: Catalogue) -> Manif
             "splits": config.splits,
             "used_columns": list(images.used_columns),
             "unknown_columns": list(images.unknown_columns),
+            "split_salts": dict(images.final_splits.salts),
             "images_digest": images.digest if data.images_digest else "",
         }
     )

@@ -69,6 +69,7 @@ def write_dataset_version(
         conflict_labels=conflict_labels,
         images_digest=images_digest,
         ungrouped=catalogue.num_ungrouped,
+        split_salts=dict(catalogue.final_splits.salts),
         used_columns=list(catalogue.used_columns),
         unknown_columns=list(catalogue.unknown_columns),
         card=config.card,

@@ -151,16 +151,22 @@ def describe_caution(
             "The epoch was chosen on images of this split: expect slightly lower numbers on "
             "images that were not used for that choice."
         )
-    trained_on = (model_info.config.seed, model_info.config.splits)
-    if (
-        scores.fingerprint != model_info.fingerprint
-        and (manifest.seed, manifest.splits) != trained_on
-    ):
+    if scores.fingerprint != model_info.fingerprint and _have_other_splits(model_info, manifest):
         return (
             "The model was trained on another dataset with other splits: some of these images "
             "may be among its training images."
         )
     return None
+
+
+def _have_other_splits(model_info: ModelInfo, manifest: Manifest) -> bool:
+    """Whether an image may have been in another split when the model was trained."""
+    if (manifest.seed, manifest.splits) != (model_info.config.seed, model_info.config.splits):
+        return True
+    return any(
+        manifest.split_salts.get(label) != model_info.split_salts.get(label)
+        for label in set(manifest.labels).intersection(model_info.labels)
+    )
 
 
 def decision_threshold(metrics: Metrics) -> float:

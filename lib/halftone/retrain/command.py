@@ -49,9 +49,9 @@ class RetrainArguments(NamedTuple):
 def main(arguments: RetrainArguments) -> int:
     """Run the command and return its exit code; print the outcome as JSON on the last line."""
     try:
-        config = configs.load_config(
-            arguments.config, arguments.overrides, {"images": arguments.images}
-        )
+        images = arguments.images
+        given = [] if images is None else [configs.parse_flag("--input", "paths.images", images)]
+        config = configs.load_config(arguments.config, [*arguments.overrides, *given])
         job_start.apply_settings(config)
         if arguments.history:
             print(_history_text(config))

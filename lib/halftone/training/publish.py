@@ -64,6 +64,7 @@ def publish_model(
             labels=manifest.labels,
             pixels=manifest.pixels.without_lossless_encoding(),
             fingerprint=manifest.fingerprint,
+            split_salts=manifest.split_salts,
             best_epoch=best.epoch,
             ranks=ranks,
             train_secs=round(train_secs, 3),
