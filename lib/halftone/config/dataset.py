@@ -155,10 +155,18 @@ class PreprocessSettings(ConfigSection):
     )
     catalogue: Optional[PathOrUrl] = Field(
         None,
-        description="CSV file, Parquet file or folder of Parquet files that lists the images, used "
-        "instead of a listing of the folder; the column path holds paths relative to paths.images, "
-        "or absolute ones below it; optional columns are label, group, split, size_bytes, "
-        "modified; or the manifest.json of a report of S3 Inventory",
+        description="table that lists the images, used instead of a listing of the folder: CSV, "
+        "JSON Lines, a Parquet file or a folder of them; the column path holds paths relative to "
+        "paths.images, or absolute ones below it; optional columns are label, group, split, "
+        "size_bytes, modified. Or metadata of an ImageFolder, a .lst file, a manifest of SageMaker "
+        "or Rekognition, a file of COCO, or the manifest.json of a report of S3 Inventory",
+    )
+    label_column: Optional[str] = Field(
+        None,
+        min_length=1,
+        description="name of the catalogue's column, or of the attribute of a manifest, that is "
+        "the label; default: label, or the only attribute. score.catalogue may have it too",
+        json_schema_extra=ADDED,
     )
     suffixes: tuple[str, ...] = Field(
         _IMAGE_SUFFIXES,

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, printable, storage
 from halftone.config import Config
-from halftone.config.effects import reset_neutral_settings
+from halftone.config.effects import drop_added_defaults, reset_neutral_settings
 from halftone.dataset import splits
 from halftone.errors import InputError
 from halftone.listing import (
@@ -49,6 +49,7 @@ def dataset_key(config: Config) -> str:
     settings = reset_neutral_settings(config).model_dump(mode="json", include=_DATASET_SECTIONS)
     images = storage.normalise_url(str(config.paths.images))
     settings = {**settings, "pixels": config.pixels.identity(), "images": images}
+    settings["preprocess"] = drop_added_defaults(config.preprocess, settings["preprocess"])
     text = json.dumps(settings, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -107,14 +108,17 @@ def apply_subset(config: Config, output: str, num_images: int) -> Config:
     url = storage.join(output, SUBSETS_FOLDER, f"{dataset_key(config)}-{num_images}.parquet")
     if not storage.exists(url):
         storage.write_table(url, _select_subset(config, num_images))
-    preprocess_settings = config.preprocess.model_copy(update={"catalogue": url})
+    update = {"catalogue": url, "label_column": None}
+    preprocess_settings = config.preprocess.model_copy(update=update)
     return config.model_copy(update={"preprocess": preprocess_settings})
 
 
 def _select_subset(config: Config, num_images: int) -> pa.Table:
     """Return the images of each class with the least hashes, as listing.TABLE_COLUMNS."""
     root, settings = storage.normalise_url(str(config.paths.images)), config.preprocess
-    plan = plan_listing(root, settings.catalogue, settings.suffixes)
+    plan = plan_listing(
+        *(root, settings.catalogue, settings.suffixes), label_column=settings.label_column
+    )
     remarks = UnitRemarks()
     rows_by_label: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for unit in plan.units.to_pylist():

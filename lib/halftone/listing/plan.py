@@ -12,14 +12,14 @@ from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing.bucket import S3Folder, StoreFolder
-from halftone.listing.csv_table import CsvTable, open_csv
 from halftone.listing.file_rows import clean_endings
 from halftone.listing.folder import LocalFolder, NoFolderError
 from halftone.listing.inventory import MANIFEST_NAME, Inventory, open_inventory
 from halftone.listing.listed_rows import GROUP, TABLE_COLUMNS
-from halftone.listing.parquet_table import ParquetTable, open_parquet_table
+from halftone.listing.parquet_table import ParquetTable
 from halftone.listing.remarks import UnitRemarks
-from halftone.listing.table_columns import KnownColumns
+from halftone.listing.table_columns import ColumnTitles, KnownColumns
+from halftone.listing.table_formats import TableSource, open_table
 
 UNITS = pa.schema(
     [
@@ -28,7 +28,6 @@ UNITS = pa.schema(
     ]
 )
 FolderSource = Union[LocalFolder, S3Folder, StoreFolder, Inventory]
-TableSource = Union[CsvTable, ParquetTable]
 
 
 class ListingKeys(NamedTuple):
@@ -36,6 +35,7 @@ class ListingKeys(NamedTuple):
 
     images: str
     catalogue: str
+    requires_label: bool = True  # whether a catalogue must have preprocess.label_column
 
 
 _PREPROCESS_KEYS = ListingKeys("paths.images or --input", "preprocess.catalogue")
@@ -77,12 +77,14 @@ def plan_listing(
     catalogue_url: Optional[str],
     suffixes: Sequence[str],
     keys: ListingKeys = _PREPROCESS_KEYS,
+    label_column: Optional[str] = None,
 ) -> ListingPlan:
     """Plan to list the images of a table or, if `catalogue_url` is None, those below `root`.
 
     Args:
         root: the folder of images.
         suffixes: the endings of images in a folder; case and a leading dot do not matter.
+        label_column: the name of the table's column of labels; None: `label`, if there is one.
 
     Raises:
         InputError: there is no such folder or table, or it is not readable as one.
@@ -100,7 +102,8 @@ def plan_listing(
         if url.rpartition("/")[2] == MANIFEST_NAME:
             plan = _plan_inventory(url, open_inventory(url, root, endings))
         else:
-            plan = _plan_table(root, url)
+            titles = ColumnTitles(label=label_column, requires_label=keys.requires_label)
+            plan = _plan_table(root, url, titles)
     except FileNotFoundError:
         raise InputError(f"{url}: no such file; check {keys.catalogue}") from None
     return plan._replace(keys=keys)
@@ -117,29 +120,23 @@ def _plan_inventory(url: str, source: Inventory) -> ListingPlan:
     return ListingPlan(source.root, source, url, _build_units(source.plan_units()), notes=(note,))
 
 
-def _plan_table(root: str, url: str) -> ListingPlan:
-    source, known = _open_table(root, url)
-    notes = tuple(_header_notes(url, known))
+def _plan_table(root: str, url: str, titles: ColumnTitles) -> ListingPlan:
+    source, known = open_table(url, root, titles)
+    notes = tuple(_header_notes(url, known, titles))
     has_labels = schema.LABEL in known.names
     units = _build_units(source.plan_units())
     return ListingPlan(root, source, url, units, has_labels, tuple(known.unknown), notes)
 
 
-def _open_table(root: str, url: str) -> tuple[TableSource, KnownColumns]:
-    if url.lower().endswith(".parquet") or storage.file_size(url) is None:
-        return open_parquet_table(url, root)
-    return open_csv(url, root)
-
-
-def _header_notes(url: str, known: KnownColumns) -> Iterator[str]:
+def _header_notes(url: str, known: KnownColumns, titles: ColumnTitles) -> Iterator[str]:
     if known.unknown:
         names = ", ".join(map(repr, known.unknown))
         known_names = ", ".join(TABLE_COLUMNS.names)
         yield f"{url}: columns that are not used: {names}; known are {known_names}"
     if schema.LABEL not in known.names:
         yield (
-            f"{url}: has no column {schema.LABEL}; the labels come from the paths, by "
-            "preprocess.label_from"
+            f"{url}: has no column {titles.label or schema.LABEL}; the labels come from the paths, "
+            "by preprocess.label_from"
         )
 
 
@@ -197,7 +194,7 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
 
 
 def _check_folder(plan: ListingPlan, remarks: UnitRemarks) -> None:
-    assert not isinstance(plan.source, (CsvTable, ParquetTable))
+    assert isinstance(plan.source, (LocalFolder, S3Folder, StoreFolder, Inventory))
     if not remarks.num_images and not remarks.num_unreadable:
         source = f"{plan.table_url}: {plan.root}" if plan.table_url else plan.root
         raise InputError(

@@ -66,7 +66,8 @@ def estimate_preprocessing(
         InputError: as `catalogue.build_catalogue`.
     """
     plan = plan_listing(
-        storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes
+        *(storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes),
+        label_column=config.preprocess.label_column,
     )
     log_notes(plan.notes)
     spark = session()

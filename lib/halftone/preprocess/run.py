@@ -91,7 +91,10 @@ def preprocess(
     _read_previous_manifest(dataset, config)
     check_output(dataset)  # before the images are listed, which may take minutes
     session = cache(session)
-    plan = plan_listing(images, config.preprocess.catalogue, config.preprocess.suffixes)
+    plan = plan_listing(
+        *(images, config.preprocess.catalogue, config.preprocess.suffixes),
+        label_column=config.preprocess.label_column,
+    )
     log_notes(plan.notes)
     with hold_output(dataset, "preprocess") as lock:
         result = _update(config, plan, dataset, session, lock, retry_rejects, prune)
