@@ -108,7 +108,7 @@ def apply_subset(config: Config, output: str, num_images: int) -> Config:
     url = storage.join(output, SUBSETS_FOLDER, f"{dataset_key(config)}-{num_images}.parquet")
     if not storage.exists(url):
         storage.write_table(url, _select_subset(config, num_images))
-    update = {"catalogue": url, "label_column": None}
+    update = {"catalogue": url, "label_column": None, "catalogue_query": None}
     preprocess_settings = config.preprocess.model_copy(update=update)
     return config.model_copy(update={"preprocess": preprocess_settings})
 

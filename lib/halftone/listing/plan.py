@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Optional, Union
 import pyarrow as pa
 
 from halftone import arrow, storage
+from halftone.config.dataset import DATABASE_PREFIX
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing.bucket import S3Folder, StoreFolder
@@ -97,6 +98,11 @@ def plan_listing(
         except NoFolderError as error:
             raise InputError(f"{error}; check {keys.images}") from None
         return ListingPlan(root, source, None, units, keys=keys)
+    if catalogue_url.startswith(DATABASE_PREFIX):
+        raise InputError(
+            f"{catalogue_url}: is a database, which only preprocess reads, without --estimate; "
+            f"write the rows of the query to a table, and give that as {keys.catalogue}"
+        )
     url = storage.normalise_url(catalogue_url)
     try:
         if url.rpartition("/")[2] == MANIFEST_NAME:
