@@ -258,6 +258,29 @@ def test_a_database_has_a_query_and_no_password(settings: dict[str, str], mistak
     assert str(caught.value) == f"test: 1 mistake\n  preprocess: {mistake}"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "mistake"),
+    [
+        ("agent", "x", "options.web.agent is unknown; valid are user_agent, timeout_secs, retries, "
+         "requests_per_host, ignore_robots"),
+        ("retries", -1, "options.web.retries is -1; it must be a whole number from 0"),
+        ("retries", True, "options.web.retries is True; it must be a whole number from 0"),
+        ("timeout_secs", "20", "options.web.timeout_secs is '20'; it must be a number of seconds "
+         "from 0.1"),
+        ("requests_per_host", 0, "options.web.requests_per_host is 0; it must be a whole number "
+         "from 1"),
+        ("ignore_robots", 1, "options.web.ignore_robots is 1; it must be true or false"),
+    ],
+)  # fmt: skip
+def test_an_option_of_the_web_is_checked(name: str, value: object, mistake: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.config_from_mapping({"storage": {"options": {"web": {name: value}}}}, source="test")
+    assert str(caught.value).endswith(mistake)
+    options = {"timeout_secs": 5, "ignore_robots": True, "user_agent": "me", "retries": 0}
+    made = config.config_from_mapping({"storage": {"options": {"web": options}}}, source="test")
+    assert made.storage.options["web"] == options
+
+
 def test_a_database_may_have_a_port_and_a_user() -> None:
     settings = {"catalogue": "jdbc:postgresql://h:5432/d?user=a", "catalogue_query": "SELECT 1"}
     made = config.config_from_mapping({"preprocess": settings}, source="test")

@@ -161,6 +161,10 @@ def test_back_slashes_beside_slashes_are_part_of_a_name_and_are_told(tmp_path: P
         ("s3://bucket/images", "s3a://bucket/images/cat/1.jpg", "cat/1.jpg"),
         ("s3://bucket/images", "s3://other/images/cat/1.jpg", None),
         ("s3://bucket/images", "/images/cat/1.jpg", None),
+        ("https://", "https://host/cat/1.jpg?size=2", "host/cat/1.jpg?size=2"),
+        ("https://", "http://host/cat/1.jpg", None),
+        ("https://host/cat", "https://host/cat/1.jpg", "1.jpg"),
+        ("https://host/cat", "https://host/1.jpg", None),
     ],
 )
 def test_paths_are_relative_to_the_folder_of_images(

@@ -21,6 +21,7 @@ from halftone.listing.parquet_table import ParquetTable
 from halftone.listing.remarks import UnitRemarks
 from halftone.listing.table_columns import ColumnTitles, KnownColumns
 from halftone.listing.table_formats import TableSource, open_table
+from halftone.storage.urls import ALL_HOSTS
 
 UNITS = pa.schema(
     [
@@ -116,6 +117,10 @@ def plan_listing(
 
 
 def _open_folder(root: str, endings: frozenset[str]) -> Union[LocalFolder, S3Folder, StoreFolder]:
+    if root in ALL_HOSTS:
+        raise InputError(
+            f"{root}: the web cannot be listed; give a table of URLs as preprocess.catalogue"
+        )
     if storage.is_local(root):
         return LocalFolder(root, endings)
     return (S3Folder if root.startswith("s3://") else StoreFolder)(root, endings)

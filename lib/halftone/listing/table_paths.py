@@ -60,10 +60,14 @@ def relative_path(root: str, path: str) -> Optional[str]:
             `storage.normalise_url` knows.
     """
     if _ABSOLUTE.match(path):
-        path, below = storage.normalise_url(path), f"{root.rstrip('/')}/"
+        path, below = storage.normalise_url(path), _with_slash(root)
         return path[len(below) :] if path.startswith(below) else None
     # Keys of object stores are not paths: there, a dot is a name like any other.
     return path[len(_HERE) :] if path.startswith(_HERE) and storage.is_local(root) else path
+
+
+def _with_slash(root: str) -> str:
+    return root if root.endswith("/") else f"{root}/"  # of all hosts: https://
 
 
 def make_relative(
