@@ -65,7 +65,8 @@ def test_a_document_whose_first_line_is_an_object_with_images(tmp_path: Path) ->
         (document(annotations=[{"image_id": 9, "category_id": 1}, {"image_id": 9,
          "category_id": 18}]), "annotations[1]: gives 000009.jpg the category dog, and another "
          "annotation gives it cat; an image has one label. Remove the images of several "
-         "categories, or keep one annotation of each"),
+         "categories, keep one annotation of each, or set preprocess.catalogue_boxes: true, so "
+         "that each box is an image"),
         (document(annotations=[{"image_id": 8, "category_id": 1}]), "annotations[0]: image_id is "
          "8; none of the images has that id"),
         (document(annotations=[{"image_id": 9, "category_id": "1"}]), "annotations[0]: category_id "
@@ -86,6 +87,33 @@ def test_an_unusable_document_is_an_error(tmp_path: Path, content: object, messa
     with pytest.raises(InputError) as caught:
         list_images(ROOT, url)
     assert str(caught.value) == f"{url}: {message}"
+
+
+def test_each_box_is_an_image(tmp_path: Path) -> None:
+    annotations: list[dict[str, Any]] = [
+        {"image_id": 9, "category_id": 1, "bbox": [73.36, 0, 10.64, 20.5]},
+        {"image_id": 9, "category_id": 18, "bbox": [0, 0, 640, 480]},
+        {"image_id": 9, "category_id": 18, "bbox": [0, 0, 640, 480], "iscrowd": 1},
+    ]
+    url = write(tmp_path, document(annotations=annotations))
+    assert list_images(ROOT, url, boxes=True).values("path", "label") == [
+        ("000009.jpg#xywh=73,0,11,21", "cat"),
+        ("000009.jpg#xywh=0,0,640,480", "dog"),
+    ]
+    for box in ([1, 2, 3], None, [1, 2, 0, 4], [-1, 2, 3, 4], "1,2,3,4", [1, 2, 3, 1e12]):
+        annotations[1]["bbox"] = box
+        with pytest.raises(InputError) as caught:
+            list_images(ROOT, write(tmp_path, document(annotations=annotations)), boxes=True)
+        assert str(caught.value) == (
+            f"{url}: annotations[1]: bbox is {box!r}; it must be x, y, width and height in px"
+        )
+    annotations[1] = {**annotations[2], "category_id": 1}
+    with pytest.raises(InputError) as caught:
+        list_images(ROOT, write(tmp_path, document(annotations=annotations)), boxes=True)
+    assert str(caught.value) == (
+        f"{url}: annotations[2]: gives a box of 000009.jpg the category dog, and another "
+        "annotation gives the same box cat; remove one"
+    )
 
 
 def test_a_document_that_is_too_large_is_an_error(

@@ -180,6 +180,12 @@ class PreprocessSettings(ConfigSection):
         "the label; default: label, or the only attribute. score.catalogue may have it too",
         json_schema_extra=ADDED,
     )
+    catalogue_boxes: bool = Field(
+        False,
+        description="each box of a file of COCO is an image of its own; a table has boxes if it "
+        "has the columns x, y, width and height",
+        json_schema_extra=ADDED,
+    )
     suffixes: tuple[str, ...] = Field(
         _IMAGE_SUFFIXES,
         description="file name extensions of images; other files are counted as ignored",

@@ -108,7 +108,8 @@ def apply_subset(config: Config, output: str, num_images: int) -> Config:
     url = storage.join(output, SUBSETS_FOLDER, f"{dataset_key(config)}-{num_images}.parquet")
     if not storage.exists(url):
         storage.write_table(url, _select_subset(config, num_images))
-    update = {"catalogue": url, "label_column": None, "catalogue_query": None}
+    update: dict[str, Any] = dict.fromkeys(("label_column", "catalogue_query"))
+    update.update(catalogue=url, catalogue_boxes=False)
     preprocess_settings = config.preprocess.model_copy(update=update)
     return config.model_copy(update={"preprocess": preprocess_settings})
 
@@ -117,7 +118,9 @@ def _select_subset(config: Config, num_images: int) -> pa.Table:
     """Return the images of each class with the least hashes, as listing.TABLE_COLUMNS."""
     root, settings = storage.normalise_url(str(config.paths.images)), config.preprocess
     plan = plan_listing(
-        *(root, settings.catalogue, settings.suffixes), label_column=settings.label_column
+        *(root, settings.catalogue, settings.suffixes),
+        label_column=settings.label_column,
+        boxes=settings.catalogue_boxes,
     )
     remarks = UnitRemarks()
     rows_by_label: dict[str, list[tuple[Any, ...]]] = defaultdict(list)

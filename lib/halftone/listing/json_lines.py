@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.listing.boxes import BOX_COLUMNS
 from halftone.listing.line_table import (
     SAMPLE_LINES,
     LineError,
@@ -175,7 +176,10 @@ def open_json_lines(
     """
     keys = sample_keys(url)
     known = find_columns(url, keys, titles)
-    return _open_table(url, root, keys, known.by_index, frozenset(titles.known()), base), known
+    meanings = {*titles.known()}
+    if known.names >= BOX_COLUMNS:
+        meanings |= BOX_COLUMNS
+    return _open_table(url, root, keys, known.by_index, frozenset(meanings), base), known
 
 
 def open_json_values(

@@ -80,6 +80,7 @@ def plan_listing(
     suffixes: Sequence[str],
     keys: ListingKeys = _PREPROCESS_KEYS,
     label_column: Optional[str] = None,
+    boxes: bool = False,
 ) -> ListingPlan:
     """Plan to list the images of a table or, if `catalogue_url` is None, those below `root`.
 
@@ -87,6 +88,7 @@ def plan_listing(
         root: the folder of images.
         suffixes: the endings of images in a folder; case and a leading dot do not matter.
         label_column: the name of the table's column of labels; None: `label`, if there is one.
+        boxes: whether each box of a file of COCO is an image of its own.
 
     Raises:
         InputError: there is no such folder or table, or it is not readable as one.
@@ -109,7 +111,9 @@ def plan_listing(
         if url.rpartition("/")[2] == MANIFEST_NAME:
             plan = _plan_inventory(url, open_inventory(url, root, endings))
         else:
-            titles = ColumnTitles(label=label_column, requires_label=keys.requires_label)
+            titles = ColumnTitles(
+                label=label_column, requires_label=keys.requires_label, boxes=boxes
+            )
             plan = _plan_table(root, url, titles)
     except FileNotFoundError:
         raise InputError(f"{url}: no such file; check {keys.catalogue}") from None

@@ -8,6 +8,7 @@ from typing import NamedTuple, Optional
 
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.listing.boxes import BOX_COLUMNS
 from halftone.listing.corrections import CORRECTION_COLUMNS
 from halftone.listing.listed_rows import TABLE_COLUMNS
 
@@ -20,6 +21,7 @@ class ColumnTitles(NamedTuple):
     path: str = schema.PATH
     label: Optional[str] = None  # None: `label`, which may be missing
     requires_label: bool = True  # whether a column of another name must be there
+    boxes: bool = False  # whether each box of a file of COCO is an image of its own
 
     def known(self) -> dict[str, str]:
         """Return the columns of TABLE_COLUMNS by their cleaned names in the table."""
@@ -75,6 +77,8 @@ def find_columns(
         )
     if titles.label is None and {*names} >= CORRECTION_COLUMNS:
         known.update((name, name) for name in CORRECTION_COLUMNS)
+    if {*names} >= BOX_COLUMNS:
+        known.update((name, name) for name in BOX_COLUMNS)
     by_index = {index: known[name] for index, name in enumerate(names) if name in known}
     return KnownColumns(
         by_index, [raw for index, raw in enumerate(header) if index not in by_index]
@@ -98,6 +102,12 @@ def find_value_columns(
     """
     find_columns(url, header, ColumnTitles(path_title))
     names = [clean_name(name) for name in header]
+    if {*names} >= BOX_COLUMNS:
+        raise InputError(
+            f"{url}: has the columns of boxes {', '.join(sorted(BOX_COLUMNS))}, and slices are of "
+            "whole images; give a table with paths that end in #xywh=X,Y,WIDTH,HEIGHT as "
+            "score.slice_catalogue"
+        )
     missing = [name for name in wanted if clean_name(name) not in names]
     if missing:
         raise InputError(

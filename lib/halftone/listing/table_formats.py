@@ -75,7 +75,7 @@ def _open_text(url: str, root: str, titles: ColumnTitles) -> tuple[TableSource, 
     if kind is TextFormat.CSV:
         return open_csv(url, root, titles)
     _check_no_label_title(url, titles)
-    return lst_table.open_lst(url, root) if kind is TextFormat.LST else open_coco(url, root)
+    return lst_table.open_lst(url, root) if kind is TextFormat.LST else open_coco(url, root, titles)
 
 
 def find_text_format(url: str) -> TextFormat:

@@ -68,6 +68,7 @@ def estimate_preprocessing(
     plan = plan_listing(
         *(storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes),
         label_column=config.preprocess.label_column,
+        boxes=config.preprocess.catalogue_boxes,
     )
     log_notes(plan.notes)
     spark = session()

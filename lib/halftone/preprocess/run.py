@@ -109,7 +109,11 @@ def preprocess(
 def _plan_listing(config: Config, images: str) -> ListingPlan:
     settings = config.preprocess
     plan = plan_listing(
-        images, settings.catalogue, settings.suffixes, label_column=settings.label_column
+        images,
+        settings.catalogue,
+        settings.suffixes,
+        label_column=settings.label_column,
+        boxes=settings.catalogue_boxes,
     )
     log_notes(plan.notes)
     return plan

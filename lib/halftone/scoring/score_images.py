@@ -105,6 +105,7 @@ def score_images(
     plan = plan_listing(
         *(storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes, _KEYS),
         label_column=config.preprocess.label_column,
+        boxes=config.preprocess.catalogue_boxes,
     )
     log_notes(plan.notes)
     slices = plan_slices(config.score, config.score.catalogue, plan.root)
