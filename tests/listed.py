@@ -35,9 +35,13 @@ class Listed(NamedTuple):
 
 
 def list_images(
-    root: str, table_url: Optional[str] = None, suffixes: Sequence[str] = ("jpg", "png")
+    root: str,
+    table_url: Optional[str] = None,
+    suffixes: Sequence[str] = ("jpg", "png"),
+    label_column: Optional[str] = None,
+    boxes: bool = False,
 ) -> Listed:
-    plan = listing.plan_listing(root, table_url, suffixes)
+    plan = listing.plan_listing(root, table_url, suffixes, label_column=label_column, boxes=boxes)
     sent = pickle.dumps(plan.without_units())
     tables, merged = [arrow.empty_table(LISTED)], UnitRemarks()
     for unit in plan.units.to_pylist():

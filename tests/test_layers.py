@@ -14,7 +14,7 @@ PACKAGE = ROOT / "lib" / "halftone"
 # From the bottom up. A module imports its own package and lower layers, nothing else: not another
 # package of its layer, and no higher one.
 LAYERS = (
-    ("printable", "url_schemes"),
+    ("printable", "url_schemes", "image_boxes"),
     ("errors",),
     ("logs",),
     ("measures", "arrow"),

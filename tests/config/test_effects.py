@@ -26,6 +26,7 @@ RESULT_NAMES = """
     splits.validation_fraction splits.test_fraction splits.folds splits.fold
     splits.from_path splits.group_by splits.stratify
     preprocess.label_from preprocess.catalogue
+    preprocess.label_column preprocess.catalogue_query preprocess.catalogue_boxes
     preprocess.suffixes preprocess.rows_per_shard preprocess.near_duplicates
     preprocess.near_distance preprocess.min_shards train.model.name train.model.filters
     train.model.kernels_px train.model.strides_px train.model.padding

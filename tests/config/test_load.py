@@ -254,6 +254,58 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "mistake"),
+    [
+        ({"catalogue": "jdbc:h2:x"}, "catalogue is the database jdbc:h2:x and catalogue_query is "
+         "missing; set it to the SELECT whose rows are the images, such as SELECT path, label FROM "
+         "images"),
+        ({"catalogue_query": "SELECT 1", "catalogue": "a.csv"}, "catalogue_query is set and "
+         "catalogue is no database; set catalogue to its URL, such as "
+         "jdbc:postgresql://HOST/DATABASE, or remove catalogue_query"),
+        *(
+            ({"catalogue": f"jdbc:{url}", "catalogue_query": "SELECT 1"}, "catalogue contains a "
+             "password, which would be written to manifests and logs; remove it, and set "
+             "HALFTONE_JDBC_USER and HALFTONE_JDBC_PASSWORD in the environment")
+            for url in ("postgresql://h/d?user=a&Password=b", "mysql://a:b@h/d", "x:y;pwd = b")
+        ),
+    ],
+)  # fmt: skip
+def test_a_database_has_a_query_and_no_password(settings: dict[str, str], mistake: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.config_from_mapping({"preprocess": settings}, source="test")
+    assert str(caught.value) == f"test: 1 mistake\n  preprocess: {mistake}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mistake"),
+    [
+        ("agent", "x", "options.web.agent is unknown; valid are user_agent, timeout_secs, retries, "
+         "requests_per_host, ignore_robots"),
+        ("retries", -1, "options.web.retries is -1; it must be a whole number from 0"),
+        ("retries", True, "options.web.retries is True; it must be a whole number from 0"),
+        ("timeout_secs", "20", "options.web.timeout_secs is '20'; it must be a number of seconds "
+         "from 0.1"),
+        ("requests_per_host", 0, "options.web.requests_per_host is 0; it must be a whole number "
+         "from 1"),
+        ("ignore_robots", 1, "options.web.ignore_robots is 1; it must be true or false"),
+    ],
+)  # fmt: skip
+def test_an_option_of_the_web_is_checked(name: str, value: object, mistake: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.config_from_mapping({"storage": {"options": {"web": {name: value}}}}, source="test")
+    assert str(caught.value).endswith(mistake)
+    options = {"timeout_secs": 5, "ignore_robots": True, "user_agent": "me", "retries": 0}
+    made = config.config_from_mapping({"storage": {"options": {"web": options}}}, source="test")
+    assert made.storage.options["web"] == options
+
+
+def test_a_database_may_have_a_port_and_a_user() -> None:
+    settings = {"catalogue": "jdbc:postgresql://h:5432/d?user=a", "catalogue_query": "SELECT 1"}
+    made = config.config_from_mapping({"preprocess": settings}, source="test")
+    assert made.preprocess.catalogue == "jdbc:postgresql://h:5432/d?user=a"
+
+
 @pytest.mark.parametrize(("text", "mistake"), MISTAKES, ids=[text for text, _ in MISTAKES])
 def test_a_mistake_is_reported_with_file_key_value_and_valid_choices(
     tmp_path: Path, text: str, mistake: str

@@ -25,9 +25,10 @@ def test_runs_share_a_dataset_if_the_settings_of_its_rows_are_equal(
         config(paths=paths, pixels={"height_px": 16}),
         config(paths=paths, splits={"test_fraction": 0.3}),
         config(paths=paths, preprocess={"near_duplicates": "drop"}),
+        config(paths=paths, preprocess={"label_column": "breed"}),
         config(paths={"images": "elsewhere"}),
     ]
-    assert len({key, *map(datasets.dataset_key, others)}) == 6
+    assert len({key, *map(datasets.dataset_key, others)}) == 7
 
 
 def test_a_setting_that_was_added_changes_no_key_by_its_default(

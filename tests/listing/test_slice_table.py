@@ -11,7 +11,7 @@ import pytest
 
 from halftone import arrow
 from halftone.errors import InputError
-from halftone.listing import VALUE_ROWS, SliceTable, open_slice_table, parquet_table
+from halftone.listing import VALUE_ROWS, SliceTable, open_slice_table, parquet_table, text_lines
 
 ROOT = "/data/images"
 
@@ -36,6 +36,31 @@ def test_a_csv_file(tmp_path: Path) -> None:
         ("label", "SITE", "size_bytes"),
     )
     assert table.files[0].modified == url.stat().st_mtime
+
+
+def test_json_lines_and_metadata_of_an_image_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_lines, "_PART_BYTES", 40)
+    url = tmp_path / "t.jsonl"
+    lines = '{"path": "a/1.jpg", "Site": 3, "x": []}\n{"path": "/x/2.jpg", "site": null}\n'
+    url.write_text(lines)
+    table = open_slice_table(str(url), ROOT, ["site"])
+    assert len(table.plan_units()) == 2
+    assert rows(table) == [(f"{ROOT}/a/1.jpg", ["3"]), ("/x/2.jpg", [""])]
+    for split, text in (
+        ("train/metadata.csv", "file_name,site\n1.jpg,north\n"),
+        ("test/metadata.jsonl", '{"file_name": "1.jpg", "site": "south"}\n'),
+    ):
+        (tmp_path / split).parent.mkdir()
+        (tmp_path / split).write_text(text)
+    table = open_slice_table(str(tmp_path), str(tmp_path), ["site"])
+    assert rows(table) == [
+        (f"{tmp_path}/test/1.jpg", ["south"]),
+        (f"{tmp_path}/train/1.jpg", ["north"]),
+    ]
+    assert [file.path for file in table.files] == ["test/metadata.jsonl", "train/metadata.csv"]
+    assert table.size_bytes == 67
 
 
 def test_parquet_files_of_any_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +117,11 @@ def test_a_later_file_without_the_column_is_an_error(tmp_path: Path) -> None:
         ("t.csv", "path,camera,Camera\n", "URL: 2 columns have the name camera: "),
         ("t.parquet", "path,camera\n", "URL: neither Parquet nor CSV: "),
         ("manifest.json", "{}", "URL: is a report of S3 Inventory, which has no columns for "),
+        ("t.lst", "0\t1\ta.jpg\n", "URL: is a .lst file, which has no columns for score.slices; "),
+        ("t.json", '{"images": []}', "URL: is a file of COCO, which has no columns for score.slic"),
+        ("t.manifest", "{}", "URL: is a manifest of labels, which has no columns for score.slices"),
+        ("t.jsonl", '{"path": "1"}', "URL: has no column camera, lens; it has 'path'. Correct sc"),
+        ("missing.jsonl", None, "URL: no such file; check score.slice_catalogue, or the catalogue"),
         ("missing.csv", None, "URL: no such file; check score.slice_catalogue, or the catalogue"),
     ],
 )

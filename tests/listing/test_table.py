@@ -119,6 +119,23 @@ def test_columns_without_meaning_and_a_missing_label_column_are_told(tmp_path: P
     assert list_images(ROOT, write_csv(tmp_path, "path,label\na,b\n")).summary.notes == ()
 
 
+@pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
+def test_the_column_of_labels_may_have_another_name(tmp_path: Path, name: str) -> None:
+    write_csv(tmp_path, "path, Breed ,label\na.jpg,pug,dog\n")
+    write_parquet(tmp_path, {"path": ["a.jpg"], " Breed ": ["pug"], "label": ["dog"]})
+    url = str(tmp_path / name)
+    listed = list_images(ROOT, url, label_column="BREED")
+    assert listed.values("path", "label") == [("a.jpg", "pug")]
+    assert (listed.summary.used_columns, listed.summary.unknown_columns) == (("label",), ("label",))
+    with pytest.raises(InputError) as caught:
+        list_images(ROOT, url, label_column="race")
+    breed = "'Breed '" if name == "list.csv" else "' Breed '"
+    assert str(caught.value) == (
+        f"{url}: has no column race; it has 'path', {breed}, 'label'. Correct "
+        "preprocess.label_column"
+    )
+
+
 def test_back_slashes_beside_slashes_are_part_of_a_name_and_are_told(tmp_path: Path) -> None:
     url = write_csv(tmp_path, "path,label\na/1.jpg,x\nb\\2.jpg,y\n")
     assert rows(url) == [("a/1.jpg", "x", ""), ("b\\2.jpg", "y", "")]
@@ -144,6 +161,10 @@ def test_back_slashes_beside_slashes_are_part_of_a_name_and_are_told(tmp_path: P
         ("s3://bucket/images", "s3a://bucket/images/cat/1.jpg", "cat/1.jpg"),
         ("s3://bucket/images", "s3://other/images/cat/1.jpg", None),
         ("s3://bucket/images", "/images/cat/1.jpg", None),
+        ("https://", "https://host/cat/1.jpg?size=2", "host/cat/1.jpg?size=2"),
+        ("https://", "http://host/cat/1.jpg", None),
+        ("https://host/cat", "https://host/cat/1.jpg", "1.jpg"),
+        ("https://host/cat", "https://host/1.jpg", None),
     ],
 )
 def test_paths_are_relative_to_the_folder_of_images(

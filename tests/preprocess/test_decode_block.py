@@ -162,3 +162,24 @@ def test_whole_files_are_digested_and_a_missing_file_matches_no_other(tmp_path: 
     first, second, third, missing = map(digest_whole_file, keys)
     assert first == second != third
     assert missing not in (first, third)
+
+
+def test_boxes_of_a_file_are_images_of_their_own(draw_images: DrawImages) -> None:
+    root = draw_images(each=1)
+    path = "upright/0000.png"  # 40 x 48 px
+    boxes = ["", "#xywh=0,0,20,20", "#xywh=8,4,20,20", "#xywh=30,0,20,20"]
+    part = decode_images(str(root), entries([path + box for box in boxes]), SPEC, read_threads=2)
+    assert part["key"].to_pylist() == [f"{root}/{path}{box}" for box in boxes]
+    assert part["status"].to_pylist() == ["ok", "ok", "ok", "box_outside"]
+    picture = stripes(1, seed=1000)
+    height_px, width_px = picture.shape[:2]
+    detail = f"the box ends at 50 x 20 px, the image has {width_px} x {height_px}"
+    assert part["detail"].to_pylist() == ["", "", "", detail]
+    expected = cv2.resize(picture[4:24, 8:28], (16, 16), interpolation=cv2.INTER_AREA)
+    assert part["image"][2].as_py() == expected.tobytes()
+    assert len(set(part["source_digest"].to_pylist())) == 4
+    data = (root / path).read_bytes()
+    assert part["source_digest"][0].as_py() == file_digest(data)
+    whole, box, other = (digest_whole_file(f"{root}/{path}{box}") for box in boxes[:3])
+    assert len({whole, box, other}) == 3
+    assert box.startswith(whole)

@@ -34,6 +34,10 @@ def test_the_sources_of_labels_groups_and_splits() -> None:
         "groups": "splits.group_by None",
         "splits": "column split of preprocess.catalogue",
     }
+    with_name = PreprocessSettings(label_column="breed")
+    by_name = sources.describe_sources(with_name, SplitSettings(), ["label", "split"])
+    assert by_name == {**BY_TABLE, "labels": "column breed of preprocess.catalogue"}
+    assert sources.find_changed_sources(BY_TABLE, by_name) == ["labels"]
     assert sources.find_changed_sources(BY_PATH, BY_TABLE) == ["labels", "splits"]
     assert sources.find_changed_sources(BY_PATH, BY_PATH) == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from halftone import arrow, storage
 from halftone.errors import InputError
-from halftone.listing import ListingPlan, plan_listing
+from halftone.listing import ListingKeys, ListingPlan, plan_listing
 from halftone.preprocess.entries import ENTRIES
 from halftone.scoring import image_listing
 from halftone.scoring.image_listing import LabelRules
@@ -81,6 +81,20 @@ def test_a_label_of_a_table_must_be_a_class(root: Path, tmp_path: Path) -> None:
         f"{table}: the label 'cow' is not a class of the model, which has cat, dog; correct it, "
         "or leave it empty if it is not known"
     )
+
+
+def test_a_table_of_new_images_need_not_have_the_column_of_labels(
+    root: Path, tmp_path: Path
+) -> None:
+    keys = ListingKeys("--images", "score.catalogue", requires_label=False)
+    table = tmp_path / "list.jsonl"
+    for label, found in (("breed", "dog"), ("label", "cat")):  # which else the folder tells
+        table.write_text(f'{{"path": "cat/a.png", "{label}": "dog"}}\n')
+        plan = plan_listing(str(root), str(table), ["png"], keys, label_column="breed")
+        images = combine(plan, list_units(plan, tmp_path / "parts"))
+        assert plan.has_labels == (label == "breed")
+        (part,) = images.parts
+        assert storage.read_table(part)["label"].to_pylist() == [found]
 
 
 def test_errors_of_a_unit_are_raised(tmp_path: Path, root: Path) -> None:

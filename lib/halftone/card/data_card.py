@@ -179,7 +179,8 @@ def _ignored_files(manifest: Manifest) -> list[str]:
 
 def _describe_labels(manifest: Manifest) -> str:
     if "label" in (manifest.used_columns or []):
-        return f"the column `label` of {code(manifest.preprocess.catalogue or '')}"
+        column = code(manifest.preprocess.label_column or "label")
+        return f"the column {column} of {code(manifest.preprocess.catalogue or '')}"
     return f"the group of the regular expression {code(manifest.preprocess.label_from)} in the path"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import (
@@ -21,6 +22,8 @@ _IMAGE_SUFFIXES = (
 )
 # fmt: on
 _JPEG_QUALITY = 95
+DATABASE_PREFIX = "jdbc:"  # of URLs of databases
+_PASSWORD = re.compile(r"(?i)(password|passwd|pwd)\s*=|//[^/@:?;]*:[^/@]*@")
 
 
 class PixelSpec(ConfigSection):
@@ -184,10 +187,33 @@ class PreprocessSettings(ConfigSection):
     )
     catalogue: Optional[PathOrUrl] = Field(
         None,
-        description="CSV file, Parquet file or folder of Parquet files that lists the images, used "
-        "instead of a listing of the folder; the column path holds paths relative to paths.images, "
-        "or absolute ones below it; optional columns are label, group, split, size_bytes, "
-        "modified; or the manifest.json of a report of S3 Inventory",
+        description="table that lists the images, used instead of a listing of the folder: CSV, "
+        "JSON Lines, a Parquet file or a folder of them; the column path holds paths relative to "
+        "paths.images, or absolute ones below it; optional columns are label, group, split, "
+        "size_bytes, modified. Or metadata of an ImageFolder, a .lst file, a manifest of SageMaker "
+        "or Rekognition, a file of COCO, the manifest.json of a report of S3 Inventory, or a "
+        "database (jdbc:) with catalogue_query",
+    )
+    catalogue_query: Optional[str] = Field(
+        None,
+        min_length=1,
+        description="SQL query whose rows are the images, if catalogue is a database, such as "
+        "jdbc:postgresql://HOST/DATABASE; HALFTONE_JDBC_USER and HALFTONE_JDBC_PASSWORD are taken "
+        "from the environment",
+        json_schema_extra=ADDED,
+    )
+    label_column: Optional[str] = Field(
+        None,
+        min_length=1,
+        description="name of the catalogue's column, or of the attribute of a manifest, that is "
+        "the label; default: label, or the only attribute. score.catalogue may have it too",
+        json_schema_extra=ADDED,
+    )
+    catalogue_boxes: bool = Field(
+        False,
+        description="each box of a file of COCO is an image of its own; a table has boxes if it "
+        "has the columns x, y, width and height",
+        json_schema_extra=ADDED,
     )
     suffixes: tuple[str, ...] = Field(
         _IMAGE_SUFFIXES,
@@ -243,6 +269,27 @@ class PreprocessSettings(ConfigSection):
         description="threads of each Spark task that read images ahead",
         json_schema_extra=NOTHING,
     )
+
+    @model_validator(mode="after")
+    def _has_a_query_for_a_database(self) -> PreprocessSettings:
+        is_database = self.catalogue is not None and self.catalogue.startswith(DATABASE_PREFIX)
+        if is_database and _PASSWORD.search(str(self.catalogue)):
+            raise ValueError(
+                "catalogue contains a password, which would be written to manifests and logs; "
+                "remove it, and set HALFTONE_JDBC_USER and HALFTONE_JDBC_PASSWORD in the "
+                "environment"
+            )
+        if is_database and self.catalogue_query is None:
+            raise ValueError(
+                f"catalogue is the database {self.catalogue} and catalogue_query is missing; set "
+                "it to the SELECT whose rows are the images, such as SELECT path, label FROM images"
+            )
+        if self.catalogue_query is not None and not is_database:
+            raise ValueError(
+                "catalogue_query is set and catalogue is no database; set catalogue to its URL, "
+                "such as jdbc:postgresql://HOST/DATABASE, or remove catalogue_query"
+            )
+        return self
 
     @field_validator("label_from")
     @classmethod

@@ -21,7 +21,10 @@ _PREFIX = "HALFTONE_"
 # Variables of set-up, tests, schedulers, notebooks and trackers. They are no settings.
 _OTHER_VARIABLES = {
     f"{_PREFIX}{name}"
-    for name in ("AIRFLOW", "CACHE", "CONFIG", "HOME", "PYTHON", "STUDY", "WHEELS")
+    for name in (
+        *("AIRFLOW", "CACHE", "CONFIG", "HOME", "JDBC_PASSWORD", "JDBC_USER", "PYTHON", "STUDY"),
+        "WHEELS",
+    )
 }
 # What Kubernetes sets in each container for a service, such as halftone-train-driver-svc.
 _SERVICE_VARIABLE = re.compile(

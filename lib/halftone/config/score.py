@@ -80,8 +80,8 @@ class ScoreSettings(ConfigSection):
     )
     catalogue: Optional[PathOrUrl] = Field(
         None,
-        description="CSV or Parquet file that lists raw images, with a column path and optionally "
-        "a column label",
+        description="table that lists raw images, in one of the formats of preprocess.catalogue, "
+        "with a column path and optionally a column label",
         json_schema_extra=ROWS,
     )
 
@@ -93,8 +93,8 @@ class ScoreSettings(ConfigSection):
     )
     slice_catalogue: Optional[PathOrUrl] = Field(
         None,
-        description="CSV file, Parquet file or folder of Parquet files with a column path and the "
-        "columns of slices; default: the catalogue that the dataset was made from, or "
+        description="CSV or JSON Lines file, Parquet file or folder of Parquet files with a column "
+        "path and the columns of slices; default: the catalogue that the dataset was made from, or "
         "score.catalogue for raw images",
         json_schema_extra={**METRICS, **ADDED},
     )

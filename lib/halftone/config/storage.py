@@ -22,6 +22,14 @@ _CREDENTIAL_KEY = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(r"://[^/@]*:[^/@]*@|AccountKey=|SharedAccessSignature=|[?&]sig=")
+# The types of an option, the least number, and what it must be in words.
+_WEB_OPTIONS: dict[str, tuple[tuple[type, ...], float, str]] = {
+    "user_agent": ((str,), 0, "text"),
+    "timeout_secs": ((int, float), 0.1, "a number of seconds from 0.1"),
+    "retries": ((int,), 0, "a whole number from 0"),
+    "requests_per_host": ((int,), 1, "a whole number from 1"),
+    "ignore_robots": ((bool,), 0, "true or false"),
+}
 _ENDPOINT_KEYS = ("endpoint_url",)
 _CREDENTIAL_SOURCES = {
     "s3": "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), a profile (AWS_PROFILE) or "
@@ -36,15 +44,31 @@ _CREDENTIAL_SOURCES = {
 class StorageSettings(ConfigSection):
     """How remote stores are accessed, without credentials: see docs/how-to/storage.md."""
 
-    options: dict[Literal["s3", "gs", "abfs", "hdfs", "webhdfs"], dict[str, Any]] = Field(
+    options: dict[Literal["s3", "gs", "abfs", "hdfs", "webhdfs", "web"], dict[str, Any]] = Field(
         default_factory=dict,
-        description="by protocol, arguments of fsspec's client, such as s3: {endpoint_url: ...}",
+        description="by protocol, arguments of fsspec's client, such as s3: {endpoint_url: ...}; "
+        "web, for lists of URLs: user_agent, timeout_secs (20), retries (2), requests_per_host (4 "
+        "at the same time in each process), ignore_robots (false)",
     )
 
     @field_validator("options")
     @classmethod
     def _read_switches(cls, options: dict[str, Any]) -> dict[str, Any]:
         return {protocol: _with_switches(arguments) for protocol, arguments in options.items()}
+
+    @field_validator("options")
+    @classmethod
+    def _knows_the_options_of_the_web(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.get("web", {}).items():
+            if name not in _WEB_OPTIONS:
+                raise ValueError(
+                    f"options.web.{name} is unknown; valid are {', '.join(_WEB_OPTIONS)}"
+                )
+            kinds, least, words = _WEB_OPTIONS[name]
+            is_kind = isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds)
+            if not is_kind or (isinstance(value, (int, float)) and value < least):
+                raise ValueError(f"options.web.{name} is {value!r}; it must be {words}")
+        return options
 
     @model_validator(mode="after")
     def _endpoints_have_a_scheme(self) -> StorageSettings:

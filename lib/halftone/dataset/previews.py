@@ -16,6 +16,7 @@ from halftone.config import PixelSpec
 from halftone.dataset import contact_sheet, schema
 from halftone.dataset.splits import TRAIN
 from halftone.dataset.stored_images import StoredImages
+from halftone.image_boxes import split_box
 
 # Limits that keep the sheet short enough to scroll through.
 _MAX_CLASSES, _MAX_PER_GROUP = 60, 24
@@ -145,5 +146,5 @@ def _iter_rejects(url: str) -> Iterator[pa.Table]:
 def _decode_previews(paths: Sequence[str], spec: PixelSpec) -> list[Optional[PreviewPixels]]:
     return [
         images.decode_preview(data, spec) if isinstance(data, bytes) else None
-        for data in storage.read_files(paths)
+        for data in storage.read_files([split_box(path)[0] for path in paths])
     ]

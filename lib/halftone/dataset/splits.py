@@ -22,7 +22,7 @@ SALTS_PER_DIGEST = 16
 _SALTED_RANGE = 2**32
 
 # The names of splits that data sets use.
-_SPLIT_NAMES = {
+SPLIT_NAMES = {
     "train": TRAIN,
     "training": TRAIN,
     "val": VALIDATION,
@@ -106,7 +106,7 @@ def split_by_fold(group: str, seed: int, fold: int, folds: int) -> str:
 
 def parse_split_name(name: str) -> Optional[str]:
     """Return the split that `name` stands for in data sets, or None if there is none."""
-    return _SPLIT_NAMES.get(name.strip().lower())
+    return SPLIT_NAMES.get(name.strip().lower())
 
 
 def capture_from_path(pattern: re.Pattern[str], path: str) -> Optional[str]:

@@ -52,6 +52,7 @@ def dataset_key(config: Config) -> str:
     )
     images = storage.normalise_url(str(config.paths.images))
     settings = {**settings, "pixels": config.pixels.identity(), "images": images}
+    settings["preprocess"] = drop_added_defaults(config.preprocess, settings["preprocess"])
     text = json.dumps(settings, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -110,14 +111,20 @@ def apply_subset(config: Config, output: str, num_images: int) -> Config:
     url = storage.join(output, SUBSETS_FOLDER, f"{dataset_key(config)}-{num_images}.parquet")
     if not storage.exists(url):
         storage.write_table(url, _select_subset(config, num_images))
-    preprocess_settings = config.preprocess.model_copy(update={"catalogue": url})
+    update: dict[str, Any] = dict.fromkeys(("label_column", "catalogue_query"))
+    update.update(catalogue=url, catalogue_boxes=False)
+    preprocess_settings = config.preprocess.model_copy(update=update)
     return config.model_copy(update={"preprocess": preprocess_settings})
 
 
 def _select_subset(config: Config, num_images: int) -> pa.Table:
     """Return the images of each class with the least hashes, as listing.TABLE_COLUMNS."""
     root, settings = storage.normalise_url(str(config.paths.images)), config.preprocess
-    plan = plan_listing(root, settings.catalogue, settings.suffixes)
+    plan = plan_listing(
+        *(root, settings.catalogue, settings.suffixes),
+        label_column=settings.label_column,
+        boxes=settings.catalogue_boxes,
+    )
     remarks = UnitRemarks()
     rows_by_label: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for unit in plan.units.to_pylist():

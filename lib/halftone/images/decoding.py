@@ -20,13 +20,14 @@ import cv2
 import numpy as np
 
 from halftone.config import PixelSpec
+from halftone.image_boxes import ImageBox
 from halftone.images.fitting import Placement, ReducedPixels, fit_pixels, place
 from halftone.images.jpeg import read_jpeg_header
 from halftone.images.jpeg_scale import FULL_SCALE, choose_scale
 from halftone.images.jpeg_strict import decode_jpeg_strictly
 from halftone.images.orientation import MIRRORED_COLUMNS, MIRRORED_ROWS, SIDEWAYS, turn_upright
 from halftone.images.png import PNG_SIGNATURE
-from halftone.images.result import DecodedImage, ImageRejectedError, PixelArray
+from halftone.images.result import DecodedImage, ImageRejectedError, PixelArray, check_box
 from halftone.images.stills import decode_still
 
 cv2.setNumThreads(1)  # there is one worker process per core
@@ -65,8 +66,11 @@ _PNM_MAGIC = re.compile(rb"P[1-6][\s#]")
 _BMP_HEADER_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
-def decode(data: bytes, spec: PixelSpec) -> DecodedImage:
+def decode(data: bytes, spec: PixelSpec, box: Optional[ImageBox] = None) -> DecodedImage:
     """Decode a whole image file.
+
+    Args:
+        box: the part of the upright image that is fitted; None: all.
 
     Returns:
         The pixels, (height_px, width_px, channels) uint8, and the source's size and format.
@@ -76,7 +80,10 @@ def decode(data: bytes, spec: PixelSpec) -> DecodedImage:
     """
     kind = detect_format(data)
     try:
-        stored = _decode_jpeg(data, spec) if kind == "jpeg" else _decode_still(data, kind, spec)
+        if kind == "jpeg":
+            stored = _decode_jpeg(data, spec, box)
+        else:
+            stored = _decode_still(data, kind, spec, box)
         height_px, width_px = stored.upright_size
         fitted = fit_pixels(_turn_upright(stored, spec.channels), stored.placement, spec)
     except MemoryError:
@@ -132,22 +139,52 @@ class _StoredPicture(NamedTuple):
     placement: Placement
 
 
-def _decode_jpeg(data: bytes, spec: PixelSpec) -> _StoredPicture:
+def _decode_jpeg(data: bytes, spec: PixelSpec, box: Optional[ImageBox]) -> _StoredPicture:
     header = read_jpeg_header(data, spec)
     size = (header.height_px, header.width_px)
     upright_size = size[::-1] if header.orientation in SIDEWAYS else size
-    placement = place(*upright_size, spec)
-    scale = choose_scale(*upright_size, placement)
+    placement = _place_part(*upright_size, spec, box)
+    if box is None:
+        scale = choose_scale(*upright_size, placement)
+    else:
+        of_blocks = _mirror(placement, upright_size, header.orientation)
+        scale = choose_scale(*upright_size, of_blocks, more_px=1)
     pixels, scale = decode_jpeg_strictly(data, header, spec, scale)
     return _StoredPicture(pixels, scale, header.orientation, upright_size, placement)
 
 
-def _decode_still(data: bytes, kind: str, spec: PixelSpec) -> _StoredPicture:
+def _decode_still(
+    data: bytes, kind: str, spec: PixelSpec, box: Optional[ImageBox]
+) -> _StoredPicture:
     pixels, orientation = decode_still(data, kind, spec)
     size = (pixels.shape[0], pixels.shape[1])
     upright_size = size[::-1] if orientation in SIDEWAYS else size
-    placement = place(*upright_size, spec)
+    placement = _place_part(*upright_size, spec, box)
     return _StoredPicture(pixels, FULL_SCALE, orientation, upright_size, placement)
+
+
+def _place_part(
+    height_px: int, width_px: int, spec: PixelSpec, box: Optional[ImageBox]
+) -> Placement:
+    """Place an upright source, or a box of it as if it were a source of its own."""
+    if box is None:
+        return place(height_px, width_px, spec)
+    check_box(spec, box, width_px, height_px)
+    of_box = place(box.height, box.width, spec)
+    return of_box._replace(top_px=box.y + of_box.top_px, left_px=box.x + of_box.left_px)
+
+
+def _mirror(placement: Placement, size: tuple[int, int], orientation: int) -> Placement:
+    """Return a placement as seen from where the blocks of a JPEG begin.
+
+    A source of 203 px that is mirrored has its whole blocks at its other end.
+    """
+    top_px, left_px = placement.top_px, placement.left_px
+    if orientation in MIRRORED_ROWS:
+        top_px = size[0] - top_px - placement.height_px
+    if orientation in MIRRORED_COLUMNS:
+        left_px = size[1] - left_px - placement.width_px
+    return placement._replace(top_px=top_px, left_px=left_px)
 
 
 def _turn_upright(stored: _StoredPicture, channels: int) -> ReducedPixels:

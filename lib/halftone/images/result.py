@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halftone.config import PixelSpec
+from halftone.image_boxes import ImageBox
 
 PixelArray = npt.NDArray[np.uint8]  # (H, W, C), C-contiguous unless documented otherwise
 
@@ -18,6 +19,7 @@ REJECT_REASONS: tuple[str, ...] = (
     "damaged",
     "too_large",
     "too_small",
+    "box_outside",
     "unsupported",
 )
 MAX_DETAIL_CHARS = 160
@@ -36,6 +38,21 @@ def check_size(spec: PixelSpec, width_px: int, height_px: int) -> None:
     if min(width_px, height_px) < spec.min_side_px:
         raise ImageRejectedError(
             "too_small", f"{width_px} x {height_px} px, min_side_px is {spec.min_side_px}"
+        )
+
+
+def check_box(spec: PixelSpec, box: ImageBox, width_px: int, height_px: int) -> None:
+    """Raise ImageRejectedError for a box that is not within an upright image, or too small."""
+    right_px, bottom_px = box.x + box.width, box.y + box.height
+    if right_px > width_px or bottom_px > height_px:
+        raise ImageRejectedError(
+            "box_outside",
+            f"the box ends at {right_px} x {bottom_px} px, the image has {width_px} x {height_px}",
+        )
+    if min(box.width, box.height) < spec.min_side_px:
+        raise ImageRejectedError(
+            "too_small",
+            f"box of {box.width} x {box.height} px, min_side_px is {spec.min_side_px}",
         )
 
 

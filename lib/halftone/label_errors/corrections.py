@@ -92,7 +92,11 @@ def write_corrections(
     """
     preprocess = config.preprocess
     root = storage.normalise_url(str(config.paths.images))
-    plan = plan_listing(root, preprocess.catalogue, preprocess.suffixes)
+    plan = plan_listing(
+        *(root, preprocess.catalogue, preprocess.suffixes),
+        label_column=preprocess.label_column,
+        boxes=preprocess.catalogue_boxes,
+    )
     units = create_frame(spark, plan.units, plan.units.num_rows)
     list_images = partial(_list_unit, plan.without_units(), preprocess.label_from)
     listed = expand_rows(units, list_images, _LISTED)

@@ -22,6 +22,7 @@ from halftone.listing.plan import (
 )
 from halftone.listing.remarks import UnitRemarks
 from halftone.listing.slice_table import VALUE_ROWS, SliceTable, open_slice_table
+from halftone.listing.table_columns import ColumnTitles, find_columns
 
 __all__ = [
     "ACCEPT",
@@ -35,11 +36,13 @@ __all__ = [
     "UNKNOWN_BYTES",
     "UNREADABLE",
     "VALUE_ROWS",
+    "ColumnTitles",
     "ListingKeys",
     "ListingPlan",
     "ListingSummary",
     "SliceTable",
     "UnitRemarks",
+    "find_columns",
     "list_unit",
     "open_slice_table",
     "plan_listing",

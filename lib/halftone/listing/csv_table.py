@@ -21,8 +21,13 @@ from halftone.arrow.columns import SLICE_ROWS
 from halftone.errors import InputError
 from halftone.listing.listed_rows import EMPTY_TEXTS, fill_columns
 from halftone.listing.remarks import UnitRemarks
-from halftone.listing.table_columns import KnownColumns, find_columns
-from halftone.listing.table_paths import make_relative
+from halftone.listing.table_columns import (
+    PLAIN_TITLES,
+    ColumnTitles,
+    KnownColumns,
+    find_columns,
+)
+from halftone.listing.table_paths import NO_BASE, PathBase, make_relative
 
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _PARQUET_MARK = b"PAR1"
@@ -44,6 +49,7 @@ class CsvTable(NamedTuple):
     num_columns: int
     columns: Mapping[int, str]  # names of those to read, by the index of the column
     skip_spaces: bool
+    base: PathBase = NO_BASE
 
     def plan_units(self) -> list[None]:
         """Return one unit: only who has read all before a line knows whether a quote is open."""
@@ -57,11 +63,11 @@ class CsvTable(NamedTuple):
         """
         num_rows = 0
         for table in self.read_texts():
-            rows = fill_columns(self.url, table)
+            rows = fill_columns(self.url, self.base.apply(table))
             yield make_relative(self.url, self.root, num_rows, rows, remarks)
             num_rows += table.num_rows
 
-    def read_texts(self) -> Iterator[pa.Table]:
+    def read_texts(self, unit: None = None) -> Iterator[pa.Table]:
         """Yield tables of `columns` as text, of up to SLICE_ROWS rows.
 
         Raises:
@@ -78,7 +84,9 @@ class CsvHeader(NamedTuple):
     skip_spaces: bool  # whether spaces follow the commas
 
 
-def open_csv(url: str, root: str) -> tuple[CsvTable, KnownColumns]:
+def open_csv(
+    url: str, root: str, titles: ColumnTitles = PLAIN_TITLES, base: PathBase = NO_BASE
+) -> tuple[CsvTable, KnownColumns]:
     """Open a CSV file, and find the columns of TABLE_COLUMNS.
 
     Raises:
@@ -86,8 +94,8 @@ def open_csv(url: str, root: str) -> tuple[CsvTable, KnownColumns]:
         InputError: the file is no such CSV file, or as `find_columns`.
     """
     header = read_header(url)
-    known = find_columns(url, header.names)
-    table = CsvTable(url, root, len(header.names), known.by_index, header.skip_spaces)
+    known = find_columns(url, header.names, titles)
+    table = CsvTable(url, root, len(header.names), known.by_index, header.skip_spaces, base)
     return table, known
 
 

@@ -9,6 +9,7 @@ from halftone import arrow
 from halftone.arrow import Column
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.listing.boxes import BOX_COLUMNS, apply_boxes
 from halftone.listing.corrections import CORRECTION_COLUMNS, apply_corrections
 
 # The size of a file if the table has no column for it. A change of the file is then not detected.
@@ -46,7 +47,7 @@ _DEFAULTS = {
 }
 # The text that stands for an empty cell of a text file, by the name of its column.
 EMPTY_TEXTS = {
-    **dict.fromkeys(CORRECTION_COLUMNS, ""),
+    **dict.fromkeys(CORRECTION_COLUMNS | BOX_COLUMNS, ""),
     **{field.name: str(_DEFAULTS[field.type][0].as_py()) for field in TABLE_COLUMNS},
 }
 
@@ -55,9 +56,10 @@ def fill_columns(source: str, table: pa.Table) -> pa.Table:
     """Return LISTED with the columns that the table has, and default values in the others.
 
     Raises:
-        InputError: a column cannot be converted to its type, or as `apply_corrections`.
+        InputError: a column cannot be converted to its type, or as `apply_corrections` and
+            `apply_boxes`.
     """
-    table = apply_corrections(source, table)
+    table = apply_boxes(source, apply_corrections(source, table))
     columns = [_column_or_default(source, table, field) for field in LISTED]
     return pa.table(columns, schema=LISTED)
 

@@ -13,7 +13,7 @@ from halftone.arrow.columns import SLICE_ROWS
 from halftone.errors import InputError
 from halftone.listing.listed_rows import fill_columns
 from halftone.listing.remarks import UnitRemarks
-from halftone.listing.table_columns import KnownColumns, find_columns
+from halftone.listing.table_columns import PLAIN_TITLES, ColumnTitles, KnownColumns, find_columns
 from halftone.listing.table_paths import make_relative
 from halftone.storage import FileInfo
 
@@ -35,6 +35,7 @@ class ParquetTable(NamedTuple):
     root: str  # the folder of images
     files: list[tuple[str, int]]  # the URLs, and the sizes in bytes
     columns: frozenset[str]  # names in TABLE_COLUMNS
+    titles: ColumnTitles = PLAIN_TITLES
 
     def plan_units(self) -> list[list[ParquetPart]]:
         """Return the units: several small files, or parts of a large one."""
@@ -60,7 +61,7 @@ class ParquetTable(NamedTuple):
         yield from read_part(part, self._find_columns)
 
     def _find_columns(self, url: str, header: Sequence[str]) -> Mapping[int, str]:
-        names = find_columns(url, header).by_index
+        names = find_columns(url, header, self.titles).by_index
         if set(names.values()) != self.columns:
             raise InputError(
                 f"{url}: has the columns {', '.join(sorted(names.values()))}, and another file of "
@@ -119,7 +120,9 @@ def part_of_groups(num_groups: int, part: ParquetPart) -> tuple[int, int]:
     return low, high
 
 
-def open_parquet_table(url: str, root: str) -> tuple[ParquetTable, KnownColumns]:
+def open_parquet_table(
+    url: str, root: str, titles: ColumnTitles = PLAIN_TITLES
+) -> tuple[ParquetTable, KnownColumns]:
     """Find the files of a table, and read the names of the columns of the first one.
 
     Raises:
@@ -130,8 +133,8 @@ def open_parquet_table(url: str, root: str) -> tuple[ParquetTable, KnownColumns]
     files = [(url, size_bytes)] if size_bytes is not None else find_parquet_files(url)
     first_url = files[0][0]
     with parquet_errors(first_url):
-        known = find_columns(first_url, storage.read_column_names(first_url))
-    return ParquetTable(root, files, frozenset(known.by_index.values())), known
+        known = find_columns(first_url, storage.read_column_names(first_url), titles)
+    return ParquetTable(root, files, frozenset(known.by_index.values()), titles), known
 
 
 def find_parquet_files(url: str) -> list[tuple[str, int]]:

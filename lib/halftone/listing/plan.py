@@ -9,17 +9,19 @@ from typing import Any, NamedTuple, Optional, Union
 import pyarrow as pa
 
 from halftone import arrow, storage
+from halftone.config.dataset import DATABASE_PREFIX
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing.bucket import S3Folder, StoreFolder
-from halftone.listing.csv_table import CsvTable, open_csv
 from halftone.listing.file_rows import clean_endings
 from halftone.listing.folder import LocalFolder, NoFolderError
 from halftone.listing.inventory import MANIFEST_NAME, Inventory, open_inventory
 from halftone.listing.listed_rows import GROUP, TABLE_COLUMNS
-from halftone.listing.parquet_table import ParquetTable, open_parquet_table
+from halftone.listing.parquet_table import ParquetTable
 from halftone.listing.remarks import UnitRemarks
-from halftone.listing.table_columns import KnownColumns
+from halftone.listing.table_columns import ColumnTitles, KnownColumns
+from halftone.listing.table_formats import TableSource, open_table
+from halftone.storage.urls import ALL_HOSTS
 
 UNITS = pa.schema(
     [
@@ -28,7 +30,6 @@ UNITS = pa.schema(
     ]
 )
 FolderSource = Union[LocalFolder, S3Folder, StoreFolder, Inventory]
-TableSource = Union[CsvTable, ParquetTable]
 
 
 class ListingKeys(NamedTuple):
@@ -36,6 +37,7 @@ class ListingKeys(NamedTuple):
 
     images: str
     catalogue: str
+    requires_label: bool = True  # whether a catalogue must have preprocess.label_column
 
 
 _PREPROCESS_KEYS = ListingKeys("paths.images or --input", "preprocess.catalogue")
@@ -77,12 +79,16 @@ def plan_listing(
     catalogue_url: Optional[str],
     suffixes: Sequence[str],
     keys: ListingKeys = _PREPROCESS_KEYS,
+    label_column: Optional[str] = None,
+    boxes: bool = False,
 ) -> ListingPlan:
     """Plan to list the images of a table or, if `catalogue_url` is None, those below `root`.
 
     Args:
         root: the folder of images.
         suffixes: the endings of images in a folder; case and a leading dot do not matter.
+        label_column: the name of the table's column of labels; None: `label`, if there is one.
+        boxes: whether each box of a file of COCO is an image of its own.
 
     Raises:
         InputError: there is no such folder or table, or it is not readable as one.
@@ -95,18 +101,30 @@ def plan_listing(
         except NoFolderError as error:
             raise InputError(f"{error}; check {keys.images}") from None
         return ListingPlan(root, source, None, units, keys=keys)
+    if catalogue_url.startswith(DATABASE_PREFIX):
+        raise InputError(
+            f"{catalogue_url}: is a database, which only preprocess reads, without --estimate; "
+            f"write the rows of the query to a table, and give that as {keys.catalogue}"
+        )
     url = storage.normalise_url(catalogue_url)
     try:
         if url.rpartition("/")[2] == MANIFEST_NAME:
             plan = _plan_inventory(url, open_inventory(url, root, endings))
         else:
-            plan = _plan_table(root, url)
+            titles = ColumnTitles(
+                label=label_column, requires_label=keys.requires_label, boxes=boxes
+            )
+            plan = _plan_table(root, url, titles)
     except FileNotFoundError:
         raise InputError(f"{url}: no such file; check {keys.catalogue}") from None
     return plan._replace(keys=keys)
 
 
 def _open_folder(root: str, endings: frozenset[str]) -> Union[LocalFolder, S3Folder, StoreFolder]:
+    if root in ALL_HOSTS:
+        raise InputError(
+            f"{root}: the web cannot be listed; give a table of URLs as preprocess.catalogue"
+        )
     if storage.is_local(root):
         return LocalFolder(root, endings)
     return (S3Folder if root.startswith("s3://") else StoreFolder)(root, endings)
@@ -117,29 +135,23 @@ def _plan_inventory(url: str, source: Inventory) -> ListingPlan:
     return ListingPlan(source.root, source, url, _build_units(source.plan_units()), notes=(note,))
 
 
-def _plan_table(root: str, url: str) -> ListingPlan:
-    source, known = _open_table(root, url)
-    notes = tuple(_header_notes(url, known))
+def _plan_table(root: str, url: str, titles: ColumnTitles) -> ListingPlan:
+    source, known = open_table(url, root, titles)
+    notes = tuple(_header_notes(url, known, titles))
     has_labels = schema.LABEL in known.names
     units = _build_units(source.plan_units())
     return ListingPlan(root, source, url, units, has_labels, tuple(known.unknown), notes)
 
 
-def _open_table(root: str, url: str) -> tuple[TableSource, KnownColumns]:
-    if url.lower().endswith(".parquet") or storage.file_size(url) is None:
-        return open_parquet_table(url, root)
-    return open_csv(url, root)
-
-
-def _header_notes(url: str, known: KnownColumns) -> Iterator[str]:
+def _header_notes(url: str, known: KnownColumns, titles: ColumnTitles) -> Iterator[str]:
     if known.unknown:
         names = ", ".join(map(repr, known.unknown))
         known_names = ", ".join(TABLE_COLUMNS.names)
         yield f"{url}: columns that are not used: {names}; known are {known_names}"
     if schema.LABEL not in known.names:
         yield (
-            f"{url}: has no column {schema.LABEL}; the labels come from the paths, by "
-            "preprocess.label_from"
+            f"{url}: has no column {titles.label or schema.LABEL}; the labels come from the paths, "
+            "by preprocess.label_from"
         )
 
 
@@ -197,7 +209,7 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
 
 
 def _check_folder(plan: ListingPlan, remarks: UnitRemarks) -> None:
-    assert not isinstance(plan.source, (CsvTable, ParquetTable))
+    assert isinstance(plan.source, (LocalFolder, S3Folder, StoreFolder, Inventory))
     if not remarks.num_images and not remarks.num_unreadable:
         source = f"{plan.table_url}: {plan.root}" if plan.table_url else plan.root
         raise InputError(

@@ -1,6 +1,7 @@
 """A table that gives images a value in each of some columns, such as the camera.
 
-It is read as a table of images is: CSV, Parquet, or a folder of Parquet files.
+It is read as a table of images is: CSV, JSON Lines, Parquet, a folder of Parquet files, or the
+metadata of an ImageFolder.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,10 @@ from halftone.arrow import Column
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing.csv_table import CsvTable, read_header
+from halftone.listing.image_folder import MetadataFile, find_metadata, is_metadata, place_of
 from halftone.listing.inventory import MANIFEST_NAME
+from halftone.listing.json_lines import open_json_values
+from halftone.listing.line_table import LineTable
 from halftone.listing.parquet_table import (
     ParquetPart,
     find_parquet_files,
@@ -27,8 +31,9 @@ from halftone.listing.parquet_table import (
     plan_parts,
     read_part,
 )
-from halftone.listing.table_columns import find_value_columns
-from halftone.listing.table_paths import relative_path
+from halftone.listing.table_columns import PLAIN_TITLES, find_value_columns
+from halftone.listing.table_formats import TextFormat, find_text_format
+from halftone.listing.table_paths import NO_BASE, relative_path
 from halftone.storage import FileInfo
 
 VALUES = "values"
@@ -43,7 +48,7 @@ class SliceTable(NamedTuple):
     url: str
     root: str  # the folder of images
     columns: tuple[str, ...]
-    csv: Optional[CsvTable]  # None: it is a Parquet file or a folder of them
+    texts: tuple[Union[CsvTable, LineTable], ...]  # empty: a Parquet file or a folder of them
     files: tuple[FileInfo, ...]  # below the URL, or the file itself with the path ""
 
     @property
@@ -52,8 +57,9 @@ class SliceTable(NamedTuple):
 
     def plan_units(self) -> list[str]:
         """Return the units, as JSON: one for a CSV file, otherwise parts of about 64 MiB."""
-        if self.csv is not None:
-            return [json.dumps(None)]
+        if self.texts:
+            of_texts = [list[Any](table.plan_units()) for table in self.texts]
+            return [json.dumps([n, unit]) for n, units in enumerate(of_texts) for unit in units]
         urls = [storage.join(self.url, file.path) if file.path else self.url for file in self.files]
         sizes = [file.size_bytes for file in self.files]
         return [json.dumps(unit) for unit in plan_parts(list(zip(urls, sizes)))]
@@ -64,10 +70,12 @@ class SliceTable(NamedTuple):
         Raises:
             InputError: a file is not as its table should be, or a path is empty.
         """
-        if self.csv is not None:
+        if self.texts:
+            number, unit_of_text = json.loads(unit)
+            text = self.texts[number]
             num_rows = 0
-            for table in self.csv.read_texts():
-                yield self._value_rows(self.url, num_rows, table)
+            for table in text.read_texts(unit_of_text):
+                yield self._value_rows(text.url, num_rows, text.base.apply(table))
                 num_rows += table.num_rows
             return
         for url, part, num_parts in json.loads(unit):
@@ -115,11 +123,10 @@ def open_slice_table(url: str, root: str, columns: Sequence[str]) -> SliceTable:
         )
     file = storage.file_info(url)
     try:
-        if file is not None and not url.lower().endswith(_ENDING):
-            header = read_header(url)
-            indices = find_value_columns(url, header.names, columns)
-            csv = CsvTable(url, root, len(header.names), indices, header.skip_spaces)
-            return SliceTable(url, root, tuple(columns), csv, (file,))
+        if metadata := _find_texts(url, file):
+            texts = [_open_text(found, root, columns) for found in metadata]
+            infos = [_info_below(url, found.url) for found in metadata]
+            return SliceTable(url, root, tuple(columns), tuple(texts), tuple(infos))
         files = _find_files(url) if file is None else [file]
     except FileNotFoundError:
         raise InputError(
@@ -129,7 +136,40 @@ def open_slice_table(url: str, root: str, columns: Sequence[str]) -> SliceTable:
     first_url = storage.join(url, files[0].path) if file is None else url
     with parquet_errors(first_url):
         find_value_columns(first_url, storage.read_column_names(first_url), columns)
-    return SliceTable(url, root, tuple(columns), None, tuple(files))
+    return SliceTable(url, root, tuple(columns), (), tuple(files))
+
+
+def _find_texts(url: str, file: Optional[FileInfo]) -> list[MetadataFile]:
+    """Return the text files of a table; none if it may be Parquet."""
+    if url.lower().endswith(_ENDING):
+        return []
+    if file is None or is_metadata(url):
+        return find_metadata(url)
+    return [MetadataFile(url, NO_BASE)]
+
+
+def _open_text(file: MetadataFile, root: str, columns: Sequence[str]) -> Union[CsvTable, LineTable]:
+    url = file.url
+    titles, base = place_of(file) if file.base.folder else (PLAIN_TITLES, NO_BASE)
+    kind = find_text_format(url)
+    if kind is TextFormat.JSON_LINES:
+        return open_json_values(url, root, columns, titles.path, base)
+    if kind is not TextFormat.CSV:
+        raise InputError(
+            f"{url}: is {kind.value}, which has no columns for score.slices; give a table that has "
+            "them as score.slice_catalogue"
+        )
+    header = read_header(url)
+    indices = find_value_columns(url, header.names, columns, titles.path)
+    return CsvTable(url, root, len(header.names), indices, header.skip_spaces, base)
+
+
+def _info_below(url: str, file_url: str) -> FileInfo:
+    """Return what is known of a file, with its path below `url`."""
+    info = storage.file_info(file_url)
+    if info is None:
+        raise FileNotFoundError(file_url)
+    return info._replace(path=file_url[len(url) :].lstrip("/"))
 
 
 def _find_files(url: str) -> list[FileInfo]:

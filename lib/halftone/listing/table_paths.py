@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,37 @@ _ABSOLUTE = re.compile(r"^(/|[A-Za-z][A-Za-z0-9+.-]*:/)")
 _HERE = "./"  # as `find .` writes
 
 
+class PathBase(NamedTuple):
+    """Where a table is, if that says something of its rows."""
+
+    folder: Optional[str] = None  # of which its paths are relative; None: the folder of images
+    split: str = ""  # of all its rows; empty: the column `split` tells it, if there is one
+
+    def apply(self, rows: pa.Table) -> pa.Table:
+        """Return rows of a table with paths that do not depend on its place, and with the split.
+
+        Args:
+            rows: with a column `path`, and without a column `split` if this has one.
+        """
+        if self.folder is not None:
+            paths = [_resolve(self.folder, path or "") for path in rows[schema.PATH].to_pylist()]
+            index = rows.column_names.index(schema.PATH)
+            rows = rows.set_column(index, schema.PATH, arrow.chunked_string_array(paths))
+        if self.split:
+            split = arrow.repeat_value(arrow.string_array([self.split]), rows.num_rows)
+            rows = rows.append_column(schema.SPLIT, split)
+        return rows
+
+
+NO_BASE = PathBase()
+
+
+def _resolve(folder: str, path: str) -> str:
+    if not path or _ABSOLUTE.match(path):
+        return path
+    return storage.join(folder, path.removeprefix(_HERE) if storage.is_local(folder) else path)
+
+
 def relative_path(root: str, path: str) -> Optional[str]:
     """Return `path` relative to `root`, or None if it is not below `root`.
 
@@ -29,10 +60,14 @@ def relative_path(root: str, path: str) -> Optional[str]:
             `storage.normalise_url` knows.
     """
     if _ABSOLUTE.match(path):
-        path, below = storage.normalise_url(path), f"{root.rstrip('/')}/"
+        path, below = storage.normalise_url(path), _with_slash(root)
         return path[len(below) :] if path.startswith(below) else None
     # Keys of object stores are not paths: there, a dot is a name like any other.
     return path[len(_HERE) :] if path.startswith(_HERE) and storage.is_local(root) else path
+
+
+def _with_slash(root: str) -> str:
+    return root if root.endswith("/") else f"{root}/"  # of all hosts: https://
 
 
 def make_relative(

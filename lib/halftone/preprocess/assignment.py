@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from halftone import arrow
 from halftone.config import Config, SplitSettings
 from halftone.dataset import schema, splits
+from halftone.image_boxes import split_box
 from halftone.listing import GROUP
 from halftone.preprocess.entries import NO_SPLIT, POSITION, UNLABELLED
 from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
@@ -253,9 +254,9 @@ def _drawn_splits(
         group = cell.strip() or (splits.capture_from_path(pattern, path) if pattern else None)
         if not group:
             alone.append(path)
-        drawn.append(
-            _choose_split(group or path, rules.splits, rules.seed, test_fraction[split_id])
-        )
+        # Boxes of an image stay together, as they may overlap.
+        group = group or split_box(path)[0]
+        drawn.append(_choose_split(group, rules.splits, rules.seed, test_fraction[split_id]))
     summary.num_ungrouped += len(alone)
     if alone:
         paths = [*filter(None, [summary.first_ungrouped]), min(alone)]

@@ -10,7 +10,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from halftone import arrow, images, storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
 from halftone.dataset.splits import SPLITS
+from halftone.image_boxes import ImageBox, split_box
 from halftone.listing import UNREADABLE
 
 PART_NAME = "part-"  # prefix of the names of parts
@@ -115,8 +116,11 @@ def decode_images(root: str, entries: pa.Table, pixels: PixelSpec, read_threads:
     """
     keys = [storage.join(root, path) for path in entries[schema.PATH].to_pylist()]
     sizes = entries[schema.SIZE_BYTES].to_pylist()
-    files = _read_ahead(keys, sizes, read_threads)
-    staged = [_decode_image(data, size, pixels) for data, size in zip(files, sizes)]
+    places = [split_box(key) for key in keys]
+    files = _read_ahead([url for url, _ in places], sizes, read_threads)
+    staged = [
+        _decode_image(data, size, pixels, box) for data, size, (_, box) in zip(files, sizes, places)
+    ]
     # Hashed before they are encoded, so that near duplicates do not depend on the encoding.
     hashes = _hash_pixels(staged, pixels)
     return _build_part(keys, entries, _encode_images(staged, pixels), hashes)
@@ -156,6 +160,13 @@ def file_digest(data: bytes) -> bytes:
     return hashlib.blake2b(sample + len(data).to_bytes(8, "big"), digest_size=16).digest()
 
 
+def _digest_part(digest: bytes, box: Optional[ImageBox]) -> bytes:
+    """Return the digest of a box of a file: another box of the same bytes is no duplicate."""
+    if box is None:
+        return digest
+    return hashlib.blake2b(digest + box.fragment().encode(), digest_size=16).digest()
+
+
 class _StagedImage(NamedTuple):
     """The columns of a PART that are not in the listing."""
 
@@ -168,13 +179,15 @@ class _StagedImage(NamedTuple):
     source_digest: bytes
 
 
-def _decode_image(data: ReadResult, listed_bytes: int, pixels: PixelSpec) -> _StagedImage:
+def _decode_image(
+    data: ReadResult, listed_bytes: int, pixels: PixelSpec, box: Optional[ImageBox] = None
+) -> _StagedImage:
     if isinstance(data, OSError):
         detail = data.strerror or str(data) or type(data).__name__
         return _StagedImage(UNREADABLE, detail, b"", 0, 0, listed_bytes, bytes(16))
-    file_facts = (len(data), file_digest(data))
+    file_facts = (len(data), _digest_part(file_digest(data), box))
     try:
-        decoded = images.decode(data, pixels)
+        decoded = images.decode(data, pixels, box)
     except images.ImageRejectedError as rejected:
         return _StagedImage(rejected.reason, rejected.detail, b"", 0, 0, *file_facts)
     height_px, width_px = decoded.source_height_px, decoded.source_width_px
@@ -267,12 +280,15 @@ def _chunk_bounds(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def digest_whole_file(key: str) -> str:
-    """Digest all bytes of a file.
+    """Digest all bytes of a file, and the box of the key, if it has one.
 
     A file that cannot be read any more gets a text that is equal to no digest and no other file's.
     """
-    (data,) = storage.read_files([key])
-    return f"{key}: {data}" if isinstance(data, OSError) else hashlib.sha256(data).hexdigest()
+    url, box = split_box(key)
+    (data,) = storage.read_files([url])
+    if isinstance(data, OSError):
+        return f"{key}: {data}"
+    return hashlib.sha256(data).hexdigest() + (box.fragment() if box else "")
 
 
 def has_partial_digest(source_bytes: int) -> bool:

@@ -68,7 +68,9 @@ def estimate_preprocessing(
         InputError: as `catalogue.build_catalogue`.
     """
     plan = plan_listing(
-        storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes
+        *(storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes),
+        label_column=config.preprocess.label_column,
+        boxes=config.preprocess.catalogue_boxes,
     )
     log_notes(plan.notes)
     spark = session()

@@ -60,6 +60,7 @@ _REJECT_CURES = {
     "unsupported": "save the images in another format, such as PNG",
     "too_large": "raise pixels.max_pixels or pixels.max_scans",
     "too_small": "lower pixels.min_side_px",
+    "box_outside": "correct the boxes in the table: they are in px of the upright image",
     "unreadable": "check that the files exist and may be read",
     "unlabelled": "correct preprocess.label_from or the labels in the table",
     "conflict": "keep each image under one label",

@@ -33,13 +33,14 @@ from halftone.config.effects import result_settings
 from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.listing import ListingPlan, plan_listing
+from halftone.listing import ColumnTitles, ListingPlan, plan_listing
 from halftone.locking.lock import LOCK_FOLDER, Lock
 from halftone.locking.output import check_output, hold_output
-from halftone.preprocess import catalogue, changes, moved_rows, sources, staging
+from halftone.preprocess import catalogue, changes, database_query, moved_rows, sources, staging
 from halftone.preprocess.catalogue import Catalogue, build_catalogue
 from halftone.preprocess.conflict_labels import digest_conflict_labels
 from halftone.preprocess.context import PreprocessContext
+from halftone.preprocess.database_query import find_query, plan_query
 from halftone.preprocess.decode_block import DecodeJob
 from halftone.preprocess.delta import Delta
 from halftone.preprocess.entries import CONFLICT
@@ -91,12 +92,31 @@ def preprocess(
     _read_previous_manifest(dataset, config)
     check_output(dataset)  # before the images are listed, which may take minutes
     session = cache(session)
-    plan = plan_listing(images, config.preprocess.catalogue, config.preprocess.suffixes)
-    log_notes(plan.notes)
+    query = find_query(config.preprocess)
+    plan = None if query else _plan_listing(config, images)
     with hold_output(dataset, "preprocess") as lock:
+        if query is not None:
+            titles = ColumnTitles(label=config.preprocess.label_column)
+            folder = storage.join(dataset, staging.FOLDER, database_query.FOLDER)
+            plan = plan_query(session(), query, images, titles, folder)
+            log_notes(plan.notes)
+        assert plan is not None
         result = _update(config, plan, dataset, session, lock, retry_rejects, prune)
     _measure(result.manifest)
     return result
+
+
+def _plan_listing(config: Config, images: str) -> ListingPlan:
+    settings = config.preprocess
+    plan = plan_listing(
+        images,
+        settings.catalogue,
+        settings.suffixes,
+        label_column=settings.label_column,
+        boxes=settings.catalogue_boxes,
+    )
+    log_notes(plan.notes)
+    return plan
 
 
 def _update(

@@ -30,8 +30,11 @@ def describe_sources(
         "groups": (GROUP, f"splits.group_by {splits.group_by!r}"),
         "splits": (schema.SPLIT, f"splits.from_path {splits.from_path!r}"),
     }
+    titles = {schema.LABEL: preprocess.label_column or schema.LABEL}
     return {
-        what: f"column {column} of preprocess.catalogue" if column in used_columns else pattern
+        what: f"column {titles.get(column, column)} of preprocess.catalogue"
+        if column in used_columns
+        else pattern
         for what, (column, pattern) in sources.items()
     }
 

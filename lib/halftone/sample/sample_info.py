@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from halftone import storage
+from halftone.storage.urls import ALL_HOSTS
 
 DESCRIPTION_FILE = "sample.json"
 
@@ -13,6 +14,8 @@ def read_sample_description(folder: str) -> str:
     Args:
         folder: local folder of images, or its URL.
     """
+    if folder.startswith(ALL_HOSTS):  # a request that no list of URLs asks for
+        return ""
     try:
         description = storage.read_json(storage.join(folder, DESCRIPTION_FILE))
         return str(description["what"])

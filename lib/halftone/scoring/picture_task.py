@@ -16,6 +16,7 @@ from PIL import Image
 from halftone import arrow, images, storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
+from halftone.image_boxes import split_box
 from halftone.preprocess.decode_block import MAX_FILE_BYTES
 from halftone.scoring import heat_map_task
 from halftone.scoring.heat_map_task import CLASS_ID, Map
@@ -75,11 +76,12 @@ def draw_pictures(
 
 def _decode(key: str, spec: PixelSpec) -> Optional[Pixels]:
     """Decode a file; None if it is gone or has changed since it was scored."""
-    (data,) = storage.read_files([key], MAX_FILE_BYTES)
+    url, box = split_box(key)
+    (data,) = storage.read_files([url], MAX_FILE_BYTES)
     if isinstance(data, OSError):
         return None
     try:
-        return images.decode(data, spec).pixels
+        return images.decode(data, spec, box).pixels
     except images.ImageRejectedError:
         return None
 

@@ -52,7 +52,7 @@ from halftone.scoring.slice_counts import compute_slices
 from halftone.scoring.slice_plan import SlicePlan, has_planned_slices, plan_slices
 from halftone.scoring.spark_scorer import SparkScorer
 
-_KEYS = ListingKeys("paths.new_images or --images", "score.catalogue")
+_KEYS = ListingKeys("paths.new_images or --images", "score.catalogue", requires_label=False)
 
 
 class _ImageRun(NamedTuple):
@@ -103,7 +103,9 @@ def score_images(
     check_output(job.output)  # before the images are listed, which may take minutes
     session = cache(session)
     plan = plan_listing(
-        storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes, _KEYS
+        *(storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes, _KEYS),
+        label_column=config.preprocess.label_column,
+        boxes=config.preprocess.catalogue_boxes,
     )
     log_notes(plan.notes)
     slices = plan_slices(config.score, config.score.catalogue, plan.root)

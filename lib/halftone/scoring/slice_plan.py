@@ -6,6 +6,7 @@ from typing import NamedTuple, Optional
 
 from halftone import storage
 from halftone.config import ScoreSettings
+from halftone.config.dataset import DATABASE_PREFIX
 from halftone.errors import InputError
 from halftone.listing import SliceTable, open_slice_table
 from halftone.metrics.model import SliceScores
@@ -42,6 +43,11 @@ def plan_slices(
         raise InputError(
             f"score.slices is {', '.join(settings.slices)}, and no catalogue has these columns: "
             f"the images of {root} were listed without one. Give one as score.slice_catalogue"
+        )
+    if url.startswith(DATABASE_PREFIX):
+        raise InputError(
+            f"{url}: is a database, which has no slices; give a table with the columns of "
+            "score.slices as score.slice_catalogue"
         )
     table = open_slice_table(storage.normalise_url(url), root, settings.slices)
     files = [list(file) for file in table.files]

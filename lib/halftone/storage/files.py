@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, Optional, Union
 
 from halftone.errors import InputError
-from halftone.storage import clients, local_files
-from halftone.storage.urls import is_local
+from halftone.storage import clients, local_files, web
+from halftone.storage.urls import S3_PREFIX, is_local
 
 _TEMPORARY_PREFIX = ".tmp-"
 _STREAM_BYTES = 2**20
@@ -73,6 +73,8 @@ def read_files(urls: Sequence[str], max_bytes: Optional[int] = None) -> list[Uni
     """
     if all(map(is_local, urls)):
         return [local_files.read_file(url, max_bytes) for url in urls]
+    if urls[0].startswith(web.PREFIXES):
+        return web.read_urls(urls, max_bytes)
     readable = [url for url in urls if "\0" not in url]
     contents = iter(_read_remote(readable, max_bytes) if readable else [])
     nul_error = OSError(errno.EINVAL, local_files.NUL_IN_PATH)

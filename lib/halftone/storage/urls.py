@@ -9,6 +9,7 @@ from halftone.errors import InputError
 from halftone.url_schemes import describe_unknown_scheme
 
 S3_PREFIX = "s3://"
+ALL_HOSTS = ("http://", "https://")  # the folder of images of a list of URLs
 # Spellings of Hadoop and others, and their canonical ones. Databricks mounts its file system, and
 # the volumes of Unity Catalog, as folders.
 _URL_ALIASES = {
@@ -41,7 +42,7 @@ def normalise_url(url: str) -> str:
     for alias, canonical in _URL_ALIASES.items():
         url = alias.sub(canonical, url, count=1)
     if "://" in url:
-        return url.rstrip("/")
+        return url if url in ALL_HOSTS else url.rstrip("/")
     one_slash = _URL_WITH_ONE_SLASH.match(url)
     if one_slash:
         raise InputError(f"{url}: has one slash too few; write {one_slash[1]}://{one_slash[2]}")
