@@ -25,7 +25,8 @@ RESULT_NAMES = """
     pixels.encoding pixels.jpeg_quality
     splits.validation_fraction splits.test_fraction splits.folds splits.fold
     splits.from_path splits.group_by preprocess.label_from preprocess.catalogue
-    preprocess.suffixes preprocess.rows_per_shard preprocess.near_duplicates
+    preprocess.suffixes preprocess.archives preprocess.archive_labels
+    preprocess.rows_per_shard preprocess.near_duplicates
     preprocess.near_distance preprocess.min_shards train.model.name train.model.filters
     train.model.kernels_px train.model.strides_px train.model.padding
     train.model.pooling train.model.pool_after train.model.pool_padding

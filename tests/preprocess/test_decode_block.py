@@ -9,8 +9,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conftest import DrawImages, stripes
 from halftone import images, storage
@@ -18,9 +16,7 @@ from halftone.config import Config, PixelSpec
 from halftone.preprocess.decode_block import (
     PART,
     DecodeJob,
-    _chunk_bounds,
     decode_images,
-    digest_whole_file,
     file_digest,
     has_partial_digest,
     select_rejects,
@@ -34,7 +30,7 @@ SPEC = PixelSpec(height_px=16, width_px=16, channels=1)
 
 
 def entries(paths: list[str], size_bytes: int = 100) -> pa.Table:
-    rows = [("", path, "label", 0, size_bytes, 1.5, 0, "", "") for path in paths]
+    rows = [("", path, "label", 0, size_bytes, 1.5, 0, "", "", "") for path in paths]
     return table(ENTRIES, *rows)
 
 
@@ -94,7 +90,7 @@ def test_an_existing_part_is_not_written_again(draw_images: DrawImages, tmp_path
     block = table(
         ENTRIES,
         *(
-            ("", path, "label", split, 100, 1.5, 0, "", "")
+            ("", path, "label", split, 100, 1.5, 0, "", "", "")
             for path, split in zip(paths, (0, 0, 2, 1, 2, 2))
         ),
     )
@@ -126,15 +122,6 @@ def test_encoded_images_have_the_hashes_of_their_raw_pixels(
         assert stored == (images.encode_pixels(array.reshape(spec.shape), spec) if pixels else b"")
 
 
-@given(st.lists(st.integers(-1, 6 * 2**20), max_size=200))
-def test_chunks_contain_every_file_once_and_are_bounded(sizes: list[int]) -> None:
-    chunks = list(_chunk_bounds(sizes))
-    assert [n for first, last in chunks for n in range(first, last)] == list(range(len(sizes)))
-    for first, last in chunks:
-        assert 1 <= last - first <= 64
-        assert last - first == 1 or sum(max(0, size) for size in sizes[first:last]) <= 4 * 2**20
-
-
 def test_a_digest_covers_the_length_and_both_ends_and_all_of_a_small_file() -> None:
     rng = np.random.default_rng(1)
     small, large = rng.bytes(16384), rng.bytes(16385 * 2)
@@ -153,12 +140,3 @@ def test_a_digest_covers_the_length_and_both_ends_and_all_of_a_small_file() -> N
     assert file_digest(small) != file_digest(small + b"\x00")
     assert not has_partial_digest(16384)
     assert has_partial_digest(16385)
-
-
-def test_whole_files_are_digested_and_a_missing_file_matches_no_other(tmp_path: Path) -> None:
-    for name, data in (("a", b"one"), ("b", b"one"), ("c", b"two")):
-        (tmp_path / name).write_bytes(data)
-    keys = [str(tmp_path / name) for name in ("a", "b", "c", "missing")]
-    first, second, third, missing = map(digest_whole_file, keys)
-    assert first == second != third
-    assert missing not in (first, third)

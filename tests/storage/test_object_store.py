@@ -290,7 +290,7 @@ def test_a_missing_bucket(store: ObjectStore) -> None:
 
 
 def staged(root: str, *names: str) -> pa.Table:
-    entries = table(ENTRIES, *(("", name, "a", 0, -1, 0.0, 0, "", "") for name in names))
+    entries = table(ENTRIES, *(("", name, "a", 0, -1, 0.0, 0, "", "", "") for name in names))
     return decode_images(root, entries, PixelSpec(height_px=8, width_px=8, channels=1), 2)
 
 

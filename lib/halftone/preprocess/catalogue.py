@@ -19,6 +19,7 @@ from halftone.config import Config, SplitSettings
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing import (
+    UNITS,
     ListingPlan,
     UnitRemarks,
     list_unit,
@@ -62,6 +63,7 @@ class Catalogue(NamedTuple):
     num_ungrouped: int  # images without a group, if images are grouped
     # What the user should know before the work begins; those of the plan are the first.
     notes: tuple[str, ...]
+    units: pa.Table = arrow.empty_table(UNITS)  # of the plan, with those of archives
 
     @property
     def inputs(self) -> int:
@@ -110,7 +112,7 @@ def build_catalogue(
         storage.remove(folder)
     rules = AssignmentRules.from_config(config, plan.has_labels)
     write = partial(write_unit, plan.without_units(), rules, folder)
-    results = list_units(session, plan, write, UNIT_RESULTS, folder)
+    plan, results = list_units(session, plan, write, UNIT_RESULTS, folder)
     catalogue = combine_units(plan, config, results, require_classes=require_classes)
     check_unique_paths(session, plan, catalogue.read_entries, catalogue.inputs)
     return catalogue
@@ -143,6 +145,7 @@ def combine_units(
         unknown_columns=listed.unknown_columns,
         num_ungrouped=_check_splits(plan.root, summary, config.splits),
         notes=(*listed.notes, *describe_label_variants(summary.labels)),
+        units=plan.units,
     )
     if require_classes:
         _check_classes(catalogue)

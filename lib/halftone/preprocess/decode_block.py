@@ -7,10 +7,8 @@ so a rerun after a kill reuses the parts that exist.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Union
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +18,8 @@ from halftone import arrow, images, storage
 from halftone.config import PixelSpec
 from halftone.dataset import schema
 from halftone.dataset.splits import SPLITS
-from halftone.listing import UNREADABLE
+from halftone.listing import MEMBER_PLACE, UNREADABLE
+from halftone.preprocess.read_ahead import ReadResult, read_ahead
 
 PART_NAME = "part-"  # prefix of the names of parts
 OK = "ok"
@@ -44,17 +43,8 @@ PART = pa.schema(
     ]
 )
 
-# Limits of a chunk, the files that one thread reads in one go. Handing a chunk over to another
-# thread must cost little compared with reading it: a round trip to a store or a few milliseconds
-# of disk.
-_CHUNK_FILES, _CHUNK_BYTES = 64, 4 * 2**20
 _DIGEST_END_BYTES = 8192
 _HASHED_BYTES = 2**20  # pixels that are hashed at once; they fit into the CPU's cache
-# A larger file is not read: a worker holds several files in memory. The largest image of the
-# default pixels.max_pixels, with 8 bytes per pixel and not compressed, fits.
-MAX_FILE_BYTES = 2**30
-
-ReadResult = Union[bytes, OSError]
 
 
 class DecodeJob(NamedTuple):
@@ -115,7 +105,8 @@ def decode_images(root: str, entries: pa.Table, pixels: PixelSpec, read_threads:
     """
     keys = [storage.join(root, path) for path in entries[schema.PATH].to_pylist()]
     sizes = entries[schema.SIZE_BYTES].to_pylist()
-    files = _read_ahead(keys, sizes, read_threads)
+    places = entries[MEMBER_PLACE].to_pylist()
+    files = read_ahead(keys, sizes, places, root, read_threads)
     staged = [_decode_image(data, size, pixels) for data, size in zip(files, sizes)]
     # Hashed before they are encoded, so that near duplicates do not depend on the encoding.
     hashes = _hash_pixels(staged, pixels)
@@ -226,53 +217,6 @@ def _build_part(
         **{name: arrow.make_array(values[name], PART.field(name).type) for name in values},
     }
     return pa.table([columns[name] for name in PART.names], schema=PART)
-
-
-def _read_ahead(keys: Sequence[str], sizes: Sequence[int], threads: int) -> Iterator[ReadResult]:
-    """Yield the contents of files in order, while threads read the next ones."""
-    with ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[list[ReadResult]]] = deque()
-        for first, last in _chunk_bounds(sizes):
-            pending.append(pool.submit(_read_chunk, keys[first:last], sizes[first:last]))
-            if len(pending) > threads:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
-
-
-def _read_chunk(keys: Sequence[str], sizes: Sequence[int]) -> list[ReadResult]:
-    """Read files, except those that are listed as larger than MAX_FILE_BYTES."""
-    if max(sizes) > MAX_FILE_BYTES:  # it is a chunk of its own
-        return [storage.too_large(size, MAX_FILE_BYTES) for size in sizes]
-    # Of a store, only a file whose size is not listed is checked: it costs the store's checksum.
-    is_checked = min(sizes) < 0 or storage.is_local(keys[0])
-    return storage.read_files(keys, MAX_FILE_BYTES if is_checked else None)
-
-
-def _chunk_bounds(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield (first, last + 1) of chunks of at most _CHUNK_FILES files and _CHUNK_BYTES bytes.
-
-    A file larger than _CHUNK_BYTES is a chunk of its own.
-    """
-    first, chunk_bytes = 0, 0
-    for number, size in enumerate(sizes):
-        size = size if size >= 0 else _CHUNK_BYTES // _CHUNK_FILES  # the size is not listed
-        is_full = number - first == _CHUNK_FILES or chunk_bytes + size > _CHUNK_BYTES
-        if is_full and number > first:
-            yield first, number
-            first, chunk_bytes = number, 0
-        chunk_bytes += size
-    if len(sizes) > first:
-        yield first, len(sizes)
-
-
-def digest_whole_file(key: str) -> str:
-    """Digest all bytes of a file.
-
-    A file that cannot be read any more gets a text that is equal to no digest and no other file's.
-    """
-    (data,) = storage.read_files([key])
-    return f"{key}: {data}" if isinstance(data, OSError) else hashlib.sha256(data).hexdigest()
 
 
 def has_partial_digest(source_bytes: int) -> bool:

@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from halftone import storage
 from halftone.config import Config, PixelSpec
 from halftone.dataset import schema
-from halftone.listing import plan_listing
+from halftone.listing import ArchiveSettings, plan_listing
 from halftone.preprocess.catalogue import build_catalogue, list_entries
 from halftone.preprocess.decode_block import OK, STATUS, decode_images
 from halftone.preprocess.entries import POSITION
@@ -65,8 +65,12 @@ def estimate_preprocessing(
     Raises:
         InputError: as `catalogue.build_catalogue`.
     """
+    settings = config.preprocess
     plan = plan_listing(
-        storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes
+        storage.normalise_url(images),
+        settings.catalogue,
+        settings.suffixes,
+        archives=ArchiveSettings.from_config(settings),
     )
     log_notes(plan.notes)
     spark = session()
@@ -75,6 +79,7 @@ def estimate_preprocessing(
     cores = num_cores(spark)
     num_images = catalogue.summary.num_images
     num_sampled = min(num_images, max(_MIN_IMAGES, round(_SAMPLE_FRACTION * num_images)))
+    plan = plan._replace(units=catalogue.units)
     entries = list_entries(spark, plan, config).where(f"{schema.REASON} = ''")
     # The positions are hashes, so the first rows are a random sample.
     sample = entries.orderBy(POSITION, schema.PATH).limit(num_sampled).repartition(cores)

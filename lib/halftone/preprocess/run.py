@@ -33,7 +33,7 @@ from halftone.config.effects import result_settings
 from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.listing import ListingPlan, plan_listing
+from halftone.listing import ArchiveSettings, ListingPlan, plan_listing
 from halftone.locking.lock import LOCK_FOLDER, Lock
 from halftone.locking.output import check_output, hold_output
 from halftone.preprocess import catalogue, changes, moved_rows, sources, staging
@@ -91,7 +91,9 @@ def preprocess(
     _read_previous_manifest(dataset, config)
     check_output(dataset)  # before the images are listed, which may take minutes
     session = cache(session)
-    plan = plan_listing(images, config.preprocess.catalogue, config.preprocess.suffixes)
+    settings = config.preprocess
+    use = ArchiveSettings.from_config(settings)
+    plan = plan_listing(images, settings.catalogue, settings.suffixes, archives=use)
     log_notes(plan.notes)
     with hold_output(dataset, "preprocess") as lock:
         result = _update(config, plan, dataset, session, lock, retry_rejects, prune)
