@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from archives.test_tar import write_tar
 from halftone.archives import MemberPlace, read_images
 from halftone.archives.member_keys import split_member_path
+from packed_images import write_tar
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import re
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from halftone.archives import ArchiveError, ArchiveFile, Member, list_members, read_members
-
-
-def write_tar(path: Path, files: dict[str, bytes], **options: Any) -> Path:
-    """Write members in the order of the dict."""
-    with tarfile.open(path, "w", **options) as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
+from packed_images import write_tar
 
 
 def members(path: Path) -> list[Member]:

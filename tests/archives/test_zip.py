@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from halftone.archives import ArchiveError, ArchiveFile, Member, list_members, read_members
+from packed_images import write_zip
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
-
-
-def write_zip(path: Path, files: dict[str, bytes], method: int = DEFLATED) -> Path:
-    with zipfile.ZipFile(path, "w", method) as opened:
-        for name, content in files.items():
-            opened.writestr(name, content)
-    return path
 
 
 def members(path: Path) -> list[Member]:

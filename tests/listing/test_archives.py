@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from archives.test_tar import write_tar
-from archives.test_zip import write_zip
 from halftone.archives import ArchiveError
 from halftone.errors import InputError
 from halftone.listing import ArchiveSettings, UnitRemarks, add_archives, plan_listing
 from listed import list_images
+from packed_images import write_tar, write_zip
 
 READ, AUTO = ArchiveSettings("read"), ArchiveSettings("auto")
 

@@ -11,8 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from archives.test_tar import write_tar
-from archives.test_zip import write_zip
 from conftest import DrawImages
 from halftone.config import Config
 from halftone.dataset import manifest
@@ -23,6 +21,7 @@ from halftone.preprocess.dry_run import estimate_preprocessing
 from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.run import PreprocessResult, preprocess
 from halftone.spark.frames import create_frame
+from packed_images import write_tar, write_zip
 from tables import table
 
 MakeConfig = Callable[..., Config]

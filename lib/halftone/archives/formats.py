@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Optional
 
-from halftone.archives import tar, zip_file
-from halftone.archives.format_names import COMPRESSED_TAR, TAR, ZIP, name_format
+from halftone.archives import fixed_records, parquet_rows, tar, zip_file
+from halftone.archives.format_names import (
+    CIFAR10,
+    CIFAR100,
+    COMPRESSED_TAR,
+    IDX,
+    PARQUET,
+    TAR,
+    ZIP,
+    name_format,
+)
 from halftone.archives.member import ArchiveError, ArchiveFile, ArchiveFormat, Member
 
-FORMATS: dict[str, ArchiveFormat] = {TAR: tar, ZIP: zip_file}
+FORMATS: dict[str, ArchiveFormat] = {
+    TAR: tar,
+    ZIP: zip_file,
+    PARQUET: parquet_rows,
+    **dict.fromkeys((IDX, CIFAR10, CIFAR100), fixed_records),
+}
 
 
 def find_format(path: str) -> Optional[ArchiveFormat]:
