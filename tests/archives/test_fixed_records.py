@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from halftone.archives import ArchiveError, ArchiveFile, Member, list_members, read_members
 from halftone.config import PixelSpec
 from halftone.images import decode
+from packed_images import write_idx
 
 RNG = np.random.default_rng(1)
 
@@ -28,14 +28,6 @@ def pixels(path: Path, channels: int) -> list[np.ndarray]:
         spec = PixelSpec(height_px=height, width_px=width, channels=1 if channels == 1 else 3)
         found.append(decode(data, spec).pixels)
     return found
-
-
-def write_idx(folder: Path, images: np.ndarray, labels: list[int], split: str = "train") -> Path:
-    path = folder / f"{split}-images-idx3-ubyte"
-    path.write_bytes(struct.pack(">4I", 0x803, *images.shape) + images.tobytes())
-    head = struct.pack(">2I", 0x801, len(labels))
-    (folder / f"{split}-labels-idx1-ubyte").write_bytes(head + bytes(labels))
-    return path
 
 
 @pytest.mark.parametrize(("name", "split"), [("train", "train"), ("t10k", "test")])

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Callable
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
@@ -21,7 +23,7 @@ from halftone.preprocess.dry_run import estimate_preprocessing
 from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.run import PreprocessResult, preprocess
 from halftone.spark.frames import create_frame
-from packed_images import write_tar, write_zip
+from packed_images import write_idx, write_tar, write_zip
 from tables import table
 
 MakeConfig = Callable[..., Config]
@@ -159,6 +161,42 @@ def test_archives_with_labels_and_archives_named_like_classes(
     assert pictures(tmp_path / "named") == pictures(tmp_path / "stored")
     with pytest.raises(InputError, match="all have the label 'train-000'"):
         run(shards, "by-path", archive_labels="path")
+
+
+@pytest.mark.slow
+def test_tables_and_idx_files_give_the_dataset_of_their_files(
+    run: Run, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    some = {name: data for name, data in sorted(files.items()) if "/00" in name}
+    for name in set(files) - set(some):
+        (tmp_path / "images" / name).unlink()
+    run(tmp_path / "images", "files")
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    images = [{"bytes": data, "path": name} for name, data in some.items()]
+    labels = [name.partition("/")[0] for name in some]
+    columns = pa.table({"image": images, "label": labels})
+    pq.write_table(columns, tables / "train-00000-of-00001.parquet", row_group_size=10)
+    data, num_read = run(tables)
+    assert (num_read, data.rows, data.rejects) == (48, 48, 0)
+    # Rows have no sizes of their own before they are read.
+    assert pictures(tmp_path / "dataset") == pictures(tmp_path / "files")
+    assert run(tables) == (data, 0)
+    digits = tmp_path / "digits"
+    digits.mkdir()
+    rng = np.random.default_rng(1)
+    pixels = {}
+    for split in ("train", "t10k"):
+        pixels[split] = rng.integers(0, 255, (30, 16, 16), dtype=np.uint8)
+        write_idx(digits, pixels[split], [number % 3 for number in range(30)], split)
+    data, _ = run(digits, "digits-dataset")
+    assert (data.rows, data.labels) == (60, ["0", "1", "2"])
+    found = {row["key"]: row for row in rows(tmp_path / "digits-dataset")}
+    for split, array in pixels.items():
+        for number in range(30):
+            row = found[f"{digits}/{split}-images-idx3-ubyte!{number:08d}"]
+            assert (row["image"], row["label"]) == (array[number].tobytes(), str(number % 3))
+    assert sum(data.counts["test"].values()) == 30
 
 
 def test_a_dry_run_counts_the_images_of_archives(
