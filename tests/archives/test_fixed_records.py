@@ -22,8 +22,9 @@ def members(path: Path) -> list[Member]:
 def pixels(path: Path, channels: int) -> list[np.ndarray]:
     files = read_members(str(path), [member.place for member in members(path)])
     found = []
-    for data in files:
+    for member, data in zip(members(path), files):
         assert isinstance(data, bytes)
+        assert member.size_bytes == len(data)  # a listed image is compared with a known one by it
         height, width = map(int, reversed(data.split(b" ", 3)[1:3]))
         spec = PixelSpec(height_px=height, width_px=width, channels=1 if channels == 1 else 3)
         found.append(decode(data, spec).pixels)
@@ -37,9 +38,9 @@ def test_idx_files_have_exact_pixels_labels_and_a_split(
     images = RNG.integers(0, 255, (3, 4, 6), dtype=np.uint8)
     path = write_idx(tmp_path, images, [7, 0, 9], name)
     assert [(m.name, m.label, m.split, m.size_bytes) for m in members(path)] == [
-        ("00000000", "7", split, 24),
-        ("00000001", "0", split, 24),
-        ("00000002", "9", split, 24),
+        ("00000000", "7", split, 35),
+        ("00000001", "0", split, 35),
+        ("00000002", "9", split, 35),
     ]
     np.testing.assert_array_equal(np.stack(pixels(path, 1))[..., 0], images)
 

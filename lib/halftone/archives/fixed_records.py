@@ -11,7 +11,7 @@ import numpy as np
 from halftone import storage
 from halftone.archives.format_names import CIFAR10, IDX, name_format
 from halftone.archives.member import ArchiveError, ArchiveFile, Member, MemberData
-from halftone.archives.raw_pixels import to_image_file
+from halftone.archives.raw_pixels import image_file_bytes, to_image_file
 from halftone.storage import Piece
 
 HAS_FILES = False
@@ -47,9 +47,10 @@ def _list_idx(archive: ArchiveFile) -> Iterator[Member]:
         )
     labels = _read_idx_labels(archive.url, count)
     split, size = _find_split(archive.url), height_px * width_px
+    file_bytes = image_file_bytes(height_px, width_px, 1)
     for number in range(count):
         place = f"{16 + number * size} {height_px} {width_px}"
-        yield Member(f"{number:08d}", size, place, labels[number], split)
+        yield Member(f"{number:08d}", file_bytes, place, labels[number], split)
 
 
 def _read_idx_labels(url: str, count: int) -> list[str]:
@@ -83,6 +84,7 @@ def _list_cifar(archive: ArchiveFile, label_bytes: int) -> Iterator[Member]:
     # Of CIFAR-100, the second of two labels is the fine one.
     label_ids = data.reshape(count, record_bytes)[:, label_bytes - 1].tolist()
     split = _find_split(archive.url)
+    file_bytes = image_file_bytes(_CIFAR_SIDE_PX, _CIFAR_SIDE_PX, 3)
     for number, label_id in enumerate(label_ids):
         if names and label_id >= len(names):
             raise ArchiveError(
@@ -91,7 +93,7 @@ def _list_cifar(archive: ArchiveFile, label_bytes: int) -> Iterator[Member]:
             )
         label = names[label_id] if names else str(label_id)
         place = f"{number * record_bytes + label_bytes} {_CIFAR_SIDE_PX} {_CIFAR_SIDE_PX} 3"
-        yield Member(f"{number:08d}", _CIFAR_PIXELS, place, label, split)
+        yield Member(f"{number:08d}", file_bytes, place, label, split)
 
 
 def _read_names(url: str, label_bytes: int) -> list[str]:

@@ -15,11 +15,12 @@ from typing import Any, Optional
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from halftone import storage
 from halftone.archives.member import ArchiveError, ArchiveFile, Member, MemberData
-from halftone.archives.raw_pixels import to_image_file
+from halftone.archives.raw_pixels import image_file_bytes, to_image_file
 
 HAS_FILES = False
 _COLUMNS = ("image", "img", "content")
@@ -53,9 +54,8 @@ def _iter_rows(archive: ArchiveFile, file: pq.ParquetFile) -> Iterator[Member]:
         if label:
             values = file.read_row_group(group, columns=[label])[label].to_pylist()
             labels = [_label_text(archive.url, label, value, names) for value in values]
-        # The size of a row's image is not known before it is read, but that of all together.
-        size_bytes = _column_bytes(file.metadata.row_group(group), column) // max(1, len(labels))
-        for row, text in enumerate(labels):
+        sizes = _list_sizes(file, group, column)
+        for row, (text, size_bytes) in enumerate(zip(labels, sizes)):
             yield Member(f"{number:08d}", size_bytes, f"{group} {row} {column}", text)
             number += 1
 
@@ -100,10 +100,19 @@ def _label_text(url: str, label: str, value: Any, names: Optional[list[str]]) ->
     return str(value).strip()
 
 
-def _column_bytes(group: Any, name: str) -> int:
-    chunks = (group.column(index) for index in range(group.num_columns))
-    paths = ((chunk.path_in_schema, chunk.total_uncompressed_size) for chunk in chunks)
-    return sum(size for path, size in paths if path == name or path.startswith(f"{name}."))
+def _list_sizes(file: pq.ParquetFile, group: int, column: str) -> list[int]:
+    """Return the size of the image file of each row. Bytes are read for it, pixels are not."""
+    kind = file.schema_arrow.field(column).type
+    if not pa.types.is_struct(kind):
+        images = file.read_row_group(group, columns=[column])[column]
+    elif kind.get_field_index("bytes") >= 0:
+        names = [f"{column}.bytes"]
+        images = pc.struct_field(file.read_row_group(group, columns=names)[column], [0])
+    else:
+        names = [f"{column}.{name}" for name in ("height", "width", "nChannels")]
+        rows = file.read_row_group(group, columns=names)[column].to_pylist()
+        return [image_file_bytes(r["height"], r["width"], r["nChannels"]) if r else 0 for r in rows]
+    return [size or 0 for size in pc.binary_length(images).to_pylist()]
 
 
 def read_members(url: str, places: Sequence[str]) -> list[MemberData]:

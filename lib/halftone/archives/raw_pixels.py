@@ -6,6 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 
+def image_file_bytes(height_px: int, width_px: int, num_channels: int) -> int:
+    """Return the size of the image file that `to_image_file` returns."""
+    header = _make_header(height_px, width_px, num_channels)
+    return len(header) + height_px * width_px * num_channels
+
+
 def to_image_file(pixels: npt.NDArray[np.uint8]) -> bytes:
     """Return an image file (PGM or PPM) with these pixels.
 
@@ -13,5 +19,8 @@ def to_image_file(pixels: npt.NDArray[np.uint8]) -> bytes:
         pixels: (height, width), (height, width, 1) or (height, width, 3) uint8; RGB.
     """
     height_px, width_px, *channels = pixels.shape
-    kind = "P6" if channels == [3] else "P5"
-    return f"{kind} {width_px} {height_px} 255\n".encode() + pixels.tobytes()
+    return _make_header(height_px, width_px, *channels) + pixels.tobytes()
+
+
+def _make_header(height_px: int, width_px: int, num_channels: int = 1) -> bytes:
+    return f"P{6 if num_channels == 3 else 5} {width_px} {height_px} 255\n".encode()

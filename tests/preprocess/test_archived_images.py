@@ -179,9 +179,14 @@ def test_tables_and_idx_files_give_the_dataset_of_their_files(
     pq.write_table(columns, tables / "train-00000-of-00001.parquet", row_group_size=10)
     data, num_read = run(tables)
     assert (num_read, data.rows, data.rejects) == (48, 48, 0)
-    # Rows have no sizes of their own before they are read.
     assert pictures(tmp_path / "dataset") == pictures(tmp_path / "files")
     assert run(tables) == (data, 0)
+    columns = pa.table({"image": images[:1], "label": ["upright"]})
+    pq.write_table(columns.slice(0, 0), tables / "none.parquet")
+    more = {"image": [{"bytes": images[0]["bytes"][:400], "path": "x"}], "label": ["lying"]}
+    pq.write_table(pa.table(more), tables / "more.parquet")
+    data, num_read = run(tables)
+    assert (num_read, data.rows, data.rejects_by_reason) == (1, 48, {"truncated": 1})
     digits = tmp_path / "digits"
     digits.mkdir()
     rng = np.random.default_rng(1)
