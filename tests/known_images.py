@@ -29,10 +29,10 @@ def as_entries(images: Mapping[str, Listed], unusable: Iterable[str] = ()) -> pa
     return table(
         ENTRIES,
         *(
-            (key, f"path/{key}", label, split, size_bytes, modified, 7, "", "")
+            (key, f"path/{key}", label, split, size_bytes, modified, 7, "", "", "")
             for key, (size_bytes, modified, label, split) in images.items()
         ),
-        *((key, f"path/{key}", "", 0, 1, 10.0, 7, "unreadable", "why") for key in unusable),
+        *((key, f"path/{key}", "", 0, 1, 10.0, 7, "unreadable", "why", "") for key in unusable),
     )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pickle
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 import pyarrow as pa
 
 from halftone import arrow, listing
-from halftone.listing import LISTED, ListingPlan, ListingSummary, UnitRemarks
+from halftone.listing import LISTED, ArchiveSettings, ListingPlan, ListingSummary, UnitRemarks
+
+IGNORED = ArchiveSettings("ignore")
 
 
 class Listed(NamedTuple):
@@ -27,7 +29,7 @@ class Listed(NamedTuple):
     def unreadable(self) -> list[tuple[str, str]]:
         """The path and the detail of each image that is listed as unreadable."""
         rows = [row for row in self.rows.to_pylist() if row["reason"]]
-        assert {row["reason"] for row in rows} <= {"unreadable"}
+        assert {row["reason"] for row in rows} <= {"unreadable", "unlabelled"}
         return [(row["path"], row["detail"]) for row in rows]
 
     def values(self, *names: str) -> list[tuple[object, ...]]:
@@ -40,11 +42,17 @@ def list_images(
     suffixes: Sequence[str] = ("jpg", "png"),
     label_column: Optional[str] = None,
     boxes: bool = False,
+    archives: ArchiveSettings = IGNORED,
 ) -> Listed:
-    plan = listing.plan_listing(root, table_url, suffixes, label_column=label_column, boxes=boxes)
+    plan = listing.plan_listing(
+        root, table_url, suffixes, label_column=label_column, boxes=boxes, archives=archives
+    )
     sent = pickle.dumps(plan.without_units())
     tables, merged = [arrow.empty_table(LISTED)], UnitRemarks()
-    for unit in plan.units.to_pylist():
+    units = deque(plan.units.to_pylist())
+    num_units = len(units)
+    while units:
+        unit = units.popleft()
         remarks = UnitRemarks()
         received: ListingPlan = pickle.loads(sent)
         for table in listing.list_unit(received, remarks, **unit):
@@ -52,6 +60,9 @@ def list_images(
             assert table.num_rows <= 65_536
             tables.append(table)
         merged.merge(UnitRemarks.from_json(remarks.to_json()))
+        if not units and plan.units.num_rows == num_units:
+            plan = listing.add_archives(plan, [merged])
+            units += plan.units.to_pylist()[num_units:]
     rows = pa.concat_tables(tables)
     assert rows.num_rows == merged.num_images + merged.num_unreadable
     summary = listing.summarise_listing(plan, merged)

@@ -205,6 +205,7 @@ entry = [
     arrow.number_array([0], pa.int64()),
     arrow.string_array([""]),
     arrow.string_array([""]),
+    arrow.string_array([""]),
 ]
 listed = pa.table(entry, schema=entries.ENTRIES)
 pixels = PixelSpec(height_px=8, width_px=8, channels=1)

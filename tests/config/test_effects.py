@@ -27,7 +27,8 @@ RESULT_NAMES = """
     splits.from_path splits.group_by splits.stratify
     preprocess.label_from preprocess.catalogue
     preprocess.label_column preprocess.catalogue_query preprocess.catalogue_boxes
-    preprocess.suffixes preprocess.rows_per_shard preprocess.near_duplicates
+    preprocess.suffixes preprocess.archives preprocess.archive_labels
+    preprocess.rows_per_shard preprocess.near_duplicates
     preprocess.near_distance preprocess.min_shards train.model.name train.model.filters
     train.model.kernels_px train.model.strides_px train.model.padding
     train.model.pooling train.model.pool_after train.model.pool_padding

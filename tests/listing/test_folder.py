@@ -22,8 +22,8 @@ def test_a_folder_is_listed_without_labels(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (5, 1.5))
     listed = list_images(str(tmp_path), suffixes=["jpg", ".png"])
     assert listed.values(*listing.LISTED.names) == [
-        ("a.PNG", "", "", "", 3, 1.5, "", ""),
-        ("b.jpg", "", "", "", 3, 1.5, "", ""),
+        ("a.PNG", "", "", "", 3, 1.5, "", "", ""),
+        ("b.jpg", "", "", "", 3, 1.5, "", "", ""),
     ]
     assert listed.summary == (2, 0, {".txt": 1}, (), (), ())
     assert listed.num_units == 1

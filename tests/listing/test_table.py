@@ -27,8 +27,8 @@ def test_a_csv_file_names_paths_labels_groups_and_splits(tmp_path: Path) -> None
     url = write_csv(tmp_path, "path,label,group,split\n001.jpg,07,a,train\n002.jpg,8,b,test\n")
     listed = list_images(ROOT, url)
     assert listed.values(*LISTED.names) == [
-        ("001.jpg", "07", "a", "train", -1, 0.0, "", ""),
-        ("002.jpg", "8", "b", "test", -1, 0.0, "", ""),
+        ("001.jpg", "07", "a", "train", -1, 0.0, "", "", ""),
+        ("002.jpg", "8", "b", "test", -1, 0.0, "", "", ""),
     ]
     assert listed.summary == (2, 0, {}, ("label", "group", "split"), (), ())
 
@@ -37,8 +37,8 @@ def test_a_parquet_file_with_sizes_and_times(tmp_path: Path) -> None:
     columns = {"path": ["a/1.jpg", "b/2.jpg"], "size_bytes": [5, None], "modified": [9.5, None]}
     listed = list_images(ROOT, write_parquet(tmp_path, columns))
     assert listed.values(*LISTED.names) == [
-        ("a/1.jpg", "", "", "", 5, 9.5, "", ""),
-        ("b/2.jpg", "", "", "", -1, 0.0, "", ""),
+        ("a/1.jpg", "", "", "", 5, 9.5, "", "", ""),
+        ("b/2.jpg", "", "", "", -1, 0.0, "", "", ""),
     ]
     assert listed.summary.used_columns == ()
 

@@ -463,8 +463,8 @@ def test_the_work_is_the_entries_of_images_to_read_and_to_reject(
     work = delta.read_work(spark)
     assert work.columns == ENTRIES.names
     assert sorted(map(tuple, work.collect())) == [
-        ("bad", "path/bad", "", 0, 1, 10.0, 7, "unreadable", "why"),
-        ("new", "path/new", "dog", 2, 5, 12.5, 7, "", ""),
+        ("bad", "path/bad", "", 0, 1, 10.0, 7, "unreadable", "why", ""),
+        ("new", "path/new", "dog", 2, 5, 12.5, 7, "", "", ""),
     ]
 
 

@@ -9,8 +9,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conftest import DrawImages, stripes
 from halftone import images, storage
@@ -18,15 +16,14 @@ from halftone.config import Config, PixelSpec
 from halftone.preprocess.decode_block import (
     PART,
     DecodeJob,
-    _chunk_bounds,
     decode_images,
-    digest_whole_file,
     file_digest,
     has_partial_digest,
     select_rejects,
     stage_block,
 )
 from halftone.preprocess.entries import ENTRIES
+from halftone.preprocess.read_ahead import digest_whole_files
 from listed_images import list_images
 from tables import table
 
@@ -34,7 +31,7 @@ SPEC = PixelSpec(height_px=16, width_px=16, channels=1)
 
 
 def entries(paths: list[str], size_bytes: int = 100) -> pa.Table:
-    rows = [("", path, "label", 0, size_bytes, 1.5, 0, "", "") for path in paths]
+    rows = [("", path, "label", 0, size_bytes, 1.5, 0, "", "", "") for path in paths]
     return table(ENTRIES, *rows)
 
 
@@ -94,7 +91,7 @@ def test_an_existing_part_is_not_written_again(draw_images: DrawImages, tmp_path
     block = table(
         ENTRIES,
         *(
-            ("", path, "label", split, 100, 1.5, 0, "", "")
+            ("", path, "label", split, 100, 1.5, 0, "", "", "")
             for path, split in zip(paths, (0, 0, 2, 1, 2, 2))
         ),
     )
@@ -126,15 +123,6 @@ def test_encoded_images_have_the_hashes_of_their_raw_pixels(
         assert stored == (images.encode_pixels(array.reshape(spec.shape), spec) if pixels else b"")
 
 
-@given(st.lists(st.integers(-1, 6 * 2**20), max_size=200))
-def test_chunks_contain_every_file_once_and_are_bounded(sizes: list[int]) -> None:
-    chunks = list(_chunk_bounds(sizes))
-    assert [n for first, last in chunks for n in range(first, last)] == list(range(len(sizes)))
-    for first, last in chunks:
-        assert 1 <= last - first <= 64
-        assert last - first == 1 or sum(max(0, size) for size in sizes[first:last]) <= 4 * 2**20
-
-
 def test_a_digest_covers_the_length_and_both_ends_and_all_of_a_small_file() -> None:
     rng = np.random.default_rng(1)
     small, large = rng.bytes(16384), rng.bytes(16385 * 2)
@@ -155,15 +143,6 @@ def test_a_digest_covers_the_length_and_both_ends_and_all_of_a_small_file() -> N
     assert has_partial_digest(16385)
 
 
-def test_whole_files_are_digested_and_a_missing_file_matches_no_other(tmp_path: Path) -> None:
-    for name, data in (("a", b"one"), ("b", b"one"), ("c", b"two")):
-        (tmp_path / name).write_bytes(data)
-    keys = [str(tmp_path / name) for name in ("a", "b", "c", "missing")]
-    first, second, third, missing = map(digest_whole_file, keys)
-    assert first == second != third
-    assert missing not in (first, third)
-
-
 def test_boxes_of_a_file_are_images_of_their_own(draw_images: DrawImages) -> None:
     root = draw_images(each=1)
     path = "upright/0000.png"  # 40 x 48 px
@@ -180,6 +159,8 @@ def test_boxes_of_a_file_are_images_of_their_own(draw_images: DrawImages) -> Non
     assert len(set(part["source_digest"].to_pylist())) == 4
     data = (root / path).read_bytes()
     assert part["source_digest"][0].as_py() == file_digest(data)
-    whole, box, other = (digest_whole_file(f"{root}/{path}{box}") for box in boxes[:3])
+    keys = [f"{root}/{path}{box}" for box in boxes[:3]]
+    digests = digest_whole_files(dict.fromkeys(keys, 3))
+    whole, box, other = (digests[key] for key in keys)
     assert len({whole, box, other}) == 3
     assert box.startswith(whole)

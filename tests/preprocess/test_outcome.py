@@ -158,7 +158,7 @@ def test_files_of_the_previous_version_lose_rows_by_notes_and_by_new_images(
         index: inputs.write(f"notes{index}", ROW_NOTES, (number, "dropped", "", -1))
         for index, number in ((1, 0), (2, 1), (3, 1))
     }
-    unusable = ("/i/z", "z", "", -1, 9, 3.0, 0, "unlabelled", "no label")
+    unusable = ("/i/z", "z", "", -1, 9, 3.0, 0, "unlabelled", "no label", "")
     delta = Delta(
         num_unusable=1,
         num_removed=3,

@@ -68,16 +68,16 @@ def test_a_block_has_at_most_112_mib_of_pixels_or_one_image(
 
 
 def entry(path: str, position: int) -> tuple[object, ...]:
-    return f"/i/{path}", path, "cat", 0, 100, 1.5, position, "", ""
+    return f"/i/{path}", path, "cat", 0, 100, 1.5, position, "", "", ""
 
 
 def test_blocks_are_equal_ranges_of_the_positions(spark: SparkSession) -> None:
     positions = [-(2**63), -(2**62) - 1, -(2**62), -1, 0, 2**62 - 1, 2**62, 2**63 - 1]
     entries = table(ENTRIES, *(entry(f"{n}", position) for n, position in enumerate(positions)))
-    frame = staging.group_by_block(create_frame(spark, entries, 3), 4)
+    frame = staging.group_by_block(create_frame(spark, entries, 3), 4, 8)
     found = sorted((row.position, row.block) for row in frame.collect())
     assert found == list(zip(positions, [0, 0, 1, 1, 2, 2, 3, 3]))
-    three = staging.group_by_block(create_frame(spark, entries, 3), 3).collect()
+    three = staging.group_by_block(create_frame(spark, entries, 3), 3, 8).collect()
     assert [row.block for row in sorted(three, key=lambda row: row.position)] == [
         *(0, 0, 0, 1, 1, 2, 2, 2)
     ]

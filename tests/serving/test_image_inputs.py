@@ -18,7 +18,7 @@ from halftone.config import PixelSpec
 from halftone.errors import InputError
 from halftone.images import ImageRejectedError
 from halftone.listing import UNREADABLE
-from halftone.preprocess import decode_block
+from halftone.preprocess import read_ahead
 from halftone.serving import image_inputs
 from served import jpeg
 
@@ -85,7 +85,7 @@ def test_urls_of_several_stores_are_read_in_the_order_of_the_rows(tmp_path: Path
 
 def test_unreadable_files_are_treated_as_in_scoring() -> None:
     assert image_inputs.UNREADABLE == UNREADABLE
-    assert image_inputs.MAX_FILE_BYTES == decode_block.MAX_FILE_BYTES
+    assert image_inputs.MAX_FILE_BYTES == read_ahead.MAX_FILE_BYTES
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +12,10 @@ import pytest
 
 import fault_proxy
 from halftone import storage
+from halftone.archives import read_images
 from halftone.config import PixelSpec
 from halftone.errors import InputError, RunError
+from halftone.listing import ArchiveSettings
 from halftone.preprocess.decode_block import decode_images
 from halftone.preprocess.entries import ENTRIES
 from halftone.storage import clients, files
@@ -21,6 +24,7 @@ from halftone.training.checkpoint import Checkpoint
 from listed import list_images
 from object_store import BUCKET, ROOT, ObjectStore, served
 from opaque_s3 import served_keys
+from packed_images import write_tar, write_zip
 from tables import table
 
 
@@ -290,7 +294,7 @@ def test_a_missing_bucket(store: ObjectStore) -> None:
 
 
 def staged(root: str, *names: str) -> pa.Table:
-    entries = table(ENTRIES, *(("", name, "a", 0, -1, 0.0, 0, "", "") for name in names))
+    entries = table(ENTRIES, *(("", name, "a", 0, -1, 0.0, 0, "", "", "") for name in names))
     return decode_images(root, entries, PixelSpec(height_px=8, width_px=8, channels=1), 2)
 
 
@@ -325,3 +329,31 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_older_one(
     last = checkpoint.read_last_checkpoint(root)
     assert last is not None
     assert last.history == first.history
+
+
+def test_archives_are_listed_and_read_with_few_requests(
+    store: ObjectStore, root: str, tmp_path: Path
+) -> None:
+    picture = b"P5 2 2 255\n" + bytes(range(4))
+    files = {f"cat/{number:04d}.pgm": picture + bytes([number % 256]) for number in range(1000)}
+    write_tar(tmp_path / "a.tar", files)
+    write_zip(tmp_path / "b.zip", files)
+    store.upload(tmp_path, root.removeprefix("s3://"))
+    store.proxy.requests.clear()
+    listed = list_images(root, suffixes=["pgm"], archives=ArchiveSettings("auto"))
+    assert listed.rows.num_rows == 2000
+    assert len(store.proxy.requests) <= 12
+    store.proxy.requests.clear()
+    spec = PixelSpec(height_px=2, width_px=2, channels=1)
+    entries = listed.rows.set_column(3, "split", pa.array([0] * 2000, pa.int8()))
+    part = decode_images(root, entries, spec, read_threads=2)
+    assert part["image"].to_pylist() == [bytes(range(4))] * 2000
+    assert part["key"][0].as_py() == f"{root}/a.tar!cat/0000.pgm"
+    assert len(store.proxy.requests) <= 6
+    keys = [f"{root}/{name}!cat/0007.pgm" for name in ("a.tar", "b.zip")]
+    assert read_images([*keys, f"{root}/a.tar"])[:2] == [files["cat/0007.pgm"]] * 2
+    storage.remove(f"{root}/a.tar")
+    entries = entries.slice(0, 2)
+    part = decode_images(root, entries, spec, read_threads=2)
+    assert part["status"].to_pylist() == ["unreadable"] * 2
+    assert part["detail"][0].as_py() == "the archive was listed, but no longer exists"

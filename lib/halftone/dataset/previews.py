@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from halftone import arrow, images, storage
+from halftone import archives, arrow, images, storage
 from halftone.config import PixelSpec
 from halftone.dataset import contact_sheet, schema
 from halftone.dataset.splits import TRAIN
@@ -146,5 +146,5 @@ def _iter_rejects(url: str) -> Iterator[pa.Table]:
 def _decode_previews(paths: Sequence[str], spec: PixelSpec) -> list[Optional[PreviewPixels]]:
     return [
         images.decode_preview(data, spec) if isinstance(data, bytes) else None
-        for data in storage.read_files([split_box(path)[0] for path in paths])
+        for data in archives.read_images([split_box(path)[0] for path in paths])
     ]

@@ -15,6 +15,8 @@ from typing import Optional
 import numpy as np
 import numpy.typing as npt
 
+from halftone.image_boxes import split_box
+
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 # One digest of 64 bytes is a number of 32 bits for each of 16 salts.
@@ -96,6 +98,7 @@ def count_by_salt(
 
 
 def _salted_digest(path: str, seed: int, block: int) -> bytes:
+    path, _ = split_box(path)  # boxes of an image stay together, as they may overlap
     return hashlib.blake2b(f"stratify:{seed}:{block}:{path}".encode(), digest_size=64).digest()
 
 

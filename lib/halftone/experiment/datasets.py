@@ -7,7 +7,7 @@ import heapq
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from typing import Any, Callable, NamedTuple
@@ -25,7 +25,10 @@ from halftone.errors import InputError
 from halftone.listing import (
     REASON,
     TABLE_COLUMNS,
+    ArchiveSettings,
+    ListingPlan,
     UnitRemarks,
+    add_archives,
     list_unit,
     plan_listing,
     summarise_listing,
@@ -124,10 +127,11 @@ def _select_subset(config: Config, num_images: int) -> pa.Table:
         *(root, settings.catalogue, settings.suffixes),
         label_column=settings.label_column,
         boxes=settings.catalogue_boxes,
+        archives=ArchiveSettings.from_config(settings),
     )
     remarks = UnitRemarks()
     rows_by_label: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-    for unit in plan.units.to_pylist():
+    for unit in _iter_units(plan, remarks):
         for listed in list_unit(plan, remarks, **unit):
             images = arrow.filter_rows(listed, _is_readable(listed))
             labels = find_labels(images, settings.label_from, plan.has_labels)
@@ -149,6 +153,13 @@ def _select_subset(config: Config, num_images: int) -> pa.Table:
         )
     chosen = [row[1:] for label in sorted(rows_by_label) for row in rows_by_label[label]]
     return build_table(chosen, TABLE_COLUMNS)
+
+
+def _iter_units(plan: ListingPlan, remarks: UnitRemarks) -> Iterator[dict[str, Any]]:
+    """Yield all units, then those that list the archives that the others have found."""
+    yield from plan.units.to_pylist()
+    complete = add_archives(plan, [remarks])
+    yield from complete.units.slice(plan.units.num_rows).to_pylist()
 
 
 def _is_readable(listed: pa.Table) -> npt.NDArray[np.bool_]:

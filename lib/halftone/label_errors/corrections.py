@@ -30,12 +30,14 @@ from halftone.listing import (
     ACCEPT,
     GROUP,
     SUGGESTED_LABEL,
+    ArchiveSettings,
     ListingPlan,
     UnitRemarks,
     list_unit,
     plan_listing,
 )
 from halftone.preprocess.assignment import find_labels
+from halftone.preprocess.listing_parts import find_archives
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import (
     build_table,
@@ -96,7 +98,9 @@ def write_corrections(
         *(root, preprocess.catalogue, preprocess.suffixes),
         label_column=preprocess.label_column,
         boxes=preprocess.catalogue_boxes,
+        archives=ArchiveSettings.from_config(preprocess),
     )
+    plan = find_archives(lambda: spark, plan)
     units = create_frame(spark, plan.units, plan.units.num_rows)
     list_images = partial(_list_unit, plan.without_units(), preprocess.label_from)
     listed = expand_rows(units, list_images, _LISTED)

@@ -1,10 +1,12 @@
 """List the images of a folder or a table in units that workers list at the same time."""
 
+from halftone.listing.archive_remarks import ArchiveSettings
 from halftone.listing.corrections import ACCEPT, SUGGESTED_LABEL
 from halftone.listing.listed_rows import (
     DETAIL,
     GROUP,
     LISTED,
+    MEMBER_PLACE,
     REASON,
     TABLE_COLUMNS,
     UNKNOWN_BYTES,
@@ -15,6 +17,7 @@ from halftone.listing.plan import (
     ListingKeys,
     ListingPlan,
     ListingSummary,
+    add_archives,
     list_unit,
     plan_listing,
     repeated_paths_error,
@@ -29,6 +32,7 @@ __all__ = [
     "DETAIL",
     "GROUP",
     "LISTED",
+    "MEMBER_PLACE",
     "REASON",
     "SUGGESTED_LABEL",
     "TABLE_COLUMNS",
@@ -36,12 +40,14 @@ __all__ = [
     "UNKNOWN_BYTES",
     "UNREADABLE",
     "VALUE_ROWS",
+    "ArchiveSettings",
     "ColumnTitles",
     "ListingKeys",
     "ListingPlan",
     "ListingSummary",
     "SliceTable",
     "UnitRemarks",
+    "add_archives",
     "find_columns",
     "list_unit",
     "open_slice_table",

@@ -9,6 +9,7 @@ from itertools import islice
 import pyarrow as pa
 
 from halftone import arrow, storage
+from halftone.archives.formats import is_archive_name
 from halftone.arrow.columns import SLICE_ROWS
 from halftone.dataset import schema
 from halftone.listing.listed_rows import DETAIL, REASON, UNREADABLE, fill_columns
@@ -66,6 +67,9 @@ def _build_table(
             remarks.ignored[kind or APPLE_DOUBLE] += 1
             continue
         if not detail and suffix.lower() not in endings:
+            if remarks.wants_archives and is_archive_name(name):
+                remarks.archives.append((file.path, file.size_bytes, file.modified))
+                continue
             remarks.ignored[f".{suffix}" if suffix else "no ending"] += 1
             continue
         path = file.path
@@ -76,6 +80,7 @@ def _build_table(
             remarks.num_unreadable += 1
         else:
             remarks.num_images += 1
+            remarks.path_label_example = remarks.path_label_example or path
         rows.append((path, file.size_bytes, file.modified, UNREADABLE if detail else "", detail))
     paths, sizes, times, reasons, details = zip(*rows) if rows else ((), (), (), (), ())
     table = pa.table(

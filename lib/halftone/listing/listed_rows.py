@@ -17,9 +17,12 @@ UNKNOWN_BYTES = -1
 
 UNREADABLE = "unreadable"  # the reason of the rejection of a file that cannot be read
 
+UNLABELLED = "unlabelled"  # the same of an image without a label
+
 GROUP = "group"  # name of the column with the groups that must not be split
 REASON = "reason"
 DETAIL = "detail"
+MEMBER_PLACE = "member_place"
 
 # The columns that a table of images may have.
 TABLE_COLUMNS = pa.schema(
@@ -38,6 +41,7 @@ LISTED = pa.schema(
         *TABLE_COLUMNS,
         pa.field(REASON, pa.string()),  # UNREADABLE, as the listing shows, or the empty string
         pa.field(DETAIL, pa.string()),  # why it is unreadable
+        pa.field(MEMBER_PLACE, pa.string()),  # of a member of an archive, see MemberPlace, or ""
     ]
 )
 _DEFAULTS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Optional, Union
 
 import pyarrow as pa
@@ -12,6 +12,18 @@ from halftone import arrow, storage
 from halftone.config.dataset import DATABASE_PREFIX
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.listing.archive_remarks import (
+    ArchiveSettings,
+    check_stored_labels,
+    count_unread_archives,
+    describe_archives,
+)
+from halftone.listing.archive_rows import (
+    ArchiveRules,
+    holds_archives,
+    list_archives,
+    plan_archive_units,
+)
 from halftone.listing.bucket import S3Folder, StoreFolder
 from halftone.listing.file_rows import clean_endings
 from halftone.listing.folder import LocalFolder, NoFolderError
@@ -41,6 +53,7 @@ class ListingKeys(NamedTuple):
 
 
 _PREPROCESS_KEYS = ListingKeys("paths.images or --input", "preprocess.catalogue")
+_NO_ARCHIVES = ArchiveSettings()
 
 
 class ListingPlan(NamedTuple):
@@ -54,6 +67,13 @@ class ListingPlan(NamedTuple):
     unknown_columns: tuple[str, ...] = ()  # names of columns that have no meaning
     notes: tuple[str, ...] = ()  # what the user should know before the work begins
     keys: ListingKeys = _PREPROCESS_KEYS
+    archives: ArchiveSettings = _NO_ARCHIVES
+
+    @property
+    def lists_archives(self) -> bool:
+        """Whether units list archives, see `add_archives`."""
+        last = self.units.slice(self.units.num_rows - 1)["arguments"].to_pylist()
+        return bool(last) and holds_archives(json.loads(last[0]))
 
     def without_units(self) -> ListingPlan:
         """Return what `list_unit` needs of the plan."""
@@ -81,6 +101,7 @@ def plan_listing(
     keys: ListingKeys = _PREPROCESS_KEYS,
     label_column: Optional[str] = None,
     boxes: bool = False,
+    archives: ArchiveSettings = _NO_ARCHIVES,
 ) -> ListingPlan:
     """Plan to list the images of a table or, if `catalogue_url` is None, those below `root`.
 
@@ -89,6 +110,7 @@ def plan_listing(
         suffixes: the endings of images in a folder; case and a leading dot do not matter.
         label_column: the name of the table's column of labels; None: `label`, if there is one.
         boxes: whether each box of a file of COCO is an image of its own.
+        archives: those in a folder; a table names the members to read.
 
     Raises:
         InputError: there is no such folder or table, or it is not readable as one.
@@ -100,7 +122,7 @@ def plan_listing(
             units = _build_units(source.plan_units())
         except NoFolderError as error:
             raise InputError(f"{error}; check {keys.images}") from None
-        return ListingPlan(root, source, None, units, keys=keys)
+        return ListingPlan(root, source, None, units, keys=keys, archives=archives)
     if catalogue_url.startswith(DATABASE_PREFIX):
         raise InputError(
             f"{catalogue_url}: is a database, which only preprocess reads, without --estimate; "
@@ -117,7 +139,7 @@ def plan_listing(
             plan = _plan_table(root, url, titles)
     except FileNotFoundError:
         raise InputError(f"{url}: no such file; check {keys.catalogue}") from None
-    return plan._replace(keys=keys)
+    return plan._replace(keys=keys, archives=archives)
 
 
 def _open_folder(root: str, endings: frozenset[str]) -> Union[LocalFolder, S3Folder, StoreFolder]:
@@ -155,8 +177,8 @@ def _header_notes(url: str, known: KnownColumns, titles: ColumnTitles) -> Iterat
         )
 
 
-def _build_units(units: Sequence[Any]) -> pa.Table:
-    numbers = arrow.number_array(range(len(units)), pa.int64())
+def _build_units(units: Sequence[Any], first: int = 0) -> pa.Table:
+    numbers = arrow.number_array(range(first, first + len(units)), pa.int64())
     return pa.table([numbers, arrow.string_array(list(map(json.dumps, units)))], schema=UNITS)
 
 
@@ -172,7 +194,32 @@ def list_unit(
     Raises:
         InputError: the unit cannot be listed; the message has the file and the cure.
     """
-    return plan.source.list_unit(remarks, json.loads(arguments))
+    values = json.loads(arguments)
+    if holds_archives(values):
+        assert isinstance(plan.source, (LocalFolder, S3Folder, StoreFolder, Inventory))
+        has_labels = plan.archives.labels == "stored"
+        return list_archives(
+            ArchiveRules(plan.root, plan.source.endings, has_labels), remarks, values
+        )
+    remarks.wants_archives = plan.archives.use != "ignore"
+    return plan.source.list_unit(remarks, values)
+
+
+def add_archives(plan: ListingPlan, remarks: Iterable[UnitRemarks]) -> ListingPlan:
+    """Return the plan with more units, behind the others, which list the images in archives.
+
+    Args:
+        remarks: those of all units of the plan.
+    """
+    found, num_images = [], 0
+    for of_unit in remarks:
+        found += of_unit.archives
+        num_images += of_unit.num_images
+    if not plan.archives.are_read(len(found), num_images):
+        return plan
+    first = plan.units.num_rows
+    units = _build_units(plan_archive_units(found), first)
+    return plan._replace(units=pa.concat_tables([plan.units, units]).combine_chunks())
 
 
 def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary:
@@ -184,10 +231,12 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
     Raises:
         InputError: there are no images, or paths are not below the folder of images.
     """
-    notes = list(plan.notes)
+    notes = [*plan.notes, *describe_archives(plan.root, remarks)]
+    ignored = remarks.ignored + count_unread_archives(remarks)
     used_columns = []
     if plan.table_url is None or isinstance(plan.source, Inventory):
         _check_folder(plan, remarks)
+        check_stored_labels(plan.root, remarks)
     else:
         _check_table(plan.table_url, plan.root, plan.keys, remarks)
         used_columns += [schema.LABEL] * plan.has_labels
@@ -201,7 +250,7 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
     return ListingSummary(
         remarks.num_images,
         remarks.num_unreadable,
-        dict(remarks.ignored),
+        dict(ignored),
         tuple(used_columns),
         plan.unknown_columns,
         tuple(notes),
@@ -212,9 +261,13 @@ def _check_folder(plan: ListingPlan, remarks: UnitRemarks) -> None:
     assert isinstance(plan.source, (LocalFolder, S3Folder, StoreFolder, Inventory))
     if not remarks.num_images and not remarks.num_unreadable:
         source = f"{plan.table_url}: {plan.root}" if plan.table_url else plan.root
+        archives_text = ""
+        if remarks.num_archives:
+            archives_text = f" and members of {remarks.num_archives} archives"
         raise InputError(
-            f"{source}: no images among {remarks.num_files} files; searched at any depth for "
-            f"names that end in {', '.join(sorted(plan.source.endings))} (preprocess.suffixes)"
+            f"{source}: no images among {remarks.num_files} files{archives_text}; searched at any "
+            f"depth for names that end in {', '.join(sorted(plan.source.endings))} "
+            "(preprocess.suffixes)"
         )
 
 
@@ -240,6 +293,12 @@ def repeated_paths_error(plan: ListingPlan, num_repeated: int, example: str) -> 
     Args:
         num_repeated: how many different paths.
     """
+    if plan.table_url is None:
+        return InputError(
+            f"{plan.root}: {num_repeated} images of archives have the same path as another, such "
+            f"as {example}; write the archive anew with each name once, or rename the folder that "
+            "has the name of an archive"
+        )
     return InputError(
         f"{plan.table_url}: names {num_repeated} paths more than once, such as {example}"
     )

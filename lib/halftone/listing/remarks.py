@@ -15,6 +15,15 @@ class UnitRemarks:
     num_unreadable: int = 0  # those that cannot be read, as the listing shows
     # The number of files that are no images, by their ending or kind.
     ignored: Counter[str] = field(default_factory=Counter)
+    # Archives to list, if they are wanted: path, size in bytes, time of modification.
+    wants_archives: bool = False
+    archives: list[tuple[str, int, float]] = field(default_factory=list)
+    # Of the images in archives:
+    num_archives: int = 0
+    num_members: int = 0
+    num_stored_labels: int = 0  # images with a label that their archive gives them
+    stored_label_example: str = ""
+    path_label_example: str = ""  # an image without one
     # Of the images of a table:
     num_with_group: int = 0
     num_with_split: int = 0
@@ -33,6 +42,12 @@ class UnitRemarks:
         self.num_images += later.num_images
         self.num_unreadable += later.num_unreadable
         self.ignored.update(later.ignored)
+        self.archives += later.archives
+        self.num_archives += later.num_archives
+        self.num_members += later.num_members
+        self.num_stored_labels += later.num_stored_labels
+        self.stored_label_example = self.stored_label_example or later.stored_label_example
+        self.path_label_example = self.path_label_example or later.path_label_example
         self.num_with_group += later.num_with_group
         self.num_with_split += later.num_with_split
         self.num_with_slash += later.num_with_slash

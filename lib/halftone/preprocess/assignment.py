@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halftone import arrow
+from halftone.archives import MemberPlace
 from halftone.config import Config, SplitSettings
 from halftone.dataset import schema, splits
 from halftone.image_boxes import split_box
-from halftone.listing import GROUP
+from halftone.listing import GROUP, MEMBER_PLACE
 from halftone.preprocess.entries import NO_SPLIT, POSITION, UNLABELLED
 from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
 
@@ -39,8 +40,11 @@ ASSIGNED = pa.schema(
         pa.field(POSITION, pa.int64()),  # a hash of the path; rows of a split are sorted by it
         pa.field(schema.REASON, pa.string()),  # of a rejection; empty for an image to read
         pa.field(schema.DETAIL, pa.string()),
+        pa.field(MEMBER_PLACE, pa.string()),  # of a member of an archive, or ""
     ]
 )
+# What is digested of an image: all but where a member lies in its archive.
+_DIGESTED = tuple(name for name in ASSIGNED.names if name != MEMBER_PLACE)
 
 
 class AssignmentRules(NamedTuple):
@@ -132,7 +136,7 @@ def assign_images(listed: pa.Table, rules: AssignmentRules) -> tuple[pa.Table, A
         ]
     )
     summary.num_unusable = assigned.num_rows - summary.num_images
-    summary.digest = sum_hashes(arrow.iter_rows(assigned, *ASSIGNED.names))
+    summary.digest = sum_hashes(arrow.iter_rows(assigned, *_DIGESTED))
     return assigned, summary
 
 
@@ -151,8 +155,24 @@ def find_labels(images: pa.Table, label_from: str, has_labels: bool) -> list[str
     if has_labels:
         return list(images[schema.LABEL].to_pylist())
     pattern = re.compile(label_from)
-    paths = images[schema.PATH].to_pylist()
-    return [splits.capture_from_path(pattern, path) or "" for path in paths]
+    stored = images[schema.LABEL].to_pylist()  # by an archive
+    return [
+        label or splits.capture_from_path(pattern, path) or ""
+        for label, path in zip(stored, _searched_paths(images))
+    ]
+
+
+def _searched_paths(images: pa.Table) -> list[str]:
+    """Return the paths in which labels, groups and splits are searched.
+
+    An archive counts as a folder that has its name without the ending.
+    """
+    paths: list[str] = images[schema.PATH].to_pylist()
+    places = images[MEMBER_PLACE].to_pylist()
+    return [
+        MemberPlace.parse(place).path_in_folder(path) if place else path
+        for path, place in zip(paths, places)
+    ]
 
 
 def _assign(
@@ -177,7 +197,7 @@ def _assign(
         *(images[schema.PATH], arrow.string_array(labels)),
         *(arrow.number_array(ids, pa.int8()) for ids in (predefined, drawn)),
         *(images[schema.SIZE_BYTES], images[schema.MODIFIED]),
-        *(positions, empty, empty),
+        *(positions, empty, empty, images[MEMBER_PLACE]),
     ]
     return pa.table(columns, schema=ASSIGNED)
 
@@ -199,6 +219,7 @@ def _reject(images: pa.Table, reasons: arrow.Column, details: arrow.Column) -> p
     position = arrow.number_array(np.zeros(images.num_rows), pa.int64())
     columns = [images[schema.PATH], empty, split, split]
     columns += [images[schema.SIZE_BYTES], images[schema.MODIFIED], position, reasons, details]
+    columns.append(images[MEMBER_PLACE])
     return pa.table(columns, schema=ASSIGNED)
 
 
@@ -215,7 +236,8 @@ def _predefined_splits(
             _note_without_split(summary, paths, names, [NO_SPLIT] * len(names))
             return [NO_SPLIT] * len(names)
         pattern = re.compile(rules.splits.from_path)
-        names = [splits.capture_from_path(pattern, path) or "" for path in paths]
+        searched = _searched_paths(images)
+        names = [splits.capture_from_path(pattern, path) or "" for path in searched]
     split_ids = [_parse_split(name) for name in names]
     summary.num_without_split += split_ids.count(NO_SPLIT)
     _note_without_split(summary, paths, names, split_ids)
@@ -247,11 +269,13 @@ def _drawn_splits(
     summary.num_group_cells += sum(bool(cell.strip()) for cell in cells)
     alone = []
     drawn = []
-    for path, cell, split_id in zip(paths, cells, predefined):
+    for path, searched, cell, split_id in zip(paths, _searched_paths(images), cells, predefined):
         if split_id not in test_fraction:
             drawn.append(split_id)
             continue
-        group = cell.strip() or (splits.capture_from_path(pattern, path) if pattern else None)
+        group = cell.strip()
+        if not group and pattern:
+            group = splits.capture_from_path(pattern, searched) or ""
         if not group:
             alone.append(path)
         # Boxes of an image stay together, as they may overlap.

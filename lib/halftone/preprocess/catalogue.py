@@ -21,6 +21,7 @@ from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.listing import (
+    UNITS,
     ListingPlan,
     UnitRemarks,
     list_unit,
@@ -66,6 +67,7 @@ class Catalogue(NamedTuple):
     # What the user should know before the work begins; those of the plan are the first.
     notes: tuple[str, ...]
     final_splits: FinalSplits = FinalSplits()
+    units: pa.Table = arrow.empty_table(UNITS)  # of the plan, with those of archives
 
     @property
     def inputs(self) -> int:
@@ -119,7 +121,7 @@ def build_catalogue(
         storage.remove(folder)
     rules = AssignmentRules.from_config(config, plan.has_labels)
     write = partial(write_unit, plan.without_units(), rules, folder)
-    results = list_units(session, plan, write, UNIT_RESULTS, folder)
+    plan, results = list_units(session, plan, write, UNIT_RESULTS, folder)
     catalogue = combine_units(plan, config, results, require_classes=previous is None)
     check_unique_paths(session, plan, catalogue.read_entries, catalogue.inputs)
     return catalogue if folder is None else stratify_classes(session, catalogue, config, previous)
@@ -175,6 +177,7 @@ def combine_units(
             validation_fraction=config.splits.validation_fraction,
             test_fraction=config.splits.test_fraction,
         ),
+        units=plan.units,
     )
     if require_classes:
         _check_classes(catalogue)

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from halftone import arrow, storage
 from halftone.dataset import schema
+from halftone.listing import MEMBER_PLACE
 from halftone.preprocess.comparison import CHANGE, LISTED_CONFLICT
 from halftone.preprocess.entries import ENTRIES, FILE, KEPT_KEY
 from halftone.preprocess.row_hashes import HASH_RANGE, sum_hashes
@@ -35,7 +36,8 @@ CHANGES = pa.schema(
         pa.field(CHANGE, pa.string()),
     ]
 )
-_HASHED = (*ENTRIES.names, CHANGE)
+# All but where a member lies in its archive.
+_HASHED = (*(name for name in ENTRIES.names if name != MEMBER_PLACE), CHANGE)
 
 
 class ChangeTotal(NamedTuple):

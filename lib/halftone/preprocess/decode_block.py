@@ -7,10 +7,8 @@ so a rerun after a kill reuses the parts that exist.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Optional, Union
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +19,8 @@ from halftone.config import PixelSpec
 from halftone.dataset import schema
 from halftone.dataset.splits import SPLITS
 from halftone.image_boxes import ImageBox, split_box
-from halftone.listing import UNREADABLE
+from halftone.listing import MEMBER_PLACE, UNREADABLE
+from halftone.preprocess.read_ahead import ReadResult, read_ahead
 
 PART_NAME = "part-"  # prefix of the names of parts
 OK = "ok"
@@ -45,17 +44,8 @@ PART = pa.schema(
     ]
 )
 
-# Limits of a chunk, the files that one thread reads in one go. Handing a chunk over to another
-# thread must cost little compared with reading it: a round trip to a store or a few milliseconds
-# of disk.
-_CHUNK_FILES, _CHUNK_BYTES = 64, 4 * 2**20
 _DIGEST_END_BYTES = 8192
 _HASHED_BYTES = 2**20  # pixels that are hashed at once; they fit into the CPU's cache
-# A larger file is not read: a worker holds several files in memory. The largest image of the
-# default pixels.max_pixels, with 8 bytes per pixel and not compressed, fits.
-MAX_FILE_BYTES = 2**30
-
-ReadResult = Union[bytes, OSError]
 
 
 class DecodeJob(NamedTuple):
@@ -116,10 +106,12 @@ def decode_images(root: str, entries: pa.Table, pixels: PixelSpec, read_threads:
     """
     keys = [storage.join(root, path) for path in entries[schema.PATH].to_pylist()]
     sizes = entries[schema.SIZE_BYTES].to_pylist()
-    places = [split_box(key) for key in keys]
-    files = _read_ahead([url for url, _ in places], sizes, read_threads)
+    images_of_keys = [split_box(key) for key in keys]
+    urls = [url for url, _ in images_of_keys]
+    files = read_ahead(urls, sizes, entries[MEMBER_PLACE].to_pylist(), root, read_threads)
     staged = [
-        _decode_image(data, size, pixels, box) for data, size, (_, box) in zip(files, sizes, places)
+        _decode_image(data, size, pixels, box)
+        for data, size, (_, box) in zip(files, sizes, images_of_keys)
     ]
     # Hashed before they are encoded, so that near duplicates do not depend on the encoding.
     hashes = _hash_pixels(staged, pixels)
@@ -239,56 +231,6 @@ def _build_part(
         **{name: arrow.make_array(values[name], PART.field(name).type) for name in values},
     }
     return pa.table([columns[name] for name in PART.names], schema=PART)
-
-
-def _read_ahead(keys: Sequence[str], sizes: Sequence[int], threads: int) -> Iterator[ReadResult]:
-    """Yield the contents of files in order, while threads read the next ones."""
-    with ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[list[ReadResult]]] = deque()
-        for first, last in _chunk_bounds(sizes):
-            pending.append(pool.submit(_read_chunk, keys[first:last], sizes[first:last]))
-            if len(pending) > threads:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
-
-
-def _read_chunk(keys: Sequence[str], sizes: Sequence[int]) -> list[ReadResult]:
-    """Read files, except those that are listed as larger than MAX_FILE_BYTES."""
-    if max(sizes) > MAX_FILE_BYTES:  # it is a chunk of its own
-        return [storage.too_large(size, MAX_FILE_BYTES) for size in sizes]
-    # Of a store, only a file whose size is not listed is checked: it costs the store's checksum.
-    is_checked = min(sizes) < 0 or storage.is_local(keys[0])
-    return storage.read_files(keys, MAX_FILE_BYTES if is_checked else None)
-
-
-def _chunk_bounds(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield (first, last + 1) of chunks of at most _CHUNK_FILES files and _CHUNK_BYTES bytes.
-
-    A file larger than _CHUNK_BYTES is a chunk of its own.
-    """
-    first, chunk_bytes = 0, 0
-    for number, size in enumerate(sizes):
-        size = size if size >= 0 else _CHUNK_BYTES // _CHUNK_FILES  # the size is not listed
-        is_full = number - first == _CHUNK_FILES or chunk_bytes + size > _CHUNK_BYTES
-        if is_full and number > first:
-            yield first, number
-            first, chunk_bytes = number, 0
-        chunk_bytes += size
-    if len(sizes) > first:
-        yield first, len(sizes)
-
-
-def digest_whole_file(key: str) -> str:
-    """Digest all bytes of a file, and the box of the key, if it has one.
-
-    A file that cannot be read any more gets a text that is equal to no digest and no other file's.
-    """
-    url, box = split_box(key)
-    (data,) = storage.read_files([url])
-    if isinstance(data, OSError):
-        return f"{key}: {data}"
-    return hashlib.sha256(data).hexdigest() + (box.fragment() if box else "")
 
 
 def has_partial_digest(source_bytes: int) -> bool:

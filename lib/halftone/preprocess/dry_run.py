@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from halftone import storage
 from halftone.config import Config, PixelSpec
 from halftone.dataset import remarks, schema
-from halftone.listing import plan_listing
+from halftone.listing import ArchiveSettings, plan_listing
 from halftone.preprocess.catalogue import build_catalogue, list_entries
 from halftone.preprocess.decode_block import OK, STATUS, decode_images
 from halftone.preprocess.entries import POSITION
@@ -67,10 +67,12 @@ def estimate_preprocessing(
     Raises:
         InputError: as `catalogue.build_catalogue`.
     """
+    settings = config.preprocess
     plan = plan_listing(
-        *(storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes),
-        label_column=config.preprocess.label_column,
-        boxes=config.preprocess.catalogue_boxes,
+        *(storage.normalise_url(images), settings.catalogue, settings.suffixes),
+        label_column=settings.label_column,
+        boxes=settings.catalogue_boxes,
+        archives=ArchiveSettings.from_config(settings),
     )
     log_notes(plan.notes)
     spark = session()
@@ -80,6 +82,7 @@ def estimate_preprocessing(
     stratified = find_classes(plan.root, catalogue.summary, config.splits)
     num_images = catalogue.summary.num_images
     num_sampled = min(num_images, max(_MIN_IMAGES, round(_SAMPLE_FRACTION * num_images)))
+    plan = plan._replace(units=catalogue.units)
     entries = list_entries(spark, plan, config).where(f"{schema.REASON} = ''")
     # The positions are hashes, so the first rows are a random sample.
     sample = entries.orderBy(POSITION, schema.PATH).limit(num_sampled).repartition(cores)

@@ -7,7 +7,7 @@ file, and RESOLVED images, from which the tables of rejects and duplicates are m
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Optional
 
@@ -29,8 +29,9 @@ from halftone.preprocess.candidates import (
     read_source,
     source_frame,
 )
-from halftone.preprocess.decode_block import digest_whole_file, has_partial_digest
+from halftone.preprocess.decode_block import has_partial_digest
 from halftone.preprocess.entries import CONFLICT, DUPLICATE
+from halftone.preprocess.read_ahead import digest_whole_files
 from halftone.preprocess.row_notes import DROPPED, ROW_NOTES, ROW_NUMBER
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import build_table, expand_rows, group_rows, map_tables, partition_number
@@ -200,8 +201,9 @@ def _resolve_table(table: pa.Table) -> pa.Table:
         kind, key, label, source_bytes, gone = row
         groups[code].append(DigestMatch(kind, key, label, source_bytes, bool(gone), index))
     resolutions: dict[int, Resolution] = {}
+    full_digests = _digest_groups(groups.values())
     for group in groups.values():
-        resolutions.update(resolve_group(group))
+        resolutions.update(_resolve_group(group, full_digests))
     dropped = arrow.take_rows(shared, sorted(resolutions))
     ordered = [resolutions[index] for index in sorted(resolutions)]
     columns = {
@@ -212,16 +214,28 @@ def _resolve_table(table: pa.Table) -> pa.Table:
     return pa.table([columns[name] for name in RESOLVED.names], schema=RESOLVED)
 
 
-def resolve_group(group: Sequence[DigestMatch]) -> dict[int, Resolution]:
+def _digest_groups(groups: Iterable[Sequence[DigestMatch]]) -> dict[str, str]:
+    """Return digests of all bytes, by key, of the images of groups that need them.
+
+    All at once: to look up members in an archive, its directory is read.
+    """
+    sizes: dict[str, int] = {}
+    for group in groups:
+        existing = [match for match in group if not match.is_gone]
+        if has_partial_digest(group[0].source_bytes) and len(existing) > 1:
+            sizes.update((match.key, match.source_bytes) for match in existing)
+    return digest_whole_files(sizes)
+
+
+def _resolve_group(
+    group: Sequence[DigestMatch], full_digests: Mapping[str, str]
+) -> dict[int, Resolution]:
     """Return the resolution of each image of a group that does not become a row, by index.
 
     Args:
         group: images with one digest, of which at least one is new or moved.
+        full_digests: of all bytes, by key; of other images, those of the group decide.
     """
-    full_digests: dict[int, str] = {}
-    existing = [match for match in group if not match.is_gone]
-    if has_partial_digest(group[0].source_bytes) and len(existing) > 1:
-        full_digests = {match.number: digest_whole_file(match.key) for match in existing}
     resolutions: dict[int, Resolution] = {}
     for matches in _split_by_full_digest(group, full_digests):
         if len(matches) > 1 and any(match.kind in CHANGED_KINDS for match in matches):
@@ -230,7 +244,7 @@ def resolve_group(group: Sequence[DigestMatch]) -> dict[int, Resolution]:
 
 
 def _split_by_full_digest(
-    group: Sequence[DigestMatch], full_digests: dict[int, str]
+    group: Sequence[DigestMatch], full_digests: Mapping[str, str]
 ) -> list[list[DigestMatch]]:
     """Return the images of a group that are equal in all bytes.
 
@@ -240,7 +254,7 @@ def _split_by_full_digest(
     by_full_digest: dict[Optional[str], list[DigestMatch]] = {}
     for match in group:
         if not match.is_gone:
-            by_full_digest.setdefault(full_digests.get(match.number), []).append(match)
+            by_full_digest.setdefault(full_digests.get(match.key), []).append(match)
     gone = [match for match in group if match.is_gone]
     if len(by_full_digest) == 1:
         return [[*gone, *matches] for matches in by_full_digest.values()]

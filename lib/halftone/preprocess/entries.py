@@ -8,6 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from halftone.dataset import schema
+from halftone.listing import MEMBER_PLACE, listed_rows
 from halftone.preprocess.row_notes import ROW_NUMBER
 
 POSITION, STATUS, KEPT_KEY, FILE = "position", "status", "kept_key", "file"
@@ -24,6 +25,7 @@ ENTRIES = pa.schema(
         pa.field(POSITION, pa.int64()),  # in the order of the dataset
         pa.field(schema.REASON, pa.string()),  # why it is rejected without being read, or ""
         pa.field(schema.DETAIL, pa.string()),
+        pa.field(MEMBER_PLACE, pa.string()),  # of a member of an archive, see MemberPlace, or ""
     ]
 )
 # An image that a file of the previous version holds. A reject has no label and no split, a
@@ -41,5 +43,6 @@ KNOWN = pa.schema(
         pa.field(ROW_NUMBER, pa.int64()),  # in the file
     ]
 )
-ROW, DUPLICATE, CONFLICT, UNLABELLED = "row", "duplicate", "conflict", "unlabelled"
+ROW, DUPLICATE, CONFLICT = "row", "duplicate", "conflict"
+UNLABELLED = listed_rows.UNLABELLED
 NO_SPLIT = -1

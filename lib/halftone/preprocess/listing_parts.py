@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from typing import Callable, Optional
 
@@ -11,7 +12,7 @@ from pyspark.sql import Row, SparkSession
 
 from halftone import storage
 from halftone.dataset import schema
-from halftone.listing import ListingPlan, repeated_paths_error
+from halftone.listing import ListingPlan, UnitRemarks, add_archives, list_unit, repeated_paths_error
 from halftone.spark.actions import ActionProgress, collect_rows
 from halftone.spark.frames import (
     Frame,
@@ -28,6 +29,7 @@ from halftone.storage.written_rows import WrittenRows
 _PART_ROWS = 1 << 18
 _PARTITION_ROWS = 1 << 20
 _PATHS = pa.schema([pa.field(schema.PATH, pa.string())])
+_NOTED = pa.schema([pa.field("remarks", pa.string())])
 _REPEATED = pa.schema([pa.field("num_repeated", pa.int64()), pa.field("first", pa.string())])
 
 
@@ -37,14 +39,49 @@ def list_units(
     write_unit: RowFunction,
     results: pa.Schema,
     folder: Optional[str],
-) -> list[Row]:
-    """Return what `write_unit` returns of each unit, in any order. A single unit needs no Spark.
+) -> tuple[ListingPlan, list[Row]]:
+    """List all units, then the archives that they have found. A single unit needs no Spark.
 
     Args:
         session: returns the SparkSession.
         write_unit: gets a row of `plan.units`; returns rows of `results`.
         folder: of its `PartWriter`; None: no files are written.
+
+    Returns:
+        The plan with all units, and what `write_unit` returns of each, in any order.
     """
+    rows = _list_some(session, plan, write_unit, results, folder)
+    remarks = [UnitRemarks.from_json(row.remarks) for row in rows if not row.error]
+    complete = add_archives(plan, remarks)
+    num_more = complete.units.num_rows - plan.units.num_rows
+    if num_more and len(remarks) == len(rows):
+        of_archives = complete._replace(units=complete.units.slice(plan.units.num_rows))
+        rows += _list_some(session, of_archives, write_unit, results, folder)
+    return complete, rows
+
+
+def find_archives(session: Callable[[], SparkSession], plan: ListingPlan) -> ListingPlan:
+    """Return the plan with units for the archives that its units find."""
+    if plan.table_url is not None or plan.archives.use == "ignore":
+        return plan
+    rows = _list_some(session, plan, partial(_note_archives, plan.without_units()), _NOTED, None)
+    return add_archives(plan, [UnitRemarks.from_json(row.remarks) for row in rows])
+
+
+def _note_archives(plan: ListingPlan, unit: int, arguments: str) -> Iterator[tuple[str]]:
+    remarks = UnitRemarks()
+    for _ in list_unit(plan, remarks, unit, arguments):
+        pass
+    yield (remarks.to_json(),)
+
+
+def _list_some(
+    session: Callable[[], SparkSession],
+    plan: ListingPlan,
+    write_unit: RowFunction,
+    results: pa.Schema,
+    folder: Optional[str],
+) -> list[Row]:
     num_units = plan.units.num_rows
     frame = create_frame(session() if num_units > 1 else None, plan.units, num_units)
     return collect_rows(map_rows(frame, write_unit, results), _list_progress(plan, folder))
@@ -56,7 +93,8 @@ def _list_progress(plan: ListingPlan, folder: Optional[str]) -> ActionProgress:
     description = f"list the images of {plan.root}"
     if folder is None or num_units == 1:
         return ActionProgress("list", description)
-    written = WrittenRows({_part_url(folder, unit, 0): 1 for unit in range(num_units)})
+    numbers = plan.units["unit"].to_pylist()
+    written = WrittenRows({_part_url(folder, unit, 0): 1 for unit in numbers})
     return ActionProgress("list", description, num_units, "parts", written.count)
 
 
@@ -96,14 +134,14 @@ def check_unique_paths(
     read_entries: Callable[[Optional[SparkSession]], Frame],
     num_images: int,
 ) -> None:
-    """Raise InputError if a table of images names a path more than once.
+    """Raise InputError if a table of images, or an archive, names a path more than once.
 
     Args:
         session: returns the SparkSession.
         read_entries: returns ENTRIES of all images of the plan, `num_images` rows, see
             `create_frame`.
     """
-    if plan.table_url is None:
+    if plan.table_url is None and not plan.lists_archives:
         return
     entries = read_entries(None if are_few(num_images) else session())
     paths = map_tables(entries, _select_paths, _PATHS)

@@ -33,7 +33,7 @@ from halftone.config.effects import result_settings
 from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.listing import ColumnTitles, ListingPlan, plan_listing
+from halftone.listing import ArchiveSettings, ColumnTitles, ListingPlan, plan_listing
 from halftone.locking.lock import LOCK_FOLDER, Lock
 from halftone.locking.output import check_output, hold_output
 from halftone.preprocess import catalogue, changes, database_query, moved_rows, sources, staging
@@ -114,6 +114,7 @@ def _plan_listing(config: Config, images: str) -> ListingPlan:
         settings.suffixes,
         label_column=settings.label_column,
         boxes=settings.catalogue_boxes,
+        archives=ArchiveSettings.from_config(settings),
     )
     log_notes(plan.notes)
     return plan

@@ -1,8 +1,10 @@
 """Decode images in Spark into staged parts below the dataset's folder.
 
 The images are cut into blocks by their positions, which are hashes: a block is an equal range of
-all 64-bit numbers, the same on every cluster. A worker decodes a block and writes its part, unless
-the part exists. So a rerun after a kill, and a task that Spark repeats, find what is done.
+all 64-bit numbers, the same on every cluster. Members of archives are cut into runs of neighbours,
+which one request reads, and blocks have some runs each. A worker decodes a block and writes its
+part, unless the part exists. So a rerun after a kill, and a task that Spark repeats, find what is
+done.
 
 The parts of a run lie in a folder with the run's name. The name is a digest of everything that
 decides what the run writes, so a rerun has the same name.
@@ -25,6 +27,7 @@ from halftone.config.effects import result_settings
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import SPLITS
+from halftone.listing import MEMBER_PLACE
 from halftone.preprocess.decode_block import DecodeJob, StagedPart, part_url, stage_block
 from halftone.preprocess.entries import POSITION
 from halftone.spark.actions import ActionProgress, collect_rows
@@ -43,7 +46,9 @@ _MIN_BLOCK, _MAX_BLOCK = 32, 2000
 # the largest pixels that the config allows, 8192 x 8192 x 3, where one image has 201 MB. The
 # positions are random, so some blocks are larger than planned.
 _MAX_BLOCK_BYTES = 112 * 2**20
-_BLOCK = "block"
+_BLOCK, _ARCHIVE, _NUMBER = "block", "archive", "number"
+# Runs of members in a block. More make blocks more equal, fewer make requests larger.
+_RUNS_PER_BLOCK = 4
 # What a worker returns of a block.
 _BLOCK_RESULTS = pa.schema(
     [
@@ -87,13 +92,36 @@ def count_blocks(num_images: int, pixels: PixelSpec) -> int:
     return max(1, -(-num_images // block_rows))
 
 
-def group_by_block(entries: DataFrame, num_blocks: int) -> DataFrame:
-    """Return catalogue.ENTRIES with the column `block`: a block is in one partition, in order."""
+def group_by_block(entries: DataFrame, num_blocks: int, num_images: int) -> DataFrame:
+    """Return catalogue.ENTRIES with the column `block`: a block is in one partition, in order.
+
+    Args:
+        num_images: the number of entries.
+    """
     # Of the position, the upper 32 bits as an unsigned number are enough.
-    block = f"shiftright((shiftright({POSITION}, 32) + {2**31}) * {num_blocks}L, 32)"
+    of_file = f"shiftright((shiftright({POSITION}, 32) + {2**31}) * {num_blocks}L, 32)"
+    run_rows = max(1, num_images // num_blocks // _RUNS_PER_BLOCK)
+    # The runs of an archive are dealt out to the blocks in turn, from one that its path decides.
+    first = f"pmod(xxhash64({_ARCHIVE}), {num_blocks}L)"
+    of_member = f"pmod({first} + {_NUMBER} div {run_rows}, {num_blocks}L)"
+    block = f"CASE WHEN {MEMBER_PLACE} = '' THEN {of_file} ELSE {of_member} END"
     num_tasks = min(num_blocks, max(_MIN_TASKS, num_blocks // _BLOCKS_PER_TASK))
-    blocks = entries.selectExpr("*", f"{block} AS {_BLOCK}")
-    return blocks.repartition(num_tasks, _BLOCK).sortWithinPartitions(_BLOCK, POSITION, schema.PATH)
+    with_places = entries.selectExpr("*", *_place_columns())
+    blocks = with_places.selectExpr("*", f"{block} AS {_BLOCK}").repartition(num_tasks, _BLOCK)
+    order = (_BLOCK, _ARCHIVE, _NUMBER, POSITION, schema.PATH)
+    return blocks.sortWithinPartitions(*order).drop(_ARCHIVE, _NUMBER)
+
+
+def _place_columns() -> list[str]:
+    """Return SQL for the archive of each image and its number in it, "" and 0 for a file."""
+    number, chars = (
+        f"cast(element_at(split({MEMBER_PLACE}, ' '), {index}) AS bigint)" for index in (1, 2)
+    )
+    is_file = f"CASE WHEN {MEMBER_PLACE} = ''"
+    return [
+        f"{is_file} THEN '' ELSE substring({schema.PATH}, 1, cast({chars} AS int)) END {_ARCHIVE}",
+        f"{is_file} THEN 0L ELSE {number} END {_NUMBER}",
+    ]
 
 
 def iter_blocks(tables: Iterator[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
@@ -134,7 +162,9 @@ def stage_images(
     num_blocks = count_blocks(num_images, job.pixels)
     results = collect_rows(
         map_tables(
-            group_by_block(entries, num_blocks), partial(_stage_blocks, job), _BLOCK_RESULTS
+            group_by_block(entries, num_blocks, num_images),
+            partial(_stage_blocks, job),
+            _BLOCK_RESULTS,
         ),
         ActionProgress(
             "decode",

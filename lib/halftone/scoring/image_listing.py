@@ -16,6 +16,7 @@ from halftone.config import Config
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing import (
+    MEMBER_PLACE,
     ListingPlan,
     UnitRemarks,
     list_unit,
@@ -41,6 +42,8 @@ _UNIT_RESULTS = pa.schema(
         pa.field("error", pa.string()),  # message of an InputError, or ""
     ]
 )
+# What is digested of an image: all but where a member lies in its archive.
+_DIGESTED = tuple(name for name in ENTRIES.names if name != MEMBER_PLACE)
 
 
 class ImageListing(NamedTuple):
@@ -96,7 +99,7 @@ def list_images(
     storage.remove(folder)
     rules = LabelRules(tuple(classes), config.preprocess.label_from, config.seed)
     write = partial(write_unit, plan.without_units(), rules, folder)
-    results = list_units(session, plan, write, _UNIT_RESULTS, folder)
+    plan, results = list_units(session, plan, write, _UNIT_RESULTS, folder)
     listing = combine_units(plan, classes, results)
     check_unique_paths(session, plan, listing.read_entries, listing.num_images)
     return listing
@@ -156,7 +159,7 @@ def write_unit(
             parts.add(entries)
             num_usable = entries[schema.REASON].to_pylist().count("")
             totals = [totals[0] + num_usable, totals[1] + entries.num_rows - num_usable]
-            digest += sum_hashes(arrow.iter_rows(entries, *ENTRIES.names))
+            digest += sum_hashes(arrow.iter_rows(entries, *_DIGESTED))
             first_unusable += _first_unusable(entries)
             unknown_labels += [unknown_label] if unknown_label else []
     except InputError as error:

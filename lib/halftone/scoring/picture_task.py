@@ -5,7 +5,8 @@ Runs in Spark's Python workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Optional
 
 import numpy as np
@@ -13,15 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
-from halftone import arrow, images, storage
+from halftone import archives, arrow, images
 from halftone.config import PixelSpec
 from halftone.dataset import schema
 from halftone.image_boxes import split_box
-from halftone.preprocess.decode_block import MAX_FILE_BYTES
+from halftone.preprocess.read_ahead import MAX_FILE_BYTES
 from halftone.scoring import heat_map_task
 from halftone.scoring.heat_map_task import CLASS_ID, Map
 from halftone.scoring.predict import PredictorSettings
 
+_DECODED_AT_ONCE = 16
 IS_EXPLAINED, SIDE_PX = "is_explained", "side_px"
 # Images to show.
 WANTED = pa.schema(
@@ -59,7 +61,7 @@ def draw_pictures(
     """
     for table in tables:
         wanted = list(arrow.iter_rows(table, *WANTED.names))
-        decoded = [_decode(key, spec) for key, *_ in wanted]
+        decoded = _decode([key for key, *_ in wanted], spec)
         maps, problem = _explain(predictor, wanted, decoded)
         rows = []
         for (key, _, _, side_px), pixels in zip(wanted, decoded):
@@ -74,16 +76,18 @@ def draw_pictures(
         yield pa.table(columns, schema=PICTURES)
 
 
-def _decode(key: str, spec: PixelSpec) -> Optional[Pixels]:
-    """Decode a file; None if it is gone or has changed since it was scored."""
-    url, box = split_box(key)
-    (data,) = storage.read_files([url], MAX_FILE_BYTES)
-    if isinstance(data, OSError):
-        return None
-    try:
-        return images.decode(data, spec, box).pixels
-    except images.ImageRejectedError:
-        return None
+def _decode(keys: Sequence[str], spec: PixelSpec) -> list[Optional[Pixels]]:
+    """Decode images; None for one that is gone or has changed since it was scored."""
+    pixels: list[Optional[Pixels]] = []
+    for start in range(0, len(keys), _DECODED_AT_ONCE):
+        places = [split_box(key) for key in keys[start : start + _DECODED_AT_ONCE]]
+        contents = archives.read_images([url for url, _ in places], MAX_FILE_BYTES)
+        for data, (_, box) in zip(contents, places):
+            pixels.append(None)
+            if not isinstance(data, OSError):
+                with suppress(images.ImageRejectedError):
+                    pixels[-1] = images.decode(data, spec, box).pixels
+    return pixels
 
 
 def _explain(

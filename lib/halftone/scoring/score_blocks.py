@@ -42,7 +42,7 @@ def score_blocks(
     num_blocks = staging.count_blocks(num_entries, job.pixels) if num_entries else 0
     parts = []
     if num_entries:
-        blocks = staging.group_by_block(entries, num_blocks)
+        blocks = staging.group_by_block(entries, num_blocks, num_entries)
         score = partial(_score_blocks, scorer.predictor, job)
         parts.append(frames.map_tables(blocks, score, SUMMARY_PARTS))
     num_tasks = num_blocks

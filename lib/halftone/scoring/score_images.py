@@ -19,7 +19,7 @@ from halftone.dataset import integrity, manifest
 from halftone.dataset.manifest import Manifest
 from halftone.dataset.splits import VALIDATION
 from halftone.errors import InputError
-from halftone.listing import ListingKeys, ListingPlan, plan_listing
+from halftone.listing import ArchiveSettings, ListingKeys, ListingPlan, plan_listing
 from halftone.locking.lock import Lock
 from halftone.locking.output import check_output, hold_output
 from halftone.metrics.model import ImageScores
@@ -106,6 +106,7 @@ def score_images(
         *(storage.normalise_url(images), config.score.catalogue, config.preprocess.suffixes, _KEYS),
         label_column=config.preprocess.label_column,
         boxes=config.preprocess.catalogue_boxes,
+        archives=ArchiveSettings.from_config(config.preprocess),
     )
     log_notes(plan.notes)
     slices = plan_slices(config.score, config.score.catalogue, plan.root)

@@ -38,11 +38,14 @@ from halftone.storage.parquet import (
     write_table,
 )
 from halftone.storage.probe import check_writable, remove_new_folders
+from halftone.storage.ranges import Piece, WindowedFile, read_pieces
 from halftone.storage.urls import is_local, join, normalise_url
 
 __all__ = [
     "FileInfo",
     "FolderPlace",
+    "Piece",
+    "WindowedFile",
     "check_folder",
     "check_writable",
     "count_row_groups",
@@ -66,6 +69,7 @@ __all__ = [
     "read_column_names",
     "read_files",
     "read_json",
+    "read_pieces",
     "read_row_group",
     "read_table",
     "remove",

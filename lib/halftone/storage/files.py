@@ -16,7 +16,7 @@ from typing import IO, Any, Optional, Union
 
 from halftone.errors import InputError
 from halftone.storage import clients, local_files, web
-from halftone.storage.urls import S3_PREFIX, is_local
+from halftone.storage.urls import is_local
 
 _TEMPORARY_PREFIX = ".tmp-"
 _STREAM_BYTES = 2**20
