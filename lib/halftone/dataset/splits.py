@@ -94,7 +94,8 @@ def count_by_salt(
         np.count_nonzero(positions < fraction * _SALTED_RANGE, axis=0)
         for fraction in (test_fraction, test_fraction + validation_fraction)
     )
-    return np.stack([num_held_out - num_test, num_test], axis=1).astype(np.int64)
+    counts: npt.NDArray[np.int64] = np.stack([num_held_out - num_test, num_test], axis=1)
+    return counts
 
 
 def _salted_digest(path: str, seed: int, block: int) -> bytes:
