@@ -47,7 +47,7 @@ def test_a_changed_box_is_a_changed_row(
         return preprocess(config, str(images), dataset, lambda: spark, prune=prune)
 
     def keys(made: PreprocessResult) -> list[str]:
-        files = [tmp_path / "dataset" / file.path for file in made.manifest.files]
+        files = [tmp_path / "dataset" / file.path for file in made.manifest.files or []]
         found = [key for file in files for key in pq.read_table(file)["key"].to_pylist()]
         return sorted(key.removeprefix(f"{images}/") for key in found)
 

@@ -56,7 +56,7 @@ def test_urls_become_rows_and_what_fails_becomes_rejects(
         made = preprocess(config, "http://", str(tmp_path / "dataset"), lambda: spark).manifest
     assert made.images == "http://"
     assert made.rejects_by_reason == {"unreadable": 6}
-    files = [tmp_path / "dataset" / file.path for file in made.files]
+    files = [tmp_path / "dataset" / file.path for file in made.files or []]
     keys = [key for file in files for key in pq.read_table(file)["key"].to_pylist()]
     assert sorted(keys) == [f"http://{url}" for url in good]
     rejects = [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ ROOT = "/data/images"
 
 
 def write(folder: Path, kind: str) -> str:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"path": "a.jpg", "label": "x", "X": 0, "y": 1, "width": 20, "height": 30},
         {"path": "/data/images/a.jpg", "label": "y", "X": 5, "y": 1, "width": 20, "height": 30},
         {"path": "b.jpg", "label": "y", "X": None, "y": None, "width": None, "height": None},
