@@ -64,7 +64,7 @@ def _find_column(url: str, schema: pa.Schema) -> str:
     found = [name for name in schema.names if _is_image(schema.field(name).type)]
     named = [name for name in _COLUMNS if name in found]
     if named or len(found) == 1:
-        return [*named, *found][0]
+        return str([*named, *found][0])
     raise ArchiveError(
         f"{url}: has {'several columns' if found else 'no column'} with images"
         f"{' (' + ', '.join(found) + ')' if found else ''}; name one of {', '.join(_COLUMNS)}, or "
@@ -130,8 +130,7 @@ def read_members(url: str, places: Sequence[str]) -> list[MemberData]:
         results += [OSError(f"the Parquet file has changed since it was listed: {error}")]
         results += results[-1:] * (len(places) - len(results))
     except FileNotFoundError:
-        error = FileNotFoundError("the Parquet file was listed, but no longer exists")
-        return [error] * len(places)
+        return [FileNotFoundError("the archive was listed, but no longer exists")] * len(places)
     return results
 
 
