@@ -32,11 +32,24 @@ _SHARD_COLUMNS = {"image", "label_id", "source_digest"}
 
 
 def list_members(archive: ArchiveFile) -> Iterator[Member]:
+    _check_no_delta_table(archive.url)
     try:
         with storage.open_parquet(archive.url) as file:
             yield from _iter_rows(archive, file)
     except pa.ArrowInvalid as error:
         raise ArchiveError(f"{archive.url}: is no complete Parquet file: {error}") from None
+
+
+def _check_no_delta_table(url: str) -> None:
+    """Check that the file is not one of a Delta table, whose log says which files count."""
+    folder = url.rpartition("/")[0]
+    while "=" in folder.rpartition("/")[2]:  # of a partition
+        folder = folder.rpartition("/")[0]
+    if storage.list_names(storage.join(folder, "_delta_log")):
+        raise ArchiveError(
+            f"{folder}: is a Delta table, whose files also hold rows that were removed or replaced; "
+            "write its rows to a folder of Parquet files, and give that folder"
+        )
 
 
 def _iter_rows(archive: ArchiveFile, file: pq.ParquetFile) -> Iterator[Member]:
