@@ -47,7 +47,7 @@ def _check_no_delta_table(url: str) -> None:
         folder = folder.rpartition("/")[0]
     if storage.list_names(storage.join(folder, "_delta_log")):
         raise ArchiveError(
-            f"{folder}: is a Delta table, whose files also hold rows that were removed or replaced; "
+            f"{folder}: is a Delta table, whose files also hold rows that were removed; "
             "write its rows to a folder of Parquet files, and give that folder"
         )
 
