@@ -108,3 +108,14 @@ def test_a_file_that_is_cut_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ArchiveError, match="is no complete Parquet file"):
         members(path)
+
+
+@pytest.mark.parametrize("part", ["", "day=1/label=cat"])
+def test_a_delta_table_is_refused(tmp_path: Path, part: str) -> None:
+    (tmp_path / "table" / "_delta_log").mkdir(parents=True)
+    (tmp_path / "table" / part).mkdir(parents=True, exist_ok=True)
+    path = write(tmp_path / "table" / part / "a.parquet", {"image": [b"1"]})
+    assert [member.name for member in members(path)] == ["00000000"]
+    (tmp_path / "table" / "_delta_log" / "00000000000000000000.json").write_text("{}")
+    with pytest.raises(ArchiveError, match=f"{tmp_path}/table: is a Delta table"):
+        members(path)

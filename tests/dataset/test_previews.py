@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import stripes
-from halftone import storage
+from halftone import archives, storage
 from halftone.config import PixelSpec
 from halftone.dataset import contact_sheet, previews, schema
 from halftone.images import encode_pixels
@@ -149,7 +149,7 @@ def test_rejects_that_are_dangerous_to_decode_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: Groups
 ) -> None:
     read_urls: list[str] = []
-    monkeypatch.setattr(storage, "read_files", lambda urls: read_urls.extend(urls) or [])
+    monkeypatch.setattr(archives, "read_images", lambda urls: read_urls.extend(urls) or [])
     reasons = ["empty", "not_an_image", "too_large", "unsupported", "unlabelled", "conflict"]
     url = write_rejects(tmp_path / "1", *((f"/i/{reason}", reason) for reason in reasons))
     previews.draw_dataset_sheet([], {}, [url], dict.fromkeys(reasons, 1), SPEC)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tarfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from halftone import arrow
 from halftone.archives import ArchiveError
+from halftone.config import PixelSpec
 from halftone.errors import InputError
 from halftone.listing import ArchiveSettings, UnitRemarks, add_archives, plan_listing
+from halftone.preprocess.decode_block import decode_images
 from listed import list_images
 from packed_images import write_tar, write_zip
 
@@ -164,3 +169,36 @@ def test_many_archives_are_divided_by_size_among_256_units(tmp_path: Path) -> No
     parts = [json.loads(unit["arguments"])["archives"] for unit in units]
     assert sorted(size for part in parts for _, size, _ in part) == list(range(600))
     assert parts[0] == [["599.tar", 599, 1.5], ["343.tar", 343, 1.5], ["87.tar", 87, 1.5]]
+
+
+def test_a_table_may_name_members(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    root.mkdir()
+    write_tar(root / "a.tar", {"cat/1.jpg": b"one", "2.jpg": b"22"})
+    write_zip(root / "b.zip", {"3.jpg": b"three"})
+    os.utime(root / "a.tar", (5, 7.5))
+    paths = ["b.zip!3.jpg", "a.tar!2.jpg", "a.tar!none.jpg", "x.tar!1.jpg", "4.jpg"]
+    lines = [f"{path},cat,-1,0" for path in paths]
+    table = tmp_path / "list.csv"
+    table.write_text("\n".join(["path,label,size_bytes,modified", *lines, "a.tar!cat/1.jpg,,9,3"]))
+    listed = list_images(str(root), str(table))
+    assert listed.values("path", "size_bytes", "modified") == [
+        ("b.zip!3.jpg", 5, (root / "b.zip").stat().st_mtime),
+        ("a.tar!2.jpg", 2, 7.5),
+        ("a.tar!none.jpg", -1, 0.0),
+        ("x.tar!1.jpg", -1, 0.0),
+        ("4.jpg", -1, 0.0),
+        ("a.tar!cat/1.jpg", 9, 3.0),
+    ]
+    places = [place for (place,) in listed.values("member_place")]
+    assert [str(place)[:4] for place in places] == ["0 5 ", "1 5 ", "", "", "", "0 5 "]
+    entries = arrow.concat_tables([listed.rows], listed.rows.schema)
+    splits = arrow.number_array([0] * 6, pa.int8())
+    entries = entries.set_column(entries.column_names.index("split"), "split", splits)
+    part = decode_images(str(root), entries, PixelSpec(height_px=2, width_px=2, channels=1), 2)
+    assert part["source_bytes"].to_pylist() == [5, 2, -1, -1, -1, 3]
+    assert part["detail"].to_pylist()[2:5] == [
+        "the archive has no such member",
+        "the archive was listed, but no longer exists",
+        "No such file or directory",
+    ]

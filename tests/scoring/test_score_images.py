@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -24,6 +25,7 @@ from halftone.locking.output import hold_output
 from halftone.preprocess import staging
 from halftone.preprocess.run import preprocess
 from halftone.scoring import image_page, score_images
+from packed_images import write_tar, write_zip
 from report_pages import Page
 
 MakeConfig = Callable[..., Config]
@@ -288,6 +290,35 @@ def test_no_image_that_can_be_decoded(run: Run, draw_images: DrawImages, tmp_pat
     before = tree(tmp_path)
     assert run(folder) == {**result, "scored_now": 0}
     assert tree(tmp_path) == before
+
+
+def _count_pictures(tmp_path: Path) -> int:
+    return (tmp_path / "scores" / "report.html").read_text().count("data:image")
+
+
+@pytest.mark.slow
+def test_images_in_archives_are_scored_and_shown_as_files_are(
+    run: Run, draw_images: DrawImages, tmp_path: Path
+) -> None:
+    folder = draw_images(each=10)
+    files = {f"{path.parent.name}/{path.name}": path.read_bytes() for path in folder.rglob("*.png")}
+    of_files = {name: row["probability"] for name, row in rows_of(tmp_path, run(folder)).items()}
+    num_pictures = _count_pictures(tmp_path)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    names = sorted(files)
+    write_tar(folder / "a.tar", {name: files[name] for name in names[:15]})
+    result = run(folder)
+    write_zip(folder / "b.zip", {name: files[name] for name in names[15:]})
+    more = run(folder, only_new=True)
+    assert [(each["rows"], each["scored_now"]) for each in (result, more)] == [(15, 15), (20, 5)]
+    found = rows_of(tmp_path, more)
+    for number, name in enumerate(names):
+        row = found[f"{'ab'[number > 14]}.{('tar', 'zip')[number > 14]}!{name}"]
+        assert row["probability"] == pytest.approx(of_files[name], abs=1e-6)
+        assert row["label"] == name.partition("/")[0]
+    assert num_pictures > 0
+    assert _count_pictures(tmp_path) == num_pictures
 
 
 @pytest.mark.usefixtures("plain_page")

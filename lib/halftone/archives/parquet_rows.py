@@ -32,11 +32,24 @@ _SHARD_COLUMNS = {"image", "label_id", "source_digest"}
 
 
 def list_members(archive: ArchiveFile) -> Iterator[Member]:
+    _check_no_delta_table(archive.url)
     try:
         with storage.open_parquet(archive.url) as file:
             yield from _iter_rows(archive, file)
     except pa.ArrowInvalid as error:
         raise ArchiveError(f"{archive.url}: is no complete Parquet file: {error}") from None
+
+
+def _check_no_delta_table(url: str) -> None:
+    """Check that the file is not one of a Delta table, whose log says which files count."""
+    folder = url.rpartition("/")[0]
+    while "=" in folder.rpartition("/")[2]:  # of a partition
+        folder = folder.rpartition("/")[0]
+    if storage.list_names(storage.join(folder, "_delta_log")):
+        raise ArchiveError(
+            f"{folder}: is a Delta table, whose files also hold rows that were removed; "
+            "write its rows to a folder of Parquet files, and give that folder"
+        )
 
 
 def _iter_rows(archive: ArchiveFile, file: pq.ParquetFile) -> Iterator[Member]:
@@ -64,7 +77,7 @@ def _find_column(url: str, schema: pa.Schema) -> str:
     found = [name for name in schema.names if _is_image(schema.field(name).type)]
     named = [name for name in _COLUMNS if name in found]
     if named or len(found) == 1:
-        return [*named, *found][0]
+        return str([*named, *found][0])
     raise ArchiveError(
         f"{url}: has {'several columns' if found else 'no column'} with images"
         f"{' (' + ', '.join(found) + ')' if found else ''}; name one of {', '.join(_COLUMNS)}, or "
@@ -130,8 +143,7 @@ def read_members(url: str, places: Sequence[str]) -> list[MemberData]:
         results += [OSError(f"the Parquet file has changed since it was listed: {error}")]
         results += results[-1:] * (len(places) - len(results))
     except FileNotFoundError:
-        error = FileNotFoundError("the Parquet file was listed, but no longer exists")
-        return [error] * len(places)
+        return [FileNotFoundError("the archive was listed, but no longer exists")] * len(places)
     return results
 
 

@@ -65,10 +65,11 @@ def _read_named(url: str, names: dict[int, str], max_bytes: Optional[int]) -> di
     results: dict[int, MemberData] = {}
     wanted = []
     for number, name in names.items():
-        member = found.get(name)
-        if member is None:
+        if name not in found:
             results[number] = FileNotFoundError("the archive has no such member")
-        elif member.problem:
+            continue
+        _, member = found[name]
+        if member.problem:
             results[number] = OSError(member.problem)
         elif max_bytes is not None and member.size_bytes > max_bytes:
             results[number] = storage.too_large(member.size_bytes, max_bytes)
@@ -78,12 +79,12 @@ def _read_named(url: str, names: dict[int, str], max_bytes: Optional[int]) -> di
     return {**results, **{number: data for (number, _), data in zip(wanted, contents)}}
 
 
-def find_members(archive: ArchiveFile, names: Collection[str]) -> dict[str, Member]:
-    """Return the members with these names, by name; those that the archive does not have lack."""
-    found: dict[str, Member] = {}
-    for member in list_members(archive):
+def find_members(archive: ArchiveFile, names: Collection[str]) -> dict[str, tuple[int, Member]]:
+    """Return the members with these names, with their numbers, by name; without those it lacks."""
+    found: dict[str, tuple[int, Member]] = {}
+    for number, member in enumerate(list_members(archive)):
         if member.name in names:
-            found[member.name] = member
+            found[member.name] = number, member
             if len(found) == len(names):
                 break
     return found

@@ -29,6 +29,7 @@ from halftone.listing.file_rows import clean_endings
 from halftone.listing.folder import LocalFolder, NoFolderError
 from halftone.listing.inventory import MANIFEST_NAME, Inventory, open_inventory
 from halftone.listing.listed_rows import GROUP, TABLE_COLUMNS
+from halftone.listing.located_members import locate_members
 from halftone.listing.parquet_table import ParquetTable
 from halftone.listing.remarks import UnitRemarks
 from halftone.listing.table_columns import ColumnTitles, KnownColumns
@@ -202,7 +203,10 @@ def list_unit(
             ArchiveRules(plan.root, plan.source.endings, has_labels), remarks, values
         )
     remarks.wants_archives = plan.archives.use != "ignore"
-    return plan.source.list_unit(remarks, values)
+    tables = plan.source.list_unit(remarks, values)
+    if isinstance(plan.source, (CsvTable, ParquetTable)):
+        return (locate_members(plan.root, table) for table in tables)
+    return tables
 
 
 def add_archives(plan: ListingPlan, remarks: Iterable[UnitRemarks]) -> ListingPlan:
