@@ -33,6 +33,7 @@ TOOLS = {
         lambda: browser.CHROMIUM is not None,
         "apt-get install chromium",
     ),
+    "djxl": Tool(lambda: bool(shutil.which("djxl")), "apt-get install libjxl-tools"),
     "mount": Tool(_can_mount, "run the tests as root; in a container, with --cap-add SYS_ADMIN"),
     "systemd": Tool(lambda: bool(shutil.which("systemd-analyze")), "apt-get install systemd"),
     "airflow": Tool(

@@ -48,7 +48,12 @@ def dataset_key(config: Config) -> str:
     """Return a digest of the settings that determine the rows of a dataset."""
     settings = reset_neutral_settings(config).model_dump(mode="json", include=_DATASET_SECTIONS)
     images = storage.normalise_url(str(config.paths.images))
-    settings = {**settings, "pixels": config.pixels.identity(), "images": images}
+    settings = {
+        **settings,
+        "pixels": config.pixels.identity(),
+        "preprocess": config.preprocess.identify(settings["preprocess"]),
+        "images": images,
+    }
     text = json.dumps(settings, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.images.decoder_packages import missing_decoder
 from halftone.listing.bucket import S3Folder, StoreFolder
 from halftone.listing.csv_table import CsvTable, open_csv
 from halftone.listing.file_rows import clean_endings
@@ -172,7 +173,7 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
     Raises:
         InputError: there are no images, or paths are not below the folder of images.
     """
-    notes = list(plan.notes)
+    notes = [*plan.notes, *_decoder_notes(plan.root, remarks)]
     used_columns = []
     if plan.table_url is None or isinstance(plan.source, Inventory):
         _check_folder(plan, remarks)
@@ -194,6 +195,17 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
         plan.unknown_columns,
         tuple(notes),
     )
+
+
+def _decoder_notes(root: str, remarks: UnitRemarks) -> Iterator[str]:
+    """Name the packages that images need and that are not there, before the work begins."""
+    for kind, count in sorted(remarks.by_format.items()):
+        missing = missing_decoder(kind)
+        if missing:
+            yield (
+                f"{root}: {count:,} images would be rejected as unsupported: {missing} on each "
+                "machine that decodes images. Or leave their ending out of preprocess.suffixes"
+            )
 
 
 def _check_folder(plan: ListingPlan, remarks: UnitRemarks) -> None:

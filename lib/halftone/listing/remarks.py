@@ -15,6 +15,8 @@ class UnitRemarks:
     num_unreadable: int = 0  # those that cannot be read, as the listing shows
     # The number of files that are no images, by their ending or kind.
     ignored: Counter[str] = field(default_factory=Counter)
+    # The number of images whose ending tells a format that an optional package decodes.
+    by_format: Counter[str] = field(default_factory=Counter)
     # Of the images of a table:
     num_with_group: int = 0
     num_with_split: int = 0
@@ -33,6 +35,7 @@ class UnitRemarks:
         self.num_images += later.num_images
         self.num_unreadable += later.num_unreadable
         self.ignored.update(later.ignored)
+        self.by_format.update(later.by_format)
         self.num_with_group += later.num_with_group
         self.num_with_split += later.num_with_split
         self.num_with_slash += later.num_with_slash
@@ -47,4 +50,5 @@ class UnitRemarks:
     @staticmethod
     def from_json(text: str) -> UnitRemarks:
         values = json.loads(text)
-        return UnitRemarks(**{**values, "ignored": Counter(values["ignored"])})
+        counters = {name: Counter(values[name]) for name in ("ignored", "by_format")}
+        return UnitRemarks(**{**values, **counters})
