@@ -179,8 +179,6 @@ def test_samples_of_16_bits_lose_their_lower_ones() -> None:
     deep = (ROWS * 1000 + COLUMNS * 250).astype(np.uint16)
     spec = SPEC.model_copy(update={"channels": 1})
     jp2 = bytes(cv2.imencode(".jp2", deep)[1])
-    lossless = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
-    assert lossless
     assert difference(decode(jp2, spec).pixels[..., 0], deep >> 8).max() <= 1
     ten_bits = pillow_heif.from_bytes("I;16", (WIDTH_PX, HEIGHT_PX), deep.tobytes())
     buffer = io.BytesIO()

@@ -84,7 +84,7 @@ def decode_dicom(data: bytes, spec: PixelSpec) -> PixelArray:
         grey = apply_window(values * slope + intercept, window)
         if dataset.PhotometricInterpretation == _INVERTED:
             grey = _WHITE - grey
-        return np.floor(grey + 0.5).astype(np.uint8)[..., None]
+        return np.asarray(np.floor(grey + 0.5), np.uint8)[..., None]
 
 
 def apply_window(values: _Values, window: Window) -> _Values:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from halftone.config import PixelSpec
 from halftone.images.blending import blend_premultiplied, blend_straight
@@ -62,11 +63,12 @@ def decode_jxl(data: bytes, spec: PixelSpec) -> PixelArray:
         if info.mode not in _MODES:
             raise ImageRejectedError("unsupported", f"JPEG XL of samples {info.mode!r}")
         layout = _MODES[info.mode]
-        values = np.frombuffer(samples, np.uint16 if layout.is_deep else np.uint8)
+        values: npt.NDArray[np.uint8]
+        if layout.is_deep:
+            values = (np.frombuffer(samples, np.uint16) >> 8).astype(np.uint8)
+        else:
+            values = np.frombuffer(samples, np.uint8)
         pixels = values.reshape(info.height, info.width, layout.colours + layout.has_alpha)
-    if layout.is_deep:
-        pixels = pixels >> 8
-    pixels = pixels.astype(np.uint8)
     if not layout.has_alpha:
         return pixels
     blend = blend_premultiplied if header.is_premultiplied else blend_straight

@@ -50,5 +50,6 @@ class UnitRemarks:
     @staticmethod
     def from_json(text: str) -> UnitRemarks:
         values = json.loads(text)
-        counters = {name: Counter(values[name]) for name in ("ignored", "by_format")}
+        # An older version, whose listing a job goes on with, did not count by format.
+        counters = {name: Counter(values.get(name, {})) for name in ("ignored", "by_format")}
         return UnitRemarks(**{**values, **counters})
