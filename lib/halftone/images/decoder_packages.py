@@ -52,6 +52,11 @@ def missing_decoder(kind: str) -> Optional[str]:
     return f"{needed.title} needs {needed.package}; run: pip install 'halftone[{EXTRA}]'"
 
 
+def missing_titles() -> list[str]:
+    """Return the formats that this Python cannot decode for want of a package."""
+    return [each.title for kind, each in DECODER_PACKAGES.items() if not is_decoded_here(kind)]
+
+
 def require_decoder(kind: str) -> None:
     """Raise ImageRejectedError if a format needs a package that is not there."""
     missing = missing_decoder(kind)
