@@ -447,6 +447,7 @@ ci_programs() {
     local packages=()
     type -P chromium >/dev/null || packages+=(chromium)
     type -P systemd-analyze >/dev/null || packages+=(systemd)
+    type -P djxl >/dev/null || packages+=(libjxl-tools)
     if [[ ${#packages[@]} != 0 && $(id -u) = 0 ]] && type -P apt-get >/dev/null; then
         start_step "Programs for the tests: ${packages[*]}" 'Install them by hand.'
         apt-get update >>"$log" 2>&1

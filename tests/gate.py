@@ -35,6 +35,7 @@ TOOLS = {
         "apt-get install chromium",
     ),
     "hadoop": Tool(hadoop_cluster.is_available, hadoop_cluster.INSTALL),
+    "djxl": Tool(lambda: bool(shutil.which("djxl")), "apt-get install libjxl-tools"),
     "mount": Tool(_can_mount, "run the tests as root; in a container, with --cap-add SYS_ADMIN"),
     "systemd": Tool(lambda: bool(shutil.which("systemd-analyze")), "apt-get install systemd"),
     "airflow": Tool(

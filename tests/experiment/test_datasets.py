@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import DrawImages
-from halftone.config import Config
+from halftone.config import Config, config_from_mapping
 from halftone.errors import InputError
 from halftone.experiment import datasets
 from listed_images import list_images
@@ -74,3 +74,20 @@ def test_a_subset_with_less_than_one_image_per_class_is_rejected(
         f"{images}: --subset {count} is less than one image for each of 2 classes; use 2 or more"
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_endings_that_were_added_to_the_default_leave_the_digest_as_it_was(
+    config: Callable[..., Config],
+) -> None:
+    """The literal digests are those of the version before."""
+    old = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif"]
+    old += ["pbm", "pgm", "ppm", "pnm"]
+
+    def key(**preprocess: object) -> str:
+        values = {"paths": {"images": "s3://bucket/in"}, "preprocess": preprocess}
+        return datasets.dataset_key(config_from_mapping(values, "test"))
+
+    assert key() == "e9e38e6fb968c566"
+    assert key(suffixes=["jpg"]) == "3fac26320d86f784"
+    # The old default is no longer the default, and gives other rows.
+    assert key(suffixes=old) not in (key(), key(suffixes=["jpg"]))

@@ -376,16 +376,20 @@ REJECTED: dict[str, tuple[bytes, str, str]] = {
     "text": (b"hello world", "not_an_image", "11 bytes that start with 68 65 6c 6c 6f 20 77 6f"),
     "heic": (
         b"\0\0\0\x18ftypheic" + bytes(50),
-        "unsupported",
-        "ISO media of brand 'heic' is not decoded",
+        "truncated",
+        "HEIC without a box meta, 62 bytes",
     ),
-    "avif": (
-        b"\0\0\0\x18ftypavif" + bytes(50),
+    "video": (
+        b"\0\0\0\x18ftypisom" + bytes(50),
         "unsupported",
-        "ISO media of brand 'avif' is not decoded",
+        "ISO media of brand 'isom' is not decoded",
     ),
-    "jpeg 2000": (b"\0\0\0\x0cjP  \r\n", "unsupported", "JPEG 2000 is not decoded"),
-    "jpeg xl": (b"\xff\x0a" + bytes(9), "unsupported", "JPEG XL is not decoded"),
+    "jpeg 2000": (
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+        "truncated",
+        "JPEG 2000 without a box jp2c, 12 bytes",
+    ),
+    "jpeg xl": (b"\xff\x0a" + bytes(2), "truncated", "JPEG XL that ends in its header"),
     "psd": (b"8BPS\0\1", "unsupported", "Photoshop is not decoded"),
     "svg": (b"<?xml version='1.0'?><svg/>", "unsupported", "SVG is not decoded"),
     "png cut": (PNG[:-5], "truncated", f"PNG chunk ends at {len(PNG):,} of {len(PNG) - 5:,} bytes"),

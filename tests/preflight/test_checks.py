@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from halftone.images import decoder_packages
 from halftone.preflight import checks, probe_host
 from halftone.preflight.checks import CheckResult
 from halftone.preflight.probe_host import HostReport
@@ -230,6 +231,23 @@ def test_report() -> None:
         "driver: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work",
         "a: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work",
     ]
+
+
+def test_the_report_names_formats_that_a_host_cannot_decode() -> None:
+    host = report("a")._replace(missing_formats="HEIC, JPEG XL")
+    assert checks.format_report("yarn", report("driver"), [host], []).splitlines()[-2:] == [
+        "driver: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work",
+        "a: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work; no decoder of "
+        "HEIC, JPEG XL: pip install 'halftone[formats]'",
+    ]
+
+
+def test_missing_formats_are_those_of_packages_that_are_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert decoder_packages.missing_titles() == []
+    monkeypatch.setattr(decoder_packages.importlib.util, "find_spec", lambda _: None)
+    assert decoder_packages.missing_titles() == ["HEIC", "JPEG XL", "DICOM"]
 
 
 def test_ranks_need_a_network_where_they_run() -> None:

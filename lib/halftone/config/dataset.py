@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import (
@@ -16,9 +17,13 @@ from halftone.config.base import ConfigSection, PathOrUrl, check_one_group
 from halftone.config.effects import ADDED, NOTHING, drop_added_defaults
 
 # fmt: off
-_IMAGE_SUFFIXES = (
+_FIRST_SUFFIXES = (
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif",
     "pbm", "pgm", "ppm", "pnm",
+)
+# Added later.
+_IMAGE_SUFFIXES = (
+    *_FIRST_SUFFIXES, "heic", "heif", "avif", "jxl", "jp2", "j2k", "dcm",
 )
 # fmt: on
 _JPEG_QUALITY = 95
@@ -304,6 +309,20 @@ class PreprocessSettings(ConfigSection):
                 "such as jdbc:postgresql://HOST/DATABASE, or remove catalogue_query"
             )
         return self
+
+    def identify(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of this section for a digest.
+
+        The default of `suffixes` has grown. It counts as its first list, so that digests of older
+        versions stay valid; that list itself, given by a user, then counts as another.
+        """
+        kept = dict(values)
+        given = tuple(kept.get("suffixes", ()))
+        if given in (_IMAGE_SUFFIXES, _FIRST_SUFFIXES):
+            first = list(_FIRST_SUFFIXES)
+            kept["suffixes"] = first if given == _IMAGE_SUFFIXES else [*first, "and no others"]
+            kept["suffixes"] = type(values["suffixes"])(kept["suffixes"])
+        return kept
 
     @field_validator("label_from")
     @classmethod

@@ -54,8 +54,13 @@ def dataset_key(config: Config) -> str:
         reset_neutral_settings(config).model_dump(mode="json", include=_DATASET_SECTIONS),
     )
     images = storage.normalise_url(str(config.paths.images))
-    settings = {**settings, "pixels": config.pixels.identity(), "images": images}
-    settings["preprocess"] = drop_added_defaults(config.preprocess, settings["preprocess"])
+    preprocess = config.preprocess.identify(settings["preprocess"])
+    settings = {
+        **settings,
+        "pixels": config.pixels.identity(),
+        "preprocess": drop_added_defaults(config.preprocess, preprocess),
+        "images": images,
+    }
     text = json.dumps(settings, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

@@ -1,7 +1,8 @@
 """Decode an image file to uint8 pixels of one shape, or reject it with a reason.
 
-Training and scoring both call `decode`. It supports JPEG, PNG, WebP, BMP, TIFF, GIF and PNM and
-detects the format by the first bytes, never by the file name. All formats are treated alike: the
+Training and scoring both call `decode`. It supports JPEG, PNG, WebP, BMP, TIFF, GIF, PNM, JPEG 2000
+and, with packages of the extra `formats`, HEIC, AVIF, JPEG XL and DICOM, and detects the format by
+the first bytes, never by the file name. All formats are treated alike: the
 EXIF orientation is applied, alpha is blended over `background`, grey is ITU-R 601 luma.
 
 `fitting` shrinks by averaging areas and enlarges bilinearly. A large JPEG is decoded at a reduced
@@ -21,7 +22,9 @@ import numpy as np
 
 from halftone.config import PixelSpec
 from halftone.image_boxes import ImageBox
+from halftone.images import dicom, jpeg2000, jxl, jxl_header
 from halftone.images.fitting import Placement, ReducedPixels, fit_pixels, place
+from halftone.images.iso_boxes import find_still_kind
 from halftone.images.jpeg import read_jpeg_header
 from halftone.images.jpeg_scale import FULL_SCALE, choose_scale
 from halftone.images.jpeg_strict import decode_jpeg_strictly
@@ -41,12 +44,12 @@ _MAGIC = (
     (b"MM\0*", "tiff"),
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
+    (jpeg2000.CONTAINER_MAGIC, "jpeg2000"),
+    (jpeg2000.CODESTREAM_MAGIC, "jpeg2000"),
+    (jxl.CONTAINER_MAGIC, "jxl"),
+    (jxl_header.CODESTREAM_MAGIC, "jxl"),
 )
 _MAGIC_OF_UNSUPPORTED = (
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (b"\xff\x0a", "JPEG XL"),
     (b"8BPS", "Photoshop"),
     (b"\0\0\1\0", "ICO"),
     (b"v/1\1", "OpenEXR"),
@@ -110,6 +113,11 @@ def detect_format(data: bytes) -> str:
         return "bmp"
     if _PNM_MAGIC.match(data):
         return "pnm"
+    still_kind = find_still_kind(data)
+    if still_kind:
+        return still_kind
+    if data[dicom.MAGIC_AT : dicom.MAGIC_AT + len(dicom.MAGIC)] == dicom.MAGIC:
+        return "dicom"
     unsupported_name = _unsupported_name(data)
     if unsupported_name:
         raise ImageRejectedError("unsupported", f"{unsupported_name} is not decoded")
@@ -121,7 +129,7 @@ def _unsupported_name(data: bytes) -> Optional[str]:
     for magic, name in _MAGIC_OF_UNSUPPORTED:
         if data.startswith(magic):
             return name
-    if data[4:8] == b"ftyp":  # stills (heic, avif...) and videos (isom, qt...)
+    if data[4:8] == b"ftyp":  # stills in other codings, and videos (isom, qt...)
         brand = data[8:12].decode("latin-1").strip()
         return f"ISO media of brand {brand!r}"
     if b"<svg" in data[:1024].lower():

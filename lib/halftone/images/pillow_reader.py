@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from halftone.config import PixelSpec
+from halftone.images.orientation import UPRIGHT, read_orientation
 from halftone.images.result import ImageRejectedError, PixelArray, check_size
 
 # max_pixels is the limit; Pillow's own is lower than what a user may set.
@@ -20,8 +23,10 @@ _PILLOW_FORMATS = {
     "webp": ("WEBP",),
     "gif": ("GIF",),
     "pnm": ("PPM",),
+    "avif": ("AVIF",),
+    "jpeg2000": ("JPEG2000",),
 }
-_TRUNCATED_WORDS = ("truncated", "eof while reading", "not enough image data")
+_TRUNCATED_WORDS = ("truncated", "eof while reading", "not enough image data", "end of file")
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 _PLAIN_MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 
@@ -29,20 +34,37 @@ _PLAIN_MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 def load_pixels(data: bytes, kind: str, spec: PixelSpec) -> PixelArray:
     """Decode to (h, w, 1) grey, (h, w, 3) RGB or (h, w, 4) RGBA, uint8.
 
-    Any exception of Pillow's readers means that they cannot read the file: their parsers raise
-    OSError, SyntaxError, ValueError, struct.error, IndexError and others.
-
     Raises:
         ImageRejectedError: Pillow cannot read the file, or its size is outside the limits of
             `spec`.
     """
+    return load_turned_pixels(data, kind, spec)[0]
+
+
+def load_turned_pixels(data: bytes, kind: str, spec: PixelSpec) -> tuple[PixelArray, int]:
+    """Decode as `load_pixels` does; also return the EXIF orientation, 1..8, that Pillow reports."""
+    with (
+        reject_errors(data, kind),
+        Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS[kind]) as image,
+    ):
+        check_size(spec, *image.size)
+        image.load()
+        exif = image.info.get("exif", b"")
+        orientation = read_orientation(exif) if isinstance(exif, bytes) else UPRIGHT
+        return convert_to_uint8(image, kind), orientation
+
+
+@contextmanager
+def reject_errors(data: bytes, kind: str) -> Iterator[None]:
+    """Turn any error of a reader into a rejection.
+
+    Any exception of Pillow's readers means that they cannot read the file: their parsers raise
+    OSError, SyntaxError, ValueError, struct.error, IndexError and others.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS[kind]) as image:
-                check_size(spec, *image.size)
-                image.load()
-                return _convert_to_uint8(image, kind)
+            yield
     except ImageRejectedError:
         raise
     except MemoryError:
@@ -59,7 +81,7 @@ def load_pixels(data: bytes, kind: str, spec: PixelSpec) -> PixelArray:
         ) from None
 
 
-def _convert_to_uint8(image: Image.Image, kind: str) -> PixelArray:
+def convert_to_uint8(image: Image.Image, kind: str) -> PixelArray:
     mode = image.mode
     if mode.startswith("I;16") or (mode == "I" and kind in ("png", "pnm")):
         return (np.asarray(image) >> 8).astype(np.uint8)[..., None]

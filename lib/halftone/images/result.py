@@ -62,7 +62,7 @@ class DecodedImage(NamedTuple):
     pixels: PixelArray  # (height_px, width_px, channels) uint8, C-contiguous
     source_height_px: int  # as displayed, after the EXIF rotation
     source_width_px: int
-    format: str  # jpeg, png, webp, bmp, tiff, gif or pnm
+    format: str  # jpeg, png, webp, bmp, tiff, gif, pnm, jpeg2000, heic, avif, jxl or dicom
 
 
 class ImageRejectedError(Exception):

@@ -1,5 +1,7 @@
 """Decode all formats but JPEG, with one module per format; most of them decode with Pillow.
 
+HEIC, JPEG XL and DICOM need packages of the extra `formats`, see `decoder_packages`.
+
 OpenCV's wheels do not support GIF; its decoders ignore EXIF except in JPEG, and log to stderr. Of
 an animation or a file of many pages, the first picture is decoded. 16-bit samples lose their lower
 8 bits, as in libpng and OpenCV.
@@ -7,20 +9,35 @@ an animation or a file of many pages, the first picture is decoded. 16-bit sampl
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from halftone.config import PixelSpec
+from halftone.images.avif import decode_avif
 from halftone.images.blending import blend_straight
 from halftone.images.bmp import decode_bmp
 from halftone.images.containers import check_pnm, check_webp
+from halftone.images.dicom import decode_dicom
 from halftone.images.gif import read_first_frame
+from halftone.images.heic import decode_heic
+from halftone.images.jpeg2000 import decode_jpeg2000
+from halftone.images.jxl import decode_jxl
 from halftone.images.orientation import UPRIGHT
 from halftone.images.pillow_reader import load_pixels
 from halftone.images.png import CheckedPng, read_png
 from halftone.images.result import PixelArray
 from halftone.images.tiff import decode_tiff
+
+_UPRIGHT_DECODERS: dict[str, Callable[[bytes, PixelSpec], PixelArray]] = {
+    "bmp": decode_bmp,
+    "dicom": decode_dicom,
+    "heic": decode_heic,
+    "jpeg2000": decode_jpeg2000,
+    "jxl": decode_jxl,
+}
 
 
 def decode_still(data: bytes, kind: str, spec: PixelSpec) -> tuple[PixelArray, int]:
@@ -34,8 +51,11 @@ def decode_still(data: bytes, kind: str, spec: PixelSpec) -> tuple[PixelArray, i
     """
     if kind == "tiff":
         return decode_tiff(data, spec)
-    if kind == "bmp":
-        return _blend(decode_bmp(data, spec), spec), UPRIGHT
+    if kind in _UPRIGHT_DECODERS:
+        return _blend(_UPRIGHT_DECODERS[kind](data, spec), spec), UPRIGHT
+    if kind == "avif":
+        pixels, orientation = decode_avif(data, spec)
+        return _blend(pixels, spec), orientation
     if kind == "png":
         return _decode_png(data, spec)
     orientation = UPRIGHT

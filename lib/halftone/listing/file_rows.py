@@ -12,6 +12,7 @@ from halftone import arrow, storage
 from halftone.archives.formats import is_archive_name
 from halftone.arrow.columns import SLICE_ROWS
 from halftone.dataset import schema
+from halftone.images.decoder_packages import KINDS_BY_ENDING
 from halftone.listing.listed_rows import DETAIL, REASON, UNREADABLE, fill_columns
 from halftone.listing.remarks import UnitRemarks
 from halftone.listing.stored_files import (
@@ -81,6 +82,8 @@ def _build_table(
         else:
             remarks.num_images += 1
             remarks.path_label_example = remarks.path_label_example or path
+            if suffix.lower() in KINDS_BY_ENDING:
+                remarks.by_format[KINDS_BY_ENDING[suffix.lower()]] += 1
         rows.append((path, file.size_bytes, file.modified, UNREADABLE if detail else "", detail))
     paths, sizes, times, reasons, details = zip(*rows) if rows else ((), (), (), (), ())
     table = pa.table(

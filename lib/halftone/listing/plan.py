@@ -12,6 +12,7 @@ from halftone import arrow, storage
 from halftone.config.dataset import DATABASE_PREFIX
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.images.decoder_packages import missing_decoder
 from halftone.listing.archive_remarks import (
     ArchiveSettings,
     check_stored_labels,
@@ -204,7 +205,7 @@ def list_unit(
         )
     remarks.wants_archives = plan.archives.use != "ignore"
     tables = plan.source.list_unit(remarks, values)
-    if isinstance(plan.source, (CsvTable, ParquetTable)):
+    if not isinstance(plan.source, (LocalFolder, S3Folder, StoreFolder, Inventory)):
         return (locate_members(plan.root, table) for table in tables)
     return tables
 
@@ -235,7 +236,11 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
     Raises:
         InputError: there are no images, or paths are not below the folder of images.
     """
-    notes = [*plan.notes, *describe_archives(plan.root, remarks)]
+    notes = [
+        *plan.notes,
+        *describe_archives(plan.root, remarks),
+        *_decoder_notes(plan.root, remarks),
+    ]
     ignored = remarks.ignored + count_unread_archives(remarks)
     used_columns = []
     if plan.table_url is None or isinstance(plan.source, Inventory):
@@ -259,6 +264,17 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
         plan.unknown_columns,
         tuple(notes),
     )
+
+
+def _decoder_notes(root: str, remarks: UnitRemarks) -> Iterator[str]:
+    """Name the packages that images need and that are not there, before the work begins."""
+    for kind, count in sorted(remarks.by_format.items()):
+        missing = missing_decoder(kind)
+        if missing:
+            yield (
+                f"{root}: {count:,} images would be rejected as unsupported: {missing} on each "
+                "machine that decodes images. Or leave their ending out of preprocess.suffixes"
+            )
 
 
 def _check_folder(plan: ListingPlan, remarks: UnitRemarks) -> None:

@@ -24,6 +24,8 @@ class UnitRemarks:
     num_stored_labels: int = 0  # images with a label that their archive gives them
     stored_label_example: str = ""
     path_label_example: str = ""  # an image without one
+    # The number of images whose ending tells a format that an optional package decodes.
+    by_format: Counter[str] = field(default_factory=Counter)
     # Of the images of a table:
     num_with_group: int = 0
     num_with_split: int = 0
@@ -48,6 +50,7 @@ class UnitRemarks:
         self.num_stored_labels += later.num_stored_labels
         self.stored_label_example = self.stored_label_example or later.stored_label_example
         self.path_label_example = self.path_label_example or later.path_label_example
+        self.by_format.update(later.by_format)
         self.num_with_group += later.num_with_group
         self.num_with_split += later.num_with_split
         self.num_with_slash += later.num_with_slash
@@ -62,4 +65,6 @@ class UnitRemarks:
     @staticmethod
     def from_json(text: str) -> UnitRemarks:
         values = json.loads(text)
-        return UnitRemarks(**{**values, "ignored": Counter(values["ignored"])})
+        # An older version, whose listing a job goes on with, did not count by format.
+        counters = {name: Counter(values.get(name, {})) for name in ("ignored", "by_format")}
+        return UnitRemarks(**{**values, **counters})

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.errors import InputError
+from halftone.images.decoder_packages import KINDS_BY_ENDING
 from halftone.listing.listed_rows import GROUP
 from halftone.listing.remarks import UnitRemarks
 
@@ -104,6 +105,10 @@ def make_relative(
         remarks.num_backslashes += len(backslashes)
         remarks.backslash_example = remarks.backslash_example or paths[int(backslashes[0])].as_py()
     remarks.num_images += rows.num_rows
+    if _matches(paths, f"(?i)\\.({'|'.join(KINDS_BY_ENDING)})$").any():
+        for ending, kind in KINDS_BY_ENDING.items():
+            count = int(_matches(paths, f"(?i)\\.{ending}$").sum())
+            remarks.by_format.update({kind: count} if count else {})
     remarks.num_with_group += _count_texts(rows[GROUP])
     remarks.num_with_split += _count_texts(rows[schema.SPLIT])
     return rows

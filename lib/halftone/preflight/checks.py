@@ -220,5 +220,12 @@ def format_report(
         lines.append(
             f"{host.name}: {host.cores} cores, {host.memory_bytes / 2**30:.1f} GiB, "
             f"{host.gpus} GPUs; Python {host.prefix}, Halftone {host.package}, in {host.folder}"
+            + _describe_missing_formats(host)
         )
     return "\n".join(lines)
+
+
+def _describe_missing_formats(host: HostReport) -> str:
+    if not host.missing_formats:
+        return ""
+    return f"; no decoder of {host.missing_formats}: pip install 'halftone[formats]'"

@@ -40,6 +40,7 @@ class HostReport(NamedTuple):
     package: str  # folder of Halftone's modules
     folder: str  # the working directory
     network_problem: str = ""  # why ranks there cannot connect to others
+    missing_formats: str = ""  # image formats whose decoders are not there
 
 
 def inspect_host(
@@ -69,7 +70,16 @@ def inspect_host(
         package=os.path.abspath(os.path.dirname(halftone.__file__)),
         folder=os.getcwd(),
         network_problem=interfaces.rank_network_problem(),
+        missing_formats=_missing_formats(),
     )
+
+
+def _missing_formats() -> str:
+    try:
+        from halftone.images.decoder_packages import missing_titles
+    except ImportError:  # of a package that every host needs, which `versions` tells
+        return ""
+    return ", ".join(missing_titles())
 
 
 def executor_name() -> str:

@@ -57,7 +57,8 @@ _REJECT_CURES = {
     "truncated": _COPY_AGAIN,
     "damaged": _COPY_AGAIN,
     "not_an_image": "remove these files, or leave their ending out of preprocess.suffixes",
-    "unsupported": "save the images in another format, such as PNG",
+    "unsupported": "install the package that the detail names, and run with --retry-rejects; or "
+    "save the images in another format, such as PNG",
     "too_large": "raise pixels.max_pixels or pixels.max_scans",
     "too_small": "lower pixels.min_side_px",
     "box_outside": "correct the boxes in the table: they are in px of the upright image",

@@ -75,7 +75,7 @@ def compute_run_name(
         "seed": config.seed,
         "pixels": config.pixels.identity(),
         "splits": result_settings(config.splits, mode="python"),
-        "preprocess": result_settings(config.preprocess, mode="python"),
+        "preprocess": config.preprocess.identify(result_settings(config.preprocess, mode="python")),
         "last": (previous_manifest.version, previous_manifest.fingerprint)
         if previous_manifest
         else None,

@@ -19,6 +19,10 @@ DISTRIBUTIONS = {
     "mlflow": ("mlflow-skinny",),
     "numpy": ("numpy",),
     "pandas": ("pandas",),
+    # The extra `formats`.
+    "pillow_heif": ("pillow-heif",),
+    "pillow_jxl": ("pillow-jxl-plugin",),
+    "pydicom": ("pydicom",),
     "pyarrow": ("pyarrow",),
     "pydantic": ("pydantic",),
     "pydantic_core": ("pydantic-core",),
