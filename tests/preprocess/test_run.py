@@ -123,7 +123,9 @@ def test_the_manifest_names_every_file_with_its_rows_and_size(
     named |= {"data_card.md", "data_card.html"}
     named |= {"manifest.json", "_versions/000001.json", "_lock/000001.json"}
     # Tables of all rows, and of each folder.
-    tables = [f"{folder}_delta_log" for folder in ("", "train/", "validation/", "test/")]
+    folders = {f"{path.partition('/')[0]}/" for path in raw["near_duplicates_files"]}
+    folders |= {"", "train/", "validation/", "test/"}
+    tables = [f"{folder}_delta_log" for folder in folders]
     log = {f"{table}/{version:020d}.json" for table in tables for version in (0, 1)}
     assert on_disk == named | log
     for split in ("train", "validation", "test"):
