@@ -17,6 +17,7 @@ from halftone.delta_log import TableFile
 from halftone.errors import InputError
 from halftone.preprocess import run as run_module
 from halftone.preprocess.run import preprocess
+from halftone.storage import clients
 from object_store import KEY, REGION, ROOT, SECRET, served
 
 CREATED_MS = 1_767_323_045_000
@@ -142,7 +143,7 @@ def publish_all(versions: Versions, images: Path, options: Optional[S3Options]) 
     # Files of version 1 are gone, which no reader takes for missing rows.
     for name, read in READERS.items():
         with pytest.raises(Exception, match=r"(?i)not found|no such|404|cannot open|io error"):
-            print(name, read(versions.dataset, "key", 1, options))
+            print(name, read(versions.dataset, "key, image", 1, options))
 
 
 def kill_at_version_4(root: str, data: manifest.Manifest) -> None:
@@ -167,6 +168,8 @@ def test_every_reader_reads_the_rows_of_each_version_on_s3(
     images = draw_images(each=4)
     (images / "lying" / "empty.png").write_bytes(b"")
     with served(tmp_path / "store") as store:
+        # The Spark workers of the session have no credentials in their environment.
+        clients.set_options({"s3": {**store.options["s3"], "key": KEY, "secret": SECRET}})
         host = f"127.0.0.1:{store.port}"
         options = {"key": KEY, "secret": SECRET, "region": REGION, "host": host}
         publish_all(Versions(lambda: spark, images, f"{ROOT}/dataset"), images, options)
