@@ -12,13 +12,14 @@ from conftest import DrawImages, draw_stripes, small_config
 from delta_readers import READERS, S3Options
 from example_manifest import example
 from halftone import delta_log, storage
-from halftone.dataset import delta_tables, manifest
+from halftone.dataset import delta_tables, manifest, schema
 from halftone.delta_log import TableFile
 from halftone.errors import InputError
 from halftone.preprocess import run as run_module
 from halftone.preprocess.run import preprocess
 from halftone.storage import clients
-from object_store import KEY, REGION, ROOT, SECRET, served
+from object_store import ROOT, served
+from s3_server import KEY, REGION, SECRET
 
 CREATED_MS = 1_767_323_045_000
 SETTINGS: dict[str, Any] = {
@@ -29,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 
 def write_side_table(root: Path) -> int:
     """Write the rejects of the example, and return the size of the file."""
-    table = delta_tables.schema.REJECTS.empty_table()
+    table = schema.REJECTS.empty_table()
     return storage.write_table(str(root / "rejects" / "a.parquet"), table)
 
 
