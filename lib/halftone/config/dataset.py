@@ -157,8 +157,8 @@ class PreprocessSettings(ConfigSection):
         None,
         description="CSV file, Parquet file, folder of Parquet files or Delta table that lists the "
         "images, used instead of a listing of the folder; the column path holds paths relative to "
-        "paths.images, or absolute ones below it; optional columns are label, group, split, size_bytes, "
-        "modified; or the manifest.json of a report of S3 Inventory",
+        "paths.images, or absolute ones below it; optional columns are label, group, split, "
+        "size_bytes, modified; or the manifest.json of a report of S3 Inventory",
     )
     suffixes: tuple[str, ...] = Field(
         _IMAGE_SUFFIXES,
