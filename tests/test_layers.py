@@ -20,7 +20,7 @@ LAYERS = (
     ("measures", "arrow"),
     ("progress",),
     ("config", "storage", "system", "metrics"),
-    ("archives", "images", "locking", "spark", "models", "sample"),
+    ("archives", "images", "locking", "spark", "models", "sample", "delta_log"),
     ("dataset",),
     ("listing", "card"),
     ("preprocess", "feed", "model_directory"),

@@ -81,8 +81,7 @@ def test_files_with_other_columns_are_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("_delta_log/0.json", "is a Delta table, whose files also have rows that were deleted; "
-         "write its current rows to a folder of Parquet files, and give that folder"),
+        ("_delta_log/0.json", "is a Delta table whose log has no version"),
         ("label=cat/1.parquet", "is partitioned: label=cat/1.parquet has a column in the name of "
          "its folder; write it without partitions"),
         ("1.csv", "contains 1.csv, whose name does not end in .parquet"),

@@ -121,7 +121,13 @@ def test_the_manifest_names_every_file_with_its_rows_and_size(
     named = {file["path"] for file in raw["files"]} | set(raw["near_duplicates_files"])
     named.add(raw["contact_sheet"])
     named |= {"data_card.md", "data_card.html"}
-    assert on_disk == named | {"manifest.json", "_versions/000001.json", "_lock/000001.json"}
+    named |= {"manifest.json", "_versions/000001.json", "_lock/000001.json"}
+    # Tables of all rows, and of each folder.
+    folders = {f"{path.partition('/')[0]}/" for path in raw["near_duplicates_files"]}
+    folders |= {"", "train/", "validation/", "test/"}
+    tables = [f"{folder}_delta_log" for folder in folders]
+    log = {f"{table}/{version:020d}.json" for table in tables for version in (0, 1)}
+    assert on_disk == named | log
     for split in ("train", "validation", "test"):
         by_label = [row["label"] for row in rows(tmp_path / "dataset", split)]
         assert data.counts[split] == {name: by_label.count(name) for name in data.labels}

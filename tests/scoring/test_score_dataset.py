@@ -14,6 +14,7 @@ from sklearn import metrics as reference
 
 import saved_model
 from conftest import DrawImages
+from delta_readers import READERS
 from halftone import cli
 from halftone.config import Config, PixelSpec
 from halftone.dataset import manifest
@@ -131,7 +132,11 @@ def test_published_files(run: Run, save_model: SaveModel, dataset: Path, tmp_pat
     files = {str(path.relative_to(scores)) for path in scores.rglob("*.*") if path.is_file()}
     cards = {"model_card.md", "model_card.html"}
     others = {"metrics.json", "report.html", "_lock/000001.json"}
-    assert files == others | cards | {*result["predictions"]}
+    log = {f"predictions/_delta_log/{version:020d}.json" for version in (0, 1)}
+    assert files == others | cards | log | {*result["predictions"]}
+    keys = sorted((row["key"], row["prediction"]) for row in predictions(tmp_path, result))
+    for read in READERS.values():
+        assert read(str(scores / "predictions"), "key, prediction") == keys
     row = f"| Accuracy | {result['accuracy']:.4f} |"
     assert row in (scores / "model_card.md").read_text()
 
@@ -236,9 +241,10 @@ def test_a_new_model_replaces_the_scores_and_leaves_no_files(
     second = run(save_model(bias=50.0))
     assert second["run"] != first["run"]
     assert {row["prediction"] for row in predictions(tmp_path, second)} == {"a"}
-    assert [path.name for path in (tmp_path / "scores" / "predictions").iterdir()] == [
-        second["run"]
-    ]
+    folder = tmp_path / "scores" / "predictions"
+    assert {path.name for path in folder.iterdir()} == {second["run"], "_delta_log"}
+    for read in READERS.values():
+        assert {name for (name,) in read(str(folder), "prediction", 2)} == {"a"}
 
 
 def test_a_killed_run_keeps_the_old_scores_and_a_rerun_succeeds(

@@ -140,7 +140,8 @@ def test_every_image_is_a_prediction_or_a_reject(
     }
     named = {*result["predictions"], *result["rejects_files"]}
     others = {"metrics.json", "report.html", "predictions.csv", "_lock/000001.json"}
-    assert files == {*others, *named}
+    log = {f"predictions/_delta_log/{version:020d}.json" for version in (0, 1)}
+    assert files == {*others, *named, *log}
     before = tree(tmp_path)
     assert run(folder, only_new=True) == {**result, "scored_now": 0}
     assert tree(tmp_path) == before

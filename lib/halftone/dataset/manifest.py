@@ -8,7 +8,7 @@ from typing import Any, Optional
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from halftone import storage
+from halftone import delta_log, storage
 from halftone.config import CardSettings, PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset import pixel_statistics, shard_files
 from halftone.dataset.pixel_statistics import PixelStatistics
@@ -247,7 +247,7 @@ def remove_unreferenced_files(root: str, manifest: Manifest) -> None:
             path for document in documents for path in _list_files(root, document, folder)
         }
         for name in storage.list_names(storage.join(root, folder)):
-            if f"{folder}/{name}" not in referenced:
+            if name != delta_log.LOG_FOLDER and f"{folder}/{name}" not in referenced:
                 storage.remove(storage.join(root, folder, name))
 
 

@@ -54,11 +54,10 @@ def dataset_key(config: Config) -> str:
         reset_neutral_settings(config).model_dump(mode="json", include=_DATASET_SECTIONS),
     )
     images = storage.normalise_url(str(config.paths.images))
-    preprocess = config.preprocess.identify(settings["preprocess"])
     settings = {
         **settings,
         "pixels": config.pixels.identity(),
-        "preprocess": drop_added_defaults(config.preprocess, preprocess),
+        "preprocess": config.preprocess.identify(settings["preprocess"]),
         "images": images,
     }
     text = json.dumps(settings, sort_keys=True)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from halftone import storage
 from halftone.arrow.columns import SLICE_ROWS
 from halftone.errors import InputError
+from halftone.listing.delta_table import find_delta_files
 from halftone.listing.listed_rows import fill_columns
 from halftone.listing.remarks import UnitRemarks
 from halftone.listing.table_columns import PLAIN_TITLES, ColumnTitles, KnownColumns, find_columns
@@ -138,18 +139,15 @@ def open_parquet_table(
 
 
 def find_parquet_files(url: str) -> list[tuple[str, int]]:
-    """Return the URLs and sizes of the Parquet files below a folder.
+    """Return the URLs and sizes of the Parquet files below a folder, or of a Delta table.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        InputError: there are none, or other files.
+        InputError: there are none, or other files, or as `find_delta_files`.
     """
     files = storage.list_files(url)
     if any(file.path.startswith(_DELTA_LOG) for file in files):
-        raise InputError(
-            f"{url}: is a Delta table, whose files also have rows that were deleted; write its "
-            "current rows to a folder of Parquet files, and give that folder"
-        )
+        return find_delta_files(url)
     data = [file for file in files if _is_data(file)]
     for file in data:
         if "=" in file.path.rpartition("/")[0]:

@@ -31,6 +31,7 @@ from halftone.config import Config
 from halftone.config.base import ConfigSection
 from halftone.config.effects import result_settings
 from halftone.dataset import integrity, manifest, schema
+from halftone.dataset.delta_tables import publish_delta_tables
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
 from halftone.listing import ArchiveSettings, ColumnTitles, ListingPlan, plan_listing
@@ -130,6 +131,8 @@ def _update(
     prune: bool,
 ) -> PreprocessResult:
     previous_manifest = _read_previous_manifest(dataset, config)
+    if previous_manifest is not None:  # a killed run, or an older Halftone, has not written them
+        publish_delta_tables(dataset, previous_manifest)
     staging_folder = storage.join(dataset, staging.FOLDER)
     images = build_catalogue(
         session,
@@ -181,6 +184,7 @@ def _update(
     )
     lock.check()
     new_manifest = manifest.publish_manifest(dataset, new_manifest)
+    publish_delta_tables(dataset, new_manifest)
     # After the manifest: a card of a version that does not exist would mislead. A killed job leaves
     # the card of the previous version, and the next run replaces it.
     write_card(dataset, DATA_CARD, render_data_card(new_manifest))

@@ -44,6 +44,7 @@ from halftone.scoring.fit_thresholds import (
 from halftone.scoring.image_listing import ImageListing
 from halftone.scoring.image_task import REJECTS_PREFIX
 from halftone.scoring.predictions import PredictionSummary
+from halftone.scoring.predictions_table import publish_predictions_table
 from halftone.scoring.previous_predictions import KeptFile
 from halftone.scoring.score_blocks import score_blocks
 from halftone.scoring.scores_directory import PREDICTIONS, REPORT, STAGING
@@ -116,6 +117,8 @@ def score_images(
         if run.standing is None:
             scores = _score(run, slices, session(), data, lock)
         else:
+            # A killed run may have left the table one version behind.
+            publish_predictions_table(storage.join(job.output, PREDICTIONS), run.standing)
             scores = _with_slices(run.standing, slices, session, job)
             if scores is not run.standing or not _has_page(job, scores):
                 scores = _renew_page(run, scores, session(), data, lock)

@@ -5,6 +5,7 @@ report.html               for people; of raw images too
 predictions.csv           of raw images, unless there are many: a row for each, for spreadsheets
 model_card.md, .html      what the model is, how it was made, and what it can do on this split
 predictions/RUN/*.parquet a row per image, see schema.PREDICTIONS
+predictions/_delta_log/   the same files as a Delta table, see predictions_table
 predictions/RUN/rejects-* raw images that gave no row, see schema.REJECTS
 predictions/validation-*  predictions of a validation split, until the scores are published
 model/VERSION/            the model, if it was fetched from MLflow
@@ -22,7 +23,7 @@ from typing import Any, Optional, TypeVar, Union
 
 from pydantic import ValidationError
 
-from halftone import measures, storage
+from halftone import delta_log, measures, storage
 from halftone.config import ScoreSettings
 from halftone.config.effects import drop_added_defaults, result_settings
 from halftone.dataset import schema
@@ -33,6 +34,7 @@ from halftone.metrics.summarise import summarise
 from halftone.model_directory import FETCHED_MODELS, ModelInfo
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
+from halftone.scoring.predictions_table import publish_predictions_table
 
 METRICS = "metrics.json"
 REPORT = "report.html"
@@ -159,11 +161,14 @@ def publish_scores(
         files: paths below `output` of all files below PREDICTIONS to keep.
     """
     storage.write_json(storage.join(output, METRICS), scores.to_json())
+    publish_predictions_table(storage.join(output, PREDICTIONS), scores)
     _measure(scores)
     kept = {tuple(file.split("/")[1:]) for file in files}  # (run, name)
     kept_runs = {run for run, _ in kept}
     folder = storage.join(output, PREDICTIONS)
     for run in storage.list_names(folder):
+        if run == delta_log.LOG_FOLDER:
+            continue
         if run not in kept_runs:
             storage.remove(storage.join(folder, run))
             continue
