@@ -193,11 +193,11 @@ class PreprocessSettings(ConfigSection):
     catalogue: Optional[PathOrUrl] = Field(
         None,
         description="table that lists the images, used instead of a listing of the folder: CSV, "
-        "JSON Lines, a Parquet file, a folder of them or a Delta table; the column path holds paths "
-        "relative to paths.images, or absolute ones below it; optional columns are label, group, split, "
-        "size_bytes, modified. Or metadata of an ImageFolder, a .lst file, a manifest of SageMaker "
-        "or Rekognition, a file of COCO, the manifest.json of a report of S3 Inventory, or a "
-        "database (jdbc:) with catalogue_query",
+        "JSON Lines, a Parquet file, a folder of them or a Delta table; the column path holds "
+        "paths relative to paths.images, or absolute ones below it; optional columns are label, "
+        "group, split, size_bytes, modified. Or metadata of an ImageFolder, a .lst file, a "
+        "manifest of SageMaker or Rekognition, a file of COCO, the manifest.json of a report of S3 "
+        "Inventory, or a database (jdbc:) with catalogue_query",
     )
     catalogue_query: Optional[str] = Field(
         None,
