@@ -22,6 +22,8 @@ _CREDENTIAL_KEY = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(r"://[^/@]*:[^/@]*@|AccountKey=|SharedAccessSignature=|[?&]sig=")
+# Values of gcsfs' `token` that name a way to log in.
+_WAYS_TO_LOG_IN = ("anon", "cache", "cloud", "google_default")
 _ENDPOINT_KEYS = ("endpoint_url",)
 _CREDENTIAL_SOURCES = {
     "s3": "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), a profile (AWS_PROFILE) or "
@@ -73,6 +75,8 @@ class StorageSettings(ConfigSection):
 
 def is_credential(key: str, value: Any) -> bool:
     """Whether an option with this name, or any value of this form, is a credential."""
+    if key == "token" and value in _WAYS_TO_LOG_IN:
+        return False
     return bool(_CREDENTIAL_KEY.search(key) or _SECRET_TEXT.search(str(value)))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.errors import InputError
-from halftone.listing.bucket import S3Folder, StoreFolder
+from halftone.listing.bucket import RangedFolder, StoreFolder
 from halftone.listing.csv_table import CsvTable, open_csv
 from halftone.listing.file_rows import clean_endings
 from halftone.listing.folder import LocalFolder, NoFolderError
@@ -27,7 +27,7 @@ UNITS = pa.schema(
         pa.field("arguments", pa.string()),  # JSON
     ]
 )
-FolderSource = Union[LocalFolder, S3Folder, StoreFolder, Inventory]
+FolderSource = Union[LocalFolder, RangedFolder, StoreFolder, Inventory]
 TableSource = Union[CsvTable, ParquetTable]
 
 
@@ -106,10 +106,12 @@ def plan_listing(
     return plan._replace(keys=keys)
 
 
-def _open_folder(root: str, endings: frozenset[str]) -> Union[LocalFolder, S3Folder, StoreFolder]:
+def _open_folder(
+    root: str, endings: frozenset[str]
+) -> Union[LocalFolder, RangedFolder, StoreFolder]:
     if storage.is_local(root):
         return LocalFolder(root, endings)
-    return (S3Folder if root.startswith("s3://") else StoreFolder)(root, endings)
+    return (RangedFolder if storage.lists_from_key(root) else StoreFolder)(root, endings)
 
 
 def _plan_inventory(url: str, source: Inventory) -> ListingPlan:

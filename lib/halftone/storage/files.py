@@ -16,7 +16,8 @@ from typing import IO, Any, Optional, Union
 
 from halftone.errors import InputError
 from halftone.storage import clients, local_files
-from halftone.storage.urls import S3_PREFIX, is_local
+from halftone.storage.object_store import has_object_store
+from halftone.storage.urls import is_local
 
 _TEMPORARY_PREFIX = ".tmp-"
 _STREAM_BYTES = 2**20
@@ -241,7 +242,7 @@ def remove(url: str) -> None:
     if not is_local(url):
         filesystem, path = clients.open_filesystem(url)
         with suppress(FileNotFoundError), clients.translate_errors(url):
-            if url.startswith(S3_PREFIX):
+            if has_object_store(url):
                 filesystem.delete_tree(path)
             elif any(character in path for character in "*?["):  # `rm` takes it for a pattern
                 for file in filesystem.find(path):
