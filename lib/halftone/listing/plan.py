@@ -12,6 +12,7 @@ from halftone import arrow, storage
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing.bucket import RangedFolder, StoreFolder
+from halftone.listing.changed_folder import ChangedFolder, KnownFile
 from halftone.listing.csv_table import CsvTable, open_csv
 from halftone.listing.file_rows import clean_endings
 from halftone.listing.folder import LocalFolder, NoFolderError
@@ -27,7 +28,7 @@ UNITS = pa.schema(
         pa.field("arguments", pa.string()),  # JSON
     ]
 )
-FolderSource = Union[LocalFolder, RangedFolder, StoreFolder, Inventory]
+FolderSource = Union[LocalFolder, RangedFolder, StoreFolder, Inventory, ChangedFolder]
 TableSource = Union[CsvTable, ParquetTable]
 
 
@@ -58,6 +59,8 @@ class ListingPlan(NamedTuple):
         source = self.source
         if isinstance(source, (Inventory, ParquetTable)):
             source = source._replace(files=[])
+        elif isinstance(source, ChangedFolder):
+            source = source._replace(known=[])
         return self._replace(source=source, units=arrow.empty_table(UNITS))
 
 
@@ -104,6 +107,20 @@ def plan_listing(
     except FileNotFoundError:
         raise InputError(f"{url}: no such file; check {keys.catalogue}") from None
     return plan._replace(keys=keys)
+
+
+def plan_changed(
+    root: str, suffixes: Sequence[str], known: Sequence[KnownFile], named: Sequence[str]
+) -> ListingPlan:
+    """Plan to list the files below `root` that are known, but for those that are named.
+
+    Args:
+        root: the folder of images.
+        suffixes: as in `plan_listing`.
+        known, named: see ChangedFolder.
+    """
+    source = ChangedFolder(root, clean_endings(suffixes), known, named)
+    return ListingPlan(root, source, None, _build_units(source.plan_units()))
 
 
 def _open_folder(

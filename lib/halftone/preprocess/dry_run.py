@@ -69,6 +69,8 @@ def estimate_preprocessing(
         storage.normalise_url(images), config.preprocess.catalogue, config.preprocess.suffixes
     )
     log_notes(plan.notes)
+    if config.paths.changes:
+        log_notes([f"{config.paths.changes} is not read: an estimate is of all images"])
     spark = session()
     catalogue = build_catalogue(lambda: spark, plan, config, None)
     log_notes(catalogue.notes[len(plan.notes) :])

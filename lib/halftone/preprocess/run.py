@@ -33,16 +33,19 @@ from halftone.config.effects import result_settings
 from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.listing import ListingPlan, plan_listing
+from halftone.listing import ListingPlan
+from halftone.listing.changed_folder import ChangedFolder
 from halftone.locking.lock import LOCK_FOLDER, Lock
 from halftone.locking.output import check_output, hold_output
-from halftone.preprocess import catalogue, changes, moved_rows, sources, staging
+from halftone.preprocess import catalogue, moved_rows, named_changes, sources, staging
 from halftone.preprocess.catalogue import Catalogue, build_catalogue
+from halftone.preprocess.changes import find_changes
 from halftone.preprocess.conflict_labels import digest_conflict_labels
 from halftone.preprocess.context import PreprocessContext
 from halftone.preprocess.decode_block import DecodeJob
 from halftone.preprocess.delta import Delta
 from halftone.preprocess.entries import CONFLICT
+from halftone.preprocess.named_changes import plan_images
 from halftone.preprocess.outcome import PreprocessOutcome, StagedRows, decide_outcome
 from halftone.preprocess.previous_version import VersionFile, list_files, read_known
 from halftone.preprocess.side_tables import TableSources
@@ -88,12 +91,16 @@ def preprocess(
         LockHeldError: another process writes to the dataset.
     """
     images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
+    if config.paths.changes:
+        named_changes.check_changes(config.paths.changes, images, config, retry_rejects)
     _read_previous_manifest(dataset, config)
     check_output(dataset)  # before the images are listed, which may take minutes
     session = cache(session)
-    plan = plan_listing(images, config.preprocess.catalogue, config.preprocess.suffixes)
-    log_notes(plan.notes)
+    plan = None if config.paths.changes else plan_images(images, config)
     with hold_output(dataset, "preprocess") as lock:
+        if plan is None:
+            previous_manifest = _read_previous_manifest(dataset, config)
+            plan = named_changes.plan_changes(session, images, dataset, config, previous_manifest)
         result = _update(config, plan, dataset, session, lock, retry_rejects, prune)
     _measure(result.manifest)
     return result
@@ -118,6 +125,10 @@ def _update(
         require_classes=previous_manifest is None,
     )
     log_notes(images.notes[len(plan.notes) :])
+    listed = named_changes.time_of_listing(plan, previous_manifest)
+    if previous_manifest and isinstance(plan.source, ChangedFolder):
+        # The previous version has no rows of what is no image.
+        images = images._replace(ignored=previous_manifest.ignored)
     files = list_files(dataset, previous_manifest) if previous_manifest else []
     delta = _find_changes(session, images, files, previous_manifest, dataset, retry_rejects, prune)
     new_sources = sources.describe_sources(
@@ -139,6 +150,8 @@ def _update(
             "card": config.card,
             "images_description": describe_images(images.root, previous_manifest),
         }
+        if config.paths.changes and images.digest == previous_manifest.images_digest:
+            texts["listed"] = listed
         described = previous_manifest.model_copy(update=texts)
         if changed_sources or described != previous_manifest:
             previous_manifest = manifest.publish_manifest(dataset, described)
@@ -157,6 +170,7 @@ def _update(
         conflict_labels=_digest_conflicts(context, outcome),
         # A run that only retries rejects leaves new images to the next run.
         images_digest="" if retry_rejects else images.digest,
+        listed=listed,
     )
     lock.check()
     new_manifest = manifest.publish_manifest(dataset, new_manifest)
@@ -200,7 +214,7 @@ def _find_changes(
         return Delta()
     spark = session()
     entries = images.read_entries(spark)
-    return changes.find_changes(
+    return find_changes(
         spark,
         entries,
         read_known(spark, files),

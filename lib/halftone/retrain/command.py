@@ -39,6 +39,7 @@ class RetrainArguments(NamedTuple):
     config: str
     overrides: Sequence[str] = ()
     images: Optional[str] = None
+    changes: Optional[str] = None
     dry_run: bool = False
     accept_drift: bool = False
     promote: Optional[str] = None
@@ -50,7 +51,9 @@ def main(arguments: RetrainArguments) -> int:
     """Run the command and return its exit code; print the outcome as JSON on the last line."""
     try:
         config = configs.load_config(
-            arguments.config, arguments.overrides, {"images": arguments.images}
+            arguments.config,
+            arguments.overrides,
+            {"images": arguments.images, "changes": arguments.changes},
         )
         job_start.apply_settings(config)
         if arguments.history:
