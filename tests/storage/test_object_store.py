@@ -182,6 +182,7 @@ def test_of_concurrent_callers_exactly_one_creates_the_file(store: ObjectStore, 
             assert storage.read_bytes(url) == contents[is_created.index(True)]
 
 
+@s3_only
 @pytest.mark.slow  # the client waits 15 seconds for a response
 def test_a_new_file_whose_response_was_lost_belongs_to_its_creator(
     store: ObjectStore, root: str
