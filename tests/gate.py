@@ -16,6 +16,7 @@ import pytest
 
 import browser
 import hadoop_cluster
+import store_servers
 from halftone.system import interfaces
 
 
@@ -38,6 +39,9 @@ TOOLS = {
     "djxl": Tool(lambda: bool(shutil.which("djxl")), "apt-get install libjxl-tools"),
     "mount": Tool(_can_mount, "run the tests as root; in a container, with --cap-add SYS_ADMIN"),
     "systemd": Tool(lambda: bool(shutil.which("systemd-analyze")), "apt-get install systemd"),
+    "fake-gcs-server": Tool(store_servers.FAKE_GCS_SERVER.exists, store_servers.INSTALL),
+    "gofakes3": Tool(store_servers.GOFAKES3.exists, store_servers.INSTALL),
+    "azurite": Tool(store_servers.AZURITE.exists, store_servers.INSTALL),
     "airflow": Tool(
         lambda: "HALFTONE_AIRFLOW" in os.environ,
         "HALFTONE_AIRFLOW=PYTHON of a virtual environment with apache-airflow==2.10.5",

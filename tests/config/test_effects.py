@@ -72,7 +72,7 @@ RESULT_NAMES = """
 NOTHING_NAMES = """
     name paths splits.allow_ungrouped
     preprocess.max_reject_fraction preprocess.max_near_duplicate_fraction
-    preprocess.read_threads train.cycle_ms
+    preprocess.read_threads preprocess.full_listing_days train.cycle_ms
     train.launcher train.hosts train.network_interface train.max_restarts
     train.keep_checkpoints score.batch_size score.only_new tracking card retrain
     retrain.folder retrain.prune retrain.keep retrain.lock_secs retrain.max_attempts

@@ -10,7 +10,7 @@ from computed_s3 import BUCKET, ComputedKeys, served_computed_keys
 from halftone import storage
 from halftone.errors import InputError
 from halftone.listing import key_ranges
-from halftone.listing.bucket import S3Folder
+from halftone.listing.bucket import RangedFolder
 from halftone.storage import clients
 from listed import list_images
 from opaque_s3 import served_keys
@@ -135,7 +135,7 @@ def test_a_root_without_images_is_an_error(root: str, message: str) -> None:
 
 def test_a_directory_bucket_is_one_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "check_folder", lambda url: None)
-    folder = S3Folder("s3://b--use1-az4--x-s3/images", frozenset(["jpg"]))
+    folder = RangedFolder("s3://b--use1-az4--x-s3/images", frozenset(["jpg"]))
     assert folder.plan_units() == [("", "")]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from halftone import storage
 from halftone.preflight import probe_storage
-from halftone.preflight.probe_storage import NOT_SHARED, StorageProbe
+from halftone.preflight.probe_storage import NOT_EXCLUSIVE, NOT_SHARED, StorageProbe
 from halftone.storage import clients
 
 
@@ -44,6 +44,21 @@ def test_folder_that_machines_do_not_share(folder: str) -> None:
     probe = StorageProbe((), (folder,), "token")
     assert probe_storage.check_urls(probe, "executor-1") == {folder: NOT_SHARED}
     assert not storage.exists(folder)
+
+
+def test_a_store_that_creates_a_file_that_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some take no notice of the header If-None-Match."""
+    folder = f"memory://{tmp_path.name}/ignores"
+    store = clients.open_filesystem(folder)[0]
+    write = store.pipe_file
+    monkeypatch.setattr(store, "pipe_file", lambda path, data, **_: write(path, data))
+    probe = StorageProbe((), (folder,), "token")
+    with probe_storage.plant_files(probe) as errors:
+        assert errors == {folder: ""}
+        assert probe_storage.check_urls(probe, "executor-1") == {folder: NOT_EXCLUSIVE}
+    assert storage.list_names(folder) == []
 
 
 def test_missing_input(folder: str) -> None:

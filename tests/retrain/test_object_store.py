@@ -1,4 +1,4 @@
-"""Retraining runs with every path on a real S3 server: lock, journal, cleanup."""
+"""Retraining runs with every path on a real object store: lock, journal, cleanup."""
 
 from __future__ import annotations
 
@@ -24,16 +24,23 @@ from halftone.retrain.command import RetrainArguments
 from halftone.retrain.state.journal import Journal
 from halftone.tracking import mlflow_model
 from lock_race import race
-from object_store import BUCKET, ROOT, ObjectStore, served
+from object_store import ALL_STORES, BUCKET, OTHER_STORES, ROOT, S3, ObjectStore, served
 from retrained import JOB, NAME, draw, last_line, write_config
 
 RETRAIN = f"{ROOT}/retrain"
 LOCK_SECS = 6.0
 
 
+every_store = pytest.mark.parametrize("store", ALL_STORES, indirect=True)
+
+
 @pytest.fixture
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    with served(tmp_path_factory.mktemp("s3")) as object_store:
+def store(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ObjectStore]:
+    """A store; S3 if the test does not name another one."""
+    kind = getattr(request, "param", S3)
+    with served(tmp_path_factory.mktemp("store"), kind) as object_store:
         yield object_store
 
 
@@ -52,15 +59,18 @@ def write_remote_holding(store: ObjectStore, number: int) -> None:
     store.client().pipe_file(path, json.dumps(holding).encode())
 
 
+@every_store
 def test_only_one_of_many_threads_takes_over_a_dead_lock(store: ObjectStore) -> None:
     write_remote_holding(store, 4)
-    assert race(RETRAIN, 4, timeout_secs=1.0) == [0, 0, 0, 5]
+    assert race(f"{store.root}/retrain", 4, timeout_secs=1.0) == [0, 0, 0, 5]
 
 
+@every_store
 def test_owner_writes_heartbeats_and_entries_until_it_loses_the_lock(store: ObjectStore) -> None:
     lost: list[LockLostError] = []
-    with lock.hold_lock(RETRAIN, "retrain", 0.6, lost.append) as held:
-        run_journal = Journal(f"{ROOT}/retrain", 1, held)
+    root = f"{store.root}/retrain"
+    with lock.hold_lock(root, "retrain", 0.6, lost.append) as held:
+        run_journal = Journal(root, 1, held)
         run_journal.record("begin", {})
         with pytest.raises(LockLostError, match=r"01-begin\.json: another process has written it"):
             run_journal.record("begin", {})
@@ -71,7 +81,7 @@ def test_owner_writes_heartbeats_and_entries_until_it_loses_the_lock(store: Obje
             time.sleep(0.05)
         write_remote_holding(store, 2)
         with pytest.raises(
-            LockLostError, match=f"^{RETRAIN}: process 7 on far has taken the lock over, "
+            LockLostError, match=f"^{root}: process 7 on far has taken the lock over, "
         ):
             run_journal.record("preprocess", {})
     assert run_journal.read("preprocess") is None
@@ -89,11 +99,11 @@ class Site:
             lock_secs=LOCK_SECS,
             gate={"floor": 0.1},
             keep={"nights": 1, "datasets": 1, "days": 0},
-            outcome_file=f"{ROOT}/outcome/last.json",
+            outcome_file=f"{store.root}/outcome/last.json",
         )
         settings = yaml.safe_load(self.conf.read_text())
-        settings["paths"] = {name: f"{ROOT}/{name}" for name in ("images", "dataset")}
-        settings["retrain"]["folder"] = f"{ROOT}/retrain"
+        settings["paths"] = {name: f"{store.root}/{name}" for name in ("images", "dataset")}
+        settings["retrain"]["folder"] = f"{store.root}/retrain"
         settings["storage"] = {"options": store.options}
         self.conf.write_text(yaml.safe_dump(settings))
 
@@ -221,3 +231,32 @@ def test_runs_on_an_object_store(
     assert b"The champion is version <strong>1</strong>" in site.client.cat_file(
         f"{BUCKET}/retrain/index.html"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("store", OTHER_STORES, indirect=True)
+def test_runs_on_other_stores(store: ObjectStore, tmp_path: Path) -> None:
+    """All stages, from the raw images to the promotion, and a second run with new images."""
+    site = Site(tmp_path, store)
+    site.draw("first", 40, 1000)
+    code, last = wait(site.start())
+    assert (code, last["outcome"], last["champion"]) == (0, "promoted", "1")
+    first = site.json("dataset/manifest.json")
+    assert (first["version"], first["inputs"], first["rejects"]) == (1, 80, 0)
+    assert first["images"] == f"{store.root}/images"
+
+    site.draw("second", 10, 3000)
+    store.proxy.requests.clear()
+    code, last = wait(site.start("--set", "train.epochs=1"))
+    assert (code, last["night"], last["new_images"]) == (0, 2, 20)
+    second = site.json("dataset/manifest.json")
+    assert (second["version"], second["inputs"], second["rows"]) == (2, 100, 100)
+    # Images of the first run are not read again.
+    reads = [target for method, target, _ in store.proxy.requests if method == "GET"]
+    assert [target for target in reads if "images" in target and "second-" in target]
+    assert not [target for target in reads if "images" in target and "first-" in target]
+    predictions = site.client.glob(f"{BUCKET}/retrain/nights/000002/scores*/**/*.parquet")
+    assert len(predictions) >= 2
+    texts = [site.client.cat_file(path) for path in site.client.find(BUCKET)]
+    assert not [text for text in texts for secret in store.secrets if secret.encode() in text]

@@ -21,7 +21,7 @@ _TRAINING = {
 _SEARCH = {**_TRAINING, "scipy": "train", "sklearn": "train"}
 
 PREPROCESS = JobFlags(
-    paths={"--input": "images", "--output": "dataset"},
+    paths={"--input": "images", "--changes": "changes", "--output": "dataset"},
     switches={
         "--estimate": "decode a sample, print estimates for all images, and write nothing",
         "--retry-rejects": "only read the rejected images again",

@@ -25,6 +25,7 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
 def add_retrain_flags(parser: argparse.ArgumentParser) -> None:
     add_config_flag(parser)
     parser.add_argument("--input", dest="images", metavar="URL", help="overrides paths.images")
+    parser.add_argument("--changes", metavar="URL", help="overrides paths.changes")
     add_set_flag(parser)
     parser.add_argument(
         "--accept-drift", action="store_true", help="train in spite of drift of the new images"

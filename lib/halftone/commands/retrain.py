@@ -14,6 +14,7 @@ def run(args: Namespace) -> int:
             config=args.config,
             overrides=args.set,
             images=args.images,
+            changes=args.changes,
             dry_run=args.dry_run,
             accept_drift=args.accept_drift,
             promote=args.promote,

@@ -281,6 +281,13 @@ class PreprocessSettings(ConfigSection):
         description="with rows_per_shard auto: minimum number of shards of a split, if it has "
         "enough rows",
     )
+    full_listing_days: float = Field(
+        7.0,
+        ge=0.0,
+        description="with --changes: days after which the folder is listed nevertheless, which "
+        "finds what no notification named; 0: always",
+        json_schema_extra=NOTHING,
+    )
     read_threads: int = Field(
         8,
         ge=1,

@@ -31,6 +31,11 @@ class Paths(ConfigSection):
     """Local paths or URLs (s3://, gs://, abfs://, hdfs://); the jobs' flags override them."""
 
     images: Optional[PathOrUrl] = Field(None, description="folder of raw images, read recursively")
+    changes: Optional[PathOrUrl] = Field(
+        None,
+        description="JSON Lines, a file or a folder: notifications of the store of paths.images; "
+        "preprocess reads the objects that they name instead of a listing",
+    )
     dataset: Optional[PathOrUrl] = Field(
         None, description="written by preprocess, read by train and score"
     )

@@ -30,6 +30,8 @@ _WEB_OPTIONS: dict[str, tuple[tuple[type, ...], float, str]] = {
     "requests_per_host": ((int,), 1, "a whole number from 1"),
     "ignore_robots": ((bool,), 0, "true or false"),
 }
+# Values of gcsfs' `token` that name a way to log in.
+_WAYS_TO_LOG_IN = ("anon", "cache", "cloud", "google_default")
 _ENDPOINT_KEYS = ("endpoint_url",)
 _CREDENTIAL_SOURCES = {
     "s3": "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), a profile (AWS_PROFILE) or "
@@ -97,6 +99,8 @@ class StorageSettings(ConfigSection):
 
 def is_credential(key: str, value: Any) -> bool:
     """Whether an option with this name, or any value of this form, is a credential."""
+    if key == "token" and value in _WAYS_TO_LOG_IN:
+        return False
     return bool(_CREDENTIAL_KEY.search(key) or _SECRET_TEXT.search(str(value)))
 
 

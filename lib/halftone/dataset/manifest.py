@@ -80,6 +80,8 @@ class Manifest(BaseModel):
     unknown_columns: list[str] = []
     conflict_labels: str = ""  # digest of the labels of images that are rejected as conflicts
     images_digest: str = ""  # of the listing that the version has all images of, if it is known
+    listed: str = ""  # when the folder of images was last listed, UTC; not by --changes
+    archived: int = 0  # images in archives
     card: CardSettings = CardSettings()  # texts for the data card
     images_description: str = ""  # that of a folder of drawn images, see halftone.sample
 

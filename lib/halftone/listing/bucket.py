@@ -1,4 +1,4 @@
-"""A folder of a store in units: ranges of the keys of S3, or all files of another store."""
+"""A folder of a store in units: ranges of keys, or all files if the store cannot list a range."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from halftone.storage import FileInfo
 _DIRECTORY_BUCKET_ENDING = "--x-s3"
 
 
-class S3Folder(NamedTuple):
+class RangedFolder(NamedTuple):
+    """A folder of a store that lists from any key on."""
+
     root: str
     endings: frozenset[str]
 
@@ -48,7 +50,7 @@ class S3Folder(NamedTuple):
 
 
 class StoreFolder(NamedTuple):
-    """A folder of a store that is not S3."""
+    """A folder of a store that lists its files from the first on only, such as Azure."""
 
     root: str
     endings: frozenset[str]

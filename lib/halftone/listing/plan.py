@@ -25,7 +25,8 @@ from halftone.listing.archive_rows import (
     list_archives,
     plan_archive_units,
 )
-from halftone.listing.bucket import S3Folder, StoreFolder
+from halftone.listing.bucket import RangedFolder, StoreFolder
+from halftone.listing.changed_folder import ChangedFolder, KnownFile
 from halftone.listing.file_rows import clean_endings
 from halftone.listing.folder import LocalFolder, NoFolderError
 from halftone.listing.inventory import MANIFEST_NAME, Inventory, open_inventory
@@ -43,7 +44,8 @@ UNITS = pa.schema(
         pa.field("arguments", pa.string()),  # JSON
     ]
 )
-FolderSource = Union[LocalFolder, S3Folder, StoreFolder, Inventory]
+FolderSource = Union[LocalFolder, RangedFolder, StoreFolder, Inventory, ChangedFolder]
+_FOLDER_SOURCES = (LocalFolder, RangedFolder, StoreFolder, Inventory, ChangedFolder)
 
 
 class ListingKeys(NamedTuple):
@@ -82,6 +84,8 @@ class ListingPlan(NamedTuple):
         source = self.source
         if isinstance(source, (Inventory, ParquetTable)):
             source = source._replace(files=[])
+        elif isinstance(source, ChangedFolder):
+            source = source._replace(known=[])
         return self._replace(source=source, units=arrow.empty_table(UNITS))
 
 
@@ -94,6 +98,7 @@ class ListingSummary(NamedTuple):
     used_columns: tuple[str, ...]  # which of the columns label, group and split decide
     unknown_columns: tuple[str, ...]
     notes: tuple[str, ...]
+    num_archived: int = 0  # images in archives
 
 
 def plan_listing(
@@ -144,14 +149,30 @@ def plan_listing(
     return plan._replace(keys=keys, archives=archives)
 
 
-def _open_folder(root: str, endings: frozenset[str]) -> Union[LocalFolder, S3Folder, StoreFolder]:
+def plan_changed(
+    root: str, suffixes: Sequence[str], known: Sequence[KnownFile], named: Sequence[str]
+) -> ListingPlan:
+    """Plan to list the files below `root` that are known, but for those that are named.
+
+    Args:
+        root: the folder of images.
+        suffixes: as in `plan_listing`.
+        known, named: see ChangedFolder.
+    """
+    source = ChangedFolder(root, clean_endings(suffixes), known, named)
+    return ListingPlan(root, source, None, _build_units(source.plan_units()))
+
+
+def _open_folder(
+    root: str, endings: frozenset[str]
+) -> Union[LocalFolder, RangedFolder, StoreFolder]:
     if root in ALL_HOSTS:
         raise InputError(
             f"{root}: the web cannot be listed; give a table of URLs as preprocess.catalogue"
         )
     if storage.is_local(root):
         return LocalFolder(root, endings)
-    return (S3Folder if root.startswith("s3://") else StoreFolder)(root, endings)
+    return (RangedFolder if storage.lists_from_key(root) else StoreFolder)(root, endings)
 
 
 def _plan_inventory(url: str, source: Inventory) -> ListingPlan:
@@ -198,14 +219,14 @@ def list_unit(
     """
     values = json.loads(arguments)
     if holds_archives(values):
-        assert isinstance(plan.source, (LocalFolder, S3Folder, StoreFolder, Inventory))
+        assert isinstance(plan.source, _FOLDER_SOURCES)
         has_labels = plan.archives.labels == "stored"
         return list_archives(
             ArchiveRules(plan.root, plan.source.endings, has_labels), remarks, values
         )
     remarks.wants_archives = plan.archives.use != "ignore"
     tables = plan.source.list_unit(remarks, values)
-    if not isinstance(plan.source, (LocalFolder, S3Folder, StoreFolder, Inventory)):
+    if not isinstance(plan.source, _FOLDER_SOURCES):
         return (locate_members(plan.root, table) for table in tables)
     return tables
 
@@ -263,6 +284,7 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
         tuple(used_columns),
         plan.unknown_columns,
         tuple(notes),
+        remarks.num_members,
     )
 
 
@@ -278,7 +300,7 @@ def _decoder_notes(root: str, remarks: UnitRemarks) -> Iterator[str]:
 
 
 def _check_folder(plan: ListingPlan, remarks: UnitRemarks) -> None:
-    assert isinstance(plan.source, (LocalFolder, S3Folder, StoreFolder, Inventory))
+    assert isinstance(plan.source, _FOLDER_SOURCES)
     if not remarks.num_images and not remarks.num_unreadable:
         source = f"{plan.table_url}: {plan.root}" if plan.table_url else plan.root
         archives_text = ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from halftone.preflight.probe_host import GLOO, HostReport
-from halftone.preflight.probe_storage import NOT_SHARED, StorageProbe
+from halftone.preflight.probe_storage import NOT_EXCLUSIVE, NOT_SHARED, StorageProbe
 from halftone.system.java import JAVA_VERSION
 from halftone.system.python_environment import SPARK_SERIES
 
@@ -151,7 +151,9 @@ def check_stores(
         errors = [status for status in on_executors.values() if status != "ok"]
         cure = ""
         if driver_error or errors:
-            problem = NOT_SHARED if NOT_SHARED in errors else "written" if writes else "read"
+            known = (NOT_SHARED, NOT_EXCLUSIVE)
+            found = [text for text in known if text in (driver_error, *errors)]
+            problem = found[0] if found else "written" if writes else "read"
             cure = f"paths.{keys[url]} is {url}: {_STORE_CURES[problem]}"
         status = "not checked" if driver_error and writes else group_by_value(on_executors)
         name = f"{'write' if writes else 'read'} {keys[url]}"
@@ -161,6 +163,8 @@ def check_stores(
 
 _STORE_CURES = {
     NOT_SHARED: "each machine has a different folder there; use storage that all machines share",
+    NOT_EXCLUSIVE: "use a store that answers If-None-Match, or see to it that two jobs never write "
+    "to one output at the same time",
     "written": "give this user, here and on the executors, permission to list, read, write and "
     "delete there, or choose another path",
     "read": "check the path, and that this user may list and read it here and on the executors",

@@ -1,7 +1,8 @@
 """Check that driver and executors can list, write, read and delete files on a store.
 
 The driver writes a file and each executor reads it, which detects folders that machines do not
-share. Then each executor writes, lists, reads and deletes another file.
+share. Then each executor writes, lists, reads and deletes another file, and creates a file that
+exists already, which the store must refuse.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from halftone.errors import RunError
 
 _PLANTED_CONTENT, _PLANTED_NAME = b"halftone --check", "planted"
 NOT_SHARED = "what the driver wrote is not there"
+NOT_EXCLUSIVE = "a file that exists can be created again, so the lock of an output does not hold"
 
 
 class StorageProbe(NamedTuple):
@@ -85,8 +87,24 @@ def _check_read_write(url: str, token: str, name: str) -> str:
         return "what was written is not listed"
     if storage.read_bytes(file) != content:
         return "what was written is not what is read"
+    problem = _check_second_write(file, content)
     storage.remove(file)
-    return "what was deleted is still there" if storage.exists(file) else ""
+    return problem or ("what was deleted is still there" if storage.exists(file) else "")
+
+
+def _check_second_write(file: str, content: bytes) -> str:
+    """Check what becomes of a file that is written, or created, a second time."""
+    if storage.create_file(file, b"created a second time"):
+        return NOT_EXCLUSIVE
+    second = content * 2
+    storage.write_bytes(file, second)
+    # With a limit, the store is asked for a range.
+    if storage.read_files([file], len(second)) != [second]:
+        return "what was written a second time is not what is read"
+    info = storage.file_info(file)
+    if info is None or not info.modified:
+        return "the store reports no time of modification, so a changed image would go unnoticed"
+    return ""
 
 
 def _probe_folder(url: str, token: str) -> str:

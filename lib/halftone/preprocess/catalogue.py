@@ -68,6 +68,7 @@ class Catalogue(NamedTuple):
     notes: tuple[str, ...]
     final_splits: FinalSplits = FinalSplits()
     units: pa.Table = arrow.empty_table(UNITS)  # of the plan, with those of archives
+    num_archived: int = 0  # images in archives
 
     @property
     def inputs(self) -> int:
@@ -178,6 +179,7 @@ def combine_units(
             test_fraction=config.splits.test_fraction,
         ),
         units=plan.units,
+        num_archived=listed.num_archived,
     )
     if require_classes:
         _check_classes(catalogue)

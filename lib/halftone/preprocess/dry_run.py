@@ -75,6 +75,8 @@ def estimate_preprocessing(
         archives=ArchiveSettings.from_config(settings),
     )
     log_notes(plan.notes)
+    if config.paths.changes:
+        log_notes([f"{config.paths.changes} is not read: an estimate is of all images"])
     spark = session()
     catalogue = build_catalogue(lambda: spark, plan, config, None)
     log_notes(catalogue.notes[len(plan.notes) :])

@@ -57,7 +57,7 @@ FILES = pa.schema(
     ]
 )
 # The columns of each kind of file that KNOWN has too, by their names in KNOWN.
-_COLUMNS = {
+COLUMNS = {
     ROWS: {
         schema.KEY: schema.KEY,
         schema.SIZE_BYTES: schema.SOURCE_BYTES,
@@ -108,7 +108,7 @@ def read_files(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def _read_file(file: tuple[int, str, str, int]) -> pa.Table:
     index, url, kind, split = file
-    names = _COLUMNS[kind]
+    names = COLUMNS[kind]
     table = storage.read_table(url, list(names.values()))
     count = table.num_rows
     constants = {

@@ -34,17 +34,27 @@ from halftone.dataset import integrity, manifest, schema
 from halftone.dataset.delta_tables import publish_delta_tables
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.listing import ArchiveSettings, ColumnTitles, ListingPlan, plan_listing
+from halftone.listing import ColumnTitles, ListingPlan
+from halftone.listing.changed_folder import ChangedFolder
 from halftone.locking.lock import LOCK_FOLDER, Lock
 from halftone.locking.output import check_output, hold_output
-from halftone.preprocess import catalogue, changes, database_query, moved_rows, sources, staging
+from halftone.preprocess import (
+    catalogue,
+    database_query,
+    moved_rows,
+    named_changes,
+    sources,
+    staging,
+)
 from halftone.preprocess.catalogue import Catalogue, build_catalogue
+from halftone.preprocess.changes import find_changes
 from halftone.preprocess.conflict_labels import digest_conflict_labels
 from halftone.preprocess.context import PreprocessContext
 from halftone.preprocess.database_query import find_query, plan_query
 from halftone.preprocess.decode_block import DecodeJob
 from halftone.preprocess.delta import Delta
 from halftone.preprocess.entries import CONFLICT
+from halftone.preprocess.named_changes import plan_images
 from halftone.preprocess.outcome import PreprocessOutcome, StagedRows, decide_outcome
 from halftone.preprocess.previous_version import VersionFile, list_files, read_known
 from halftone.preprocess.side_tables import TableSources
@@ -90,35 +100,25 @@ def preprocess(
         LockHeldError: another process writes to the dataset.
     """
     images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
+    if config.paths.changes:
+        named_changes.check_changes(config.paths.changes, images, config, retry_rejects)
     _read_previous_manifest(dataset, config)
     check_output(dataset)  # before the images are listed, which may take minutes
     session = cache(session)
     query = find_query(config.preprocess)
-    plan = None if query else _plan_listing(config, images)
+    plan = None if query or config.paths.changes else plan_images(images, config)
     with hold_output(dataset, "preprocess") as lock:
         if query is not None:
             titles = ColumnTitles(label=config.preprocess.label_column)
             folder = storage.join(dataset, staging.FOLDER, database_query.FOLDER)
             plan = plan_query(session(), query, images, titles, folder)
             log_notes(plan.notes)
-        assert plan is not None
+        elif plan is None:
+            previous_manifest = _read_previous_manifest(dataset, config)
+            plan = named_changes.plan_changes(session, images, dataset, config, previous_manifest)
         result = _update(config, plan, dataset, session, lock, retry_rejects, prune)
     _measure(result.manifest)
     return result
-
-
-def _plan_listing(config: Config, images: str) -> ListingPlan:
-    settings = config.preprocess
-    plan = plan_listing(
-        images,
-        settings.catalogue,
-        settings.suffixes,
-        label_column=settings.label_column,
-        boxes=settings.catalogue_boxes,
-        archives=ArchiveSettings.from_config(settings),
-    )
-    log_notes(plan.notes)
-    return plan
 
 
 def _update(
@@ -142,6 +142,10 @@ def _update(
         previous_manifest,
     )
     log_notes(images.notes[len(plan.notes) :])
+    listed = named_changes.time_of_listing(plan, previous_manifest)
+    if previous_manifest and isinstance(plan.source, ChangedFolder):
+        # The previous version has no rows of what is no image.
+        images = images._replace(ignored=previous_manifest.ignored)
     files = list_files(dataset, previous_manifest) if previous_manifest else []
     delta = _find_changes(session, images, files, previous_manifest, dataset, retry_rejects, prune)
     new_sources = sources.describe_sources(
@@ -163,6 +167,8 @@ def _update(
             "card": config.card,
             "images_description": describe_images(images.root, previous_manifest),
         }
+        if config.paths.changes and images.digest == previous_manifest.images_digest:
+            texts["listed"] = listed
         described = previous_manifest.model_copy(update=texts)
         if changed_sources or described != previous_manifest:
             previous_manifest = manifest.publish_manifest(dataset, described)
@@ -181,6 +187,7 @@ def _update(
         conflict_labels=_digest_conflicts(context, outcome),
         # A run that only retries rejects leaves new images to the next run.
         images_digest="" if retry_rejects else images.digest,
+        listed=listed,
     )
     lock.check()
     new_manifest = manifest.publish_manifest(dataset, new_manifest)
@@ -225,7 +232,7 @@ def _find_changes(
         return Delta()
     spark = session()
     entries = images.read_entries(spark)
-    return changes.find_changes(
+    return find_changes(
         spark,
         entries,
         read_known(spark, files),

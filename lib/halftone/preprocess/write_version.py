@@ -28,12 +28,14 @@ def write_dataset_version(
     *,
     conflict_labels: str,
     images_digest: str,
+    listed: str,
 ) -> Manifest:
     """Write all files that the previous version does not have; return the new manifest.
 
     Args:
         conflict_labels: digest_conflict_labels of the conflicts.
         images_digest: of the listing; empty if images of it are left to a later run.
+        listed: when the folder of images was last listed, UTC; empty if it was not.
     """
     config, catalogue, previous = context.config, context.catalogue, context.previous_manifest
     shard_files = _write_shards(context, outcome)
@@ -68,6 +70,8 @@ def write_dataset_version(
         moved=context.delta.num_moved,
         conflict_labels=conflict_labels,
         images_digest=images_digest,
+        listed=listed,
+        archived=catalogue.num_archived,
         ungrouped=catalogue.num_ungrouped,
         split_salts=dict(catalogue.final_splits.salts),
         used_columns=list(catalogue.used_columns),

@@ -39,6 +39,7 @@ class RetrainArguments(NamedTuple):
     config: str
     overrides: Sequence[str] = ()
     images: Optional[str] = None
+    changes: Optional[str] = None
     dry_run: bool = False
     accept_drift: bool = False
     promote: Optional[str] = None
@@ -49,8 +50,11 @@ class RetrainArguments(NamedTuple):
 def main(arguments: RetrainArguments) -> int:
     """Run the command and return its exit code; print the outcome as JSON on the last line."""
     try:
-        images = arguments.images
-        given = [] if images is None else [configs.parse_flag("--input", "paths.images", images)]
+        paths = (
+            ("--input", "paths.images", arguments.images),
+            ("--changes", "paths.changes", arguments.changes),
+        )
+        given = [configs.parse_flag(flag, key, url) for flag, key, url in paths if url is not None]
         config = configs.load_config(arguments.config, [*arguments.overrides, *given])
         job_start.apply_settings(config)
         if arguments.history:

@@ -28,6 +28,7 @@ from halftone.storage.listing import (
 )
 from halftone.storage.local_files import too_large
 from halftone.storage.local_walk import FileInfo, FolderPlace, scan_folder, walk_folder
+from halftone.storage.object_store import has_object_store, lists_from_key
 from halftone.storage.parquet import (
     count_row_groups,
     count_rows,
@@ -55,12 +56,14 @@ __all__ = [
     "file_info",
     "file_size",
     "find_files",
+    "has_object_store",
     "is_local",
     "iter_objects",
     "join",
     "list_files",
     "list_names",
     "list_page",
+    "lists_from_key",
     "normalise_url",
     "open_file",
     "open_new_file",

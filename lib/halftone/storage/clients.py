@@ -12,17 +12,18 @@ from typing import Any
 import fsspec
 
 from halftone.errors import InputError, MissingPackageError, RunError
-from halftone.storage.urls import S3_PREFIX
+from halftone.storage.object_store import has_object_store
 
 # Protocols for which each host is a file system of its own.
-_PROTOCOLS_WITH_HOST = {"hdfs", "webhdfs", "abfs", "abfss"}
+_AZURE_PROTOCOLS = ("abfs", "abfss", "az")
+_PROTOCOLS_WITH_HOST = {"hdfs", "webhdfs", *_AZURE_PROTOCOLS}
 # botocore's default of 10 connections is too low for a chunk of files that is read at once.
 _S3_CLIENT_DEFAULTS = {"max_pool_connections": 64}
 # The client of each protocol, and the extra of the wheel that installs it.
 _CLIENTS = {
     "s3": ("s3fs", "s3"),
     "gs": ("gcsfs", "gcs"),
-    **dict.fromkeys(("abfs", "abfss", "az"), ("adlfs", "azure")),
+    **dict.fromkeys(_AZURE_PROTOCOLS, ("adlfs", "azure")),
     "webhdfs": ("requests", "hdfs"),
 }
 # Packages whose exceptions are errors of a store, besides OSError.
@@ -34,6 +35,7 @@ _FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirec
 # Words that mark other exceptions as a denied access.
 _ACCESS_DENIED_WORDS = (
     *("AccessDenied", "Credential", "Forbidden", "InvalidAccessKeyId", "NoAuthToken"),
+    *("Authenticat", "Authoriz", "Unauthorized"),
 )
 # Protocols with options set by `set_options`.
 _configured_protocols: set[str] = set()
@@ -123,8 +125,11 @@ def open_files(urls: Sequence[str]) -> tuple[Any, list[str]]:
         raise
     except (TypeError, ValueError) as error:
         raise InputError(_describe_client_error(urls[0], error)) from error
-    if protocol == "s3":  # keys are opaque, see S3Store
-        return filesystem, [url.removeprefix(S3_PREFIX) for url in urls]
+    if has_object_store(urls[0]):  # keys are opaque
+        paths = [url.partition("://")[2] for url in urls]
+        if protocol in _PROTOCOLS_WITH_HOST:  # container@account
+            paths = [filesystem._strip_protocol(url) for url in urls]
+        return filesystem, paths
     return filesystem, [filesystem._strip_protocol(url) for url in urls]
 
 
@@ -155,6 +160,16 @@ def _open_client(protocol: str, host: str) -> Any:
         return store
     if protocol == "webhdfs":
         return _open_webhdfs(f"{protocol}://{host}", options)
+    if protocol == "gs":
+        from halftone.storage.gcs import GcsStore, default_options
+
+        return GcsStore(**default_options(), **options)
+    if protocol in _AZURE_PROTOCOLS:
+        from halftone.storage.azure import AzureStore
+
+        account = AzureStore._get_kwargs_from_urls(f"abfs://{host}")
+        # Its arguments, the key of the cache, do not have what comes from the environment.
+        return AzureStore(**account, **options, skip_instance_cache=True)
     try:
         filesystem, _ = fsspec.core.url_to_fs(f"{protocol}://{host}", **options)
     except OSError as error:
@@ -215,6 +230,8 @@ def to_store_error(url: str, error: BaseException) -> StoreError:
     """Convert a client's error to a StoreError with advice for the user."""
     text = " ".join(str(error).split()) or type(error).__name__
     searched = f"{type(error).__name__} {type(error.__cause__).__name__} {text}"
+    if type(error).__module__.startswith("azure."):  # numbers and the answer's XML follow
+        text = str(error).partition("\n")[0]
     store = f"the store{_endpoint_text(url)}"
     if isinstance(error, PermissionError) or any(word in searched for word in _ACCESS_DENIED_WORDS):
         return AccessDeniedError(

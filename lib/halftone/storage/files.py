@@ -16,6 +16,7 @@ from typing import IO, Any, Optional, Union
 
 from halftone.errors import InputError
 from halftone.storage import clients, local_files, web
+from halftone.storage.object_store import has_object_store
 from halftone.storage.urls import is_local
 
 _TEMPORARY_PREFIX = ".tmp-"
@@ -243,7 +244,7 @@ def remove(url: str) -> None:
     if not is_local(url):
         filesystem, path = clients.open_filesystem(url)
         with suppress(FileNotFoundError), clients.translate_errors(url):
-            if hasattr(filesystem, "delete_tree"):
+            if has_object_store(url) or hasattr(filesystem, "delete_tree"):
                 filesystem.delete_tree(path)
             elif any(character in path for character in "*?["):  # `rm` takes it for a pattern
                 for file in filesystem.find(path):

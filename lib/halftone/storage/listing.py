@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Optional
 
-from halftone.storage import clients
+from halftone.storage import clients, object_store
 from halftone.storage.local_walk import FileInfo, walk_folder
-from halftone.storage.urls import S3_PREFIX, is_local
-
-MAX_PAGE_OBJECTS = 1000  # S3's limit for one request
+from halftone.storage.object_store import MAX_PAGE_OBJECTS, StoredObject, has_object_store
+from halftone.storage.urls import is_local
 
 
 def list_files(url: str) -> list[FileInfo]:
@@ -28,28 +27,32 @@ def list_files(url: str) -> list[FileInfo]:
     """
     if is_local(url):
         return sorted(walk_folder(url))
-    return sorted(_list_s3(url) if url.startswith(S3_PREFIX) else find_files(url))
+    return sorted(find_files(url))
 
 
 def iter_objects(url: str, start_after: str = "", end: str = "") -> Iterator[FileInfo]:
-    """Yield the objects below the S3 folder `url`, sorted by path, a page at a time.
+    """Yield the objects below a folder of an object store, sorted by path, a page at a time.
 
     Args:
-        start_after: only those behind this path below `url`; empty: from the first.
+        start_after: only those behind this path below `url`; empty: from the first. Others need a
+            store that lists from a key on.
         end: only those up to this path, which is included; empty: to the last.
     """
     store, root = clients.open_filesystem(url)
     with clients.translate_errors(url):
-        for path, found in store.iter_objects(root, start_after):
-            if end and path > end:
+        for found in object_store.iter_objects(store, root, start_after):
+            if end and found.key > end:
                 return
-            yield _object_info(path, found)
+            yield _file_info(found)
 
 
 def list_page(
     url: str, start_after: str = "", max_objects: int = MAX_PAGE_OBJECTS
 ) -> tuple[list[FileInfo], bool]:
-    """List the first objects below the S3 folder `url` whose paths come after `start_after`.
+    """List the first objects below a folder whose paths come after `start_after`.
+
+    Args:
+        url: of a store that lists from a key on.
 
     Returns:
         The objects, sorted by path, and whether there are more.
@@ -57,18 +60,11 @@ def list_page(
     store, root = clients.open_filesystem(url)
     with clients.translate_errors(url):
         objects, token = store.list_page(root, start_after, max_objects)
-    return [_object_info(path, found) for path, found in objects], bool(token)
+    return [_file_info(found) for found in objects], bool(token)
 
 
-def _object_info(path: str, found: dict[str, Any]) -> FileInfo:
-    return FileInfo(path, found["Size"], found["LastModified"].timestamp())
-
-
-def _list_s3(url: str) -> list[FileInfo]:
-    files = list(iter_objects(url))
-    if not files:
-        check_folder(url)
-    return files
+def _file_info(found: StoredObject) -> FileInfo:
+    return FileInfo(found.key, found.size_bytes, found.modified.timestamp())
 
 
 def check_folder(url: str) -> None:
@@ -79,8 +75,8 @@ def check_folder(url: str) -> None:
         NotADirectoryError: the URL is that of a file.
     """
     filesystem, path = clients.open_filesystem(url)
-    if url.startswith(S3_PREFIX):
-        if "/" in path and not list_page(url, max_objects=1)[0]:
+    if has_object_store(url):
+        if not list_page(url, max_objects=1)[0] and "/" in path:
             raise FileNotFoundError(url) if file_size(url) is None else NotADirectoryError(url)
         return
     with clients.translate_errors(url):
@@ -89,7 +85,20 @@ def check_folder(url: str) -> None:
 
 
 def find_files(url: str) -> Iterator[FileInfo]:
-    """Yield the files below a folder of a store that is not S3."""
+    """Yield the files below a folder of a store.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        NotADirectoryError: the URL is that of a file.
+    """
+    if has_object_store(url):
+        is_empty = True
+        for found in iter_objects(url):
+            is_empty = False
+            yield found
+        if is_empty:
+            check_folder(url)
+        return
     filesystem, root = clients.open_filesystem(url)
     with clients.translate_errors(url):
         entries = filesystem.find(root, detail=True)
@@ -144,8 +153,8 @@ def file_info(url: str) -> Optional[FileInfo]:
     filesystem, path = clients.open_filesystem(url)
     try:
         with clients.translate_errors(url):
-            if url.startswith(S3_PREFIX):
-                return _object_info("", filesystem.object_info(path))
+            if has_object_store(url):
+                return _file_info(filesystem.object_info(path))
             info = filesystem.info(path)
     except FileNotFoundError:
         return None
@@ -165,8 +174,8 @@ def file_size(url: str) -> Optional[int]:
     filesystem, path = clients.open_filesystem(url)
     try:
         with clients.translate_errors(url):
-            if url.startswith(S3_PREFIX):
-                return int(filesystem.object_size(path))
+            if has_object_store(url):
+                return int(filesystem.object_info(path).size_bytes)
             info = filesystem.info(path)
     except FileNotFoundError:
         return None

@@ -6,19 +6,26 @@ object that matches a key with `*`, `?` or `[` as a pattern.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Optional
 
 import s3fs
 
 from halftone.storage import s3_pages
+from halftone.storage.object_store import (
+    MAX_PAGE_OBJECTS,
+    UNKNOWN_TIME,
+    StoredObject,
+    iter_objects,
+)
 from halftone.storage.urls import S3_PREFIX
-
-_MAX_REQUEST_KEYS = 1000  # S3's limit for one request
 
 
 class S3Store(s3fs.S3FileSystem):
-    """s3fs, whose calls use the part of a path behind the bucket as the key, unchanged."""
+    """s3fs, with an ObjectStore's functions.
+
+    Its calls use the part of a path behind the bucket as the key, unchanged.
+    """
 
     async def set_session(self, *args: Any, **kwargs: Any) -> Any:
         client = await super().set_session(*args, **kwargs)
@@ -31,33 +38,13 @@ class S3Store(s3fs.S3FileSystem):
         bucket = super().split_path(path)[0]  # it knows ARNs, which contain slashes
         return bucket, path[len(bucket) + 1 :], None
 
-    def iter_objects(
-        self, folder: str, start_after: str = ""
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the objects of all pages of `list_page`."""
-        token = None
-        while token != "":
-            objects, token = self.list_page(folder, start_after, token=token)
-            yield from objects
-
     def list_page(
         self,
         folder: str,
         start_after: str = "",
-        max_objects: int = _MAX_REQUEST_KEYS,
+        max_objects: int = MAX_PAGE_OBJECTS,
         token: Optional[str] = None,
-    ) -> tuple[list[tuple[str, dict[str, Any]]], str]:
-        """List the first objects whose keys begin with `folder` + `/`, sorted by UTF-8 bytes.
-
-        Args:
-            folder: bucket and prefix, or only a bucket for all its objects.
-            start_after: only objects behind this path below `folder`; empty: from the first.
-            token: of the page before.
-
-        Returns:
-            Of each object the path below `folder` and its Key, Size and LastModified; and a token
-            for the next page, which is empty if there are no more.
-        """
+    ) -> tuple[list[StoredObject], str]:
         bucket, key, _ = self.split_path(folder)
         prefix = f"{key}/" if key else ""
         position = {"StartAfter": f"{prefix}{start_after}"} if start_after else {}
@@ -71,41 +58,24 @@ class S3Store(s3fs.S3FileSystem):
             **position,
             **self.req_kw,
         )
-        objects = [(found["Key"].removeprefix(prefix), found) for found in page.get("Contents", [])]
+        objects = [
+            StoredObject(found["Key"].removeprefix(prefix), found["Size"], found["LastModified"])
+            for found in page.get("Contents", [])
+        ]
         return objects, page["NextContinuationToken"] if page["IsTruncated"] else ""
 
-    def object_size(self, path: str) -> int:
-        """Return the size of the object at `path` in bytes.
-
-        Raises:
-            FileNotFoundError: there is no object with this key.
-        """
-        return int(self._head_object(path)["ContentLength"])
-
-    def object_info(self, path: str) -> dict[str, Any]:
-        """Return Size and LastModified of the object at `path`, as `list_page` does.
-
-        Raises:
-            FileNotFoundError: there is no object with this key.
-        """
-        found = self._head_object(path)
-        return {"Size": found["ContentLength"], "LastModified": found["LastModified"]}
-
-    def _head_object(self, path: str) -> dict[str, Any]:
+    def object_info(self, path: str) -> StoredObject:
         bucket, key, _ = self.split_path(path)
-        found: dict[str, Any] = self.call_s3("head_object", Bucket=bucket, Key=key, **self.req_kw)
-        return found
+        found = self.call_s3("head_object", Bucket=bucket, Key=key, **self.req_kw)
+        return StoredObject("", found["ContentLength"], found.get("LastModified", UNKNOWN_TIME))
 
     def delete_tree(self, path: str) -> None:
-        """Delete the object at `path` and all below it as a folder, if they exist.
-
-        Raises:
-            OSError: an object could not be deleted.
-        """
         bucket, key, _ = self.split_path(path)
-        keys = [*([key] if key else []), *(found["Key"] for _, found in self.iter_objects(path))]
-        for start in range(0, len(keys), _MAX_REQUEST_KEYS):
-            self._delete_keys(bucket, keys[start : start + _MAX_REQUEST_KEYS])
+        prefix = f"{key}/" if key else ""
+        below = (f"{prefix}{found.key}" for found in iter_objects(self, path))
+        keys = [*([key] if key else []), *below]
+        for start in range(0, len(keys), MAX_PAGE_OBJECTS):
+            self._delete_keys(bucket, keys[start : start + MAX_PAGE_OBJECTS])
 
     def _delete_keys(self, bucket: str, keys: Sequence[str]) -> None:
         request = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
