@@ -160,8 +160,8 @@ def test_folder_with_other_files_is_refused(tmp_path: Path, dataset: Path) -> No
     with pytest.raises(InputError) as caught:
         tfrecord.export_dataset(str(dataset), str(dataset), "", no_session)
     assert str(caught.value) == (
-        f"{dataset}: exists and is not an export (it contains _versions, contact_sheets, "
-        "data_card.html, ...); give another --output"
+        f"{dataset}: exists and is not an export (it contains _delta_log, _versions, "
+        "contact_sheets, ...); give another --output"
     )
 
 

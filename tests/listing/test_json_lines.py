@@ -32,8 +32,8 @@ def test_keys_are_the_columns(tmp_path: Path, name: str) -> None:
     )
     listed = list_images(ROOT, write(tmp_path, text, name))
     assert listed.values(*LISTED.names) == [
-        ("001.jpg", "cat", "a", "train", 5, 9.5, "", ""),
-        ("s/002.jpg", "", "", "", -1, 0.0, "", ""),
+        ("001.jpg", "cat", "a", "train", 5, 9.5, "", "", ""),
+        ("s/002.jpg", "", "", "", -1, 0.0, "", "", ""),
     ]
     assert listed.summary == (2, 0, {}, ("label", "group", "split"), (), ())
 

@@ -221,6 +221,7 @@ def test_large_equal_ends_in_an_archive_are_told_apart(run: Run, tmp_path: Path)
     (tmp_path / "packed").mkdir()
     members = {f"cat/{number}.pgm": data for number, data in enumerate(pixels)}
     others = {f"dog/{n}.pgm": b"P5 2 2 255\n" + bytes([n, 90, n, 200]) for n in range(20)}
+    others.update({f"cat/more-{n}.pgm": b"P5 2 2 255\n" + bytes([n, 9, n, 99]) for n in range(20)})
     write_tar(tmp_path / "packed" / "a.tar", {**members, **others})
     data, _ = run(tmp_path / "packed")
     (duplicate,) = side_rows(tmp_path / "dataset", data.duplicates_files)

@@ -16,7 +16,7 @@ from tables import table
 
 
 def image(key: str, change: str, file: int = -1, row: int = -1) -> tuple[object, ...]:
-    return (key, "path", "dog", 2, 1, 1.0, 7, "", "", "", file, row, change)
+    return (key, "path", "dog", 2, 1, 1.0, 7, "", "", "", "", file, row, change)
 
 
 IMAGES = [

@@ -14,7 +14,7 @@ from tables import table
 
 
 def image(file: int, row: int, change: str) -> tuple[object, ...]:
-    return ("key", "path", "dog", 2, 1, 1.0, 7, "", "", "", file, row, change)
+    return ("key", "path", "dog", 2, 1, 1.0, 7, "", "", "", "", file, row, change)
 
 
 def test_changes_give_notes(tmp_path: Path) -> None:

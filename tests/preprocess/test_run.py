@@ -278,7 +278,8 @@ def test_steps_on_few_images_give_the_same_files_as_spark(
         with monkeypatch.context() as patch:
             patch.setattr(local_frame, "MAX_LOCAL_ROWS", -1)
             in_spark, _ = run(images, "many", **settings, **options)
-        assert in_spark.model_copy(update={"created": data.created}) == data
+        times = {"created": data.created, "listed": data.listed}
+        assert in_spark.model_copy(update=times) == data
         assert data_files(tmp_path / "many") == data_files(tmp_path / "few")
         return data
 

@@ -139,7 +139,7 @@ def test_options_without_credentials_are_accepted() -> None:
 def test_an_unknown_protocol() -> None:
     with pytest.raises(ConfigError) as raised:
         checked_options({"s4": {}})
-    assert "must be 's3', 'gs', 'abfs', 'hdfs' or 'webhdfs'" in str(raised.value)
+    assert "must be 's3', 'gs', 'abfs', 'hdfs', 'webhdfs' or 'web'" in str(raised.value)
 
 
 def test_errors_of_other_kinds_pass() -> None:

@@ -384,6 +384,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_older_one(
     assert last.history == first.history
 
 
+@s3_only
 def test_archives_are_listed_and_read_with_few_requests(
     store: ObjectStore, root: str, tmp_path: Path
 ) -> None:

@@ -286,7 +286,7 @@ class PreprocessSettings(ConfigSection):
         ge=0.0,
         description="with --changes: days after which the folder is listed nevertheless, which "
         "finds what no notification named; 0: always",
-        json_schema_extra=NOTHING,
+        json_schema_extra={**NOTHING, **ADDED},
     )
     read_threads: int = Field(
         8,

@@ -98,7 +98,6 @@ class ListingSummary(NamedTuple):
     used_columns: tuple[str, ...]  # which of the columns label, group and split decide
     unknown_columns: tuple[str, ...]
     notes: tuple[str, ...]
-    num_archived: int = 0  # images in archives
 
 
 def plan_listing(
@@ -284,7 +283,6 @@ def summarise_listing(plan: ListingPlan, remarks: UnitRemarks) -> ListingSummary
         tuple(used_columns),
         plan.unknown_columns,
         tuple(notes),
-        remarks.num_members,
     )
 
 

@@ -179,7 +179,7 @@ def combine_units(
             test_fraction=config.splits.test_fraction,
         ),
         units=plan.units,
-        num_archived=listed.num_archived,
+        num_archived=remarks.num_members,
     )
     if require_classes:
         _check_classes(catalogue)

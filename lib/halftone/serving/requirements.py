@@ -12,8 +12,12 @@ from packaging.utils import canonicalize_name
 # Distributions by the name that is imported; some have several builds with the same content.
 DISTRIBUTIONS = {
     "PIL": ("pillow",),
+    "adlfs": ("adlfs",),
+    "aiohttp": ("aiohttp",),
+    "azure": ("azure-storage-blob",),
     "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
     "fsspec": ("fsspec",),
+    "gcsfs": ("gcsfs",),
     "h5py": ("h5py",),
     # Not `mlflow`, which adds the tracking server and its database.
     "mlflow": ("mlflow-skinny",),
@@ -26,13 +30,13 @@ DISTRIBUTIONS = {
     "pyarrow": ("pyarrow",),
     "pydantic": ("pydantic",),
     "pydantic_core": ("pydantic-core",),
+    "requests": ("requests",),
     "s3fs": ("s3fs",),
     "simplejpeg": ("simplejpeg",),
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "urllib3": ("urllib3",),
     "yaml": ("pyyaml",),
 }
-# fsspec imports them for URLs of gs:// and abfs://.
-STORE_CLIENTS = ("gcsfs", "adlfs")
 
 
 def pinned_requirements(libraries: Iterable[str]) -> list[str]:
@@ -45,7 +49,6 @@ def pinned_requirements(libraries: Iterable[str]) -> list[str]:
         libraries: names as they are imported; those of the standard library are ignored.
     """
     candidates = [DISTRIBUTIONS[name] for name in libraries if name in DISTRIBUTIONS]
-    candidates += [(name,) for name in STORE_CLIENTS]
     waiting = [(name, "") for names in candidates for name in names if _version(name)]
     seen: set[tuple[str, str]] = set()
     while waiting:
