@@ -15,7 +15,7 @@ from tables import table
 
 
 def image(key: str, change: str, kept_key: str = "") -> tuple[object, ...]:
-    return (key, key, "cat", 0, 1, 1.0, 7, "", "", kept_key, "", 2, 5, change)
+    return (key, key, "cat", 0, 1, 1.0, 7, "", "", "", kept_key, 2, 5, change)
 
 
 @pytest.mark.parametrize(
