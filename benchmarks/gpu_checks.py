@@ -81,17 +81,19 @@ def _wrong_cards(
 def check_driver(trainings: Mapping[str, Observation]) -> Check:
     """Check that no driver opened a card, in trainings whose ranks were seen with one."""
     name = "the driver took no card"
-    num_seen = 0
+    num_seen, num_ranks = 0, 0
     for training, seen in trainings.items():
         used = [*seen.files.get(seen.driver_pid, ()), *seen.cards.get(seen.driver_pid, ())]
         if used:
             return Check(name, FAILED, f"{training}: it used {', '.join(sorted(used))}")
+        num_ranks += len(seen.rank_pids)
         num_seen += any(pid in seen.files or pid in seen.cards for pid in seen.rank_pids)
     if num_seen < len(trainings) or not trainings:
         return Check(
             name,
             NOT_CHECKED,
-            f"ranks were seen with a card in {num_seen} of {len(trainings)} trainings",
+            f"of {num_ranks} ranks, some were seen with a card in {num_seen} of {len(trainings)} "
+            "trainings",
         )
     return Check(name, OK, f"{num_seen} trainings, whose ranks were seen with a card")
 
@@ -146,8 +148,8 @@ def verdict(checks: Sequence[Check], is_dry_run: bool) -> tuple[str, bool]:
         return f"verdict: FAILED: {'; '.join(names[FAILED])}", False
     if is_dry_run:
         return (
-            f"verdict: no GPU: all {len(checks)} checks went through on the CPU, and nothing is "
-            "known about GPUs",
+            f"verdict: no GPU: none of {len(checks)} checks failed on the CPU, and nothing is known "
+            "about GPUs",
             True,
         )
     if names[NOT_CHECKED]:

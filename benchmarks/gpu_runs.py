@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import psutil
 import yaml
 
@@ -59,7 +60,7 @@ def write_rows(folder: Path, count: int, side_px: int) -> None:
     """Write a dataset of noise, of two classes that differ in brightness."""
     pixels = PixelSpec(height_px=side_px, width_px=side_px, channels=3)
 
-    def draw(rows: np.ndarray) -> np.ndarray:
+    def draw(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         noise = np.random.default_rng(int(rows[0])).integers(
             0, 236, (len(rows), *pixels.shape), np.uint8
         )
