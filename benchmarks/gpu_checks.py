@@ -148,8 +148,8 @@ def verdict(checks: Sequence[Check], is_dry_run: bool) -> tuple[str, bool]:
         return f"verdict: FAILED: {'; '.join(names[FAILED])}", False
     if is_dry_run:
         return (
-            f"verdict: no GPU: none of {len(checks)} checks failed on the CPU, and nothing is known "
-            "about GPUs",
+            f"verdict: no GPU: none of {len(checks)} checks failed on the CPU, and nothing is "
+            "known about GPUs",
             True,
         )
     if names[NOT_CHECKED]:

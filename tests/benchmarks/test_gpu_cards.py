@@ -15,6 +15,7 @@ import tensorflow as tf
 
 import gpu_cards
 import gpu_rank
+from gpu_cards import Observation
 
 SMI = """#!/bin/sh
 case $1 in
@@ -68,7 +69,7 @@ def test_no_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = gpu_cards.Watcher(os.getpid())
     time.sleep(0.7)
     seen = watcher.stop()
-    assert (seen.rank_pids, seen.files, seen.cards, seen.card_peak_mib) == (set(), {}, {}, 0)
+    assert seen == Observation(os.getpid(), frozenset(), {}, {}, 0.0)
 
 
 def test_card_files_are_those_of_cards() -> None:
