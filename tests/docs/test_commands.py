@@ -43,6 +43,9 @@ RUN_BY = {
     "jobs/label_errors.py --config --folds --output": (
         "tests/label_errors/test_command.py::test_from_flipped_labels_to_a_corrected_dataset"
     ),
+    "benchmarks/gpu.py --dry-run": (
+        "tests/benchmarks/test_gpu.py::test_the_dry_run_does_all_of_it_and_claims_nothing"
+    ),
     "jobs/retrain.py --config": ("tests/retrain/test_fortnight.py::test_two_weeks_of_runs"),
     "jobs/retrain.py --config --history": (
         "tests/retrain/test_command.py::test_promote_and_rollback"
