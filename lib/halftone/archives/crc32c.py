@@ -18,6 +18,7 @@ _MASK_DELTA = 0xA282EAD8
 _FEW_BYTES = 64
 
 _Words = npt.NDArray[np.uint32]
+_ZERO: _Words = np.zeros(1, np.uint32)
 
 
 def mask_crc(data: bytes) -> int:
@@ -50,14 +51,15 @@ _BYTES = _make_byte_table()
 
 
 def _compute_joined(data: bytes) -> int:
-    num_words = 1 << (-(-len(data) // 4) - 1).bit_length()
-    padded = np.zeros(4 * num_words, np.uint8)  # zeros in front leave the state 0 as it is
-    start = len(padded) - len(data)
+    start = -len(data) % 4
+    padded = np.zeros(start + len(data), np.uint8)  # zeros in front leave the state 0 as it is
     padded[start:] = np.frombuffer(data, np.uint8)
     padded[start : start + 4] ^= 0xFF  # the same as to begin with ones
     states: _Words = padded.view("<u4").astype(np.uint32)
     level = 0
     while len(states) > 1:
+        if len(states) % 2:
+            states = np.concatenate([_ZERO, states])
         states = _advance(states[0::2], level) ^ states[1::2]
         level += 1
     return int(_advance(states, 0)[0]) ^ _ONES
