@@ -68,7 +68,8 @@ def _compute_joined(data: bytes) -> int:
 def _advance(states: _Words, level: int) -> _Words:
     """Return what 4 x 2**level bytes of zeros make of states."""
     low, high = _half_tables(level)
-    return low[states & 0xFFFF] ^ high[states >> 16]
+    advanced: _Words = low[states & 0xFFFF] ^ high[states >> 16]
+    return advanced
 
 
 @cache  # 512 KiB for each doubling of the longest record
