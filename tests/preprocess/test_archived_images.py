@@ -14,16 +14,20 @@ import pytest
 from pyspark.sql import SparkSession
 
 from conftest import DrawImages
+from halftone import archives
+from halftone.archives import ArchiveFile
 from halftone.config import Config
 from halftone.dataset import manifest
 from halftone.dataset.previews import read_reject_previews
 from halftone.errors import InputError
+from halftone.export.tfrecord import export_dataset
+from halftone.images import decode
 from halftone.preprocess import staging
 from halftone.preprocess.dry_run import estimate_preprocessing
 from halftone.preprocess.entries import ENTRIES
 from halftone.preprocess.run import PreprocessResult, preprocess
 from halftone.spark.frames import create_frame
-from packed_images import write_idx, write_tar, write_zip
+from packed_images import write_idx, write_tar, write_tfrecord, write_zip
 from tables import table
 
 MakeConfig = Callable[..., Config]
@@ -202,6 +206,35 @@ def test_tables_and_idx_files_give_the_dataset_of_their_files(
             row = found[f"{digits}/{split}-images-idx3-ubyte!{number:08d}"]
             assert (row["image"], row["label"]) == (array[number].tobytes(), str(number % 3))
     assert sum(data.counts["test"].values()) == 30
+
+
+@pytest.mark.slow
+def test_tfrecord_files_and_an_export_give_the_dataset_of_their_files(
+    run: Run, files: dict[str, bytes], spark: SparkSession, tmp_path: Path
+) -> None:
+    of_files, _ = run(tmp_path / "images", "files")
+    records: list[dict[str, list[Any]]] = [
+        {"image/encoded": [data], "image/class/text": [name.partition("/")[0].encode()]}
+        for name, data in sorted(files.items())
+    ]
+    folder = tmp_path / "records"
+    folder.mkdir()
+    write_tfrecord(folder / "train-00000-of-00002", records[::2])
+    write_tfrecord(folder / "x.tfrecord-00001-of-00002", records[1::2])
+    data, num_read = run(folder)
+    assert (num_read, data.rejects_by_reason) == (51, {"truncated": 1, "conflict": 2})
+    assert pictures(tmp_path / "dataset") == pictures(tmp_path / "files")
+    # The export has pixels.
+    export_dataset(str(tmp_path / "files"), str(tmp_path / "export"), "", lambda: spark)
+    found: Counter[tuple[str, bytes]] = Counter()
+    for path in (tmp_path / "export").rglob("*.tfrecord"):
+        listed = list(archives.list_members(ArchiveFile(str(path), path.stat().st_size)))
+        images = archives.read_members(str(path), [member.place for member in listed])
+        for member, image in zip(listed, images):
+            assert isinstance(image, bytes)
+            found[member.label, decode(image, of_files.pixels).pixels.tobytes()] += 1
+    assert found == Counter((row["label"], row["image"]) for row in rows(tmp_path / "files"))
+    assert sum(found.values()) == of_files.rows == 47
 
 
 def test_a_dry_run_counts_the_images_of_archives(

@@ -7,18 +7,26 @@ from typing import Optional
 
 TAR, ZIP = "tar", "zip"
 PARQUET, IDX, CIFAR10, CIFAR100 = "parquet", "idx", "cifar10", "cifar100"
+TFRECORD = "tfrecord"
 
 # Regular expressions for whole names; the case of letters does not matter. The first one counts.
 _NAMES = {
     TAR: r"[^/]*\.tar",
     ZIP: r"[^/]*\.zip",
     PARQUET: r"[^/]*\.parquet",
+    # With shards of TensorFlow Datasets, `a.tfrecord-00000-of-00002`, and of TensorFlow's examples,
+    # which have no ending.
+    TFRECORD: r"[^/]*\.tfrec(?:ords?)?(?:-\d{5}-of-\d{5})?"
+    r"|(?:train|val|validation|test)-\d{5}-of-\d{5}",
     IDX: r"[^/]*images[-.]idx3-ubyte",
     CIFAR10: r"(?:data_batch_\d+|test_batch)\.bin",
     CIFAR100: r"(?:train|test)\.bin",
 }
 # Archives that can only be read from their beginning on: each task would have to unpack all of it.
-COMPRESSED_TAR = re.compile(r".*\.(?:tar\.(?:gz|bz2|xz|zst|lz4|Z)|t[gbx]z2?)", re.I | re.S)
+COMPRESSED = re.compile(
+    r".*\.(?:tar\.(?:gz|bz2|xz|zst|lz4|Z)|t[gbx]z2?|tfrec(?:ords?)?(?:-\d{5}-of-\d{5})?\.gz)",
+    re.I | re.S,
+)
 _COMPILED = {name: re.compile(pattern, re.I) for name, pattern in _NAMES.items()}
 
 

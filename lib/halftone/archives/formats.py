@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Optional
 
-from halftone.archives import fixed_records, parquet_rows, tar, zip_file
+from halftone.archives import fixed_records, parquet_rows, tar, tfrecord, zip_file
 from halftone.archives.format_names import (
     CIFAR10,
     CIFAR100,
-    COMPRESSED_TAR,
+    COMPRESSED,
     IDX,
     PARQUET,
     TAR,
+    TFRECORD,
     ZIP,
     name_format,
 )
@@ -22,6 +23,7 @@ FORMATS: dict[str, ArchiveFormat] = {
     TAR: tar,
     ZIP: zip_file,
     PARQUET: parquet_rows,
+    TFRECORD: tfrecord,
     **dict.fromkeys((IDX, CIFAR10, CIFAR100), fixed_records),
 }
 
@@ -34,7 +36,7 @@ def find_format(path: str) -> Optional[ArchiveFormat]:
 
 def is_archive_name(path: str) -> bool:
     """Return whether a file is an archive by its name, also one that cannot be read."""
-    return name_format(path) is not None or COMPRESSED_TAR.fullmatch(path) is not None
+    return name_format(path) is not None or COMPRESSED.fullmatch(path) is not None
 
 
 def list_members(archive: ArchiveFile) -> Iterator[Member]:
@@ -45,9 +47,10 @@ def list_members(archive: ArchiveFile) -> Iterator[Member]:
     """
     format_ = find_format(archive.url)
     if format_ is None:
+        ending = ".tfrecord" if ".tfrec" in archive.url.rpartition("/")[2].lower() else ".tar"
         raise ArchiveError(
             f"{archive.url}: a compressed archive can only be read from its beginning on, and not "
-            "by several tasks; unpack it to a .tar file, such as with gzip -d"
+            f"by several tasks; unpack it to a {ending} file, such as with gzip -d"
         )
     try:
         yield from format_.list_members(archive)

@@ -1,8 +1,7 @@
 """Tar archives that are not compressed, and the shards of WebDataset, which are such archives.
 
-The headers are read as one stream of large requests, which skips what is larger than a window. In a
-shard of WebDataset, members that follow each other with the same name up to the first dot of its
-last part are one sample, and its label is the text of the member `.cls`, or `label` of `.json`.
+In a shard of WebDataset, members that follow each other with the same name up to the first dot of
+its last part are one sample, and its label is the text of the member `.cls`, or `label` of `.json`.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from typing import Any, Optional
 
 from halftone import storage
 from halftone.archives.member import ArchiveError, ArchiveFile, Member, MemberData
+from halftone.archives.windows import open_windowed
 from halftone.storage import Piece
 
 HAS_FILES = True
-_LOCAL_WINDOW_BYTES, _REMOTE_WINDOW_BYTES = 2**18, 2**23
 _CLS, _JSON = "cls", "json"
 _MAX_LABEL_BYTES = 2**20
 # Programs fill archives up to a multiple of their block; GNU tar's is 10 KiB, others take 1 MiB.
@@ -67,9 +66,7 @@ def _read_label(cls: Optional[bytes], attributes: Optional[bytes]) -> str:
 
 def _iter_headers(archive: ArchiveFile) -> Iterator[tuple[Member, bytes]]:
     """Yield the members but folders, with the content of those that may hold a label."""
-    is_local = storage.is_local(archive.url)
-    window_bytes = _LOCAL_WINDOW_BYTES if is_local else _REMOTE_WINDOW_BYTES
-    file = storage.WindowedFile(archive.url, archive.size_bytes, window_bytes)
+    file = open_windowed(archive)
     try:
         tar = tarfile.TarFile(fileobj=file, mode="r", errors="surrogateescape")
     except tarfile.TarError as error:

@@ -227,15 +227,15 @@ class PreprocessSettings(ConfigSection):
     archives: Literal["auto", "read", "ignore"] = Field(
         "auto",
         description="whether images in archives and tables are read (.tar and WebDataset, .zip, "
-        ".parquet, IDX, CIFAR's .bin): auto reads them if the folder has no files that are "
-        "images, read always, ignore never; archives that are not read are counted as ignored",
+        ".parquet, TFRecord, IDX, CIFAR's .bin): auto reads them if the folder has no files that "
+        "are images, read always, ignore never; archives that are not read are counted as ignored",
         json_schema_extra=ADDED,
     )
     archive_labels: Literal["stored", "path"] = Field(
         "stored",
         description="the labels of images in archives: stored uses those that the archives hold "
-        "(of WebDataset, Parquet, IDX and CIFAR), and label_from if they hold none; path always "
-        "uses label_from, with the archive as a folder of its name",
+        "(of WebDataset, Parquet, TFRecord, IDX and CIFAR), and label_from if they hold none; path "
+        "always uses label_from, with the archive as a folder of its name",
         json_schema_extra=ADDED,
     )
     max_reject_fraction: float = Field(
