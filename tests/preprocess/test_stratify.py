@@ -36,7 +36,9 @@ def write_parts(folder: str, rows: Sequence[tuple[str, str]], num_parts: int) ->
     """Write ASSIGNED of (path, label) into files; return their URLs."""
     urls = []
     for part in range(num_parts):
-        values = [(path, label, -1, 0, 5, 0.0, 0, "", "", "") for path, label in rows[part::num_parts]]
+        values = [
+            (path, label, -1, 0, 5, 0.0, 0, "", "", "") for path, label in rows[part::num_parts]
+        ]
         urls.append(f"{folder}/part-{part}.parquet")
         storage.write_table(urls[-1], build_table(values, ASSIGNED))
     return urls
