@@ -204,7 +204,9 @@ install_packages() {
     start_step 'Python packages' "If it is the network, or a proxy, run ./build.sh setup again: what is downloaded is kept."
     grep -v '^horovod==' "$root/requirements.txt" >"$venv/requirements.txt"
     # The last line lists what Horovod needs to build and run.
-    "$python" -m pip install "${pip_flags[@]}" --no-compile \
+    # The pip of Debian 12 would otherwise install PySpark without the list of its files, which the
+    # archives are made from.
+    "$python" -m pip install "${pip_flags[@]}" --no-compile --use-pep517 \
         -c "$root/constraints.txt" -r "$venv/requirements.txt" -r "$root/requirements-dev.txt" \
         wheel 'cmake<4' cffi cloudpickle packaging psutil >>"$log" 2>&1
     finish_step
