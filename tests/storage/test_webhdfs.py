@@ -277,7 +277,7 @@ def test_a_file_belongs_to_its_creator_if_the_response_was_lost(
 
 
 def test_a_lost_data_node_changes_no_result(hadoop: Hadoop, root: str) -> None:
-    data = {f"{root}/{number}": bytes([number]) * 50_000 for number in range(8)}
+    data = {f"{root}/{number}": bytes([number]) * 50_000 for number in range(3)}
     for url, content in data.items():
         storage.write_bytes(url, content)
     lost = hadoop.servers.stopDataNode(0)

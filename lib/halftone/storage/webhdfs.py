@@ -27,7 +27,9 @@ _DEFAULT_PORT = 9870  # of a NameNode of Hadoop 3; fsspec's is that of Hadoop 2
 _NUM_CONNECTIONS = 32  # at once, to one server
 _NUM_SERVERS = 100
 _TIMEOUT_SECS = (15, 60)  # to connect, and between two parts of a response
-_RETRY_AFTER_SECS = (0.1, 0.5, 2.0, 5.0)
+# A NameNode sends readers to a lost DataNode, too, until it notices the loss; each attempt may have
+# another one.
+_RETRY_AFTER_SECS = (0.1, 0.5, 1.0, 2.0, 2.0, 3.0, 5.0)
 _READ_AHEAD_BYTES = 4 * 2**20
 _TEMPORARY_PREFIX = ".tmp-"
 _BINARY = {"Content-Type": "application/octet-stream"}  # HttpFS requires it
