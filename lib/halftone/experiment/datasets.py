@@ -25,12 +25,11 @@ from halftone.errors import InputError
 from halftone.listing import (
     REASON,
     TABLE_COLUMNS,
-    ArchiveSettings,
     ListingPlan,
     UnitRemarks,
     add_archives,
     list_unit,
-    plan_listing,
+    plan_configured,
     summarise_listing,
 )
 from halftone.preprocess.assignment import find_labels
@@ -127,12 +126,7 @@ def apply_subset(config: Config, output: str, num_images: int) -> Config:
 def _select_subset(config: Config, num_images: int) -> pa.Table:
     """Return the images of each class with the least hashes, as listing.TABLE_COLUMNS."""
     root, settings = storage.normalise_url(str(config.paths.images)), config.preprocess
-    plan = plan_listing(
-        *(root, settings.catalogue, settings.suffixes),
-        label_column=settings.label_column,
-        boxes=settings.catalogue_boxes,
-        archives=ArchiveSettings.from_config(settings),
-    )
+    plan = plan_configured(root, settings)
     remarks = UnitRemarks()
     rows_by_label: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for unit in _iter_units(plan, remarks):

@@ -30,11 +30,10 @@ from halftone.listing import (
     ACCEPT,
     GROUP,
     SUGGESTED_LABEL,
-    ArchiveSettings,
     ListingPlan,
     UnitRemarks,
     list_unit,
-    plan_listing,
+    plan_configured,
 )
 from halftone.preprocess.assignment import find_labels
 from halftone.preprocess.listing_parts import find_archives
@@ -94,12 +93,7 @@ def write_corrections(
     """
     preprocess = config.preprocess
     root = storage.normalise_url(str(config.paths.images))
-    plan = plan_listing(
-        *(root, preprocess.catalogue, preprocess.suffixes),
-        label_column=preprocess.label_column,
-        boxes=preprocess.catalogue_boxes,
-        archives=ArchiveSettings.from_config(preprocess),
-    )
+    plan = plan_configured(root, preprocess)
     plan = find_archives(lambda: spark, plan)
     units = create_frame(spark, plan.units, plan.units.num_rows)
     list_images = partial(_list_unit, plan.without_units(), preprocess.label_from)

@@ -1,6 +1,7 @@
 """List the images of a folder or a table in units that workers list at the same time."""
 
 from halftone.listing.archive_remarks import ArchiveSettings
+from halftone.listing.configured import plan_configured
 from halftone.listing.corrections import ACCEPT, SUGGESTED_LABEL
 from halftone.listing.listed_rows import (
     DETAIL,
@@ -53,6 +54,7 @@ __all__ = [
     "list_unit",
     "open_slice_table",
     "plan_changed",
+    "plan_configured",
     "plan_listing",
     "repeated_paths_error",
     "summarise_listing",

@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from halftone import storage
 from halftone.config import Config, PixelSpec
 from halftone.dataset import remarks, schema
-from halftone.listing import ArchiveSettings, plan_listing
+from halftone.listing import plan_configured
 from halftone.preprocess.catalogue import build_catalogue, list_entries
 from halftone.preprocess.decode_block import OK, STATUS, decode_images
 from halftone.preprocess.entries import POSITION
@@ -68,12 +68,7 @@ def estimate_preprocessing(
         InputError: as `catalogue.build_catalogue`.
     """
     settings = config.preprocess
-    plan = plan_listing(
-        *(storage.normalise_url(images), settings.catalogue, settings.suffixes),
-        label_column=settings.label_column,
-        boxes=settings.catalogue_boxes,
-        archives=ArchiveSettings.from_config(settings),
-    )
+    plan = plan_configured(storage.normalise_url(images), settings)
     log_notes(plan.notes)
     if config.paths.changes:
         log_notes([f"{config.paths.changes} is not read: an estimate is of all images"])

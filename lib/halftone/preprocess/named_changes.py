@@ -17,7 +17,7 @@ from halftone.config import Config
 from halftone.dataset import schema
 from halftone.dataset.manifest import Manifest
 from halftone.errors import InputError
-from halftone.listing import ArchiveSettings, ListingPlan, plan_changed, plan_listing
+from halftone.listing import ListingPlan, plan_changed, plan_configured
 from halftone.listing.changed_folder import ChangedFolder, KnownFile
 from halftone.listing.notifications import read_notifications
 from halftone.preprocess import previous_version, staging
@@ -100,12 +100,7 @@ def why_list_fully(previous: Optional[Manifest], images: str, config: Config) ->
 def plan_images(images: str, config: Config) -> ListingPlan:
     """Plan to list all images, and log what the user should know of it."""
     settings = config.preprocess
-    plan = plan_listing(
-        *(images, settings.catalogue, settings.suffixes),
-        label_column=settings.label_column,
-        boxes=settings.catalogue_boxes,
-        archives=ArchiveSettings.from_config(settings),
-    )
+    plan = plan_configured(images, settings)
     log_notes(plan.notes)
     return plan
 
