@@ -32,13 +32,17 @@ class Handler(BaseHTTPRequestHandler):
         with cls.lock:
             cls.counts[path] += 1
             cls.agents.add(self.headers["User-Agent"])
+        self.answer(path, cls.counts[path])
+
+    def wait(self) -> None:
+        """Counts the requests that run before the answer: after it the client goes on."""
+        cls = type(self)
+        with cls.lock:
             cls.running += 1
             cls.most_running = max(cls.most_running, cls.running)
-        try:
-            self.answer(path, cls.counts[path])
-        finally:
-            with cls.lock:
-                cls.running -= 1
+        time.sleep(0.05)
+        with cls.lock:
+            cls.running -= 1
 
     def answer(self, path: str, number: int) -> None:
         if path == "/robots.txt" and not self.robots:
@@ -54,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/slow.jpg":
             time.sleep(1.0)
         if path.startswith("/wait"):
-            time.sleep(0.05)
+            self.wait()
         if path.startswith("/status-"):
             return self.send(int(path[8:11]))
         self.send(200, b"bytes of " + path.encode())
