@@ -32,6 +32,8 @@ help() {
   connect-server
             fetch the Spark Connect server of the tests, once; test does it by itself
   hadoop    fetch the Hadoop cluster of the tests (HDFS and YARN), once; test does it by itself
+  delta-lake
+            fetch Delta Lake for the tests, once; test does it by itself
   lint      ruff, ruff format, mypy and the site in docs/, without changing a source file
   fix       let ruff repair and format what it can
   package   for clusters: dist/halftone.zip, and this Python with all packages as an archive.
@@ -390,33 +392,35 @@ connect_server() {
     finish_step
 }
 
-# --- the Hadoop cluster of the tests ---------------------------------------------------------------
+# --- jars for the tests: a Hadoop cluster, and Delta Lake -------------------------------------------
 
-# Lines of a path on Maven Central and its SHA-256.
-hadoop_jars() {
-    sed -n 's/^    "\(.*\.jar\)": "\([0-9a-f]\{64\}\)".*/\1 \2/p' "$root/tests/hadoop_cluster.py"
-}
+# Lines of a path on Maven Central and its SHA-256, of a file in tests/.
+maven_jars() { sed -n 's/^    "\(.*\.jar\)": "\([0-9a-f]\{64\}\)".*/\1 \2/p' "$root/$1"; }
 
-# PySpark has the client only. The servers are four jars beside PySpark's own.
-hadoop() {
+# fetch_jars <file in tests/> <verb of this script> <what for>
+fetch_jars() {
     local path checksum jar missing=()
     while read -r path checksum; do
         [[ -f $cache/jars/${path##*/} ]] || missing+=("$path $checksum")
-    done < <(hadoop_jars)
+    done < <(maven_jars "$1")
     [[ ${#missing[@]} != 0 ]] || return 0
-    start_step 'Hadoop cluster for the tests (once)' \
-        'If it is the network, or a proxy, run ./build.sh hadoop again.'
+    start_step "$3 (once)" "If it is the network, or a proxy, run ./build.sh $2 again."
     mkdir -p "$cache/jars"
     while read -r path checksum; do
         jar=$cache/jars/${path##*/}
         "$python" -c 'import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])' \
             "https://repo1.maven.org/maven2/$path" "$jar.unfinished" >>"$log" 2>&1
-        cure='Its content is not what was tested (SHA256 in tests/hadoop_cluster.py).'
+        cure="Its content is not what was tested (SHA256 in $1)."
         echo "$checksum  $jar.unfinished" | sha256sum --check >>"$log" 2>&1
         mv "$jar.unfinished" "$jar"
     done < <(printf '%s\n' "${missing[@]}")
     finish_step
 }
+
+# PySpark has the client only. The servers are four jars beside PySpark's own.
+hadoop() { fetch_jars tests/hadoop_cluster.py hadoop 'Hadoop cluster for the tests'; }
+
+delta_lake() { fetch_jars tests/delta_lake.py delta-lake 'Delta Lake for the tests'; }
 
 # --- the other verbs ----------------------------------------------------------------------------
 
@@ -596,11 +600,17 @@ main() {
             hadoop
             printf '==> The jars of the Hadoop cluster are in %s\n' "$cache/jars"
             ;;
+        delta-lake)
+            setup
+            delta_lake
+            printf '==> The jars of Delta Lake are in %s\n' "$cache/jars"
+            ;;
         test)
             setup
             s3_server
             connect_server
             hadoop
+            delta_lake
             ci_programs
             [[ -z ${CI:-} ]] || store_servers
             case ${1:-} in
@@ -625,7 +635,7 @@ main() {
             if [[ $# = 0 ]]; then package; else package_portable; fi
             ;;
         clean) clean ;;
-        *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, store-servers, connect-server, hadoop, lint, fix, package, clean, help." ;;
+        *) stop "No verb '$verb'. There are: setup, demo, test, s3-server, store-servers, connect-server, hadoop, delta-lake, lint, fix, package, clean, help." ;;
     esac
 }
 

@@ -15,6 +15,7 @@ from typing import Any, Callable, NamedTuple
 import pytest
 
 import browser
+import delta_lake
 import hadoop_cluster
 import store_servers
 from halftone.system import interfaces
@@ -35,6 +36,7 @@ TOOLS = {
         lambda: browser.CHROMIUM is not None,
         "apt-get install chromium",
     ),
+    "delta-lake": Tool(delta_lake.is_available, delta_lake.INSTALL),
     "hadoop": Tool(hadoop_cluster.is_available, hadoop_cluster.INSTALL),
     "djxl": Tool(lambda: bool(shutil.which("djxl")), "apt-get install libjxl-tools"),
     "mount": Tool(_can_mount, "run the tests as root; in a container, with --cap-add SYS_ADMIN"),
