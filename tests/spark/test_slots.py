@@ -23,7 +23,7 @@ def test_slots_of_this_machine(spark: SparkSession) -> None:
     )
 
 
-# Three executors with two cores and a simulated GPU each.
+# Two executors with two cores and a simulated GPU each, whose JVMs compile little.
 CLUSTER = """
 import sys
 from halftone.config import SparkSettings
@@ -35,18 +35,19 @@ amounts = {f"spark.{owner}.resource.gpu.amount": "1" for owner in ("worker", "ex
 owners = ("worker", "executor")
 scripts = {f"spark.{owner}.resource.gpu.discoveryScript": sys.argv[1] for owner in owners}
 conf = {"spark.executor.memory": "512m", "spark.ui.enabled": "false", **amounts, **scripts}
+conf["spark.executor.extraJavaOptions"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 conf.update({f"spark.driver.{name}": "127.0.0.1" for name in ("host", "bindAddress")})
-with spark_session("slots", SparkSettings(master="local-cluster[3,2,512]", conf=conf)) as spark:
+with spark_session("slots", SparkSettings(master="local-cluster[2,2,512]", conf=conf)) as spark:
     print(num_cores(spark), "tasks at once")
-    slots.wait_for_slots(spark, 3)
-    print(slots._count_executors(spark, 6), "executors")
+    slots.wait_for_slots(spark, 2)
+    print(slots._count_executors(spark, 4), "executors")
     print(slots.count_slots(spark), "of", spark.sparkContext.defaultParallelism, "cores")
-    tasks = spark.sparkContext.parallelize(range(3), 3)
+    tasks = spark.sparkContext.parallelize(range(2), 2)
     devices = tasks.map(lambda _: spark_task.rank_environment()["CUDA_VISIBLE_DEVICES"]).collect()
     print("visible GPUs:", devices)
     slots._MAX_WAIT_SECS = 0.0
     try:
-        slots.wait_for_slots(spark, 4)
+        slots.wait_for_slots(spark, 3)
     except InputError as error:
         print(error)
 """
@@ -69,10 +70,10 @@ def test_slots_of_a_cluster_with_gpus(tmp_path: Path, monkeypatch: pytest.Monkey
     lines = process.stdout.splitlines()
     assert all(line.startswith("waiting for executors") for line in lines[:-5])
     assert lines[-5:] == [
-        "3 tasks at once",
-        "3 executors",
-        "3 of 6 cores",
-        "visible GPUs: ['5', '5', '5']",
-        "train.ranks is 4, but Spark has 3 slots to run them in at once (a task takes 1 of an "
-        "executor's 1 GPUs); use train.ranks=3, or give Spark more executors, cores or GPUs",
+        "2 tasks at once",
+        "2 executors",
+        "2 of 4 cores",
+        "visible GPUs: ['5', '5']",
+        "train.ranks is 3, but Spark has 2 slots to run them in at once (a task takes 1 of an "
+        "executor's 1 GPUs); use train.ranks=2, or give Spark more executors, cores or GPUs",
     ]
