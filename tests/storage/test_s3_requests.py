@@ -1,4 +1,4 @@
-"""What each request to S3 carries, seen by a proxy before a server that takes buckets from hosts."""
+"""What each request to S3 carries, as a proxy sees it; the server takes buckets from hosts."""
 
 from __future__ import annotations
 
