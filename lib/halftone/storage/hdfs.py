@@ -175,7 +175,7 @@ def _translated_errors(path: str) -> Iterator[None]:
 
 def _translate(text: str, path: str) -> OSError:
     match = _KIND.fullmatch(text)
-    kind = match[1] if match else ""
+    kind = match[1] if match else text
     if match and kind in ("RPCError", "FatalRPCError"):
         exception, message = map(_unescape, _LITERAL.findall(match[2]))
         return java_error(exception, message, path)

@@ -8,10 +8,14 @@ of a file, and reads one file after the other.
 from __future__ import annotations
 
 import getpass
+import json
 import os
+import socket
+import time
+from contextlib import suppress
 from functools import partial
 from typing import IO, Any, Optional, Union
-from urllib.parse import quote
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 from fsspec.implementations.webhdfs import WebHDFS
@@ -22,6 +26,8 @@ _DEFAULT_PORT = 9870  # of a NameNode of Hadoop 3; fsspec's is that of Hadoop 2
 _NUM_SERVERS = 100
 _TIMEOUT_SECS = (15, 60)  # to connect, and between two parts of a response
 _BINARY = {"Content-Type": "application/octet-stream"}  # HttpFS requires it
+_EXCLUDED_SECS = 60  # a DataNode that did not respond
+_ADDRESSES = ("infoAddr", "infoSecureAddr")  # of a DataNode's HTTP and HTTPS
 _DENIED_STATUSES = {401, 403}
 _FIRST_SERVER_ERROR = 500
 
@@ -37,6 +43,7 @@ class WebHdfsStore(HdfsFiles, WebHDFS):
     def __init__(self, host: str, port: int = _DEFAULT_PORT, **options: Any) -> None:
         if not any(options.get(name) for name in ("user", "token", "kerberos")):
             options["user"] = os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
+        self._lost: dict[str, float] = {}  # DataNodes by name, and when they did not respond
         super().__init__(host, port, **options)
 
     def _connect(self) -> None:
@@ -75,15 +82,56 @@ class WebHdfsStore(HdfsFiles, WebHDFS):
         self, op: str, method: str, path: str, data: Any = None, **parameters: Any
     ) -> bytes:
         """Read or write content: the NameNode answers with the address of a DataNode."""
-        response = self._call_once(op, method, path, redirect=False, **parameters)
-        if "Location" in response.headers:  # HttpFS sends the content itself
-            location = self._apply_proxy(response.headers["Location"])
-            response = self.session.request(
-                method, location, data=data, headers=_BINARY, timeout=_TIMEOUT_SECS
-            )
+        excluded = self._excluded()
+        try:
+            response = self._call_once(op, method, path, redirect=False, **excluded, **parameters)
+        except OSError as error:
+            if not excluded or type(error) is not OSError:
+                raise
+            self._lost.clear()  # perhaps no other DataNode has the content
+            raise TransientError(*error.args) from error
+        location = response.headers.get("Location")
+        if location:  # HttpFS sends the content itself
+            try:
+                response = self.session.request(
+                    *(method, self._apply_proxy(location)),
+                    data=data,
+                    headers=_BINARY,
+                    timeout=_TIMEOUT_SECS,
+                )
+            except self._retried:
+                self._lost[self._name_data_node(location)] = time.monotonic()
+                raise
             _raise_for_error(response, path)
         content: bytes = response.content
         return content
+
+    def _excluded(self) -> dict[str, str]:
+        """Return the parameter for DataNodes that were lost.
+
+        Else a NameNode sends readers to a lost one, too, until it notices the loss.
+        """
+        since = time.monotonic() - _EXCLUDED_SECS
+        names = sorted(name for name, lost in list(self._lost.items()) if lost > since)
+        return {"excludedatanodes": ",".join(names)} if names else {}
+
+    def _name_data_node(self, location: str) -> str:
+        """Return the name of a DataNode in `excludedatanodes`: its IP address, and transfer port.
+
+        A location has the port for HTTP instead. Where the NameNode does not tell the other one,
+        the address alone does, unless a host has several DataNodes.
+        """
+        parts = urlsplit(location)
+        jmx = urljoin(self.url, "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo")
+        with suppress(*self._retried, ValueError, KeyError, IndexError):
+            (found,) = self.session.get(jmx, timeout=_TIMEOUT_SECS).json()["beans"]
+            for name, node in json.loads(found["LiveNodes"]).items():
+                ports = {node[key].rpartition(":")[2] for key in _ADDRESSES if node.get(key)}
+                if name.rpartition(":")[0] == parts.hostname and str(parts.port) in ports:
+                    return str(node["xferaddr"])
+        with suppress(OSError):
+            return socket.gethostbyname(parts.hostname or "")
+        return str(parts.hostname)
 
     def cat_file(
         self, path: str, start: Optional[int] = None, end: Optional[int] = None, **_: Any
