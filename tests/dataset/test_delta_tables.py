@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -13,6 +15,7 @@ from delta_readers import READERS, S3Options
 from example_manifest import example
 from halftone import delta_log, storage
 from halftone.dataset import delta_tables, manifest, schema
+from halftone.dataset.plain_reads import GUARD
 from halftone.delta_log import TableFile
 from halftone.errors import InputError
 from halftone.preprocess import run as run_module
@@ -89,6 +92,19 @@ class Versions:
             for row in self._read(file.path)
         )
         assert len(self.rows[data.version]) == data.rows
+        guarded, mixed = self.find_guards()
+        assert guarded == mixed
+
+    def find_guards(self) -> tuple[set[str], set[str]]:
+        """Return the folders where a plain read fails, and those with files of other versions."""
+        data = manifest.read_manifest(self.dataset)
+        files = {file.path for file in storage.list_files(self.dataset)}
+        guards = {path for path in files if path.endswith(GUARD)}
+        named = {file.path for file in manifest.read_shards(self.dataset, data)}
+        named |= {*data.rejects_files, *data.duplicates_files, *data.near_duplicates_files}
+        parquet = {path for path in files if re.fullmatch(r"[a-z]\w+/[^/]+\.parquet", path)}
+        others = parquet - guards - named
+        return _folders(guards), _folders(others)
 
     def rejects(self) -> list[tuple[str]]:
         data = manifest.read_manifest(self.dataset)
@@ -97,6 +113,10 @@ class Versions:
     def _read(self, path: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = storage.read_table(f"{self.dataset}/{path}").to_pylist()
         return rows
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    return {path.rpartition("/")[0] for path in paths}
 
 
 def check_readers(versions: Versions, options: Optional[S3Options]) -> None:
@@ -119,17 +139,28 @@ def check_readers(versions: Versions, options: Optional[S3Options]) -> None:
 
 def publish_all(versions: Versions, images: Path, options: Optional[S3Options]) -> None:
     """Three versions, a run that is killed behind its manifest, and a prune."""
+    guards: dict[int, set[str]] = {}  # by version, behind its manifest and before the clean-up
+
+    def look(root: str, data: manifest.Manifest) -> None:
+        guards.setdefault(data.version, versions.find_guards()[0])
+        delta_tables.publish_delta_tables(root, data)
+
     for end in (14, 24, 33):
         draw_stripes(images, ("lying", "upright"), end, max(0, end - 10))
-        versions.publish()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_module, "publish_delta_tables", look)
+            versions.publish()
         assert versions.rejects() == [(str(images / "lying" / "empty.png"),)]
     check_readers(versions, options)
+    assert guards[1] >= {"train", "validation", "test", "rejects"}
 
     draw_stripes(images, ("lying", "upright"), 36, 33)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "publish_delta_tables", kill_at_version_4)
         with pytest.raises(KeyboardInterrupt):
             versions.publish()
+    guarded, mixed = versions.find_guards()
+    assert {"train", "rejects"} <= mixed <= guarded
     read_newest = READERS["duckdb"](versions.dataset, "key", None, options)
     assert read_newest == [(key,) for key, _, _ in versions.rows[3]]
     versions.publish()

@@ -134,10 +134,12 @@ def test_files_of_the_last_two_versions_are_kept(
         folder: sorted(path.name for path in (tmp_path / folder).iterdir())
         for folder in ("train", "rejects", "_versions")
     }
+    # Both folders have files of version 3 that version 4 does not name.
+    guard = "0-holds-other-versions-too-read-it-as-a-delta-table.parquet"
     tables = {"000003-files.parquet", "000004-files.parquet"} if max_listed_files == 1 else set()
     assert names == {
-        "train": ["3.parquet", "4.parquet", "5.parquet"],
-        "rejects": ["3.parquet", "4.parquet"],
+        "train": [guard, "3.parquet", "4.parquet", "5.parquet"],
+        "rejects": [guard, "3.parquet", "4.parquet"],
         "_versions": sorted({"000003.json", "000004.json"} | tables),
     }
 

@@ -28,6 +28,8 @@ _IMAGE_SUFFIXES = (
 # fmt: on
 _JPEG_QUALITY = 95
 DATABASE_PREFIX = "jdbc:"  # of URLs of databases
+TABLE_PREFIX = "table:"  # of names of tables that Spark knows
+READ_BY_SPARK = (DATABASE_PREFIX, TABLE_PREFIX)
 _PASSWORD = re.compile(r"(?i)(password|passwd|pwd)\s*=|//[^/@:?;]*:[^/@]*@")
 
 
@@ -197,7 +199,8 @@ class PreprocessSettings(ConfigSection):
         "paths relative to paths.images, or absolute ones below it; optional columns are label, "
         "group, split, size_bytes, modified. Or metadata of an ImageFolder, a .lst file, a "
         "manifest of SageMaker or Rekognition, a file of COCO, the manifest.json of a report of S3 "
-        "Inventory, or a database (jdbc:) with catalogue_query",
+        "Inventory, a database (jdbc:) with catalogue_query, or a table that Spark knows by name, "
+        "such as table:main.faces.images",
     )
     catalogue_query: Optional[str] = Field(
         None,

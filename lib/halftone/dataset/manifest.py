@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from halftone import delta_log, storage
 from halftone.config import CardSettings, PixelSpec, PreprocessSettings, SplitSettings
 from halftone.dataset import pixel_statistics, shard_files
 from halftone.dataset.pixel_statistics import PixelStatistics
+from halftone.dataset.plain_reads import GUARD, allow_plain_reads, refuse_plain_reads
 from halftone.dataset.shard_files import ShardFile, SplitTotals
 from halftone.dataset.splits import SPLITS
 from halftone.errors import InputError
@@ -231,26 +233,44 @@ def _write_files_table(root: str, manifest: Manifest, files: list[ShardFile]) ->
 def remove_unreferenced_files(root: str, manifest: Manifest) -> None:
     """Remove the files that belong to neither this version nor the previous one.
 
-    Readers that read the manifest just before this version was published are not disturbed.
+    Readers that read the manifest just before this version was published are not disturbed. Reads
+    of all files of a folder are refused while it has files of the previous version only.
     """
     versions = storage.join(root, VERSIONS)
     names = storage.list_names(versions)
-    kept = {_version_name(manifest.version - 1), _version_name(manifest.version)}.intersection(
-        names
-    )
-    documents = [storage.read_json(storage.join(versions, name)) for name in kept]
-    tables = {document.get("files_table") for document in documents}
+    newest = _version_name(manifest.version)
+    kept = {_version_name(manifest.version - 1), newest}.intersection(names)
+    documents = {name: storage.read_json(storage.join(versions, name)) for name in kept}
+    tables = {document.get("files_table") for document in documents.values()}
     for name in names:
         if name not in kept and f"{VERSIONS}/{name}" not in tables:
             storage.remove(storage.join(versions, name))
     for folder in (*SPLITS, REJECTS, DUPLICATES, NEAR_DUPLICATES, CONTACT_SHEETS):
         # The names of one folder at a time, as a dataset may have a million shards.
-        referenced = {
-            path for document in documents for path in _list_files(root, document, folder)
-        }
-        for name in storage.list_names(storage.join(root, folder)):
-            if name != delta_log.LOG_FOLDER and f"{folder}/{name}" not in referenced:
-                storage.remove(storage.join(root, folder, name))
+        referenced = {name: _list_files(root, documents[name], folder) for name in kept}
+        _clean_folder(root, folder, referenced, newest)
+
+
+def _clean_folder(
+    root: str, folder: str, referenced: Mapping[str, Sequence[str]], newest: str
+) -> None:
+    """Remove the files of a folder that no version names.
+
+    Args:
+        referenced: the paths of the files by version.
+        newest: the newest version.
+    """
+    kept = {path for paths in referenced.values() for path in paths}
+    older = kept.difference(referenced.get(newest, ()))
+    names = storage.list_names(storage.join(root, folder))
+    has_older = folder != CONTACT_SHEETS and any(f"{folder}/{name}" in older for name in names)
+    if has_older and GUARD not in names:
+        refuse_plain_reads(root, [folder])
+    for name in names:
+        if name not in (delta_log.LOG_FOLDER, GUARD) and f"{folder}/{name}" not in kept:
+            storage.remove(storage.join(root, folder, name))
+    if not has_older and GUARD in names:
+        allow_plain_reads(root, folder)
 
 
 def _list_files(root: str, document: dict[str, Any], folder: str) -> list[str]:

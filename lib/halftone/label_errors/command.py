@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 import halftone
 from halftone import storage
 from halftone.config import Config, require_path
-from halftone.config.dataset import DATABASE_PREFIX
+from halftone.config.dataset import READ_BY_SPARK
 from halftone.dataset.splits import TEST
 from halftone.errors import InputError
 from halftone.label_errors import (
@@ -78,10 +78,10 @@ def find_label_errors(
         require_path(config.paths.label_errors, "label_errors", "--output")
     )
     catalogue = config.preprocess.catalogue
-    if catalogue is not None and catalogue.startswith(DATABASE_PREFIX):
+    if catalogue is not None and catalogue.startswith(READ_BY_SPARK):
         raise InputError(
-            f"{catalogue}: is a database, and corrections are of a table; write the rows of the "
-            "query to one, and give that as preprocess.catalogue"
+            f"{catalogue}: is read by Spark, and corrections are of a file; write the rows to one, "
+            "and give that as preprocess.catalogue"
         )
     if not storage.exists(storage.normalise_url(images)):
         raise InputError(f"{images}: no such folder; check paths.images or --images")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional, Union
 import pyarrow as pa
 
 from halftone import arrow, storage
-from halftone.config.dataset import DATABASE_PREFIX
+from halftone.config.dataset import READ_BY_SPARK
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.images.decoder_packages import missing_decoder
@@ -129,10 +129,10 @@ def plan_listing(
         except NoFolderError as error:
             raise InputError(f"{error}; check {keys.images}") from None
         return ListingPlan(root, source, None, units, keys=keys, archives=archives)
-    if catalogue_url.startswith(DATABASE_PREFIX):
+    if catalogue_url.startswith(READ_BY_SPARK):
         raise InputError(
-            f"{catalogue_url}: is a database, which only preprocess reads, without --estimate; "
-            f"write the rows of the query to a table, and give that as {keys.catalogue}"
+            f"{catalogue_url}: is read by Spark, which only preprocess does, without --estimate; "
+            f"write the rows to Parquet files, and give their folder as {keys.catalogue}"
         )
     url = storage.normalise_url(catalogue_url)
     try:

@@ -1,7 +1,7 @@
-"""A catalogue that is the result of an SQL query, which Spark reads by JDBC.
+"""A catalogue that Spark reads: the result of an SQL query, by JDBC, or a table that it knows.
 
-Spark's JVM needs the jar of the database's driver. The rows are written to Parquet files of the
-staging folder first, so that the query runs once, and all after it sees the same rows.
+For a query, Spark's JVM needs the jar of the database's driver. The rows are written to Parquet
+files of the staging folder first, so that they are read once, and all after it sees the same rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
@@ -19,10 +19,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from halftone import printable, storage
 from halftone.config import PreprocessSettings
+from halftone.config.dataset import TABLE_PREFIX
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing import TABLE_COLUMNS, ColumnTitles, ListingPlan, find_columns, plan_listing
 from halftone.preprocess.listing_parts import PartWriter
+from halftone.preprocess.spark_table import SparkTable
 from halftone.spark.actions import ActionProgress, collect_rows, parse_worker_error
 from halftone.spark.frames import build_table, map_tables, partition_number
 
@@ -51,22 +53,59 @@ class DatabaseQuery(NamedTuple):
     url: str  # jdbc:...
     query: str
 
+    @property
+    def without_rows(self) -> str:
+        return f"{self.url}: preprocess.catalogue_query returns no rows"
 
-def find_query(settings: PreprocessSettings) -> Optional[DatabaseQuery]:
-    """Return the query that lists the images; None if a table or a folder does."""
-    if settings.catalogue is None or settings.catalogue_query is None:
+    def open_frame(self, session: SparkSession) -> DataFrame:
+        """Return the result of a query, without running it.
+
+        Raises:
+            InputError: there is no driver, or the database refuses the connection or the query.
+        """
+        kind = self.url.split(":")[1]
+        options = {"url": self.url, "query": self.query, "fetchsize": str(_FETCH_ROWS)}
+        if kind in _DRIVERS:
+            options["driver"] = _DRIVERS[kind]
+        for name, variable in (("user", USER_VARIABLE), ("password", PASSWORD_VARIABLE)):
+            if variable in os.environ:
+                options[name] = os.environ[variable]
+        try:
+            frame = session.read.format("jdbc").options(**options).load()
+            frame.columns  # noqa: B018 - Spark Connect asks the database only now
+            return frame
+        except (Py4JJavaError, PySparkException) as error:
+            message = parse_worker_error(error)
+            if _NO_DRIVER.search(str(error)):
+                raise InputError(
+                    f"{self.url}: Spark has no driver for {kind} ({message}); give the jar of its "
+                    "driver in spark.jars or spark.jars.packages"
+                ) from None
+            raise InputError(
+                f"{self.url}: {message}; check preprocess.catalogue, preprocess.catalogue_query, "
+                f"and {USER_VARIABLE} and {PASSWORD_VARIABLE} in the environment"
+            ) from None
+
+
+def find_query(settings: PreprocessSettings) -> Optional[Union[DatabaseQuery, SparkTable]]:
+    """Return what Spark reads the list of images from; None if a table or a folder has it."""
+    if settings.catalogue is None:
+        return None
+    if settings.catalogue.startswith(TABLE_PREFIX):
+        return SparkTable(settings.catalogue)
+    if settings.catalogue_query is None:
         return None
     return DatabaseQuery(settings.catalogue, settings.catalogue_query)
 
 
 def plan_query(
     session: SparkSession,
-    database: DatabaseQuery,
+    query: Union[DatabaseQuery, SparkTable],
     root: str,
     titles: ColumnTitles,
     folder: str,
 ) -> ListingPlan:
-    """Run a query, and plan to list the images that its rows name.
+    """Read the rows of a query or a table, and plan to list the images that its rows name.
 
     Args:
         root: the folder of images.
@@ -74,11 +113,11 @@ def plan_query(
         folder: URL of a folder for the rows, whose old content is removed.
 
     Raises:
-        InputError: Spark has no driver for the database, the database refuses the query, or its
-            result is no table of images.
+        InputError: Spark has no driver for the database, the database refuses the query, Spark has
+            no such table, or there are no rows, or other columns than those of images.
     """
-    frame = _open_frame(session, database)
-    known = find_columns(database.url, frame.columns, titles)
+    frame = query.open_frame(session)
+    known = find_columns(query.url, frame.columns, titles)
     storage.remove(folder)
     names = list(known.by_index.values())
     rows = _select_known(frame, known.by_index)
@@ -86,47 +125,17 @@ def plan_query(
     columns = pa.schema([(name, types.get(name, pa.string())) for name in names])
     files = collect_rows(
         map_tables(rows, partial(_write_rows, folder, columns), _FILES),
-        ActionProgress("list", f"query {printable.escape(database.url)}"),
+        ActionProgress("list", f"query {printable.escape(query.url)}"),
     )
     if not sum(file.rows for file in files):
-        raise InputError(f"{database.url}: preprocess.catalogue_query returns no rows")
+        raise InputError(query.without_rows)
     plan = plan_listing(root, folder, ())
     return plan._replace(
-        table_url=database.url,
+        table_url=query.url,
         has_labels=schema.LABEL in names,
         unknown_columns=tuple(known.unknown),
-        notes=tuple(note.replace(folder, database.url) for note in plan.notes),
+        notes=tuple(note.replace(folder, query.url) for note in plan.notes),
     )
-
-
-def _open_frame(session: SparkSession, database: DatabaseQuery) -> DataFrame:
-    """Return the result of a query, without running it.
-
-    Raises:
-        InputError: there is no driver, or the database refuses the connection or the query.
-    """
-    kind = database.url.split(":")[1]
-    options = {"url": database.url, "query": database.query, "fetchsize": str(_FETCH_ROWS)}
-    if kind in _DRIVERS:
-        options["driver"] = _DRIVERS[kind]
-    for name, variable in (("user", USER_VARIABLE), ("password", PASSWORD_VARIABLE)):
-        if variable in os.environ:
-            options[name] = os.environ[variable]
-    try:
-        frame = session.read.format("jdbc").options(**options).load()
-        frame.columns  # noqa: B018 - Spark Connect asks the database only now
-        return frame
-    except (Py4JJavaError, PySparkException) as error:
-        message = parse_worker_error(error)
-        if _NO_DRIVER.search(str(error)):
-            raise InputError(
-                f"{database.url}: Spark has no driver for {kind} ({message}); give the jar of its "
-                "driver in spark.jars or spark.jars.packages"
-            ) from None
-        raise InputError(
-            f"{database.url}: {message}; check preprocess.catalogue, preprocess.catalogue_query, "
-            f"and {USER_VARIABLE} and {PASSWORD_VARIABLE} in the environment"
-        ) from None
 
 
 def _select_known(frame: DataFrame, by_index: dict[int, str]) -> DataFrame:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from halftone import storage
 from halftone.dataset import schema
 from halftone.dataset.manifest import DUPLICATES, NEAR_DUPLICATES, REJECTS
+from halftone.dataset.plain_reads import refuse_plain_reads
 from halftone.dataset.splits import SPLITS
 from halftone.preprocess import candidates, outcome_checks
 from halftone.preprocess.candidates import SourceFile
@@ -238,6 +239,7 @@ class _TableFiles(NamedTuple):
 
     def _write(self, name: str, table_schema: pa.Schema, rows: Frame, num_rows: int) -> SideTable:
         dataset, run_name = self.context.dataset, self.context.run_name
+        refuse_plain_reads(dataset, [name])
         return write_side_table(rows, table_schema, num_rows, dataset, name, run_name)
 
     def _previous_duplicates(self) -> list[SourceFile]:

@@ -13,6 +13,7 @@ from halftone import storage
 from halftone.config import Config
 from halftone.dataset import previews, schema
 from halftone.dataset.manifest import CONTACT_SHEETS, Manifest, read_shards
+from halftone.dataset.plain_reads import refuse_plain_reads
 from halftone.dataset.shard_files import ShardFile
 from halftone.dataset.splits import SPLITS, TRAIN
 from halftone.preprocess import shards
@@ -93,6 +94,7 @@ def _write_shards(context: PreprocessContext, outcome: PreprocessOutcome) -> lis
     unchanged_files, planned = shards.plan_shards(
         file_rows, shards.shard_sizes(config, outcome.counts, file_rows), context.run_name
     )
+    refuse_plain_reads(context.dataset, {shard.split for shard in planned})
     writer = ShardWriter(context.dataset, context.catalogue.root, outcome.labels, config.pixels)
     new_files = write_shards(context.session, writer, planned, context.run_name)
     return sorted([*unchanged_files, *new_files], key=lambda file: SPLITS.index(file.split))

@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 
 from halftone import storage
 from halftone.config import ScoreSettings
-from halftone.config.dataset import DATABASE_PREFIX
+from halftone.config.dataset import READ_BY_SPARK
 from halftone.errors import InputError
 from halftone.listing import SliceTable, open_slice_table
 from halftone.metrics.model import SliceScores
@@ -44,10 +44,10 @@ def plan_slices(
             f"score.slices is {', '.join(settings.slices)}, and no catalogue has these columns: "
             f"the images of {root} were listed without one. Give one as score.slice_catalogue"
         )
-    if url.startswith(DATABASE_PREFIX):
+    if url.startswith(READ_BY_SPARK):
         raise InputError(
-            f"{url}: is a database, which has no slices; give a table with the columns of "
-            "score.slices as score.slice_catalogue"
+            f"{url}: is read by Spark, which only preprocess does; give a CSV or Parquet file with "
+            "the columns of score.slices as score.slice_catalogue"
         )
     table = open_slice_table(storage.normalise_url(url), root, settings.slices)
     files = [list(file) for file in table.files]
