@@ -205,8 +205,8 @@ def read_members(url: str, places: Sequence[str]) -> list[MemberData]:
             results[number] = data
         else:
             results[number] = to_image_file(np.frombuffer(data, np.uint8).reshape(sides))
-    for size, of_size in rows.items():
-        results.update(_read_rows(ArchiveFile(url, size), of_size))
+    for size_bytes, of_size in rows.items():
+        results.update(_read_rows(ArchiveFile(url, size_bytes), of_size))
     return [results[number] for number in range(len(places))]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from types import TracebackType
 from typing import Any, NamedTuple, Optional
@@ -91,7 +92,7 @@ class Hdf5File:
             path = f"{prefix}{name}"
             if path != path.encode("utf-8", "replace").decode():
                 raise ArchiveError(f"{self.url}: the name of {path!r} is not UTF-8; rename it")
-            link = run(lambda name=name: group.get(name, getlink=True))
+            link = run(partial(group.get, name, getlink=True))
             if isinstance(link, h5py.ExternalLink):
                 raise ArchiveError(
                     f"{self.url}: {path} is a link to another file, {link.filename}; write all "
@@ -99,8 +100,8 @@ class Hdf5File:
                 )
             if isinstance(link, h5py.SoftLink):  # what it links to is listed itself
                 continue
-            item = run(lambda name=name: group[name])
-            place = run(lambda item=item: h5py.h5g.get_objinfo(item.id).objno)
+            item: Any = run(partial(operator.getitem, group, name))
+            place = run(partial(h5py.h5g.get_objinfo, item.id)).objno
             if place in seen:  # it has another name too
                 continue
             seen.add(place)

@@ -30,7 +30,7 @@ class S3Store(s3fs.S3FileSystem):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # s3fs alone names the payer when it reads, but not when it writes or deletes.
-        self.s3_additional_kwargs = {**self.s3_additional_kwargs, **self.req_kw}
+        self.s3_additional_kwargs: dict[str, Any] = {**self.s3_additional_kwargs, **self.req_kw}
 
     async def set_session(self, *args: Any, **kwargs: Any) -> Any:
         client = await super().set_session(*args, **kwargs)
