@@ -88,6 +88,7 @@ def bucket(tmp_path: Path) -> Iterator[Bucket]:
         yield Bucket(store, tmp_path)
 
 
+@pytest.mark.timeout(1200)
 def test_all_jobs_on_an_object_store(
     connect_server: ConnectServer, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

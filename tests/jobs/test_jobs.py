@@ -70,6 +70,7 @@ def lineage(monkeypatch: pytest.MonkeyPatch) -> Iterator[LineageServer]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_from_images_to_a_scored_model(
     conf: Path, tmp_path: Path, lineage: LineageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
