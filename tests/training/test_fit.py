@@ -305,7 +305,6 @@ def test_two_ranks_stopped_within_an_epoch_resume_to_the_same_weights(
     for actual, expected in zip(weights(tmp_path / "resumed"), weights(tmp_path / "undisturbed")):
         np.testing.assert_allclose(actual, expected, atol=1e-5)
     # Another number of ranks repeats the partial epoch.
-    assert stopped_step(one_rank, "plain") == 4
     assert "resuming after" not in other
     assert [entry["epoch"] for entry in history(tmp_path / "other")] == [1, 2, 3, 4]
 
