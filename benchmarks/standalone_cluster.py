@@ -18,8 +18,9 @@ import psutil
 import pyspark
 
 _START_SECS = 60
-# Use little CPU for the JVMs of master and workers, which leaves the cores to the tested job.
-_JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# The JVMs of short tests compile little, which takes half the CPU time.
+_COMPILER_OPTION = "-XX:TieredStopAtLevel=1"
+_JVM_OPTIONS = f"{_COMPILER_OPTION} -XX:+UseSerialGC"
 
 
 class Cluster:
@@ -39,7 +40,9 @@ class Cluster:
             "MASTER": self.master,
             "SPARK_SUBMIT": str(self.folder / "spark" / "bin" / "spark-submit"),
             "DRIVER_PYTHON": str(python),
-            "SUBMIT_ARGS": "--driver-memory 512m --executor-memory 512m",
+            "SPARK_SUBMIT_OPTS": _JVM_OPTIONS,
+            "SUBMIT_ARGS": "--driver-memory 512m --executor-memory 512m "
+            f"--conf spark.executor.extraJavaOptions={_COMPILER_OPTION}",
         }
 
     def executors(self) -> list[psutil.Process]:

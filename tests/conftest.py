@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 # Before TensorFlow is first imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,7 +17,6 @@ import cv2
 import hypothesis
 import numpy as np
 import pytest
-import yaml
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
@@ -35,7 +33,7 @@ from halftone import logs
 from halftone.config import Config, SparkSettings, config_from_mapping
 from halftone.preprocess.run import preprocess
 from halftone.spark.session import spark_session
-from training_jobs import JOB, MODEL, Train
+from training_jobs import Train, start_job
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("without deadline", hypothesis.settings.default, deadline=None)
@@ -177,16 +175,4 @@ def dataset(prepared_dataset: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(tmp_path: Path, dataset: Path) -> Train:
-    def start_(output: str, **train: Any) -> subprocess.Popen[str]:
-        settings = {"epochs": 4, "batch_size": 16, "model": MODEL, **train}
-        path = tmp_path / f"{output}.yaml"
-        path.write_text(
-            yaml.safe_dump({"seed": 7, "tracking": {"enabled": False}, "train": settings})
-        )
-        command = [sys.executable, JOB, "--config", str(path)]
-        command += ["--dataset", str(dataset), "--output", str(tmp_path / output)]
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    return start_
+    return partial(start_job, tmp_path, dataset)

@@ -41,6 +41,7 @@ class FaultProxy:
     def __init__(self, target_port: int) -> None:
         self.fault: Fault = no_faults
         self.requests: list[tuple[str, str, str]] = []  # method, target, outcome
+        self.heads: list[str] = []  # of the requests, in lower case
         self.port = 0
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
@@ -107,6 +108,7 @@ class FaultProxy:
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
         fault = self.fault(method, target)
         self.requests.append((method, target, fault))
+        self.heads.append(head.decode().lower())
         if fault == HANG:
             await asyncio.sleep(3600)
         if b"expect: 100-continue" in head.lower():

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -38,7 +36,7 @@ def main(folder: Path) -> None:
         secs = round(time.monotonic() - started, 1)
         print_call(name, code, stdout.getvalue(), secs)
 
-    with spark_session("fortnight", SparkSettings(master="local[2, 4]")):
+    with spark_session("fortnight", SparkSettings(master="local[1, 4]")):
         draw(images, "first", 12, 1000)
         call("first")
         call("nothing")
@@ -50,11 +48,6 @@ def main(folder: Path) -> None:
             (images / "lying" / f"broken-{number}.png").write_bytes(b"\x89PNG no more than that")
         call("broken")
         call("nothing after broken")
-        draw(images, "together", 15, 4000)
-        second = threading.Thread(target=call_concurrently, args=[folder, config])
-        second.start()
-        call("two at once")
-        second.join()
         swapped = draw(images, "swapped", 320, 5000, swapped=True)
         call("swapped")
         for path in swapped:
@@ -66,8 +59,10 @@ def main(folder: Path) -> None:
         call("bright accepted", accept_drift=True)
         draw(images, "late", 15, 7000)
         draw(images, "late-bright", 7, 8000, level=215)
-        kill_in_training(folder, config)
-        call("after the kill")
+        second = threading.Thread(target=call_concurrently, args=[folder, config])
+        second.start()
+        call("two at once")
+        second.join()
         call("rollback", rollback=True)
         call("nothing after rollback")
 
@@ -83,22 +78,6 @@ def call_concurrently(folder: Path, config: Path) -> None:
     job_command = [sys.executable, JOB, "--config", str(config)]
     completed = subprocess.run(job_command, capture_output=True, text=True, check=False)
     print_call("second of two", completed.returncode, completed.stdout, 0.0)
-
-
-def kill_in_training(folder: Path, config: Path) -> None:
-    num_checkpoints = count(folder, "model/checkpoints/*.npz")
-    num_runs = count(folder, "*-begin.json")
-    process = subprocess.Popen(
-        [sys.executable, JOB, "--config", str(config)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    wait_for(folder, "*-begin.json", num_runs + 1)
-    wait_for(folder, "model/checkpoints/*.npz", num_checkpoints + 1)
-    os.killpg(process.pid, signal.SIGKILL)
-    line = {"what": "killed", "code": process.wait()}
-    print(json.dumps(line), file=sys.__stdout__, flush=True)
 
 
 def wait_for(folder: Path, pattern: str, files: int) -> None:

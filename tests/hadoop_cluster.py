@@ -51,6 +51,9 @@ _YARN_SETTINGS = {
     "yarn.nodemanager.vmem-check-enabled": "false",
     "yarn.nodemanager.disk-health-checker.enable": "false",
     "yarn.nodemanager.delete.debug-delay-sec": "0",
+    # A container is given out, started and seen to end at a heartbeat, by default one a second.
+    "yarn.resourcemanager.nodemanagers.heartbeat-interval-ms": "100",
+    "yarn.nodemanager.container-monitor.enabled": "false",
 }
 _CLIENT_SETTINGS = (
     "fs.defaultFS",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import yaml
 
 from halftone.spark import class_archive
 
@@ -49,6 +50,29 @@ def environment() -> dict[str, str]:
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_SUBMIT_OPTS": class_archive.jvm_options(),  # as in spark-env.sh
     }
+
+
+def write_stripes_config(path: Path, root: str, epochs: int) -> None:
+    """Write a config for the images of `draw_stripes` in `root`: small jobs, with 2 ranks."""
+    settings: dict[str, Any] = {
+        "name": "stripes",
+        "seed": 7,
+        "paths": {
+            "images": f"{root}/images",
+            **{name: f"{root}/out/{name}" for name in ("dataset", "model", "scores")},
+        },
+        "pixels": {"height_px": 16, "width_px": 16},
+        "splits": {"validation_fraction": 0.2, "test_fraction": 0.2},
+        "tracking": {"enabled": False},
+        "train": {
+            "ranks": 2,
+            "epochs": epochs,
+            "batch_size": 16,
+            "learning_rate": 0.01,
+            "model": {"name": "convnet", "filters": [4], "dense": [8]},
+        },
+    }
+    path.write_text(yaml.safe_dump(settings))
 
 
 def results(tmp_path: Path) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def start():
     from pyspark.sql import SparkSession
     local = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
     os.dup2(sys.stderr.fileno(), 2)  # the JVM writes to the cluster's log
-    spark = SparkSession.builder.master("local[2]").config(map=local).getOrCreate()
+    spark = SparkSession.builder.master("local[1]").config(map=local).getOrCreate()
 
 dbutils = SimpleNamespace(widgets=Widgets(VALUES))
 thread = threading.Thread(target=start)

@@ -65,7 +65,7 @@ def write_config(folder: Path, epochs: int = 2, **retrain: Any) -> Path:
         },
         # Without tracking, trainings need no MLflow process; the registry creates the runs.
         "tracking": {"enabled": False, "uri": f"sqlite:///{folder}/mlflow.db"},
-        "spark": {"master": "local[2, 4]"},
+        "spark": {"master": "local[1, 4]"},
         "retrain": {"folder": str(folder / "retrain"), **retrain},
     }  # fmt: skip
     path = folder / "retrain.yaml"

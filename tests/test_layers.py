@@ -44,6 +44,7 @@ USERS = {
     "pillow_heif": {"images"},
     "pillow_jxl": {"images"},
     "pydicom": {"images"},
+    "h5py": {"archives", "model_directory", "models"},
     "tensorflow": {"export", "feed", "models", "scoring", "training"},
     "mlflow": {"retrain", "serving", "tracking"},
     "onnx": {"export"},

@@ -14,19 +14,18 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import cv2
 import psutil
 import pytest
 import yaml
 
 import packed
 import standalone_cluster
-from conftest import stripes
+from conftest import draw_stripes
 from halftone import model_directory
 from job_runs import ROOT as REPOSITORY
-from job_runs import litter, results, run
+from job_runs import litter, results, run, write_stripes_config
 from object_store import BUCKET, ROOT, ObjectStore, served
 from standalone_cluster import Cluster
 from training_jobs import history
@@ -76,42 +75,15 @@ class Place(NamedTuple):
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     packed.pack()
     folder = tmp_path_factory.mktemp("cluster")
-    for kind, name in enumerate(("lying", "upright")):
-        (folder / "images" / name).mkdir(parents=True)
-        for index in range(80):
-            picture = stripes(kind, seed=1000 * kind + index)
-            cv2.imwrite(str(folder / "images" / name / f"{index:04d}.png"), picture)
+    draw_stripes(folder / "images", ("lying", "upright"), each=80)
+    write_stripes_config(folder / "run.yaml", str(folder), epochs=30)
     with ExitStack() as stack:
         store = stack.enter_context(served(tmp_path_factory.mktemp("s3")))
         nodes = tmp_path_factory.mktemp("nodes")
         cluster = stack.enter_context(standalone_cluster.running_cluster(nodes))
-        place = Place(cluster, store, folder, config(folder))
+        place = Place(cluster, store, folder, folder / "run.yaml")
         packed.unpack(place.python)
         yield place
-
-
-def config(folder: Path) -> Path:
-    settings: dict[str, Any] = {
-        "name": "stripes",
-        "seed": 7,
-        "paths": {
-            "images": str(folder / "images"),
-            **{name: str(folder / "out" / name) for name in ("dataset", "model", "scores")},
-        },
-        "pixels": {"height_px": 16, "width_px": 16},
-        "splits": {"validation_fraction": 0.2, "test_fraction": 0.2},
-        "tracking": {"enabled": False},
-        "train": {
-            "ranks": 2,
-            "epochs": 30,
-            "batch_size": 16,
-            "learning_rate": 0.01,
-            "model": {"name": "convnet", "filters": [4], "dense": [8]},
-        },
-    }
-    path = folder / "run.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    return path
 
 
 def test_executors_have_what_was_shipped_and_nothing_else(place: Place) -> None:
@@ -143,17 +115,17 @@ def test_killed_executors_change_no_result(place: Place) -> None:
     undisturbed, learnt = results(place.folder), history(out / "model")
     out.rename(place.folder / "undisturbed")
 
-    # What all nodes see is not sent: with the other jobs it is seen that sending it works.
+    # What all nodes see is not sent: the other test shows that sending it works.
     seen = str(place.python)
     process = place.start("preprocess", place.conf, ENVIRONMENT=seen)
     kill_executor(place, process)
     place.finish(process)
 
-    process = place.start("train", place.conf)
+    process = place.start("train", place.conf, ENVIRONMENT=seen)
     wait_for(process, out / "model" / "checkpoints" / "epoch-0002.npz")
     ranks = suspended_ranks(place)
     for rank in ranks:
-        assert_is_of_the_shipped(rank)
+        assert_has_nothing_of_this_repository(rank, place.python)
     kill_executor(place, process)
     for rank in ranks:
         with suppress(psutil.NoSuchProcess):  # that of the killed executor
@@ -215,7 +187,7 @@ def experiment(place: Place) -> Path:
 
 
 def wait_for(process: Job, path: Path) -> None:
-    """Wait for what a job writes: it may take long, as each executor unpacks its environment."""
+    """Wait for what a job writes."""
     while not path.exists():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
@@ -241,11 +213,11 @@ def suspended_ranks(place: Place) -> list[psutil.Process]:
     return ranks
 
 
-def assert_is_of_the_shipped(rank: psutil.Process) -> None:
-    """The rank can import, and has loaded, nothing of this repository."""
+def assert_has_nothing_of_this_repository(rank: psutil.Process, python: Path) -> None:
+    """The rank imports the zip that was sent and the packed Python only."""
     assert re.search(r"/worker-[12]/app-\S+/\d$", rank.cwd())
     path = rank.environ()["PYTHONPATH"].split(os.pathsep)
     assert f"{rank.cwd()}/halftone.zip" in path
     libraries = {area.path for area in rank.memory_maps()}
-    assert any(name.startswith(f"{rank.cwd()}/environment/") for name in libraries)
+    assert any(name.startswith(f"{python}/") for name in libraries)
     assert not [name for name in (*path, *libraries) if Path(name).is_relative_to(REPOSITORY)]

@@ -1,8 +1,8 @@
 """The jobs on Hadoop's own YARN, with all paths on its HDFS, and a killed container in each stage.
 
-The Python of the containers is that of the packed environment, in a folder that all nodes see. YARN
-can also be given the archive, which takes minutes to unpack here: Hadoop's minicluster has none of
-Hadoop's native libraries, and starts a process for each of its files.
+The Python of the containers is that of the tests, as a folder that all nodes see. YARN can also be
+given the archive, which takes minutes to unpack here: Hadoop's minicluster has none of Hadoop's
+native libraries, and starts a process for each of its files.
 """
 
 from __future__ import annotations
@@ -20,20 +20,19 @@ from typing import Any, NamedTuple
 import psutil
 import pyspark
 import pytest
-import yaml
 
 import packed
 from conftest import draw_stripes
 from hadoop_cluster import Hadoop, running_hadoop
 from halftone import model_directory, storage
 from job_runs import ROOT as REPOSITORY
-from job_runs import litter, results, run
+from job_runs import litter, results, run, write_stripes_config
 from standalone_cluster import list_children, read_command
 from training_jobs import history
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.needs("hadoop")]
 Job = subprocess.Popen[str]
-_OUTPUTS = ("dataset", "model", "scores")
+_JAVA_OPTION = "-XX:TieredStopAtLevel=1"
 
 
 class Place(NamedTuple):
@@ -48,7 +47,16 @@ class Place(NamedTuple):
         elsewhere = self.folder / "elsewhere"
         elsewhere.mkdir(exist_ok=True)
         # Nodes have Spark's jars, as they do if spark.yarn.archive is set; else they are uploaded.
-        submit = f"--conf spark.yarn.jars=local:{spark_home}/jars/* --driver-memory 512m"
+        submit = [
+            f"spark.yarn.jars=local:{spark_home}/jars/*",
+            "spark.driver.memory=512m",
+            "spark.yarn.am.memory=512m",
+            "spark.yarn.scheduler.heartbeat.interval-ms=300",
+            "spark.ui.enabled=false",
+            # The jobs end before a second compiler has paid off.
+            f"spark.yarn.am.extraJavaOptions={_JAVA_OPTION}",
+            f"spark.executor.extraJavaOptions={_JAVA_OPTION}",
+        ]
         environment = {
             **{name: os.environ[name] for name in ("JAVA_HOME", "HOME") if name in os.environ},
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -57,9 +65,10 @@ class Place(NamedTuple):
             "SPARK_LOCAL_IP": "127.0.0.1",
             "HADOOP_CONF_DIR": str(self.hadoop.conf),
             "DRIVER_PYTHON": sys.executable,
-            "ENVIRONMENT": str(self.folder / "python"),
+            "ENVIRONMENT": sys.prefix,
             **{"EXECUTORS": "2", "CORES": "1", "MEMORY": "512m", "OVERHEAD": "512m"},
-            "SUBMIT_ARGS": f"{submit} --conf spark.yarn.am.memory=512m",
+            "SPARK_SUBMIT_OPTS": _JAVA_OPTION,
+            "SUBMIT_ARGS": " ".join(f"--conf {setting}" for setting in submit),
         }
         return subprocess.Popen(
             [REPOSITORY / "conf/deploy/yarn.sh", job, "--config", str(self.folder / "yarn.yaml")],
@@ -83,38 +92,15 @@ def finish(process: Job) -> list[str]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("yarn")
-    packed.pack()
-    packed.unpack(folder / "python")
-    images = draw_stripes(folder / "images", ("lying", "upright"), each=80)
+    packed.pack_package()
+    images = draw_stripes(folder / "images", ("lying", "upright"), each=40)
     with running_hadoop(tmp_path_factory.mktemp("hadoop"), node_managers=2) as hadoop:
         for path in images.rglob("*.png"):
             to = f"{hadoop.webhdfs}/images/{path.relative_to(images)}"
             storage.write_bytes(to, path.read_bytes())
-        write_config(folder / "local.yaml", str(folder))
-        write_config(folder / "yarn.yaml", hadoop.webhdfs)
+        for name, root in (("local", str(folder)), ("yarn", hadoop.webhdfs)):
+            write_stripes_config(folder / f"{name}.yaml", root, epochs=12)
         yield Place(hadoop, folder)
-
-
-def write_config(path: Path, root: str) -> None:
-    settings: dict[str, Any] = {
-        "name": "stripes",
-        "seed": 7,
-        "paths": {
-            "images": f"{root}/images",
-            **{name: f"{root}/out/{name}" for name in _OUTPUTS},
-        },
-        "pixels": {"height_px": 16, "width_px": 16},
-        "splits": {"validation_fraction": 0.2, "test_fraction": 0.2},
-        "tracking": {"enabled": False},
-        "train": {
-            "ranks": 2,
-            "epochs": 30,
-            "batch_size": 16,
-            "learning_rate": 0.01,
-            "model": {"name": "convnet", "filters": [4], "dense": [8]},
-        },
-    }
-    path.write_text(yaml.safe_dump(settings))
 
 
 def test_killed_containers_change_no_result(place: Place) -> None:
@@ -133,7 +119,7 @@ def test_killed_containers_change_no_result(place: Place) -> None:
     ranks = suspended_ranks(place)
     assert len({container_of(rank) for rank in ranks}) == 2
     for rank in ranks:
-        assert_is_of_the_packed(place, rank)
+        assert_is_of_the_zip(rank)
     kill_container(place, process)
     for rank in ranks:
         with suppress(psutil.NoSuchProcess):  # that of the killed container
@@ -205,11 +191,8 @@ def container_of(rank: psutil.Process) -> str:
     return str(container)
 
 
-def assert_is_of_the_packed(place: Place, rank: psutil.Process) -> None:
-    """The rank can import, and has loaded, nothing of this repository."""
+def assert_is_of_the_zip(rank: psutil.Process) -> None:
+    """The rank imports Halftone from what was sent, not from this repository."""
     path = rank.environ()["PYTHONPATH"].split(os.pathsep)
     assert any(name.endswith("/halftone.zip") for name in path)
-    libraries = {area.path for area in rank.memory_maps()}
-    assert any(name.startswith(f"{place.folder}/python/") for name in libraries)
-    assert not [name for name in libraries if Path(name).is_relative_to(REPOSITORY)]
     assert f"{REPOSITORY}/lib" not in path

@@ -60,10 +60,11 @@ def test_settings_that_are_off_in_the_config_for_own_images_are_valid() -> None:
 
 @pytest.mark.slow
 def test_own_images(tmp_path: Path) -> None:
-    """Six jobs, each as the pages have it, but for the number of images and of epochs."""
+    """Six jobs, each as the pages have it, but for the number of images, of epochs and of cores."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     mine = tmp_path / "conf" / "mine.yaml"
-    mine.write_text(mine.read_text().replace("epochs: 30\n", "epochs: 3\n"))
+    text = mine.read_text().replace("epochs: 30\n", "epochs: 2\n")
+    mine.write_text(text + "spark:\n  master: local[1, 4]\n")
     names = {
         "DIR": "images",
         "new/": "images/faces",

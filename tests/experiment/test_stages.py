@@ -61,6 +61,7 @@ def base_settings(images: Path, **settings: Any) -> dict[str, Any]:
         "paths": {"images": str(images)},
         "pixels": {"height_px": 16, "width_px": 16},
         "splits": {"validation_fraction": 0.25, "test_fraction": 0.25},
+        "spark": {"master": "local[1, 4]"},
         "train": {
             "epochs": 2,
             "batch_size": 16,
@@ -232,6 +233,7 @@ def shrink_experiment(name: str) -> dict[str, Any]:
     experiment: dict[str, Any] = yaml.safe_load((EXPERIMENTS / f"{name}.yaml").read_text())
     experiment["parallel"] = 1  # so that one process trains all
     experiment["base"]["tracking"] = {"enabled": False}
+    experiment["base"]["spark"] = {"master": "local[1, 4]"}
     if name == "vgg13-bayes":
         experiment["base"]["pixels"].update(height_px=32, width_px=32)  # a ninth of the work
     # The sample has four broken files.

@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from conftest import draw_stripes, stripes
+from conftest import stripes
 from connect_server import ConnectServer
-from halftone import model_directory
-from job_runs import litter, results, run
+from job_runs import run
 from object_store import BUCKET, ROOT, ObjectStore, served
 
 pytestmark = pytest.mark.slow
@@ -44,30 +43,6 @@ def write_config(path: Path, paths: dict[str, str], **settings: Any) -> Path:
     return path
 
 
-def test_all_jobs_on_a_disk(connect_server: ConnectServer, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    images = draw_stripes(tmp_path / "images", ("lying", "upright"), each=60)
-    (images / "lying" / "broken.png").write_bytes(b"\x89PNG")
-    (images / "upright" / "again.png").write_bytes((images / "upright" / "0000.png").read_bytes())
-    paths = {"images": str(images), **{n: str(out / n) for n in ("dataset", "model", "scores")}}
-    conf = write_config(tmp_path / "run.yaml", paths)
-    outcomes = []
-    for options in ([], ["--set", f"spark.remote={connect_server.url}"]):
-        for job in ("preprocess", "train", "score"):
-            run(job, "--config", conf, *options)
-        outcomes.append(results(tmp_path))
-        assert model_directory.read_model_info(str(out / "model")).ranks == 2
-        assert litter(out) == []
-        if options:
-            # Ranks in tasks of the server, which must all run at once.
-            flags = ["--set", "train.launcher=spark", "--output", out / "in_tasks"]
-            run("train", "--config", conf, *options, *flags)
-            in_tasks = model_directory.read_model_info(str(out / "in_tasks"))
-            assert in_tasks.version == outcomes[0]["model"]
-        out.rename(tmp_path / f"out-{len(outcomes)}")
-    assert outcomes[0] == outcomes[1]
-
-
 class Bucket:
     """A bucket with images, and a config for each folder of results."""
 
@@ -79,13 +54,16 @@ class Bucket:
         for kind, name in enumerate(("lying", "upright")):
             for index in range(first, last):
                 png = cv2.imencode(".png", stripes(kind, seed=1000 * kind + index))[1].tobytes()
-                self.store.client().pipe({f"{BUCKET}/images/{name}/{index:04d}.png": png})
+                self.put(f"images/{name}/{index:04d}.png", png)
+
+    def put(self, path: str, content: bytes) -> None:
+        self.store.client().pipe({f"{BUCKET}/{path}": content})
 
     def config(self, results: str, **spark: str) -> Path:
         paths = {
             "images": f"{ROOT}/images",
             "dataset": f"{ROOT}/{results}/dataset",
-            "model": f"{ROOT}/model",
+            "model": f"{ROOT}/{results}/model",
             "scores": f"{ROOT}/{results}/scores",
         }
         options = {"options": self.store.options}
@@ -110,38 +88,50 @@ def bucket(tmp_path: Path) -> Iterator[Bucket]:
         yield Bucket(store, tmp_path)
 
 
-def test_new_images_on_an_object_store(
+@pytest.mark.timeout(1200)
+def test_all_jobs_on_an_object_store(
     connect_server: ConnectServer, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classic, remote = bucket.config("classic"), bucket.config("connect")
+    classic, remote = bucket.config("classic", master="local[1]"), bucket.config("connect")
     for name in list(os.environ):
         if name.startswith("FSSPEC_"):
             monkeypatch.delenv(name)  # only the config has the address of the store
 
-    def both(job: str, *arguments: str) -> None:
+    def both(job: str, classic_arguments: list[str], remote_arguments: list[str]) -> None:
         monkeypatch.delenv("SPARK_REMOTE", raising=False)
-        run(job, "--config", classic, *arguments)
+        run(job, "--config", classic, *classic_arguments)
         monkeypatch.setenv("SPARK_REMOTE", connect_server.url)
-        run(job, "--config", remote, *arguments)
+        run(job, "--config", remote, *remote_arguments)
 
     bucket.draw(0, 50)
-    both("preprocess")
+    bucket.put("images/lying/broken.png", b"\x89PNG")
+    again = cv2.imencode(".png", stripes(1, seed=1000))[1].tobytes()
+    bucket.put("images/upright/again.png", again)
+    both("preprocess", [], [])
     first = bucket.dataset("classic")
     assert bucket.dataset("connect") == first
     bucket.draw(50, 60)
-    both("preprocess")
+    both("preprocess", [], [])
     assert bucket.dataset("connect") == bucket.dataset("classic") != first
-    monkeypatch.delenv("SPARK_REMOTE")
-    run("train", "--config", classic, "--set", "train.ranks=1")
-    both("score")
+    # Ranks on this machine, and ranks in tasks of the server, which must all run at once.
+    both("train", [], ["--set", "train.launcher=spark"])
+    models = [bucket.json(f"{results}/model/model.json") for results in ("classic", "connect")]
+    assert [model["ranks"] for model in models] == [2, 2]
+    assert models[0]["version"] == models[1]["version"]
+    both("score", [], ["--set", f"spark.remote={connect_server.url}"])
     rows = bucket.predictions("classic")
     assert len(rows) > 10
     assert bucket.predictions("connect") == rows
-    monkeypatch.delenv("SPARK_REMOTE")
-    images = ["--images", f"{ROOT}/images"]
-    run("score", "--config", classic, *images, "--output", f"{ROOT}/classic-images/scores")
-    monkeypatch.setenv("SPARK_REMOTE", connect_server.url)
-    run("score", "--config", remote, *images, "--output", f"{ROOT}/connect-images/scores")
+    metrics = [bucket.json(f"{results}/scores/metrics.json") for results in ("classic", "connect")]
+    for name in ("accuracy", "precision", "recall", "f1", "loss"):
+        assert metrics[0][name] == metrics[1][name]
+    both(
+        "score",
+        ["--images", f"{ROOT}/images", "--output", f"{ROOT}/classic-images/scores"],
+        ["--images", f"{ROOT}/images", "--output", f"{ROOT}/connect-images/scores"],
+    )
     rows = bucket.predictions("classic-images")
-    assert len(rows) == 120
+    assert len(rows) == 121
     assert bucket.predictions("connect-images") == rows
+    paths = bucket.store.client().find(BUCKET)
+    assert [path for path in paths if "_staging" in path or ".tmp-" in path] == []

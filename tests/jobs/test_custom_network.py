@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pyspark.sql import SparkSession
 
 from conftest import DrawImages
 from doc_blocks import find_code
+from halftone.config import load_config
+from halftone.preprocess.run import preprocess
 from job_runs import PYTHON, SUBMIT, results, run
 
 PAGE = "docs/how-to/own-network.md"
@@ -18,7 +21,7 @@ PAGE = "docs/how-to/own-network.md"
 
 @pytest.mark.slow
 def test_own_network_is_trained_on_two_ranks_and_scored_without_its_code(
-    tmp_path: Path, draw_images: DrawImages
+    tmp_path: Path, draw_images: DrawImages, spark: SparkSession
 ) -> None:
     code = find_code(PAGE, "import tensorflow")
     settings = find_code(PAGE, "train:")
@@ -41,11 +44,12 @@ def test_own_network_is_trained_on_two_ranks_and_scored_without_its_code(
                 "splits": {"validation_fraction": 0.2, "test_fraction": 0.2},
                 "preprocess": {"rows_per_shard": 16},
                 "tracking": {"enabled": False},
+                "spark": {"master": "local[1, 4]"},
                 "train": {**train, **yaml.safe_load(settings)["train"]},
             }
         )
     )
-    run("preprocess", "--config", conf)
+    preprocess(load_config(str(conf)), str(images), str(tmp_path / "out/dataset"), lambda: spark)
     lines = run("train", "--config", conf, by=[*SUBMIT, "--py-files", str(archive)])
     assert any("2 ranks (spark), batch 16 = 2 x 8" in line for line in lines)
     run("score", "--config", conf, by=PYTHON)

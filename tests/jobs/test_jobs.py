@@ -14,14 +14,18 @@ from typing import Any
 import pytest
 import yaml
 from PIL import Image
+from pyspark.sql import SparkSession
 
 from conftest import DrawImages
 from halftone.card.files import CARD_FILES
+from halftone.config import load_config
 from halftone.dataset.schema import PREDICTIONS, ROWS
+from halftone.preprocess.run import preprocess
 from job_runs import PYTHON, ROOT, SUBMIT, environment, litter, results, run
 from lineage_server import LineageServer, datasets, running_server
 
 pytestmark = pytest.mark.odd_folder
+SUBMIT_1 = [SUBMIT[0], "--master", "local[1]"]
 
 
 @pytest.fixture
@@ -37,6 +41,7 @@ def conf(tmp_path: Path, draw_images: DrawImages) -> Path:
         "pixels": {"height_px": 16, "width_px": 16},
         "splits": {"validation_fraction": 0.2, "test_fraction": 0.2},
         "tracking": {"enabled": False},
+        "spark": {"master": "local[1, 4]"},
         "train": {
             "epochs": 6,
             "batch_size": 16,
@@ -65,7 +70,11 @@ def lineage(monkeypatch: pytest.MonkeyPatch) -> Iterator[LineageServer]:
 
 
 @pytest.mark.slow
-def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, lineage: LineageServer) -> None:
+@pytest.mark.timeout(1200)
+def test_from_images_to_a_scored_model(
+    conf: Path, tmp_path: Path, lineage: LineageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The three jobs; then the same, each killed at several moments and started again."""
     out = tmp_path / "out"
     folder = Path(yaml.safe_load(conf.read_text())["paths"]["images"]) / "lying"
     png = (folder / "0000.png").read_bytes()
@@ -80,6 +89,39 @@ def test_from_images_to_a_scored_model(conf: Path, tmp_path: Path, lineage: Line
     assert outcome["accuracy"] > 0.9  # lying and upright stripes are easy
     assert all(Path(row["key"]).exists() for row in outcome["rows"])
     check_lineage(lineage, out, str(folder.parent), outcome)
+
+    monkeypatch.delenv("OPENLINEAGE_URL")
+    out.rename(tmp_path / "undisturbed")
+    kills = 0
+    for job, moments in KILL_AFTER_SECS.items():
+        for secs in moments:
+            kills += kill_after(job, conf, secs)
+        run(job, "--config", conf)
+    assert kills >= 4
+    assert results(tmp_path) == outcome
+    assert litter(out) == []
+
+
+# Seconds from start to kill: while Spark starts, while the job works, while it publishes.
+KILL_AFTER_SECS = {"preprocess": (3.0, 5.0, 6.5), "train": (3.0, 6.0), "score": (4.0, 8.0, 11.0)}
+
+
+def kill_after(job: str, conf: Path, secs: float) -> bool:
+    """Start a job and kill its process group after `secs`; False if it ended before."""
+    process = subprocess.Popen(
+        [*PYTHON, str(ROOT / "jobs" / f"{job}.py"), "--config", str(conf)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        start_new_session=True,
+    )
+    try:
+        process.wait(timeout=secs)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
 
 
 def check_lineage(lineage: LineageServer, out: Path, images: str, outcome: dict[str, Any]) -> None:
@@ -140,7 +182,7 @@ def test_a_failing_job_reports_its_error(
 def test_flags_and_overrides_take_precedence_with_spark_submit(conf: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     arguments = ["--output", other / "data", "--set", "splits.test_fraction=0.5"]
-    lines = run("preprocess", "--config", conf, *arguments, by=SUBMIT)
+    lines = run("preprocess", "--config", conf, *arguments, by=SUBMIT_1)
     assert lines[-1] == f"dataset: {other}/data"
     manifest = json.loads((other / "data" / "manifest.json").read_text())
     assert 55 <= sum(manifest["counts"]["test"].values()) <= 105
@@ -152,19 +194,17 @@ def test_flags_and_overrides_take_precedence_with_spark_submit(conf: Path, tmp_p
         "--set",
         "train.epochs=1",
     ]
-    assert run("train", "--config", conf, *arguments, by=SUBMIT)[-1] == f"model: {other}/model"
-    arguments = ["--dataset", other / "data", "--model", other / "model", "--output", other / "s"]
-    assert run("score", "--config", conf, *arguments, by=SUBMIT)[-1] == f"scores: {other}/s"
+    assert run("train", "--config", conf, *arguments, by=SUBMIT_1)[-1] == f"model: {other}/model"
     images = yaml.safe_load(conf.read_text())["paths"]["images"]
     arguments = ["--images", images, "--model", other / "model", "--output", other / "new"]
-    lines = run("score", "--config", conf, *arguments, by=SUBMIT)
+    lines = run("score", "--config", conf, *arguments, by=SUBMIT_1)
     assert lines[-1] == f"scores: {other}/new"
     new = json.loads((other / "new" / "metrics.json").read_text())
     assert (new["inputs"], new["rejects"], new["labelled"]) == (manifest["inputs"], 0, new["rows"])
 
 
 @pytest.mark.slow
-def test_the_switches_of_preprocess(conf: Path, tmp_path: Path) -> None:
+def test_the_switches_of_preprocess(conf: Path, tmp_path: Path, spark: SparkSession) -> None:
     images = Path(yaml.safe_load(conf.read_text())["paths"]["images"])
     dataset = tmp_path / "out" / "dataset"
     lines = run("preprocess", "--config", conf, "--estimate")
@@ -172,7 +212,7 @@ def test_the_switches_of_preprocess(conf: Path, tmp_path: Path) -> None:
     assert lines[-1] == "estimate only: nothing was written"
     assert not dataset.exists()
     (images / "lying" / "late.png").write_bytes(b"")
-    run("preprocess", "--config", conf)
+    preprocess(load_config(str(conf)), str(images), str(dataset), lambda: spark)
     (images / "lying" / "late.png").write_bytes((images / "lying" / "0000.png").read_bytes())
     (images / "upright" / "0000.png").unlink()
     lines = run("preprocess", "--config", conf, "--retry-rejects")
@@ -209,17 +249,17 @@ def test_stages_in_the_wrong_order(conf: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.needs("mount")
 def test_a_full_disk_is_reported_and_the_published_version_stays(
-    conf: Path, tmp_path: Path
+    conf: Path, tmp_path: Path, spark: SparkSession
 ) -> None:
     disk = tmp_path / "out"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=True)
+    images = Path(yaml.safe_load(conf.read_text())["paths"]["images"])
     try:
-        run("preprocess", "--config", conf)
+        preprocess(load_config(str(conf)), str(images), str(disk / "dataset"), lambda: spark)
         published = (disk / "dataset" / "manifest.json").read_bytes()
         filler = disk / "filler"
         fill(filler)
-        images = Path(yaml.safe_load(conf.read_text())["paths"]["images"])
         for path in list(images.rglob("*.png"))[:60]:
             path.touch()
         assert run("preprocess", "--config", conf, code=2) == [
@@ -248,43 +288,3 @@ def fill(path: Path) -> None:
                 file.write(b"x" * 4096)
         except OSError:
             return
-
-
-# Seconds from start to kill: while Spark starts, while the job works, while it publishes.
-KILL_AFTER_SECS = {"preprocess": (3.0, 5.0, 6.5), "train": (3.0, 6.0), "score": (4.0, 8.0, 11.0)}
-
-
-@pytest.mark.slow
-def test_jobs_killed_at_any_moment_and_restarted_give_the_same_result(
-    conf: Path, tmp_path: Path
-) -> None:
-    for job in KILL_AFTER_SECS:
-        run(job, "--config", conf)
-    undisturbed = results(tmp_path)
-    (tmp_path / "out").rename(tmp_path / "undisturbed")
-    kills = 0
-    for job, moments in KILL_AFTER_SECS.items():
-        for secs in moments:
-            kills += kill_after(job, conf, secs)
-        run(job, "--config", conf)
-    assert kills >= 4
-    assert results(tmp_path) == undisturbed
-    assert litter(tmp_path / "out") == []
-
-
-def kill_after(job: str, conf: Path, secs: float) -> bool:
-    """Start a job and kill its process group after `secs`; False if it ended before."""
-    process = subprocess.Popen(
-        [*PYTHON, str(ROOT / "jobs" / f"{job}.py"), "--config", str(conf)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment(),
-        start_new_session=True,
-    )
-    try:
-        process.wait(timeout=secs)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
-    return False

@@ -44,6 +44,7 @@ class Site:
                     "pixels": {"height_px": 16, "width_px": 16},
                     "splits": {"validation_fraction": 0.2, "test_fraction": 0.2},
                     "preprocess": {"rows_per_shard": 16},
+                    "spark": {"master": "local[1, 4]"},
                     "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"},
                     "train": {
                         "epochs": 2,

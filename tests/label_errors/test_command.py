@@ -179,6 +179,7 @@ def test_from_flipped_labels_to_a_corrected_dataset(
         "splits": {"test_fraction": 0.0},
         "preprocess": {"catalogue": str(tmp_path / "flipped.csv")},
         "tracking": {"enabled": False},
+        "spark": {"master": "local[1, 4]"},
         "train": {
             "epochs": 25,
             "batch_size": 16,

@@ -124,25 +124,19 @@ def test_stop_request_writes_a_checkpoint(start: Train, tmp_path: Path) -> None:
     assert "stopping: the ranks write a checkpoint" in output
     assert not (model / "stop").exists()
 
-    first = last_epoch(model)
-    (model / "stop").touch()  # left behind by a killed job
-    process = start("model", ranks=2, epochs=500)
-    wait_for(model / "checkpoints" / f"epoch-{first + 1:04d}.npz", process)
-    process.send_signal(signal.SIGINT)
-    output = finish(process, code=130).splitlines()
-    assert any(line.startswith("resuming after epoch ") for line in output)
-    assert re.fullmatch(
-        rf"interrupted: the checkpoint of epoch \d+(, step \d of 5,)?{end}", output[-1]
-    )
-    assert not (model / "stop").exists()
 
-
-def test_interrupt_of_the_only_rank(start: Train, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped")],
+)
+def test_signal_to_the_only_rank(
+    start: Train, tmp_path: Path, number: int, code: int, word: str
+) -> None:
     process = start("model", epochs=500)
     wait_for(tmp_path / "model" / "checkpoints" / "epoch-0001.npz", process)
-    process.send_signal(signal.SIGINT)
-    output = finish(process, code=130).splitlines()[-1]
-    assert re.match(r"interrupted: the checkpoint of epoch \d+", output)
+    process.send_signal(number)
+    output = finish(process, code=code).splitlines()[-1]
+    assert re.match(rf"{word}: the checkpoint of epoch \d+", output)
 
 
 def test_ranks_end_when_their_job_is_killed(start: Train, tmp_path: Path) -> None:

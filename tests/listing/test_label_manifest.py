@@ -91,9 +91,9 @@ def test_a_manifest_without_labels(tmp_path: Path) -> None:
          "preprocess.label_column to the attribute that is the label"),
         ({"pets": [1, 2]}, None, "line 1 has 2 classes in 'pets'; an image has one label"),
         ({"boxes": {"annotations": [{"class_id": 0, "left": 1}]}, "boxes-metadata": {}}, None,
-         "line 1 has boxes in 'boxes'; Halftone classifies whole images. Write a manifest of "
-         "images with one label, or set preprocess.label_column to the attribute that is the "
-         "label"),
+         "line 1 has boxes in 'boxes'; set preprocess.catalogue_boxes: true, so that each box is "
+         "an image, write a manifest of images with one label, or set preprocess.label_column to "
+         "the attribute that is the label"),
         ({"class": {"x": 1}}, None, "line 1 has 'class': {\"x\": 1}; it must be a text or a "
          "number"),
         ({"class": 1}, "breed", "has no attribute breed; it has class. Correct "
@@ -120,3 +120,49 @@ def test_images_of_another_bucket_are_an_error(tmp_path: Path) -> None:
     url = write(tmp_path, {"source-ref": "s3://other/1.jpg", "class": 1})
     with pytest.raises(InputError, match=r"1 paths are not below s3://bucket/images, such as s3:"):
         rows(url)
+
+
+def boxed(*boxes: tuple[float, ...]) -> dict[str, Any]:
+    """The attributes of a line with boxes, each of class_id, left, top, width and height."""
+    names = ("class_id", "left", "top", "width", "height")
+    annotations = [dict(zip(names, box)) for box in boxes]
+    size = [{"width": 500, "height": 400, "depth": 3}]
+    metadata = {
+        "objects": [{"confidence": 1} for _ in boxes],
+        "class-map": {"0": "Echo Dot", "1": "Echo"},
+        "type": "groundtruth/object-detection",
+    }
+    return {"bb": {"annotations": annotations, "image_size": size}, "bb-metadata": metadata}
+
+
+def test_each_box_is_an_image_if_the_setting_says_so(tmp_path: Path) -> None:
+    first = line("1", **boxed((1, 10, 20, 30, 40), (0, 5.5, 6, 7, 8), (0, 5.5, 6, 7, 8)))
+    url = write(tmp_path, first, line("2", **boxed()), line("3", **boxed((0, 0, 0, 2, 2))))
+    listed = list_images(ROOT, url, boxes=True)
+    assert listed.values("path", "label") == [
+        ("1.jpg#xywh=10,20,30,40", "Echo"),
+        ("1.jpg#xywh=5,6,8,8", "Echo Dot"),
+        ("3.jpg#xywh=0,0,2,2", "Echo Dot"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        (boxed((2, 0, 0, 2, 2)), "has annotations[0] of 'bb' with the class_id 2, which the class-"
+         "map of the metadata does not have"),
+        (boxed((0, 0, 0, 2, 0)), "has annotations[0] of 'bb': {'class_id': 0, 'left': 0, 'top': 0, "
+         "'width': 2, 'height': 0}; it must have left, top, width, height in px"),
+        (boxed((0, 0, 0, 2, 2), (1, 0, 0, 2, 2)), "has in annotations[1] of 'bb' the class Echo, "
+         "and another annotation gives the same box Echo Dot; remove one"),
+        (labelled("pet", "cat"), "has boxes in 0 attributes, and preprocess.catalogue_boxes reads "
+         "those of one; set preprocess.label_column to the attribute with the boxes"),
+    ],
+)  # fmt: skip
+def test_unusable_boxes_are_an_error(
+    tmp_path: Path, attributes: dict[str, Any], message: str
+) -> None:
+    url = write(tmp_path, line("1", **attributes))
+    with pytest.raises(InputError) as caught:
+        list_images(ROOT, url, boxes=True)
+    assert str(caught.value) == f"{url}: line 1 {message}"

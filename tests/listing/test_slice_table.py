@@ -140,3 +140,13 @@ def test_a_row_without_a_path_is_an_error(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": ["a", None], "site": ["x", "y"]}), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=r"t\.parquet: row 2 has no path$"):
         rows(open_slice_table(str(tmp_path / "t.parquet"), ROOT, ["site"]))
+
+
+def test_values_of_boxes_are_found_by_their_paths_only(tmp_path: Path) -> None:
+    url = tmp_path / "t.csv"
+    url.write_text('path,site\n"1.jpg#xywh=1,2,3,4",north\n')
+    found = rows(open_slice_table(str(url), ROOT, ["site"]))
+    assert found == [(f"{ROOT}/1.jpg#xywh=1,2,3,4", ["north"])]
+    url.write_text("path,x,y,width,height,site\n1.jpg,1,2,3,4,north\n")
+    with pytest.raises(InputError, match="give a table with paths that end in #xywh=X,Y,WIDTH,HEI"):
+        open_slice_table(str(url), ROOT, ["site"])

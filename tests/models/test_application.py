@@ -142,6 +142,47 @@ def test_file_opens_without_halftone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(PIXELS[..., :1]), network(PIXELS[..., :1]))
 
 
+@pytest.fixture
+def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The architectures of Keras with one or two blocks where they repeat one more often.
+
+    Each kind of block and shortcut is there. Keras' network and Halftone's are built by the same
+    functions.
+    """
+    from keras.src.applications import (
+        convnext,
+        densenet,
+        efficientnet,
+        efficientnet_v2,
+        regnet,
+        resnet,
+        resnet_rs,
+    )
+
+    def twice(blocks: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+        return [{**block, key: min(2, block[key])} for block in blocks]
+
+    for configs, name in ((convnext.MODEL_CONFIGS, "tiny"), (regnet.MODEL_CONFIGS, "x002")):
+        monkeypatch.setitem(configs, name, {**configs[name], "depths": [1, 1, 1, 2]})
+    monkeypatch.setattr(
+        efficientnet, "DEFAULT_BLOCKS_ARGS", twice(efficientnet.DEFAULT_BLOCKS_ARGS, "repeats")
+    )
+    for configs, name, key in (
+        (efficientnet_v2.DEFAULT_BLOCKS_ARGS, "efficientnetv2-b0", "num_repeat"),
+        (resnet_rs.BLOCK_ARGS, 50, "num_repeats"),
+    ):
+        monkeypatch.setitem(configs, name, twice(configs[name], key))
+    dense_block = densenet.dense_block
+    monkeypatch.setattr(densenet, "dense_block", lambda x, _, name: dense_block(x, 2, name))
+    for name in ("stack1", "stack2"):
+        stack = getattr(resnet, name)
+        monkeypatch.setattr(
+            resnet,
+            name,
+            lambda x, filters, _, stack=stack, **settings: stack(x, filters, 2, **settings),
+        )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "architecture",
@@ -150,6 +191,7 @@ def test_file_opens_without_halftone(tmp_path: Path) -> None:
         *("RegNetX002", "ResNet50", "ResNet50V2", "ResNetRS50"),
     ],
 )
+@pytest.mark.usefixtures("shallow")
 def test_every_family_gives_the_features_of_keras(architecture: str, tmp_path: Path) -> None:
     """From a weights file, on grey images, also after the network was saved and loaded."""
     module = sys.modules[getattr(tf.keras.applications, architecture).__module__]
@@ -171,6 +213,7 @@ def test_every_family_gives_the_features_of_keras(architecture: str, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shallow")
 def test_published_efficientnet_is_scaled_as_by_keras(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         "splits": {"group_by": r"([^/]+)\.jpg$", "validation_fraction": 0.2, "test_fraction": 0.3},
         "preprocess": {"min_shards": 2},
         "tracking": {"enabled": False},
+        "spark": {"master": "local[1, 4]"},
         "train": {
             "batch_size": 16,
             "learning_rate": 0.003,

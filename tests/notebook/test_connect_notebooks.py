@@ -11,7 +11,6 @@ import pytest
 from connect_server import ConnectServer
 from notebook_runs import (
     ALL,
-    EPOCHS,
     PAIRS,
     Kernel,
     Place,
@@ -28,7 +27,7 @@ spark = SparkSession.builder.remote({url!r}).getOrCreate()
 
 @pytest.fixture
 def kernel(connect_server: ConnectServer, place: Place) -> Iterator[Kernel]:
-    kernel = Kernel(HALFTONE_CONFIG=str(place.conf), HALFTONE_TRAIN_EPOCHS=str(EPOCHS))
+    kernel = Kernel(HALFTONE_CONFIG=str(place.conf), HALFTONE_TRAIN_EPOCHS="3")
     kernel.cell(SESSION.format(url=connect_server.url))
     yield kernel
     kernel.end()

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Callable
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +26,7 @@ from halftone.images import decode
 from halftone.preprocess import staging
 from halftone.preprocess.dry_run import estimate_preprocessing
 from halftone.preprocess.entries import ENTRIES
+from halftone.preprocess.named_changes import why_list_fully
 from halftone.preprocess.run import PreprocessResult, preprocess
 from halftone.spark.frames import create_frame
 from packed_images import write_idx, write_tar, write_tfrecord, write_zip
@@ -115,7 +117,7 @@ def test_archives_give_the_dataset_of_their_files(
 
 @pytest.mark.slow
 def test_a_changed_archive_is_read_again_and_no_other(
-    run: Run, files: dict[str, bytes], tmp_path: Path
+    run: Run, files: dict[str, bytes], tmp_path: Path, config: MakeConfig
 ) -> None:
     packed = tmp_path / "packed"
     packed.mkdir()
@@ -125,6 +127,8 @@ def test_a_changed_archive_is_read_again_and_no_other(
     write_zip(packed / "upright.zip", upright)
     first, _ = run(packed)
     assert (first.rows, first.inputs) == (48, 48)
+    reason = "48 images are in archives, which notifications name as a whole"
+    assert why_list_fully(first, str(packed), config()) == reason
     removed = sorted(lying)[0]
     changed = {**lying, "lying/new.png": files["upright/other.png"][:-1] + b"x"}
     del changed[removed]
@@ -168,7 +172,7 @@ def test_archives_with_labels_and_archives_named_like_classes(
 
 
 @pytest.mark.slow
-def test_tables_and_idx_files_give_the_dataset_of_their_files(
+def test_tables_hdf5_and_idx_files_give_the_dataset_of_their_files(
     run: Run, files: dict[str, bytes], tmp_path: Path
 ) -> None:
     some = {name: data for name, data in sorted(files.items()) if "/00" in name}
@@ -191,6 +195,16 @@ def test_tables_and_idx_files_give_the_dataset_of_their_files(
     pq.write_table(pa.table(more), tables / "more.parquet")
     data, num_read = run(tables)
     assert (num_read, data.rows, data.rejects_by_reason) == (1, 48, {"truncated": 1})
+    with h5py.File(tables / "all.h5", "w") as file:
+        stored = file.create_dataset("images", len(some), h5py.vlen_dtype(np.uint8))
+        for number, content in enumerate(some.values()):
+            stored[number] = np.frombuffer(content, np.uint8)
+        file["labels"] = labels
+    for path in tables.glob("*.parquet"):
+        path.unlink()
+    data, num_read = run(tables, "hdf5")
+    assert (num_read, data.rows, data.archived) == (48, 48, 48)
+    assert pictures(tmp_path / "hdf5") == pictures(tmp_path / "files")
     digits = tmp_path / "digits"
     digits.mkdir()
     rng = np.random.default_rng(1)

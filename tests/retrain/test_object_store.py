@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Optional
 
 import pytest
 import yaml
@@ -25,11 +26,12 @@ from halftone.retrain.state.journal import Journal
 from halftone.tracking import mlflow_model
 from lock_race import race
 from object_store import ALL_STORES, BUCKET, OTHER_STORES, ROOT, S3, ObjectStore, served
+from retrain_scripts import HERE
 from retrained import JOB, NAME, draw, last_line, write_config
 
 RETRAIN = f"{ROOT}/retrain"
 LOCK_SECS = 6.0
-
+Call = Callable[..., "tuple[int, dict[str, Any]]"]
 
 every_store = pytest.mark.parametrize("store", ALL_STORES, indirect=True)
 
@@ -111,23 +113,52 @@ class Site:
         draw(self.folder / tag, tag, each, seed)
         self.store.upload(self.folder / tag, f"{BUCKET}/images")
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self) -> subprocess.Popen[str]:
+        """Start the job in a process of its own."""
+        return self._popen(JOB, "--config", str(self.conf), stderr=subprocess.STDOUT)
+
+    @contextmanager
+    def calls(self) -> Iterator[Call]:
+        """Yield a function that calls the job, each time in the same process."""
+        process = self._popen(str(HERE / "retrain_calls.py"), str(self.conf))
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+
+        def call(**arguments: Any) -> tuple[int, dict[str, Any]]:
+            stdin.write(json.dumps(arguments) + "\n")
+            stdin.flush()
+            # A training prints lines too.
+            result = json.loads(next(line for line in stdout if line.startswith("{")))
+            return result["code"], result["last"]
+
+        try:
+            yield call
+            stdin.close()
+            assert process.wait(timeout=60) == 0
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def _popen(self, *arguments: str, stderr: Optional[int] = None) -> subprocess.Popen[str]:
         # The location of the store comes from the config only.
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("FSSPEC_")
         }
         return subprocess.Popen(
-            [sys.executable, JOB, "--config", str(self.conf), *arguments],
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             text=True,
-            env={**inherited, **environment},
+            env=inherited,
             cwd=self.folder,
             start_new_session=True,
         )
 
     def wait_for(self, pattern: str) -> None:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 400
         while not self.client.glob(f"{BUCKET}/retrain/{pattern}"):
             assert time.monotonic() < deadline, pattern
             time.sleep(0.02)
@@ -187,30 +218,32 @@ def test_runs_on_an_object_store(
     site.wait_for("nights/000001/model/checkpoints/*.npz")
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    code, last = wait(site.start())
-    assert (code, last["outcome"], last["night"], last["champion"]) == (0, "promoted", 1, "1")
     folder = "retrain/nights/000001"
-    start_entry, train_entry = (
-        site.json(f"{folder}/{name}.json") for name in ("05-start", "06-train")
-    )
-    assert start_entry["fence"] < train_entry["fence"]
-    assert train_entry["model"] == f"{ROOT}/{folder}/model"
-    assert len(site.client.glob(f"{BUCKET}/{folder}/attempt-*.json")) == 2
-    assert site.json("outcome/last.json")["id"] == site.json(f"{folder}/11-outcome.json")["id"]
+    with site.calls() as call:
+        code, last = call()
+        assert (code, last["outcome"], last["night"]) == (0, "promoted", 1)
+        assert last["champion"] == "1"
+        start_entry, train_entry = (
+            site.json(f"{folder}/{name}.json") for name in ("05-start", "06-train")
+        )
+        assert start_entry["fence"] < train_entry["fence"]
+        assert train_entry["model"] == f"{ROOT}/{folder}/model"
+        assert len(site.client.glob(f"{BUCKET}/{folder}/attempt-*.json")) == 2
+        assert site.json("outcome/last.json")["id"] == site.json(f"{folder}/11-outcome.json")["id"]
 
-    # With nothing new, MLflow (unreachable) is not needed.
-    code, last = wait(site.start("--set", "tracking.uri=http://127.0.0.1:9"))
-    assert (code, last["outcome"], last["night"], last["champion"]) == (0, "nothing", 2, "1")
+        # With nothing new, MLflow (unreachable) is not needed.
+        code, last = call(overrides=["tracking.uri=http://127.0.0.1:9"])
+        assert (code, last["outcome"], last["night"]) == (0, "nothing", 2)
+        assert last["champion"] == "1"
 
-    # Of two concurrent calls after a machine died with the lock, one runs. Old files are removed.
-    site.draw("second", 10, 3000)
-    write_remote_holding(store, 1 + max(int(Path(name).stem) for name in site.ls("_lock")))
-    for unneeded in ("nights/000002/model/file", "datasets/000000-f00d/manifest.json"):
-        site.client.pipe_file(f"{BUCKET}/retrain/{unneeded}", b"{}")
-    calls = [site.start() for _ in range(2)]
-    (code, last), busy = sorted((wait(call) for call in calls), key=lambda result: result[0])
-    assert (code, last["outcome"], last["night"], last["new_images"]) == (0, "kept", 3, 20)
-    assert (busy[0], busy[1]["outcome"]) == (4, "busy")
+        # A call takes the lock of a machine that died over. Old files are removed.
+        site.draw("second", 10, 3000)
+        write_remote_holding(store, 1 + max(int(Path(name).stem) for name in site.ls("_lock")))
+        for unneeded in ("nights/000002/model/file", "datasets/000000-f00d/manifest.json"):
+            site.client.pipe_file(f"{BUCKET}/retrain/{unneeded}", b"{}")
+        code, last = call()
+        assert (code, last["outcome"], last["night"]) == (0, "kept", 3)
+        assert last["new_images"] == 20
     models = site.client.glob(f"{BUCKET}/retrain/nights/*/model/network-*")
     assert [path.split("/")[3] for path in models] == ["000001", "000003"]
     assert "model" not in site.ls("nights/000002")
@@ -240,16 +273,17 @@ def test_runs_on_other_stores(store: ObjectStore, tmp_path: Path) -> None:
     """All stages, from the raw images to the promotion, and a second run with new images."""
     site = Site(tmp_path, store)
     site.draw("first", 40, 1000)
-    code, last = wait(site.start())
-    assert (code, last["outcome"], last["champion"]) == (0, "promoted", "1")
-    first = site.json("dataset/manifest.json")
-    assert (first["version"], first["inputs"], first["rejects"]) == (1, 80, 0)
-    assert first["images"] == f"{store.root}/images"
+    with site.calls() as call:
+        code, last = call()
+        assert (code, last["outcome"], last["champion"]) == (0, "promoted", "1")
+        first = site.json("dataset/manifest.json")
+        assert (first["version"], first["inputs"], first["rejects"]) == (1, 80, 0)
+        assert first["images"] == f"{store.root}/images"
 
-    site.draw("second", 10, 3000)
-    store.proxy.requests.clear()
-    code, last = wait(site.start("--set", "train.epochs=1"))
-    assert (code, last["night"], last["new_images"]) == (0, 2, 20)
+        site.draw("second", 10, 3000)
+        store.proxy.requests.clear()
+        code, last = call(overrides=["train.epochs=1"])
+        assert (code, last["night"], last["new_images"]) == (0, 2, 20)
     second = site.json("dataset/manifest.json")
     assert (second["version"], second["inputs"], second["rows"]) == (2, 100, 100)
     # Images of the first run are not read again.

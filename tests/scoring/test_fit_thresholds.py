@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from pyspark.sql import SparkSession
 
-from conftest import DrawImages
+from conftest import draw_stripes, small_config
 from halftone import model_directory
 from halftone.config import Config
 from halftone.dataset import manifest
@@ -28,18 +28,23 @@ from halftone.scoring import fit_thresholds, score_dataset
 MakeConfig = Callable[..., Config]
 
 
-@pytest.fixture
-def dataset(
-    spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: MakeConfig
-) -> Path:
+@pytest.fixture(scope="module")
+def drawn_dataset(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset that tests must not change; they get a copy as `dataset`."""
+    root = tmp_path_factory.mktemp("drawn")
     splits = {"validation_fraction": 0.4, "test_fraction": 0.4}
-    images = str(draw_images(each=60))
-    preprocess(config(splits=splits), images, str(tmp_path / "dataset"), lambda: spark)
-    return tmp_path / "dataset"
+    images = draw_stripes(root / "images", ("lying", "upright"), each=60)
+    preprocess(small_config(splits=splits), str(images), str(root / "dataset"), lambda: spark)
+    return root / "dataset"
 
 
 @pytest.fixture
-def model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Path:
+def dataset(drawn_dataset: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(drawn_dataset, tmp_path / "dataset"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, drawn_dataset: Path) -> Path:
     """Save a model that is uncertain about stripes, and calls most of them lying."""
     pixels = tf.keras.Input((16, 16, 1), dtype="uint8")
     grey = tf.keras.layers.Rescaling(1 / 255)(pixels)
@@ -47,9 +52,10 @@ def model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Path:
     right = tf.reduce_mean(tf.abs(grey[:, :, 1:] - grey[:, :, :-1]), axis=[1, 2, 3])
     upright = tf.sigmoid(4.0 * (right - down) - 1.0)
     network = tf.keras.Model(pixels, upright[:, tf.newaxis])
-    data = manifest.read_manifest(str(dataset))
-    folder = tmp_path / "model"
-    network.save(tmp_path / "network.keras")
+    data = manifest.read_manifest(str(drawn_dataset))
+    root = tmp_path_factory.mktemp("model")
+    folder = root / "model"
+    network.save(root / "network.keras")
     card = ModelInfo(
         schema_version=1,
         halftone_version="0.1.0",
@@ -63,9 +69,9 @@ def model(tmp_path: Path, dataset: Path, config: MakeConfig) -> Path:
         ranks=1,
         train_secs=1.0,
         origin={},
-        config=config(),
+        config=small_config(),
     )
-    model_directory.write_model(str(folder), card, (tmp_path / "network.keras").read_bytes())
+    model_directory.write_model(str(folder), card, (root / "network.keras").read_bytes())
     history = {"epochs": [{"epoch": 1, "loss": 1.0, "accuracy": 0.5, "secs": 1.0,
                            "images_per_sec": 9.0}]}  # fmt: skip
     (folder / "history.json").write_text(json.dumps(history))
@@ -100,12 +106,16 @@ def score(
 
 
 @pytest.mark.slow
-def test_the_threshold_is_the_best_of_the_validation_split(score: Score, tmp_path: Path) -> None:
+def test_the_threshold_and_the_temperature_are_those_of_the_validation_split(
+    score: Score, tmp_path: Path
+) -> None:
     _, labels, probabilities, _ = score(split="validation")
     counts = count_scores(probabilities[:, 1], labels == 1, max_codes=2 * len(labels))
     best = thresholds.best_f1_threshold([counts], int(labels.sum()))
     assert best != 0.5
-    plain, *_ = score()
+    slopes = partial(calibration.cross_entropy_slopes, labels, probabilities)
+    temperature = temperature_fit.fit_temperature(slopes, len(labels))
+    plain, _, before, _ = score()
     result, _, probabilities, predictions = score(threshold="best_f1")
     assert result["threshold"] == {"value": best, "rule": "best_f1"}
     assert predictions == ["upright" if p >= best else "lying" for p in probabilities[:, 1]]
@@ -116,13 +126,6 @@ def test_the_threshold_is_the_best_of_the_validation_split(score: Score, tmp_pat
     names = {path.name for path in (tmp_path / "scores/predictions").iterdir()}
     assert names == {result["run"], "_delta_log"}
 
-
-@pytest.mark.slow
-def test_the_temperature_is_that_of_the_validation_split(score: Score) -> None:
-    _, labels, probabilities, _ = score(split="validation")
-    slopes = partial(calibration.cross_entropy_slopes, labels, probabilities)
-    temperature = temperature_fit.fit_temperature(slopes, len(labels))
-    plain, _, before, _ = score()
     result, _, after, _ = score(calibrate=True)
     assert result["temperature"] == pytest.approx(temperature, rel=1e-9)
     np.testing.assert_allclose(after, calibration.apply_temperature(before, temperature), atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -13,7 +14,7 @@ from pyspark.sql import SparkSession
 from sklearn import metrics as reference
 
 import saved_model
-from conftest import DrawImages
+from conftest import draw_stripes, small_config
 from delta_readers import READERS
 from halftone import cli
 from halftone.config import Config, PixelSpec
@@ -29,13 +30,22 @@ MakeConfig = Callable[..., Config]
 SPLITS = {"validation_fraction": 0.2, "test_fraction": 0.4}
 
 
+CLASSES = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def drawn(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images and their dataset; tests may add images, and must not change the dataset."""
+    root = tmp_path_factory.mktemp("drawn")
+    images = draw_stripes(root / "images", CLASSES, each=40)
+    preprocess(small_config(splits=SPLITS), str(images), str(root / "dataset"), lambda: spark)
+    return root
+
+
 @pytest.fixture
-def dataset(
-    spark: SparkSession, tmp_path: Path, draw_images: DrawImages, config: MakeConfig
-) -> Path:
-    images = draw_images(classes=("a", "b", "c"), each=40)
-    preprocess(config(splits=SPLITS), str(images), str(tmp_path / "dataset"), lambda: spark)
-    return tmp_path / "dataset"
+def dataset(drawn: Path, tmp_path: Path) -> Path:
+    """A copy of the dataset of `drawn` that a test may change."""
+    return Path(shutil.copytree(drawn / "dataset", tmp_path / "dataset"))
 
 
 @pytest.fixture
@@ -280,15 +290,15 @@ def test_only_new_shards_of_a_grown_dataset_are_scored(
     save_model: SaveModel,
     spark: SparkSession,
     dataset: Path,
-    draw_images: DrawImages,
     config: MakeConfig,
+    drawn: Path,
     tmp_path: Path,
 ) -> None:
     model = save_model()
     first = run(model, only_new=True)
     scores = tmp_path / "scores"
     stamps = {path: (scores / path).stat().st_mtime_ns for path in first["predictions"]}
-    images = draw_images(classes=("a", "b", "c"), each=60, start=40)
+    images = draw_stripes(drawn / "images", CLASSES, each=60, start=40)
     preprocess(config(splits=SPLITS), str(images), str(dataset), lambda: spark)
     second = run(model, only_new=True)
     assert second["rows"] == len(shard_rows(dataset, "test")) > first["rows"]

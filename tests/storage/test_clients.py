@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from halftone.config import ConfigError, SparkSettings, config_from_mapping
 from halftone.errors import InputError, RunError
 from halftone.spark.frames import map_rows
 from halftone.spark.session import spark_session
-from halftone.storage import clients
+from halftone.storage import clients, hdfs_files
 
 
 @pytest.fixture(autouse=True)
@@ -215,3 +216,55 @@ def test_kerberos_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "requests_kerberos", None)
     with pytest.raises(InputError, match="needs it: pip install requests-kerberos"):
         storage.read_bytes("webhdfs://host/x")
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "message"),
+    [
+        ("hdfs://host/x", {"user": "me"}, "user is no setting of Hadoop, such as dfs.client.use."),
+        (
+            "hdfs:///x",
+            {},
+            "no NameNode is given, nor fs.defaultFS in HADOOP_CONF_DIR; write hdfs://",
+        ),
+    ],
+)
+def test_mistakes_in_the_settings_of_hadoop(
+    url: str, options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HADOOP_USER_NAME", "me")
+    monkeypatch.delenv("HADOOP_CONF_DIR", raising=False)
+    monkeypatch.setitem(fsspec.config.conf, "hdfs", options)
+    clients._open_client.cache_clear()
+    with pytest.raises(InputError, match=message):
+        storage.read_bytes(url)
+
+
+def test_hdfs_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hdfs_native", None)
+    monkeypatch.delitem(sys.modules, "halftone.storage.hdfs", raising=False)
+    clients._open_client.cache_clear()
+    with pytest.raises(InputError, match=r"hdfs://h/x needs hdfs-native, .*'halftone\[hdfs\]'$"):
+        storage.read_bytes("hdfs://h/x")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            'RPCError("org.apache.hadoop.security.AccessControlException", '
+            '"no \\"\\u{fc}\\"\\n\\tat java")',
+            PermissionError('/x: no "ü"'),
+        ),
+        (
+            'FatalRPCError("org.apache.hadoop.ipc.RetriableException", "later")',
+            hdfs_files.TransientError("/x: later"),
+        ),
+        ('DataTransferError("cut")', hdfs_files.TransientError('/x: DataTransferError("cut")')),
+        ("NoSASLMechanism", PermissionError("/x: NoSASLMechanism")),
+        ("BlocksNotFound(1)", OSError("/x: BlocksNotFound(1)")),
+    ],
+)
+def test_errors_of_the_client_of_hdfs(text: str, error: OSError) -> None:
+    translated = importlib.import_module("halftone.storage.hdfs")._translate(text, "/x")
+    assert (type(translated), str(translated)) == (type(error), str(error))

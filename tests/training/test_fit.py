@@ -7,15 +7,12 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from pyspark.sql import SparkSession
 
 from halftone import model_directory
@@ -25,28 +22,37 @@ from halftone.locking.output import hold_output
 from halftone.metrics import epochs
 from halftone.preprocess.run import preprocess
 from halftone.training import checkpoint
-from training_jobs import MODEL, Train, finish, history, wait_for, weights
+from training_jobs import MODEL, Train, finish, history, start_job, wait_for, weights
+from trainings_in_turn import Turn, train_in_turn
 
 
-def test_training_writes_the_model_directory(start: Train, tmp_path: Path) -> None:
-    output = finish(start("model"))
-    assert output.splitlines()[-1] == f"model: {tmp_path}/model"
+@pytest.fixture(scope="module")
+def finished(prepared_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The model directory of a job that was not disturbed, which is not changed; its output."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder / "model", finish(start_job(folder, prepared_dataset, "model"))
+
+
+def test_training_writes_the_model_directory(finished: tuple[Path, str]) -> None:
+    model, output = finished
+    assert output.splitlines()[-1] == f"model: {model}"
     assert "epoch 4/4: loss " in output
-    info = model_directory.read_model_info(str(tmp_path / "model"))
+    info = model_directory.read_model_info(str(model))
     assert info.labels == ["lying", "upright"]
     assert info.shape() == (16, 16, 1)
     assert (info.config.train.epochs, info.ranks) == (4, 1)
-    assert (tmp_path / "model" / info.network).exists()
-    entries = history(tmp_path / "model")
+    assert (model / info.network).exists()
+    entries = history(model)
     assert [entry["epoch"] for entry in entries] == [1, 2, 3, 4]
     assert set(entries[0]) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
     assert info.best_epoch == epochs.best_epoch(entries)
     assert min(entry["loss"] for entry in entries) < entries[0]["loss"]
 
 
-def test_finished_training_is_not_repeated(start: Train, tmp_path: Path) -> None:
-    finish(start("model"))
-    model = tmp_path / "model"
+def test_finished_training_is_not_repeated(
+    start: Train, tmp_path: Path, finished: tuple[Path, str]
+) -> None:
+    model = shutil.copytree(finished[0], tmp_path / "model")
     model_json = (model / "model.json").read_bytes()
     (model / "curves.png").unlink()
     with hold_output(str(model), "train"):
@@ -61,58 +67,59 @@ def test_finished_training_is_not_repeated(start: Train, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_training_killed_after_its_last_checkpoint_is_completed(
-    start: Train, tmp_path: Path
+    tmp_path: Path, prepared_dataset: Path, finished: tuple[Path, str]
 ) -> None:
-    finish(start("model"))
-    epochs = history(tmp_path / "model")
-    version = model_directory.read_model_info(str(tmp_path / "model")).version
-    (tmp_path / "model" / "model.json").unlink()
-    network = tmp_path / "model" / f"network-{version}.keras"
-    network_bytes = network.read_bytes()
-    path = tmp_path / "model" / "history.json"
+    version = model_directory.read_model_info(str(finished[0])).version
+    network, path = finished[0] / f"network-{version}.keras", finished[0] / "history.json"
+    # Killed before model.json; one whose files were removed; one without a checkpoint as well.
+    names = ("killed", "without_files", "without_checkpoint")
+    killed, without_files, without_checkpoint = (
+        shutil.copytree(finished[0], tmp_path / name) for name in names
+    )
+    (killed / "model.json").unlink()
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "epochs": content["epochs"][:3]}))
-    output = finish(start("model"))
-    assert output.splitlines()[-1] == f"model: {tmp_path}/model"
-    assert history(tmp_path / "model") == epochs
-    assert model_directory.read_model_info(str(tmp_path / "model")).version == version
-
-    # So is one whose files were removed; without a checkpoint that cannot be.
-    for name in (network, path):
-        name.unlink()
-    finish(start("model"))
-    assert history(tmp_path / "model") == epochs
-    assert len(network.read_bytes()) == len(network_bytes)
-    network.unlink()
-    shutil.rmtree(tmp_path / "model" / "checkpoints")
-    assert finish(start("model"), code=2) == (
-        f"error: {tmp_path}/model: {network.name} of the model is missing, and there is no "
-        "checkpoint to make it from; restore it, or remove the folder to train again\n"
+    (killed / path.name).write_text(json.dumps({**content, "epochs": content["epochs"][:3]}))
+    for name in (network.name, path.name):
+        (without_files / name).unlink()
+    (without_checkpoint / network.name).unlink()
+    shutil.rmtree(without_checkpoint / "checkpoints")
+    *_, refusal = train_in_turn(tmp_path, prepared_dataset, *(Turn(name, {}) for name in names))
+    for model in (killed, without_files):
+        assert history(model) == history(finished[0])
+        assert model_directory.read_model_info(str(model)).version == version
+        assert len((model / network.name).read_bytes()) == len(network.read_bytes())
+    assert refusal == (
+        f"InputError: {without_checkpoint}: {network.name} of the model is missing, and there is "
+        "no checkpoint to make it from; restore it, or remove the folder to train again\n"
     )
 
 
 @pytest.mark.slow
-def test_resume_after_a_kill_gives_the_same_weights(start: Train, tmp_path: Path) -> None:
-    finish(start("undisturbed"))
+def test_resume_after_a_kill_gives_the_same_weights(
+    start: Train, tmp_path: Path, finished: tuple[Path, str]
+) -> None:
     process = start("killed")
     wait_for(tmp_path / "killed" / "checkpoints" / "epoch-0002.npz", process)
     process.kill()
     finish(process, -signal.SIGKILL)
     assert not (tmp_path / "killed" / "model.json").exists()
+    (tmp_path / "killed" / "stop").touch()  # left behind
     output = finish(start("killed"))
     assert "resuming after epoch " in output
-    assert history(tmp_path / "killed") == history(tmp_path / "undisturbed")
-    for actual, expected in zip(weights(tmp_path / "killed"), weights(tmp_path / "undisturbed")):
+    assert not (tmp_path / "killed" / "stop").exists()
+    assert history(tmp_path / "killed") == history(finished[0])
+    for actual, expected in zip(weights(tmp_path / "killed"), weights(finished[0])):
         np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.slow
-def test_more_epochs_resume_a_finished_training(start: Train, tmp_path: Path) -> None:
-    finish(start("at_once"))
-    finish(start("in_two", epochs=2))
-    output = finish(start("in_two"))
+def test_more_epochs_resume_a_finished_training(
+    tmp_path: Path, prepared_dataset: Path, finished: tuple[Path, str]
+) -> None:
+    turns = (Turn("in_two", {"epochs": epochs}) for epochs in (2, 4))
+    _, output = train_in_turn(tmp_path, prepared_dataset, *turns)
     assert "resuming after epoch 2" in output
-    for actual, expected in zip(weights(tmp_path / "in_two"), weights(tmp_path / "at_once")):
+    for actual, expected in zip(weights(tmp_path / "in_two"), weights(finished[0])):
         np.testing.assert_array_equal(actual, expected)
 
 
@@ -126,30 +133,36 @@ def test_training_with_other_settings_is_not_resumed(start: Train, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_all_epochs_have_one_order_without_shuffling(start: Train, tmp_path: Path) -> None:
-    for cache in ("memory", "none"):
-        finish(start(cache, cache=cache, shuffle=False))
+def test_all_epochs_have_one_order_without_shuffling(
+    tmp_path: Path, prepared_dataset: Path
+) -> None:
+    turns = [Turn(cache, {"cache": cache, "shuffle": False}) for cache in ("memory", "none")]
+    train_in_turn(tmp_path, prepared_dataset, *turns, Turn("shuffled", {"cache": "none"}))
     # Cached rows come in the order of the first epoch, streamed rows are read anew.
     for cached, streamed in zip(weights(tmp_path / "memory"), weights(tmp_path / "none")):
         np.testing.assert_array_equal(cached, streamed)
-    finish(start("shuffled", cache="none"))
     assert history(tmp_path / "shuffled") != history(tmp_path / "none")
 
 
 @pytest.mark.slow
-def test_start_from_the_weights_of_another_training(start: Train, tmp_path: Path) -> None:
+def test_start_from_the_weights_of_another_training(tmp_path: Path, prepared_dataset: Path) -> None:
     first, model = str(tmp_path / "first"), {**MODEL, "batch_norm": False}
-    finish(start("first", model=model))
+    other = {**model, "filters": [4, 8]}
     # The learning rate is too small to change the loss.
-    output = finish(start("second", start_from=first, epochs=1, learning_rate=1e-9, model=model))
+    second = {"start_from": first, "epochs": 1, "learning_rate": 1e-9, "model": model}
+    _, output, refusal = train_in_turn(
+        tmp_path,
+        prepared_dataset,
+        Turn("first", {"model": model}),
+        Turn("second", second),
+        Turn("third", {"start_from": first, "model": other}),
+    )
     assert f"starting from the weights of {first}\n" in output
     before, after = history(tmp_path / "first"), history(tmp_path / "second")
     best = before[model_directory.read_model_info(first).best_epoch - 1]
     assert after[0]["val_loss"] == pytest.approx(best["val_loss"], abs=1e-6)
-    other = {**model, "filters": [4, 8]}
-    output = finish(start("third", start_from=first, model=other), code=2)
-    assert output == (
-        f"error: train.start_from: the network at {first} differs: filters (4,) there, (4, 8) "
+    assert refusal == (
+        f"InputError: train.start_from: the network at {first} differs: filters (4,) there, (4, 8) "
         "here. Use its train.model and train.normalise, or leave start_from out\n"
     )
 
@@ -161,61 +174,52 @@ def test_two_ranks_train_together(start: Train, tmp_path: Path) -> None:
     assert model_directory.read_model_info(str(tmp_path / "model")).ranks == 2
 
 
-@pytest.mark.slow
-def test_validation_is_the_same_on_any_number_of_ranks(start: Train, tmp_path: Path) -> None:
-    one_rank, two_ranks, three_ranks = (
-        constant_metrics(start, tmp_path, ranks, ("val_loss", "val_accuracy"))
-        for ranks in (1, 2, 3)
-    )
-    assert two_ranks == pytest.approx(one_rank, abs=1e-6)
-    assert three_ranks == pytest.approx(one_rank, abs=1e-6)
-
-
-def constant_metrics(
-    start: Train, tmp_path: Path, ranks: int, names: tuple[str, ...]
-) -> list[float]:
-    """Metrics of a training that keeps its initial weights and drops nothing out.
-
-    They depend on which rows are read, and not on how the ranks share them.
-    """
-    settings = {"epochs": 1, "learning_rate": 1e-30, "batch_size": 12}
-    model = {**MODEL, "batch_norm": False, "dense_dropout": 0.0}
-    finish(start(f"ranks_{ranks}", ranks=ranks, model=model, **settings))
-    (entry,) = history(tmp_path / f"ranks_{ranks}")
-    return [entry[name] for name in names]
-
-
 @pytest.fixture
 def one_row_group_per_split(
     spark: SparkSession,
-    dataset: Path,
     draw_images: Callable[..., Path],
     config: Callable[..., Config],
+    tmp_path: Path,
 ) -> Path:
-    """The dataset at the path of `dataset`, replaced by one with a single row group per split."""
-    shutil.rmtree(dataset)
+    """A dataset with a single row group per split."""
     settings = config(
         preprocess={"rows_per_shard": 1000},
         splits={"validation_fraction": 0.25, "test_fraction": 0.1},
     )
-    images = draw_images("images_of_one_shard", each=30)
-    preprocess(settings, str(images), str(dataset), lambda: spark)
+    dataset = tmp_path / "one_row_group_per_split"
+    preprocess(settings, str(draw_images(each=30)), str(dataset), lambda: spark)
     return dataset
 
 
 @pytest.mark.slow
-def test_more_ranks_than_row_groups(
-    start: Train, tmp_path: Path, one_row_group_per_split: Path
+def test_metrics_are_the_same_on_any_number_of_ranks(
+    tmp_path: Path, prepared_dataset: Path, one_row_group_per_split: Path
 ) -> None:
+    """Metrics of trainings that keep their initial weights and drop nothing out.
+
+    They depend on which rows are read, and not on how the ranks share them.
+    """
     manifest = read_manifest(str(one_row_group_per_split))
     for split in ("train", "validation"):
         (shard,) = read_shards(str(one_row_group_per_split), manifest, split)
         row_groups = pq.ParquetFile(one_row_group_per_split / shard.path).num_row_groups
         assert (row_groups, shard.rows > 3) == (1, True)
-    names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    one_rank, three_ranks = (constant_metrics(start, tmp_path, ranks, names) for ranks in (1, 3))
+    model = {**MODEL, "batch_norm": False, "dense_dropout": 0.0}
+    train = {"epochs": 1, "learning_rate": 1e-30, "batch_size": 12, "model": model}
+
+    def train_with(ranks: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        many, one = f"many_{ranks}", f"one_{ranks}"
+        turns = [Turn(many, train), Turn(one, train, dataset=one_row_group_per_split)]
+        train_in_turn(tmp_path, prepared_dataset, *turns, ranks=ranks)
+        (of_many,), (of_one,) = history(tmp_path / many), history(tmp_path / one)
+        return of_many, of_one
+
+    (many_1, one_1), (many_3, one_3) = train_with(ranks=1), train_with(ranks=3)
+    for name in ("val_loss", "val_accuracy"):
+        assert many_3[name] == pytest.approx(many_1[name], abs=1e-6)
     # Equal means over the rows: each of the three ranks has read its third of the row group.
-    assert three_ranks == pytest.approx(one_rank, abs=1e-6)
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert one_3[name] == pytest.approx(one_1[name], abs=1e-6)
 
 
 def test_nonfinite_loss_stops_the_training(start: Train, tmp_path: Path) -> None:
@@ -239,91 +243,70 @@ def test_weights_that_are_not_finite_are_not_checkpointed(start: Train, tmp_path
     assert checkpoint.list_epochs(str(tmp_path / "model" / "checkpoints")) == []
 
 
-# A rank. Rank 0 is asked to stop after three steps. The clocks of the other ranks run 100 times as
-# fast: ranks that relied on their own clock would not check for alerts at the same steps.
-RANK = """
-import itertools, sys, time, types
-from halftone import config
-from halftone.dataset import manifest
-from halftone.feed import world
-from halftone.training import epoch_callback, stop_flag
-from halftone.training.fit import fit_rank
-path, dataset, output = sys.argv[1:]
-loaded, this_world = config.load_config(path, paths={}), world.detect_world()
-calls = itertools.count(1)
-stop_flag.StopFlag.is_set = lambda self: this_world.is_first and next(calls) >= 3
-clock = lambda: time.monotonic() * (1 if this_world.is_first else 100)
-epoch_callback.time = types.SimpleNamespace(monotonic=clock)
-fit_rank(loaded, manifest.read_manifest(dataset), dataset, output, this_world)
-"""
-
-
-@pytest.fixture
-def stop_in_epoch_1(tmp_path: Path, dataset: Path) -> Callable[..., int]:
-    """Train with ranks of which the first is asked to stop; return the step at which all stop."""
-
-    def stop(output: str, ranks: int, **settings: Any) -> int:
-        path = tmp_path / f"{output}.yaml"
-        train = {"epochs": 4, "batch_size": 4, "model": MODEL, "ranks": ranks, **settings}
-        path.write_text(yaml.safe_dump({"seed": 7, "train": train}))
-        launcher = [sys.executable, "-m", "horovod.runner.launch", "--gloo", "-np", str(ranks)]
-        command = [sys.executable, "-c", RANK, path, dataset, tmp_path / output]
-        process = subprocess.run(
-            [*(launcher if ranks > 1 else []), *map(str, command)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert process.returncode != 0
-        message = r"StoppedError: the checkpoint of epoch 1, step (\d+) of 20, is in"
-        steps = {int(step) for step in re.findall(message, process.stdout + process.stderr)}
-        assert len(steps) == 1
-        assert steps < {4, 5, 6, 7}
-        return steps.pop()
-
-    return stop
-
-
 AUGMENT = {"flip": "horizontal", "shift_fraction": 0.1}
+CACHES = ("memory", "none")
+
+
+@pytest.fixture(scope="module")
+def one_rank(prepared_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trainings of one rank, stopped after three steps, resumed, and undisturbed."""
+    folder = tmp_path_factory.mktemp("one_rank")
+    turns = []
+    for cache in CACHES:
+        settings = {"augment": AUGMENT, "normalise": "standard", "batch_size": 4, "cache": cache}
+        turns += [
+            Turn(f"undisturbed_{cache}", settings),
+            Turn(f"stopped_{cache}", settings, stop_at_check=3),
+            Turn(f"resumed_{cache}", settings, start_at=f"stopped_{cache}"),
+        ]
+    train_in_turn(folder, prepared_dataset, *turns, Turn("plain", {"batch_size": 4}, 3))
+    return folder
+
+
+def stopped_step(folder: Path, output: str) -> int:
+    """The step of the first epoch in which a training has stopped."""
+    text = (folder / f"{output}.rank-0.txt").read_text()
+    (step,) = re.findall(r"StoppedError: the checkpoint of epoch 1, step (\d+) of 20, is in", text)
+    assert int(step) in {4, 5, 6, 7}
+    return int(step)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cache", ["memory", "none"])
+@pytest.mark.parametrize("cache", CACHES)
 def test_one_rank_stopped_within_an_epoch_resumes_to_the_same_weights(
-    start: Train, stop_in_epoch_1: Callable[..., int], tmp_path: Path, cache: str
+    one_rank: Path, cache: str
 ) -> None:
-    settings = {"cache": cache, "augment": AUGMENT, "normalise": "standard"}
-    finish(start("undisturbed", batch_size=4, **settings))
-    step = stop_in_epoch_1("stopped", ranks=1, **settings)
-    output = finish(start("stopped", batch_size=4, **settings))
+    step = stopped_step(one_rank, f"stopped_{cache}")
+    output = (one_rank / f"resumed_{cache}.rank-0.txt").read_text()
     assert f"resuming after epoch 0, step {step} of the next, from " in output
-    for actual, expected in zip(weights(tmp_path / "stopped"), weights(tmp_path / "undisturbed")):
+    resumed, undisturbed = one_rank / f"resumed_{cache}", one_rank / f"undisturbed_{cache}"
+    for actual, expected in zip(weights(resumed), weights(undisturbed)):
         np.testing.assert_array_equal(actual, expected)
-    for actual, expected in zip(history(tmp_path / "stopped"), history(tmp_path / "undisturbed")):
-        assert actual == pytest.approx(expected, rel=1e-12)
+    for left, right in zip(history(resumed), history(undisturbed)):
+        assert left == pytest.approx(right, rel=1e-12)
 
 
 @pytest.mark.slow
 def test_two_ranks_stopped_within_an_epoch_resume_to_the_same_weights(
-    start: Train, stop_in_epoch_1: Callable[..., int], tmp_path: Path
+    one_rank: Path, prepared_dataset: Path, tmp_path: Path
 ) -> None:
-    finish(start("undisturbed", batch_size=4, ranks=2))
-    step = stop_in_epoch_1("stopped", ranks=2)
-    output = finish(start("stopped", batch_size=4, ranks=2))
+    train = {"batch_size": 4}
+    _, _, output, other = train_in_turn(
+        tmp_path,
+        prepared_dataset,
+        Turn("undisturbed", train),
+        Turn("stopped", train, stop_at_check=3),
+        Turn("resumed", train, start_at="stopped"),
+        Turn("other", train, start_at=str(one_rank / "plain")),
+        ranks=2,
+    )
+    step = stopped_step(tmp_path, "stopped")
     assert f"resuming after epoch 0, step {step} of the next, from " in output
-    for actual, expected in zip(weights(tmp_path / "stopped"), weights(tmp_path / "undisturbed")):
+    for actual, expected in zip(weights(tmp_path / "resumed"), weights(tmp_path / "undisturbed")):
         np.testing.assert_allclose(actual, expected, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_other_number_of_ranks_repeats_the_partial_epoch(
-    start: Train, stop_in_epoch_1: Callable[..., int], tmp_path: Path
-) -> None:
-    stop_in_epoch_1("stopped", ranks=1)
-    output = finish(start("stopped", batch_size=4, ranks=2))
-    assert "resuming after" not in output
-    assert [entry["epoch"] for entry in history(tmp_path / "stopped")] == [1, 2, 3, 4]
+    # Another number of ranks repeats the partial epoch.
+    assert "resuming after" not in other
+    assert [entry["epoch"] for entry in history(tmp_path / "other")] == [1, 2, 3, 4]
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import tensorflow as tf
 from halftone import model_directory
 from halftone.training import checkpoint
 from halftone.training.checkpoint import Checkpoint
-from training_jobs import MODEL, Train, finish, history, wait_for
+from training_jobs import MODEL, history
+from trainings_in_turn import Turn, train_in_turn
 
-EPOCHS = 12
+EPOCHS = 6
 ONE_CYCLE = {
     "optimizer": "sgd",
     "momentum": 0.9,
@@ -51,24 +51,27 @@ def last_checkpoint(model: Path) -> Checkpoint:
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [ONE_CYCLE, PLATEAU], ids=["one_cycle", "plateau"])
 def test_stopped_training_resumes_to_the_bit(
-    start: Train, tmp_path: Path, settings: dict[str, Any]
+    tmp_path: Path, prepared_dataset: Path, settings: dict[str, Any]
 ) -> None:
-    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    undisturbed, resumed = tmp_path / "undisturbed", tmp_path / "resumed"
     settings = {"epochs": EPOCHS, "batch_size": 4, **settings}
-    output = finish(start("undisturbed", **settings))
-    process = start("stopped", **settings)
-    wait_for(stopped / "checkpoints" / "epoch-0002.npz", process)
-    process.terminate()
-    finish(process, 128 + signal.SIGTERM)
-    assert "resuming after epoch " in finish(start("stopped", **settings))
+    output, stopped, resumption = train_in_turn(
+        tmp_path,
+        prepared_dataset,
+        Turn("undisturbed", settings),
+        Turn("stopped", settings, stop_at_check=45),  # in epoch 3
+        Turn("resumed", settings, start_at="stopped"),
+    )
+    assert "StoppedError: the checkpoint of epoch 3" in stopped
+    assert "resuming after epoch " in resumption
 
-    actual, expected = last_checkpoint(stopped), last_checkpoint(undisturbed)
+    actual, expected = last_checkpoint(resumed), last_checkpoint(undisturbed)
     assert len(expected.averages) == len(expected.weights) > 0
     for name in ("weights", "optimizer", "averages"):
         for left, right in zip(getattr(actual, name), getattr(expected, name)):
             np.testing.assert_array_equal(left, right)
-    assert len(history(stopped)) == EPOCHS
-    for left, right in zip(history(stopped), history(undisturbed)):
+    assert len(history(resumed)) == EPOCHS
+    for left, right in zip(history(resumed), history(undisturbed)):
         assert left == pytest.approx(right, rel=1e-12)
 
     # The model is that of the best epoch, with the averages as its weights.
@@ -86,7 +89,7 @@ def test_stopped_training_resumes_to_the_bit(
             np.testing.assert_array_equal(left, right)
     rates = [entry["learning_rate"] for entry in epochs]
     if settings["decay"] == "one_cycle":
-        assert rates.index(max(rates)) == 3  # 0.3 of 240 updates are in epoch 4
+        assert rates.index(max(rates)) == 1  # 0.3 of 120 updates are in epoch 2
         assert "a row weighs in the loss by its class: " in output
     else:
         assert rates == sorted(rates, reverse=True)
@@ -94,30 +97,26 @@ def test_stopped_training_resumes_to_the_bit(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("best_by", ["val_f1", "val_auc"])
-def test_chosen_metric_does_not_depend_on_the_ranks(
-    start: Train, tmp_path: Path, best_by: str
-) -> None:
+def test_chosen_metric_does_not_depend_on_the_ranks(tmp_path: Path, prepared_dataset: Path) -> None:
     """With weights that stay what they are; the averages of all ranks are validated."""
-    model = {**MODEL, "batch_norm": False, "dense_dropout": 0.0}
-    values = []
+    train = {
+        "epochs": 1,
+        "batch_size": 12,
+        "learning_rate": 1e-30,
+        "model": {**MODEL, "batch_norm": False, "dense_dropout": 0.0},
+        "sampling": "balanced",
+        "class_weights": {"lying": 10.0},
+        "average_weights": 0.9,
+    }
+    metrics = ("val_f1", "val_auc")
+    values: dict[tuple[str, int], list[float]] = {}
     for ranks in (1, 2):
-        output = finish(
-            start(
-                f"ranks_{ranks}",
-                ranks=ranks,
-                epochs=1,
-                batch_size=12,
-                learning_rate=1e-30,
-                model=model,
-                sampling="balanced",
-                class_weights={"lying": 10.0},
-                average_weights=0.9,
-                best_by=best_by,
-            )
-        )
-        assert "an epoch draws 77 rows, 38 of each of 2 classes, in " in output
-        (entry,) = history(tmp_path / f"ranks_{ranks}")
-        values.append([entry[best_by], entry["val_loss"], entry["val_accuracy"]])
-    assert values[0][0] > 0
-    assert values[1] == pytest.approx(values[0], abs=1e-6)
+        turns = [Turn(f"{name}_{ranks}", {**train, "best_by": name}) for name in metrics]
+        outputs = train_in_turn(tmp_path, prepared_dataset, *turns, ranks=ranks)
+        for name, output in zip(metrics, outputs):
+            assert "an epoch draws 77 rows, 38 of each of 2 classes, in " in output
+            (entry,) = history(tmp_path / f"{name}_{ranks}")
+            values[name, ranks] = [entry[name], entry["val_loss"], entry["val_accuracy"]]
+    for name in metrics:
+        assert values[name, 1][0] > 0
+        assert values[name, 2] == pytest.approx(values[name, 1], abs=1e-6)

@@ -17,7 +17,8 @@ from halftone.config import Config
 from halftone.errors import InputError
 from halftone.preprocess.run import preprocess
 from halftone.training import start_weights
-from training_jobs import MODEL, Train, finish, history
+from training_jobs import MODEL, history
+from trainings_in_turn import Turn, train_in_turn
 
 RESIDUAL = {"name": "residual", "stem_filters": 2, "filters": [2, 4], "strides_px": 2, "blocks": 1}
 LABELS = ["cat", "cow", "dog"]
@@ -33,10 +34,10 @@ def build(config: Config, classes: int) -> tf.keras.Model:
 def publish(tmp_path: Path, config: Callable[..., Config]) -> Callable[..., tf.keras.Model]:
     """Publish a network with random weights, also of batch normalisation, as out of a training."""
 
-    def publish(**model: Any) -> tf.keras.Model:
-        settings = config(train={"model": {**RESIDUAL, **model}})
-        folder = saved_model.save(tmp_path / "first", settings, LABELS)
-        network = build(settings, len(LABELS))
+    def publish(labels: list[str] = LABELS, **model: Any) -> tf.keras.Model:
+        settings = config(train={"model": model if "name" in model else {**RESIDUAL, **model}})
+        folder = saved_model.save(tmp_path / "first", settings, labels)
+        network = build(settings, len(labels))
         rng = np.random.default_rng(5)
         network.set_weights([rng.normal(size=weight.shape) for weight in network.get_weights()])
         network.save(folder / model_directory.read_model_info(str(folder)).network)
@@ -107,34 +108,39 @@ def test_layer_of_another_shape_is_named(
 
 @pytest.mark.slow
 def test_body_of_a_model_of_other_classes(
-    start: Train,
+    publish: Callable[..., tf.keras.Model],
     tmp_path: Path,
     spark: SparkSession,
     draw_images: DrawImages,
     config: Callable[..., Config],
 ) -> None:
     model = {**MODEL, "batch_norm": False, "dense_dropout": 0.0}
-    finish(start("two", model=model))
-    (tmp_path / "dataset").rename(tmp_path / "other")
+    there = publish(["lying", "upright"], **model).get_weights()
     images = draw_images("three", ("lying", "rising", "upright"), each=30)
     settings = config(preprocess={"rows_per_shard": 8}, splits={"validation_fraction": 0.25})
-    preprocess(settings, str(images), str(tmp_path / "dataset"), lambda: spark)
-    first = str(tmp_path / "two")
+    dataset = tmp_path / "dataset"
+    preprocess(settings, str(images), str(dataset), lambda: spark)
+    first = str(tmp_path / "first")
     # Two ranks: rank 0 alone reads the weights. The learning rate is too small to change them.
-    train = {"learning_rate": 1e-9, "model": model, "start_from": first, "ranks": 2}
+    train = {"learning_rate": 1e-9, "model": model, "start_from": first}
     # The ranks agree on the phase when they resume: the optimizers differ in their variables.
     train |= {"freeze": "all", "unfreeze_after_epochs": 1, "unfreeze_learning_rate": 1e-10}
-    train |= {"epochs": 2, "average_weights": 0.9}
-    output = finish(start("three_classes", **train))
+    train |= {"average_weights": 0.9}
+    output, resumed = train_in_turn(
+        tmp_path,
+        dataset,
+        Turn("two_epochs", {**train, "epochs": 2}),
+        Turn("three_classes", {**train, "epochs": 3}, start_at="two_epochs"),
+        ranks=2,
+    )
     assert (
         f"starting from the body of {first}, 2 layers with weights; the output layer (probability) "
         "is new, as the classes are lying, upright there and lying, rising, upright here\n"
     ) in output
     assert "2 layers are frozen until epoch 1 (train.freeze all): 27 of 1,643 parameters" in output
     assert "from epoch 2 on all layers are trained, 1,643 of 1,643 parameters" in output
-    resumed = finish(start("three_classes", **{**train, "epochs": 3}))
     assert f"resuming after epoch 2, from {tmp_path}/three_classes" in resumed
-    there, here = (published_weights(tmp_path / name) for name in ("two", "three_classes"))
+    here = published_weights(tmp_path / "three_classes")
     assert len(here) == len(there) == 6
     for expected, actual in zip(there[:-2], here[:-2]):
         np.testing.assert_allclose(actual, expected, atol=1e-6)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Optional
 
-from halftone.archives import fixed_records, parquet_rows, tar, tfrecord, zip_file
+from halftone.archives import fixed_records, hdf5, parquet_rows, tar, tfrecord, zip_file
 from halftone.archives.format_names import (
     CIFAR10,
     CIFAR100,
     COMPRESSED,
+    HDF5,
     IDX,
     PARQUET,
     TAR,
@@ -24,6 +25,7 @@ FORMATS: dict[str, ArchiveFormat] = {
     ZIP: zip_file,
     PARQUET: parquet_rows,
     TFRECORD: tfrecord,
+    HDF5: hdf5,
     **dict.fromkeys((IDX, CIFAR10, CIFAR100), fixed_records),
 }
 
@@ -47,7 +49,9 @@ def list_members(archive: ArchiveFile) -> Iterator[Member]:
     """
     format_ = find_format(archive.url)
     if format_ is None:
-        ending = ".tfrecord" if ".tfrec" in archive.url.rpartition("/")[2].lower() else ".tar"
+        name = archive.url.rpartition("/")[2].lower()
+        ending = ".tfrecord" if ".tfrec" in name else ".tar"
+        ending = ".h5" if name.endswith((".h5.gz", ".hdf5.gz")) else ending
         raise ArchiveError(
             f"{archive.url}: a compressed archive can only be read from its beginning on, and not "
             f"by several tasks; unpack it to a {ending} file, such as with gzip -d"

@@ -219,8 +219,8 @@ class PreprocessSettings(ConfigSection):
     )
     catalogue_boxes: bool = Field(
         False,
-        description="each box of a file of COCO is an image of its own; a table has boxes if it "
-        "has the columns x, y, width and height",
+        description="each box of a file of COCO, or of a manifest, is an image of its own; a table "
+        "has boxes if it has the columns x, y, width and height",
         json_schema_extra=ADDED,
     )
     suffixes: tuple[str, ...] = Field(
@@ -230,15 +230,16 @@ class PreprocessSettings(ConfigSection):
     archives: Literal["auto", "read", "ignore"] = Field(
         "auto",
         description="whether images in archives and tables are read (.tar and WebDataset, .zip, "
-        ".parquet, TFRecord, IDX, CIFAR's .bin): auto reads them if the folder has no files that "
-        "are images, read always, ignore never; archives that are not read are counted as ignored",
+        ".parquet, TFRecord, HDF5, IDX, CIFAR's .bin): auto reads them if the folder has no files "
+        "that are images, read always, ignore never; archives that are not read are counted as "
+        "ignored",
         json_schema_extra=ADDED,
     )
     archive_labels: Literal["stored", "path"] = Field(
         "stored",
         description="the labels of images in archives: stored uses those that the archives hold "
-        "(of WebDataset, Parquet, TFRecord, IDX and CIFAR), and label_from if they hold none; path "
-        "always uses label_from, with the archive as a folder of its name",
+        "(of WebDataset, Parquet, TFRecord, HDF5, IDX and CIFAR), and label_from if they hold "
+        "none; path always uses label_from, with the archive as a folder of its name",
         json_schema_extra=ADDED,
     )
     max_reject_fraction: float = Field(

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Optional
 
-import tensorflow as tf
-
 from halftone import model_directory, storage
 from halftone.dataset import manifest
 from halftone.errors import InputError
@@ -34,7 +32,7 @@ from halftone.export.latency import measure_latency
 from halftone.export.parity import MAX_DIFFERENCE, check_parity, compare_predictions
 from halftone.locking.output import hold_output
 from halftone.model_directory import ModelInfo
-from halftone.models import saved_model
+from halftone.models import gpus, saved_model
 from halftone.system.cores import num_threads
 
 _SCHEMA_VERSION = 1
@@ -150,7 +148,7 @@ def _make_export(source: _Source, export_format: str, folder: str) -> dict[str, 
     """Write the files of an export to a local folder, and return its measures for export.json."""
     # Parity is that of CPUs, and a GPU would round otherwise.
     with suppress(RuntimeError):  # it has run something in this process
-        tf.config.set_visible_devices([], "GPU")
+        gpus.take_no_gpu()
     info = source.model_info
     network = saved_model.load_network(storage.join(source.model, info.network))
     exported = ExportedNetwork(network, info.labels, info.shape())

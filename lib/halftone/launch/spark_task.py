@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pyarrow as pa
-from pyspark import SparkFiles, TaskContext
+from pyspark import SparkFiles
 
 from halftone.launch import rank
 from halftone.launch.connection import DriverAddress, Handshake, encode_exit
@@ -57,18 +57,11 @@ def run_rank(driver: DriverAddress, tables: Iterator[pa.Table]) -> Iterator[pa.T
 
 
 def rank_environment() -> dict[str, str]:
-    """Return what a rank needs besides the worker's environment.
+    """Return what a rank needs besides the worker's environment, which names the task's GPUs.
 
-    These are the import path, which holds the packages of --py-files, and the GPUs of the task.
+    This is the import path, which holds the packages of --py-files.
     """
-    environment = {
-        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
-    }
-    context = TaskContext.get()
-    gpus = context.resources().get("gpu") if context else None
-    if gpus is not None and "CUDA_VISIBLE_DEVICES" not in os.environ:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus.addresses)
-    return environment
+    return {"PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path)}
 
 
 def _wait_for_exit(process: subprocess.Popen[bytes], connection: socket.socket) -> int:

@@ -40,7 +40,7 @@ class JsonLine(NamedTuple):
     keys: Mapping[str, int]  # the number of the column, by the key as it is written
     meanings: frozenset[str]  # cleaned keys that a column could have
 
-    def parse(self, text: str) -> list[str]:
+    def parse(self, text: str) -> list[list[str]]:
         cells = [EMPTY_TEXTS.get(name, "") for name in self.columns]
         seen = set()
         for key, value in parse_object(text).items():
@@ -61,7 +61,7 @@ class JsonLine(NamedTuple):
         if not cells[path_number]:
             title = next(key for key, number in self.keys.items() if number == path_number)
             raise LineError(f"has no {title}")
-        return cells
+        return [cells]
 
     def _find_column(self, key: str) -> int:
         """Return the number of the column of a key that is written otherwise in other lines."""

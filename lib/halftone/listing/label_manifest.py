@@ -13,13 +13,14 @@ from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing.json_lines import format_value, parse_object, sample_objects
 from halftone.listing.line_table import SAMPLE_LINES, LineError, LineTable, table_size
+from halftone.listing.manifest_boxes import CLASS_MAP, find_boxes, has_boxes
 from halftone.listing.table_columns import ColumnTitles, KnownColumns
 
 ENDING = ".manifest"
 PATH_KEY = "source-ref"
 _TEXT_KEY = "source"  # holds what is labelled, in place of its path
 _METADATA = "-metadata"
-_CLASS_NAME, _CLASS_MAP, _TYPE = "class-name", "class-map", "type"
+_CLASS_NAME, _TYPE = "class-name", "type"
 _CLASSIFICATION = "groundtruth/image-classification"
 _CURE = "set preprocess.label_column to the attribute that is the label"
 
@@ -28,22 +29,25 @@ class ManifestLine(NamedTuple):
     """The format of a line."""
 
     columns: tuple[str, ...]  # path, and label if the first lines have one
-    attribute: Optional[str]  # that is the label; None: the only one
+    attribute: Optional[str]  # that is the label, or has the boxes; None: the only one
+    boxes: bool = False  # each box is a row
 
-    def parse(self, text: str) -> list[str]:
+    def parse(self, text: str) -> list[list[str]]:
         found = parse_object(text)
         path = found.get(PATH_KEY)
         if not isinstance(path, str) or not path:
             raise LineError(f"has no {PATH_KEY}, the path of an image")
+        if self.boxes:
+            return list(map(list, find_boxes(found, path, self.attribute).items()))
         label = find_label(found, self.attribute)
         if schema.LABEL in self.columns:
-            return [path, label]
+            return [[path, label]]
         if label:
             raise LineError(
                 f"has the label {label!r}, and none of the first {SAMPLE_LINES:,} lines has one; "
                 "write a line with a label first"
             )
-        return [path]
+        return [[path]]
 
 
 def find_label(found: Mapping[str, Any], attribute: Optional[str]) -> str:
@@ -97,11 +101,11 @@ def _label_of(found: Mapping[str, Any], name: str) -> str:
     if _CLASS_NAME in metadata:
         return format_value(f"{name}{_METADATA}.{_CLASS_NAME}", metadata[_CLASS_NAME] or "")
     if isinstance(value, list):  # of a job that may choose several classes
-        return _only_class(name, value, metadata.get(_CLASS_MAP))
-    if isinstance(value, dict) and "annotations" in value:
+        return _only_class(name, value, metadata.get(CLASS_MAP))
+    if has_boxes(value):
         raise LineError(
-            f"has boxes in {name!r}; Halftone classifies whole images. Write a manifest of images "
-            f"with one label, or {_CURE}"
+            f"has boxes in {name!r}; set preprocess.catalogue_boxes: true, so that each box is an "
+            f"image, write a manifest of images with one label, or {_CURE}"
         )
     return format_value(name, value)
 
@@ -113,7 +117,7 @@ def _only_class(name: str, numbers: list[Any], class_map: Any) -> str:
         raise LineError(f"has {len(numbers)} classes in {name!r}; an image has one label")
     number = format_value(name, numbers[0])
     if isinstance(class_map, dict) and number in class_map:
-        return format_value(f"{_CLASS_MAP} of {name}", class_map[number])
+        return format_value(f"{CLASS_MAP} of {name}", class_map[number])
     return number
 
 
@@ -143,5 +147,5 @@ def open_manifest(url: str, root: str, titles: ColumnTitles) -> tuple[LineTable,
             "Correct preprocess.label_column"
         )
     columns = (schema.PATH, schema.LABEL) if has_labels else (schema.PATH,)
-    table = LineTable(url, root, table_size(url), ManifestLine(columns, attribute))
+    table = LineTable(url, root, table_size(url), ManifestLine(columns, attribute, titles.boxes))
     return table, KnownColumns(dict(enumerate(columns)), [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple, Optional, Protocol
 
 import pyarrow as pa
@@ -36,8 +36,8 @@ class LineFormat(Protocol):
     def columns(self) -> tuple[str, ...]:
         """The names of the columns, see TABLE_COLUMNS."""
 
-    def parse(self, text: str) -> Sequence[str]:
-        """Return the cells of a line as texts. Raises LineError."""
+    def parse(self, text: str) -> Sequence[Sequence[str]]:
+        """Return the rows of a line, mostly one, as the texts of their cells. Raises LineError."""
 
 
 class LineTable(NamedTuple):
@@ -67,19 +67,21 @@ class LineTable(NamedTuple):
             InputError: as `list_unit`.
         """
         lines = read_lines(self.url, TextPart(*unit))
-        while some := [self._parse(line) for line in islice(lines, SLICE_ROWS)]:
+        rows = chain.from_iterable(map(self._parse, lines))
+        while some := list(islice(rows, SLICE_ROWS)):
             columns = [arrow.string_array(texts) for texts in zip(*some)]
             yield pa.table(columns, names=list(self.format.columns))
 
-    def _parse(self, line: TextLine) -> Sequence[str]:
+    def _parse(self, line: TextLine) -> Sequence[Sequence[str]]:
         try:
-            cells = self.format.parse(line.text)
-            for name, cell in zip(self.format.columns, cells):
-                if not cell.isascii():
-                    _check_encoding(name, cell)
+            rows = self.format.parse(line.text)
+            for cells in rows:
+                for name, cell in zip(self.format.columns, cells):
+                    if not cell.isascii():
+                        _check_encoding(name, cell)
         except LineError as error:
             raise line_error(self.url, line.start, str(error)) from None
-        return cells
+        return rows
 
 
 def _check_encoding(name: str, text: str) -> None:

@@ -19,7 +19,7 @@ class LstLine(NamedTuple):
 
     columns: tuple[str, ...] = (schema.PATH, schema.LABEL)
 
-    def parse(self, text: str) -> list[str]:
+    def parse(self, text: str) -> list[list[str]]:
         cells = text.split("\t")
         if len(cells) < 3:
             raise LineError(f"has {len(cells)} cells, {text[:60]!r}; it must be {_LINE}")
@@ -32,7 +32,7 @@ class LstLine(NamedTuple):
             raise LineError(f"has the index {index!r}, not a whole number; it must be {_LINE}")
         if not path:
             raise LineError("has no path")
-        return [path, _format_label(label.strip())]
+        return [[path, _format_label(label.strip())]]
 
 
 def _format_label(text: str) -> str:

@@ -200,7 +200,7 @@ def _read_last_holding(root: str) -> tuple[int, Optional[_Holding]]:
 
 def _read_holding(root: str, number: int) -> Optional[_Holding]:
     url = _holding_url(root, number)
-    # hdfs and some mounted stores cannot write atomically: a heartbeat may be half written.
+    # Some mounted stores cannot write atomically: a heartbeat may be half written.
     for delay_secs in (*_REREAD_AFTER_SECS, None):
         try:
             raw: dict[str, Any] = storage.read_json(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Callable, NamedTuple
 
@@ -86,6 +87,7 @@ def _load_network(url: str, threads: int, views: str) -> Network:
 def load_model(url: str, threads: int) -> Any:
     """Load a Keras model from storage; the worker keeps it for all its tasks."""
     limit_threads(threads)
+    _take_named_gpu()
     from halftone.models import saved_model
 
     return saved_model.load_network(url)
@@ -102,6 +104,21 @@ def limit_threads(threads: int) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _take_named_gpu() -> None:
+    """Compute on the first GPU of CUDA_VISIBLE_DEVICES, and on none if it is not set.
+
+    Spark's assignment is there, see `spark.task_gpus`. Without one all tasks of a machine would
+    share a card, whose memory may not be enough for them.
+    """
+    from halftone.models import gpus  # imports TensorFlow
+
+    with suppress(RuntimeError):  # the worker has computed before, and stays where it did
+        if "CUDA_VISIBLE_DEVICES" in os.environ:
+            gpus.take_gpu()
+        else:
+            gpus.take_no_gpu()
 
 
 def load_network(url: str, views: str) -> Network:

@@ -8,7 +8,7 @@ cores and GPUs of an executor and of a task.
 On a cluster the default parallelism is 2 until the third core has registered. So a job of one row
 is run first, which waits for an executor, and a job of two tasks tells whether there are one core
 or two. Measured with Spark 3.5 on a standalone cluster of one and of two workers with a core each,
-and on three executors with two cores and a GPU each (tests/spark/test_slots.py).
+and on two executors with three cores and two GPUs each (tests/spark/test_slots.py).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from halftone import arrow, logs
 from halftone.errors import is_lasting
+from halftone.spark.task_gpus import name_task_gpus
 from halftone.storage import clients
 
 _logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class ArrowFunction:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         clients.apply_client_environment(self._environment)
+        name_task_gpus()
         logs.start_worker(self._log_environment)
         try:
             tables = (pa.Table.from_batches([batch]) for batch in batches)

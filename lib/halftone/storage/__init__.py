@@ -15,6 +15,7 @@ from halftone.storage.files import (
     write_bytes,
     write_json,
 )
+from halftone.storage.held_blocks import HeldBlocks
 from halftone.storage.listing import (
     check_folder,
     exists,
@@ -45,6 +46,7 @@ from halftone.storage.urls import is_local, join, normalise_url
 __all__ = [
     "FileInfo",
     "FolderPlace",
+    "HeldBlocks",
     "Piece",
     "WindowedFile",
     "check_folder",

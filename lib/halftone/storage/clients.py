@@ -24,6 +24,7 @@ _CLIENTS = {
     "s3": ("s3fs", "s3"),
     "gs": ("gcsfs", "gcs"),
     **dict.fromkeys(_AZURE_PROTOCOLS, ("adlfs", "azure")),
+    "hdfs": ("hdfs-native", "hdfs"),
     "webhdfs": ("requests", "hdfs"),
 }
 # Packages whose exceptions are errors of a store, besides OSError.
@@ -170,15 +171,11 @@ def _open_client(protocol: str, host: str) -> Any:
         account = AzureStore._get_kwargs_from_urls(f"abfs://{host}")
         # Its arguments, the key of the cache, do not have what comes from the environment.
         return AzureStore(**account, **options, skip_instance_cache=True)
-    try:
-        filesystem, _ = fsspec.core.url_to_fs(f"{protocol}://{host}", **options)
-    except OSError as error:
-        if "Unable to load lib" in str(error):  # of Java or Hadoop
-            raise InputError(
-                f"{protocol}:// needs Java and Hadoop on this machine: {error}; set JAVA_HOME, "
-                "HADOOP_HOME and CLASSPATH"
-            ) from error
-        raise
+    if protocol == "hdfs":
+        from halftone.storage.hdfs import HdfsStore
+
+        return HdfsStore(host, **options, **fsspec.config.conf.get("hdfs", {}))
+    filesystem, _ = fsspec.core.url_to_fs(f"{protocol}://{host}", **options)
     return filesystem
 
 

@@ -115,19 +115,11 @@ def _read_exactly(file: io.FileIO, num_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-class WindowedFile(io.RawIOBase):
-    """A file to read at any place, of which a window behind the last place read is held.
+class SeekableFile(io.RawIOBase):
+    """A file to read at any place."""
 
-    Reading forwards takes a request for each window; what is skipped beyond the window is not read.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-
-    def __init__(self, url: str, size_bytes: int, window_bytes: int) -> None:
-        self._url, self._size_bytes, self._window_bytes = url, size_bytes, window_bytes
-        self._position = self._start = 0
-        self._window = b""
+    def __init__(self, size_bytes: int) -> None:
+        self._size_bytes, self._position = size_bytes, 0
 
     def readable(self) -> bool:
         return True
@@ -144,6 +136,21 @@ class WindowedFile(io.RawIOBase):
         if self._position < 0:
             raise OSError("a place before the beginning of the file")
         return self._position
+
+
+class WindowedFile(SeekableFile):
+    """A file to read at any place, of which a window behind the last place read is held.
+
+    Reading forwards takes a request for each window; what is skipped beyond the window is not read.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+
+    def __init__(self, url: str, size_bytes: int, window_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self._url, self._window_bytes = url, window_bytes
+        self._start, self._window = 0, b""
 
     def read(self, size: int = -1) -> bytes:
         left = max(0, self._size_bytes - self._position)

@@ -27,6 +27,11 @@ class S3Store(s3fs.S3FileSystem):
     Its calls use the part of a path behind the bucket as the key, unchanged.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # s3fs alone names the payer when it reads, but not when it writes or deletes.
+        self.s3_additional_kwargs: dict[str, Any] = {**self.s3_additional_kwargs, **self.req_kw}
+
     async def set_session(self, *args: Any, **kwargs: Any) -> Any:
         client = await super().set_session(*args, **kwargs)
         # Once, however often it is called.
@@ -56,7 +61,6 @@ class S3Store(s3fs.S3FileSystem):
             Prefix=prefix,
             MaxKeys=max_objects,
             **position,
-            **self.req_kw,
         )
         objects = [
             StoredObject(found["Key"].removeprefix(prefix), found["Size"], found["LastModified"])
@@ -66,7 +70,7 @@ class S3Store(s3fs.S3FileSystem):
 
     def object_info(self, path: str) -> StoredObject:
         bucket, key, _ = self.split_path(path)
-        found = self.call_s3("head_object", Bucket=bucket, Key=key, **self.req_kw)
+        found = self.call_s3("head_object", Bucket=bucket, Key=key)
         return StoredObject("", found["ContentLength"], found.get("LastModified", UNKNOWN_TIME))
 
     def delete_tree(self, path: str) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from halftone.errors import InputError
 from halftone.feed.world import World
-from halftone.models import layer_weights
+from halftone.models import gpus, layer_weights
 from halftone.system import cores
 
 # The state of the random number generator of each random layer.
@@ -27,13 +27,8 @@ def configure_process(world: World, seed: int, precision: str) -> None:
     Raises:
         InputError: TensorFlow was used in this process before, as in a notebook.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        # Horovod: Spark may make only one GPU visible to a task; it is then the first.
-        gpu = gpus[world.local_rank] if len(gpus) >= world.local_size else gpus[0]
-        tf.config.set_visible_devices(gpu, "GPU")
-        tf.config.experimental.set_memory_growth(gpu, True)
-    else:
+    # Spark may make only one GPU visible to a rank; it is then the first, whatever the rank.
+    if not gpus.take_gpu(world.local_rank):
         # Bitwise reproducible on CPUs only: on GPUs it is slow, and some layers do not support it.
         tf.config.experimental.enable_op_determinism()
     try:
