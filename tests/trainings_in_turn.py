@@ -56,7 +56,7 @@ def _train_all(path: str) -> None:
     """What each rank does."""
     import shutil
 
-    from halftone import config
+    from halftone import config, logs
     from halftone.dataset import manifest
     from halftone.errors import InputError, RunError
     from halftone.feed import world
@@ -64,6 +64,7 @@ def _train_all(path: str) -> None:
     from halftone.training import determinism, epoch_callback, stop_flag
     from halftone.training.fit import fit_rank
 
+    logs.start(libraries=False)
     this_world = world.detect_world()
     if not this_world.is_first:
         # The clocks of the other ranks run 100 times as fast: ranks that relied on their own clock
@@ -91,6 +92,7 @@ def _train_all(path: str) -> None:
         with (
             open(f"{output}.rank-{this_world.rank}.txt", "w") as file,
             contextlib.redirect_stdout(file),
+            contextlib.redirect_stderr(file),
         ):
             try:
                 if this_world.size == 1 and not job["stop_at_check"]:

