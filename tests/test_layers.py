@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,7 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+NAMES = frozenset(MODULES)
 
 
 def package_of(module: str) -> str:
@@ -76,7 +78,8 @@ def package_of(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, also inside functions.
 
     `from a import b` imports `a.b` where that is a module of halftone, else `a`.
@@ -88,15 +91,16 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             members = {f"{node.module}.{alias.name}" for alias in node.names}
-            names.update(members & set(MODULES))
-            if members - set(MODULES):
+            names.update(members & NAMES)
+            if members - NAMES:
                 names.add(str(node.module))
-    return names
+    return frozenset(names)
 
 
-def package_imports(module: str) -> set[str]:
+@cache
+def package_imports(module: str) -> frozenset[str]:
     """The modules of halftone that a module imports."""
-    return {name for name in imports(MODULES[module]) if name in MODULES} - {"halftone", module}
+    return (imports(MODULES[module]) & NAMES) - {"halftone", module}
 
 
 def users(library: str) -> set[str]:
