@@ -32,7 +32,7 @@ RUN_BY = {
     "jobs/score.py --config": f"{JOBS}::test_from_images_to_a_scored_model",
     "jobs/score.py --config --images --output": README,
     "jobs/score.py --config --images --output --set": (
-        "tests/jobs/test_connect_jobs.py::test_new_images_on_an_object_store"
+        "tests/jobs/test_connect_jobs.py::test_all_jobs_on_an_object_store"
     ),
     "jobs/score.py --baseline --config --model --output": README,
     "jobs/score.py --config --model": (

@@ -118,7 +118,7 @@ def test_all_jobs_on_an_object_store(
     models = [bucket.json(f"{results}/model/model.json") for results in ("classic", "connect")]
     assert [model["ranks"] for model in models] == [2, 2]
     assert models[0]["version"] == models[1]["version"]
-    both("score", [], ["--set", f"spark.remote={connect_server.url}"])
+    both("score", [], [])
     rows = bucket.predictions("classic")
     assert len(rows) > 10
     assert bucket.predictions("connect") == rows
@@ -128,7 +128,10 @@ def test_all_jobs_on_an_object_store(
     both(
         "score",
         ["--images", f"{ROOT}/images", "--output", f"{ROOT}/classic-images/scores"],
-        ["--images", f"{ROOT}/images", "--output", f"{ROOT}/connect-images/scores"],
+        [
+            *("--images", f"{ROOT}/images", "--output", f"{ROOT}/connect-images/scores"),
+            *("--set", f"spark.remote={connect_server.url}"),
+        ],
     )
     rows = bucket.predictions("classic-images")
     assert len(rows) == 121

@@ -22,6 +22,7 @@ from conftest import DrawImages, stripes
 from halftone.card.data_card import render_data_card
 from halftone.config import Config
 from halftone.dataset import manifest, schema
+from halftone.dataset.plain_reads import GUARD
 from halftone.errors import InputError
 from halftone.feed import row_groups
 from halftone.locking.lock import LockHeldError
@@ -489,9 +490,13 @@ def test_files_of_the_previous_version_stay_and_older_ones_are_removed(
         draw_images(each=end, start=end - 5)
         versions.append(run(images)[0])
     on_disk = set(data_files(tmp_path / "dataset"))
-    expected = {file.path for data in versions[1:] for file in data.files}
-    expected |= {name for data in versions[1:] for name in data.near_duplicates_files}
-    assert on_disk == expected
+    previous, newest = (
+        {file.path for file in data.files} | set(data.near_duplicates_files)
+        for data in versions[1:]
+    )
+    folders = {path.partition("/")[0] for path in previous - newest}
+    assert folders >= {"train", "near_duplicates"}
+    assert on_disk == previous | newest | {f"{folder}/{GUARD}" for folder in folders}
     assert sorted(os.listdir(tmp_path / "dataset" / "_versions")) == ["000002.json", "000003.json"]
 
 

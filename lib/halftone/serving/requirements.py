@@ -19,6 +19,7 @@ DISTRIBUTIONS = {
     "fsspec": ("fsspec",),
     "gcsfs": ("gcsfs",),
     "h5py": ("h5py",),
+    "hdfs_native": ("hdfs-native",),
     # Not `mlflow`, which adds the tracking server and its database.
     "mlflow": ("mlflow-skinny",),
     "numpy": ("numpy",),
