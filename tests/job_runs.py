@@ -52,7 +52,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def write_stripes_config(path: Path, root: str, epochs: int) -> None:
+def write_stripes_config(path: Path, root: str) -> None:
     """Write a config for the images of `draw_stripes` in `root`: small jobs, with 2 ranks."""
     settings: dict[str, Any] = {
         "name": "stripes",
@@ -66,7 +66,7 @@ def write_stripes_config(path: Path, root: str, epochs: int) -> None:
         "tracking": {"enabled": False},
         "train": {
             "ranks": 2,
-            "epochs": epochs,
+            "epochs": 30,
             "batch_size": 16,
             "learning_rate": 0.01,
             "model": {"name": "convnet", "filters": [4], "dense": [8]},

@@ -20,15 +20,6 @@ def pack() -> Path:
     return dist
 
 
-def pack_package() -> None:
-    """Make dist/halftone.zip alone, for nodes that have all packages."""
-    code = "import pack; pack.pack_halftone(pack.ROOT / 'dist/halftone.zip')"
-    (ROOT / "dist").mkdir(exist_ok=True)
-    with open(ROOT / "conf/deploy/pack.py") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT / "conf/deploy", check=True)
-
-
 def unpack(folder: Path) -> None:
     """Unpack the environment into a new folder."""
     folder.mkdir()

@@ -76,7 +76,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     packed.pack()
     folder = tmp_path_factory.mktemp("cluster")
     draw_stripes(folder / "images", ("lying", "upright"), each=80)
-    write_stripes_config(folder / "run.yaml", str(folder), epochs=30)
+    write_stripes_config(folder / "run.yaml", str(folder))
     with ExitStack() as stack:
         store = stack.enter_context(served(tmp_path_factory.mktemp("s3")))
         nodes = tmp_path_factory.mktemp("nodes")

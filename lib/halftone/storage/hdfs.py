@@ -62,15 +62,6 @@ class HdfsStore(HdfsFiles):
         settings = {**_DEFAULTS, **{name: _text(value) for name, value in options.items()}}
         self._client = _open_client(host, settings)
 
-    def cat_file(
-        self, path: str, start: Optional[int] = None, end: Optional[int] = None, **_: Any
-    ) -> bytes:
-        """Read a file, or its bytes from `start` up to, not including, `end`."""
-        start = start or 0
-        if end is not None and end <= start:
-            return b""
-        return self._retry(partial(self._cat_once, self._strip_protocol(path), start, end))
-
     def _cat_once(self, path: str, start: int, end: Optional[int]) -> bytes:
         with _translated_errors(path):
             file = self._client.read(path)

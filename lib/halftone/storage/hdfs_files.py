@@ -62,6 +62,10 @@ class HdfsFiles(AbstractFileSystem):
         """Delete a file, or a folder and all below it, if it exists."""
         raise NotImplementedError
 
+    def _cat_once(self, path: str, start: int, end: Optional[int]) -> bytes:
+        """Read the bytes of a file from `start` up to, not including, `end`, or to its end."""
+        raise NotImplementedError
+
     def _upload(self, path: str, content: Union[bytes, IO[bytes]]) -> None:
         """Write a file that no other writes, once."""
         raise NotImplementedError
@@ -75,6 +79,15 @@ class HdfsFiles(AbstractFileSystem):
         if path.startswith("/"):
             return path
         return "/" + path.partition("://")[2].partition("/")[2] if "://" in path else f"/{path}"
+
+    def cat_file(
+        self, path: str, start: Optional[int] = None, end: Optional[int] = None, **_: Any
+    ) -> bytes:
+        """Read a file, or its bytes from `start` up to, not including, `end`."""
+        start = start or 0
+        if end is not None and end <= start:
+            return b""
+        return self._retry(partial(self._cat_once, self._strip_protocol(path), start, end))
 
     def cat_ranges(
         self,

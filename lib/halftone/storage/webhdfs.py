@@ -133,16 +133,9 @@ class WebHdfsStore(HdfsFiles, WebHDFS):
             return socket.gethostbyname(parts.hostname or "")
         return str(parts.hostname)
 
-    def cat_file(
-        self, path: str, start: Optional[int] = None, end: Optional[int] = None, **_: Any
-    ) -> bytes:
-        """Read a file, or its bytes from `start` up to, not including, `end`."""
-        start = start or 0
-        if end is not None and end <= start:
-            return b""
+    def _cat_once(self, path: str, start: int, end: Optional[int]) -> bytes:
         length = {} if end is None else {"length": end - start}
-        path = self._strip_protocol(path)
-        return self._retry(partial(self._transfer, "OPEN", "GET", path, offset=start, **length))
+        return self._transfer("OPEN", "GET", path, offset=start, **length)
 
     def _upload(self, path: str, content: Union[bytes, IO[bytes]]) -> None:
         self._transfer("CREATE", "PUT", path, content, overwrite="true")
