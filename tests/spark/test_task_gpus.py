@@ -14,7 +14,8 @@ from halftone.spark.task_gpus import name_task_gpus
 def run_task(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> Optional[str]:
     """Return CUDA_VISIBLE_DEVICES in a task to which Spark has assigned GPUs."""
     resources = {"gpu": ResourceInformation("gpu", addresses)} if addresses else {}
-    context = TaskContext()
+    # TaskContext() would make itself the context of this process, and of the tests after this one.
+    context = object.__new__(TaskContext)
     context._resources = resources
     monkeypatch.setattr(TaskContext, "_taskContext", context)
     name_task_gpus()
