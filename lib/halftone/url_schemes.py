@@ -1,4 +1,4 @@
-"""The schemes of URLs that can be read and written, such as s3."""
+"""The schemes of URLs that can be read and written, such as s3, and the prefixes of tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import difflib
 import re
 from typing import Optional
 
+TABLE_PREFIX = "table:"  # of names of tables that Spark knows
+DELTA_PREFIX = "delta://"  # before the URL or the path of the folder of a Delta table
 # fmt: off
 _SCHEMES = (
     "s3", "gs", "abfs", "hdfs", "webhdfs", "file", "dbfs", "http", "https",

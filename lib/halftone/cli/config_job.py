@@ -23,6 +23,8 @@ def run_job(job: Callable[..., None], flags: JobFlags, args: argparse.Namespace)
     def load_and_run() -> None:
         given = [config.parse_flag(*flag) for flag in flags.given_settings(args)]
         settings = config.load_config(args.config, [*args.set, *given])
+        if "dataset" in flags.output_keys:
+            config.check_written_dataset(settings.paths.dataset)
         job_start.apply_settings(settings)
         if flags.output_keys and args.check:
             from halftone.preflight.check import check_cluster  # only --check needs it

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 
 from halftone import cli, summary
 from halftone.commands import catalogue
 from halftone.config import Config, require_path
+from halftone.dataset.named_dataset import with_dataset_url
 from halftone.lineage.job_run import report_job
 from halftone.scoring import score_dataset, score_images
+from halftone.scoring.fit_thresholds import needs_validation_split
 from halftone.spark.session import spark_session
 from halftone.tracking import mlflow_model, scores_card
 
@@ -21,16 +23,22 @@ def run(args: Namespace) -> int:
 
 
 def _score(config: Config) -> None:
-    images, dataset = config.paths.new_images, config.paths.dataset
+    images = config.paths.new_images
     model = require_path(config.paths.model, "model", "--model")
     output = require_path(config.paths.scores, "scores", "--output")
-    source = images or require_path(dataset, "dataset", "--dataset")
-    inputs = {"images" if images else "dataset": source, "model": model}
+    if not images:
+        require_path(config.paths.dataset, "dataset", "--dataset")
     with ExitStack() as stack:
+        session = cache(
+            partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark))
+        )
+        if not images or needs_validation_split(config.score):
+            config = with_dataset_url(config, session)
+        source = images or require_path(config.paths.dataset, "dataset", "--dataset")
+        inputs = {"images" if images else "dataset": source, "model": model}
         stack.enter_context(report_job(config.name, "score", inputs, {"scores": output}))
         if mlflow_model.is_mlflow_uri(model):
             model = mlflow_model.fetch_model(model, output, config.tracking)
-        session = partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark))
         if images:
             image_scores = score_images.score_images(config, source, model, output, session)
             text = summary.format_image_scores_summary(image_scores, output)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 
 from halftone import cli, summary
 from halftone.commands import catalogue
 from halftone.config import Config, require_path
+from halftone.dataset.named_dataset import with_dataset_url
 from halftone.launch.train import train_model
 from halftone.lineage.job_run import report_job
 from halftone.spark.session import spark_session
@@ -20,16 +21,16 @@ def run(args: Namespace) -> int:
 
 
 def _train(config: Config) -> None:
-    dataset = require_path(config.paths.dataset, "dataset", "--dataset")
+    require_path(config.paths.dataset, "dataset", "--dataset")
     output = require_path(config.paths.model, "model", "--output")
     with ExitStack() as stack:
+        session = cache(
+            partial(stack.enter_context, spark_session(f"{config.name}: train", config.spark))
+        )
+        config = with_dataset_url(config, session)
+        dataset = require_path(config.paths.dataset, "dataset", "--dataset")
         stack.enter_context(
             report_job(config.name, "train", {"dataset": dataset}, {"model": output})
         )
-        model_info = train_model(
-            config,
-            dataset,
-            output,
-            partial(stack.enter_context, spark_session(f"{config.name}: train", config.spark)),
-        )
+        model_info = train_model(config, dataset, output, session)
     print(summary.format_model_summary(model_info, output))

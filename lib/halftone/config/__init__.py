@@ -14,6 +14,7 @@ from halftone.config.families import FAMILIES
 from halftone.config.load import (
     apply_overrides,
     build_config,
+    check_written_dataset,
     config_from_mapping,
     diff_settings,
     flatten_settings,
@@ -64,6 +65,7 @@ __all__ = [
     "TrainSettings",
     "apply_overrides",
     "build_config",
+    "check_written_dataset",
     "collect_overrides",
     "config_from_mapping",
     "diff_settings",

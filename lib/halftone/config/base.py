@@ -13,11 +13,16 @@ from pydantic import (
 )
 
 from halftone.errors import InputError
-from halftone.url_schemes import describe_unknown_scheme
+from halftone.url_schemes import DELTA_PREFIX, TABLE_PREFIX, describe_unknown_scheme
 
 
 class ConfigError(InputError):
     """A setting is unknown, of the wrong type, out of range, or missing although required."""
+
+
+def names_table(url: str) -> bool:
+    """Return whether a path is the name or the folder of a table: table:NAME or delta://URL."""
+    return url.startswith((TABLE_PREFIX, DELTA_PREFIX))
 
 
 def _check_scheme(url: str) -> str:
@@ -27,8 +32,32 @@ def _check_scheme(url: str) -> str:
     return url
 
 
+def _check_path(url: str) -> str:
+    if names_table(url):
+        raise ValueError(
+            "names a table, which only a dataset that is read and a catalogue may be; give the URL "
+            "or the path of a folder"
+        )
+    return _check_scheme(url)
+
+
+def _check_table(url: str) -> str:
+    name = url.removeprefix(TABLE_PREFIX)
+    if name != url:
+        if not name or name.startswith("/"):
+            raise ValueError("must be table:NAME with a name of Spark, such as main.faces.all")
+        return url
+    folder = url.removeprefix(DELTA_PREFIX)
+    if not folder or names_table(folder):
+        raise ValueError("must be delta:// with a URL or a path, such as delta://s3://bucket/faces")
+    _check_scheme(folder)
+    return url
+
+
 # A local path, or a URL whose scheme is known.
-PathOrUrl = Annotated[str, AfterValidator(_check_scheme)]
+PathOrUrl = Annotated[str, AfterValidator(_check_path)]
+# The same, or a table that is read.
+TableOrUrl = Annotated[str, AfterValidator(_check_table)]
 
 
 def mistakes_message(source: str, mistakes: Sequence[str]) -> str:

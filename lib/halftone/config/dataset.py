@@ -13,8 +13,9 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import ConfigSection, PathOrUrl, check_one_group
+from halftone.config.base import ConfigSection, TableOrUrl, check_one_group
 from halftone.config.effects import ADDED, NOTHING, drop_added_defaults
+from halftone.url_schemes import TABLE_PREFIX
 
 # fmt: off
 _FIRST_SUFFIXES = (
@@ -28,7 +29,6 @@ _IMAGE_SUFFIXES = (
 # fmt: on
 _JPEG_QUALITY = 95
 DATABASE_PREFIX = "jdbc:"  # of URLs of databases
-TABLE_PREFIX = "table:"  # of names of tables that Spark knows
 READ_BY_SPARK = (DATABASE_PREFIX, TABLE_PREFIX)
 _PASSWORD = re.compile(r"(?i)(password|passwd|pwd)\s*=|//[^/@:?;]*:[^/@]*@")
 
@@ -192,7 +192,7 @@ class PreprocessSettings(ConfigSection):
         description="regular expression on the path below paths.images with one group that is the "
         "label; default: the name of the folder that contains the image",
     )
-    catalogue: Optional[PathOrUrl] = Field(
+    catalogue: Optional[TableOrUrl] = Field(
         None,
         description="table that lists the images, used instead of a listing of the folder: CSV, "
         "JSON Lines, a Parquet file, a folder of them or a Delta table; the column path holds "

@@ -10,7 +10,7 @@ from pydantic import (
     ValidationError,
 )
 
-from halftone.config.base import ConfigError
+from halftone.config.base import ConfigError, names_table
 from halftone.config.mistakes import describe_mistakes
 from halftone.config.overrides import Override, collect_overrides
 from halftone.config.root import Config
@@ -93,6 +93,20 @@ def require_path(value: Optional[str], key: str, flag: str) -> str:
     if not value:
         raise ConfigError(f"paths.{key} is not set; give it in the config file or as {flag} URL")
     return value
+
+
+def check_written_dataset(url: Optional[str]) -> None:
+    """Check that a dataset that is written is named by its folder, and not as a table.
+
+    Raises:
+        ConfigError: it is table:NAME or delta://URL.
+    """
+    if url and names_table(url):
+        raise ConfigError(
+            f"paths.dataset is {url}, the name of a table that exists, and preprocess and retrain "
+            "write the dataset; give the URL or the path of its folder, in the config file or as "
+            "--output of preprocess"
+        )
 
 
 def flatten_settings(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import ConfigSection, PathOrUrl
+from halftone.config.base import ConfigSection, PathOrUrl, TableOrUrl
 from halftone.config.card import CardSettings
 from halftone.config.dataset import PixelSpec, PreprocessSettings, SplitSettings
 from halftone.config.effects import NOTHING
@@ -36,8 +36,11 @@ class Paths(ConfigSection):
         description="JSON Lines, a file or a folder: notifications of the store of paths.images; "
         "preprocess reads the objects that they name instead of a listing",
     )
-    dataset: Optional[PathOrUrl] = Field(
-        None, description="written by preprocess, read by train and score"
+    dataset: Optional[TableOrUrl] = Field(
+        None,
+        description="folder that is written by preprocess and retrain, and read by train, score "
+        "and export, which also take a name that Spark knows the dataset by, such as "
+        "table:main.faces.all, or delta:// and the folder, such as delta://s3://bucket/faces",
     )
     model: Optional[PathOrUrl] = Field(None, description="written by train, read by score")
     scores: Optional[PathOrUrl] = Field(None, description="predictions, metrics and report")

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from halftone.config.base import ConfigSection, PathOrUrl
+from halftone.config.base import ConfigSection, TableOrUrl
 from halftone.config.effects import ADDED, METRICS, NOTHING, ROWS, SHOWN
 
 NO_VIEWS: Final = "none"
@@ -78,7 +78,7 @@ class ScoreSettings(ConfigSection):
         "at most this many",
         json_schema_extra={**SHOWN, **ADDED},
     )
-    catalogue: Optional[PathOrUrl] = Field(
+    catalogue: Optional[TableOrUrl] = Field(
         None,
         description="table that lists raw images, in one of the formats of preprocess.catalogue, "
         "with a column path and optionally a column label",
@@ -91,7 +91,7 @@ class ScoreSettings(ConfigSection):
         "the images of each of their values",
         json_schema_extra={**METRICS, **ADDED},
     )
-    slice_catalogue: Optional[PathOrUrl] = Field(
+    slice_catalogue: Optional[TableOrUrl] = Field(
         None,
         description="CSV or JSON Lines file, Parquet file or folder of Parquet files with a column "
         "path and the columns of slices; default: the catalogue that the dataset was made from, or "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -17,6 +19,7 @@ from halftone.dataset.plain_reads import GUARD, allow_plain_reads, refuse_plain_
 from halftone.dataset.shard_files import ShardFile, SplitTotals
 from halftone.dataset.splits import SPLITS
 from halftone.errors import InputError
+from halftone.url_schemes import TABLE_PREFIX
 
 MANIFEST_NAME = "manifest.json"
 CONTACT_SHEETS = "contact_sheets"
@@ -24,6 +27,8 @@ CONTACT_SHEETS = "contact_sheets"
 # underscore.
 VERSIONS = "_versions"
 REJECTS, DUPLICATES, NEAR_DUPLICATES = "rejects", "duplicates", "near_duplicates"
+_TABLES = (*SPLITS, REJECTS, DUPLICATES, NEAR_DUPLICATES)  # the folders that are tables
+_TABLE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){1,2}")  # main.faces.all
 # A manifest with more shards has them in a Parquet file: a reader of one split need not parse all.
 MAX_LISTED_FILES = 2000
 # The schema version of a manifest that lists its shards is schema.SCHEMA_VERSION, which an older
@@ -141,7 +146,7 @@ def read_manifest(root: str) -> Manifest:
     try:
         raw = storage.read_json(url)
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(_no_dataset_message(root)) from None
+        raise InputError(describe_missing(root)) from None
     except InputError:  # which is a ValueError
         raise
     except ValueError as error:
@@ -171,15 +176,33 @@ def read_manifest(root: str) -> Manifest:
     return manifest
 
 
-def _no_dataset_message(root: str) -> str:
+def describe_missing(root: str, catalogue: Optional[str] = None) -> str:
+    """Return why there is no dataset at `root`, which has no manifest, and what to do.
+
+    Args:
+        root: the canonical URL of a folder.
+        catalogue: if `root` is another Delta table, the value of preprocess.catalogue that names
+            it; default: `root`.
+    """
     folder, _, name = root.rpartition("/")
     if name == MANIFEST_NAME:
         return f"{root}: is a file of a dataset; give its folder, {folder}"
     if storage.is_local(root) and storage.file_size(root) is not None:
         return f"{root}: is a file; a dataset is the folder that jobs/preprocess.py has written"
+    if name in _TABLES and storage.exists(storage.join(folder, MANIFEST_NAME)):
+        return f"{root}: is the table {name} of a dataset; give the folder of the dataset, {folder}"
+    if delta_log.has_log(root):
+        return (
+            f"{root}: is a Delta table and no dataset of Halftone (no {MANIFEST_NAME}); make a "
+            "dataset of the images that its rows list, with preprocess.catalogue: "
+            f"{catalogue or root}"
+        )
+    hint = ""
+    if folder == os.getcwd() and _TABLE_NAME.fullmatch(name) and not storage.exists(root):
+        hint = f"; if {name} is a table that Spark knows, write {TABLE_PREFIX}{name}"
     return (
         f"{root}: no dataset here (no {MANIFEST_NAME}); run jobs/preprocess.py, or check "
-        "paths.dataset or --dataset"
+        f"paths.dataset or --dataset{hint}"
     )
 
 
@@ -245,7 +268,7 @@ def remove_unreferenced_files(root: str, manifest: Manifest) -> None:
     for name in names:
         if name not in kept and f"{VERSIONS}/{name}" not in tables:
             storage.remove(storage.join(versions, name))
-    for folder in (*SPLITS, REJECTS, DUPLICATES, NEAR_DUPLICATES, CONTACT_SHEETS):
+    for folder in (*_TABLES, CONTACT_SHEETS):
         # The names of one folder at a time, as a dataset may have a million shards.
         referenced = {name: _list_files(root, documents[name], folder) for name in kept}
         _clean_folder(root, folder, referenced, newest)

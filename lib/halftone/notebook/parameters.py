@@ -21,6 +21,7 @@ from pyspark.sql import SparkSession
 from halftone import logs, printable
 from halftone.config import Config, build_config, flatten_settings, require_path
 from halftone.config.overrides import PATHS_PREFIX, parse_text, read_environment, variable_name
+from halftone.dataset import named_dataset
 from halftone.errors import InputError, RunError
 from halftone.spark.connect import is_connect
 from halftone.spark.session import prepare_session, spark_session
@@ -91,6 +92,16 @@ def required_paths(config: Config, *names: str) -> list[str]:
         ConfigError: one of them is not set.
     """
     return [require_path(getattr(config.paths, name), name, PATHS_PREFIX + name) for name in names]
+
+
+def with_dataset_url(config: Config) -> Config:
+    """Return the config with the URL of a dataset to read that is named as a table.
+
+    Raises:
+        InputError: as named_dataset.find_dataset.
+    """
+    with open_session(config, "dataset") as session:
+        return named_dataset.with_dataset_url(config, session)
 
 
 def read_parameters(defaults: Mapping[str, str]) -> dict[str, Parameter]:

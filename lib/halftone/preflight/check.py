@@ -7,7 +7,8 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import ExitStack
+from functools import cache, partial
 from typing import NamedTuple, Optional
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from pyspark.sql import Row, SparkSession
 
 from halftone import storage
 from halftone.config import Config
+from halftone.dataset.named_dataset import find_dataset
 from halftone.errors import InputError
 from halftone.preflight import checks, probe_host, probe_storage
 from halftone.preflight.probe_host import HostReport
@@ -58,14 +60,19 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
         InputError: a check failed; the report says how to correct it.
     """
     trains = "model" in writes
-    reads = {key: url for key, url in reads.items() if not mlflow_model.is_mlflow_uri(url)}
-    keys = {storage.normalise_url(url): key for key, url in {**reads, **writes}.items()}
-    probe = StorageProbe(
-        tuple(map(storage.normalise_url, reads.values())),
-        tuple(map(storage.normalise_url, writes.values())),
-        secrets.token_hex(4),
-    )
-    with spark_session(f"{config.name}: check", config.spark) as spark:
+    writes = {key: storage.normalise_url(url) for key, url in writes.items()}
+    with ExitStack() as stack:
+        session = cache(
+            partial(stack.enter_context, spark_session(f"{config.name}: check", config.spark))
+        )
+        reads = {
+            key: find_dataset(url, session)  # the other paths are no tables
+            for key, url in reads.items()
+            if not mlflow_model.is_mlflow_uri(url)
+        }
+        keys = {url: key for key, url in {**reads, **writes}.items()}
+        probe = StorageProbe(tuple(reads.values()), tuple(writes.values()), secrets.token_hex(4))
+        spark = session()
         java = _java_version(spark)
         with probe_storage.plant_files(probe) as errors, ThreadPoolExecutor(1) as pool:
             # Inspect the driver while executors unpack their environment.

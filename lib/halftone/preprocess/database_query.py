@@ -19,7 +19,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from halftone import printable, storage
 from halftone.config import PreprocessSettings
-from halftone.config.dataset import TABLE_PREFIX
 from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.listing import TABLE_COLUMNS, ColumnTitles, ListingPlan, find_columns, plan_listing
@@ -27,6 +26,7 @@ from halftone.preprocess.listing_parts import PartWriter
 from halftone.preprocess.spark_table import SparkTable
 from halftone.spark.actions import ActionProgress, collect_rows, parse_worker_error
 from halftone.spark.frames import build_table, map_tables, partition_number
+from halftone.url_schemes import TABLE_PREFIX
 
 FOLDER = "query"  # below the staging folder
 USER_VARIABLE, PASSWORD_VARIABLE = "HALFTONE_JDBC_USER", "HALFTONE_JDBC_PASSWORD"

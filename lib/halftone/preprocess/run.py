@@ -27,7 +27,7 @@ from pyspark.sql import SparkSession
 from halftone import measures, storage
 from halftone.card.data_card import render_data_card
 from halftone.card.files import DATA_CARD, write_card
-from halftone.config import Config
+from halftone.config import Config, check_written_dataset
 from halftone.config.base import ConfigSection
 from halftone.config.effects import result_settings
 from halftone.dataset import integrity, manifest, schema
@@ -99,6 +99,7 @@ def preprocess(
         InputError: the input, the output folder or the share of rejects is not acceptable.
         LockHeldError: another process writes to the dataset.
     """
+    check_written_dataset(dataset)
     images, dataset = storage.normalise_url(images), storage.normalise_url(dataset)
     if config.paths.changes:
         named_changes.check_changes(config.paths.changes, images, config, retry_rejects)

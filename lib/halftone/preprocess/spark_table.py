@@ -9,9 +9,9 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from halftone.config.dataset import TABLE_PREFIX
 from halftone.errors import InputError
 from halftone.spark.actions import parse_worker_error
+from halftone.url_schemes import TABLE_PREFIX
 
 # What Spark says of delta.`FOLDER` if it does not know the format.
 _NO_DELTA_LAKE = re.compile(r"TABLE_OR_VIEW_NOT_FOUND|UNSUPPORTED_DATASOURCE_FOR_DIRECT_QUERY")

@@ -7,7 +7,7 @@ from typing import Callable, NamedTuple
 from pyspark.sql import SparkSession
 
 from halftone import storage
-from halftone.config import Config, RetrainSettings, require_path
+from halftone.config import Config, RetrainSettings, check_written_dataset, require_path
 from halftone.config.effects import (
     drop_added_defaults,
     reset_neutral_settings,
@@ -99,6 +99,7 @@ def create_job(
             "retrain.gate.slice_floor or max_slice_drop is set, and score.slices names no columns; "
             "name them, or leave these settings out"
         )
+    check_written_dataset(config.paths.dataset)
     notify.check_webhook(settings)
     return RetrainJob(
         config,

@@ -197,8 +197,7 @@ def _score(
     if run.is_damaged:
         # What is left may belong to other blocks.
         storage.remove(run.folder)
-    dataset = storage.normalise_url(job.config.paths.dataset or "")
-    scorer = job.fitted_scorer(spark, dataset, data)
+    scorer = job.fitted_scorer(spark, _dataset_url(job, data), data)
     summary = score_blocks(
         scorer,
         _decode_job(run),
@@ -223,8 +222,7 @@ def _renew_page(
 ) -> ImageScores:
     """Write the page of scores whose files are complete; return them with its setting."""
     job = run.job
-    dataset = storage.normalise_url(job.config.paths.dataset or "")
-    scorer = job.fitted_scorer(spark, dataset, data, scores.metrics)
+    scorer = job.fitted_scorer(spark, _dataset_url(job, data), data, scores.metrics)
     files = previous_predictions.list_files(job.output, scores)
     kept = previous_predictions.plan_kept_files(files, {}, run.name)
     summary = score_blocks(
@@ -312,20 +310,25 @@ def _build_scores(
 
 def _read_validation_dataset(job: ScoringJob) -> Optional[Manifest]:
     """Read the dataset on which threshold and temperature are fitted; None if they are not."""
-    dataset = job.config.paths.dataset
     if not needs_validation_split(job.settings):
         check_num_classes(job.settings, len(job.model_info.labels))
         return None
-    if dataset is None:
+    if job.config.paths.dataset is None:
         raise InputError(
             "score.calibrate and a score.threshold that is fitted need the validation split of a "
             "dataset; give it as --dataset"
         )
+    dataset = storage.normalise_url(job.config.paths.dataset)
     data = manifest.read_manifest(dataset)
     model_directory.check_model_fits(job.model_info, data, job.model, dataset)
     check_dataset(job.settings, data)
     integrity.check_shards(dataset, data, [VALIDATION])
     return data
+
+
+def _dataset_url(job: ScoringJob, data: Optional[Manifest]) -> str:
+    """Return the URL of the dataset `data`, or nothing if none is read."""
+    return storage.normalise_url(str(job.config.paths.dataset)) if data else ""
 
 
 def _result_files(

@@ -41,7 +41,7 @@ from halftone.storage.parquet import (
 )
 from halftone.storage.probe import check_writable, remove_new_folders
 from halftone.storage.ranges import Piece, WindowedFile, read_pieces
-from halftone.storage.urls import is_local, join, normalise_url
+from halftone.storage.urls import is_local, join, normalise_url, url_of_location
 
 __all__ = [
     "FileInfo",
@@ -81,6 +81,7 @@ __all__ = [
     "remove_new_folders",
     "scan_folder",
     "too_large",
+    "url_of_location",
     "walk_folder",
     "write_bytes",
     "write_json",

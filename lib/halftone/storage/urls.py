@@ -6,7 +6,7 @@ import os
 import re
 
 from halftone.errors import InputError
-from halftone.url_schemes import describe_unknown_scheme
+from halftone.url_schemes import DELTA_PREFIX, TABLE_PREFIX, describe_unknown_scheme
 
 S3_PREFIX = "s3://"
 ALL_HOSTS = ("http://", "https://")  # the folder of images of a list of URLs
@@ -20,16 +20,26 @@ _URL_ALIASES = {
     re.compile(r"^gcs://"): "gs://",
 }
 _URL_WITH_ONE_SLASH = re.compile(r"^(s3|gs|abfs|hdfs|webhdfs):/(.*)")
+# Azure's older scheme; the blobs of an account are those that abfs:// names.
+_WASB = re.compile(r"^wasbs?://([^/@]+)@([^/.]+)\.blob\.")
 _URL_WITH_PASSWORD = re.compile(r"^([^:/]+)://[^/@:]*:[^/@]*@")
 
 
 def normalise_url(url: str) -> str:
     """Return the canonical spelling of `url`: an absolute path if local, no trailing slash.
 
+    A prefix delta:// is left out.
+
     Raises:
         InputError: the URL contains a password, which would be written to manifests and logs, or
-            has an unknown scheme, or one slash too few behind it.
+            has an unknown scheme, or one slash too few behind it; or it is the name of a table.
     """
+    url = url.removeprefix(DELTA_PREFIX)
+    if url.startswith(TABLE_PREFIX):
+        raise InputError(
+            f"{url}: is the name of a table, and not of a file or folder; give the URL of its "
+            f"folder, or write ./{url} for a local folder of this name"
+        )
     with_password = _URL_WITH_PASSWORD.match(url)
     if with_password:
         raise InputError(
@@ -47,6 +57,18 @@ def normalise_url(url: str) -> str:
     if one_slash:
         raise InputError(f"{url}: has one slash too few; write {one_slash[1]}://{one_slash[2]}")
     return os.path.abspath(os.path.expanduser(url))
+
+
+def url_of_location(location: str) -> str:
+    """Return the canonical URL of a folder that Spark names, such as the location of a table.
+
+    Raises:
+        InputError: Halftone does not read such a store, or the location names none.
+    """
+    url = _WASB.sub(r"abfs://\1@\2.dfs.", location, count=1)
+    if ":" not in url.partition("/")[0]:
+        raise InputError(f"{location}: names no store; give the URL of the folder")
+    return normalise_url(url)
 
 
 def is_local(url: str) -> bool:
