@@ -10,6 +10,7 @@ import pytest
 from arro3.core import Array, DataType, Table
 
 from halftone.errors import InputError
+from halftone.listing import plan_listing
 from halftone.listing.parquet_table import find_parquet_files, open_parquet_table
 from halftone.storage import read_table
 
@@ -45,6 +46,20 @@ def test_the_rows_are_those_of_the_newest_version(tmp_path: Path) -> None:
         {"path": "b.png", "label": "cat"},
         {"path": "c.png", "label": "dog"},
     ]
+
+
+def test_a_catalogue_may_have_the_prefix_delta(tmp_path: Path) -> None:
+    url = str(tmp_path / "catalogue")
+    write(url, "error", {"a.png": "cat"})
+    plan = plan_listing("/images", f"delta://{url}", ())
+    assert (plan.table_url, plan.units.num_rows, plan.has_labels) == (url, 1, True)
+    (tmp_path / "catalogue" / "_delta_log").rename(tmp_path / "log")
+    with pytest.raises(InputError) as caught:
+        plan_listing("/images", f"delta://{url}", ())
+    assert str(caught.value) == (
+        f"delta://{url}: there is no Delta table (no _delta_log); correct the URL of its folder, "
+        "or leave delta:// out if it is a table of another format"
+    )
 
 
 def test_a_partition_by_a_column_of_the_catalogue_is_refused(tmp_path: Path) -> None:

@@ -124,6 +124,13 @@ def test_required_paths() -> None:
     )
 
 
+def test_a_dataset_may_be_named_as_a_table() -> None:
+    config = Config.model_validate({"paths": {"dataset": "delta:///data/faces"}})
+    assert parameters.with_dataset_url(config).paths.dataset == "/data/faces"
+    url = Config.model_validate({"paths": {"dataset": "s3://bucket/faces"}})
+    assert parameters.with_dataset_url(url) is url
+
+
 def test_a_variable_that_is_no_session_is_refused(notebook_variables: dict[str, Any]) -> None:
     notebook_variables["spark"] = SimpleNamespace()
     with pytest.raises(InputError) as caught, parameters.open_session(Config(), "train"):

@@ -362,6 +362,54 @@ def test_canonical_spelling(url: str, spelled: str) -> None:
     assert storage.normalise_url(spelled) == spelled
 
 
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("file:/data/my faces%20", "/data/my faces%20"),
+        ("file:///data/faces", "/data/faces"),
+        ("s3a://bucket/faces/", "s3://bucket/faces"),
+        ("s3n://bucket/faces", "s3://bucket/faces"),
+        ("s3://bucket/faces", "s3://bucket/faces"),
+        ("gs://bucket/faces", "gs://bucket/faces"),
+        ("hdfs://name:8020/faces", "hdfs://name:8020/faces"),
+        ("dbfs:/user/hive/warehouse/faces", "/dbfs/user/hive/warehouse/faces"),
+        ("dbfs:/Volumes/main/faces/all", "/Volumes/main/faces/all"),
+        ("abfss://box@name.dfs.core.windows.net/a", "abfss://box@name.dfs.core.windows.net/a"),
+        ("wasbs://box@name.blob.core.windows.net/a", "abfs://box@name.dfs.core.windows.net/a"),
+        ("wasb://box@name.blob.core.windows.net/a", "abfs://box@name.dfs.core.windows.net/a"),
+    ],
+)
+def test_url_of_a_location_of_spark(location: str, url: str) -> None:
+    assert storage.url_of_location(location) == url
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("oss1://bucket/a", "oss1://bucket/a: unknown scheme oss1://; "),
+        ("wasbs://box/a", "wasbs://box/a: unknown scheme wasbs://; "),
+        ("/data/a:b", "/data/a:b: names no store; give the URL of the folder"),
+        ("s3a://key:secret@bucket/a", "a path that begins with s3a:// contains a password; "),
+    ],
+)
+def test_a_location_that_cannot_be_read(location: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        storage.url_of_location(location)
+    assert str(caught.value).startswith(message)
+
+
+def test_the_folder_of_a_delta_table_and_the_name_of_one() -> None:
+    assert storage.normalise_url("delta://s3a://bucket/faces") == "s3://bucket/faces"
+    assert storage.normalise_url("delta:///data/faces/") == "/data/faces"
+    assert storage.normalise_url("./table:a") == os.path.join(os.getcwd(), "table:a")
+    with pytest.raises(InputError) as caught:
+        storage.normalise_url("table:a")
+    assert str(caught.value) == (
+        "table:a: is the name of a table, and not of a file or folder; give the URL of its folder, "
+        "or write ./table:a for a local folder of this name"
+    )
+
+
 def test_a_password_in_a_path_is_an_error_and_not_shown() -> None:
     with pytest.raises(InputError) as raised:
         storage.normalise_url("s3://AKIA:hidden@bucket/a")

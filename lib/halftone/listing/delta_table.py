@@ -5,6 +5,22 @@ from __future__ import annotations
 from halftone import delta_log, storage
 from halftone.errors import InputError
 from halftone.listing.listed_rows import TABLE_COLUMNS
+from halftone.url_schemes import DELTA_PREFIX
+
+
+def table_url(given: str) -> str:
+    """Return the canonical URL of a table of images, which may be given as delta:// and its folder.
+
+    Raises:
+        InputError: it is given as delta:// and is no Delta table; or as normalise_url.
+    """
+    url = storage.normalise_url(given)
+    if given.startswith(DELTA_PREFIX) and not delta_log.has_log(url):
+        raise InputError(
+            f"{given}: there is no Delta table (no {delta_log.LOG_FOLDER}); correct the URL of its "
+            "folder, or leave delta:// out if it is a table of another format"
+        )
+    return url
 
 
 def find_delta_files(url: str) -> list[tuple[str, int]]:

@@ -27,6 +27,7 @@ from halftone.listing.archive_rows import (
 )
 from halftone.listing.bucket import RangedFolder, StoreFolder
 from halftone.listing.changed_folder import ChangedFolder, KnownFile
+from halftone.listing.delta_table import table_url
 from halftone.listing.file_rows import clean_endings
 from halftone.listing.folder import LocalFolder, NoFolderError
 from halftone.listing.inventory import MANIFEST_NAME, Inventory, open_inventory
@@ -134,7 +135,7 @@ def plan_listing(
             f"{catalogue_url}: is read by Spark, which only preprocess does, without --estimate; "
             f"write the rows to Parquet files, and give their folder as {keys.catalogue}"
         )
-    url = storage.normalise_url(catalogue_url)
+    url = table_url(catalogue_url)
     try:
         if url.rpartition("/")[2] == MANIFEST_NAME:
             plan = _plan_inventory(url, open_inventory(url, root, endings))

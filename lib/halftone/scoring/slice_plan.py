@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
-from halftone import storage
 from halftone.config import ScoreSettings
 from halftone.config.dataset import READ_BY_SPARK
 from halftone.errors import InputError
 from halftone.listing import SliceTable, open_slice_table
+from halftone.listing.delta_table import table_url
 from halftone.metrics.model import SliceScores
 from halftone.scoring import scores_directory
 
@@ -49,7 +49,7 @@ def plan_slices(
             f"{url}: is read by Spark, which only preprocess does; give a CSV or Parquet file with "
             "the columns of score.slices as score.slice_catalogue"
         )
-    table = open_slice_table(storage.normalise_url(url), root, settings.slices)
+    table = open_slice_table(table_url(url), root, settings.slices)
     files = [list(file) for file in table.files]
     digest = scores_directory.hash_parts(table.url, root, table.columns, files)
     return SlicePlan(table, digest)
