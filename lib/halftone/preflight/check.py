@@ -32,6 +32,7 @@ from halftone.spark.worker import TableFunction
 from halftone.tracking import mlflow_model
 
 _JAVA_VERSION = "SELECT java_method('java.lang.System', 'getProperty', 'java.version') AS version"
+_PREDICTIONS = {"scores", "label_errors"}  # outputs of the jobs that predict on executors
 _REPORT = pa.schema([pa.field("report", pa.string())])  # a HostReport as JSON
 _CLOCK = pa.schema([pa.field("name", pa.string()), pa.field("unix_secs", pa.float64())])
 
@@ -57,7 +58,7 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
     Raises:
         InputError: a check failed; the report says how to correct it.
     """
-    trains = "model" in writes
+    trains, predicts = "model" in writes, not _PREDICTIONS.isdisjoint(writes)
     reads = {key: url for key, url in reads.items() if not mlflow_model.is_mlflow_uri(url)}
     keys = {storage.normalise_url(url): key for key, url in {**reads, **writes}.items()}
     probe = StorageProbe(
@@ -85,6 +86,7 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
             checks.check_executors(
                 executors.hosts, slots, ranks if on_executors else 1, executors.error
             ),
+            *(checks.check_scoring_gpus(executors.hosts) if predicts else ()),
             *checks.check_stores(keys, probe, driver, executors.hosts),
             *checks.check_clocks(executors.clock_lag_secs),
         ]
