@@ -139,6 +139,21 @@ def test_arguments_are_flags_and_settings_of_the_job(job: str) -> None:
     assert len(paths) == len(arguments[2:]) // 2 - len(overrides)  # all outputs are URLs
 
 
+def test_the_lines_for_gpus_give_each_task_of_scoring_a_part_of_a_card() -> None:
+    text = (MANIFESTS / "score.yaml").read_text(encoding="utf-8")
+    manifest = yaml.safe_load(re.sub(r"^( +)# (?=spark\.)", r"\1", text, flags=re.MULTILINE))
+    assert problems(manifest) == []
+    settings, cores = manifest["spec"]["sparkConf"], manifest["spec"]["executor"]["cores"]
+    gpus = {key: value for key, value in settings.items() if ".gpu." in key}
+    assert gpus == {
+        **{key: value for key, value in read("train")["spec"]["sparkConf"].items() if key in gpus},
+        "spark.task.resource.gpu.amount": "0.25",
+    }
+    assert len(gpus) == 4
+    assert float(gpus["spark.task.resource.gpu.amount"]) * cores == 1
+    assert not [key for key in read("score")["spec"]["sparkConf"] if "gpu" in key]
+
+
 def test_settings_are_those_of_the_script() -> None:
     """kubernetes.sh submits the same without an operator."""
     script = (ROOT / "conf" / "deploy" / "kubernetes.sh").read_text(encoding="utf-8")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pyarrow as pa
 import pytest
@@ -93,6 +93,49 @@ def test_executors_without_halftone(
         "with --archives dist/environment.tar.gz#environment --conf "
         "spark.pyspark.python=./environment/bin/python --py-files dist/halftone.zip"
     )
+
+
+def report_of_a_check(
+    capsys: pytest.CaptureFixture[str], config: Config, outputs: dict[str, str]
+) -> list[str]:
+    check.check_cluster(config, {}, outputs)
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_check_of_scoring_tells_of_gpus_that_no_task_uses(
+    spark: SparkSession,
+    config: Callable[..., Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The number of cards is made up in the worker; all else is real."""
+    inspect, named = check._inspect_executor, ""
+
+    def inspect_with_gpus(*arguments: Any) -> Iterator[pa.Table]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(probe_host, "count_gpus", lambda: 2)
+            patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+            if named:
+                patch.setenv("CUDA_VISIBLE_DEVICES", named)
+            yield from inspect(*arguments)
+
+    scores, dataset = {"scores": f"{tmp_path}/scores"}, {"dataset": f"{tmp_path}/dataset"}
+    assert not [
+        line for line in report_of_a_check(capsys, config(), scores) if "GPUs for scoring" in line
+    ]
+    monkeypatch.setattr(check, "_inspect_executor", inspect_with_gpus)
+    lines = report_of_a_check(capsys, config(), scores)
+    assert lines[lines.index("note GPUs for scoring not used") + 1] == (
+        "Spark assigns no GPU to a task, so the job predicts on the CPU; set "
+        "spark.executor.resource.gpu.amount and spark.task.resource.gpu.amount, or "
+        "CUDA_VISIBLE_DEVICES on the executors (docs/how-to/cluster.md, GPUs for scoring)"
+    )
+    assert not [
+        line for line in report_of_a_check(capsys, config(), dataset) if "GPUs for scoring" in line
+    ]
+    named = "0"
+    assert "ok GPUs for scoring used" in report_of_a_check(capsys, config(), scores)
 
 
 NAME = pa.schema([pa.field("name", pa.string())])

@@ -160,6 +160,22 @@ def test_executors_and_slots() -> None:
     )
 
 
+def test_gpus_that_no_task_uses_get_a_remark() -> None:
+    remark = (
+        "Spark assigns no GPU to a task, so the job predicts on the CPU; set "
+        "spark.executor.resource.gpu.amount and spark.task.resource.gpu.amount, or "
+        "CUDA_VISIBLE_DEVICES on the executors (docs/how-to/cluster.md, GPUs for scoring)"
+    )
+    idle, busy = report("a"), report("b")._replace(named_gpus="1")
+    (result,) = checks.check_scoring_gpus([idle, busy])
+    assert result == CheckResult("GPUs for scoring", "", "not used (a), used (b)", "", remark)
+    assert not result.is_wrong
+    assert checks.check_scoring_gpus([busy, busy._replace(name="c", named_gpus="")]) == [
+        CheckResult("GPUs for scoring", "", "used")
+    ]
+    assert checks.check_scoring_gpus([idle._replace(gpus=0)]) == []
+
+
 def stores(reads: str, writes: str) -> list[CheckResult]:
     driver = report("driver")._replace(stores={"/images": "", "s3://b/data": ""})
     executor = report("a")._replace(stores={"/images": reads, "s3://b/data": writes})
@@ -219,6 +235,7 @@ def test_report() -> None:
     results = [
         CheckResult("python", "3.11.7", "3.11.7"),
         CheckResult("numpy", "2.1.0", "1.26.4", "use 1.26"),
+        CheckResult("GPUs", "", "idle", remark="use them"),
     ]
     assert checks.format_report("yarn", report("driver"), [report("a")], results).splitlines() == [
         "check on yarn",
@@ -227,6 +244,8 @@ def test_report() -> None:
         "ok     python  3.11.7  3.11.7",
         "WRONG  numpy   2.1.0   1.26.4",
         "         use 1.26",
+        "note   GPUs            idle",
+        "         use them",
         "",
         "driver: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work",
         "a: 4 cores, 8.0 GiB, 1 GPUs; Python /env, Halftone /zip/halftone, in /work",

@@ -42,7 +42,7 @@ def some_scores(labels: list[str], **changes: Any) -> ImageScores:
         "metrics": None,
         "model_version": "v1",
         "predictions": ["predictions/r/part-000000.parquet"],
-        "rejects_files": ["predictions/r/rejects-000000.parquet"],
+        "rejects_files": ["rejects/r/part-000000.parquet"],
         "scored_at": "2026-01-02T03:04:05+00:00",
         "secs": 61.0,
         **changes,
@@ -73,6 +73,7 @@ def a_page(labels: list[str], **changes: Any) -> str:
         ],
         "model": "/models/faces",
         "predictions": "/scores/predictions",
+        "rejects_folder": "/scores/rejects",
     }
     return render_image_report(ImageReportInputs(**{**inputs, **changes}))
 
@@ -140,7 +141,13 @@ def test_counts_predictions_and_places() -> None:
     ):
         assert row in page.rows
     assert "Ignored, because of their ending: 4 .txt." in words
-    for text in (ROOT, "/models/faces", "/scores/predictions", "version f3549667dfd5a49a"):
+    for text in (
+        ROOT,
+        "/models/faces",
+        "/scores/predictions",
+        "/scores/rejects",
+        "version f3549667dfd5a49a",
+    ):
         assert text in words
     assert "Scored2026-01-02 03:04 UTC, in 1 min 1 s" in words
     (alt,) = {alt for alt in page.alts() if alt.startswith("Histogram")}

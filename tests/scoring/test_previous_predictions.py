@@ -19,7 +19,7 @@ def test_files_that_lose_rows_are_replaced() -> None:
         PreviousFile("predictions/a1/part-000000.parquet", False, 5),
         PreviousFile("predictions/a1/part-000001.parquet", False, 5),
         PreviousFile("predictions/a1/part-000002.parquet", False, 5),
-        PreviousFile("predictions/a1/rejects-000000.parquet", True, 2),
+        PreviousFile("rejects/a1/part-000000.parquet", True, 2),
     ]
     notes = {
         1: NoteCounts("n1", num_dropped=2, num_moved=0, num_gone=1),

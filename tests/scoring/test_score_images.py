@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 import saved_model
 from conftest import DrawImages, stripes
+from delta_readers import READERS
 from halftone import images
 from halftone.config import Config, PixelSpec
 from halftone.errors import InputError
@@ -24,7 +25,7 @@ from halftone.locking.lock import LockHeldError
 from halftone.locking.output import hold_output
 from halftone.preprocess import staging
 from halftone.preprocess.run import preprocess
-from halftone.scoring import image_page, score_images
+from halftone.scoring import image_page, score_images, scores_directory
 from packed_images import write_tar, write_zip
 from report_pages import Page
 
@@ -140,8 +141,21 @@ def test_every_image_is_a_prediction_or_a_reject(
     }
     named = {*result["predictions"], *result["rejects_files"]}
     others = {"metrics.json", "report.html", "predictions.csv", "_lock/000001.json"}
-    log = {f"predictions/_delta_log/{version:020d}.json" for version in (0, 1)}
+    log = {
+        f"{table}/_delta_log/{version:020d}.json"
+        for table in ("predictions", "rejects")
+        for version in (0, 1)
+    }
     assert files == {*others, *named, *log}
+    for read in READERS.values():
+        assert read(str(tmp_path / "scores" / "rejects"), "path, reason, size_bytes") == [
+            (f"{folder}/later/caf\\udce9.png", "unreadable", 12),
+            (f"{folder}/later/empty.png", "empty", 0),
+            (f"{folder}/later/half.png", "truncated", 300),
+            (f"{folder}/later/pipe.png", "unreadable", 0),
+        ]
+        keys = read(str(tmp_path / "scores" / "predictions"), "key")
+        assert keys == sorted((f"{folder}/{name}",) for name in rows)
     before = tree(tmp_path)
     assert run(folder, only_new=True) == {**result, "scored_now": 0}
     assert tree(tmp_path) == before
@@ -149,7 +163,84 @@ def test_every_image_is_a_prediction_or_a_reject(
     more = run(folder, only_new=True)
     assert (more["inputs"], more["rows"], more["scored_now"]) == (45, 41, 1)
     assert more["rejects_by_reason"] == result["rejects_by_reason"]
-    assert set(rows_of(tmp_path, more, "rejects_files")) == set(rejected)
+    assert rows_of(tmp_path, more, "rejects_files") == rejected
+    # One reject is mended, another image is rejected, and one is rejected for another reason.
+    cv2.imwrite(str(folder / "later" / "half.png"), stripes(0, 98))
+    (folder / "lying" / "0003.png").write_bytes(b"not an image at all")
+    (folder / "later" / "empty.png").write_bytes(b"text")
+    last = run(folder, only_new=True)
+    assert (last["inputs"], last["rows"], last["rejects"]) == (45, 41, 4)
+    assert last["rejects_by_reason"] == {"not_an_image": 2, "unreadable": 2}
+    for read in READERS.values():
+        assert read(str(tmp_path / "scores" / "rejects"), "path, reason", 3) == [
+            (f"{folder}/later/caf\\udce9.png", "unreadable"),
+            (f"{folder}/later/empty.png", "not_an_image"),
+            (f"{folder}/later/pipe.png", "unreadable"),
+            (f"{folder}/lying/0003.png", "not_an_image"),
+        ]
+        assert len(read(str(tmp_path / "scores" / "predictions"), "key", 3)) == 41
+    paths = [path.relative_to(tmp_path / "scores") for path in tree(tmp_path)]
+    stored = {str(path) for path in paths if path.suffix == ".parquet"}
+    assert stored == {*last["predictions"], *last["rejects_files"]}
+
+
+def _move_rejects_to_predictions(scores: Path) -> dict[str, Any]:
+    """Turn the scores into those of a Halftone that had no folder of rejects."""
+    content: dict[str, Any] = json.loads((scores / "metrics.json").read_text())
+    old = []
+    for path in content["rejects_files"]:
+        _, name, file = path.split("/")
+        old.append(f"predictions/{name}/{file.replace('part-', 'rejects-')}")
+        (scores / path).rename(scores / old[-1])
+    shutil.rmtree(scores / "rejects")
+    (scores / "metrics.json").write_text(json.dumps({**content, "rejects_files": old}))
+    return {**content, "rejects_files": old}
+
+
+@pytest.mark.usefixtures("plain_page")
+def test_rejects_of_an_older_halftone_are_moved_to_their_folder(
+    run: Run, draw_images: DrawImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, scores = draw_images(each=3), tmp_path / "scores"
+    (folder / "lying" / "a.png").write_bytes(b"")
+    (folder / "lying" / "b.png").write_bytes(b"text")
+    first = run(folder, only_new=True)
+    old = _move_rejects_to_predictions(scores)
+    assert scores_directory.holds_rows(str(scores), old["rejects_files"], 2)
+
+    def check_moved() -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((scores / "metrics.json").read_text())
+        assert [path.split("/")[0] for path in content["rejects_files"]] == ["rejects"]
+        assert not [*scores.glob("predictions/*/rejects-*")]
+        return content
+
+    # Nothing is new: nothing is scored, and the rejects are a table.
+    with monkeypatch.context() as patch:
+        patch.setattr(score_images, "_score", lambda *_: pytest.fail("images are scored"))
+        assert run(folder, only_new=True)["scored_now"] == 0
+    assert {**check_moved(), "rejects_files": None} == {**first, "rejects_files": None}
+    for read in READERS.values():
+        assert read(str(scores / "rejects"), "path, reason, size_bytes") == [
+            (f"{folder}/lying/a.png", "empty", 0),
+            (f"{folder}/lying/b.png", "not_an_image", 4),
+        ]
+    # One of the rejects is mended: the other is kept, in a new file.
+    _move_rejects_to_predictions(scores)
+    cv2.imwrite(str(folder / "lying" / "a.png"), stripes(0, 97))
+    second = run(folder, only_new=True)
+    counts = {key: second[key] for key in ("inputs", "rows", "rejects", "scored_now")}
+    assert counts == {"inputs": 8, "rows": 7, "rejects": 1, "scored_now": 1}
+    check_moved()
+    for read in READERS.values():
+        assert read(str(scores / "rejects"), "path, reason") == [
+            (f"{folder}/lying/b.png", "not_an_image")
+        ]
+    # A file that is lost is made again.
+    (scores / _move_rejects_to_predictions(scores)["rejects_files"][0]).unlink()
+    third = run(folder, only_new=True)
+    counts = {key: third[key] for key in ("inputs", "rows", "rejects", "scored_now")}
+    assert counts == {"inputs": 8, "rows": 7, "rejects": 1, "scored_now": 1}
+    assert list(rows_of(tmp_path, third, "rejects_files")) == ["lying/b.png"]
 
 
 @pytest.mark.usefixtures("plain_page")

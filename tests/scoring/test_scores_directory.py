@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from delta_readers import READERS
 from example_card import card
 from halftone import storage
 from halftone.config import ScoreSettings
 from halftone.config.effects import drop_added_defaults
+from halftone.dataset import schema
 from halftone.errors import InputError
 from halftone.metrics.model import ImageScores, SplitScores
 from halftone.scoring import scores_directory
+from report_pages import old_metrics
 
 
 def write(root: Path, *names: str) -> None:
@@ -54,6 +58,21 @@ def test_files_that_are_not_named_are_removed(tmp_path: Path) -> None:
     assert scores_directory.read_previous_scores(str(tmp_path), SplitScores) is None
     with pytest.raises(ValueError, match="SplitScores"):
         scores_directory.read_split_scores(str(tmp_path))
+
+
+def test_scores_of_a_split_leave_no_rejects_of_raw_images(tmp_path: Path) -> None:
+    rejects = pa.table([["/i/c"], ["empty"], [""], [0], [3.5]], schema=schema.REJECTS)
+    storage.write_table(str(tmp_path / "rejects" / "r" / "part-000000.parquet"), rejects)
+    scores = image_scores(rejects=1, rejects_files=["rejects/r/part-000000.parquet"])
+    scores_directory.publish_scores(str(tmp_path), scores, scores.rejects_files)
+    assert READERS["deltalake"](str(tmp_path / "rejects"), "path") == [("/i/c",)]
+    of_split = old_metrics([[1, 0], [0, 1]], ["a", "b"], predictions=[])
+    scores_directory.publish_scores(str(tmp_path), of_split, [])
+    assert READERS["deltalake"](str(tmp_path / "rejects"), "path") == []
+    assert list_files(tmp_path) == [
+        "metrics.json",
+        *(f"rejects/_delta_log/{version:020d}.json" for version in range(3)),
+    ]
 
 
 def test_an_empty_folder_and_one_of_a_killed_run_hold_no_scores(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Callable
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -414,3 +415,44 @@ def test_archives_are_listed_and_read_with_few_requests(
     part = decode_images(root, entries, spec, read_threads=2)
     assert part["status"].to_pylist() == ["unreadable"] * 2
     assert part["detail"][0].as_py() == "the archive was listed, but no longer exists"
+
+
+@s3_only
+def test_images_of_an_hdf5_file_are_those_that_were_written(
+    store: ObjectStore, root: str, tmp_path: Path
+) -> None:
+    """Pixels in one piece, pixels in compressed chunks, and image files, with their labels."""
+    pixels = np.random.default_rng(1).integers(0, 255, (900, 12, 10), dtype=np.uint8)
+    parts = {"train": range(300), "val": range(300, 600), "test": range(600, 900)}
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["train/images"] = pixels[:300]
+        file.create_dataset("val/images", data=pixels[300:600], chunks=(50, 12, 10), compression=4)
+        varying = file.create_dataset("test/images", 300, h5py.vlen_dtype(np.uint8))
+        for number in range(300):
+            header = b"P5 10 12 255\n"
+            varying[number] = np.frombuffer(header + pixels[600 + number].tobytes(), np.uint8)
+        for name, numbers in parts.items():
+            file[f"{name}/labels"] = [("cat", "dog")[number % 2] for number in numbers]
+    store.upload(tmp_path, root.removeprefix("s3://"))
+    store.proxy.requests.clear()
+    listed = list_images(root, archives=ArchiveSettings("auto"))
+    assert len(store.proxy.requests) <= 8
+    expected = {
+        f"{root}/a.h5!{name}/images[{row}]": (pixels[number].tobytes(), ("cat", "dog")[number % 2])
+        for name, numbers in parts.items()
+        for row, number in enumerate(numbers)
+    }
+    store.proxy.requests.clear()
+    spec = PixelSpec(height_px=12, width_px=10, channels=1)
+    entries = listed.rows.set_column(3, "split", pa.array([0] * 900, pa.int8()))
+    part = decode_images(root, entries, spec, read_threads=2)
+    assert len(store.proxy.requests) <= 6
+    rows = zip(*(part[name].to_pylist() for name in ("key", "image", "label")))
+    assert {key: (image, label) for key, image, label in rows} == expected
+    (image,) = read_images([f"{root}/a.h5!val/images[299]"])
+    assert isinstance(image, bytes)
+    assert image.endswith(pixels[599].tobytes())
+    storage.remove(f"{root}/a.h5")
+    part = decode_images(root, entries.slice(299, 2), spec, read_threads=2)
+    assert part["status"].to_pylist() == ["unreadable"] * 2
+    assert set(part["detail"].to_pylist()) == {"the archive was listed, but no longer exists"}

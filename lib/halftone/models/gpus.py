@@ -14,7 +14,7 @@ def take_gpu(number: int = 0) -> bool:
     Raises:
         RuntimeError: TensorFlow has computed something already, with other GPUs.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")  # those that no program has hidden
     if not gpus:
         return False
     gpu = gpus[number % len(gpus)]

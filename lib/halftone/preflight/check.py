@@ -34,6 +34,7 @@ from halftone.spark.worker import TableFunction
 from halftone.tracking import mlflow_model
 
 _JAVA_VERSION = "SELECT java_method('java.lang.System', 'getProperty', 'java.version') AS version"
+_PREDICTIONS = {"scores", "label_errors"}  # outputs of the jobs that predict on executors
 _REPORT = pa.schema([pa.field("report", pa.string())])  # a HostReport as JSON
 _CLOCK = pa.schema([pa.field("name", pa.string()), pa.field("unix_secs", pa.float64())])
 
@@ -59,7 +60,7 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
     Raises:
         InputError: a check failed; the report says how to correct it.
     """
-    trains = "model" in writes
+    trains, predicts = "model" in writes, not _PREDICTIONS.isdisjoint(writes)
     writes = {key: storage.normalise_url(url) for key, url in writes.items()}
     with ExitStack() as stack:
         session = cache(
@@ -92,6 +93,7 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
             checks.check_executors(
                 executors.hosts, slots, ranks if on_executors else 1, executors.error
             ),
+            *(checks.check_scoring_gpus(executors.hosts) if predicts else ()),
             *checks.check_stores(keys, probe, driver, executors.hosts),
             *checks.check_clocks(executors.clock_lag_secs),
         ]

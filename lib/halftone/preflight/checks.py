@@ -1,4 +1,4 @@
-"""Evaluate the reports of driver and executors: one result per check, with a cure if it failed."""
+"""Evaluate the reports of driver and executors: a result per check, with a cure if it failed."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class CheckResult(NamedTuple):
     driver: str
     executors: str
     cure: str = ""  # what the user can do; "" if the check passed
+    remark: str = ""  # what the user may want to change, though the job can run
 
     @property
     def is_wrong(self) -> bool:
@@ -129,6 +130,22 @@ def check_executors(
     return CheckResult("executors", "", status, cure)
 
 
+def check_scoring_gpus(executors: Sequence[HostReport]) -> list[CheckResult]:
+    """Return a result on whether tasks that predict use the GPUs; none if no executor has any."""
+    with_gpus = [host for host in executors if host.gpus]
+    if not with_gpus:
+        return []
+    uses = {host.name: "not used" if host.named_gpus is None else "used" for host in with_gpus}
+    remark = ""
+    if "not used" in uses.values():
+        remark = (
+            "Spark assigns no GPU to a task, so the job predicts on the CPU; set "
+            "spark.executor.resource.gpu.amount and spark.task.resource.gpu.amount, or "
+            "CUDA_VISIBLE_DEVICES on the executors (docs/how-to/cluster.md, GPUs for scoring)"
+        )
+    return [CheckResult("GPUs for scoring", "", group_by_value(uses), remark=remark)]
+
+
 def check_stores(
     keys: Mapping[str, str],
     probe: StorageProbe,
@@ -209,16 +226,16 @@ def _executor_names(names: Sequence[str]) -> str:
 def format_report(
     master: str, driver: HostReport, executors: Iterable[HostReport], results: Sequence[CheckResult]
 ) -> str:
-    """Return the report: a table of results with cures, and a line for each host."""
+    """Return the report: a table of results with cures or remarks, and a line for each host."""
     rows = [("", "", "driver", "executors")]
-    rows += [("WRONG" if result.is_wrong else "ok", *result[:3]) for result in results]
+    rows += [(_verdict(result), *result[:3]) for result in results]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [f"check on {master}", ""]
     for row, result in zip(rows, (None, *results)):
         cells = [cell.ljust(width) for cell, width in zip(row, widths)]
         lines.append("  ".join([*cells, row[3]]).rstrip())
-        if result is not None and result.is_wrong:
-            lines.append(f"{'':{widths[0]}}    {result.cure}")
+        if result is not None and (result.cure or result.remark):
+            lines.append(f"{'':{widths[0]}}    {result.cure or result.remark}")
     lines.append("")
     for host in (driver, *executors):
         lines.append(
@@ -227,6 +244,12 @@ def format_report(
             + _describe_missing_formats(host)
         )
     return "\n".join(lines)
+
+
+def _verdict(result: CheckResult) -> str:
+    if result.is_wrong:
+        return "WRONG"
+    return "note" if result.remark else "ok"
 
 
 def _describe_missing_formats(host: HostReport) -> str:

@@ -41,6 +41,8 @@ class HostReport(NamedTuple):
     folder: str  # the working directory
     network_problem: str = ""  # why ranks there cannot connect to others
     missing_formats: str = ""  # image formats whose decoders are not there
+    # CUDA_VISIBLE_DEVICES, where Spark's assignment is too; None if it is not set.
+    named_gpus: Optional[str] = None
 
 
 def inspect_host(
@@ -63,7 +65,7 @@ def inspect_host(
         versions={**versions, **({"java": java} if java else {})},
         cores=cores.num_threads(1),
         memory_bytes=description["memory_bytes"],
-        gpus=sum(path.name[len("nvidia") :].isdigit() for path in Path("/dev").glob("nvidia*")),
+        gpus=count_gpus(),
         horovod=_horovod_status() if needs_horovod else "",
         stores=probe_storage.check_urls(probe, re.sub(r"\W", "-", name)),
         prefix=sys.prefix,
@@ -71,7 +73,13 @@ def inspect_host(
         folder=os.getcwd(),
         network_problem=interfaces.rank_network_problem(),
         missing_formats=_missing_formats(),
+        named_gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
     )
+
+
+def count_gpus() -> int:
+    """Return the number of NVIDIA cards that this process can open: /dev/nvidia0 and so on."""
+    return sum(path.name[len("nvidia") :].isdigit() for path in Path("/dev").glob("nvidia*"))
 
 
 def _missing_formats() -> str:

@@ -54,6 +54,7 @@ class ImageReportInputs:
     rejects: Sequence[ReportReject]
     model: str  # URL
     predictions: str  # URL of the folder
+    rejects_folder: str  # URL
     machine: Optional[Mapping[str, Any]] = None  # as in ReportInputs
 
 
@@ -75,6 +76,7 @@ def render_image_report(inputs: ImageReportInputs) -> str:
         "metrics": metrics,
         "model": inputs.model,
         "predictions": inputs.predictions,
+        "rejects_folder": inputs.rejects_folder,
         "predicted": sort_by_count(scores.predicted),
         "ignored": sort_by_count(scores.ignored),
         "rejects_by_reason": sort_by_count(scores.rejects_by_reason),

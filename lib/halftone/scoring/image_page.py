@@ -25,7 +25,7 @@ from halftone.report.pictures import MAX_SIDE_PX
 from halftone.report.words import sort_by_count
 from halftone.scoring.heat_map_task import NO_FEATURE_MAPS
 from halftone.scoring.picture_task import PICTURES, WANTED, draw_pictures
-from halftone.scoring.scores_directory import PREDICTIONS
+from halftone.scoring.scores_tables import PREDICTIONS, REJECTS
 from halftone.scoring.scoring_job import ScoringJob
 from halftone.scoring.spark_scorer import SparkScorer
 from halftone.spark import actions, frames
@@ -75,6 +75,7 @@ def render_page(job: ScoringJob, scorer: SparkScorer, scores: ImageScores, sampl
             rejects=[ReportReject(*reject) for reject in rejects],
             model=job.model,
             predictions=storage.join(job.output, PREDICTIONS),
+            rejects_folder=storage.join(job.output, REJECTS),
             machine=machine.describe_machine(),
         )
     )

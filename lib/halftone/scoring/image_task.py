@@ -29,20 +29,24 @@ KEPT_FILES = pa.schema(
         pa.field("is_rejects", pa.bool_()),  # or predictions
     ]
 )
-REJECTS_PREFIX = "rejects-"  # of the names of rejects files
 
 
 def score_block(
-    predictor: PredictorSettings, job: DecodeJob, block: int, entries: pa.Table
+    predictor: PredictorSettings,
+    job: DecodeJob,
+    rejects_folder: str,
+    block: int,
+    entries: pa.Table,
 ) -> PredictionSummary:
     """Score a block, unless its predictions are complete; summarise it.
 
     Args:
         job: the parts are files of schema.IMAGE_PREDICTIONS.
+        rejects_folder: URL of the folder for files of schema.REJECTS.
         entries: ENTRIES of the block, usable and unusable ones.
     """
     target = decode_block.part_url(job, block)
-    rejects_url = storage.join(job.parts, f"{REJECTS_PREFIX}{block:06d}.parquet")
+    rejects_url = decode_block.part_url(job._replace(parts=rejects_folder), block)
     num_rejects = storage.count_rows(rejects_url) or 0
     if storage.count_rows(target) == entries.num_rows - num_rejects:
         rows, rejects = storage.read_table(target), arrow.empty_table(schema.REJECTS)

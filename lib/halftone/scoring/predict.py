@@ -124,12 +124,18 @@ def _take_named_gpu() -> None:
 def load_network(url: str, views: str) -> Network:
     """Load a network from storage, which no other caller shares.
 
+    It computes on a GPU if there is one, and takes memory there as it needs it: other processes,
+    such as other workers of a server, may use the same card.
+
     Args:
         views: key of VIEWS.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from halftone.models import saved_model
+    from halftone.models import gpus, saved_model
 
+    # Not if the process has computed before, or has divided the card by itself.
+    with suppress(RuntimeError, ValueError):
+        gpus.take_gpu()
     return _compile_network(saved_model.load_network(url), views)
 
 

@@ -19,7 +19,6 @@ from halftone.preprocess.entries import FILE, KEPT_KEY, KNOWN, ROW, STATUS
 from halftone.preprocess.row_notes import ROW_NUMBER
 from halftone.scoring import scores_directory
 from halftone.scoring.image_task import KEPT_FILES
-from halftone.scoring.scores_directory import PREDICTIONS
 from halftone.spark.frames import MAX_READ_TASKS, build_table, create_frame, expand_rows
 
 _FILES = pa.schema(
@@ -110,9 +109,9 @@ def plan_kept_files(
             kept.append(KeptFile(file, file.path, "", file.num_rows))
         elif num_dropped < file.num_rows:
             # Files of two runs may have the same name.
-            _, old_run, name = file.path.split("/")
+            folder, old_run, name = file.path.split("/")
             new_name = f"{name.partition('.')[0]}-of-{old_run}.parquet"
-            path = storage.join(PREDICTIONS, run, new_name)
+            path = storage.join(folder, run, new_name)
             kept.append(KeptFile(file, path, notes[number].url, file.num_rows - num_dropped))
     return kept
 

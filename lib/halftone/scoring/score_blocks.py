@@ -25,6 +25,7 @@ from halftone.spark.actions import ActionProgress
 def score_blocks(
     scorer: SparkScorer,
     job: DecodeJob,
+    rejects_folder: str,
     entries: DataFrame,
     num_entries: int,
     output: str,
@@ -33,7 +34,8 @@ def score_blocks(
     """Score images, and write what is kept of files that lose rows; summarise both.
 
     Args:
-        job: where blocks are written to, and how images are decoded.
+        job: where predictions are written to, and how images are decoded.
+        rejects_folder: URL of the folder where rejects are written to.
         entries: ENTRIES of images to score, and of unusable ones.
         num_entries: rows of `entries`.
         output: URL of the scores directory.
@@ -43,7 +45,7 @@ def score_blocks(
     parts = []
     if num_entries:
         blocks = staging.group_by_block(entries, num_blocks, num_entries)
-        score = partial(_score_blocks, scorer.predictor, job)
+        score = partial(_score_blocks, scorer.predictor, job, rejects_folder)
         parts.append(frames.map_tables(blocks, score, SUMMARY_PARTS))
     num_tasks = num_blocks
     if kept:
@@ -66,10 +68,14 @@ def score_blocks(
 
 
 def _score_blocks(
-    predictor: PredictorSettings, job: DecodeJob, tables: Iterable[pa.Table]
+    predictor: PredictorSettings,
+    job: DecodeJob,
+    rejects_folder: str,
+    tables: Iterable[pa.Table],
 ) -> Iterator[pa.Table]:
     """Yield the summary of the blocks of a partition, in parts."""
     blocks = staging.iter_blocks(iter(tables))
     yield from summary_parts.merge_numbered(
-        (block, score_block(predictor, job, block, entries)) for block, entries in blocks
+        (block, score_block(predictor, job, rejects_folder, block, entries))
+        for block, entries in blocks
     )

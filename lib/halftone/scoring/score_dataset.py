@@ -25,8 +25,8 @@ from halftone.report import Baseline, HeatMaps, ReportInputs, ReportReject
 from halftone.report.model_card import ModelCardInputs, render_model_card
 from halftone.scoring import heat_maps, scores_directory, scoring_job, spark_scorer
 from halftone.scoring.fit_thresholds import check_dataset, needs_validation_split
-from halftone.scoring.predictions_table import publish_predictions_table
-from halftone.scoring.scores_directory import PREDICTIONS, REPORT
+from halftone.scoring.scores_directory import REPORT
+from halftone.scoring.scores_tables import PREDICTIONS, publish_tables
 from halftone.scoring.scoring_job import ScoringJob, SessionFactory
 from halftone.scoring.slice_counts import compute_slices
 from halftone.scoring.slice_plan import (
@@ -77,7 +77,7 @@ def score_dataset(
         if scores is None:
             scores = _score(split_job, session, lock)
         else:  # a killed run may have left the table one version behind
-            publish_predictions_table(storage.join(output, PREDICTIONS), scores)
+            publish_tables(output, scores)
         write_card(output, MODEL_CARD, _render_card(split_job, scores))
         return scores
 

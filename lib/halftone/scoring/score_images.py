@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple, Optional
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from halftone import model_directory, storage
 from halftone.config import Config
@@ -42,12 +42,12 @@ from halftone.scoring.fit_thresholds import (
     needs_validation_split,
 )
 from halftone.scoring.image_listing import ImageListing
-from halftone.scoring.image_task import REJECTS_PREFIX
+from halftone.scoring.old_rejects import move_old_rejects
 from halftone.scoring.predictions import PredictionSummary
-from halftone.scoring.predictions_table import publish_predictions_table
 from halftone.scoring.previous_predictions import KeptFile
 from halftone.scoring.score_blocks import score_blocks
-from halftone.scoring.scores_directory import PREDICTIONS, REPORT, STAGING
+from halftone.scoring.scores_directory import REPORT, STAGING
+from halftone.scoring.scores_tables import PREDICTIONS, REJECTS, publish_tables
 from halftone.scoring.scoring_job import ScoringJob, SessionFactory
 from halftone.scoring.slice_counts import compute_slices
 from halftone.scoring.slice_plan import SlicePlan, has_planned_slices, plan_slices
@@ -67,9 +67,9 @@ class _ImageRun(NamedTuple):
     standing: Optional[ImageScores] = None  # if there is nothing to do
     is_damaged: bool = False  # a run of this name was published, and some of its files are gone
 
-    @property
-    def folder(self) -> str:
-        return storage.join(self.job.output, PREDICTIONS, self.name)
+    def folder(self, kind: str) -> str:
+        """Return the URL of this run's folder of PREDICTIONS or REJECTS."""
+        return storage.join(self.job.output, kind, self.name)
 
     @property
     def num_entries(self) -> int:
@@ -112,13 +112,14 @@ def score_images(
     log_notes(plan.notes)
     slices = plan_slices(config.score, config.score.catalogue, plan.root)
     with hold_output(job.output, "score") as lock:
+        move_old_rejects(job.output)
         staging = storage.join(job.output, STAGING)
         run = _plan_run(job, session, plan, staging, job.fingerprint(data))
         if run.standing is None:
             scores = _score(run, slices, session(), data, lock)
         else:
-            # A killed run may have left the table one version behind.
-            publish_predictions_table(storage.join(job.output, PREDICTIONS), run.standing)
+            # A killed run may have left the tables one version behind.
+            publish_tables(job.output, run.standing)
             scores = _with_slices(run.standing, slices, session, job)
             if scores is not run.standing or not _has_page(job, scores):
                 scores = _renew_page(run, scores, session(), data, lock)
@@ -196,16 +197,11 @@ def _score(
     job = run.job
     if run.is_damaged:
         # What is left may belong to other blocks.
-        storage.remove(run.folder)
+        storage.remove(run.folder(PREDICTIONS))
+        storage.remove(run.folder(REJECTS))
     scorer = job.fitted_scorer(spark, _dataset_url(job, data), data)
-    summary = score_blocks(
-        scorer,
-        _decode_job(run),
-        run.delta.read_work(spark),
-        run.num_entries,
-        job.output,
-        run.kept,
-    )
+    work = run.delta.read_work(spark)
+    summary = _score_blocks(run, scorer, work, run.num_entries, run.kept)
     scores = _build_scores(run, job.fingerprint(data), scorer, summary)
     scores = _with_slices(scores, slices, lambda: spark, job)
     page = image_page.render_page(job, scorer, scores, summary.samples)
@@ -225,9 +221,7 @@ def _renew_page(
     scorer = job.fitted_scorer(spark, _dataset_url(job, data), data, scores.metrics)
     files = previous_predictions.list_files(job.output, scores)
     kept = previous_predictions.plan_kept_files(files, {}, run.name)
-    summary = score_blocks(
-        scorer, _decode_job(run), run.images.read_entries(spark), 0, job.output, kept
-    )
+    summary = _score_blocks(run, scorer, run.images.read_entries(spark), 0, kept)
     renewed = scores.model_copy(update={"heat_maps": job.settings.heat_maps})
     page = image_page.render_page(job, scorer, renewed, summary.samples)
     lock.check()
@@ -238,13 +232,21 @@ def _renew_page(
     return renewed
 
 
-def _decode_job(run: _ImageRun) -> DecodeJob:
-    return DecodeJob(
+def _score_blocks(
+    run: _ImageRun,
+    scorer: SparkScorer,
+    entries: DataFrame,
+    num_entries: int,
+    kept: Sequence[KeptFile],
+) -> PredictionSummary:
+    decoding = DecodeJob(
         root=run.images.root,
-        parts=run.folder,
+        parts=run.folder(PREDICTIONS),
         pixels=run.job.model_info.pixels,
         read_threads=run.job.config.preprocess.read_threads,
     )
+    rejects_folder, output = run.folder(REJECTS), run.job.output
+    return score_blocks(scorer, decoding, rejects_folder, entries, num_entries, output, kept)
 
 
 def _with_slices(
@@ -285,7 +287,6 @@ def _build_scores(
     metrics = None
     if labelled:
         metrics = scores_directory.compute_metrics(summary, scorer.predictor, run.job.settings)
-    names = storage.list_names(run.folder)
     return ImageScores(
         run=run.name,
         basis=fingerprint,
@@ -302,8 +303,8 @@ def _build_scores(
         predicted={label: summary.counts_by_class[label] for label in labels},
         labelled=labelled,
         metrics=metrics,
-        predictions=_result_files(run, names, PART_NAME, is_rejects=False),
-        rejects_files=_result_files(run, names, REJECTS_PREFIX, is_rejects=True),
+        predictions=_result_files(run, PREDICTIONS),
+        rejects_files=_result_files(run, REJECTS),
         **run.job.provenance(),
     )
 
@@ -331,12 +332,9 @@ def _dataset_url(job: ScoringJob, data: Optional[Manifest]) -> str:
     return storage.normalise_url(str(job.config.paths.dataset)) if data else ""
 
 
-def _result_files(
-    run: _ImageRun, names: Sequence[str], prefix: str, *, is_rejects: bool
-) -> list[str]:
-    """Return kept files, and the files of this run among `names` that begin with `prefix`."""
-    kept = [file.path for file in run.kept if file.source.is_rejects == is_rejects]
-    written = (
-        storage.join(PREDICTIONS, run.name, name) for name in names if name.startswith(prefix)
-    )
+def _result_files(run: _ImageRun, kind: str) -> list[str]:
+    """Return kept files, and those of this run, of PREDICTIONS or REJECTS."""
+    kept = [file.path for file in run.kept if file.source.is_rejects == (kind == REJECTS)]
+    names = storage.list_names(run.folder(kind))
+    written = (storage.join(kind, run.name, name) for name in names if name.startswith(PART_NAME))
     return [*kept, *(path for path in written if path not in kept)]

@@ -5,9 +5,10 @@ report.html               for people; of raw images too
 predictions.csv           of raw images, unless there are many: a row for each, for spreadsheets
 model_card.md, .html      what the model is, how it was made, and what it can do on this split
 predictions/RUN/*.parquet a row per image, see schema.PREDICTIONS
-predictions/_delta_log/   the same files as a Delta table, see predictions_table
-predictions/RUN/rejects-* raw images that gave no row, see schema.REJECTS
+predictions/_delta_log/   the same files as a Delta table, see scores_tables
 predictions/validation-*  predictions of a validation split, until the scores are published
+rejects/RUN/*.parquet     raw images that gave no row, see schema.REJECTS
+rejects/_delta_log/       the same files as a Delta table
 model/VERSION/            the model, if it was fetched from MLflow
 _staging/                 what a run over raw images knows of them, until its end
 _lock/                    the process that writes here, see halftone.locking
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, TypeVar, Union
 
@@ -34,12 +35,11 @@ from halftone.metrics.summarise import summarise
 from halftone.model_directory import FETCHED_MODELS, ModelInfo
 from halftone.scoring.predict import PredictorSettings
 from halftone.scoring.predictions import PredictionSummary
-from halftone.scoring.predictions_table import publish_predictions_table
+from halftone.scoring.scores_tables import PREDICTIONS, REJECTS, publish_tables
 
 METRICS = "metrics.json"
 REPORT = "report.html"
 CSV = "predictions.csv"
-PREDICTIONS = "predictions"
 STAGING = "_staging"
 _READ_THREADS = 8
 
@@ -107,7 +107,7 @@ def read_previous_scores(output: str, kind: type[Scores]) -> Optional[Scores]:
             return kind.model_validate(storage.read_json(storage.join(output, METRICS)))
         except ValidationError:
             return None
-    own_names = [PREDICTIONS, FETCHED_MODELS, LOCK_FOLDER, STAGING]
+    own_names = [PREDICTIONS, REJECTS, FETCHED_MODELS, LOCK_FOLDER, STAGING]
     if PREDICTIONS in names:
         own_names += [REPORT, CSV]  # of a run that was killed before it wrote METRICS
     others = [name for name in names if name not in own_names]
@@ -158,14 +158,22 @@ def publish_scores(
     """Make `scores` the scores at `output`, and remove files that no longer count.
 
     Args:
-        files: paths below `output` of all files below PREDICTIONS to keep.
+        files: paths below `output` of all files of predictions and rejects to keep.
     """
     storage.write_json(storage.join(output, METRICS), scores.to_json())
-    publish_predictions_table(storage.join(output, PREDICTIONS), scores)
+    publish_tables(output, scores)
     _measure(scores)
-    kept = {tuple(file.split("/")[1:]) for file in files}  # (run, name)
+    kept = {tuple(file.split("/")) for file in files}  # (PREDICTIONS or REJECTS, run, name)
+    for kind in (PREDICTIONS, REJECTS):
+        _remove_others(storage.join(output, kind), {file[1:] for file in kept if file[0] == kind})
+    for version in storage.list_names(storage.join(output, FETCHED_MODELS)):
+        if version != scores.model_version:
+            storage.remove(storage.join(output, FETCHED_MODELS, version))
+
+
+def _remove_others(folder: str, kept: Set[tuple[str, ...]]) -> None:
+    """Remove the files of a folder, but for its log and those that are `kept`: (run, name)."""
     kept_runs = {run for run, _ in kept}
-    folder = storage.join(output, PREDICTIONS)
     for run in storage.list_names(folder):
         if run == delta_log.LOG_FOLDER:
             continue
@@ -175,6 +183,3 @@ def publish_scores(
         for name in storage.list_names(storage.join(folder, run)):
             if (run, name) not in kept:
                 storage.remove(storage.join(folder, run, name))
-    for version in storage.list_names(storage.join(output, FETCHED_MODELS)):
-        if version != scores.model_version:
-            storage.remove(storage.join(output, FETCHED_MODELS, version))

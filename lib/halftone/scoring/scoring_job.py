@@ -17,7 +17,7 @@ from halftone.errors import RunError
 from halftone.metrics.model import Metrics
 from halftone.model_directory import ModelInfo
 from halftone.scoring import fit_thresholds, scores_directory, spark_scorer, views
-from halftone.scoring.scores_directory import PREDICTIONS
+from halftone.scoring.scores_tables import PREDICTIONS
 from halftone.scoring.spark_scorer import SparkScorer
 
 SessionFactory = Callable[[], SparkSession]
