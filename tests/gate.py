@@ -63,14 +63,35 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort tests for the workers of pytest-xdist, each of which gets a part of the list first.
+    """Sort tests for the workers of pytest-xdist, which first divides the list equally among them.
 
-    Long tests are first, so that no worker waits long at the end. Tests with Spark Connect are
-    together, so that few workers start a server.
+    The part of each worker begins with its share of the slow tests, so that none of these is left
+    for the end. Tests with Spark Connect, for which a worker starts a server, are in the last part.
     """
-    items.sort(
-        key=lambda item: (item.get_closest_marker("slow") is None, not _uses_connect(item)),
-    )
+    num_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    fast = [item for item in items if not item.get_closest_marker("slow")]
+    fast.sort(key=_uses_connect)
+    arranged: list[pytest.Item] = []
+    for worker, share in enumerate(_divide_among_workers(slow, num_workers)):
+        end = len(items) * (worker + 1) // num_workers
+        num_fast = max(0, end - len(arranged) - len(share))
+        arranged += [*share, *fast[:num_fast]]
+        del fast[:num_fast]
+    items[:] = [*arranged, *fast]
+
+
+def _divide_among_workers(slow: list[pytest.Item], num_workers: int) -> list[list[pytest.Item]]:
+    """Return about as many tests for each worker; those of a module stay together."""
+    shares: list[list[pytest.Item]] = [[] for _ in range(num_workers)]
+    shares[-1] = [item for item in slow if _uses_connect(item)]
+    modules: dict[str, list[pytest.Item]] = {}
+    for item in slow:
+        if not _uses_connect(item):
+            modules.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    for module in sorted(modules.values(), key=len, reverse=True):
+        min(shares, key=len).extend(module)
+    return shares
 
 
 def _uses_connect(item: pytest.Item) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import BinaryIO, Optional
 
-# Level 6, gzip's default, takes twice the time for 7 % less.
+# An eighth of the time of zlib for the same size.
+from isal import igzip
+
 _LEVEL = 3
 
 
@@ -36,7 +37,7 @@ class Gzip:
 
     def write(self, part: bytes) -> int:
         # No timestamp, so that the same content gives the same bytes.
-        self._pending.append(self._pool.submit(gzip.compress, bytes(part), _LEVEL, mtime=0))
+        self._pending.append(self._pool.submit(igzip.compress, bytes(part), _LEVEL, mtime=0))
         self._write_all_but(self._max_pending)
         return len(part)
 
