@@ -23,5 +23,9 @@ def pack() -> Path:
 def unpack(folder: Path) -> None:
     """Unpack the environment into a new folder."""
     folder.mkdir()
-    command = ["tar", "-xzf", ROOT / "dist" / "environment.tar.gz", "-C", folder]
-    subprocess.run(command, check=True)
+    archive = ROOT / "dist" / "environment.tar.gz"
+    # A quarter of the time of gzip.
+    command = [sys.executable, "-m", "isal.igzip", "--decompress", "--stdout", archive]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as unzip:
+        subprocess.run(["tar", "-x", "-C", folder], stdin=unzip.stdout, check=True)
+    assert unzip.returncode == 0
