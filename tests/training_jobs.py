@@ -52,7 +52,7 @@ def history(model: Path) -> list[dict[str, Any]]:
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     """Wait until the job has written `path`."""
-    for _ in range(1200):
+    for _ in range(6000):
         if path.exists():
             return
         assert process.poll() is None, finish(process)

@@ -43,7 +43,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def rank_process(model: Path, rank: int, attempt: int = 1) -> psutil.Process:
     """The process of a rank, as soon as the attempt has started it."""
     log = model / "logs" / f"rank-{rank}.log"
-    for _ in range(1200):
+    for _ in range(6000):
         text = log.read_text() if log.exists() else ""
         pids = re.findall(rf"^=== attempt {attempt}, .*pid (\d+) ===$", text, re.MULTILINE)
         if pids:
