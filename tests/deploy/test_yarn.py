@@ -41,8 +41,12 @@ class Place(NamedTuple):
     hadoop: Hadoop
     folder: Path
 
-    def start(self, job: str) -> Job:
-        """Start a job as its user does, from a folder that holds nothing."""
+    def start(self, job: str, mode: str = "client") -> Job:
+        """Start a job as its user does, from a folder that holds nothing.
+
+        Args:
+            mode: cluster, to run the driver in a container too.
+        """
         spark_home = Path(pyspark.__file__).parent
         elsewhere = self.folder / "elsewhere"
         elsewhere.mkdir(exist_ok=True)
@@ -55,6 +59,7 @@ class Place(NamedTuple):
             "spark.ui.enabled=false",
             # The jobs end before a second compiler has paid off.
             f"spark.yarn.am.extraJavaOptions={_JAVA_OPTION}",
+            f"spark.driver.extraJavaOptions={_JAVA_OPTION}",
             f"spark.executor.extraJavaOptions={_JAVA_OPTION}",
         ]
         environment = {
@@ -66,6 +71,7 @@ class Place(NamedTuple):
             "HADOOP_CONF_DIR": str(self.hadoop.conf),
             "DRIVER_PYTHON": sys.executable,
             "ENVIRONMENT": str(self.folder / "python"),
+            "MODE": mode,
             **{"EXECUTORS": "2", "CORES": "1", "MEMORY": "512m", "OVERHEAD": "512m"},
             "SPARK_SUBMIT_OPTS": _JAVA_OPTION,
             "SUBMIT_ARGS": " ".join(f"--conf {setting}" for setting in submit),
@@ -131,7 +137,7 @@ def test_killed_containers_change_no_result(place: Place) -> None:
     assert re.fullmatch(r"rank [01] was lost with its Spark task", restart.message)
     assert restart.epoch >= 2
 
-    process = place.start("score")
+    process = place.start("score", mode="cluster")
     kill_container(place, process)
     finish(process)
 
