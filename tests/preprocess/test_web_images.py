@@ -47,7 +47,7 @@ def test_urls_become_rows_and_what_fails_becomes_rejects(
         missing = f"{host}/lying/none.png"
         urls = [*good, missing, *(f"{dead}/{number}.png" for number in range(5))]
         catalogue = tmp_path / "urls.csv"
-        # The port is another one in each run, so a hash of the URLs could leave a split without images.
+        # The port changes with each run, and so would the splits by hashes of the URLs.
         splits = ("train", "train", "validation", "test")
         lines = [
             f"http://{url},{number % 2},{splits[number % 4]}" for number, url in enumerate(urls)
