@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hadoop_cluster import cache
+from halftone.spark.class_archive import SHORT_JOB_OPTIONS
 
 # build.sh reads these: paths on Maven Central, for Spark 3.5.
 SHA256 = {
@@ -21,7 +22,6 @@ SHA256 = {
     "io/delta/delta-storage/3.3.2/delta-storage-3.3.2.jar": "c096975a2ca97ccc9b4005aa5cce16c9ac3903139d340da6665b66ace67d7c36",  # noqa: E501
 }
 INSTALL = "./build.sh delta-lake"
-_JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 def jars() -> list[Path]:
@@ -44,7 +44,7 @@ def run_steps(module: str, folder: Path) -> dict[str, Any]:
         | {
             "PYTHONPATH": os.pathsep.join(folders),
             "SPARK_LOCAL_IP": "127.0.0.1",
-            "SPARK_SUBMIT_OPTS": _JVM_OPTIONS,
+            "SPARK_SUBMIT_OPTS": SHORT_JOB_OPTIONS,
         },
         cwd=folder,
         capture_output=True,

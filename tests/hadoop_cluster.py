@@ -18,6 +18,8 @@ import psutil
 import pyspark
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
+from halftone.spark.class_archive import SHORT_JOB_OPTIONS
+
 # build.sh reads these: paths on Maven Central. PySpark's jars have the rest, of the same version.
 VERSION = "3.3.4"
 SHA256 = {
@@ -33,7 +35,7 @@ _SPARK_JARS = (
     *("activation-*", "jakarta.xml.bind-api-*"),
 )
 _JVM_OPTIONS = (
-    *("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
+    *("-Xmx512m", *SHORT_JOB_OPTIONS.split()),
     "--add-opens=java.base/java.lang=ALL-UNNAMED",
 )
 _NUM_DATA_NODES = 2

@@ -138,6 +138,23 @@ MISTAKES = (
         "Correct the path or preprocess.suffixes.",
     ),
     Mistake(
+        "one split in place of the dataset",
+        ("train", "--dataset", "{site}/dataset/train"),
+        "error: {site}/dataset/train: is the table train of a dataset; give the folder of the "
+        "dataset, {site}/dataset",
+        "A job needs the manifest, which lies beside the splits, and chooses the split itself.",
+        "Give the folder that the message names.",
+    ),
+    Mistake(
+        "a table as the dataset that is written",
+        ("preprocess", "--output", "table:main.faces.all"),
+        "error: paths.dataset is table:main.faces.all, the name of a table that exists, and "
+        "preprocess and retrain write the dataset; give the URL or the path of its folder, in the "
+        "config file or as --output of preprocess",
+        "Only a dataset that is read can be named as a table of Spark.",
+        "Give the folder, and register the table there afterwards.",
+    ),
+    Mistake(
         "a catalogue that does not exist",
         ("preprocess", *NEW, "--set", "preprocess.catalogue={site}/nowhere.csv"),
         "error: {site}/nowhere.csv: no such file; check preprocess.catalogue",

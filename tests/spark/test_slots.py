@@ -32,6 +32,7 @@ from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 from halftone.config import SparkSettings
 from halftone.errors import InputError
 from halftone.spark import slots
+from halftone.spark.class_archive import SHORT_JOB_OPTIONS
 from halftone.spark.task_gpus import name_task_gpus
 from halftone.spark.session import num_cores, spark_session
 def visible_gpus(_):
@@ -46,7 +47,7 @@ amounts = {f"spark.{owner}.resource.gpu.amount": "2" for owner in owners}
 amounts["spark.task.resource.gpu.amount"] = "1"
 scripts = {f"spark.{owner}.resource.gpu.discoveryScript": sys.argv[1] for owner in owners}
 conf = {"spark.executor.memory": "512m", "spark.ui.enabled": "false", **amounts, **scripts}
-conf["spark.executor.extraJavaOptions"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+conf["spark.executor.extraJavaOptions"] = SHORT_JOB_OPTIONS
 conf.update({f"spark.driver.{name}": "127.0.0.1" for name in ("host", "bindAddress")})
 with spark_session("slots", SparkSettings(master="local-cluster[2,3,512]", conf=conf)) as spark:
     slots.wait_for_slots(spark, 4)

@@ -33,7 +33,7 @@ ARCHIVE = _FOLDER / "classes.jsa"
 # An empty folder that replaces Spark's own conf folder on the class path.
 CONF_FOLDER = _FOLDER / "conf"
 # Skip the C2 compiler: jobs are too short to profit from it.
-_SHORT_JOB_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+SHORT_JOB_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # The JVM would warn on standard output, among the job's own lines, where it cannot use the archive.
 _NO_ARCHIVE_WARNINGS = "-Xlog:cds=off,cds+dynamic=off"
 _JOB_CONF: dict[str, Any] = {
@@ -61,7 +61,7 @@ fi
 
 def jvm_options() -> str:
     """JVM options for a short job in this environment, in the syntax of SPARK_SUBMIT_OPTS."""
-    options = [_SHORT_JOB_OPTIONS]
+    options = [SHORT_JOB_OPTIONS]
     if _LOGGING.is_file():
         # A URI: of a path, log4j would take # and % for those of a URI, and a comma for a list.
         options.append(f'-Dlog4j2.configurationFile="{_LOGGING.as_uri()}"')
@@ -83,7 +83,7 @@ def write_archive() -> None:
         **os.environ,
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_CONF_DIR": str(CONF_FOLDER),
-        "SPARK_SUBMIT_OPTS": f"{_SHORT_JOB_OPTIONS} {_option('ArchiveClassesAtExit', unfinished)}",
+        "SPARK_SUBMIT_OPTS": f"{SHORT_JOB_OPTIONS} {_option('ArchiveClassesAtExit', unfinished)}",
     }
     subprocess.run([sys.executable, "-m", __spec__.name, "--job"], check=True, env=environment)
     # Renamed when complete: the JVM does not start with a part of an archive.
