@@ -17,10 +17,11 @@ from pathlib import Path
 import psutil
 import pyspark
 
+from halftone.spark.class_archive import SHORT_JOB_OPTIONS
+
 _START_SECS = 60
 # The JVMs of short tests compile little, which takes half the CPU time.
-_COMPILER_OPTION = "-XX:TieredStopAtLevel=1"
-_JVM_OPTIONS = f"{_COMPILER_OPTION} -XX:+UseSerialGC"
+COMPILER_OPTION = "-XX:TieredStopAtLevel=1"
 
 
 class Cluster:
@@ -40,9 +41,9 @@ class Cluster:
             "MASTER": self.master,
             "SPARK_SUBMIT": str(self.folder / "spark" / "bin" / "spark-submit"),
             "DRIVER_PYTHON": str(python),
-            "SPARK_SUBMIT_OPTS": _JVM_OPTIONS,
+            "SPARK_SUBMIT_OPTS": SHORT_JOB_OPTIONS,
             "SUBMIT_ARGS": "--driver-memory 512m --executor-memory 512m "
-            f"--conf spark.executor.extraJavaOptions={_COMPILER_OPTION}",
+            f"--conf spark.executor.extraJavaOptions={COMPILER_OPTION}",
         }
 
     def executors(self) -> list[psutil.Process]:
@@ -112,7 +113,7 @@ def environment(folder: Path) -> dict[str, str]:
         "SPARK_HOME": str(home),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(folder / "local"),
-        "SPARK_DAEMON_JAVA_OPTS": _JVM_OPTIONS,
+        "SPARK_DAEMON_JAVA_OPTS": SHORT_JOB_OPTIONS,
         "SPARK_DAEMON_MEMORY": "256m",
     }
 

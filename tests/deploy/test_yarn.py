@@ -27,12 +27,11 @@ from hadoop_cluster import Hadoop, running_hadoop
 from halftone import model_directory, storage
 from job_runs import ROOT as REPOSITORY
 from job_runs import litter, results, run, write_stripes_config
-from standalone_cluster import list_children, read_command
+from standalone_cluster import COMPILER_OPTION, list_children, read_command
 from training_jobs import history
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.needs("hadoop")]
 Job = subprocess.Popen[str]
-_JAVA_OPTION = "-XX:TieredStopAtLevel=1"
 
 
 class Place(NamedTuple):
@@ -58,9 +57,9 @@ class Place(NamedTuple):
             "spark.yarn.scheduler.heartbeat.interval-ms=300",
             "spark.ui.enabled=false",
             # The jobs end before a second compiler has paid off.
-            f"spark.yarn.am.extraJavaOptions={_JAVA_OPTION}",
-            f"spark.driver.extraJavaOptions={_JAVA_OPTION}",
-            f"spark.executor.extraJavaOptions={_JAVA_OPTION}",
+            f"spark.yarn.am.extraJavaOptions={COMPILER_OPTION}",
+            f"spark.driver.extraJavaOptions={COMPILER_OPTION}",
+            f"spark.executor.extraJavaOptions={COMPILER_OPTION}",
         ]
         environment = {
             **{name: os.environ[name] for name in ("JAVA_HOME", "HOME") if name in os.environ},
@@ -73,7 +72,7 @@ class Place(NamedTuple):
             "ENVIRONMENT": str(self.folder / "python"),
             "MODE": mode,
             **{"EXECUTORS": "2", "CORES": "1", "MEMORY": "512m", "OVERHEAD": "512m"},
-            "SPARK_SUBMIT_OPTS": _JAVA_OPTION,
+            "SPARK_SUBMIT_OPTS": COMPILER_OPTION,
             "SUBMIT_ARGS": " ".join(f"--conf {setting}" for setting in submit),
         }
         return subprocess.Popen(

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from halftone.errors import InputError
 from halftone.spark.actions import parse_worker_error
+from halftone.spark.table_location import SET_UP_DELTA_LAKE
 from halftone.url_schemes import TABLE_PREFIX
 
 # What Spark says of delta.`FOLDER` if it does not know the format.
@@ -38,10 +39,9 @@ class SparkTable(NamedTuple):
         except (Py4JJavaError, PySparkException) as error:
             if name.startswith("delta.`") and _NO_DELTA_LAKE.search(str(error)):
                 raise InputError(
-                    f"{self.url}: this Spark has no Delta Lake, or there is no such table; set "
-                    "spark.jars.packages, spark.sql.extensions and spark.sql.catalog.spark_catalog "
-                    "as Delta Lake says, or give the folder of the table as preprocess.catalogue, "
-                    "which needs none"
+                    f"{self.url}: this Spark has no Delta Lake, or there is no such table; "
+                    f"{SET_UP_DELTA_LAKE}, or give the folder of the table as "
+                    "preprocess.catalogue, which needs none"
                 ) from None
             raise InputError(
                 f"{self.url}: {parse_worker_error(error)} Check preprocess.catalogue, and whether "

@@ -20,10 +20,13 @@ _NO_FORMAT = re.compile(
 )
 _NO_TABLE = "TABLE_OR_VIEW_NOT_FOUND"
 _VIEW = re.compile(r"is a (?:temp )?view|EXPECT_TABLE_NOT_VIEW|DESCRIBE_DETAIL_VIEW")
+SET_UP_DELTA_LAKE = (
+    "set spark.jars.packages, spark.sql.extensions and spark.sql.catalog.spark_catalog as Delta "
+    "Lake says"
+)
 _NO_DELTA_LAKE = (
-    "this Spark has no Delta Lake, which says where a table is; set spark.jars.packages, "
-    "spark.sql.extensions and spark.sql.catalog.spark_catalog as Delta Lake says, or give the URL "
-    "of the table's folder"
+    f"this Spark has no Delta Lake, which says where a table is; {SET_UP_DELTA_LAKE}, or give the "
+    "URL of the table's folder"
 )
 
 
