@@ -112,7 +112,6 @@ def score_images(
     log_notes(plan.notes)
     slices = plan_slices(config.score, config.score.catalogue, plan.root)
     with hold_output(job.output, "score") as lock:
-        move_old_rejects(job.output)
         staging = storage.join(job.output, STAGING)
         run = _plan_run(job, session, plan, staging, job.fingerprint(data))
         if run.standing is None:
@@ -141,6 +140,7 @@ def _plan_run(
     )
     log_notes(images.notes[len(plan.notes) :])
     last = scores_directory.read_previous_scores(job.output, ImageScores)
+    last = move_old_rejects(job.output, last) if last else None
     reusable = last if job.settings.only_new and last and last.basis == fingerprint else None
     files = previous_predictions.list_files(job.output, reusable)
     if files:
