@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable
+from typing import Callable, NoReturn
 
 import pytest
 
@@ -25,7 +25,11 @@ ROOT = Path(__file__).parents[2]
 def run(config: Config, *arguments: str) -> str:
     parser = argparse.ArgumentParser()
     flags.add_flags(parser)
-    return command.run_export(config, parser.parse_args(arguments))
+    return command.run_export(config, parser.parse_args(arguments), no_session)
+
+
+def no_session() -> NoReturn:
+    raise AssertionError("a model is exported without Spark")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from contextlib import ExitStack
-from functools import partial
 from importlib.util import find_spec
 
 from halftone import cli, config, job_start
@@ -13,7 +11,7 @@ from halftone.errors import MissingPackageError
 from halftone.export import command
 from halftone.export.flags import ONNX
 from halftone.lineage.job_run import report_job
-from halftone.spark.session import spark_session
+from halftone.spark.session import session_on_demand
 
 
 def run(args: Namespace) -> int:
@@ -35,9 +33,8 @@ def _export(args: Namespace) -> None:
     settings = config.load_config(args.config, [*args.set, *given])
     job_start.apply_settings(settings)
     command.list_inputs(settings, args)  # finds wrong flags before a session is started
-    with ExitStack() as stack:
-        session = spark_session(f"{settings.name}: export", settings.spark)
-        settings = with_dataset_url(settings, partial(stack.enter_context, session))
+    with session_on_demand(f"{settings.name}: export", settings.spark) as session:
+        settings = with_dataset_url(settings, session)
         inputs, outputs = command.list_inputs(settings, args), {"export": args.output}
         with report_job(settings.name, "export", inputs, outputs):
-            print(command.run_export(settings, args))
+            print(command.run_export(settings, args, session))

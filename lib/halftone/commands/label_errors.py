@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from contextlib import ExitStack
-from functools import partial
 
 from halftone import cli
 from halftone.commands import catalogue
 from halftone.config import Config
 from halftone.label_errors import command, findings
-from halftone.spark.session import spark_session
+from halftone.spark.session import session_on_demand
 
 
 def run(args: Namespace) -> int:
@@ -19,9 +17,6 @@ def run(args: Namespace) -> int:
 
 
 def _find_label_errors(config: Config) -> None:
-    with ExitStack() as stack:
-        session = partial(
-            stack.enter_context, spark_session(f"{config.name}: label errors", config.spark)
-        )
+    with session_on_demand(f"{config.name}: label errors", config.spark) as session:
         found, output = command.find_label_errors(config, session)
         print(findings.format_findings(found, output))

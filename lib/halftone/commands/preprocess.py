@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from contextlib import ExitStack
-from functools import partial
 
 from halftone import cli, summary
 from halftone.commands import catalogue
@@ -12,7 +10,7 @@ from halftone.config import Config, require_path
 from halftone.lineage.job_run import report_job
 from halftone.preprocess import dry_run
 from halftone.preprocess.run import preprocess
-from halftone.spark.session import spark_session
+from halftone.spark.session import session_on_demand
 
 
 def run(args: Namespace) -> int:
@@ -22,10 +20,7 @@ def run(args: Namespace) -> int:
 
 def _preprocess(config: Config, estimate: bool, retry_rejects: bool, prune: bool) -> None:
     images = require_path(config.paths.images, "images", "--input")
-    with ExitStack() as stack:
-        session = partial(
-            stack.enter_context, spark_session(f"{config.name}: preprocess", config.spark)
-        )
+    with session_on_demand(f"{config.name}: preprocess", config.spark) as session:
         if estimate:
             result = dry_run.estimate_preprocessing(config, images, session)
             print(dry_run.format_estimate(result))

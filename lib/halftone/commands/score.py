@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import ExitStack
-from functools import cache, partial
 
 from halftone import cli, summary
 from halftone.commands import catalogue
@@ -13,7 +12,7 @@ from halftone.dataset.named_dataset import with_dataset_url
 from halftone.lineage.job_run import report_job
 from halftone.scoring import score_dataset, score_images
 from halftone.scoring.fit_thresholds import needs_validation_split
-from halftone.spark.session import spark_session
+from halftone.spark.session import session_on_demand
 from halftone.tracking import mlflow_model, scores_card
 
 
@@ -29,9 +28,7 @@ def _score(config: Config) -> None:
     if not images:
         require_path(config.paths.dataset, "dataset", "--dataset")
     with ExitStack() as stack:
-        session = cache(
-            partial(stack.enter_context, spark_session(f"{config.name}: score", config.spark))
-        )
+        session = stack.enter_context(session_on_demand(f"{config.name}: score", config.spark))
         if not images or needs_validation_split(config.score):
             config = with_dataset_url(config, session)
         source = images or require_path(config.paths.dataset, "dataset", "--dataset")

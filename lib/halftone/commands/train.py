@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from contextlib import ExitStack
-from functools import cache, partial
 
 from halftone import cli, summary
 from halftone.commands import catalogue
@@ -12,7 +10,7 @@ from halftone.config import Config, require_path
 from halftone.dataset.named_dataset import with_dataset_url
 from halftone.launch.train import train_model
 from halftone.lineage.job_run import report_job
-from halftone.spark.session import spark_session
+from halftone.spark.session import session_on_demand
 
 
 def run(args: Namespace) -> int:
@@ -23,14 +21,9 @@ def run(args: Namespace) -> int:
 def _train(config: Config) -> None:
     require_path(config.paths.dataset, "dataset", "--dataset")
     output = require_path(config.paths.model, "model", "--output")
-    with ExitStack() as stack:
-        session = cache(
-            partial(stack.enter_context, spark_session(f"{config.name}: train", config.spark))
-        )
+    with session_on_demand(f"{config.name}: train", config.spark) as session:
         config = with_dataset_url(config, session)
         dataset = require_path(config.paths.dataset, "dataset", "--dataset")
-        stack.enter_context(
-            report_job(config.name, "train", {"dataset": dataset}, {"model": output})
-        )
-        model_info = train_model(config, dataset, output, session)
+        with report_job(config.name, "train", {"dataset": dataset}, {"model": output}):
+            model_info = train_model(config, dataset, output, session)
     print(summary.format_model_summary(model_info, output))

@@ -8,10 +8,11 @@ from pyspark.sql import SparkSession
 
 from halftone import printable, storage
 from halftone.config import Config
+from halftone.config.base import names_table
 from halftone.dataset.manifest import MANIFEST_NAME, describe_missing
 from halftone.errors import InputError
 from halftone.spark.table_location import find_location
-from halftone.url_schemes import DELTA_PREFIX, TABLE_PREFIX
+from halftone.url_schemes import TABLE_PREFIX
 
 
 def with_dataset_url(config: Config, session: Callable[[], SparkSession]) -> Config:
@@ -26,7 +27,7 @@ def with_dataset_url(config: Config, session: Callable[[], SparkSession]) -> Con
         InputError: as `find_dataset`.
     """
     given = config.paths.dataset
-    if given is None or not given.startswith((TABLE_PREFIX, DELTA_PREFIX)):
+    if given is None or not names_table(given):
         return config
     url = find_dataset(given, session)
     paths = config.paths.model_copy(update={"dataset": url})

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from contextlib import ExitStack
-from functools import partial
+from typing import Callable
+
+from pyspark.sql import SparkSession
 
 from halftone import storage
 from halftone.config import Config, require_path
 from halftone.errors import InputError
 from halftone.export.flags import INT8, TFLITE, TFRECORD
 from halftone.locking.output import check_output
-from halftone.spark.session import spark_session
 from halftone.tracking import mlflow_model
 
 
@@ -30,8 +30,13 @@ def list_inputs(config: Config, args: argparse.Namespace) -> dict[str, str]:
     return {"model": model, **({"dataset": config.paths.dataset} if config.paths.dataset else {})}
 
 
-def run_export(config: Config, args: argparse.Namespace) -> str:
+def run_export(
+    config: Config, args: argparse.Namespace, session: Callable[[], SparkSession]
+) -> str:
     """Export what the flags select; return the summary.
+
+    Args:
+        session: returns the SparkSession; called only if a dataset is exported.
 
     Raises:
         InputError: flags, config or inputs are wrong.
@@ -40,7 +45,7 @@ def run_export(config: Config, args: argparse.Namespace) -> str:
     """
     _check_flags(args)
     if args.format == TFRECORD:
-        return _export_dataset(config, args)
+        return _export_dataset(config, args, session)
     return _export_model(config, args)
 
 
@@ -56,15 +61,14 @@ def _check_flags(args: argparse.Namespace) -> None:
             )
 
 
-def _export_dataset(config: Config, args: argparse.Namespace) -> str:
+def _export_dataset(
+    config: Config, args: argparse.Namespace, session: Callable[[], SparkSession]
+) -> str:
     from halftone.export import tfrecord
 
     dataset = require_path(config.paths.dataset, "dataset", "--dataset")
-    with ExitStack() as stack:
-        name = f"{config.name}: export"
-        session = partial(stack.enter_context, spark_session(name, config.spark))
-        compression = "GZIP" if args.gzip else ""
-        result = tfrecord.export_dataset(dataset, args.output, compression, session)
+    compression = "GZIP" if args.gzip else ""
+    result = tfrecord.export_dataset(dataset, args.output, compression, session)
     return tfrecord.format_summary(result, args.output)
 
 

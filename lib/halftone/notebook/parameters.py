@@ -24,7 +24,7 @@ from halftone.config.overrides import PATHS_PREFIX, parse_text, read_environment
 from halftone.dataset import named_dataset
 from halftone.errors import InputError, RunError
 from halftone.spark.connect import is_connect
-from halftone.spark.session import prepare_session, spark_session
+from halftone.spark.session import prepare_session, session_on_demand
 from halftone.storage import clients
 
 _CONFIG_KEY = "config"
@@ -152,9 +152,7 @@ def open_session(config: Config, stage: str) -> Iterator[Callable[[], SparkSessi
         if spark is not None:
             yield partial(prepare_session, spark)
         else:
-            yield partial(
-                stack.enter_context, spark_session(f"{config.name}: {stage}", config.spark)
-            )
+            yield stack.enter_context(session_on_demand(f"{config.name}: {stage}", config.spark))
 
 
 @contextmanager

@@ -7,8 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple, Optional
 
 import pyarrow as pa
@@ -27,7 +26,7 @@ from halftone.preflight.probe_host import HostReport
 from halftone.preflight.probe_storage import StorageProbe
 from halftone.spark.actions import parse_worker_error
 from halftone.spark.frames import build_table, map_tables
-from halftone.spark.session import spark_session
+from halftone.spark.session import session_on_demand
 from halftone.spark.settings import describe_spark, has_dynamic_allocation, is_local_spark
 from halftone.spark.slots import wait_and_count_slots
 from halftone.spark.worker import TableFunction
@@ -62,10 +61,7 @@ def check_cluster(config: Config, reads: Mapping[str, str], writes: Mapping[str,
     """
     trains, predicts = "model" in writes, not _PREDICTIONS.isdisjoint(writes)
     writes = {key: storage.normalise_url(url) for key, url in writes.items()}
-    with ExitStack() as stack:
-        session = cache(
-            partial(stack.enter_context, spark_session(f"{config.name}: check", config.spark))
-        )
+    with session_on_demand(f"{config.name}: check", config.spark) as session:
         reads = {
             key: find_dataset(url, session)  # the other paths are no tables
             for key, url in reads.items()

@@ -7,11 +7,9 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from functools import cache, partial
+from contextlib import suppress
+from functools import partial
 from typing import Any, Callable, NamedTuple, Optional
-
-from pyspark.sql import SparkSession
 
 from halftone import config as configs
 from halftone import job_start, printable, storage
@@ -26,7 +24,7 @@ from halftone.retrain.interruption import INTERRUPTED
 from halftone.retrain.job import RetrainJob
 from halftone.retrain.state import history
 from halftone.retrain.state.history import FAILED, HELD_BY_DRIFT, REFUSED
-from halftone.spark.session import spark_session
+from halftone.spark.session import session_on_demand
 from halftone.system import job_process
 
 DONE, GATE_REFUSED, BUSY, MAY_BE_RETRIED = 0, 3, 4, 5
@@ -79,12 +77,8 @@ def run_command(config: Config, arguments: RetrainArguments) -> int:
         InputError: the config is not suitable for retraining; nothing was done.
         KeyboardInterrupt: a signal was received; the next call resumes the run.
     """
-    with ExitStack() as stack:
-
-        @cache  # steps share one session, and a run with nothing new starts none
-        def session() -> SparkSession:
-            return stack.enter_context(spark_session(f"{config.name}: retrain", config.spark))
-
+    # Steps share one session, and a run with nothing new starts none.
+    with session_on_demand(f"{config.name}: retrain", config.spark) as session:
         retrain_job = job.create_job(
             config, session, accept_drift=arguments.accept_drift, dry_run=arguments.dry_run
         )

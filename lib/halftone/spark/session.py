@@ -10,8 +10,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import wait
-from contextlib import contextmanager
-from typing import Optional
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
+from typing import Callable, Optional
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkConf, SparkContext
@@ -67,6 +68,13 @@ def spark_session(name: str, settings: SparkSettings) -> Iterator[SparkSession]:
         # After a signal the end of the job ends the JVM.
         if active is None and job_process.received_signal() is None:
             _stop_session(session)
+
+
+@contextmanager
+def session_on_demand(name: str, settings: SparkSettings) -> Iterator[Callable[[], SparkSession]]:
+    """Yield a function whose first call enters `spark_session`; each call returns that session."""
+    with ExitStack() as stack:
+        yield cache(partial(stack.enter_context, spark_session(name, settings)))
 
 
 def prepare_session(session: SparkSession) -> SparkSession:
